@@ -1,0 +1,43 @@
+"""Every error a user can cause or meet, in one tree, with the exit code the command line answers with.
+
+The message is written for the user: it names the place, what was found, the rule, and the way out.
+A bug in this package is none of these: it surfaces as an ordinary traceback.
+"""
+
+
+class HpoError(Exception):
+    """The run failed for a reason outside the program: exit code 1."""
+
+    exit_code = 1
+
+
+class MachineError(HpoError):
+    """The machine or a server refused: a full disk, a read-only folder, an unreachable database."""
+
+
+class StorageError(MachineError):
+    """The database cannot be reached, written or understood. Passwords never appear in the message."""
+
+
+class InputError(HpoError):
+    """What the user gave is wrong: exit code 2, and nothing has been written."""
+
+    exit_code = 2
+
+
+class StudyFileError(InputError):
+    """A study file breaks a rule. The message names the file, the dotted path, the value and what is allowed."""
+
+
+class DataError(InputError):
+    """A data set cannot be used as asked: unknown name, missing target, a class too small to split."""
+
+
+class StudyStateError(InputError):
+    """The study in the database contradicts the request: unknown study, changed file, no finished trial."""
+
+
+class Interrupted(HpoError):
+    """Ctrl-C or SIGTERM: the state is saved and the message says how to continue. Exit code 130."""
+
+    exit_code = 130

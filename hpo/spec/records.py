@@ -1,0 +1,471 @@
+"""The typed records that a study file is made of, one per table. No torch, no file reading, no search space here.
+
+Every record is frozen and refuses unknown keys. A record holds *concrete* values: where the file gives a range or a
+choice instead, `hpo.spec.file` checks each end and each option against the field declared here, and `hpo.space`
+turns a draw into one concrete `TrialConfig`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""A probability of dropping; 1 would drop everything."""
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""A factor of exponential forgetting, e.g. momentum or beta."""
+Count = Annotated[int, Field(ge=1)]
+
+Metric = Literal["loss", "accuracy", "balanced_accuracy", "macro_f1", "auroc", "rmse", "mae", "r2"]
+MINIMIZED: frozenset[str] = frozenset({"loss", "rmse", "mae"})
+"""Metrics where less is better; for all others more is better."""
+REGRESSION_METRICS: frozenset[str] = frozenset({"loss", "rmse", "mae", "r2"})
+CLASSIFICATION_METRICS: frozenset[str] = frozenset({"loss", "accuracy", "balanced_accuracy", "macro_f1", "auroc"})
+
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, strict about types, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+# --- fixed tables: about the study as a whole, never searched ---------------------------------------------------
+
+
+class StudyTable(Record):
+    """What is sought."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Name of the study in the database and of its report folder."""
+    objective: Metric = "accuracy"
+    """Metric of the validation part that the search optimises; its direction follows from the metric."""
+    epoch: Literal["best", "last"] = "best"
+    """Whether a trial's value is its best epoch's objective or its last epoch's."""
+    smoothing: Decay = 0.0
+    """Exponential smoothing of the objective over epochs, s[t] = (1-a)*x[t] + a*s[t-1]; 0 takes the raw curve.
+    Smoothed, one lucky epoch does not win."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """The one seed; every random number of the study follows from it."""
+
+
+class DataTable(Record):
+    """Where the examples come from and how they are split."""
+
+    dataset: str
+    """A name of the catalogue (`hpo data list`) or a path of a CSV file (relative to the study file)."""
+    target: str | None = None
+    """Column to predict; needed for a file."""
+    task: Literal["auto", "classification", "regression"] = "auto"
+    """`auto`: regression if the target is numeric with many distinct values, else classification."""
+    test: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """Share of all examples that no trial sees; the winner is scored on it once. 0: no test part."""
+    validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    """Share of all examples that trials are validated on (ignored when folds are given)."""
+    folds: Annotated[int, Field(ge=2)] | None = None
+    """Stratified k-fold cross-validation of the part outside the test part, instead of one hold-out."""
+    repeats: Count = 1
+    """Seeds per trial; a trial's value is the mean over repeats and folds."""
+    standardize: bool = True
+    """Scale each numeric feature to zero mean and unit variance, with statistics of the training part alone."""
+
+
+class Tpe(Record):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011)."""
+
+    name: Literal["tpe"] = "tpe"
+    startup_trials: Annotated[int, Field(ge=0)] = 10
+    """Trials drawn at random before the model is used."""
+
+
+class Gp(Record):
+    """Gaussian process with log expected improvement."""
+
+    name: Literal["gp"] = "gp"
+    startup_trials: Annotated[int, Field(ge=0)] = 10
+    """Trials drawn at random before the model is used."""
+
+
+class Cmaes(Record):
+    """Covariance matrix adaptation evolution strategy; categorical parameters are drawn at random."""
+
+    name: Literal["cmaes"] = "cmaes"
+    startup_trials: Annotated[int, Field(ge=0)] = 1
+    """Trials drawn at random before the model is used."""
+
+
+class Qmc(Record):
+    """Scrambled Sobol sequence; categorical parameters are drawn at random."""
+
+    name: Literal["qmc"] = "qmc"
+
+
+class RandomSearch(Record):
+    """Independent uniform draws."""
+
+    name: Literal["random"] = "random"
+
+
+class Grid(Record):
+    """Every combination of the choices; every range needs a step."""
+
+    name: Literal["grid"] = "grid"
+
+
+class Hyperband(Record):
+    """Several successive-halving brackets (Li et al. 2018)."""
+
+    name: Literal["hyperband"] = "hyperband"
+    min_epochs: Count = 1
+    """Epochs every trial gets."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """One trial in this many survives a rung."""
+
+
+class SuccessiveHalving(Record):
+    """Asynchronous successive halving (Li et al. 2020)."""
+
+    name: Literal["successive_halving"] = "successive_halving"
+    min_epochs: Count = 1
+    """Epochs every trial gets."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 4
+    """One trial in this many survives a rung."""
+
+
+class Median(Record):
+    """Stop what is worse than the median of earlier trials at the same epoch."""
+
+    name: Literal["median"] = "median"
+    startup_trials: Annotated[int, Field(ge=0)] = 5
+    """Trials that must end before any is pruned."""
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs every trial gets."""
+
+
+class Percentile(Record):
+    """Keep the best percentile of trials at the same epoch."""
+
+    name: Literal["percentile"] = "percentile"
+    percentile: Annotated[float, Field(ge=0.0, le=100.0)] = 25.0
+    """Share to keep, in per cent."""
+    startup_trials: Annotated[int, Field(ge=0)] = 5
+    """Trials that must end before any is pruned."""
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs every trial gets."""
+
+
+class Threshold(Record):
+    """Stop a trial whose objective leaves fixed bounds."""
+
+    name: Literal["threshold"] = "threshold"
+    lower: float | None = None
+    """Prune below this objective."""
+    upper: float | None = None
+    """Prune above this objective."""
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs every trial gets."""
+
+
+class NoPruner(Record):
+    """Every trial trains to its last epoch."""
+
+    name: Literal["none"] = "none"
+
+
+Sampler = Annotated[Tpe | Gp | Cmaes | Qmc | RandomSearch | Grid, Field(discriminator="name")]
+Pruner = Annotated[
+    Hyperband | SuccessiveHalving | Median | Percentile | Threshold | NoPruner, Field(discriminator="name")
+]
+
+
+class SearchTable(Record):
+    """How the space is searched. `sampler = "tpe"` is short for `sampler = { name = "tpe" }`; pruners likewise."""
+
+    trials: Count = 50
+    """Budget: trials that end (finished, pruned or failed)."""
+    concurrency: Count = 16
+    """Trials in flight. Part of the study, not of the machine: it decides what each ask has seen."""
+    sampler: Sampler = Tpe()
+    pruner: Pruner = Median()
+
+
+class CheckpointsTable(Record):
+    """What stays on disk after the study."""
+
+    keep: Annotated[int, Field(ge=1)] = 3
+    """Best trials whose weights are kept."""
+
+
+# --- searched tables: any value may be a range or a choice -------------------------------------------------------
+
+
+class Mlp(Record):
+    """Multilayer perceptron."""
+
+    family: Literal["mlp"]
+    hidden: Annotated[tuple[Count, ...], Field(strict=False)] = (64, 64)
+    """Units of each hidden layer."""
+    activation: Activation = "relu"
+
+
+class Cnn(Record):
+    """Blocks of convolution, activation and 2x2 max pooling, then a perceptron."""
+
+    family: Literal["cnn"]
+    channels: Annotated[tuple[Count, ...], Field(strict=False, min_length=1)] = (8, 16)
+    """Output channels of each block; each block halves height and width."""
+    kernel: Annotated[int, Field(ge=1, le=11)] = 3
+    """Kernel height and width in pixels (odd)."""
+    hidden: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    """Units of hidden layers between the last block and the output."""
+    activation: Activation = "relu"
+
+
+class Init(Record):
+    """How weights start; biases start at zero. Gains follow the activation where the scheme has one."""
+
+    scheme: Literal[
+        "zeros",
+        "constant",
+        "small_normal",
+        "lecun_normal",
+        "xavier_uniform",
+        "xavier_normal",
+        "kaiming_uniform",
+        "kaiming_normal",
+        "orthogonal",
+    ] = "kaiming_uniform"
+    std: Positive = 0.01
+    """Standard deviation of `small_normal`."""
+    value: float = 0.1
+    """Value of `constant`."""
+
+
+class NoNorm(Record):
+    """No normalisation layers."""
+
+    kind: Literal["none"] = "none"
+
+
+Placement = Literal["before_activation", "after_activation", "input"]
+
+
+class BatchNorm(Record):
+    """Statistics per feature over the batch (Ioffe & Szegedy 2015); running averages at inference."""
+
+    kind: Literal["batch"]
+    placement: Placement = "before_activation"
+    every: Count = 1
+    """Normalise every n-th hidden layer only, from the first."""
+    affine: bool = True
+    """Learn a scale and a shift."""
+    momentum: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    """Weight of the newest batch in the running averages."""
+
+
+class LayerNorm(Record):
+    """Statistics per sample over the features (Ba et al. 2016)."""
+
+    kind: Literal["layer"]
+    placement: Placement = "before_activation"
+    every: Count = 1
+    """Normalise every n-th hidden layer only, from the first."""
+    affine: bool = True
+    """Learn a scale and a shift."""
+
+
+class GroupNorm(Record):
+    """Statistics per sample over groups of channels (Wu & He 2018); for convolutions."""
+
+    kind: Literal["group"]
+    placement: Placement = "before_activation"
+    every: Count = 1
+    """Normalise every n-th block only, from the first."""
+    affine: bool = True
+    """Learn a scale and a shift."""
+    groups: Count = 4
+    """Groups the channels are divided into; every width must be a multiple."""
+
+
+class Dropout(Record):
+    """Zero features with a probability in training and scale the rest by 1/(1-p)."""
+
+    p: Probability = 0.0
+    """After every hidden layer."""
+    input: Probability = 0.0
+    """On the input features."""
+    first: Probability | None = None
+    """After the first hidden layer, instead of p."""
+    spatial: bool = False
+    """In convolutions drop whole channels instead of pixels."""
+
+
+class OptimizerBase(Record):
+    learning_rate: Positive = 1e-3
+    weight_decay: NonNegative = 0.0
+    """Coupled L2 decay, added to the gradient (decoupled in adamw)."""
+
+
+class Sgd(OptimizerBase):
+    """Stochastic gradient descent, with (Nesterov) momentum."""
+
+    name: Literal["sgd"]
+    momentum: Decay = 0.0
+    dampening: Decay = 0.0
+    """Share of the gradient withheld from the momentum buffer; ignored with nesterov."""
+    nesterov: bool = False
+    """Evaluate the gradient after the momentum step; without momentum it changes nothing."""
+
+
+class Adagrad(OptimizerBase):
+    """Step sizes that shrink with the accumulated squared gradient (Duchi et al. 2011)."""
+
+    name: Literal["adagrad"]
+    lr_decay: NonNegative = 0.0
+    initial_accumulator_value: NonNegative = 0.0
+    eps: Positive = 1e-10
+
+
+class Rmsprop(OptimizerBase):
+    """Adagrad with exponential forgetting (Tieleman & Hinton 2012)."""
+
+    name: Literal["rmsprop"]
+    alpha: Decay = 0.99
+    eps: Positive = 1e-8
+
+
+class Adam(OptimizerBase):
+    """Momentum, RMSProp and bias correction (Kingma & Ba 2015)."""
+
+    name: Literal["adam"]
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    eps: Positive = 1e-8
+
+
+class AdamW(OptimizerBase):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"]
+    weight_decay: NonNegative = 1e-2
+    """Decoupled decay: weights shrink by learning_rate * weight_decay a step."""
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    eps: Positive = 1e-8
+
+
+class Constant(Record):
+    """The learning rate stays."""
+
+    name: Literal["constant"] = "constant"
+
+
+class Step(Record):
+    """Multiply by `gamma` every `step_epochs` epochs."""
+
+    name: Literal["step"]
+    step_epochs: Count = 10
+    gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+
+
+class Exponential(Record):
+    """Multiply by `gamma` every epoch."""
+
+    name: Literal["exponential"]
+    gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+
+
+class Cosine(Record):
+    """Fall along half a cosine to `final` of the learning rate (Loshchilov & Hutter 2017)."""
+
+    name: Literal["cosine"]
+    final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Learning rate at the end, as a share of the highest."""
+
+
+class WarmupCosine(Record):
+    """Rise linearly over `warmup` of the steps, then fall along a cosine."""
+
+    name: Literal["warmup_cosine"]
+    warmup: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Share of all steps spent rising."""
+    final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Learning rate at the end, as a share of the highest."""
+
+
+class OneCycle(Record):
+    """Rise from 1/`initial_divisor` along a cosine, fall to 1/(`initial_divisor`*`final_divisor`) (Smith 2018)."""
+
+    name: Literal["one_cycle"]
+    rise: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    """Share of all steps spent rising."""
+    initial_divisor: Annotated[float, Field(ge=1.0)] = 25.0
+    final_divisor: Annotated[float, Field(ge=1.0)] = 1e4
+
+
+class ReduceOnPlateau(Record):
+    """Multiply by `factor` when the validation loss has not improved for `patience` epochs."""
+
+    name: Literal["reduce_on_plateau"]
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    patience: Annotated[int, Field(ge=0)] = 3
+    """Epochs without improvement that are endured."""
+    threshold: NonNegative = 1e-4
+    """Relative improvement that counts."""
+    minimum: NonNegative = 0.0
+    """Lowest learning rate, as a share of the initial one."""
+
+
+class Regularization(Record):
+    """Penalties and bounds."""
+
+    l1: NonNegative = 0.0
+    """Adds l1 * sum|w| over weights (not biases, not normalisation) to the training loss."""
+    l2: NonNegative = 0.0
+    """Adds l2 * sum w^2 / 2 over weights to the training loss."""
+    gradient_clip: Positive | None = None
+    """Largest norm of the whole gradient; longer ones are scaled down."""
+    max_norm: Positive | None = None
+    """Largest Euclidean norm of a unit's incoming weights, restored after each step."""
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the target spread evenly over all classes (training loss only)."""
+
+
+class EarlyStopping(Record):
+    """End a trial whose objective has not improved for `patience` epochs; it counts as finished."""
+
+    patience: Count = 5
+    minimum_improvement: NonNegative = 0.0
+
+
+class Training(Record):
+    """How long and in what portions a trial trains."""
+
+    epochs: Count = 20
+    batch_size: Count = 32
+    early_stopping: EarlyStopping | None = None
+
+
+Model = Annotated[Mlp | Cnn, Field(discriminator="family")]
+Norm = Annotated[NoNorm | BatchNorm | LayerNorm | GroupNorm, Field(discriminator="kind")]
+Optimizer = Annotated[Sgd | Adagrad | Rmsprop | Adam | AdamW, Field(discriminator="name")]
+Schedule = Annotated[
+    Constant | Step | Exponential | Cosine | WarmupCosine | OneCycle | ReduceOnPlateau, Field(discriminator="name")
+]
+
+
+class TrialConfig(Record):
+    """One concrete configuration: everything that training needs to know about a trial."""
+
+    model: Model
+    init: Init = Init()
+    norm: Norm = NoNorm()
+    dropout: Dropout = Dropout()
+    optimizer: Optimizer
+    schedule: Schedule = Constant()
+    regularization: Regularization = Regularization()
+    training: Training = Training()
