@@ -1,0 +1,63 @@
+"""From a trial's validation curve to the numbers the search sees. Pure functions.
+
+A curve is the list of intermediate values, epoch 1 first. Its values are rounded to 6 significant digits before the
+sampler or pruner sees them, so that rounding errors of the training decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpo.spec.records import MINIMIZED, EarlyStopping, StudyTable
+
+
+def direction(objective: str) -> str:
+    """`minimize` or `maximize`."""
+    return "minimize" if objective in MINIMIZED else "maximize"
+
+
+def better(objective: str, value: float, than: float) -> bool:
+    """Whether a value of the objective beats another one."""
+    return value < than if objective in MINIMIZED else value > than
+
+
+def rounded(value: float) -> float:
+    """The value with 6 significant digits."""
+    return float(f"{value:.6g}")
+
+
+def next_value(study: StudyTable, raw: float, curve: Sequence[float]) -> float:
+    """The intermediate value of an epoch: smoothed over the curve so far if the study asks for it, and rounded."""
+    if study.smoothing and curve:
+        raw = (1 - study.smoothing) * raw + study.smoothing * curve[-1]
+    return rounded(raw)
+
+
+def best_epoch(study: StudyTable, curve: Sequence[float]) -> int:
+    """The epoch (from 1) whose value counts as the trial's: the first best one, or the last."""
+    if study.epoch == "last":
+        return len(curve)
+    best = 0
+    for index, value in enumerate(curve):
+        if better(study.objective, value, curve[best]):
+            best = index
+    return best + 1
+
+
+def trial_value(study: StudyTable, curve: Sequence[float]) -> float | None:
+    """The trial's value; None for a trial that never had one."""
+    return curve[best_epoch(study, curve) - 1] if curve else None
+
+
+def stops_early(study: StudyTable, rule: EarlyStopping | None, curve: Sequence[float]) -> bool:
+    """Whether the curve has not improved by more than the minimum for `patience` epochs."""
+    if rule is None or not curve:
+        return False
+    sign = -1.0 if study.objective in MINIMIZED else 1.0
+    reference, waited = sign * curve[0], 0
+    for value in curve[1:]:
+        if sign * value > reference + rule.minimum_improvement:
+            reference, waited = sign * value, 0
+        else:
+            waited += 1
+    return waited >= rule.patience

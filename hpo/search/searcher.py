@@ -1,0 +1,164 @@
+"""The searcher: asks for configurations, takes reports, decides, and tells how trials ended.
+
+It works on Optuna's study, through whatever storage it is given, and is called between the epochs of the trials in
+flight, in the order of trial numbers: what an ask or a decision has seen never depends on timing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from hpo import space
+from hpo.errors import InputError
+from hpo.search import objective
+from hpo.search.pruners import pruner_for
+from hpo.search.samplers import sampler_for
+from hpo.spec.file import StudySpec
+from hpo.spec.records import TrialConfig
+
+logging.getLogger("optuna").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A trial to train."""
+
+    number: int
+    trial_id: int
+    config: TrialConfig | None
+    """None where the drawn values contradict each other; `error` says how."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """How a trial goes on."""
+
+    ended: str | None
+    """Why it ends, in words; None to continue."""
+    state: TrialState
+    """RUNNING, PRUNED or COMPLETE."""
+
+
+CONTINUE = Decision(ended=None, state=TrialState.RUNNING)
+
+
+class TrialStore(Protocol):
+    """What the searcher needs beyond Optuna's storage contract."""
+
+    def create_trials(self, study_id: int, n: int) -> list[int]:
+        """Creates running trials with consecutive numbers and returns their ids."""
+
+
+class Searcher:
+    """One study's search."""
+
+    def __init__(self, spec: StudySpec, storage: BaseStorage, trials: TrialStore, study_id: int) -> None:
+        self.spec = spec
+        self.storage = storage
+        self.trials = trials
+        self.study_id = study_id
+        self.epochs = space.longest_training(spec)
+        self.conditional = any(p.condition for p in space.parameters(spec))
+        name = spec.study.name
+        # The sampler looks at all trials; given the pruner, Hyperband would show it those of one bracket only.
+        self.sampling = optuna.load_study(study_name=name, storage=storage, pruner=optuna.pruners.NopPruner())
+        self.pruning = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
+
+    def all_trials(self) -> list[FrozenTrial]:
+        """Every trial of the study, by number."""
+        return self.storage.get_all_trials(self.study_id, deepcopy=False)
+
+    def running(self) -> list[Asked]:
+        """Trials that had been asked for and have not ended, e.g. when their process was killed."""
+        left = [t for t in self.all_trials() if t.state == TrialState.RUNNING]
+        return [self._draw(t.number, t._trial_id) for t in left]
+
+    def ask(self, count: int) -> list[Asked]:
+        """New trials with their configurations."""
+        if count <= 0:
+            return []
+        ids = self.trials.create_trials(self.study_id, count)
+        return [self._draw(self.storage.get_trial(i).number, i) for i in ids]
+
+    def curve(self, trial_id: int) -> list[float]:
+        """Intermediate values so far, epoch 1 first."""
+        values = self.storage.get_trial(trial_id).intermediate_values
+        return [values[epoch] for epoch in sorted(values)]
+
+    def report(self, trial_id: int, epoch: int, raw: float) -> None:
+        """Stores the objective of an epoch, smoothed and rounded as the study says."""
+        value = objective.next_value(self.spec.study, raw, self.curve(trial_id))
+        self.storage.set_trial_intermediate_value(trial_id, epoch, value)
+
+    def decide(self, trial_id: int, config: TrialConfig) -> Decision:
+        """Whether a trial continues after the epoch just reported."""
+        trial = self.storage.get_trial(trial_id)
+        epoch = len(trial.intermediate_values)
+        if epoch >= config.training.epochs:
+            return Decision(ended="finished", state=TrialState.COMPLETE)
+        if objective.stops_early(self.spec.study, config.training.early_stopping, self.curve(trial_id)):
+            return Decision(ended=f"early stopping at epoch {epoch}", state=TrialState.COMPLETE)
+        if self.pruning.pruner.prune(self.pruning, trial):
+            name = self.spec.search.pruner.name
+            return Decision(ended=f"pruned by {name} at epoch {epoch}", state=TrialState.PRUNED)
+        return CONTINUE
+
+    def tell(self, trial_id: int, state: TrialState, ended: str, facts: dict[str, Any]) -> None:
+        """Ends a trial with its value (of its best or last epoch), the reason and facts for people."""
+        curve = self.curve(trial_id)
+        value = None if state == TrialState.FAIL else objective.trial_value(self.spec.study, curve)
+        about = {"ended": ended, "epochs": len(curve), **facts}
+        if curve:
+            about["best_epoch"] = objective.best_epoch(self.spec.study, curve)
+        for key, fact in about.items():
+            self.storage.set_trial_user_attr(trial_id, key, fact)
+        self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+
+    def ranking(self) -> list[FrozenTrial]:
+        """Ended trials with a value: finished before pruned ones, the best first, ties by number."""
+        ended = [
+            t for t in self.all_trials() if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.values is not None
+        ]
+        sign = 1.0 if objective.direction(self.spec.study.objective) == "minimize" else -1.0
+        return sorted(ended, key=lambda t: (t.state != TrialState.COMPLETE, sign * t.values[0], t.number))
+
+    def _draw(self, number: int, trial_id: int) -> Asked:
+        """Draws what the trial's row lacks; values that are there already are taken as they are."""
+        self.sampling.sampler = sampler_for(self.spec, number, conditional=self.conditional)
+        trial = Trial(self.sampling, trial_id)
+        try:
+            config = space.draw(self.spec, lambda name, d: _suggest(trial, name, d))
+        except InputError as error:
+            return Asked(number=number, trial_id=trial_id, config=None, error=str(error))
+        return Asked(number=number, trial_id=trial_id, config=config)
+
+
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    match distribution:
+        case FloatDistribution():
+            return trial.suggest_float(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )
+        case IntDistribution():
+            return trial.suggest_int(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )
+        case CategoricalDistribution():
+            return trial.suggest_categorical(name, distribution.choices)
+    raise AssertionError(f"unknown distribution {distribution}")
+
+

@@ -1,0 +1,112 @@
+"""A study's examples as tensors on the device, and the order in which a lane sees them.
+
+Data that fits in memory is laid out once for all lanes: a batch of K lanes is one gather. Every epoch of a lane visits
+all its examples in an order of its own; the last batch is topped up from the front of that order, so that all batches
+have one size.
+
+Dimensions: K lanes, S steps an epoch, B examples a batch, V validation examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hpo.data.prepare import PreparedData
+from hpo.training import randomness
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examples:
+    """Training and validation examples of all replicas; replicas with the same split share one part."""
+
+    task: str
+    input_shape: tuple[int, ...]
+    outputs: int
+    part: tuple[int, ...]
+    """Part of each replica."""
+    start: tuple[int, ...]
+    """First row of each part in `x_train`."""
+    size: tuple[int, ...]
+    """Training examples of each part."""
+    x_train: Tensor
+    """All parts one after the other."""
+    y_train: Tensor
+    x_valid: Tensor
+    """[parts, V, ...]; shorter parts are padded with zeros."""
+    y_valid: Tensor
+    """[parts, V]"""
+    real: Tensor
+    """[parts, V] False where padded."""
+    target_scale: Tensor
+    """[parts] unit of a standardised target; 1 for classes."""
+
+    @property
+    def replicas(self) -> int:
+        return len(self.part)
+
+    @property
+    def device(self) -> torch.device:
+        return self.x_train.device
+
+    def batch_size(self, asked: int) -> int:
+        """No batch is larger than the smallest training part."""
+        return min(asked, *self.size)
+
+    def steps(self, asked: int) -> int:
+        """Steps in an epoch, the same for every part."""
+        return -(-max(self.size) // self.batch_size(asked))
+
+    def order(self, seed: int, trial: int, replica: int, epoch: int, batch_size: int) -> Tensor:
+        """[S, B] rows of `x_train` in the order in which the lane sees them in this epoch (counted from 1)."""
+        part = self.part[replica]
+        generator = randomness.generator("order", seed, trial, replica, epoch)
+        order = torch.randperm(self.size[part], generator=generator)
+        batch = self.batch_size(batch_size)
+        wanted = self.steps(batch_size) * batch
+        order = order.repeat(-(-wanted // len(order)))[:wanted]
+        return (order + self.start[part]).view(-1, batch)
+
+    def parts_of(self, replicas: Sequence[int]) -> Tensor:
+        """[K] parts, or [1] where all lanes share one."""
+        parts = [self.part[r] for r in replicas]
+        shared = parts[:1] if len(set(parts)) == 1 else parts
+        return torch.tensor(shared, device=self.device)
+
+
+def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtype) -> Examples:
+    """Moves a prepared data set to the device, once for a study."""
+    found: dict[int, int] = {}
+    unique = []
+    for replica in prepared.replicas:
+        if id(replica.x_train) not in found:
+            found[id(replica.x_train)] = len(unique)
+            unique.append(replica)
+    longest = max(len(u.x_valid) for u in unique)
+
+    def tensor(array: np.ndarray) -> Tensor:
+        value = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        return value.to(dtype) if value.is_floating_point() else value
+
+    def padded(array: np.ndarray) -> np.ndarray:
+        return np.pad(array, [(0, longest - len(array))] + [(0, 0)] * (array.ndim - 1))
+
+    sizes = [len(u.x_train) for u in unique]
+    return Examples(
+        task=prepared.task,
+        input_shape=prepared.input_shape,
+        outputs=prepared.outputs,
+        part=tuple(found[id(r.x_train)] for r in prepared.replicas),
+        start=tuple(int(s) for s in np.cumsum([0, *sizes[:-1]])),
+        size=tuple(sizes),
+        x_train=tensor(np.concatenate([u.x_train for u in unique])),
+        y_train=tensor(np.concatenate([u.y_train for u in unique])),
+        x_valid=tensor(np.stack([padded(u.x_valid) for u in unique])),
+        y_valid=tensor(np.stack([padded(u.y_valid) for u in unique])),
+        real=tensor(np.stack([np.arange(longest) < len(u.x_valid) for u in unique])),
+        target_scale=torch.tensor([u.target_scale for u in unique], dtype=torch.float64, device=device),
+    )

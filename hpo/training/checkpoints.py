@@ -1,0 +1,154 @@
+"""Lanes on disk. A file holds tensors only and is complete or absent; what it should contain is kept elsewhere.
+
+Running lanes of a cohort share one file, written after every epoch; each of the best trials has one with its weights.
+
+Files are written under a temporary name, flushed to the disk and renamed, and read with `weights_only`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hpo.errors import MachineError
+from hpo.optim import schedules
+from hpo.spec.records import TrialConfig
+from hpo.training.cohort import Cohort, new_lane
+from hpo.training.layout import Layout
+from hpo.training.trainer import Trainer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A file on disk."""
+
+    path: Path
+    sha256: str
+
+
+def write(path: Path, content: dict[str, Any]) -> Written:
+    """Writes tensors and JSON text so that the file is either complete or absent."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    data = buffer.getbuffer()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise MachineError(
+            f"The checkpoint {path} cannot be written: {error.strerror}. "
+            "Free some space or choose another folder with --home, then run the same command again."
+        ) from error
+    return Written(path=path, sha256=hashlib.sha256(data).hexdigest())
+
+
+def read(path: Path, sha256: str) -> dict[str, Any] | None:
+    """The content, or None if the file is missing or damaged."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data).hexdigest() != sha256:
+        return None
+    content: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    return content
+
+
+def save_running(cohorts: Iterable[Cohort], path: Path) -> Written:
+    """All running lanes in one file: parameters, optimizer, schedule state, epoch."""
+    packed = []
+    for cohort in cohorts:
+        lanes = [
+            {
+                "trial": lane.trial,
+                "replica": lane.replica,
+                "epoch": lane.epoch,
+                "plateau": asdict(lane.plateau),
+            }
+            for lane in cohort.lanes
+        ]
+        state = {name: value.detach().cpu() for name, value in cohort.state.items()}
+        packed.append({"lanes": json.dumps(lanes), "layout": _fingerprint(cohort.layout), "state": state})
+    return write(path, {"cohorts": packed})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SavedLane:
+    """One lane of a file of running lanes."""
+
+    epoch: int
+    plateau: dict[str, Any]
+    layout: str
+    state: dict[str, Tensor]
+
+
+def read_running(path: Path, sha256: str) -> dict[tuple[int, int], SavedLane]:
+    """Lanes by (trial, replica); empty if the file is missing or damaged."""
+    content = read(path, sha256)
+    found: dict[tuple[int, int], SavedLane] = {}
+    for cohort in content["cohorts"] if content else ():
+        for index, lane in enumerate(json.loads(cohort["lanes"])):
+            found[lane["trial"], lane["replica"]] = SavedLane(
+                epoch=lane["epoch"],
+                plateau=lane["plateau"],
+                layout=cohort["layout"],
+                state={name: value[index : index + 1] for name, value in cohort["state"].items()},
+            )
+    return found
+
+
+def restore(trainer: Trainer, trial: int, config: TrialConfig, saved: list[SavedLane]) -> bool:
+    """Continues a trial from its saved lanes, one for each replica; False if they do not fit this study's layout."""
+    lanes = [new_lane(trainer.setting, trial, replica, config) for replica in range(len(saved))]
+    layout = trainer.layout(lanes[0])
+    if any(s.layout != _fingerprint(layout) for s in saved):
+        return False
+    lanes = [
+        replace(lane, epoch=s.epoch, plateau=schedules.Plateau(**s.plateau))
+        for lane, s in zip(lanes, saved, strict=True)
+    ]
+    fresh = Cohort.start(trainer.setting, layout, lanes)
+    state = {name: torch.cat([s.state[name] for s in saved]).to(value) for name, value in fresh.state.items()}
+    trainer.place(Cohort(trainer.setting, layout, lanes, state))
+    return True
+
+
+def save_best(trainer: Trainer, trial: int, path: Path) -> Written:
+    """The weights of a trial's best epoch: one `state_dict` for each replica."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for cohort in trainer.all_cohorts():
+        for index, lane in enumerate(cohort.lanes):
+            if lane.trial == trial:
+                cohort.layout.load(
+                    lane.module,
+                    cohort.state["best_theta"][index].cpu(),
+                    cohort.state["best_stats"][index].cpu(),
+                )
+                found[str(lane.replica)] = dict(lane.module.state_dict())
+    assert found, "only a running trial has weights to save"
+    return write(path, {"replicas": found})
+
+
+def read_best(path: Path, sha256: str) -> list[dict[str, Tensor]] | None:
+    """A `state_dict` for each replica, or None if the file is missing or damaged."""
+    content = read(path, sha256)
+    return [content["replicas"][key] for key in sorted(content["replicas"], key=int)] if content else None
+
+
+def _fingerprint(layout: Layout) -> str:
+    return hashlib.sha256(repr(layout).encode()).hexdigest()

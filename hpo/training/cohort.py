@@ -1,0 +1,293 @@
+"""A cohort: lanes that train in one program, epoch by epoch. Lanes join and leave between epochs.
+
+All that training changes is a handful of tensors with one row a lane (`state`), so taking a lane out, putting one in,
+saving and restoring are row operations. What to train and when to stop is decided elsewhere.
+
+Dimensions: K lanes, S steps an epoch, B examples a batch, P parameters, Q running averages.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hpo import models
+from hpo.optim import penalties, rules, schedules
+from hpo.spec.records import TrialConfig
+from hpo.training import layout as lay
+from hpo.training import metrics, randomness
+from hpo.training.batches import Examples
+from hpo.training.program import Program, structure
+
+CHANGING = ("theta", "stats", "m", "v", "t")
+"""State that an epoch changes; the rest are the rows of each lane's best epoch."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """One training run: a trial, or one fold or repeat of it."""
+
+    trial: int
+    """Trial number."""
+    replica: int
+    """Which fold and repeat, counted from 0."""
+    config: TrialConfig
+    module: nn.Sequential
+    """The plain module: tells the structure; its own parameters are only the initial ones."""
+    epoch: int = 0
+    """Epochs trained."""
+    plateau: schedules.Plateau = field(default_factory=schedules.Plateau)
+    """State of reduce_on_plateau."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaneEpoch:
+    """What one epoch of one lane gave."""
+
+    trial: int
+    replica: int
+    epoch: int
+    """Counted from 1."""
+    train_loss: float
+    """Mean over the epoch's batches, without penalties."""
+    learning_rate: float
+    """At the epoch's last step."""
+    gradient_norm: float
+    """Mean over steps, penalties included, before clipping."""
+    seconds: float
+    """The lane's share of the time."""
+    metrics: dict[str, float]
+    """Of the validation part."""
+
+    @property
+    def diverged(self) -> bool:
+        return not (math.isfinite(self.train_loss) and math.isfinite(self.metrics["loss"]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What all cohorts of a study share."""
+
+    examples: Examples
+    seed: int
+    metrics: tuple[str, ...]
+    """Names of the metrics computed every epoch."""
+    dtype: torch.dtype = torch.float32
+
+
+def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig) -> Lane:
+    """Builds and initialises a lane's module from its own random numbers."""
+    module = models.build(config, setting.examples.input_shape, setting.examples.outputs)
+    models.initialize(module, config, randomness.generator("init", setting.seed, trial, replica))
+    return Lane(trial=trial, replica=replica, config=config, module=module)
+
+
+class Cohort:
+    """Lanes of one architecture and batch size, sorted by structure."""
+
+    def __init__(self, setting: Setting, layout: lay.Layout, lanes: Sequence[Lane], state: dict[str, Tensor]) -> None:
+        self.setting = setting
+        self.layout = layout
+        order = sorted(range(len(lanes)), key=lambda i: structure(lanes[i].module))
+        self.lanes = [lanes[i] for i in order]
+        index = torch.tensor(order, dtype=torch.long, device=setting.examples.device)
+        self.state = {name: value[index] for name, value in state.items()}
+        self._program: Program | None = None
+
+    @classmethod
+    def start(cls, setting: Setting, layout: lay.Layout, lanes: Sequence[Lane]) -> Cohort:
+        """New lanes, from their modules' initial parameters."""
+        rows = [layout.row(lane.module) for lane in lanes]
+        device, dtype = setting.examples.device, setting.dtype
+        theta = torch.stack([r[0] for r in rows]).to(device, dtype)
+        stats = torch.stack([r[1] for r in rows]).to(device, dtype)
+        accumulator = [[rules.coefficients(lane.config.optimizer).initial_v] for lane in lanes]
+        state = {
+            "theta": theta,
+            "stats": stats,
+            "m": torch.zeros_like(theta),
+            "v": torch.zeros_like(theta) + torch.tensor(accumulator, device=device, dtype=dtype),
+            "t": torch.zeros(len(lanes), 1, device=device, dtype=dtype),
+            "best_theta": theta.clone(),
+            "best_stats": stats.clone(),
+        }
+        return cls(setting, layout, lanes, state)
+
+    def take(self, chosen: Sequence[int]) -> Cohort:
+        """A cohort of the lanes at these positions."""
+        index = torch.tensor(list(chosen), dtype=torch.long, device=self.setting.examples.device)
+        state = {name: value[index] for name, value in self.state.items()}
+        return Cohort(self.setting, self.layout, [self.lanes[i] for i in chosen], state)
+
+    def join(self, other: Cohort) -> Cohort:
+        """A cohort of both's lanes."""
+        state = {name: torch.cat([value, other.state[name]]) for name, value in self.state.items()}
+        return Cohort(self.setting, self.layout, [*self.lanes, *other.lanes], state)
+
+    def without(self, trials: set[int]) -> Cohort:
+        """A cohort without the lanes of these trials."""
+        return self.take([i for i, lane in enumerate(self.lanes) if lane.trial not in trials])
+
+    def keep_best(self, trials: set[int]) -> None:
+        """Remembers the present parameters as the best of these trials."""
+        rows = [i for i, lane in enumerate(self.lanes) if lane.trial in trials]
+        self.state["best_theta"][rows] = self.state["theta"][rows]
+        self.state["best_stats"][rows] = self.state["stats"][rows]
+
+    @property
+    def program(self) -> Program:
+        if self._program is None:
+            modules = [lane.module for lane in self.lanes]
+            self._program = Program(modules, self.layout, device=self.setting.examples.device)
+        return self._program
+
+    def epoch(self) -> list[LaneEpoch]:
+        """Trains every lane for one epoch and scores it on its validation part.
+
+        If anything fails in between, the state is as before.
+        """
+        before = {name: self.state[name].clone() for name in CHANGING}
+        try:
+            return self._epoch()
+        except BaseException:
+            self.state.update(before)
+            raise
+
+    def _epoch(self) -> list[LaneEpoch]:
+        started = time.perf_counter()
+        setting, lanes, state = self.setting, self.lanes, self.state
+        examples, device = setting.examples, setting.examples.device
+        batch_size = lanes[0].config.training.batch_size
+        steps = examples.steps(batch_size)
+        order_SKB = torch.stack(
+            [examples.order(setting.seed, ln.trial, ln.replica, ln.epoch + 1, batch_size) for ln in lanes],
+            dim=1,
+        ).to(device)
+        keys_SK = randomness.step_keys(
+            [randomness.key("dropout", setting.seed, ln.trial, ln.replica, ln.epoch + 1) for ln in lanes],
+            steps,
+        ).to(device)
+        rates_KS = np.stack([self._rates(lane, steps) for lane in lanes])
+        rates_SK1 = torch.from_numpy(rates_KS.T.copy()).to(device).unsqueeze(2)
+        numbers = _Numbers.of(lanes, self.layout, device, setting.dtype)
+
+        loss_K = torch.zeros(len(lanes), device=device, dtype=torch.float64)
+        norm_K = torch.zeros(len(lanes), device=device, dtype=torch.float64)
+        for step in range(steps):
+            rows_KB = order_SKB[step]
+            loss, gradient_KP = self.program.gradient(
+                state["theta"],
+                state["stats"],
+                examples.x_train[rows_KB],
+                examples.y_train[rows_KB],
+                numbers.smoothing_K1,
+                keys_SK[step],
+            )
+            norm = self._apply(gradient_KP, rates_SK1[step], numbers)
+            loss_K += loss
+            norm_K += norm
+        scores = self._score()
+        seconds = (time.perf_counter() - started) / len(lanes)
+        results = [
+            LaneEpoch(
+                trial=lane.trial,
+                replica=lane.replica,
+                epoch=lane.epoch + 1,
+                train_loss=train_loss / steps,
+                learning_rate=float(rates_KS[i, -1]),
+                gradient_norm=norm / steps,
+                seconds=seconds,
+                metrics={name: values[i] for name, values in scores.items()},
+            )
+            for i, (lane, train_loss, norm) in enumerate(zip(lanes, loss_K.tolist(), norm_K.tolist(), strict=True))
+        ]
+        self.lanes = [
+            replace(
+                lane,
+                epoch=lane.epoch + 1,
+                plateau=schedules.advance(lane.config.schedule, lane.plateau, result.metrics["loss"]),
+            )
+            for lane, result in zip(lanes, results, strict=True)
+        ]
+        return results
+
+    def _rates(self, lane: Lane, steps: int) -> np.ndarray:
+        config = lane.config
+        return schedules.rates(
+            config.schedule,
+            config.optimizer.learning_rate,
+            lane.epoch,
+            config.training.epochs,
+            steps,
+            lane.plateau.factor,
+        )
+
+    @torch.no_grad()
+    def _apply(self, gradient_KP: Tensor, rate_K1: Tensor, numbers: _Numbers) -> Tensor:
+        """One update of theta in place; returns the gradient's norm [K] before clipping."""
+        state = self.state
+        if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
+            penalties.add_penalties_(gradient_KP, state["theta"], numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
+        norm_K = penalties.clip_(gradient_KP, numbers.clip_K1)
+        state["t"] += 1
+        rules.update_(state["theta"], gradient_KP, state["m"], state["v"], state["t"], rate_K1, numbers.coefficients)
+        if numbers.max_norm_K1 is not None:
+            for entry in self.layout.parameters:
+                if lay.is_weight(entry):
+                    weight = state["theta"][:, entry.start : entry.start + entry.size].unflatten(1, entry.shape)
+                    penalties.max_norm_(weight, numbers.max_norm_K1)
+        return norm_K
+
+    @torch.no_grad()
+    def _score(self) -> dict[str, list[float]]:
+        examples = self.setting.examples
+        parts = examples.parts_of([lane.replica for lane in self.lanes])
+        outputs = self.program.outputs(self.state["theta"], self.state["stats"], examples.x_valid[parts])
+        shape = outputs.shape[:2]
+        outcome = metrics.Outcome(
+            outputs_KVC=outputs,
+            target_KV=examples.y_valid[parts].expand(shape),
+            valid_KV=examples.real[parts].expand(shape),
+            scale_K=examples.target_scale[parts].expand(shape[0]),
+        )
+        return metrics.score(outcome, self.setting.metrics)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Numbers:
+    """The lanes' regularisation and update coefficients as columns."""
+
+    coefficients: rules.LaneCoefficients
+    weights_1P: Tensor
+    smoothing_K1: Tensor | None
+    l1_K1: Tensor | None
+    l2_K1: Tensor | None
+    clip_K1: Tensor | None
+    max_norm_K1: Tensor | None
+
+    @classmethod
+    def of(cls, lanes: Sequence[Lane], layout: lay.Layout, device: torch.device, dtype: torch.dtype) -> _Numbers:
+        table = [lane.config.regularization for lane in lanes]
+
+        def column(values: Sequence[float | None], absent: float) -> Tensor | None:
+            """None where no lane has the number: its pass is spared."""
+            filled = [absent if value is None else value for value in values]
+            if all(value == absent for value in filled):
+                return None
+            return torch.tensor(filled, device=device, dtype=dtype).unsqueeze(1)
+
+        return cls(
+            coefficients=rules.stack([rules.coefficients(ln.config.optimizer) for ln in lanes], dtype, device),
+            weights_1P=layout.weights().to(device),
+            smoothing_K1=column([r.label_smoothing for r in table], 0.0),
+            l1_K1=column([r.l1 for r in table], 0.0),
+            l2_K1=column([r.l2 for r in table], 0.0),
+            clip_K1=column([r.gradient_clip for r in table], math.inf),
+            max_norm_K1=column([r.max_norm for r in table], math.inf),
+        )

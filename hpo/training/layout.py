@@ -1,0 +1,110 @@
+"""Where each parameter of a module lies in a lane's row: K modules become one matrix theta [K, P].
+
+One matrix instead of many stacked tensors makes an update, a penalty or a checkpoint a handful of operations,
+whatever the number of layers. Running averages of batch normalisation get a second matrix, stats [K, Q].
+A layout is the union over all variants that a study may draw, so that it never depends on which lanes are present.
+
+Dimensions: K lanes, P parameters a lane, Q running averages a lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One tensor of a module."""
+
+    name: str
+    """Dotted name as in `state_dict`, e.g. `linear1.weight`."""
+    shape: tuple[int, ...]
+    """Shape of one lane's tensor."""
+    start: int
+    """Offset in the row."""
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """The order of parameters and of running averages in a lane's rows."""
+
+    parameters: tuple[Entry, ...]
+    stats: tuple[Entry, ...]
+
+    @classmethod
+    def of(cls, modules: Iterable[nn.Module]) -> Layout:
+        """The union of the modules' tensors, in the order in which they first appear."""
+        parameters: dict[tuple[str, tuple[int, ...]], None] = {}
+        stats: dict[tuple[str, tuple[int, ...]], None] = {}
+        for module in modules:
+            parameters.update(dict.fromkeys((n, tuple(p.shape)) for n, p in module.named_parameters()))
+            stats.update(dict.fromkeys((n, tuple(b.shape)) for n, b in _averages(module)))
+        return cls(parameters=_lay_out(parameters), stats=_lay_out(stats))
+
+    def row(self, module: nn.Module) -> tuple[Tensor, Tensor]:
+        """The module's parameters [P] and running averages [Q]; what it lacks stays 0."""
+        return (
+            _fill(self.parameters, dict(module.named_parameters())),
+            _fill(self.stats, dict(_averages(module))),
+        )
+
+    def load(self, module: nn.Module, theta_P: Tensor, stats_Q: Tensor) -> None:
+        """Writes a lane's rows into a plain module."""
+        with torch.no_grad():
+            _unfill(self.parameters, dict(module.named_parameters()), theta_P)
+            _unfill(self.stats, dict(_averages(module)), stats_Q)
+
+    def weights(self) -> Tensor:
+        """[1, P] True where a number is a weight: neither a bias nor a normalisation's scale or shift."""
+        flags = [torch.full((e.size,), is_weight(e)) for e in self.parameters]
+        return torch.cat(flags).unsqueeze(0) if flags else torch.zeros(1, 0, dtype=torch.bool)
+
+
+def is_weight(entry: Entry) -> bool:
+    """Whether penalties act on it: matrices and kernels of layers, not what normalisation learns."""
+    return len(entry.shape) >= 2 and not entry.name.startswith("norm")
+
+
+def split(entries: tuple[Entry, ...], rows_KP: Tensor) -> dict[tuple[str, tuple[int, ...]], Tensor]:
+    """Views [K, *shape] of the rows, by name and shape."""
+    pieces = rows_KP.split([e.size for e in entries], dim=1) if entries else ()
+    return {(e.name, e.shape): piece.unflatten(1, e.shape) for e, piece in zip(entries, pieces, strict=True)}
+
+
+def _averages(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [(n, b) for n, b in module.named_buffers() if n.endswith(("running_mean", "running_var"))]
+
+
+def _lay_out(found: dict[tuple[str, tuple[int, ...]], None]) -> tuple[Entry, ...]:
+    entries, start = [], 0
+    for name, shape in found:
+        entries.append(Entry(name=name, shape=shape, start=start))
+        start += entries[-1].size
+    return tuple(entries)
+
+
+def _present(entries: tuple[Entry, ...], tensors: dict[str, Tensor]) -> list[Entry]:
+    return [e for e in entries if e.name in tensors and tuple(tensors[e.name].shape) == e.shape]
+
+
+def _fill(entries: tuple[Entry, ...], tensors: dict[str, Tensor]) -> Tensor:
+    present = _present(entries, tensors)
+    assert len(present) == len(tensors), "the module has tensors that the layout lacks"
+    row = torch.zeros(sum(e.size for e in entries))
+    for e in present:
+        row[e.start : e.start + e.size] = tensors[e.name].detach().flatten()
+    return row
+
+
+def _unfill(entries: tuple[Entry, ...], tensors: dict[str, Tensor], row: Tensor) -> None:
+    for e in _present(entries, tensors):
+        tensors[e.name].copy_(row[e.start : e.start + e.size].unflatten(0, e.shape))

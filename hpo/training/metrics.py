@@ -1,0 +1,136 @@
+"""Scores of K lanes at once, from their outputs on the validation or test part. Definitions follow scikit-learn.
+
+Parts of different size (folds differ by one example) are padded; `valid_KV` marks the real examples.
+
+Dimensions: K lanes, V examples, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hpo.training.program import loss_per_example
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a part's score is computed from."""
+
+    outputs_KVC: Tensor
+    """Logits, or [K, V, 1] standardised predictions for regression."""
+    target_KV: Tensor
+    """Class indices (int64) or standardised numbers."""
+    valid_KV: Tensor
+    """True for real examples, False for padding."""
+    scale_K: Tensor
+    """Unit of a standardised target in the target's own unit (1 for classes)."""
+
+    def mean(self, value_KV: Tensor) -> Tensor:
+        """[K] mean over the real examples, in float64."""
+        return value_KV.double().mul(self.valid_KV).sum(1) / self.valid_KV.sum(1)
+
+
+def loss(o: Outcome) -> Tensor:
+    """Cross entropy in nats, or mean squared error of the standardised target."""
+    return o.mean(loss_per_example(o.outputs_KVC, o.target_KV))
+
+
+def accuracy(o: Outcome) -> Tensor:
+    """Share of examples classified rightly."""
+    return o.mean(o.outputs_KVC.argmax(-1) == o.target_KV)
+
+
+def balanced_accuracy(o: Outcome) -> Tensor:
+    """Mean recall over the classes present."""
+    confusion = _confusion(o)
+    members = confusion.sum(2)
+    recall = confusion.diagonal(dim1=1, dim2=2) / members.clamp(min=1)
+    return recall.sum(1) / (members > 0).sum(1)
+
+
+def macro_f1(o: Outcome) -> Tensor:
+    """Mean over classes (present or predicted) of the harmonic mean of precision and recall."""
+    confusion = _confusion(o)
+    right = confusion.diagonal(dim1=1, dim2=2)
+    either = confusion.sum(1) + confusion.sum(2)
+    return (2 * right / either.clamp(min=1)).sum(1) / (either > 0).sum(1)
+
+
+def auroc(o: Outcome) -> Tensor:
+    """Area under the ROC curve; with more than two classes the mean of one against the rest."""
+    if o.outputs_KVC.shape[-1] == 2:
+        return _rank_area(o.outputs_KVC[..., 1] - o.outputs_KVC[..., 0], o.target_KV == 1, o.valid_KV)
+    probability = o.outputs_KVC.double().softmax(-1)
+    areas = [_rank_area(probability[..., c], o.target_KV == c, o.valid_KV) for c in range(probability.shape[-1])]
+    return torch.stack(areas).nanmean(0)
+
+
+def rmse(o: Outcome) -> Tensor:
+    """Root of the mean squared error, in the target's unit."""
+    return o.mean(_error(o).square()).sqrt() * o.scale_K
+
+
+def mae(o: Outcome) -> Tensor:
+    """Mean absolute error, in the target's unit."""
+    return o.mean(_error(o).abs()) * o.scale_K
+
+
+def r2(o: Outcome) -> Tensor:
+    """Share of the target's variance that is explained."""
+    spread = o.target_KV.double() - o.mean(o.target_KV).unsqueeze(1)
+    return 1 - o.mean(_error(o).square()) / o.mean(spread.square())
+
+
+METRICS: dict[str, Callable[[Outcome], Tensor]] = {
+    "loss": loss,
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "macro_f1": macro_f1,
+    "auroc": auroc,
+    "rmse": rmse,
+    "mae": mae,
+    "r2": r2,
+}
+
+
+def names_for(task: str, objective: str) -> tuple[str, ...]:
+    """What is recorded every epoch: the usual metrics of the task and the objective (auroc is dear: only if asked)."""
+    usual = ("rmse", "mae", "r2") if task == "regression" else ("accuracy", "balanced_accuracy", "macro_f1")
+    return tuple(dict.fromkeys(("loss", *usual, objective)))
+
+
+def score(outcome: Outcome, names: tuple[str, ...]) -> dict[str, list[float]]:
+    """Each metric of every lane."""
+    return {name: METRICS[name](outcome).tolist() for name in names}
+
+
+def _error(o: Outcome) -> Tensor:
+    return o.outputs_KVC.squeeze(-1).double() - o.target_KV.double()
+
+
+def _confusion(o: Outcome) -> Tensor:
+    """[K, C, C] counts in float64: true class by predicted class."""
+    lanes, _, classes = o.outputs_KVC.shape
+    lane = torch.arange(lanes, device=o.target_KV.device).unsqueeze(1)
+    cell = (lane * classes + o.target_KV) * classes + o.outputs_KVC.argmax(-1)
+    counts = torch.bincount(cell[o.valid_KV], minlength=lanes * classes * classes)
+    return counts.view(lanes, classes, classes).double()
+
+
+def _rank_area(score_KV: Tensor, positive_KV: Tensor, valid_KV: Tensor) -> Tensor:
+    """Mann-Whitney statistic with ties counted half; NaN where a class is absent."""
+    score = score_KV.double().masked_fill(~valid_KV, -torch.inf)
+    ordered = score.sort(dim=1).values
+    below = torch.searchsorted(ordered, score, right=False).double()
+    up_to = torch.searchsorted(ordered, score, right=True).double()
+    padding = (~valid_KV).sum(1, keepdim=True)
+    rank = (below + up_to + 1) / 2 - padding
+    chosen = positive_KV & valid_KV
+    positives = chosen.sum(1).double()
+    negatives = valid_KV.sum(1).double() - positives
+    area = (rank * chosen).sum(1) - positives * (positives + 1) / 2
+    return area / (positives * negatives)

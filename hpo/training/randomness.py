@@ -1,0 +1,71 @@
+"""Random numbers that belong to a lane: functions of (study seed, trial, replica, epoch, step) and nothing else.
+
+A lane's numbers never depend on its neighbours, on how many there are, or on what was drawn before, so a trial
+trained alone equals the same trial in a cohort and resuming needs no saved generator. Initial weights and the order of
+examples come from generators seeded per use; dropout masks, needed at every step, from an integer hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Purpose = Literal["init", "order", "dropout", "sampler", "split"]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_GOLDEN_32 = -0x61C88647  # the same constant's upper half as int32: spreads consecutive indices over all bits
+_LOW_BIAS = (
+    0x7FEB352D,
+    -0x7B935975,
+)  # multipliers of the `lowbias32` integer hash (C. Wellons, hash-prospector)
+
+
+def key(purpose: Purpose, *numbers: int) -> int:
+    """A 63-bit seed from a purpose and some integers, e.g. `key("order", seed, trial, replica, epoch)`."""
+    text = ":".join([purpose, *map(str, numbers)]).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
+
+
+def generator(purpose: Purpose, *numbers: int) -> torch.Generator:
+    """A CPU generator seeded with `key(purpose, *numbers)`."""
+    return torch.Generator().manual_seed(key(purpose, *numbers))
+
+
+def step_keys(epoch_keys: list[int], steps: int) -> Tensor:
+    """One int32 key for each step and lane, [steps, K], from one key for each lane's epoch (splitmix64)."""
+    with np.errstate(over="ignore"):
+        z = np.asarray(epoch_keys, dtype=np.uint64)[None, :] + (
+            np.arange(1, steps + 1, dtype=np.uint64)[:, None] * _GOLDEN
+        )
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return torch.from_numpy((z >> np.uint64(32)).astype(np.uint32).view(np.int32).copy())
+
+
+@lru_cache(maxsize=256)
+def index_hash(count: int, salt: int, device: torch.device) -> Tensor:
+    """[count] int32: well spread starting points for `uniform_16`; `salt` tells layers apart."""
+    index = torch.arange(count, dtype=torch.int64, device=device) + salt * 0x10000001
+    return _as_int32(index * _GOLDEN_32)
+
+
+def uniform_16(start_N: Tensor, key_K: Tensor) -> Tensor:
+    """[K, 2N] int16, uniform over all values, a hash of (start, key): no state, no order of drawing."""
+    z = start_N.unsqueeze(0) ^ key_K.unsqueeze(1)
+    z ^= z >> 16
+    z *= _LOW_BIAS[0]
+    z ^= z >> 15
+    z *= _LOW_BIAS[1]
+    z ^= z >> 16
+    return z.view(torch.int16)
+
+
+def _as_int32(value: Tensor) -> Tensor:
+    """The low 32 bits of an int64 tensor, as signed integers."""
+    return ((value + 0x80000000) % 0x100000000 - 0x80000000).to(torch.int32)

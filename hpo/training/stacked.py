@@ -1,0 +1,193 @@
+"""Leaf layers in stacked form: one operation for K lanes, each with its own weights.
+
+A rule takes the plain layer for its geometry and reads the K lanes' parameters from the frame; activations have shape
+[K, B, ...]. A lane's numbers must come out bit for bit the same whatever K is and whoever the neighbours are, so every
+rule works lane by lane inside: matrix products are batched over lanes, statistics stay within one lane. A new layer
+type is one function and one line in `RULES`.
+
+Dimensions: K lanes, B examples, F features, C channels, H height, W width, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hpo.training import randomness
+
+Lanes = slice | Tensor
+"""Which lanes a rule works on: a slice where they are neighbours, else their indices."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Frame:
+    """What the rules of one forward pass read and leave behind."""
+
+    parameters: dict[tuple[str, tuple[int, ...]], Tensor]
+    """Views [K, *shape] of theta."""
+    stats: dict[tuple[str, tuple[int, ...]], Tensor]
+    """Views [K, *shape] of the running averages."""
+    drop_K: dict[str, Tensor]
+    """Probability of dropping of every dropout layer, by layer name."""
+    keys_K: Tensor | None
+    """This step's random keys; None at inference."""
+    batch_stats: list[tuple[str, Lanes, Tensor, Tensor]] = field(default_factory=list)
+    """What batch normalisation saw in training: layer, lanes, mean [K, F] and unbiased variance [K, F]."""
+
+    def parameter(self, name: str, like: Tensor | None, lanes: Lanes) -> Tensor:
+        assert like is not None
+        return self.parameters[name, tuple(like.shape)][lanes]
+
+    def average(self, name: str, like: Tensor | None, lanes: Lanes) -> Tensor:
+        assert like is not None
+        return self.stats[name, tuple(like.shape)][lanes]
+
+
+Rule = Callable[[str, nn.Module, Frame, Lanes, Tensor], Tensor]
+
+
+def linear(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+    """[K, B, F] -> [K, B, O]."""
+    assert isinstance(layer, nn.Linear)
+    weight_KOF = frame.parameter(f"{name}.weight", layer.weight, lanes)
+    bias_KO = frame.parameter(f"{name}.bias", layer.bias, lanes)
+    return torch.baddbmm(bias_KO.unsqueeze(1), x, weight_KOF.transpose(1, 2))
+
+
+def conv2d(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+    """[K, B, C, H, W] -> [K, B, O, H, W], with padding that keeps the size.
+
+    A grouped convolution is faster, a batched product over shifted images the only one of the two whose result does
+    not depend on K where a lane has few channels (measured on CPU).
+    """
+    assert isinstance(layer, nn.Conv2d)
+    weight = frame.parameter(f"{name}.weight", layer.weight, lanes)
+    bias = frame.parameter(f"{name}.bias", layer.bias, lanes)
+    return (_conv_by_shifts if layer.in_channels < 8 else _conv_by_groups)(x, weight, bias)
+
+
+def _conv_by_groups(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    k, batch, channels, height, width = x.shape
+    outputs, kernel = weight.shape[1], weight.shape[3]
+    if k == 1:  # one group takes another algorithm, which rounds differently
+        return _conv_by_groups(x.expand(2, -1, -1, -1, -1), weight.expand(2, -1, -1, -1, -1), bias.expand(2, -1))[:1]
+    z = F.conv2d(
+        x.transpose(0, 1).reshape(batch, k * channels, height, width),
+        weight.reshape(k * outputs, channels, kernel, kernel),
+        bias.reshape(-1),
+        padding=kernel // 2,
+        groups=k,
+    )
+    return z.view(batch, k, outputs, height, width).transpose(0, 1)
+
+
+def _conv_by_shifts(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    k, batch, channels, height, width = x.shape
+    outputs, kernel = weight.shape[1], weight.shape[3]
+    padded = F.pad(x.transpose(1, 2), [kernel // 2] * 4)
+    shifted = torch.stack([padded[..., i : i + height, j : j + width] for i in range(kernel) for j in range(kernel)], 2)
+    z = torch.baddbmm(
+        bias.unsqueeze(2),
+        weight.reshape(k, outputs, channels * kernel * kernel),
+        shifted.reshape(k, channels * kernel * kernel, batch * height * width),
+    )
+    return z.view(k, outputs, batch, height, width).transpose(1, 2)
+
+
+def batch_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+    """Statistics per lane and feature: of the batch in training, running averages at inference."""
+    assert isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    k, batch, features = x.shape[:3]
+    scale = shift = None
+    if layer.affine:
+        scale = frame.parameter(f"{name}.weight", layer.weight, lanes).reshape(-1)
+        shift = frame.parameter(f"{name}.bias", layer.bias, lanes).reshape(-1)
+    z = x.transpose(0, 1).reshape(batch, k * features, *x.shape[3:])
+    if frame.keys_K is None:
+        mean = frame.average(f"{name}.running_mean", layer.running_mean, lanes).reshape(-1)
+        variance = frame.average(f"{name}.running_var", layer.running_var, lanes).reshape(-1)
+        z = F.batch_norm(z, mean, variance, scale, shift, False, 0.0, layer.eps)
+    else:
+        z, mean, inverse = torch.native_batch_norm(z, scale, shift, None, None, True, 0.0, layer.eps)
+        count = z.numel() // (k * features)
+        with torch.no_grad():
+            variance = (inverse.pow(-2) - layer.eps) * (count / max(count - 1, 1))
+            frame.batch_stats.append((name, lanes, mean.view(k, features), variance.view(k, features)))
+    return z.view(batch, k, *x.shape[2:]).transpose(0, 1)
+
+
+def layer_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+    """Statistics per example over all features."""
+    assert isinstance(layer, nn.LayerNorm)
+    z = F.layer_norm(x, layer.normalized_shape, None, None, layer.eps)
+    if not layer.elementwise_affine:
+        return z
+    scale = frame.parameter(f"{name}.weight", layer.weight, lanes).unsqueeze(1)
+    shift = frame.parameter(f"{name}.bias", layer.bias, lanes).unsqueeze(1)
+    return torch.addcmul(shift, z, scale)
+
+
+def group_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+    """Statistics per example over groups of channels."""
+    assert isinstance(layer, nn.GroupNorm)
+    z = F.group_norm(x.flatten(0, 1), layer.num_groups, None, None, layer.eps).view(x.shape)
+    if not layer.affine:
+        return z
+    broadcast = (-1, 1, layer.num_channels, *([1] * (x.dim() - 3)))
+    scale = frame.parameter(f"{name}.weight", layer.weight, lanes).view(broadcast)
+    shift = frame.parameter(f"{name}.bias", layer.bias, lanes).view(broadcast)
+    return torch.addcmul(shift, z, scale)
+
+
+def dropout(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+    """Zeroes features (or, for Dropout2d, whole channels) and scales the rest by 1/(1-p)."""
+    if frame.keys_K is None:
+        return x
+    shape = x.shape[1:3] if isinstance(layer, nn.Dropout2d) else x.shape[1:]
+    count = shape.numel()
+    salt = list(frame.drop_K).index(name) + 1
+    start = randomness.index_hash((count + 1) // 2, salt, x.device)
+    bits = randomness.uniform_16(start, frame.keys_K[lanes])[:, :count].view(-1, *shape)
+    p = frame.drop_K[name][lanes].view(-1, *([1] * len(shape)))
+    threshold = (p * 65536 - 32768).round().clamp(max=32767).to(torch.int16)
+    mask = (bits >= threshold).to(x.dtype) * (1 / (1 - p)).to(x.dtype)
+    return x * mask.view(*mask.shape, *([1] * (x.dim() - mask.dim())))
+
+
+def per_example(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+    """A layer without parameters that treats each example alone: lanes and examples are one batch to it."""
+    return cast(Tensor, layer(x.flatten(0, 1))).unflatten(0, x.shape[:2])
+
+
+def elementwise(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+    """A layer without parameters that treats each number alone."""
+    return cast(Tensor, layer(x))
+
+
+RULES: dict[type[nn.Module], Rule] = {
+    nn.Linear: linear,
+    nn.Conv2d: conv2d,
+    nn.BatchNorm1d: batch_norm,
+    nn.BatchNorm2d: batch_norm,
+    nn.LayerNorm: layer_norm,
+    nn.GroupNorm: group_norm,
+    nn.Dropout: dropout,
+    nn.Dropout2d: dropout,
+    nn.Flatten: per_example,
+    nn.MaxPool2d: per_example,
+    nn.Identity: elementwise,
+    nn.ReLU: elementwise,
+    nn.LeakyReLU: elementwise,
+    nn.ELU: elementwise,
+    nn.GELU: elementwise,
+    nn.SiLU: elementwise,
+    nn.Tanh: elementwise,
+    nn.Sigmoid: elementwise,
+}

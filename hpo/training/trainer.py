@@ -1,0 +1,171 @@
+"""All lanes of a worker: trials go into the cohort of their architecture, and every tick trains each lane one epoch.
+
+How lanes are spread over cohorts changes the speed, never a result. An error ends the trial it belongs to and no
+other: the epoch is repeated lane by lane to find it. Which trials run and when they stop is the search's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from hpo import models
+from hpo.errors import InputError
+from hpo.spec.records import TrialConfig
+from hpo.training import layout as lay
+from hpo.training.cohort import Cohort, Lane, LaneEpoch, Setting, new_lane
+
+Key = tuple[int | str, ...]
+"""What lanes of one cohort share: batch size and architecture."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A trial that raised."""
+
+    trial: int
+    error: str
+    """Last line of the traceback."""
+    traceback: str
+
+    @classmethod
+    def of(cls, trial: int, error: Exception) -> Failure:
+        return cls(
+            trial=trial,
+            error=f"{type(error).__name__}: {error}",
+            traceback="".join(traceback.format_exception(error)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tick:
+    """What one epoch of all lanes gave."""
+
+    epochs: tuple[LaneEpoch, ...]
+    """In the order of trial and replica."""
+    failures: tuple[Failure, ...]
+
+
+class Trainer:
+    """Trains the trials that were admitted and not yet released."""
+
+    def __init__(
+        self, setting: Setting, variants: Callable[[TrialConfig], Iterable[TrialConfig]], *, lanes: int
+    ) -> None:
+        """`variants` gives the configurations of one architecture that the study may draw (its normalisations);
+        `lanes` is the most that train in one program."""
+        self.setting = setting
+        self.variants = variants
+        self.limit = lanes
+        self.cohorts: dict[Key, list[Cohort]] = {}
+        self._layouts: dict[Key, lay.Layout] = {}
+
+    def admit(self, trials: Iterable[tuple[int, TrialConfig]]) -> list[Failure]:
+        """Starts trials, one lane for each replica. What cannot be built is answered as a failure."""
+        failures: list[Failure] = []
+        newcomers: dict[Key, list[Lane]] = {}
+        for trial, config in trials:
+            try:
+                lanes = [
+                    new_lane(self.setting, trial, replica, config) for replica in range(self.setting.examples.replicas)
+                ]
+                self.layout(lanes[0])
+            except Exception as error:
+                failures.append(Failure.of(trial, error))
+            else:
+                newcomers.setdefault(_key(lanes[0]), []).extend(lanes)
+        for lanes in newcomers.values():
+            self.place(Cohort.start(self.setting, self.layout(lanes[0]), lanes))
+        return failures
+
+    def place(self, newcomers: Cohort) -> None:
+        """Puts lanes, new or restored, into cohorts that have room."""
+        key = _key(newcomers.lanes[0])
+        present = self.cohorts.setdefault(key, [])
+        while newcomers.lanes:
+            room = self.limit - len(present[-1].lanes) if present else 0
+            if room <= 0:
+                present.append(newcomers.take(range(0)))
+                continue
+            count = len(newcomers.lanes)
+            present[-1] = present[-1].join(newcomers.take(range(min(room, count))))
+            newcomers = newcomers.take(range(min(room, count), count))
+
+    def release(self, trials: set[int]) -> None:
+        """Ends trials: their lanes are free for others, and cohorts close ranks."""
+        if not trials:
+            return
+        for key, cohorts in list(self.cohorts.items()):
+            if not any(lane.trial in trials for c in cohorts for lane in c.lanes):
+                continue
+            left = [c for c in (c.without(trials) for c in cohorts) if c.lanes]
+            self.cohorts[key] = []
+            for cohort in left:
+                self.place(cohort)
+            if not self.cohorts[key]:
+                del self.cohorts[key]
+
+    def keep_best(self, trials: set[int]) -> None:
+        """Remembers the present parameters of these trials as their best."""
+        for cohort in self.all_cohorts():
+            cohort.keep_best(trials)
+
+    def all_cohorts(self) -> list[Cohort]:
+        return [cohort for cohorts in self.cohorts.values() for cohort in cohorts]
+
+    def tick(self) -> Tick:
+        """One epoch of every lane. The trials of the failures are released."""
+        epochs: list[LaneEpoch] = []
+        failures: dict[int, Failure] = {}
+        for key, cohorts in list(self.cohorts.items()):
+            trained = [_train(cohort, epochs, failures) for cohort in cohorts]
+            self.cohorts[key] = [c for c in trained if c.lanes]
+        self.release(set(failures))
+        epochs = [e for e in epochs if e.trial not in failures]
+        return Tick(
+            epochs=tuple(sorted(epochs, key=lambda e: (e.trial, e.replica))),
+            failures=tuple(failures[number] for number in sorted(failures)),
+        )
+
+    def layout(self, lane: Lane) -> lay.Layout:
+        """The layout of the lane's architecture, the same whichever of its variants comes first."""
+        key = _key(lane)
+        if key not in self._layouts:
+            examples = self.setting.examples
+            modules = [models.build(lane.config, examples.input_shape, examples.outputs)]
+            for variant in self.variants(lane.config):
+                # A variant that cannot be built never becomes a lane.
+                with contextlib.suppress(InputError):
+                    modules.append(models.build(variant, examples.input_shape, examples.outputs))
+            self._layouts[key] = lay.Layout.of(sorted(modules, key=_tensors))
+        return self._layouts[key]
+
+
+def _train(cohort: Cohort, epochs: list[LaneEpoch], failures: dict[int, Failure]) -> Cohort:
+    """Trains a cohort; where it raises, its halves, down to the lane that is the cause."""
+    try:
+        epochs.extend(cohort.epoch())
+        return cohort
+    except Exception as error:
+        if len(cohort.lanes) == 1:
+            failures.setdefault(cohort.lanes[0].trial, Failure.of(cohort.lanes[0].trial, error))
+            return cohort
+    if cohort.setting.examples.device.type == "cuda":
+        torch.cuda.empty_cache()
+    middle = len(cohort.lanes) // 2
+    first = _train(cohort.take(range(middle)), epochs, failures)
+    second = _train(cohort.take(range(middle, len(cohort.lanes))), epochs, failures)
+    return first.join(second)
+
+
+def _key(lane: Lane) -> Key:
+    return (lane.config.training.batch_size, *models.shape_key(lane.module))
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
+    return [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]
