@@ -1,0 +1,131 @@
+"""The data sets that have a name, and the way from a study's `[data]` table to a `Dataset`. No parsing here.
+
+A data set is one entry of `CATALOGUE`; listing the names imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpo.data.dataset import Dataset, Kind, Task, no_categories, suggestion
+from hpo.data.files import load_file
+from hpo.errors import DataError
+from hpo.spec.records import DataTable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A named data set: what is known of it beforehand, and how to get it."""
+
+    kind: Kind
+    task: Task
+    examples: int
+    shape: tuple[int, ...]
+    """(features,) or (channels, height, width)."""
+    summary: str
+    load: Callable[[str], Dataset]
+    """Given the catalogue's name, returns the whole data set."""
+
+
+def _from_sklearn(name: str, *, loader: str, target: str) -> Dataset:
+    from sklearn import datasets
+
+    bunch: Any = getattr(datasets, loader)()
+    is_image = "images" in bunch
+    class_names = tuple(str(label) for label in bunch.get("target_names", ()))
+    target_N: Any = np.asarray(bunch.target, np.int64 if class_names else np.float64)
+    return Dataset(
+        name=name,
+        kind="image" if is_image else "tabular",
+        task="classification" if class_names else "regression",
+        numeric=np.asarray(bunch.images[:, None], np.float32) if is_image else np.asarray(bunch.data, np.float64),
+        numeric_names=tuple(str(column) for column in bunch.feature_names),
+        categorical_NK=no_categories(len(bunch.target)),
+        categorical_names=(),
+        target_N=target_N,
+        target_name=target,
+        class_names=class_names,
+    )
+
+
+CATALOGUE: dict[str, Entry] = {
+    "digits": Entry(
+        kind="image",
+        task="classification",
+        examples=1797,
+        shape=(1, 8, 8),
+        summary="handwritten digits, 16 grey levels, 10 classes (scikit-learn)",
+        load=partial(_from_sklearn, loader="load_digits", target="digit"),
+    ),
+    "wine": Entry(
+        kind="tabular",
+        task="classification",
+        examples=178,
+        shape=(13,),
+        summary="chemical analysis of wines, 3 cultivars (scikit-learn)",
+        load=partial(_from_sklearn, loader="load_wine", target="cultivar"),
+    ),
+    "breast_cancer": Entry(
+        kind="tabular",
+        task="classification",
+        examples=569,
+        shape=(30,),
+        summary="cell nuclei of breast tumours, malignant or benign (scikit-learn)",
+        load=partial(_from_sklearn, loader="load_breast_cancer", target="diagnosis"),
+    ),
+    "iris": Entry(
+        kind="tabular",
+        task="classification",
+        examples=150,
+        shape=(4,),
+        summary="sizes of iris flowers, 3 species (scikit-learn)",
+        load=partial(_from_sklearn, loader="load_iris", target="species"),
+    ),
+    "diabetes": Entry(
+        kind="tabular",
+        task="regression",
+        examples=442,
+        shape=(10,),
+        summary="disease progression after one year, 25 to 346 (scikit-learn)",
+        load=partial(_from_sklearn, loader="load_diabetes", target="progression"),
+    ),
+}
+
+
+def load_dataset(data: DataTable, base: Path) -> Dataset:
+    """The data set that `data.dataset` names: an entry of the catalogue, else a CSV file relative to `base`.
+
+    Raises `DataError` for an unknown name, a file that cannot be used, or a target or task that contradicts it.
+    """
+    entry = CATALOGUE.get(data.dataset)
+    if entry is not None:
+        return _load_entry(data, entry)
+    path = base / Path(data.dataset).expanduser()
+    looks_like_path = "/" in data.dataset or "\\" in data.dataset or path.suffix != ""
+    if looks_like_path or path.is_file():
+        return load_file(path, data)
+    raise DataError(
+        f'data.dataset: the catalogue has no "{data.dataset}".{suggestion(data.dataset, CATALOGUE)}'
+        f" Known: {', '.join(CATALOGUE)}. For data of your own give a CSV file's path and its target column."
+    )
+
+
+def _load_entry(data: DataTable, entry: Entry) -> Dataset:
+    dataset = entry.load(data.dataset)
+    if data.target not in (None, dataset.target_name):
+        raise DataError(
+            f'data.target: "{data.target}" cannot be predicted: "{dataset.name}" comes with its own target,'
+            f' "{dataset.target_name}". Leave data.target out.'
+        )
+    if data.task not in ("auto", dataset.task):
+        raise DataError(
+            f'data.task: "{data.task}" does not fit: the target of "{dataset.name}" is for {dataset.task}.'
+            f' Leave data.task out or set it to "{dataset.task}".'
+        )
+    return dataset

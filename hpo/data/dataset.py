@@ -1,0 +1,96 @@
+"""The record every data set becomes, whatever it came from. No loading, no splitting, no scaling here.
+
+Shape letters: N examples, F numeric features, K categorical features, C x H x W an image.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["image", "tabular"]
+Task = Literal["classification", "regression"]
+
+FloatArray = NDArray[np.float32] | NDArray[np.float64]
+TextArray = NDArray[np.object_]
+"""Cells of categorical columns: str, or None where missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Dataset:
+    """Examples and what is to be predicted from them, as they came: not scaled, not split."""
+
+    name: str
+    """The catalogue's name or the file's."""
+    kind: Kind
+    task: Task
+    numeric: FloatArray
+    """[N, F] float64 with NaN where missing, or images [N, C, H, W] float32 without missing pixels."""
+    numeric_names: tuple[str, ...]
+    """One name for each of the F columns, or each of the C*H*W pixels in row-major order."""
+    categorical_NK: TextArray
+    """Text cells of the categorical columns; K = 0 for images."""
+    categorical_names: tuple[str, ...]
+    target_N: NDArray[np.int64] | NDArray[np.float64]
+    """Index into `class_names` (int64), or the number to predict (float64)."""
+    target_name: str
+    class_names: tuple[str, ...]
+    """Empty for regression."""
+    notes: tuple[str, ...] = ()
+    """What was left out or looks odd, in sentences for the user."""
+
+    def __post_init__(self) -> None:
+        size = len(self.target_N)
+        assert len(self.numeric) == size, "features and target must have one row per example"
+        assert self.categorical_NK.shape == (size, len(self.categorical_names)), "one name per categorical column"
+        assert math.prod(self.numeric.shape[1:]) == len(self.numeric_names), "one name per numeric feature"
+
+    @property
+    def size(self) -> int:
+        """Number of examples."""
+        return len(self.target_N)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over everything training can see, so that a study notices data that changed under it.
+
+        It follows the content and not the file: other line endings or quotes leave it alone.
+        """
+        about = {
+            "kind": self.kind,
+            "task": self.task,
+            "shape": self.numeric.shape,
+            "columns": [self.numeric_names, self.categorical_names, self.target_name],
+            "classes": self.class_names,
+            "categorical": self.categorical_NK.tolist(),
+        }
+        digest = hashlib.sha256(json.dumps(about).encode())
+        digest.update(np.ascontiguousarray(self.numeric, dtype="<f8").tobytes())
+        digest.update(np.ascontiguousarray(self.target_N, dtype="<f8").tobytes())
+        return digest.hexdigest()
+
+
+def no_categories(size: int) -> TextArray:
+    """The `categorical_NK` of a data set without categorical columns."""
+    return np.empty((size, 0), dtype=object)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`' Did you mean "wine"?'` when a known name is near, else nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f' Did you mean "{near[0]}"?' if near else ""
+
+
+def listed(values: Iterable[Any], most: int = 10) -> str:
+    """`1, 2, 3 and 7 more`: a list that stays readable in a message."""
+    texts = [str(value) for value in values]
+    rest = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,107 @@
+"""What training gets: arrays of the training and validation parts, ready for tensors.
+
+`prepare` never touches a test example; `prepare_test` is for the winner alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.data.dataset import Dataset, Kind, Task
+from hpo.data.preprocess import Preprocessing, apply, apply_target, fit_preprocessing, layout_of
+from hpo.data.splits import Replica, Splits
+from hpo.spec.records import DataTable
+
+TargetArray = NDArray[np.int64 | np.float32]
+"""[N]: class indices (int64), or standardised numbers (float32)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Part:
+    """Examples as the network sees them."""
+
+    x: NDArray[np.float32]
+    """[N, *input_shape]"""
+    y: TargetArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PreparedReplica:
+    """One training of a trial. Replicas on the same examples share their arrays: do not write to them."""
+
+    repeat: int
+    fold: int
+    x_train: NDArray[np.float32]
+    y_train: TargetArray
+    x_valid: NDArray[np.float32]
+    y_valid: TargetArray
+    preprocessing: Preprocessing
+
+    @property
+    def target_offset(self) -> float:
+        """Prediction in original units: output * target_scale + target_offset."""
+        return self.preprocessing.target_offset
+
+    @property
+    def target_scale(self) -> float:
+        """1 for classification."""
+        return self.preprocessing.target_scale
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PreparedData:
+    """All replicas of a trial; every trial of the study gets the same."""
+
+    kind: Kind
+    task: Task
+    input_shape: tuple[int, ...]
+    """(columns,) or (channels, height, width)."""
+    outputs: int
+    """Numbers the network gives: one per class, or 1 for regression."""
+    class_names: tuple[str, ...]
+    """By class index; empty for regression."""
+    replicas: tuple[PreparedReplica, ...]
+
+
+def prepare(dataset: Dataset, splits: Splits, data: DataTable) -> PreparedData:
+    """Fit the preprocessing on each replica's training part and apply it to its two parts."""
+    layout = layout_of(dataset, (replica.train_idx for replica in splits.replicas))
+    shared: dict[tuple[bytes, bytes], PreparedReplica] = {}
+    replicas = []
+    for replica in splits.replicas:
+        examples = (replica.train_idx.tobytes(), replica.valid_idx.tobytes())
+        if examples not in shared:
+            preprocessing = fit_preprocessing(dataset, replica.train_idx, data.standardize, layout)
+            shared[examples] = _prepared(dataset, replica, preprocessing)
+        replicas.append(replace(shared[examples], repeat=replica.repeat, fold=replica.fold))
+    return PreparedData(
+        kind=dataset.kind,
+        task=dataset.task,
+        input_shape=replicas[0].preprocessing.input_shape,
+        outputs=len(dataset.class_names) or 1,
+        class_names=dataset.class_names,
+        replicas=tuple(replicas),
+    )
+
+
+def prepare_test(dataset: Dataset, splits: Splits, preprocessing: Preprocessing) -> Part:
+    """The test part as the winner's network sees it; without examples when the study has no test part."""
+    return Part(
+        x=apply(preprocessing, dataset, splits.test_idx),
+        y=apply_target(preprocessing, dataset, splits.test_idx),
+    )
+
+
+def _prepared(dataset: Dataset, replica: Replica, preprocessing: Preprocessing) -> PreparedReplica:
+    return PreparedReplica(
+        repeat=replica.repeat,
+        fold=replica.fold,
+        x_train=apply(preprocessing, dataset, replica.train_idx),
+        y_train=apply_target(preprocessing, dataset, replica.train_idx),
+        x_valid=apply(preprocessing, dataset, replica.valid_idx),
+        y_valid=apply_target(preprocessing, dataset, replica.valid_idx),
+        preprocessing=preprocessing,
+    )

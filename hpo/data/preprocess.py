@@ -1,0 +1,215 @@
+"""Features become the float32 numbers a network sees; every statistic comes from the training part alone.
+
+Columns of the result: numeric features (missing ones filled with the training mean), an indicator for each
+numeric feature that has missing values, one column for each category. Unknown and missing categories are all zeros.
+Targets of a regression are always standardised. No splitting, no reading of files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.data.columns import parse_numbers, texts
+from hpo.data.dataset import Dataset, FloatArray, Kind, Task, TextArray, listed, no_categories
+from hpo.data.splits import IndexArray
+from hpo.errors import DataError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Which columns the result has beside the numeric ones."""
+
+    indicators: tuple[str, ...]
+    """Numeric features with missing values."""
+    categories: tuple[tuple[str, ...], ...]
+    """Categories of each categorical feature, sorted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocessing:
+    """All that turns features into a network's input and its output into a prediction. JSON-serialisable."""
+
+    kind: Kind
+    task: Task
+    input_shape: tuple[int, ...]
+    """Of one example as the network sees it: (columns,) or (channels, height, width)."""
+    numeric_names: tuple[str, ...]
+    """Numeric columns, or pixels in row-major order, that a table must have."""
+    fills: tuple[float, ...]
+    """Per numeric feature: the training mean, in place of a missing value."""
+    offsets: tuple[float, ...]
+    """Per numeric feature: subtracted; the training mean, or 0 without standardisation."""
+    scales: tuple[float, ...]
+    """Per numeric feature: divided by; the training standard deviation, or 1 if constant or not standardised."""
+    indicators: tuple[str | None, ...]
+    """Numeric features with a column that is 1 where the value is missing. None: a column of zeros, there
+    because another fold has it."""
+    categorical_names: tuple[str, ...]
+    categories: tuple[tuple[str | None, ...], ...]
+    """Per categorical feature, one column each. None: a column of zeros, there because another fold has it."""
+    target_name: str
+    class_names: tuple[str, ...]
+    """By class index; empty for regression."""
+    target_offset: float
+    """Training mean of a regression's target; 0 for classification."""
+    target_scale: float
+    """Training standard deviation of a regression's target; 1 for classification.
+    Prediction in original units: output * target_scale + target_offset."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; `from_dict` takes it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
+        """The record that `as_dict` described, also after a round trip through JSON."""
+        return cls(**{name: _tuples(value) for name, value in values.items()})
+
+
+def layout_of(dataset: Dataset, parts: Iterable[IndexArray]) -> Layout:
+    """The columns that any of the training parts gives rise to, so that all folds train one architecture."""
+    rows = np.unique(np.concatenate(list(parts)))
+    with_missing = np.flatnonzero(np.isnan(_flat(dataset.numeric[rows])).any(axis=0))
+    columns = dataset.categorical_NK[rows].T
+    return Layout(
+        indicators=tuple(dataset.numeric_names[position] for position in with_missing),
+        categories=tuple(tuple(sorted(set(column) - {None})) for column in columns),
+    )
+
+
+def fit_preprocessing(
+    dataset: Dataset, train_idx: IndexArray, standardize: bool, layout: Layout | None = None
+) -> Preprocessing:
+    """Statistics of the training examples; `layout` fixes the columns (default: what these examples show)."""
+    own = layout_of(dataset, [train_idx])
+    layout = layout or own
+    numeric_TF = _flat(dataset.numeric[train_idx])
+    fills, spreads = _mean_and_spread(numeric_TF)
+    extra = len(layout.indicators) + sum(map(len, layout.categories))
+    assert dataset.kind == "tabular" or not extra, "images have no missing pixels and no categories"
+    offset, scale = 0.0, 1.0
+    if dataset.task == "regression":
+        offsets, scales = _mean_and_spread(dataset.target_N[train_idx, None].astype(np.float64))
+        offset, scale = float(offsets[0]), float(scales[0])
+    return Preprocessing(
+        kind=dataset.kind,
+        task=dataset.task,
+        input_shape=dataset.numeric.shape[1:] if dataset.kind == "image" else (numeric_TF.shape[1] + extra,),
+        numeric_names=dataset.numeric_names,
+        fills=tuple(fills.tolist()),
+        offsets=tuple(fills.tolist()) if standardize else (0.0,) * len(fills),
+        scales=tuple(spreads.tolist()) if standardize else (1.0,) * len(fills),
+        indicators=tuple(name if name in own.indicators else None for name in layout.indicators),
+        categorical_names=dataset.categorical_names,
+        categories=tuple(
+            tuple(name if name in seen else None for name in names)
+            for names, seen in zip(layout.categories, own.categories, strict=True)
+        ),
+        target_name=dataset.target_name,
+        class_names=dataset.class_names,
+        target_offset=offset,
+        target_scale=scale,
+    )
+
+
+def apply(preprocessing: Preprocessing, dataset: Dataset, idx: IndexArray) -> NDArray[np.float32]:
+    """The chosen examples as the network sees them, [N, *input_shape]."""
+    return _transform(preprocessing, dataset.numeric[idx], dataset.categorical_NK[idx])
+
+
+def apply_target(preprocessing: Preprocessing, dataset: Dataset, idx: IndexArray) -> NDArray[np.int64 | np.float32]:
+    """Class indices (int64), or standardised numbers (float32), of the chosen examples, [N]."""
+    target_N = dataset.target_N[idx]
+    if preprocessing.task == "classification":
+        return target_N.astype(np.int64)
+    return ((target_N - preprocessing.target_offset) / preprocessing.target_scale).astype(np.float32)
+
+
+def features_of_frame(preprocessing: Preprocessing, frame: DataFrame) -> NDArray[np.float32]:
+    """Rows of a table (from `files.read_table`, or any frame) as the network sees them, [N, *input_shape].
+
+    Columns are found by name, in any order; further ones are ignored. Raises `DataError` for a missing column
+    or a cell that should be a number.
+    """
+    wanted = (*preprocessing.numeric_names, *preprocessing.categorical_names)
+    frame = frame.rename(columns=str)
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"The table lacks {len(missing)} of the {len(wanted)} columns the model was trained on:"
+            f" {listed(missing)}. It has: {listed(frame.columns)}. Add them; unknown values may stay empty."
+        )
+    size = len(frame)
+    numeric = [parse_numbers(frame[name]) for name in preprocessing.numeric_names]
+    for name, column in zip(preprocessing.numeric_names, numeric, strict=True):
+        if column.strays.size:
+            position = int(column.strays[0])
+            raise DataError(
+                f'Column "{name}" must hold numbers, but holds "{frame[name].iloc[position]}" in row'
+                f" {position + 1}. Correct the cell, or leave it empty if the value is unknown."
+            )
+    categorical = [texts(frame[name]) for name in preprocessing.categorical_names]
+    return _transform(
+        preprocessing,
+        np.column_stack([column.values_N for column in numeric]) if numeric else np.empty((size, 0)),
+        np.column_stack(categorical) if categorical else no_categories(size),
+    )
+
+
+def _transform(p: Preprocessing, numeric: FloatArray, categorical_NK: TextArray) -> NDArray[np.float32]:
+    numeric_NF = _flat(numeric)
+    missing_NF = np.isnan(numeric_NF)
+    filled_NF = np.where(missing_NF, np.array(p.fills), numeric_NF)
+    with np.errstate(over="ignore"):
+        blocks = [((filled_NF - np.array(p.offsets)) / np.array(p.scales)).astype(np.float32)]
+    wild_F = ~np.isfinite(blocks[0]).all(axis=0)
+    if wild_F.any():
+        raise DataError(
+            f'Column "{p.numeric_names[int(wild_F.argmax())]}" holds a number that is infinite or, beside those'
+            " of the training part, too large for float32. Correct it, or leave it empty if it is unknown."
+        )
+    positions = {name: position for position, name in enumerate(p.numeric_names)}
+    zeros_N = np.zeros(len(numeric_NF), np.float32)
+    for indicator in p.indicators:
+        present = zeros_N if indicator is None else missing_NF[:, positions[indicator]].astype(np.float32)
+        blocks.append(present[:, None])
+    for names, column_N in zip(p.categories, categorical_NK.T, strict=True):
+        for name in names:
+            # A missing cell is None as well, and must not pass for a category that the training part lacks.
+            present = zeros_N if name is None else (column_N == name).astype(np.float32)
+            blocks.append(present[:, None])
+    return np.ascontiguousarray(np.concatenate(blocks, axis=1).reshape(len(numeric_NF), *p.input_shape))
+
+
+def _mean_and_spread(values_NF: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column's present values; (0, 1) without any, spread 1 if constant."""
+    present_NF = ~np.isnan(values_NF)
+    counts_F = np.maximum(present_NF.sum(axis=0), 1)
+    low_F = np.where(present_NF, values_NF, np.inf).min(axis=0, initial=np.inf)
+    low_F = np.where(np.isfinite(low_F), low_F, 0.0).astype(np.float64)
+    # Counted from the smallest value, a constant column is exactly 0 and rounding cannot pass for a spread.
+    above_NF = np.where(present_NF, values_NF - low_F, 0.0)
+    means_F = above_NF.sum(axis=0) / counts_F
+    squares_NF = np.where(present_NF, np.square(above_NF - means_F), 0.0)
+    spreads_F = np.sqrt(squares_NF.sum(axis=0) / counts_F)
+    return low_F + means_F, np.where(spreads_F > 0, spreads_F, 1.0)
+
+
+def _flat(features: FloatArray) -> FloatArray:
+    return features.reshape(len(features), math.prod(features.shape[1:]))
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists where the records have tuples."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(_tuples(item) for item in value)
+    return value
