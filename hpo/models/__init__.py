@@ -1,0 +1,43 @@
+"""Models as flat `nn.Sequential`s of ordinary layers, one module per family. Nothing here trains.
+
+`build` makes a trial's model, `initialize` sets its weights, `shape_key` tells which models fit together.
+A family returns named children in which every slot is present (see `hpo.models.slots`), so that
+trials which differ in normalisation, dropout or activation can share one stacked program.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from hpo.models.cnn import cnn
+from hpo.models.init import initialize
+from hpo.models.mlp import mlp
+from hpo.models.slots import SLOTS, Children
+from hpo.spec.records import TrialConfig
+
+__all__ = ["FAMILIES", "build", "initialize", "shape_key"]
+
+FAMILIES: dict[str, Callable[[TrialConfig, tuple[int, ...], int], Children]] = {"mlp": mlp, "cnn": cnn}
+"""Name in a study file -> function that lists a model's named children."""
+
+
+def build(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> nn.Sequential:
+    """The model of a trial for samples of `input_shape`: (features,) or (channels, height, width).
+
+    `outputs` is the number of classes, or 1 for regression. Weights are PyTorch's defaults until
+    `initialize` sets them; the global random state is left as it was. Raises InputError where the
+    data and the drawn configuration contradict each other.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return nn.Sequential(OrderedDict(FAMILIES[config.model.family](config, input_shape, outputs)))
+
+
+def shape_key(model: nn.Sequential) -> tuple[str, ...]:
+    """What decides whether two models can share one stacked program: equal keys, equal shapes child by child.
+
+    Children that bear shape (linear, convolution, pooling, flatten) stand with all their sizes, slots with their
+    name alone, since what fills them may differ between lanes.
+    """
+    return tuple(name if name.startswith(SLOTS) else f"{name}: {child!r}" for name, child in model.named_children())

@@ -1,0 +1,100 @@
+"""How weights start: one function per scheme. Variances follow `torch.nn.init`; biases start at zero.
+
+fan_in is the number of inputs that one unit sums (for a convolution: channels times kernel area), fan_out the number
+of outputs that one input reaches.
+"""
+
+from collections.abc import Callable
+from math import sqrt
+
+from torch import Generator, Tensor, nn
+
+from hpo.models.activations import GAINS
+from hpo.spec.records import Init, TrialConfig
+
+
+def _fans(weight: Tensor) -> tuple[int, int]:
+    area = weight[0, 0].numel()
+    return weight.shape[1] * area, weight.shape[0] * area
+
+
+def _normal(weight: Tensor, variance: float, generator: Generator) -> None:
+    nn.init.normal_(weight, 0.0, sqrt(variance), generator=generator)
+
+
+def _uniform(weight: Tensor, variance: float, generator: Generator) -> None:
+    bound = sqrt(3.0 * variance)
+    nn.init.uniform_(weight, -bound, bound, generator=generator)
+
+
+def _zeros(weight: Tensor, gain: float, init: Init, generator: Generator) -> None:
+    nn.init.zeros_(weight)
+
+
+def _constant(weight: Tensor, gain: float, init: Init, generator: Generator) -> None:
+    nn.init.constant_(weight, init.value)
+
+
+def _small_normal(weight: Tensor, gain: float, init: Init, generator: Generator) -> None:
+    _normal(weight, init.std**2, generator)
+
+
+def _lecun_normal(weight: Tensor, gain: float, init: Init, generator: Generator) -> None:
+    _normal(weight, 1.0 / _fans(weight)[0], generator)
+
+
+def _xavier_variance(weight: Tensor, gain: float) -> float:
+    return 2.0 * gain**2 / sum(_fans(weight))
+
+
+def _xavier_uniform(weight: Tensor, gain: float, init: Init, generator: Generator) -> None:
+    _uniform(weight, _xavier_variance(weight, gain), generator)
+
+
+def _xavier_normal(weight: Tensor, gain: float, init: Init, generator: Generator) -> None:
+    _normal(weight, _xavier_variance(weight, gain), generator)
+
+
+def _kaiming_uniform(weight: Tensor, gain: float, init: Init, generator: Generator) -> None:
+    _uniform(weight, gain**2 / _fans(weight)[0], generator)
+
+
+def _kaiming_normal(weight: Tensor, gain: float, init: Init, generator: Generator) -> None:
+    _normal(weight, gain**2 / _fans(weight)[0], generator)
+
+
+def _orthogonal(weight: Tensor, gain: float, init: Init, generator: Generator) -> None:
+    nn.init.orthogonal_(weight, gain, generator=generator)
+
+
+SCHEMES: dict[str, Callable[[Tensor, float, Init, Generator], None]] = {
+    "zeros": _zeros,
+    "constant": _constant,
+    "small_normal": _small_normal,
+    "lecun_normal": _lecun_normal,
+    "xavier_uniform": _xavier_uniform,
+    "xavier_normal": _xavier_normal,
+    "kaiming_uniform": _kaiming_uniform,
+    "kaiming_normal": _kaiming_normal,
+    "orthogonal": _orthogonal,
+}
+"""Name in a study file -> function that fills a weight in place. Variance: small_normal std^2; lecun 1/fan_in
+(LeCun et al. 1998); xavier 2*gain^2/(fan_in+fan_out) (Glorot & Bengio 2010); kaiming gain^2/fan_in (He et al. 2015);
+orthogonal: rows or columns, whichever are fewer, are orthogonal with length gain (Saxe et al. 2014)."""
+
+
+def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) -> None:
+    """Set all parameters and running averages in place; the generator alone decides the draws.
+
+    Weights of linear layers and convolutions follow the scheme, with the activation's gain, the output layer with
+    gain 1; biases are 0; norm layers scale by 1 and shift by 0.
+    """
+    scheme = SCHEMES[config.init.scheme]
+    for name, child in model.named_children():
+        if isinstance(child, nn.Linear | nn.Conv2d):
+            gain = 1.0 if name == "output" else GAINS[config.model.activation]
+            scheme(child.weight, gain, config.init, generator)
+            if child.bias is not None:
+                nn.init.zeros_(child.bias)
+        elif isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
+            child.reset_parameters()

@@ -1,0 +1,51 @@
+"""The normalisation layers a model can have and where they stand. What surrounds them is `hpo.models.slots`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from hpo.errors import InputError
+from hpo.spec.records import BatchNorm, GroupNorm, LayerNorm, NoNorm, Norm, Placement
+
+
+def _batch(norm: BatchNorm, shape: tuple[int, ...], place: str) -> nn.Module:
+    kind = nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d
+    return kind(shape[0], affine=norm.affine, momentum=norm.momentum)
+
+
+def _layer(norm: LayerNorm, shape: tuple[int, ...], place: str) -> nn.Module:
+    return nn.LayerNorm(list(shape), elementwise_affine=norm.affine)
+
+
+def _group(norm: GroupNorm, shape: tuple[int, ...], place: str) -> nn.Module:
+    if shape[0] % norm.groups:
+        raise InputError(
+            f"norm.groups = {norm.groups} does not divide the {shape[0]} channels of {place}: "
+            "every width that is normalised must be a multiple of norm.groups. "
+            'Change norm.groups or that width, or take norm.kind = "layer".'
+        )
+    return nn.GroupNorm(norm.groups, shape[0], affine=norm.affine)
+
+
+KINDS: dict[str, Callable[[Any, tuple[int, ...], str], nn.Module]] = {
+    "none": lambda norm, shape, place: nn.Identity(),
+    "batch": _batch,
+    "layer": _layer,
+    "group": _group,
+}
+"""Name in a study file -> function of the record, the shape of one sample there, and its name for messages."""
+
+
+def norm_at(norm: Norm, placement: Placement, layer: int, shape: tuple[int, ...], place: str) -> nn.Module:
+    """The module for one slot: the normalisation if it belongs there, else `nn.Identity`.
+
+    `layer` counts hidden layers from 0 (it is 0 at the input); `shape` is that of one sample, (features,) or
+    (channels, height, width). Layer norm in a convolution spans all three. Raises InputError if the channels
+    cannot be grouped as asked.
+    """
+    if isinstance(norm, NoNorm) or norm.placement != placement:
+        return nn.Identity()
+    if placement != "input" and layer % norm.every:
+        return nn.Identity()
+    return KINDS[norm.kind](norm, shape, place)

@@ -1,0 +1,59 @@
+"""The parts that families have in common: input slots, dense hidden layers and the output.
+
+A slot is a named place that every model of a family has, filled or not: an absent norm is `nn.Identity`, an absent
+dropout has p = 0. So models that differ only in what fills their slots line up child by child. Slots are those whose
+names start with a prefix of `SLOTS`; all other children bear shape.
+"""
+
+from math import prod
+
+from torch import nn
+
+from hpo.models.activations import ACTIVATIONS
+from hpo.models.norm import norm_at
+from hpo.spec.records import TrialConfig
+
+SLOTS = ("norm", "activation", "dropout")
+"""First words of the names of slots."""
+
+Children = list[tuple[str, nn.Module]]
+
+
+def input_slots(config: TrialConfig, shape: tuple[int, ...]) -> Children:
+    """What acts on the features themselves. Input dropout drops single values, never whole channels: an image
+    often has only one."""
+    return [
+        ("norm_input", norm_at(config.norm, "input", 0, shape, "the input")),
+        ("dropout_input", nn.Dropout(config.dropout.input)),
+    ]
+
+
+def activation_slots(config: TrialConfig, layer: int, shape: tuple[int, ...]) -> Children:
+    """Activation of hidden layer `layer` (from 0) and the norm slots around it."""
+    number = layer + 1
+    place = f"hidden layer {number}"
+    return [
+        (f"norm{number}_before", norm_at(config.norm, "before_activation", layer, shape, place)),
+        (f"activation{number}", ACTIVATIONS[config.model.activation]()),
+        (f"norm{number}_after", norm_at(config.norm, "after_activation", layer, shape, place)),
+    ]
+
+
+def dropout_slot(config: TrialConfig, layer: int, *, channels: bool = False) -> tuple[str, nn.Module]:
+    """Dropout after hidden layer `layer` (from 0); of whole channels if the layer has them and the study asks."""
+    dropout = config.dropout
+    p = dropout.first if layer == 0 and dropout.first is not None else dropout.p
+    kind = nn.Dropout2d if channels and dropout.spatial else nn.Dropout
+    return f"dropout{layer + 1}", kind(p)
+
+
+def dense_part(config: TrialConfig, shape: tuple[int, ...], first_layer: int, outputs: int) -> Children:
+    """Hidden linear layers, numbered on from `first_layer`, and the output."""
+    children: Children = []
+    features = prod(shape)
+    for layer, width in enumerate(config.model.hidden, start=first_layer):
+        children.append((f"linear{layer + 1}", nn.Linear(features, width)))
+        children += activation_slots(config, layer, (width,))
+        children.append(dropout_slot(config, layer))
+        features = width
+    return [*children, ("output", nn.Linear(features, outputs))]

@@ -1,0 +1,249 @@
+"""Every update rule as one formula with coefficients per lane, so that lanes with different optimizers step together.
+
+With t the step counted from 1 and g the gradient plus coupled * theta:
+
+    m     = momentum * m + damp * g
+    v     = decay * v + scale * g^2
+    n     = direct * g + buffered * m
+    theta = theta * (1 - rate * decoupled)
+            - rate / (1 - beta1^t) / (1 + (t - 1) * lr_decay) * n / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+
+A rule without second moment has v = 0 and eps = 1, so its denominator is exactly 1. A pass that no lane needs is
+skipped, and skipping it changes no bit of any lane's step as long as that lane's numbers are finite; in a lane that
+has overflowed, 0 * inf may put NaN where a skipped pass leaves inf, so a gradient that is not finite must end the
+lane. Schedules are `hpo.optim.schedules`; penalties and clipping are `hpo.optim.penalties`.
+
+Shapes: K lanes, P parameters per lane.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hpo.spec.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Coefficients:
+    """One lane's numbers in the formula; the defaults are plain gradient descent. The learning rate is not here:
+    it changes with every step."""
+
+    momentum: float = 0.0
+    """Share of the buffer m that stays at each step."""
+    damp: float = 1.0
+    """Share of the gradient that enters m."""
+    damp_first: float = 1.0
+    """The same at the first step, where PyTorch's SGD takes the gradient undamped."""
+    decay: float = 0.0
+    """Share of the second moment v that stays at each step."""
+    scale: float = 0.0
+    """Share of the squared gradient that enters v; 0: the rule has no second moment."""
+    direct: float = 0.0
+    """Weight of the gradient itself in the step."""
+    buffered: float = 1.0
+    """Weight of m in the step."""
+    beta1: float = 0.0
+    """Base of the bias correction of m; 0: none."""
+    beta2: float = 0.0
+    """Base of the bias correction of v; 0: none."""
+    lr_decay: float = 0.0
+    """The step shrinks by 1 / (1 + (t - 1) * lr_decay)."""
+    eps: float = 1.0
+    """Added to the root of v."""
+    coupled: float = 0.0
+    """Weight decay that is added to the gradient."""
+    decoupled: float = 0.0
+    """Weight decay, times the learning rate, that shrinks the parameters directly."""
+    initial_v: float = 0.0
+    """Value of every element of v before the first step."""
+
+
+def _sgd(optimizer: Sgd) -> Coefficients:
+    if optimizer.momentum == 0.0:
+        return Coefficients(coupled=optimizer.weight_decay)
+    return Coefficients(
+        momentum=optimizer.momentum,
+        damp=1.0 if optimizer.nesterov else 1.0 - optimizer.dampening,
+        direct=1.0 if optimizer.nesterov else 0.0,
+        buffered=optimizer.momentum if optimizer.nesterov else 1.0,
+        coupled=optimizer.weight_decay,
+    )
+
+
+def _adagrad(optimizer: Adagrad) -> Coefficients:
+    return Coefficients(
+        decay=1.0,
+        scale=1.0,
+        lr_decay=optimizer.lr_decay,
+        eps=optimizer.eps,
+        coupled=optimizer.weight_decay,
+        initial_v=optimizer.initial_accumulator_value,
+    )
+
+
+def _rmsprop(optimizer: Rmsprop) -> Coefficients:
+    alpha = optimizer.alpha
+    return Coefficients(decay=alpha, scale=1.0 - alpha, eps=optimizer.eps, coupled=optimizer.weight_decay)
+
+
+def _adam(optimizer: Adam | AdamW) -> Coefficients:
+    apart = isinstance(optimizer, AdamW)
+    return Coefficients(
+        momentum=optimizer.beta1,
+        damp=1.0 - optimizer.beta1,
+        damp_first=1.0 - optimizer.beta1,
+        decay=optimizer.beta2,
+        scale=1.0 - optimizer.beta2,
+        beta1=optimizer.beta1,
+        beta2=optimizer.beta2,
+        eps=optimizer.eps,
+        coupled=0.0 if apart else optimizer.weight_decay,
+        decoupled=optimizer.weight_decay if apart else 0.0,
+    )
+
+
+RULES: dict[str, Callable[[Any], Coefficients]] = {
+    "sgd": _sgd,
+    "adagrad": _adagrad,
+    "rmsprop": _rmsprop,
+    "adam": _adam,
+    "adamw": _adam,
+}
+"""Name in a study file -> function from the record to its coefficients; each steps like its namesake in
+`torch.optim`."""
+
+
+def coefficients(optimizer: Optimizer) -> Coefficients:
+    """The numbers of the formula for one trial's optimizer."""
+    return RULES[optimizer.name](optimizer)
+
+
+def state_tensors(optimizer: Optimizer) -> int:
+    """Buffers as large as the parameters that the rule needs: sgd 0, with momentum 1, adagrad and rmsprop 1,
+    adam and adamw 2. (A stacked program holds what its neediest lane needs.)"""
+    lane = coefficients(optimizer)
+    return sum((optimizer.name in ("adam", "adamw") or lane.momentum != 0.0, lane.scale != 0.0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaneCoefficients:
+    """The coefficients of K lanes as columns, and which passes any lane needs. Fields that multiply parameters are
+    of the parameters' dtype, the others float64: 1 - beta2^t would lose digits in less."""
+
+    momentum_K1: Tensor
+    damp_K1: Tensor
+    damp_first_K1: Tensor
+    decay_K1: Tensor
+    scale_K1: Tensor
+    direct_K1: Tensor
+    buffered_K1: Tensor
+    coupled_K1: Tensor
+    betas_K2: Tensor
+    """beta1 and beta2 side by side. Rows shorter than a vector register keep `pow` on its scalar code, whose last
+    bit differs from the vectorised one: so the correction does not depend on the number of lanes."""
+    lr_decay_K1: Tensor
+    eps_K1: Tensor
+    decoupled_K1: Tensor
+    any_momentum: bool
+    """m is kept; else n is the gradient and m is not touched."""
+    any_first: bool
+    """Some lane's first step is damped differently."""
+    any_direct: bool
+    """n mixes gradient and buffer."""
+    any_second: bool
+    """v is kept; else it is not touched."""
+    any_correction: bool
+    """Some lane corrects bias."""
+    any_lr_decay: bool
+    any_coupled: bool
+    any_decoupled: bool
+
+
+def stack(lanes: Sequence[Coefficients], dtype: torch.dtype, device: torch.device | str) -> LaneCoefficients:
+    """Coefficients of the lanes in order, for parameters of `dtype` on `device`. No gradient flows through them."""
+
+    def column(of: Callable[[Coefficients], float], kind: torch.dtype = dtype) -> Tensor:
+        return torch.tensor([[of(lane)] for lane in lanes], dtype=kind, device=device)
+
+    def needed(of: Callable[[Coefficients], bool]) -> bool:
+        return any(of(lane) for lane in lanes)
+
+    return LaneCoefficients(
+        momentum_K1=column(lambda lane: lane.momentum),
+        damp_K1=column(lambda lane: lane.damp),
+        damp_first_K1=column(lambda lane: lane.damp_first),
+        decay_K1=column(lambda lane: lane.decay),
+        scale_K1=column(lambda lane: lane.scale),
+        direct_K1=column(lambda lane: lane.direct),
+        buffered_K1=column(lambda lane: lane.buffered),
+        coupled_K1=column(lambda lane: lane.coupled),
+        betas_K2=torch.tensor([[lane.beta1, lane.beta2] for lane in lanes], dtype=torch.float64, device=device),
+        lr_decay_K1=column(lambda lane: lane.lr_decay, torch.float64),
+        eps_K1=column(lambda lane: lane.eps, torch.float64),
+        decoupled_K1=column(lambda lane: lane.decoupled, torch.float64),
+        any_momentum=needed(lambda lane: lane.momentum != 0.0),
+        any_first=needed(lambda lane: lane.momentum != 0.0 and lane.damp != lane.damp_first),
+        any_direct=needed(lambda lane: lane.direct != 0.0),
+        any_second=needed(lambda lane: lane.scale != 0.0),
+        any_correction=needed(lambda lane: lane.beta1 != 0.0 or lane.beta2 != 0.0),
+        any_lr_decay=needed(lambda lane: lane.lr_decay != 0.0),
+        any_coupled=needed(lambda lane: lane.coupled != 0.0),
+        any_decoupled=needed(lambda lane: lane.decoupled != 0.0),
+    )
+
+
+def update_(
+    theta_KP: Tensor,
+    grad_KP: Tensor,
+    m_KP: Tensor,
+    v_KP: Tensor,
+    t_K1: Tensor,
+    rate_K1: Tensor,
+    coefficients: LaneCoefficients,
+) -> None:
+    """One step of every lane, in place on theta, m and v; grad is used as scratch, its contents are lost.
+
+    `t_K1` counts a lane's steps from 1 (any dtype that holds it); `rate_K1` is this step's learning rate (float64
+    keeps all its digits). A lane starts with m = 0 and v = `Coefficients.initial_v`. m and v may be of any
+    shape, e.g. empty, while no lane needs them (`any_momentum`, `any_second`).
+    """
+    c = coefficients
+    rate_K1 = rate_K1.double()
+    step_K1, eps_K1 = rate_K1, c.eps_K1
+    if c.any_correction:
+        corrections_K2 = 1.0 - c.betas_K2 ** t_K1.double()
+        root_K1 = corrections_K2[:, 1:].sqrt()
+        # n / (sqrt(v) / root + eps) = n * root / (sqrt(v) + eps * root), which spares a pass over all parameters
+        step_K1 = step_K1 / corrections_K2[:, :1] * root_K1
+        eps_K1 = eps_K1 * root_K1
+    if c.any_lr_decay:
+        step_K1 = step_K1 / ((t_K1 - 1) * c.lr_decay_K1 + 1.0)
+
+    if c.any_coupled:
+        grad_KP.addcmul_(theta_KP, c.coupled_K1)
+    if c.any_decoupled:
+        theta_KP.mul_((1.0 - rate_K1 * c.decoupled_K1).to(theta_KP.dtype))
+
+    denominator_KP = None
+    if c.any_second:
+        # scale * g before the square: a lane without second moment must not overflow to 0 * inf
+        scratch_KP = grad_KP * c.scale_K1
+        v_KP.mul_(c.decay_K1).addcmul_(scratch_KP, grad_KP)
+        denominator_KP = torch.sqrt(v_KP, out=scratch_KP).add_(eps_K1.to(theta_KP.dtype))
+
+    n_KP = grad_KP
+    if c.any_momentum:
+        damp_K1 = torch.where(t_K1 == 1, c.damp_first_K1, c.damp_K1) if c.any_first else c.damp_K1
+        m_KP.mul_(c.momentum_K1).addcmul_(grad_KP, damp_K1)
+        if c.any_direct:
+            n_KP.mul_(c.direct_K1).addcmul_(m_KP, c.buffered_K1)
+        else:
+            n_KP = m_KP
+    step_KP = torch.mul(n_KP, step_K1.to(theta_KP.dtype), out=grad_KP)
+    if denominator_KP is None:
+        theta_KP.sub_(step_KP)
+    else:
+        theta_KP.addcdiv_(step_KP, denominator_KP, value=-1.0)

@@ -1,0 +1,150 @@
+"""Learning rates of one epoch's steps, as pure functions of where training stands. No tensors, no optimizers here.
+
+A schedule is a function from its record and the position to factors on the base learning rate. reduce_on_plateau
+alone has a memory, `Plateau`, which the caller keeps between epochs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.spec.records import (
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    ReduceOnPlateau,
+    Schedule,
+    Step,
+    WarmupCosine,
+)
+
+Factors = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Position:
+    """The epoch whose rates are wanted."""
+
+    epoch: int
+    """Counted from 0."""
+    epochs: int
+    """Length of the whole training."""
+    steps: int
+    """Steps per epoch."""
+    plateau_factor: float
+    """What reduce_on_plateau has come down to."""
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole training."""
+        return self.epochs * self.steps
+
+    def numbers(self) -> Factors:
+        """The epoch's steps, counted from 0 at the start of training."""
+        return np.arange(self.epoch * self.steps, (self.epoch + 1) * self.steps, dtype=np.float64)
+
+
+def _flat(factor: float, at: Position) -> Factors:
+    return np.full(at.steps, factor)
+
+
+def _half_cosine(start: float, end: float, share: Factors) -> Factors:
+    """From `start` at share 0 to `end` at share 1."""
+    return end + (start - end) * (1.0 + np.cos(np.pi * share)) / 2.0
+
+
+def _constant(schedule: Constant, at: Position) -> Factors:
+    return _flat(1.0, at)
+
+
+def _step(schedule: Step, at: Position) -> Factors:
+    return _flat(schedule.gamma ** (at.epoch // schedule.step_epochs), at)
+
+
+def _exponential(schedule: Exponential, at: Position) -> Factors:
+    return _flat(schedule.gamma**at.epoch, at)
+
+
+def _cosine(schedule: Cosine, at: Position) -> Factors:
+    return _half_cosine(1.0, schedule.final, at.numbers() / at.total)
+
+
+def _warmup_cosine(schedule: WarmupCosine, at: Position) -> Factors:
+    # At least one step rises and one falls; a training of one step takes the full rate.
+    rising = min(max(round(schedule.warmup * at.total), 1), at.total - 1)
+    numbers = at.numbers()
+    rise = (numbers + 1.0) / (rising + 1.0)
+    fall = _half_cosine(1.0, schedule.final, (numbers - rising) / (at.total - rising))
+    return np.where(numbers < rising, rise, fall)
+
+
+def _one_cycle(schedule: OneCycle, at: Position) -> Factors:
+    # As in `torch.optim.lr_scheduler.OneCycleLR`, the top may lie between two steps; a rise shorter than a step
+    # (where that class divides by zero or starts below the lowest rate) is left out.
+    top = max(schedule.rise * at.total - 1.0, 0.0)
+    low = 1.0 / schedule.initial_divisor
+    numbers = at.numbers()
+    rise = _half_cosine(low, 1.0, numbers / max(top, 1.0))
+    fall = _half_cosine(1.0, low / schedule.final_divisor, (numbers - top) / max(at.total - 1.0 - top, 1e-9))
+    return np.where(numbers < top, rise, fall)
+
+
+def _reduce_on_plateau(schedule: ReduceOnPlateau, at: Position) -> Factors:
+    return _flat(at.plateau_factor, at)
+
+
+SCHEDULES: dict[str, Callable[[Any, Position], Factors]] = {
+    "constant": _constant,
+    "step": _step,
+    "exponential": _exponential,
+    "cosine": _cosine,
+    "warmup_cosine": _warmup_cosine,
+    "one_cycle": _one_cycle,
+    "reduce_on_plateau": _reduce_on_plateau,
+}
+"""Name in a study file -> function to the factors of an epoch's steps. step, exponential and reduce_on_plateau move
+between epochs, the others with every step."""
+
+
+def rates(
+    schedule: Schedule, base: float, epoch: int, epochs: int, steps: int, plateau_factor: float = 1.0
+) -> NDArray[np.float64]:
+    """Learning rate of each step of `epoch` (from 0), shape [steps], for a training of `epochs` of `steps` each.
+
+    `base` is the study's learning rate, the highest that any schedule reaches.
+    """
+    at = Position(epoch=epoch, epochs=epochs, steps=steps, plateau_factor=plateau_factor)
+    return base * SCHEDULES[schedule.name](schedule, at)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plateau:
+    """What reduce_on_plateau remembers; plain numbers, so that `dataclasses.asdict` and `Plateau(**fields)` carry it
+    through a checkpoint."""
+
+    best: float = inf
+    """Lowest validation loss that counted as an improvement."""
+    bad_epochs: int = 0
+    """Epochs since then, or since the last reduction."""
+    factor: float = 1.0
+    """Share of the base learning rate in use."""
+
+
+def advance(schedule: Schedule, state: Plateau, valid_loss: float) -> Plateau:
+    """The memory after an epoch that ended with `valid_loss`; unchanged for all other schedules.
+
+    Like `torch.optim.lr_scheduler.ReduceLROnPlateau` with mode min, a relative threshold and eps = 0. A loss that
+    is NaN is no improvement.
+    """
+    if not isinstance(schedule, ReduceOnPlateau):
+        return state
+    if valid_loss < state.best * (1.0 - schedule.threshold):
+        return replace(state, best=valid_loss, bad_epochs=0)
+    if state.bad_epochs < schedule.patience:
+        return replace(state, bad_epochs=state.bad_epochs + 1)
+    return replace(state, bad_epochs=0, factor=max(state.factor * schedule.factor, schedule.minimum))
