@@ -1,0 +1,84 @@
+"""The command line: thin commands over the library. Each module holds one command and imports what is heavy late."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from hpo import __version__
+from hpo.errors import HpoError
+
+COMMANDS = {
+    "run": "hpo.cli.run:run",
+    "check": "hpo.cli.check:check",
+    "studies": "hpo.cli.studies:studies",
+    "show": "hpo.cli.studies:show",
+    "report": "hpo.cli.report:report",
+    "compare": "hpo.cli.report:compare",
+    "export": "hpo.cli.export:export",
+    "predict": "hpo.cli.predict:predict",
+    "dashboard": "hpo.cli.dashboard:dashboard",
+}
+"""Name -> module:function, in the order in which a user meets them."""
+
+
+class LazyGroup(click.Group):
+    """Loads a command's module only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hpo")
+def hpo() -> None:
+    """Hyperparameter studies for PyTorch models.
+
+    A study is one TOML file. `hpo run` searches it, trains every trial, prunes, checkpoints, and ends with a report.
+
+    \b
+    Examples:
+      hpo check digits            what a study will do
+      hpo run digits              run it, or continue it
+      hpo report digits           write its report again
+      hpo compare digits wine     two studies side by side
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The console script: every error of ours becomes a sentence and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        hpo.main(args=args, standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except HpoError as error:
+        click.echo(f"hpo: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("hpo: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a run like Ctrl-C: the state of the last tick is on disk."""
+    raise KeyboardInterrupt

@@ -1,0 +1,107 @@
+"""`hpo report` and `hpo compare`: what a study found, and studies side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hpo.cli.place import Place, place_options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpo.storage.store import Store
+
+
+@click.command()
+@click.argument("study")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder for the report.  [default: reports/STUDY in the home folder]",
+)
+@place_options
+@click.pass_obj
+def report(place: Place, study: str, output: Path | None) -> None:
+    """Write the report of STUDY again and print where its page lies.
+
+    \b
+    Examples:
+      hpo report digits
+      hpo report digits -o digits-report
+    """
+    from hpo.reports.build import write_report
+
+    with reading(place) as store:
+        page = write_report(store, study, output or place.home / "reports" / study)
+    click.echo(page)
+
+
+@click.command()
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Write the comparison as CSV too; - writes CSV instead of the table to standard output.",
+)
+@place_options
+@click.pass_obj
+def compare(place: Place, studies: Sequence[str], csv_file: str | None) -> None:
+    """Compare STUDIES: best and median value, cost of finding the best, test score, winner's parameters.
+
+    \b
+    Examples:
+      hpo compare digits digits-cnn
+      hpo compare digits digits-cnn --csv compare.csv
+      hpo compare digits digits-cnn --csv - | head
+    """
+    from hpo.reports.compare import caution, compare_csv, write_compare_csv
+    from hpo.reports.compare import compare as compare_studies
+
+    with reading(place) as store:
+        frame = compare_studies(store, studies)
+    warning = caution(frame)
+    if warning:
+        click.echo(f"Note: {warning}", err=True)
+    if csv_file == "-":
+        click.echo(compare_csv(frame), nl=False)
+        return
+    if csv_file:
+        write_compare_csv(frame, Path(csv_file))
+    show(frame)
+    if csv_file:
+        click.echo(f"Written: {csv_file}", err=True)
+
+
+@contextmanager
+def reading(place: Place) -> Iterator[Store]:
+    """The place's database, opened for reading and closed afterwards."""
+    from hpo.storage.engine import open_store
+
+    with closing(open_store(place.storage_url, readonly=True)) as store:
+        yield store
+
+
+def show(frame: pd.DataFrame) -> None:
+    """The comparison on the terminal: one column for each study, as studies are few and measures many."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from hpo.reports.text import number
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table.add_column("")
+    for name in frame["study"]:
+        table.add_column(Text(name), justify="right")
+    for column in frame.columns[1:]:
+        table.add_row(Text(column), *(Text(number(value)) for value in frame[column]))
+    Console(highlight=False).print(table)

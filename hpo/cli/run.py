@@ -1,0 +1,58 @@
+"""`hpo run`: runs a study or continues it."""
+
+from __future__ import annotations
+
+
+import click
+
+from hpo.cli.place import Place, place_options
+
+
+@click.command()
+@click.argument("study")
+@click.option("--trials", type=click.IntRange(min=1), help="Budget of trials, instead of the file's search.trials.")
+@click.option("--lanes", type=click.IntRange(min=1), default=32, show_default=True, help="Trials in one program.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@place_options
+@click.pass_obj
+def run(place: Place, study: str, trials: int | None, lanes: int, device: str, threads: int) -> None:
+    """Run STUDY, or continue it where it was stopped.
+
+    STUDY is the path of a study file or a name under studies/. A study that was interrupted, killed or given a larger
+    budget continues with the same command and ends as if it had never stopped.
+
+    \b
+    Examples:
+      hpo run digits
+      hpo run studies/digits.toml --trials 20
+      hpo run digits --storage postgresql://me@localhost/hpo
+    """
+    from hpo.spec.file import find_study, read_study
+
+    spec = read_study(find_study(study))
+    if trials is not None:
+        spec = spec.with_trials(trials)
+
+    from hpo.cli.screen import screen
+    from hpo.errors import Interrupted
+    from hpo.workers.local import run_study
+
+    command = f"hpo run {study}{f' --trials {trials}' if trials else ''}{place.options}"
+    with screen(spec) as show:
+        try:
+            result = run_study(
+                spec, place.storage_url, place.home, show.progress, lanes=lanes, device=device, threads=threads
+            )
+        except KeyboardInterrupt:
+            show.stop()
+            raise Interrupted(
+                "interrupted. Every trial in flight is saved at its last whole epoch; to continue:\n"
+                f"  {command}"
+            ) from None
+        show.stop()
+    from hpo.cli.screen import conclusion
+
+    conclusion(spec, result)
+
+

@@ -1,0 +1,149 @@
+"""What a run shows: a live view on a terminal, plain lines elsewhere, and the conclusion at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hpo.spec.file import StudySpec
+
+if TYPE_CHECKING:
+    from hpo.workers.coordinator import Progress
+    from hpo.workers.local import Result
+
+SHOWN = 12
+"""Running trials in the live view; more would scroll off a small terminal."""
+LINE_SECONDS = 5.0
+"""Time between two plain lines, at least."""
+
+
+class Screen:
+    """A live view that follows the progress of one study."""
+
+    def __init__(self, spec: StudySpec, console: Console) -> None:
+        self.spec = spec
+        self.console = console
+        self.live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+        self.start: Progress | None = None
+        self.last_line = 0.0
+        self.last_ended = -1
+
+    def progress(self, now: Progress) -> None:
+        """Shows where the study stands."""
+        if self.start is None:
+            self.start = now
+            self._announce(now)
+        if self.live:
+            self.live.update(self._view(now))
+        elif now.ended != self.last_ended and (
+            time.monotonic() - self.last_line > LINE_SECONDS or now.ended >= now.budget
+        ):
+            self.last_line, self.last_ended = time.monotonic(), now.ended
+            self.console.print(self._headline(now), soft_wrap=True, highlight=False)
+
+    def begin(self) -> None:
+        if self.live:
+            self.live.start()
+
+    def stop(self) -> None:
+        if self.live:
+            self.live.stop()
+
+    def _announce(self, now: Progress) -> None:
+        spec, done = self.spec, now.ended
+        verb = f"continues after {done} trials" if done or now.running else "begins"
+        self.console.print(
+            f"Study {spec.study.name} {verb}: {spec.data.dataset}, {spec.study.objective}, "
+            f"{now.budget} trials, sampler {spec.search.sampler.name}, pruner {spec.search.pruner.name}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _headline(self, now: Progress) -> str:
+        best = f"best {now.best[1]:.4g} (trial {now.best[0]})" if now.best else "no trial finished yet"
+        left = self._time_left(now)
+        return (
+            f"{now.ended}/{now.budget} trials: {now.finished} finished, {now.pruned} pruned, {now.failed} failed; "
+            f"{len(now.running)} running; {best}{f'; about {left} left' if left else ''}"
+        )
+
+    def _time_left(self, now: Progress) -> str | None:
+        assert self.start is not None
+        ended = now.ended - self.start.ended
+        if ended <= 0 or now.ended >= now.budget:
+            return None
+        seconds = now.wall_seconds / ended * (now.budget - now.ended)
+        return duration(seconds)
+
+    def _view(self, now: Progress) -> Group:
+        bar = ProgressBar(total=now.budget, completed=now.ended, width=40)
+        head = Table.grid(padding=(0, 2))
+        head.add_row(bar, Text(f"{now.ended}/{now.budget}"), Text(duration(now.wall_seconds)))
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("trial", justify="right")
+        table.add_column("epoch", justify="right")
+        table.add_column(self.spec.study.objective, justify="right")
+        for trial in now.running[:SHOWN]:
+            value = "" if trial.value is None else f"{trial.value:.4f}"
+            table.add_row(str(trial.number), str(trial.epoch), value)
+        hidden = len(now.running) - SHOWN
+        more = [Text(f"and {hidden} more", style="dim")] if hidden > 0 else []
+        return Group(head, Text(self._headline(now)), table, *more)
+
+
+@contextmanager
+def screen(spec: StudySpec) -> Iterator[Screen]:
+    """A screen that is taken down however the run ends."""
+    shown = Screen(spec, Console())
+    shown.begin()
+    try:
+        yield shown
+    finally:
+        shown.stop()
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def conclusion(spec: StudySpec, result: Result) -> None:
+    """The winner's configuration, its scores, and where to go from here."""
+    console = Console(highlight=False, soft_wrap=True)
+    now, winner = result.progress, result.winner
+    for note in result.notes:
+        console.print(f"Note: {note}", markup=False)
+    console.print(
+        f"{now.ended} trials ended: {now.finished} finished, {now.pruned} pruned, {now.failed} failed "
+        f"({duration(now.wall_seconds)}, {_share(now)} of it training)"
+    )
+    if winner is None:
+        console.print("No trial finished, so there is no winner. The report says how each trial ended.")
+    else:
+        console.print(f"Winner: trial {winner.number}")
+        for name, value in winner.params.items():
+            console.print(f"  {name} = {value:.6g}" if isinstance(value, float) else f"  {name} = {value}", markup=False)
+        objective = spec.study.objective
+        console.print(f"  validation {objective}: {winner.value:.4f}")
+        if winner.test is None:
+            console.print("  no test part (data.test = 0)")
+        else:
+            console.print(f"  test {objective}: {winner.test[objective]:.4f}")
+    console.print(f"Report: {result.report / 'index.html'}")
+
+
+def _share(now: Progress) -> str:
+    return f"{now.train_seconds / now.wall_seconds:.0%}" if now.wall_seconds else "0%"

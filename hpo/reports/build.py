@@ -1,0 +1,54 @@
+"""Writes the files of a report: `index.html`, `trials.csv`, `epochs.csv`, `summary.md`. No facts, no formatting."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.errors import MachineError
+from hpo.reports.csv import epochs_csv, trials_csv
+from hpo.reports.facts import StudyReport, gather
+from hpo.reports.html import render
+from hpo.reports.markdown import summary
+
+if TYPE_CHECKING:
+    from hpo.storage.store import Store
+
+RENDERERS = {
+    "trials.csv": trials_csv,
+    "epochs.csv": epochs_csv,
+    "summary.md": summary,
+    "index.html": render,
+}
+"""File name -> text of a report. The page comes last: where it is new, the files beside it are."""
+
+
+def write_report(store: Store, name: str, folder: Path) -> Path:
+    """Write the report of study `name` into `folder` (made if missing) and return the path of its page."""
+    return write_files(gather(store, name), folder)
+
+
+def write_files(report: StudyReport, folder: Path) -> Path:
+    """Render everything first, then replace the files one by one, each whole."""
+    texts = {name: render_file(report) for name, render_file in RENDERERS.items()}
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return folder / "index.html"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by a file with this text; a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(text, encoding="utf-8", newline="")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise MachineError(
+            f"Cannot write {path}: {error.strerror or error}. "
+            "A report needs a folder that can be written and has room; choose another with --home or --output."
+        ) from error

@@ -1,0 +1,96 @@
+"""Several studies side by side, one row each: quality, what it cost to find, and the winner. No screen."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.reports.build import write_text
+from hpo.reports.csv import write
+from hpo.reports.facts import StudyReport, gather
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpo.storage.store import Store
+
+
+def compare(store: Store, names: Sequence[str]) -> pd.DataFrame:
+    """One row per study in the order given. An unknown name raises StudyStateError."""
+    return table([gather(store, name) for name in names])
+
+
+def table(reports: Sequence[StudyReport]) -> pd.DataFrame:
+    """One row per report; test metrics and winners' parameters of all studies, in alphabetical order, come last."""
+    import pandas as pd
+
+    rows = [row(report) for report in reports]
+    first = [name for name in row_names(rows) if "." not in name]
+    last = sorted(name for name in row_names(rows) if "." in name)
+    return pd.DataFrame(
+        [[r.get(name) for name in [*first, *last]] for r in rows], columns=[*first, *last], dtype=object
+    )
+
+
+def row_names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Every key once, in the order met."""
+    return list(dict.fromkeys(name for r in rows for name in r))
+
+
+def row(report: StudyReport) -> dict[str, Any]:
+    """A study in one row.
+
+    "To the best" counts trials and epochs by trial number, up to the winner's, so that a repeated study gives the
+    same row; seconds are by the clock, at most the time the study ran (pauses between restarts do not count).
+    """
+    finished = [t.value for t in report.trials if t.state == "COMPLETE" and t.value is not None]
+    winner = report.winner
+    until = [trial for trial in report.trials if winner and trial.number <= winner.number]
+    return {
+        "study": report.name,
+        "objective": report.objective,
+        "direction": report.direction,
+        "best": winner.value if winner else None,
+        "median": statistics.median(finished) if finished else None,
+        "finished": report.counts.finished,
+        "pruned": report.counts.pruned,
+        "failed": report.counts.failed,
+        "epochs": report.epochs_spent,
+        "trials_to_best": len(until) if winner else None,
+        "epochs_to_best": sum(trial.epochs for trial in until) if winner else None,
+        "seconds_to_best": seconds_to_best(report),
+        "seconds": report.wall_seconds,
+        "seconds_training": report.train_seconds,
+        "winner": winner.number if winner else None,
+        **{f"test.{name}": value for name, value in report.test.items()},
+        **{f"winner.{name}": value for name, value in (winner.params.items() if winner else ())},
+    }
+
+
+def seconds_to_best(report: StudyReport) -> float | None:
+    """From the start of the first trial to the end of the winner."""
+    starts = [trial.started.timestamp() for trial in report.trials if trial.started is not None]
+    if report.winner is None or report.winner.completed is None or not starts:
+        return None
+    seconds = report.winner.completed.timestamp() - min(starts)
+    return min(seconds, report.wall_seconds) if report.wall_seconds else seconds
+
+
+def caution(frame: pd.DataFrame) -> str | None:
+    """A sentence if the rows cannot be compared by their values."""
+    objectives = sorted(set(frame["objective"]))
+    if len(objectives) > 1:
+        return f"The studies have different objectives ({', '.join(objectives)}): their values do not compare."
+    return None
+
+
+def compare_csv(frame: pd.DataFrame) -> str:
+    """The comparison as CSV text."""
+    return write(list(frame.columns), frame.itertuples(index=False, name=None))
+
+
+def write_compare_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write the comparison; MachineError if the folder refuses."""
+    write_text(path, compare_csv(frame))

@@ -1,0 +1,179 @@
+"""Everything a report shows, computed once from what the database holds. No HTML, no files, no SQL.
+
+`gather` reads a study, `report_of` turns what was read into one frozen `StudyReport`; the renderers only format it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpo.reports.cautions import Evidence, cautions
+from hpo.reports.importances import Importances, importances
+from hpo.reports.trials import Counts, TrialRow, count, ranked, trial_row
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from optuna.trial import FrozenTrial
+
+    from hpo.storage.read import StudyFacts
+    from hpo.storage.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BalanceRow:
+    """One class (or quantile group of the target) in one part of the data."""
+
+    part: str
+    group: str
+    count: int
+    """Examples."""
+    share: float
+    """Of the part's examples."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryPoint:
+    """One ended trial in the optimisation history."""
+
+    number: int
+    state: str
+    value: float | None
+    best: float | None
+    """Best finished value among the trials up to this number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyReport:
+    """Everything that a report of one study shows."""
+
+    name: str
+    objective: str
+    """Metric of the validation part that was optimised."""
+    direction: str
+    """`maximize` or `minimize`."""
+    seed: int
+    hpo_version: str
+    source: str
+    """Path of the study file, as given when the study was made."""
+    spec_text: str
+    """The study file."""
+    circumstances: Mapping[str, Any]
+    """Device, library versions, sizes of the parts."""
+    counts: Counts
+    trials: tuple[TrialRow, ...]
+    """By number."""
+    epochs: pd.DataFrame
+    """One row per trial, replica and epoch."""
+    winner: TrialRow | None
+    """Best finished trial."""
+    test: Mapping[str, float]
+    """The winner's metrics on the test part; empty if it was not scored."""
+    top: tuple[TrialRow, ...]
+    """Best finished trials, best first, at most ten."""
+    history: tuple[HistoryPoint, ...]
+    importances: Importances
+    balance: tuple[BalanceRow, ...]
+    epochs_spent: int
+    """Over all trials; replicas of a trial share its epochs."""
+    wall_seconds: float | None
+    """Time the study ran, over all restarts."""
+    train_seconds: float | None
+    """Part of it spent training and validating."""
+    cautions: tuple[str, ...]
+    """What a reader should know before trusting the winner."""
+
+    @property
+    def minimized(self) -> bool:
+        return self.direction == "minimize"
+
+    @property
+    def idle_share(self) -> float | None:
+        """Share of the wall time not spent training."""
+        if not self.wall_seconds or self.train_seconds is None:
+            return None
+        return max(0.0, 1.0 - self.train_seconds / self.wall_seconds)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Every searched parameter that some trial had, sorted."""
+        return tuple(sorted({name for trial in self.trials for name in trial.params}))
+
+
+def history_of(trials: Sequence[TrialRow], minimized: bool) -> tuple[HistoryPoint, ...]:
+    """Values by trial number with the best so far; only finished trials can be best."""
+    points: list[HistoryPoint] = []
+    best: float | None = None
+    better = min if minimized else max
+    for trial in trials:
+        if trial.state not in ("COMPLETE", "PRUNED", "FAIL"):
+            continue
+        if trial.state == "COMPLETE" and trial.value is not None:
+            best = trial.value if best is None else better(best, trial.value)
+        points.append(HistoryPoint(number=trial.number, state=trial.state, value=trial.value, best=best))
+    return tuple(points)
+
+
+def choose_winner(best_first: Sequence[TrialRow], recorded: int | None) -> TrialRow | None:
+    """The winner the study recorded while no finished trial beats it, else the best of the table."""
+    if not best_first:
+        return None
+    for trial in best_first:
+        if trial.number == recorded and trial.value == best_first[0].value:
+            return trial
+    return best_first[0]
+
+
+def report_of(study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataFrame) -> StudyReport:
+    """All facts of a study from its own row, its trials and its epochs."""
+    trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
+    minimized = study.direction == "minimize"
+    best_first = ranked(trials, minimized)
+    winner = choose_winner(best_first, study.winner_number)
+    scored = winner is not None and winner.number == study.winner_number
+    test = dict(study.test or {}) if scored else {}
+    balance = tuple(BalanceRow(**row) for row in study.balance)
+    counts = count(trials)
+    evidence = Evidence(
+        objective=study.objective,
+        counts=counts,
+        trials=trials,
+        best_first=best_first,
+        winner=winner,
+        scored_trial=study.winner_number if study.test else None,
+        test=test,
+        balance=balance,
+    )
+    return StudyReport(
+        name=study.name,
+        objective=study.objective,
+        direction=study.direction,
+        seed=study.seed,
+        hpo_version=study.hpo_version,
+        source=study.spec_source,
+        spec_text=study.spec_text,
+        circumstances=dict(study.facts),
+        counts=counts,
+        trials=trials,
+        epochs=epochs,
+        winner=winner,
+        test=test,
+        top=tuple(best_first[:10]),
+        history=history_of(trials, minimized),
+        importances=importances(trials, minimized),
+        balance=balance,
+        epochs_spent=sum(trial.epochs for trial in trials),
+        wall_seconds=study.wall_seconds,
+        train_seconds=study.train_seconds,
+        cautions=cautions(evidence),
+    )
+
+
+def gather(store: Store, name: str) -> StudyReport:
+    """Read one study and compute its report. An unknown name raises StudyStateError."""
+    from hpo.storage.read import epochs_frame, read_study
+
+    study = read_study(store, name)
+    # The trials themselves, not their table: a parameter may be drawn from another range in another branch.
+    return report_of(study, store.get_all_trials(study.study_id, deepcopy=False), epochs_frame(store, name))

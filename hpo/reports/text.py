@@ -1,0 +1,80 @@
+"""How a report writes numbers for people: digits, durations, shares, labels. CSV files do not pass through here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LABELS: dict[str, str] = {
+    "objective": "objective",
+    "train_loss": "training loss",
+    "valid_loss": "validation loss",
+    "learning_rate": "learning rate",
+    "gradient_norm": "gradient norm",
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
+"""Names of metrics and curves as read in headings and on axes."""
+
+STATES: dict[str, str] = {
+    "COMPLETE": "finished",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "running",
+}
+"""Optuna's trial states in the words of this package."""
+
+
+def label(name: str) -> str:
+    """Reader's name of a metric; a user's own metric keeps its name."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A parameter or a measurement with `digits` significant digits; a missing one is a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.{digits}g}"
+    return str(value)
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """A share of one in per cent."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span in the two units that matter."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def size(count: float | None) -> str:
+    """Bytes in the unit that leaves the fewest digits."""
+    if count is None:
+        return "–"
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} GiB"

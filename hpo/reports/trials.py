@@ -1,0 +1,102 @@
+"""A study's trials as a report knows them: one plain record each, their ranking and their counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRow:
+    """One trial as the report knows it."""
+
+    number: int
+    """Number in the study, from 0."""
+    state: str
+    """Optuna's state: COMPLETE, PRUNED, FAIL, RUNNING or WAITING."""
+    value: float | None
+    """The objective (a pruned trial's is its last report); None if there is none."""
+    params: Mapping[str, Any]
+    """Searched parameters by dotted name; inactive conditional ones are absent."""
+    distributions: Mapping[str, BaseDistribution]
+    """Range or choices each parameter was drawn from."""
+    started: datetime | None
+    """Naive, local time."""
+    completed: datetime | None
+    """Naive, local time."""
+    ended: str
+    """Why the trial ended, in words; empty while it runs."""
+    epochs: int
+    """Epochs trained."""
+    best_epoch: int | None
+    """Epoch of the best objective, from 1."""
+    seconds: float | None
+    """Training time of the trial."""
+    model_parameters: int | None
+    """Trainable numbers of the model."""
+    optimizer_state_bytes: int | None
+    """Memory of the optimizer's accumulated statistics."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """Trials by how they ended."""
+
+    finished: int
+    pruned: int
+    failed: int
+    running: int
+
+    @property
+    def ended(self) -> int:
+        """Trials that used up budget."""
+        return self.finished + self.pruned + self.failed
+
+
+def trial_row(trial: FrozenTrial) -> TrialRow:
+    """The report's view of one Optuna trial."""
+    attributes = trial.user_attrs
+    finite_value = trial.values[0] if trial.values else None
+    last = trial.last_step
+    if finite_value is None and trial.state.name == "PRUNED" and last is not None:
+        finite_value = trial.intermediate_values[last]
+    return TrialRow(
+        number=trial.number,
+        state=trial.state.name,
+        value=finite_value,
+        params=dict(trial.params),
+        distributions=dict(trial.distributions),
+        started=trial.datetime_start,
+        completed=trial.datetime_complete,
+        ended=str(attributes.get("ended", "")),
+        epochs=int(attributes.get("epochs", last or 0)),
+        best_epoch=attributes.get("best_epoch"),
+        seconds=attributes.get("seconds"),
+        model_parameters=attributes.get("parameters"),
+        optimizer_state_bytes=attributes.get("optimizer_state_bytes"),
+    )
+
+
+def ranked(trials: Sequence[TrialRow], minimized: bool) -> list[TrialRow]:
+    """Finished trials, best first; equal values in the order of their numbers."""
+    finished = [trial for trial in trials if trial.state == "COMPLETE" and trial.value is not None]
+    sign = 1.0 if minimized else -1.0
+    return sorted(finished, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+
+def count(trials: Sequence[TrialRow]) -> Counts:
+    """Trials by state; waiting ones count as running."""
+    states = [trial.state for trial in trials]
+    ended = {state: states.count(state) for state in ("COMPLETE", "PRUNED", "FAIL")}
+    return Counts(
+        finished=ended["COMPLETE"],
+        pruned=ended["PRUNED"],
+        failed=ended["FAIL"],
+        running=len(states) - sum(ended.values()),
+    )

@@ -1,0 +1,203 @@
+"""Makes studies for the report tests without training anything: trials, epochs and the study's own row."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from hpo.reports.facts import StudyReport, report_of
+from hpo.spec.records import MINIMIZED
+from hpo.storage.read import StudyFacts
+
+START = datetime(2026, 1, 2, 3, 4, 5)
+RATE = FloatDistribution(1e-4, 1.0, log=True)
+DROPOUT = FloatDistribution(0.0, 0.6)
+OPTIMIZER = CategoricalDistribution(("sgd", "adam", "adamw"))
+SCHEME = CategoricalDistribution(("small_normal", "lecun_normal", "kaiming_normal", "orthogonal"))
+MOMENTUM = FloatDistribution(0.0, 0.99)
+NESTEROV = CategoricalDistribution((False, True))
+DECAY = FloatDistribution(1e-6, 1e-1, log=True)
+EVERY = IntDistribution(1, 4)
+
+
+def facts(**changes: Any) -> StudyFacts:
+    """The study's own row."""
+    values: dict[str, Any] = {
+        "study_id": 1,
+        "name": "digits",
+        "fingerprint": "f" * 64,
+        "dataset_fingerprint": "d" * 64,
+        "created_at": START,
+        "finished_at": None,
+        "objective": "accuracy",
+        "direction": "maximize",
+        "seed": 0,
+        "hpo_version": "0.1.0",
+        "spec_text": '[study]\nname = "digits"\nseed = 0\n\n[data]\ndataset = "digits"\n',
+        "spec_source": "studies/digits.toml",
+        "balance": [
+            {
+                "part": part,
+                "group": str(group),
+                "count": count + group % 2,
+                "share": (count + group % 2) / (10 * count + 5),
+            }
+            for part, count in (("train", 107), ("validation", 35), ("test", 35))
+            for group in range(10)
+        ],
+        "facts": {"device": "cpu", "torch": "2.13.0", "threads": 2},
+        "wall_seconds": 81.4,
+        "train_seconds": 70.2,
+        "winner_number": None,
+        "test": None,
+    }
+    if "objective" in changes:
+        values["direction"] = "minimize" if changes["objective"] in MINIMIZED else "maximize"
+    return StudyFacts(**{**values, **changes})
+
+
+def trial(
+    number: int,
+    value: float | None,
+    params: dict[str, Any] | None = None,
+    distributions: dict[str, BaseDistribution] | None = None,
+    *,
+    state: TrialState = TrialState.COMPLETE,
+    epochs: int = 10,
+    best_epoch: int | None = 7,
+    ended: str = "finished",
+    seconds: float = 1.5,
+) -> FrozenTrial:
+    """One trial; three trials start every two seconds."""
+    frozen = create_trial(
+        state=state,
+        value=value if state == TrialState.COMPLETE else None,
+        params=params or {},
+        distributions=distributions or {},
+        intermediate_values={} if value is None else {epochs: value},
+        user_attrs={
+            "ended": ended,
+            "epochs": epochs,
+            "best_epoch": best_epoch,
+            "seconds": seconds,
+            "parameters": 9_610,
+            "optimizer_state_bytes": 76_880,
+        },
+    )
+    frozen.number = number
+    frozen.datetime_start = START + timedelta(seconds=2 * (number // 3))
+    frozen.datetime_complete = (
+        None if state == TrialState.RUNNING else frozen.datetime_start + timedelta(seconds=seconds)
+    )
+    return frozen
+
+
+def epoch_rows(
+    number: int, epochs: int, final: float, *, replicas: int = 1, rate: float = 0.01
+) -> list[dict[str, Any]]:
+    """A curve that rises to `final`, with noise of its own."""
+    rng = np.random.default_rng(number)
+    rows = []
+    for replica in range(replicas):
+        for epoch in range(1, epochs + 1):
+            objective = final * (1 - math.exp(-epoch / 3)) + 0.02 * rng.standard_normal()
+            rows.append(
+                {
+                    "number": number,
+                    "replica": replica,
+                    "epoch": epoch,
+                    "objective": objective,
+                    "train_loss": 2.3 * math.exp(-epoch / 4) + 0.01,
+                    "valid_loss": 2.3 * math.exp(-epoch / 5) + 0.05 * rng.random(),
+                    "learning_rate": rate,
+                    "gradient_norm": 1.0 + rng.random(),
+                    "seconds": 0.1 + 0.01 * rng.random(),
+                    "accuracy": objective,
+                    "macro_f1": objective - 0.01,
+                }
+            )
+    return rows
+
+
+def random_trial(number: int, rng: np.random.Generator) -> tuple[FrozenTrial, list[dict[str, Any]]]:
+    """A plausible trial of a conditional space, with its epochs."""
+    rate = float(10 ** rng.uniform(-4, 0))
+    name = str(rng.choice(OPTIMIZER.choices))
+    best_rate = 0.1 if name == "sgd" else 0.003
+    params: dict[str, Any] = {
+        "optimizer.name": name,
+        "optimizer.learning_rate": rate,
+        "init.scheme": str(rng.choice(SCHEME.choices)),
+        "dropout.p": float(rng.uniform(0.0, 0.6)),
+        "norm.every": int(rng.integers(1, 5)),
+    }
+    distributions: dict[str, BaseDistribution] = {
+        "optimizer.name": OPTIMIZER,
+        "optimizer.learning_rate": RATE,
+        "init.scheme": SCHEME,
+        "dropout.p": DROPOUT,
+        "norm.every": EVERY,
+    }
+    if name == "sgd":
+        params |= {"optimizer.momentum": float(rng.uniform(0, 0.99)), "optimizer.nesterov": bool(rng.integers(2))}
+        distributions |= {"optimizer.momentum": MOMENTUM, "optimizer.nesterov": NESTEROV}
+    if name == "adamw":
+        params["optimizer.weight_decay"] = float(10 ** rng.uniform(-6, -1))
+        distributions["optimizer.weight_decay"] = DECAY
+    distance = abs(math.log10(rate / best_rate))
+    final = float(f"{0.98 - 0.09 * distance**2 - 0.1 * params['dropout.p'] ** 2 - 0.01 * rng.random():.6g}")
+    if number % 17 == 11:
+        failed = trial(
+            number, None, params, distributions, state=TrialState.FAIL, epochs=0, best_epoch=None, ended="failed: <b>&"
+        )
+        return failed, []
+    if number > 5 and (final < 0.9 or number % 3 == 0):
+        epochs = (1, 3, 10)[number % 3]
+        ended = f"pruned by hyperband at epoch {epochs}" if final > 0.5 else "diverged at epoch 3: loss is not finite"
+        pruned = trial(
+            number,
+            final - 0.2,
+            params,
+            distributions,
+            state=TrialState.PRUNED,
+            epochs=epochs,
+            best_epoch=1,
+            ended=ended,
+        )
+        return pruned, epoch_rows(number, epochs, final, rate=rate)
+    best_epoch = int(rng.integers(18, 31))
+    finished = trial(number, final, params, distributions, epochs=30, best_epoch=best_epoch, seconds=3.0)
+    return finished, epoch_rows(number, 30, final, rate=rate)
+
+
+def frozen_study(count: int = 100, seed: int = 0) -> tuple[list[FrozenTrial], pd.DataFrame]:
+    """Trials and epochs of a study over a conditional space."""
+    rng = np.random.default_rng(seed)
+    trials, rows = [], []
+    for number in range(count):
+        made, epochs = random_trial(number, rng)
+        trials.append(made)
+        rows.extend(epochs)
+    return trials, pd.DataFrame(rows)
+
+
+def study(count: int = 100, seed: int = 0, **changes: Any) -> StudyReport:
+    """The report of such a study, its winner scored on the test part."""
+    trials, epochs = frozen_study(count, seed)
+    finished = [t for t in trials if t.state == TrialState.COMPLETE]
+    winner = max(finished, key=lambda t: (t.value or 0.0, -t.number))
+    row = facts(**{"winner_number": winner.number, "test": {"accuracy": 0.9722, "loss": 0.1131}, **changes})
+    return report_of(row, trials, epochs)
+
+
+def small(trials: list[FrozenTrial], **changes: Any) -> StudyReport:
+    """A report of the given trials, with three epochs for each that has any."""
+    rows = [row for t in trials for row in epoch_rows(t.number, min(3, t.user_attrs["epochs"]), 0.9)]
+    columns = list(epoch_rows(0, 1, 0.9)[0])
+    return report_of(facts(**changes), trials, pd.DataFrame(rows, columns=columns))
