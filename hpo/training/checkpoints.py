@@ -128,26 +128,29 @@ def restore(trainer: Trainer, trial: int, config: TrialConfig, saved: list[Saved
     return True
 
 
-def save_best(trainer: Trainer, trial: int, path: Path) -> Written:
-    """The weights of a trial's best epoch: one `state_dict` for each replica."""
-    found: dict[str, dict[str, Tensor]] = {}
+def best_states(trainer: Trainer, trial: int) -> list[dict[str, Tensor]]:
+    """The weights of a running trial's best epoch: a `state_dict` of the plain module for each replica."""
+    found: dict[int, dict[str, Tensor]] = {}
     for cohort in trainer.all_cohorts():
         for index, lane in enumerate(cohort.lanes):
             if lane.trial == trial:
-                cohort.layout.load(
-                    lane.module,
-                    cohort.state["best_theta"][index].cpu(),
-                    cohort.state["best_stats"][index].cpu(),
-                )
-                found[str(lane.replica)] = dict(lane.module.state_dict())
-    assert found, "only a running trial has weights to save"
-    return write(path, {"replicas": found})
+                theta, stats = (cohort.state[name][index].cpu() for name in ("best_theta", "best_stats"))
+                cohort.layout.load(lane.module, theta, stats)
+                found[lane.replica] = {name: value.clone() for name, value in lane.module.state_dict().items()}
+    return [found[replica] for replica in sorted(found)]
+
+
+def save_best(trainer: Trainer, trial: int, path: Path) -> Written:
+    """Writes the weights of a running trial's best epoch."""
+    states = best_states(trainer, trial)
+    assert states, "only a running trial has weights to save"
+    return write(path, {"replicas": states})
 
 
 def read_best(path: Path, sha256: str) -> list[dict[str, Tensor]] | None:
     """A `state_dict` for each replica, or None if the file is missing or damaged."""
     content = read(path, sha256)
-    return [content["replicas"][key] for key in sorted(content["replicas"], key=int)] if content else None
+    return content["replicas"] if content else None
 
 
 def _fingerprint(layout: Layout) -> str:

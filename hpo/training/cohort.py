@@ -67,7 +67,8 @@ class LaneEpoch:
 
     @property
     def diverged(self) -> bool:
-        return not (math.isfinite(self.train_loss) and math.isfinite(self.metrics["loss"]))
+        numbers = (self.train_loss, self.gradient_norm, self.metrics["loss"])
+        return not all(math.isfinite(number) for number in numbers)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,11 +153,12 @@ class Cohort:
 
         If anything fails in between, the state is as before.
         """
-        before = {name: self.state[name].clone() for name in CHANGING}
+        before, lanes = {name: self.state[name].clone() for name in CHANGING}, self.lanes
         try:
             return self._epoch()
         except BaseException:
             self.state.update(before)
+            self.lanes = lanes
             raise
 
     def _epoch(self) -> list[LaneEpoch]:

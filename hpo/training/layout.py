@@ -11,10 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 import torch
 from torch import Tensor, nn
+
+
+ALIGNMENT = 16
+"""Every tensor begins at a multiple of this, a cache line in float32."""
+VECTOR = 64
+"""Rows are padded to a multiple of this, so that no lane's end is computed by the scalar code that handles the rest
+of a vector and may round differently."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +73,16 @@ class Layout:
 
     def weights(self) -> Tensor:
         """[1, P] True where a number is a weight: neither a bias nor a normalisation's scale or shift."""
-        flags = [torch.full((e.size,), is_weight(e)) for e in self.parameters]
-        return torch.cat(flags).unsqueeze(0) if flags else torch.zeros(1, 0, dtype=torch.bool)
+        flags = torch.zeros(1, width(self.parameters), dtype=torch.bool)
+        for e in filter(is_weight, self.parameters):
+            flags[:, e.start : e.start + e.size] = True
+        return flags
+
+
+def width(entries: tuple[Entry, ...]) -> int:
+    """Numbers in a row, padding included."""
+    used = entries[-1].start + entries[-1].size if entries else 0
+    return used + -used % VECTOR
 
 
 def is_weight(entry: Entry) -> bool:
@@ -76,8 +92,11 @@ def is_weight(entry: Entry) -> bool:
 
 def split(entries: tuple[Entry, ...], rows_KP: Tensor) -> dict[tuple[str, tuple[int, ...]], Tensor]:
     """Views [K, *shape] of the rows, by name and shape."""
-    pieces = rows_KP.split([e.size for e in entries], dim=1) if entries else ()
-    return {(e.name, e.shape): piece.unflatten(1, e.shape) for e, piece in zip(entries, pieces, strict=True)}
+    starts = [e.start for e in entries] + [width(entries)]
+    pieces = rows_KP.split([after - start for start, after in pairwise(starts)], dim=1)
+    return {
+        (e.name, e.shape): piece[:, : e.size].view(-1, *e.shape) for e, piece in zip(entries, pieces, strict=True)
+    }
 
 
 def _averages(module: nn.Module) -> list[tuple[str, Tensor]]:
@@ -88,7 +107,7 @@ def _lay_out(found: dict[tuple[str, tuple[int, ...]], None]) -> tuple[Entry, ...
     entries, start = [], 0
     for name, shape in found:
         entries.append(Entry(name=name, shape=shape, start=start))
-        start += entries[-1].size
+        start += entries[-1].size + -entries[-1].size % ALIGNMENT
     return tuple(entries)
 
 
@@ -99,7 +118,7 @@ def _present(entries: tuple[Entry, ...], tensors: dict[str, Tensor]) -> list[Ent
 def _fill(entries: tuple[Entry, ...], tensors: dict[str, Tensor]) -> Tensor:
     present = _present(entries, tensors)
     assert len(present) == len(tensors), "the module has tensors that the layout lacks"
-    row = torch.zeros(sum(e.size for e in entries))
+    row = torch.zeros(width(entries))
     for e in present:
         row[e.start : e.start + e.size] = tensors[e.name].detach().flatten()
     return row

@@ -58,12 +58,17 @@ def index_hash(count: int, salt: int, device: torch.device) -> Tensor:
 def uniform_16(start_N: Tensor, key_K: Tensor) -> Tensor:
     """[K, 2N] int16, uniform over all values, a hash of (start, key): no state, no order of drawing."""
     z = start_N.unsqueeze(0) ^ key_K.unsqueeze(1)
-    z ^= z >> 16
+    z ^= _shifted(z, 16)
     z *= _LOW_BIAS[0]
-    z ^= z >> 15
+    z ^= _shifted(z, 15)
     z *= _LOW_BIAS[1]
-    z ^= z >> 16
+    z ^= _shifted(z, 16)
     return z.view(torch.int16)
+
+
+def _shifted(z: Tensor, bits: int) -> Tensor:
+    """A logical right shift: int32 has only the arithmetic one, which repeats the sign."""
+    return (z >> bits).bitwise_and_((1 << (32 - bits)) - 1)
 
 
 def _as_int32(value: Tensor) -> Tensor:

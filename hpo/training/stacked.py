@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo.training import randomness
+from hpo.training.layout import ALIGNMENT, VECTOR
 
 Lanes = slice | Tensor
 """Which lanes a rule works on: a slice where they are neighbours, else their indices."""
@@ -56,7 +57,11 @@ def linear(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -
     assert isinstance(layer, nn.Linear)
     weight_KOF = frame.parameter(f"{name}.weight", layer.weight, lanes)
     bias_KO = frame.parameter(f"{name}.bias", layer.bias, lanes)
-    return torch.baddbmm(bias_KO.unsqueeze(1), x, weight_KOF.transpose(1, 2))
+    batch, outputs, features = x.shape[1], *layer.weight.shape
+    # Matrix products may round differently where a lane's matrix does not begin at a cache line.
+    extra = -batch % ALIGNMENT if batch * features % ALIGNMENT or batch * outputs % ALIGNMENT else 0
+    rows = F.pad(x, (0, 0, 0, extra)) if extra else x
+    return torch.baddbmm(bias_KO.unsqueeze(1), rows, weight_KOF.transpose(1, 2))[:, :batch]
 
 
 def conv2d(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
@@ -68,7 +73,8 @@ def conv2d(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -
     assert isinstance(layer, nn.Conv2d)
     weight = frame.parameter(f"{name}.weight", layer.weight, lanes)
     bias = frame.parameter(f"{name}.bias", layer.bias, lanes)
-    return (_conv_by_shifts if layer.in_channels < 8 else _conv_by_groups)(x, weight, bias)
+    convolve = _conv_by_shifts if layer.in_channels < 8 else _conv_by_groups
+    return in_order(convolve(in_order(x), weight, bias))
 
 
 def _conv_by_groups(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -105,22 +111,30 @@ def batch_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tenso
     assert layer.running_mean is not None
     assert layer.running_var is not None
     k, batch, features = x.shape[:3]
+    # Features side by side are computed in vectors: whole ones for each lane, see `transcendental`.
+    extra = -features % ALIGNMENT if x.dim() == 3 else 0
+
+    def flat(value_KF: Tensor) -> Tensor:
+        return F.pad(value_KF, (0, extra)).reshape(-1)
+
     scale = shift = None
     if layer.affine:
-        scale = frame.parameter(f"{name}.weight", layer.weight, lanes).reshape(-1)
-        shift = frame.parameter(f"{name}.bias", layer.bias, lanes).reshape(-1)
-    z = x.transpose(0, 1).reshape(batch, k * features, *x.shape[3:])
+        scale = flat(frame.parameter(f"{name}.weight", layer.weight, lanes))
+        shift = flat(frame.parameter(f"{name}.bias", layer.bias, lanes))
+    padded = F.pad(x, (0, extra)) if extra else in_order(x)
+    z = padded.transpose(0, 1).reshape(batch, k * (features + extra), *x.shape[3:])
     if frame.keys_K is None:
-        mean = frame.average(f"{name}.running_mean", layer.running_mean, lanes).reshape(-1)
-        variance = frame.average(f"{name}.running_var", layer.running_var, lanes).reshape(-1)
+        mean = flat(frame.average(f"{name}.running_mean", layer.running_mean, lanes))
+        variance = flat(frame.average(f"{name}.running_var", layer.running_var, lanes))
         z = F.batch_norm(z, mean, variance, scale, shift, False, 0.0, layer.eps)
     else:
         z, mean, inverse = torch.native_batch_norm(z, scale, shift, None, None, True, 0.0, layer.eps)
-        count = z.numel() // (k * features)
+        count = batch * x.shape[3:].numel()
         with torch.no_grad():
             variance = (inverse.pow(-2) - layer.eps) * (count / max(count - 1, 1))
-            frame.batch_stats.append((name, lanes, mean.view(k, features), variance.view(k, features)))
-    return z.view(batch, k, *x.shape[2:]).transpose(0, 1)
+            seen = (value.view(k, -1)[:, :features] for value in (mean, variance))
+            frame.batch_stats.append((name, lanes, *seen))
+    return in_order(z.view(batch, k, features + extra, *x.shape[3:]).transpose(0, 1)[:, :, :features])
 
 
 def layer_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
@@ -167,8 +181,37 @@ def per_example(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tens
 
 
 def elementwise(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
-    """A layer without parameters that treats each number alone."""
+    """A layer without parameters that treats each number alone, by exact arithmetic."""
     return cast(Tensor, layer(x))
+
+
+def transcendental(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+    """Like `elementwise`, for functions such as tanh that vector and scalar code round differently.
+
+    The CPU takes scalar code for the last numbers of a tensor unless they fill a vector, and for tensors that are not
+    contiguous; so each lane is padded to whole vectors, or which lane comes last would show.
+    """
+    count = x.shape[1:].numel()
+    if count % VECTOR == 0:
+        return cast(Tensor, layer(x))
+    padded = F.pad(x.flatten(1), (0, -count % VECTOR))
+    return cast(Tensor, layer(padded))[:, :count].view(x.shape)
+
+
+class _InOrder(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.contiguous()
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return gradient.contiguous()
+
+
+def in_order(x: Tensor) -> Tensor:
+    """The tensor, and its gradient, row by row in memory: layout decides which code computes the next layer, and
+    whether it changes at all could depend on K."""
+    return cast(Tensor, _InOrder.apply(x))
 
 
 RULES: dict[type[nn.Module], Rule] = {
@@ -185,9 +228,9 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.Identity: elementwise,
     nn.ReLU: elementwise,
     nn.LeakyReLU: elementwise,
-    nn.ELU: elementwise,
-    nn.GELU: elementwise,
-    nn.SiLU: elementwise,
-    nn.Tanh: elementwise,
-    nn.Sigmoid: elementwise,
+    nn.ELU: transcendental,
+    nn.GELU: transcendental,
+    nn.SiLU: transcendental,
+    nn.Tanh: transcendental,
+    nn.Sigmoid: transcendental,
 }

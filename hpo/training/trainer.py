@@ -118,6 +118,17 @@ class Trainer:
     def all_cohorts(self) -> list[Cohort]:
         return [cohort for cohorts in self.cohorts.values() for cohort in cohorts]
 
+    def epoch(self, trial: int) -> int:
+        """Epochs that the trial has trained."""
+        return self._lane(trial).epoch
+
+    def parameters(self, trial: int) -> int:
+        """Size of the trial's model."""
+        return sum(p.numel() for p in self._lane(trial).module.parameters())
+
+    def _lane(self, trial: int) -> Lane:
+        return next(lane for cohort in self.all_cohorts() for lane in cohort.lanes if lane.trial == trial)
+
     def tick(self) -> Tick:
         """One epoch of every lane. The trials of the failures are released."""
         epochs: list[LaneEpoch] = []

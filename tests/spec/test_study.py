@@ -1,0 +1,99 @@
+"""The fingerprint and the list of changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo.spec.file import changes, fingerprint, parse_study
+from hpo.spec.study import entries
+from tests.spec.texts import study, study_text
+
+CHOICE = '[{ kind = "none" }, { kind = "batch", placement = "input" }, { kind = "layer" }]'
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"search": "trials = 7"},
+        {"checkpoints": "keep = 9"},
+        {"dropout": "p = 0.0"},
+        {"dropout": "p = 0"},
+        {"norm": 'kind = "none"'},
+        {"training": 'early_stopping = "none"'},
+        {"study": 'name = "s"   # a comment'},
+        {"optimizer": "learning_rate = 0.001"},
+    ],
+)
+def test_what_decides_nothing_leaves_the_fingerprint(tables: dict[str, str]) -> None:
+    assert fingerprint(study(**tables)) == fingerprint(study())
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"study": "seed = 1"},
+        {"study": 'name = "t"'},
+        {"data": "test = 0.3"},
+        {"search": "concurrency = 4"},
+        {"search": 'sampler = "random"'},
+        {"search": 'pruner = { name = "median", startup_trials = 6 }'},
+        {"dropout": "p = 0.1"},
+        {"dropout": "p = { choice = [0.0] }"},
+        {"norm": f"choice = {CHOICE}"},
+        {"optimizer": 'name = { choice = ["adam"] }'},
+        {"training": "early_stopping = { patience = 5 }"},
+    ],
+)
+def test_what_decides_trials_changes_the_fingerprint(tables: dict[str, str]) -> None:
+    assert fingerprint(study(**tables)) != fingerprint(study())
+
+
+def test_the_order_of_options_is_part_of_the_study() -> None:
+    one, other = (study(dropout=f"p = {{ choice = {options} }}") for options in ("[0.1, 0.2]", "[0.2, 0.1]"))
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_the_order_of_tables_is_not() -> None:
+    text = study_text()
+    assert fingerprint(parse_study("\n\n".join(reversed(text.split("\n\n"))), "s")) == fingerprint(study())
+
+
+def test_changes_name_the_setting_and_both_values() -> None:
+    old = study(optimizer="learning_rate = { low = 1e-4, high = 1.0, log = true }")
+    new = study(optimizer="learning_rate = 0.1", search="trials = 9", norm='kind = "layer"')
+    assert changes(old, new) == [
+        "search.trials: was 50, is 9",
+        'norm.kind: was "none", is "layer"',
+        "optimizer.learning_rate: was { low = 0.0001, high = 1.0, log = true }, is 0.1",
+        'norm.placement: was absent, is "before_activation"',
+        "norm.every: was absent, is 1",
+        "norm.affine: was absent, is true",
+    ]
+    assert changes(new, new) == []
+
+
+def test_a_change_beside_a_choice_is_one_line() -> None:
+    options = '[{ name = "sgd" }, { name = "adam" }, { name = "rmsprop" }]'
+    old, new = (study(optimizer=f"learning_rate = {rate}\nchoice = {options}") for rate in (0.1, 0.2))
+    assert changes(old, new) == ["optimizer.learning_rate: was 0.1, is 0.2"]
+
+
+def test_a_change_in_one_option_names_the_option() -> None:
+    old, new = study(norm=f"choice = {CHOICE}"), study(norm=f"choice = {CHOICE.replace('input', 'after_activation')}")
+    assert changes(old, new) == ['norm.batch.placement: was "input", is "after_activation"']
+
+
+def test_entries_tell_what_the_file_says_from_defaults() -> None:
+    found = entries(study(norm=f"choice = {CHOICE}", dropout="p = 0.0", training="early_stopping = { patience = 3 }"))
+    given = {path for path, entry in found.items() if entry.given}
+    assert given == {
+        "study.name",
+        "data.dataset",
+        "model.family",
+        "norm.kind",
+        "norm.batch.placement",
+        "dropout.p",
+        "optimizer.name",
+        "training.early_stopping.patience",
+    }
+    assert found["training.early_stopping.minimum_improvement"].value == "0.0"

@@ -1,0 +1,66 @@
+"""kill -9 before any statement: what is in the database stays consistent, and continuing ends with the same table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+import pytest
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from hpo.storage.engine import open_store
+from hpo.storage.store import Store
+
+from .crew import EPOCHS, IN_FLIGHT, TRIALS, conduct, conduct_and_die, finish, kill_at, start, table
+
+
+def uninterrupted(store: Store) -> tuple[list[tuple[Any, ...]], int]:
+    """The table of a study nobody disturbs, and how many statements it takes."""
+    seen = kill_at(store.engine, -1)
+    study_id = store.create_new_study([StudyDirection.MAXIMIZE], "uninterrupted")
+    before = seen[0]
+    conduct(store, study_id)
+    statements = seen[0] - before
+    whole = table(store, study_id)
+    assert [row[0] for row in whole] == list(range(TRIALS))
+    assert {row[1] for row in whole} == {TrialState.COMPLETE, TrialState.PRUNED}
+    return whole, statements
+
+
+def check_kills(url: str, plain_url: str, stride: int) -> None:
+    store = open_store(url)
+    whole, statements = uninterrupted(store)
+    for number in range(1, statements, stride):
+        name = f"killed at {number}"
+        study_id = store.create_new_study([StudyDirection.MAXIMIZE], name)
+        assert finish(start(conduct_and_die, url, study_id, number)) == -9
+
+        left = store.get_all_trials(study_id)
+        assert [trial.number for trial in left] == list(range(len(left)))
+        assert store.get_n_trials(study_id, TrialState.RUNNING) <= IN_FLIGHT
+        for row, trial in zip(table(store, study_id), left, strict=True):
+            _, state, values, params, reports, _, epochs = row
+            assert params == whole[trial.number][3], "a trial is there without its parameters"
+            assert [epoch for epoch, _ in epochs or ()] == list(reports), "the two sets of tables disagree"
+            if state.is_finished():
+                assert row == whole[trial.number], "a trial ended without all that belongs to it"
+            else:
+                assert values is None
+                assert len(reports) < EPOCHS
+        plain = optuna.load_study(study_name=name, storage=plain_url)
+        assert plain.get_trials() == left
+
+        conduct(store, study_id)
+        assert table(store, study_id) == whole
+        files = {row.path for row in store.checkpoints(study_id)}
+        assert files == {f"{study_id}/{row[0]}/{len(row[4])}.pt" for row in whole}
+
+
+def test_killed_here_and_there(url: str, plain_url: str) -> None:
+    check_kills(url, plain_url, stride=13 if url.startswith("sqlite") else 31)
+
+
+@pytest.mark.slow
+def test_killed_at_every_statement(url: str, plain_url: str) -> None:
+    check_kills(url, plain_url, stride=1)

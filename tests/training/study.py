@@ -1,0 +1,97 @@
+"""Small settings and configurations for the tests of the training program."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hpo.data.catalogue import load_dataset
+from hpo.data.prepare import PreparedData, prepare
+from hpo.data.splits import split
+from hpo.spec.records import (
+    Adagrad,
+    Adam,
+    AdamW,
+    BatchNorm,
+    Cnn,
+    Dropout,
+    GroupNorm,
+    Init,
+    LayerNorm,
+    Mlp,
+    NoNorm,
+    ReduceOnPlateau,
+    Regularization,
+    Rmsprop,
+    Sgd,
+    Training,
+    TrialConfig,
+    WarmupCosine,
+)
+from hpo.spec.records import DataTable
+from hpo.training.batches import on_device
+from hpo.training.cohort import Setting
+from hpo.training.trainer import Trainer
+
+NORMS = (
+    NoNorm(),
+    BatchNorm(kind="batch"),
+    BatchNorm(kind="batch", placement="after_activation", momentum=0.3),
+    BatchNorm(kind="batch", placement="input", affine=False),
+    LayerNorm(kind="layer"),
+    LayerNorm(kind="layer", placement="after_activation", every=2),
+)
+OPTIMIZERS = (
+    Sgd(name="sgd", learning_rate=0.05, momentum=0.9, nesterov=True),
+    Adam(name="adam", learning_rate=2e-3),
+    AdamW(name="adamw", learning_rate=2e-3),
+    Rmsprop(name="rmsprop", learning_rate=1e-3),
+    Adagrad(name="adagrad", learning_rate=2e-2, initial_accumulator_value=0.1),
+    Sgd(name="sgd", learning_rate=0.1),
+)
+
+
+@cache
+def prepared(dataset: str = "wine", **options: Any) -> PreparedData:
+    table = DataTable(dataset=dataset, **options)
+    data = load_dataset(table, Path())
+    return prepare(data, split(data, table, 0), table)
+
+
+def setting(dataset: str = "wine", dtype: torch.dtype = torch.float32, **options: Any) -> Setting:
+    examples = on_device(prepared(dataset, **options), device=torch.device("cpu"), dtype=dtype)
+    return Setting(examples=examples, seed=7, metrics=("loss", "accuracy"), dtype=dtype)
+
+
+def mixed(trial: int, family: str = "mlp", epochs: int = 6) -> TrialConfig:
+    """Configurations that differ in everything lanes may differ in."""
+    norms = (*NORMS, GroupNorm(kind="group", groups=2)) if family == "cnn" else NORMS
+    return TrialConfig(
+        model=Mlp(family="mlp", hidden=(12, 10), activation=("relu", "tanh", "gelu")[trial % 3])
+        if family == "mlp"
+        else Cnn(family="cnn", channels=(4, 8), hidden=(6,)),
+        init=Init(scheme=("kaiming_normal", "xavier_uniform", "orthogonal")[trial % 3]),
+        norm=norms[trial % len(norms)],
+        dropout=Dropout(p=0.1 * (trial % 4), input=0.05 * (trial % 2), spatial=trial % 2 == 1),
+        optimizer=OPTIMIZERS[trial % len(OPTIMIZERS)],
+        schedule=WarmupCosine(name="warmup_cosine") if trial % 2 else ReduceOnPlateau(name="reduce_on_plateau"),
+        regularization=Regularization(
+            l1=1e-4 * (trial % 2),
+            l2=1e-3 * (trial % 3),
+            gradient_clip=1.0 if trial % 3 else None,
+            max_norm=2.0 if trial % 4 == 3 else None,
+            label_smoothing=0.1 * (trial % 2),
+        ),
+        training=Training(epochs=epochs, batch_size=16),
+    )
+
+
+def variants(config: TrialConfig) -> list[TrialConfig]:
+    return [config.model_copy(update={"norm": norm}) for norm in (*NORMS, GroupNorm(kind="group", groups=2))]
+
+
+def trainer(lanes: int = 32, dataset: str = "wine", dtype: torch.dtype = torch.float32, **options: Any) -> Trainer:
+    return Trainer(setting(dataset, dtype, **options), variants, lanes=lanes)

@@ -1,0 +1,172 @@
+"""A lane equals a plain PyTorch loop, and never depends on its neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from hpo.spec.records import Dropout, Mlp, NoNorm, Sgd, Training, TrialConfig
+from hpo.training import checkpoints
+from hpo.training.cohort import LaneEpoch, new_lane
+from tests.training.study import NORMS, OPTIMIZERS, mixed, setting, trainer
+
+TORCH_OPTIMIZERS: dict[str, Any] = {
+    "sgd": lambda p, o: torch.optim.SGD(p, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov),
+    "adam": lambda p, o: torch.optim.Adam(p, lr=o.learning_rate),
+    "adamw": lambda p, o: torch.optim.AdamW(p, lr=o.learning_rate, weight_decay=o.weight_decay),
+    "rmsprop": lambda p, o: torch.optim.RMSprop(p, lr=o.learning_rate),
+    "adagrad": lambda p, o: torch.optim.Adagrad(
+        p, lr=o.learning_rate, initial_accumulator_value=o.initial_accumulator_value
+    ),
+}
+
+
+def numbers(epoch: LaneEpoch) -> tuple[Any, ...]:
+    """All of an epoch but its time."""
+    return (epoch.trial, epoch.replica, epoch.epoch, epoch.train_loss, epoch.gradient_norm, *epoch.metrics.values())
+
+
+def plain_losses(config: TrialConfig, trial: int, epochs: int, dataset: str) -> list[tuple[float, float]]:
+    """Training and validation loss of the same trial, written the ordinary way."""
+    its = setting(dataset, torch.float64)
+    module = new_lane(its, trial, 0, config).module.double()
+    optimizer = TORCH_OPTIMIZERS[config.optimizer.name](module.parameters(), config.optimizer)
+    criterion = nn.CrossEntropyLoss()
+    losses = []
+    for epoch in range(1, epochs + 1):
+        module.train()
+        order = its.examples.order(its.seed, trial, 0, epoch, config.training.batch_size)
+        total = 0.0
+        for rows in order:
+            optimizer.zero_grad()
+            loss = criterion(module(its.examples.x_train[rows]), its.examples.y_train[rows])
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        module.eval()
+        with torch.no_grad():
+            valid = criterion(module(its.examples.x_valid[0]), its.examples.y_valid[0]).item()
+        losses.append((total / len(order), valid))
+    return losses
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+def test_lanes_equal_a_plain_loop(family: str) -> None:
+    dataset = "wine" if family == "mlp" else "digits"
+    its = trainer(dataset=dataset, dtype=torch.float64)
+    configs = {
+        trial: mixed(trial, family).model_copy(
+            update={
+                "norm": norm,
+                "dropout": Dropout(),
+                "optimizer": OPTIMIZERS[trial % len(OPTIMIZERS)],
+                "schedule": TrialConfig.model_fields["schedule"].default,
+                "regularization": TrialConfig.model_fields["regularization"].default,
+                "training": Training(epochs=3, batch_size=32),
+            }
+        )
+        for trial, norm in enumerate(NORMS)
+    }
+    assert its.admit(configs.items()) == []
+    epochs = 2
+    found: dict[int, list[tuple[float, float]]] = {}
+    for _ in range(epochs):
+        for lane in its.tick().epochs:
+            found.setdefault(lane.trial, []).append((lane.train_loss, lane.metrics["loss"]))
+    for trial, config in configs.items():
+        expected = plain_losses(config, trial, epochs, dataset)
+        assert torch.allclose(torch.tensor(found[trial]), torch.tensor(expected), rtol=1e-9, atol=1e-9), config
+
+
+@pytest.mark.parametrize(("family", "dataset"), [("mlp", "wine"), ("cnn", "digits")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_lane_does_not_depend_on_its_neighbours(family: str, dataset: str, dtype: torch.dtype) -> None:
+    """Whatever the number of lanes in a program; bit for bit in float32, which is what makes a study repeatable."""
+    trials = range(9) if family == "mlp" else range(5)
+    curves = {}
+    for lanes in (1, 2, 4, 32):
+        its = trainer(lanes=lanes, dataset=dataset, dtype=dtype)
+        assert its.admit((trial, mixed(trial, family)) for trial in trials) == []
+        curves[lanes] = [numbers(epoch) for _ in range(2) for epoch in its.tick().epochs]
+    if dtype == torch.float32:
+        assert curves[1] == curves[2] == curves[4] == curves[32]
+    for lanes in (2, 4, 32):
+        assert torch.allclose(*(torch.tensor(curves[k], dtype=torch.float64) for k in (1, lanes)), rtol=1e-9, atol=0)
+
+
+def test_joining_late_changes_nothing() -> None:
+    alone = trainer()
+    alone.admit([(5, mixed(5))])
+    curve = [numbers(alone.tick().epochs[0]) for _ in range(3)]
+
+    joined = trainer()
+    joined.admit((trial, mixed(trial)) for trial in range(4))
+    joined.tick()
+    joined.release({0, 2})
+    joined.admit([(5, mixed(5)), (6, mixed(6))])
+    late = [numbers(e) for _ in range(3) for e in joined.tick().epochs if e.trial == 5]
+    assert late == curve
+
+
+def test_a_resumed_lane_equals_one_never_stopped(tmp_path: Any) -> None:
+    through, first = trainer(), trainer()
+    for its in (through, first):
+        its.admit((trial, mixed(trial)) for trial in range(6))
+        its.tick()
+        its.keep_best({1, 3})
+        its.tick()
+    written = checkpoints.save_running(first.all_cohorts(), tmp_path / "running.pt")
+    saved = checkpoints.read_running(written.path, written.sha256)
+    second = trainer(lanes=4)
+    for trial in range(6):
+        assert checkpoints.restore(second, trial, mixed(trial), [saved[trial, 0]])
+    for _ in range(2):
+        assert [numbers(e) for e in second.tick().epochs] == [numbers(e) for e in through.tick().epochs]
+    for trial in (1, 3, 4):
+        before, after = (checkpoints.best_states(its, trial)[0] for its in (through, second))
+        assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_diverging_lane_leaves_its_neighbours_alone() -> None:
+    def admit(first: float) -> list[tuple[Any, ...]]:
+        its = trainer()
+        wild = TrialConfig(model=Mlp(family="mlp"), optimizer=Sgd(name="sgd", learning_rate=first), norm=NoNorm())
+        its.admit([(0, wild), *((trial, mixed(trial)) for trial in range(1, 5))])
+        its.admit([(9, wild.model_copy(update={"optimizer": Sgd(name="sgd", learning_rate=0.01)}))])
+        epochs = [e for _ in range(2) for e in its.tick().epochs]
+        assert all(e.diverged == (e.trial == 0 and first > 1) for e in epochs if e.epoch == 2)
+        return [numbers(e) for e in epochs if e.trial != 0]
+
+    assert admit(1e12) == admit(0.01)
+
+
+def test_folds_are_lanes_of_their_own_parts() -> None:
+    its = trainer(folds=3, test=0.2)
+    assert its.setting.examples.replicas == 3
+    its.admit([(0, mixed(1)), (1, mixed(2))])
+    together = its.tick().epochs
+    assert [(e.trial, e.replica) for e in together] == [(t, r) for t in (0, 1) for r in (0, 1, 2)]
+    assert len({e.train_loss for e in together if e.trial == 0}) == 3
+    narrow = trainer(lanes=2, folds=3, test=0.2)
+    narrow.admit([(0, mixed(1)), (1, mixed(2))])
+    assert [numbers(e) for e in narrow.tick().epochs] == [numbers(e) for e in together]
+
+
+def test_every_epoch_sees_every_example() -> None:
+    examples = setting().examples
+    order = examples.order(7, 3, 0, 1, 16)
+    assert order.shape == (examples.steps(16), 16)
+    assert set(order.flatten().tolist()) == set(range(examples.size[0]))
+    assert not torch.equal(order, examples.order(7, 3, 0, 2, 16))
+    assert not torch.equal(order, examples.order(7, 4, 0, 1, 16))
+
+
+def test_replace_keeps_a_lane_frozen() -> None:
+    lane = new_lane(setting(), 0, 0, mixed(0))
+    assert replace(lane, epoch=2).epoch == 2
+    with pytest.raises(AttributeError):
+        lane.epoch = 3  # type: ignore[misc]
