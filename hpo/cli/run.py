@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 
 import click
 
@@ -32,7 +33,7 @@ def run(place: Place, study: str, trials: int | None, lanes: int, device: str, t
 
     spec = read_study(find_study(study))
     if trials is not None:
-        spec = spec.with_trials(trials)
+        spec = replace(spec, search=spec.search.model_copy(update={"trials": trials}))
 
     from hpo.cli.screen import screen
     from hpo.errors import Interrupted
@@ -47,12 +48,9 @@ def run(place: Place, study: str, trials: int | None, lanes: int, device: str, t
         except KeyboardInterrupt:
             show.stop()
             raise Interrupted(
-                "interrupted. Every trial in flight is saved at its last whole epoch; to continue:\n"
-                f"  {command}"
+                f"interrupted. Every trial in flight is saved at its last whole epoch; to continue:\n  {command}"
             ) from None
         show.stop()
     from hpo.cli.screen import conclusion
 
     conclusion(spec, result)
-
-

@@ -135,14 +135,16 @@ def conclusion(spec: StudySpec, result: Result) -> None:
     else:
         console.print(f"Winner: trial {winner.number}")
         for name, value in winner.params.items():
-            console.print(f"  {name} = {value:.6g}" if isinstance(value, float) else f"  {name} = {value}", markup=False)
+            console.print(
+                f"  {name} = {value:.6g}" if isinstance(value, float) else f"  {name} = {value}", markup=False
+            )
         objective = spec.study.objective
         console.print(f"  validation {objective}: {winner.value:.4f}")
         if winner.test is None:
             console.print("  no test part (data.test = 0)")
         else:
             console.print(f"  test {objective}: {winner.test[objective]:.4f}")
-    console.print(f"Report: {result.report / 'index.html'}")
+    console.print(f"Report: {result.report}")
 
 
 def _share(now: Progress) -> str:

@@ -7,11 +7,12 @@ sampler or pruner sees them, so that rounding errors of the training decide noth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from hpo.spec.records import MINIMIZED, EarlyStopping, StudyTable
 
 
-def direction(objective: str) -> str:
+def direction(objective: str) -> Literal["minimize", "maximize"]:
     """`minimize` or `maximize`."""
     return "minimize" if objective in MINIMIZED else "maximize"
 

@@ -18,9 +18,7 @@ def _hyperband(record: Any, epochs: int) -> BasePruner:
 
 
 def _successive_halving(record: Any, epochs: int) -> BasePruner:
-    return pruners.SuccessiveHalvingPruner(
-        min_resource=record.min_epochs, reduction_factor=record.reduction_factor
-    )
+    return pruners.SuccessiveHalvingPruner(min_resource=record.min_epochs, reduction_factor=record.reduction_factor)
 
 
 def _median(record: Any, epochs: int) -> BasePruner:
@@ -34,9 +32,7 @@ def _percentile(record: Any, epochs: int) -> BasePruner:
 
 
 def _threshold(record: Any, epochs: int) -> BasePruner:
-    return pruners.ThresholdPruner(
-        lower=record.lower, upper=record.upper, n_warmup_steps=record.warmup_epochs
-    )
+    return pruners.ThresholdPruner(lower=record.lower, upper=record.upper, n_warmup_steps=record.warmup_epochs)
 
 
 def _none(record: Any, epochs: int) -> BasePruner:

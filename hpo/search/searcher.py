@@ -7,7 +7,6 @@ flight, in the order of trial numbers: what an ask or a decision has seen never 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,7 +58,7 @@ CONTINUE = Decision(ended=None, state=TrialState.RUNNING)
 class TrialStore(Protocol):
     """What the searcher needs beyond Optuna's storage contract."""
 
-    def create_trials(self, study_id: int, n: int) -> list[int]:
+    def create_trials(self, study_id: int, count: int) -> list[int]:
         """Creates running trials with consecutive numbers and returns their ids."""
 
 
@@ -71,12 +70,12 @@ class Searcher:
         self.storage = storage
         self.trials = trials
         self.study_id = study_id
-        self.epochs = space.longest_training(spec)
+        epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
         self.conditional = any(p.condition for p in space.parameters(spec))
         name = spec.study.name
         # The sampler looks at all trials; given the pruner, Hyperband would show it those of one bracket only.
         self.sampling = optuna.load_study(study_name=name, storage=storage, pruner=optuna.pruners.NopPruner())
-        self.pruning = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
+        self.pruning = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, epochs))
 
     def all_trials(self) -> list[FrozenTrial]:
         """Every trial of the study, by number."""
@@ -139,6 +138,8 @@ class Searcher:
     def _draw(self, number: int, trial_id: int) -> Asked:
         """Draws what the trial's row lacks; values that are there already are taken as they are."""
         self.sampling.sampler = sampler_for(self.spec, number, conditional=self.conditional)
+        # As Study.ask does: samplers see the trials through this cache, which would go stale.
+        self.sampling._thread_local.cached_all_trials = None
         trial = Trial(self.sampling, trial_id)
         try:
             config = space.draw(self.spec, lambda name, d: _suggest(trial, name, d))
@@ -160,5 +161,3 @@ def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
         case CategoricalDistribution():
             return trial.suggest_categorical(name, distribution.choices)
     raise AssertionError(f"unknown distribution {distribution}")
-
-

@@ -1,15 +1,16 @@
-"""The typed records that a study file is made of, one per table. No torch, no file reading, no search space here.
+"""The typed records that a study file is made of, one per table. No torch, no file reading, no search space.
 
-Every record is frozen and refuses unknown keys. A record holds *concrete* values: where the file gives a range or a
-choice instead, `hpo.spec.file` checks each end and each option against the field declared here, and `hpo.space`
-turns a draw into one concrete `TrialConfig`.
+Every record is frozen and refuses unknown keys. A record holds *concrete* values: where the file has a range
+or a choice instead, `hpo.spec.tables` checks each end and each option against the field declared here, and
+`hpo.space` turns a draw into one concrete `TrialConfig`. The docstrings are shown to users: they are the
+descriptions of the JSON Schema.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A probability of dropping; 1 would drop everything."""
@@ -17,7 +18,11 @@ Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A factor of exponential forgetting, e.g. momentum or beta."""
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+WholeNumber = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+"""Units or channels of one layer; the bound catches a slip of the hand before it fills the memory."""
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 Metric = Literal["loss", "accuracy", "balanced_accuracy", "macro_f1", "auroc", "rmse", "mae", "r2"]
 MINIMIZED: frozenset[str] = frozenset({"loss", "rmse", "mae"})
@@ -28,27 +33,33 @@ CLASSIFICATION_METRICS: frozenset[str] = frozenset({"loss", "accuracy", "balance
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 
 
+def _odd(number: int) -> int:
+    if number % 2 == 0:
+        raise ValueError("must be odd")
+    return number
+
+
 class Record(BaseModel):
     """Base of all records: immutable, strict about types, closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
-# --- fixed tables: about the study as a whole, never searched ---------------------------------------------------
+# --- fixed tables: about the study as a whole, never searched --------------------------------------------
 
 
 class StudyTable(Record):
     """What is sought."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
     """Name of the study in the database and of its report folder."""
     objective: Metric = "accuracy"
     """Metric of the validation part that the search optimises; its direction follows from the metric."""
     epoch: Literal["best", "last"] = "best"
     """Whether a trial's value is its best epoch's objective or its last epoch's."""
     smoothing: Decay = 0.0
-    """Exponential smoothing of the objective over epochs, s[t] = (1-a)*x[t] + a*s[t-1]; 0 takes the raw curve.
-    Smoothed, one lucky epoch does not win."""
+    """Exponential smoothing a of the objective over epochs: s[t] = (1-a)*x[t] + a*s[t-1]; 0 takes the raw
+    curve. Smoothed, one lucky epoch does not win."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """The one seed; every random number of the study follows from it."""
 
@@ -56,7 +67,7 @@ class StudyTable(Record):
 class DataTable(Record):
     """Where the examples come from and how they are split."""
 
-    dataset: str
+    dataset: Annotated[str, Field(min_length=1)]
     """A name of the catalogue (`hpo data list`) or a path of a CSV file (relative to the study file)."""
     target: str | None = None
     """Column to predict; needed for a file."""
@@ -66,19 +77,19 @@ class DataTable(Record):
     """Share of all examples that no trial sees; the winner is scored on it once. 0: no test part."""
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     """Share of all examples that trials are validated on (ignored when folds are given)."""
-    folds: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[int, Field(ge=2, le=1_000_000_000)] | None = None
     """Stratified k-fold cross-validation of the part outside the test part, instead of one hold-out."""
     repeats: Count = 1
     """Seeds per trial; a trial's value is the mean over repeats and folds."""
     standardize: bool = True
-    """Scale each numeric feature to zero mean and unit variance, with statistics of the training part alone."""
+    """Scale each numeric feature to mean 0 and variance 1, with statistics of the training part alone."""
 
 
 class Tpe(Record):
     """Tree-structured Parzen estimator (Bergstra et al. 2011)."""
 
     name: Literal["tpe"] = "tpe"
-    startup_trials: Annotated[int, Field(ge=0)] = 10
+    startup_trials: WholeNumber = 10
     """Trials drawn at random before the model is used."""
 
 
@@ -86,7 +97,7 @@ class Gp(Record):
     """Gaussian process with log expected improvement."""
 
     name: Literal["gp"] = "gp"
-    startup_trials: Annotated[int, Field(ge=0)] = 10
+    startup_trials: WholeNumber = 10
     """Trials drawn at random before the model is used."""
 
 
@@ -94,7 +105,7 @@ class Cmaes(Record):
     """Covariance matrix adaptation evolution strategy; categorical parameters are drawn at random."""
 
     name: Literal["cmaes"] = "cmaes"
-    startup_trials: Annotated[int, Field(ge=0)] = 1
+    startup_trials: WholeNumber = 1
     """Trials drawn at random before the model is used."""
 
 
@@ -122,7 +133,7 @@ class Hyperband(Record):
     name: Literal["hyperband"] = "hyperband"
     min_epochs: Count = 1
     """Epochs every trial gets."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    reduction_factor: Annotated[int, Field(ge=2, le=1_000_000_000)] = 3
     """One trial in this many survives a rung."""
 
 
@@ -132,7 +143,7 @@ class SuccessiveHalving(Record):
     name: Literal["successive_halving"] = "successive_halving"
     min_epochs: Count = 1
     """Epochs every trial gets."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 4
+    reduction_factor: Annotated[int, Field(ge=2, le=1_000_000_000)] = 4
     """One trial in this many survives a rung."""
 
 
@@ -140,9 +151,9 @@ class Median(Record):
     """Stop what is worse than the median of earlier trials at the same epoch."""
 
     name: Literal["median"] = "median"
-    startup_trials: Annotated[int, Field(ge=0)] = 5
+    startup_trials: WholeNumber = 5
     """Trials that must end before any is pruned."""
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: WholeNumber = 0
     """Epochs every trial gets."""
 
 
@@ -152,9 +163,9 @@ class Percentile(Record):
     name: Literal["percentile"] = "percentile"
     percentile: Annotated[float, Field(ge=0.0, le=100.0)] = 25.0
     """Share to keep, in per cent."""
-    startup_trials: Annotated[int, Field(ge=0)] = 5
+    startup_trials: WholeNumber = 5
     """Trials that must end before any is pruned."""
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: WholeNumber = 0
     """Epochs every trial gets."""
 
 
@@ -166,7 +177,7 @@ class Threshold(Record):
     """Prune below this objective."""
     upper: float | None = None
     """Prune above this objective."""
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: WholeNumber = 0
     """Epochs every trial gets."""
 
 
@@ -183,46 +194,50 @@ Pruner = Annotated[
 
 
 class SearchTable(Record):
-    """How the space is searched. `sampler = "tpe"` is short for `sampler = { name = "tpe" }`; pruners likewise."""
+    """How the space is searched. `sampler = "tpe"` is short for `sampler = { name = "tpe" }`; pruner too."""
 
-    trials: Count = 50
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     """Budget: trials that end (finished, pruned or failed)."""
-    concurrency: Count = 16
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
     """Trials in flight. Part of the study, not of the machine: it decides what each ask has seen."""
     sampler: Sampler = Tpe()
+    """Proposes the next trials."""
     pruner: Pruner = Median()
+    """Ends trials that look hopeless."""
 
 
 class CheckpointsTable(Record):
     """What stays on disk after the study."""
 
-    keep: Annotated[int, Field(ge=1)] = 3
+    keep: Count = 3
     """Best trials whose weights are kept."""
 
 
-# --- searched tables: any value may be a range or a choice -------------------------------------------------------
+# --- searched tables: any value may be a range or a choice ------------------------------------------------
 
 
 class Mlp(Record):
     """Multilayer perceptron."""
 
     family: Literal["mlp"]
-    hidden: Annotated[tuple[Count, ...], Field(strict=False)] = (64, 64)
+    hidden: Annotated[tuple[Width, ...], Field(strict=False, max_length=256)] = (64, 64)
     """Units of each hidden layer."""
     activation: Activation = "relu"
+    """Nonlinearity after every hidden layer."""
 
 
 class Cnn(Record):
     """Blocks of convolution, activation and 2x2 max pooling, then a perceptron."""
 
     family: Literal["cnn"]
-    channels: Annotated[tuple[Count, ...], Field(strict=False, min_length=1)] = (8, 16)
+    channels: Annotated[tuple[Width, ...], Field(strict=False, min_length=1, max_length=16)] = (8, 16)
     """Output channels of each block; each block halves height and width."""
-    kernel: Annotated[int, Field(ge=1, le=11)] = 3
+    kernel: Annotated[int, Field(ge=1, le=11, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_odd)] = 3
     """Kernel height and width in pixels (odd)."""
-    hidden: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    hidden: Annotated[tuple[Width, ...], Field(strict=False, max_length=256)] = ()
     """Units of hidden layers between the last block and the output."""
     activation: Activation = "relu"
+    """Nonlinearity after every hidden layer."""
 
 
 class Init(Record):
@@ -239,6 +254,7 @@ class Init(Record):
         "kaiming_normal",
         "orthogonal",
     ] = "kaiming_uniform"
+    """Distribution of the initial weights."""
     std: Positive = 0.01
     """Standard deviation of `small_normal`."""
     value: float = 0.1
@@ -259,6 +275,7 @@ class BatchNorm(Record):
 
     kind: Literal["batch"]
     placement: Placement = "before_activation"
+    """Between a layer and its activation, behind the activation, or on the model's input alone."""
     every: Count = 1
     """Normalise every n-th hidden layer only, from the first."""
     affine: bool = True
@@ -272,6 +289,7 @@ class LayerNorm(Record):
 
     kind: Literal["layer"]
     placement: Placement = "before_activation"
+    """Between a layer and its activation, behind the activation, or on the model's input alone."""
     every: Count = 1
     """Normalise every n-th hidden layer only, from the first."""
     affine: bool = True
@@ -283,6 +301,7 @@ class GroupNorm(Record):
 
     kind: Literal["group"]
     placement: Placement = "before_activation"
+    """Between a layer and its activation, behind the activation, or on the model's input alone."""
     every: Count = 1
     """Normalise every n-th block only, from the first."""
     affine: bool = True
@@ -305,7 +324,10 @@ class Dropout(Record):
 
 
 class OptimizerBase(Record):
+    """What every update rule has."""
+
     learning_rate: Positive = 1e-3
+    """Highest learning rate; the schedule scales it down."""
     weight_decay: NonNegative = 0.0
     """Coupled L2 decay, added to the gradient (decoupled in adamw)."""
 
@@ -315,6 +337,7 @@ class Sgd(OptimizerBase):
 
     name: Literal["sgd"]
     momentum: Decay = 0.0
+    """Share of the last step that is carried on."""
     dampening: Decay = 0.0
     """Share of the gradient withheld from the momentum buffer; ignored with nesterov."""
     nesterov: bool = False
@@ -326,8 +349,11 @@ class Adagrad(OptimizerBase):
 
     name: Literal["adagrad"]
     lr_decay: NonNegative = 0.0
+    """The rate at step t is learning_rate / (1 + (t - 1) * lr_decay)."""
     initial_accumulator_value: NonNegative = 0.0
+    """Where the sum of squared gradients starts."""
     eps: Positive = 1e-10
+    """Added to the denominator."""
 
 
 class Rmsprop(OptimizerBase):
@@ -335,7 +361,9 @@ class Rmsprop(OptimizerBase):
 
     name: Literal["rmsprop"]
     alpha: Decay = 0.99
+    """Forgetting factor of the squared gradient."""
     eps: Positive = 1e-8
+    """Added to the denominator."""
 
 
 class Adam(OptimizerBase):
@@ -343,8 +371,11 @@ class Adam(OptimizerBase):
 
     name: Literal["adam"]
     beta1: Decay = 0.9
+    """Forgetting factor of the gradient."""
     beta2: Decay = 0.999
+    """Forgetting factor of the squared gradient."""
     eps: Positive = 1e-8
+    """Added to the denominator."""
 
 
 class AdamW(OptimizerBase):
@@ -354,8 +385,11 @@ class AdamW(OptimizerBase):
     weight_decay: NonNegative = 1e-2
     """Decoupled decay: weights shrink by learning_rate * weight_decay a step."""
     beta1: Decay = 0.9
+    """Forgetting factor of the gradient."""
     beta2: Decay = 0.999
+    """Forgetting factor of the squared gradient."""
     eps: Positive = 1e-8
+    """Added to the denominator."""
 
 
 class Constant(Record):
@@ -369,7 +403,9 @@ class Step(Record):
 
     name: Literal["step"]
     step_epochs: Count = 10
+    """Epochs between two steps."""
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    """Factor of each step."""
 
 
 class Exponential(Record):
@@ -377,6 +413,7 @@ class Exponential(Record):
 
     name: Literal["exponential"]
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    """Factor of each epoch."""
 
 
 class Cosine(Record):
@@ -398,13 +435,15 @@ class WarmupCosine(Record):
 
 
 class OneCycle(Record):
-    """Rise from 1/`initial_divisor` along a cosine, fall to 1/(`initial_divisor`*`final_divisor`) (Smith 2018)."""
+    """Rise from 1/`initial_divisor` along a cosine, then fall by `final_divisor` below that (Smith 2018)."""
 
     name: Literal["one_cycle"]
     rise: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     """Share of all steps spent rising."""
     initial_divisor: Annotated[float, Field(ge=1.0)] = 25.0
+    """The first rate is learning_rate divided by this."""
     final_divisor: Annotated[float, Field(ge=1.0)] = 1e4
+    """The last rate is the first one divided by this."""
 
 
 class ReduceOnPlateau(Record):
@@ -412,7 +451,8 @@ class ReduceOnPlateau(Record):
 
     name: Literal["reduce_on_plateau"]
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
-    patience: Annotated[int, Field(ge=0)] = 3
+    """Factor of each reduction."""
+    patience: WholeNumber = 3
     """Epochs without improvement that are endured."""
     threshold: NonNegative = 1e-4
     """Relative improvement that counts."""
@@ -439,22 +479,28 @@ class EarlyStopping(Record):
     """End a trial whose objective has not improved for `patience` epochs; it counts as finished."""
 
     patience: Count = 5
+    """Epochs without improvement that end the trial."""
     minimum_improvement: NonNegative = 0.0
+    """Improvement of the objective that counts."""
 
 
 class Training(Record):
     """How long and in what portions a trial trains."""
 
-    epochs: Count = 20
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """Passes over the training part. Always one number: pruning compares trials at the same epoch."""
     batch_size: Count = 32
+    """Examples a step."""
     early_stopping: EarlyStopping | None = None
+    """Absent: every trial that is not pruned trains to its last epoch."""
 
 
 Model = Annotated[Mlp | Cnn, Field(discriminator="family")]
 Norm = Annotated[NoNorm | BatchNorm | LayerNorm | GroupNorm, Field(discriminator="kind")]
 Optimizer = Annotated[Sgd | Adagrad | Rmsprop | Adam | AdamW, Field(discriminator="name")]
 Schedule = Annotated[
-    Constant | Step | Exponential | Cosine | WarmupCosine | OneCycle | ReduceOnPlateau, Field(discriminator="name")
+    Constant | Step | Exponential | Cosine | WarmupCosine | OneCycle | ReduceOnPlateau,
+    Field(discriminator="name"),
 ]
 
 
@@ -462,10 +508,18 @@ class TrialConfig(Record):
     """One concrete configuration: everything that training needs to know about a trial."""
 
     model: Model
+    """Family and shape of the network."""
     init: Init = Init()
+    """How weights start."""
     norm: Norm = NoNorm()
+    """Normalisation layers."""
     dropout: Dropout = Dropout()
+    """Random zeroing of features in training."""
     optimizer: Optimizer
+    """Update rule."""
     schedule: Schedule = Constant()
+    """How the learning rate moves."""
     regularization: Regularization = Regularization()
+    """Penalties and bounds."""
     training: Training = Training()
+    """How long and in what portions a trial trains."""

@@ -17,7 +17,6 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-
 ALIGNMENT = 16
 """Every tensor begins at a multiple of this, a cache line in float32."""
 VECTOR = 64
@@ -94,9 +93,7 @@ def split(entries: tuple[Entry, ...], rows_KP: Tensor) -> dict[tuple[str, tuple[
     """Views [K, *shape] of the rows, by name and shape."""
     starts = [e.start for e in entries] + [width(entries)]
     pieces = rows_KP.split([after - start for start, after in pairwise(starts)], dim=1)
-    return {
-        (e.name, e.shape): piece[:, : e.size].view(-1, *e.shape) for e, piece in zip(entries, pieces, strict=True)
-    }
+    return {(e.name, e.shape): piece[:, : e.size].view(-1, *e.shape) for e, piece in zip(entries, pieces, strict=True)}
 
 
 def _averages(module: nn.Module) -> list[tuple[str, Tensor]]:

@@ -14,6 +14,8 @@ def accepts(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
     """Whether the value obeys the schema; an unknown keyword is an error of the schema."""
     if "$ref" in schema:
         return accepts(root["definitions"][schema["$ref"].removeprefix("#/definitions/")], value, root)
+    if "type" in schema and not _holds("type", schema["type"], schema, value, root):
+        return False
     return all(_holds(keyword, rule, schema, value, root) for keyword, rule in schema.items() if keyword not in SILENT)
 
 

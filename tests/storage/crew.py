@@ -136,3 +136,8 @@ def table(store: Store, study_id: int) -> list[tuple[Any, ...]]:
         )
         for trial in store.get_all_trials(study_id)
     ]
+
+
+def for_optuna(url: str) -> str:
+    """The database as Optuna itself is told of it."""
+    return url.replace("postgresql://", "postgresql+psycopg://")

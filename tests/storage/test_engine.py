@@ -22,6 +22,8 @@ from hpo.errors import StorageError
 from hpo.storage.connect import parse_url
 from hpo.storage.engine import open_store, sqlite_url
 
+from .crew import for_optuna
+
 SECRET = "s3cr:t/w@rd %"
 QUOTED = "s3cr%3At%2Fw%40rd%20%25"
 
@@ -111,13 +113,13 @@ def test_reading_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reading_an_empty_database_makes_nothing(url: str, tmp_path: Path) -> None:
-    if url.startswith("sqlite"):
-        url = f"sqlite:///{tmp_path}/empty.db"
+def test_reading_an_empty_database_makes_nothing(bare_url: str, tmp_path: Path) -> None:
+    if bare_url.startswith("sqlite"):
+        bare_url = f"sqlite:///{tmp_path}/empty.db"
         (tmp_path / "empty.db").touch()
     with pytest.raises(StorageError, match=r"is empty\. Run `hpo run STUDY` first"):
-        open_store(url, readonly=True)
-    assert open_store(url).get_all_studies() == []
+        open_store(bare_url, readonly=True)
+    assert open_store(bare_url).get_all_studies() == []
 
 
 def test_a_folder_is_no_database(tmp_path: Path) -> None:
@@ -257,9 +259,9 @@ def test_a_role_that_may_only_read(guarded: str) -> None:
     assert_no_secret(caught.value)
 
 
-def test_optuna_opens_what_we_made(url: str, plain_url: str) -> None:
-    open_store(url).create_new_study([StudyDirection.MAXIMIZE], "study")
-    assert optuna.get_all_study_names(plain_url) == ["study"]
+def test_optuna_opens_what_we_made(bare_url: str) -> None:
+    open_store(bare_url).create_new_study([StudyDirection.MAXIMIZE], "study")
+    assert optuna.get_all_study_names(for_optuna(bare_url)) == ["study"]
 
 
 def assert_no_secret(error: BaseException | None) -> None:

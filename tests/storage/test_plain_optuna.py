@@ -96,6 +96,13 @@ def test_ticks_do_not_change_the_study(store: Store, sampler: str) -> None:
     assert batches(store, store.tick) == batches(InMemoryStorage(), nullcontext)
 
 
+def test_threads_share_a_store(store: Store) -> None:
+    study = optuna.create_study(storage=store, sampler=RandomSampler(seed=1))
+    study.optimize(objective, n_trials=16, n_jobs=4, catch=(RuntimeError,))
+    assert [trial.number for trial in study.trials] == list(range(16))
+    assert all(trial.state.is_finished() for trial in study.trials)
+
+
 def test_optuna_reads_what_we_wrote_in_mid_study(store: Store, url: str, plain_url: str) -> None:
     study_id = store.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "study")
     conduct(store, study_id)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from multiprocessing.synchronize import Barrier
+import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
 import optuna
@@ -11,6 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import select
 
+from hpo.storage import connect
 from hpo.storage.engine import open_store
 from hpo.storage.store import Store
 from hpo.storage.studies import register_study
@@ -81,6 +84,31 @@ def test_a_waiting_trial_is_claimed_once(store: Store, study_id: int, url: str) 
     assert [trial.state for trial in store.get_all_trials(study_id)] == [TrialState.COMPLETE] * 12
 
 
+def stall(url: str, study_id: int, created: Event) -> None:
+    """Begin to create trials and go no further."""
+    connect.IDLE_SECONDS = 1
+    store = open_store(url)
+    with store.tick():
+        store.create_trials(study_id, 3)
+        created.set()
+        time.sleep(3600)
+
+
+def test_a_stopped_process_does_not_stop_the_others(
+    emptied_database: Callable[[], str],
+) -> None:
+    url = emptied_database()
+    store = open_store(url)
+    study_id = store.create_new_study([StudyDirection.MAXIMIZE], "study")
+    created = context.Event()
+    process = start(stall, url, study_id, created)
+    assert created.wait(60)
+    [trial_id] = store.create_trials(study_id, 1)
+    assert store.get_trial(trial_id).number == 0
+    process.kill()
+    process.join()
+
+
 def open_and_register(url: str, barrier: Barrier) -> None:
     barrier.wait()
     store = open_store(url)
@@ -99,11 +127,11 @@ def open_and_register(url: str, barrier: Barrier) -> None:
     store.create_trials(study_id, 1)
 
 
-def test_a_new_database_is_opened_by_many_at_once(url: str) -> None:
+def test_a_new_database_is_opened_by_many_at_once(bare_url: str) -> None:
     barrier = context.Barrier(6)
-    crew = [start(open_and_register, url, barrier) for _ in range(6)]
+    crew = [start(open_and_register, bare_url, barrier) for _ in range(6)]
     assert [finish(process) for process in crew] == [0] * 6
-    store = open_store(url)
+    store = open_store(bare_url)
     with store.reading() as connection:
         [study_id] = connection.execute(select(hpo_studies.c.study_id)).scalars()
     assert [trial.number for trial in store.get_all_trials(study_id)] == list(range(6))

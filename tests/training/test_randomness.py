@@ -25,7 +25,9 @@ def test_the_hash_is_uniform_and_uncorrelated() -> None:
     assert torch.allclose(flat.var(1), torch.full((8,), 1 / 12, dtype=torch.float64), atol=0.002)
     between = torch.corrcoef(flat) - torch.eye(8)
     assert between.abs().max() < 0.02
-    lagged = torch.stack([torch.corrcoef(torch.stack([row[:-lag], row[lag:]]))[0, 1] for row in flat for lag in (1, 2, 8)])
+    lagged = torch.stack(
+        [torch.corrcoef(torch.stack([row[:-lag], row[lag:]]))[0, 1] for row in flat for lag in (1, 2, 8)]
+    )
     assert lagged.abs().max() < 0.03
 
 

@@ -1,0 +1,286 @@
+"""The search space of a study: its parameters as Optuna distributions, and one concrete configuration per draw.
+
+A parameter's name is its dotted path in the study file. A choice of tables is a categorical parameter named by
+the field that tells the tables apart (`norm.kind`), and the parameters inside are drawn only when their table is.
+Where several tables share a parameter and mean the same by it, it is one parameter (`norm.placement`); where they
+differ, the table's label goes into the name (`optimizer.adamw.weight_decay`).
+
+Sampling itself is not done here: `draw` asks the function it is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from hpo.errors import InputError
+from hpo.spec.records import TrialConfig
+from hpo.spec.study import StudySpec
+from hpo.spec.tree import Choice, Label, Range, join, toml
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Suggest = Callable[[str, "BaseDistribution"], Any]
+"""Answers a parameter's name and distribution with a value: `optuna.Trial._suggest`, a lookup, a constant."""
+
+Rename = Callable[[str], str]
+"""From a path below a table to the parameter's full name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameter:
+    """One searched parameter."""
+
+    name: str
+    """Dotted path, the same in Optuna, the dashboard and the CSV files."""
+    distribution: BaseDistribution
+    """What it is drawn from."""
+    condition: str | None
+    """When it is drawn at all, e.g. `norm.kind is batch or layer`; None: always."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Searched:
+    """A node of the tree that is a parameter."""
+
+    node: Range | Choice
+    conditions: tuple[tuple[str, tuple[Label, ...]], ...] = ()
+    """All must hold: the path of another parameter and the labels it may have."""
+
+
+def parameters(spec: StudySpec) -> list[Parameter]:
+    """Every parameter, in the order in which they are drawn."""
+    return [
+        Parameter(name=name, distribution=_distribution(found.node), condition=_condition(found))
+        for name, found in _searched(spec.tree).items()
+    ]
+
+
+def draw(spec: StudySpec, suggest: Suggest) -> TrialConfig:
+    """One concrete configuration. Raises InputError where the drawn values contradict each other."""
+    concrete = _concrete(spec.tree, "", lambda path: path, suggest)
+    try:
+        return TrialConfig.model_validate(concrete)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{spec.source}: {path}: {first['msg']}, in {toml(concrete)}") from None
+
+
+def config_of(spec: StudySpec, params: Mapping[str, Any]) -> TrialConfig:
+    """The configuration that `draw` made when it was answered with these values. Raises InputError where no
+    draw from this study can have had them."""
+
+    def stored(name: str, distribution: BaseDistribution) -> Any:
+        if name not in params:
+            raise InputError(f"{spec.source}: the trial has no {name}; it was drawn from another study file")
+        if not _contains(distribution, params[name]):
+            text = f"the trial's {name} = {params[name]!r} lies outside {distribution}"
+            raise InputError(f"{spec.source}: {text}; it was drawn from another study file")
+        return params[name]
+
+    return draw(spec, stored)
+
+
+def alternatives(spec: StudySpec, table: str) -> list[TrialConfig]:
+    """A configuration for every combination of choices within one table, e.g. all that `norm` may be.
+
+    Ranges, and all other tables, stay at their first value. Combinations that contradict each other are left out.
+    """
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    found: list[TrialConfig] = []
+    pending: list[dict[str, Any]] = [{}]
+    while pending:
+        answers = pending.pop()
+
+        def answer(name: str, wanted: BaseDistribution, answers: dict[str, Any] = answers) -> Any:
+            if name not in answers:
+                assert isinstance(wanted, CategoricalDistribution | FloatDistribution | IntDistribution)
+                values = wanted.choices if isinstance(wanted, CategoricalDistribution) else (wanted.low,)
+                if name.startswith(f"{table}."):
+                    pending.extend({**answers, name: value} for value in values[1:])
+                answers[name] = values[0]
+            return answers[name]
+
+        with contextlib.suppress(InputError):
+            found.append(draw(spec, answer))
+    return found
+
+
+def combinations(spec: StudySpec) -> int | None:
+    """How many different configurations the space holds; None: a continuous range makes them countless."""
+    return _count(spec.tree)
+
+
+def grid(spec: StudySpec) -> Iterator[dict[str, Any]]:
+    """The parameter values of every combination of a countable space, each once, in a fixed order: the first
+    parameter changes slowest."""
+    turns: list[int] = []  # an odometer: which value the first, second, ... parameter takes
+    while True:
+        point, sizes = _grid_point(spec.tree, turns)
+        yield point
+        turns += [0] * (len(sizes) - len(turns))
+        while turns and turns[-1] + 1 == sizes[len(turns) - 1]:
+            turns.pop()
+        if not turns:
+            return
+        turns[-1] += 1
+
+
+def _grid_point(tree: Any, turns: list[int]) -> tuple[dict[str, Any], list[int]]:
+    """The parameters where the odometer stands (0 beyond its last wheel), and how many values each has."""
+    point: dict[str, Any] = {}
+    sizes: list[int] = []
+
+    def suggest(name: str, distribution: BaseDistribution) -> Any:
+        turn = turns[len(sizes)] if len(sizes) < len(turns) else 0
+        sizes.append(_size(distribution))
+        point[name] = _value(distribution, turn)
+        return point[name]
+
+    _concrete(tree, "", lambda path: path, suggest)
+    return point, sizes
+
+
+# --- walking the tree --------------------------------------------------------------------------------------
+
+
+def _searched(node: Any) -> dict[str, Searched]:
+    """The parameters of a node by their path below it."""
+    match node:
+        case Range() | Choice(tag=None):
+            return {"": Searched(node=node)}
+        case dict():
+            return {
+                join(key, path) if path else key: Searched(
+                    node=found.node,
+                    conditions=tuple((join(key, other), labels) for other, labels in found.conditions),
+                )
+                for key, value in node.items()
+                for path, found in _searched(value).items()
+            }
+        case Choice(tag=str(tag)):
+            parameters = {tag: Searched(node=node)}
+            contested = _contested(node)
+            holders: dict[str, list[Label]] = {}
+            for label, option in zip(node.labels, node.options, strict=True):
+                rename = _rename(str(label), contested)
+                for path, found in _searched(option).items():
+                    inner = tuple((rename(other), labels) for other, labels in found.conditions)
+                    parameters[rename(path)] = Searched(node=found.node, conditions=inner)
+                    holders.setdefault(rename(path), []).append(label)
+            for path, labels in holders.items():
+                if len(labels) < len(node.labels):
+                    found = parameters[path]
+                    outer = ((tag, tuple(labels)), *found.conditions)
+                    parameters[path] = Searched(node=found.node, conditions=outer)
+            return parameters
+        case _:
+            return {}
+
+
+def _contested(choice: Choice) -> frozenset[str]:
+    """Paths below the options that mean different distributions in different options."""
+    meanings: dict[str, Searched] = {}
+    contested = set()
+    for option in choice.options:
+        for path, found in _searched(option).items():
+            if meanings.setdefault(path, found) != found:
+                contested.add(path)
+    return frozenset(contested)
+
+
+def _rename(label: str, contested: frozenset[str]) -> Rename:
+    return lambda path: join(label, path) if path in contested else path
+
+
+def _concrete(node: Any, path: str, rename: Rename, suggest: Suggest) -> Any:
+    """The node with every range and choice replaced by what `suggest` answers."""
+    match node:
+        case Range():
+            value = suggest(rename(path), _distribution(node))
+            return int(value) if isinstance(node.low, int) else float(value)
+        case Choice(tag=None):
+            return node.options[node.labels.index(suggest(rename(path), _distribution(node)))]
+        case Choice(tag=str(tag)):
+            label = suggest(rename(join(path, tag)), _distribution(node))
+            inner = _rename(label, _contested(node))
+            option = node.options[node.labels.index(label)]
+            return _concrete(option, "", lambda below: rename(join(path, inner(below))), suggest)
+        case dict():
+            return {key: _concrete(value, join(path, key), rename, suggest) for key, value in node.items()}
+        case _:
+            return node
+
+
+def _count(node: Any) -> int | None:
+    match node:
+        case Range():
+            countable = isinstance(node.low, int) or node.step is not None
+            return _size(_distribution(node)) if countable else None
+        case Choice(tag=None):
+            return len(node.options)
+        case Choice():
+            counts = [_count(option) for option in node.options]
+            return None if None in counts else sum(count for count in counts if count)
+        case dict():
+            counts = [_count(value) for value in node.values()]
+            return None if None in counts else math.prod(count for count in counts if count)
+        case _:
+            return 1
+
+
+# --- Optuna's distributions, imported late: `hpo --help` does without them -----------------------------------
+
+
+def _distribution(node: Range | Choice) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(node, Choice):
+        return CategoricalDistribution(node.labels)
+    if isinstance(node.low, int):
+        return IntDistribution(node.low, int(node.high), log=node.log, step=int(node.step or 1))
+    return FloatDistribution(node.low, node.high, log=node.log, step=node.step)
+
+
+def _size(distribution: BaseDistribution) -> int:
+    """How many values a countable distribution has."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    low, high, step = (Decimal(str(end)) for end in (distribution.low, distribution.high, distribution.step))
+    return int((high - low) / step) + 1
+
+
+def _value(distribution: BaseDistribution, turn: int) -> Any:
+    """The value of a countable distribution at a position, the first at 0."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[turn]
+    if isinstance(distribution, IntDistribution):
+        return distribution.low + turn * distribution.step
+    assert isinstance(distribution, FloatDistribution)
+    return float(Decimal(str(distribution.low)) + turn * Decimal(str(distribution.step)))
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _condition(found: Searched) -> str | None:
+    parts = [f"{path} is {' or '.join(str(label) for label in labels)}" for path, labels in found.conditions]
+    return " and ".join(parts) or None

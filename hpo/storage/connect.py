@@ -1,0 +1,133 @@
+"""How to connect: URLs, drivers, and what every new connection is told. Nothing is created here."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from hpo.errors import StorageError
+from hpo.storage.faults import masked, masked_text
+
+BUSY_SECONDS = 30
+"""How long a statement waits for another program to release an SQLite database."""
+CONNECT_SECONDS = 10
+"""How long a server may take to answer a new connection."""
+IDLE_SECONDS = 120
+"""How long PostgreSQL lets one of our transactions do nothing. A stopped process that has begun to create trials keeps
+all others from creating any; after this time the server undoes its transaction."""
+
+
+def parse_url(text: str) -> URL:
+    """The URL, with the driver we use made explicit."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise StorageError(
+            f"{masked_text(text)!r} is no database URL. "
+            "Write sqlite:///FOLDER/hpo.db or postgresql://USER:PASSWORD@HOST/DATABASE."
+        ) from None
+    if url.drivername in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    backend = url.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise StorageError(
+            f"studies are kept in SQLite or PostgreSQL, but {masked(url)} asks for {backend!r}. "
+            "Write sqlite:///FOLDER/hpo.db or postgresql://USER:PASSWORD@HOST/DATABASE."
+        )
+    path = url.database or ""
+    if backend == "sqlite" and (path in ("", ":memory:") or path.startswith("file:")):
+        raise StorageError(f"{masked(url)} names no file. Write sqlite:///FOLDER/hpo.db.")
+    return url
+
+
+def connect(url: URL, readonly: bool) -> Engine:
+    """The engine of a database. Connections are opened when first used."""
+    options: dict[str, Any]
+    if url.get_backend_name() == "sqlite":
+        options = {"connect_args": {"timeout": BUSY_SECONDS}}
+        if readonly:
+            url = _readonly_file(url)
+    else:
+        options = {"pool_pre_ping": True}
+        if "connect_timeout" not in url.query:
+            options["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
+        if readonly:
+            options["execution_options"] = {"postgresql_readonly": True}
+    try:
+        engine = create_engine(url, **options)
+    except NoSuchModuleError:
+        raise StorageError(
+            f"the driver of {masked(url)} is unknown. Write postgresql://USER:PASSWORD@HOST/DATABASE."
+        ) from None
+    except ImportError as error:
+        raise StorageError(
+            f"the driver of {masked(url)} is not installed ({error.name}). "
+            "Install it with `pip install 'hpo[postgres]'`."
+        ) from None
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _limit_idleness)
+    else:
+        event.listen(engine, "connect", _set_up_readonly if readonly else _set_up)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _readonly_file(url: URL) -> URL:
+    """The file opened so that SQLite cannot write it.
+
+    SQLite reads a write-ahead log through a helper file beside the database. Where it can create none, because
+    nobody writes there, and no log is left to read, it has to be told that the file does not change.
+    """
+    path = Path(url.database or "").absolute()
+    log = path.with_name(path.name + "-wal")
+    query = {"uri": "true", "mode": "ro"}
+    writable = os.access(path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+    if not writable and not log.exists():
+        query["immutable"] = "1"
+    return url.set(database=f"file:{quote(str(path))}", query=query)
+
+
+def _set_up(connection: Any, _: Any) -> None:
+    """Prepare a new SQLite connection. `connection` is the driver's."""
+    connection.isolation_level = None  # the driver is to begin no transactions of its own: _begin does
+    cursor = connection.cursor()
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        _switch_to_wal(cursor)
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _set_up_readonly(connection: Any, _: Any) -> None:
+    connection.isolation_level = None
+
+
+def _limit_idleness(connection: Any, _: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    connection.commit()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """SQLite does not wait for others when it changes the journal's kind, so we do."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _begin(connection: Connection) -> None:
+    """Take the write lock at once where a transaction will write: taking it later can fail instead of waiting."""
+    writing = connection.get_execution_options().get("hpo_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -1,0 +1,165 @@
+"""One database as a process uses it: connections, ticks, and the mirrors of its studies. No Optuna contract here."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from optuna.trial import FrozenTrial
+from sqlalchemy import URL, Connection, Engine, Executable, select
+
+from hpo.errors import StorageError
+from hpo.storage.connect import connect
+from hpo.storage.faults import explained, masked
+from hpo.storage.load import load, one_of, read_newer, read_trials, refresh
+from hpo.storage.mirror import Mirror
+from hpo.storage.tables import trials
+from hpo.storage.tick import Tick
+
+log = logging.getLogger(__name__)
+
+
+class Database:
+    """Connections to one database. All methods may be called from any thread; a tick keeps other threads waiting."""
+
+    def __init__(self, url: URL, *, readonly: bool) -> None:
+        self.__setstate__({"url": url, "readonly": readonly})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "readonly": self.readonly}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.url: URL = state["url"]
+        self.readonly: bool = state["readonly"]
+        self.engine: Engine = connect(self.url, self.readonly)
+        self.writer: Engine = self.engine.execution_options(hpo_write=True)
+        self._lock = threading.RLock()
+        self._tick: Tick | None = None
+        self._mirrors: dict[int, Mirror] = {}
+
+    @property
+    def place(self) -> str:
+        """The database's URL as messages show it."""
+        return masked(self.url)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def tick(self) -> Iterator[Tick]:
+        """Write all changes of the block in one transaction at its end, or none if it raises.
+
+        A trial that another process has ended meanwhile does not fail the tick: nothing of it is written and its id
+        is in the tick's `lost` afterwards.
+        """
+        with self._lock:
+            assert self._tick is None, "a tick is in progress, and ticks do not nest"
+            with self._run(single=False) as tick:
+                yield tick
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read with: in a tick that has begun, the tick's own."""
+        with self._lock:
+            if self._tick is not None and self._tick.begun is not None:
+                yield self._tick.begun
+            else:
+                with explained(self.url), self.engine.connect() as connection:
+                    yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection to write with at once: in a tick the tick's own, else one committed when the block ends."""
+        with self._changes() as tick:
+            yield tick.begin()
+
+    def write(self, statement: Executable) -> None:
+        """Execute a statement: in a tick at its end, else at once."""
+        with self._changes() as tick:
+            tick.run(statement)
+
+    @contextmanager
+    def _changes(self) -> Iterator[Tick]:
+        """The tick in progress, or a tick of this one call."""
+        with self._lock:
+            if self._tick is not None:
+                yield self._tick
+            else:
+                with self._run(single=True) as tick:
+                    yield tick
+
+    @contextmanager
+    def _run(self, *, single: bool) -> Iterator[Tick]:
+        if self.readonly:
+            raise StorageError(f"the database {self.place} was opened for reading only.")
+        tick = self._tick = Tick(self.writer, single=single)
+        try:
+            with explained(self.url):
+                yield tick
+                tick.commit()
+            if tick.lost:
+                log.warning("trials %s were ended by another program; their last tick is dropped", tick.lost)
+                self._forget(tick.changed)
+        except BaseException:
+            self._forget(tick.changed)
+            raise
+        finally:
+            self._tick = None
+            tick.close()
+
+    def _forget(self, study_ids: Collection[int]) -> None:
+        for study_id in study_ids:
+            self._mirrors.pop(study_id, None)
+
+    def _mirror(self, study_id: int, *, look: bool = True) -> Mirror:
+        """A study's mirror, with `look` after a look at what others changed; `KeyError` if there is no such study.
+
+        A tick looks once, so that nothing changes under its feet.
+        """
+        tick, mirror = self._tick, self._mirrors.get(study_id)
+        if mirror is not None and (not look or (tick is not None and study_id in tick.fresh)):
+            return mirror
+        with self.reading() as connection:
+            if mirror is None or not refresh(connection, mirror, spare_own=tick is not None):
+                self._forget([study_id])
+                mirror = self._mirrors[study_id] = load(connection, study_id)
+        if tick is not None:
+            tick.fresh.add(study_id)
+        return mirror
+
+    def _look_again(self, mirror: Mirror) -> None:
+        """Read what others changed, although this tick has looked before."""
+        with self.reading() as connection:
+            refresh(connection, mirror, spare_own=True)
+
+    def _read_again(self, mirror: Mirror, trial_id: int) -> FrozenTrial:
+        """Read one trial; `KeyError` if it is gone."""
+        with self.reading() as connection:
+            found = read_trials(connection, one_of([trial_id]))
+        if not found:
+            self._forget([mirror.study_id])
+            raise KeyError(f"no trial has the id {trial_id}")
+        mirror.read(found[0])
+        return found[0]
+
+    def _mirror_of(self, trial_id: int) -> Mirror:
+        """The mirror that holds a trial; `KeyError` if there is no such trial."""
+        look = self._tick is not None and not self._tick.single
+        for mirror in list(self._mirrors.values()):
+            if trial_id in mirror.trials:
+                mirror = self._mirror(mirror.study_id, look=look)
+                if trial_id in mirror.trials:
+                    return mirror
+        with self.reading() as connection:
+            statement = select(trials.c.study_id).where(trials.c.trial_id == trial_id)
+            study_id = connection.execute(statement).scalar()
+            if study_id is None:
+                raise KeyError(f"no trial has the id {trial_id}")
+            mirror = self._mirror(study_id, look=look)
+            if trial_id not in mirror.trials:
+                read_newer(connection, mirror)
+        return mirror

@@ -1,0 +1,58 @@
+"""Opening a database: `open_store`, and where a home folder keeps its own. Connections are made in `connect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from hpo.errors import StorageError
+from hpo.storage import schema
+from hpo.storage.connect import parse_url
+from hpo.storage.faults import ELSEWHERE, explained
+from hpo.storage.store import Store
+
+
+def sqlite_url(home: Path) -> str:
+    """The database of a home folder."""
+    return f"sqlite:///{home / 'hpo.db'}"
+
+
+def open_store(url: str, *, readonly: bool = False) -> Store:
+    """Open a database, creating the file, its folder and the tables as needed.
+
+    With `readonly` nothing is created or changed, and a database that is not there is an error.
+    Raises `StorageError` with the place and the way out; no password is ever in it.
+    """
+    address = parse_url(url)
+    if address.get_backend_name() == "sqlite":
+        _check_file(address, readonly)
+    store = Store(address, readonly=readonly)
+    try:
+        with explained(address):
+            if readonly:
+                with store.reading() as connection:
+                    schema.check(connection, address)
+            else:
+                schema.prepare(store.writer, address)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _check_file(url: URL, readonly: bool) -> None:
+    path = Path(url.database or "")
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder, not a database file. Write sqlite:///{path}/hpo.db.")
+    if readonly:
+        if not path.exists():
+            raise StorageError(f"no database at {path}. Run `hpo run STUDY` first.")
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StorageError(
+            f"cannot create the folder {path.parent} for the database: {reason}. Give access, or {ELSEWHERE}."
+        ) from None

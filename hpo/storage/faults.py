@@ -1,0 +1,101 @@
+"""What a database refuses, said in sentences. A password never gets into one. No statements, no retries here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote, quote_plus
+
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
+
+from hpo.errors import StorageError
+
+ELSEWHERE = "choose another place with --home DIR or --storage URL"
+
+# Matched in this order against the driver's message, which is the only thing SQLite and a failed login tell.
+SENTENCES: dict[str, str] = {
+    r"unable to open database file": (
+        "cannot open the database {place}: its folder is missing or this user may not read or write it. "
+        f"Give access, or {ELSEWHERE}"
+    ),
+    r"readonly database": (
+        "the database {place} is read-only: this user may not write the file or its folder. "
+        f"Give access, or {ELSEWHERE}"
+    ),
+    r"file is not a database|file is encrypted": (
+        "{place} is not an SQLite database: the file holds something else. Name another file, or " + ELSEWHERE
+    ),
+    r"malformed": "the database {place} is damaged. Restore a copy of it, or " + ELSEWHERE,
+    r"database is locked|database table is locked": (
+        "another program kept the database {place} locked. Close it, then run the same command again"
+    ),
+    r"disk is full": (
+        "no space is left for the database {place}. Free some, then run the same command again, or " + ELSEWHERE
+    ),
+    r"password authentication failed|no password supplied": (
+        "the server refused user {user!r} or the password, at {place}. Correct HPO_STORAGE or --storage"
+    ),
+    r'database ".*" does not exist': (
+        "the server has no database {database!r}, asked for at {place}. Create it (`createdb {database}`), "
+        "or correct HPO_STORAGE or --storage"
+    ),
+    r'role ".*" does not exist': ("the server knows no user {user!r}, at {place}. Correct HPO_STORAGE or --storage"),
+    r"permission denied|must be owner": (
+        "user {user!r} lacks a permission at {place} ({detail}). Ask for it, or use another user"
+    ),
+    r"read-only transaction": (
+        "the database {place} was opened, or is served, for reading only. Use a user that may write"
+    ),
+    r"connection (to server )?(at .*|on .*)?(failed|timed? ?out)|could not (connect|translate)|connection refused"
+    r"|failed to resolve|timeout expired": (
+        "cannot reach the server at {place} ({detail}). Start it, or correct HPO_STORAGE or --storage"
+    ),
+    r"closed the connection|terminating connection|connection (is|was) (lost|closed)|server conn crashed": (
+        "the connection to {place} was lost ({detail}). Run the same command again: it continues"
+    ),
+}
+
+
+def masked(url: URL) -> str:
+    """The URL as messages show it."""
+    return url.render_as_string(hide_password=True)
+
+
+def scrubbed(text: str, url: URL) -> str:
+    """The text without the URL's password, in any spelling a driver may repeat it in."""
+    password = str(url.password or "")
+    spellings = {password, quote(password), quote(password, safe=""), quote_plus(password)} - {""}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = text.replace(spelling, "***")
+    return text
+
+
+def masked_text(text: str) -> str:
+    """A text that was meant as a URL but is none, without what may be a user and a password in it."""
+    before, at, host = text.rpartition("@")
+    scheme, colon, _ = before.partition("://")
+    return f"{scheme + colon if colon else ''}***@{host}" if at else text
+
+
+def explain(error: DBAPIError, url: URL) -> StorageError:
+    """The error as a sentence with the place and the way out."""
+    lines = [line.strip() for line in scrubbed(str(error.orig or error), url).splitlines() if line.strip()]
+    text = " ".join(lines)
+    detail = re.sub(r"^(connection failed: )+", "", lines[0])[:200].rstrip(":,. ") if lines else "no reason given"
+    words = {"place": masked(url), "user": url.username, "database": url.database, "detail": detail}
+    for pattern, sentence in SENTENCES.items():
+        if re.search(pattern, text, re.IGNORECASE):
+            return StorageError(sentence.format(**words) + ".")
+    return StorageError("the database {place} failed: {detail}.".format(**words))
+
+
+@contextmanager
+def explained(url: URL) -> Iterator[None]:
+    """Turn what the database raises inside the block into a `StorageError`."""
+    try:
+        yield
+    except DBAPIError as error:
+        # The driver's own error is left out of the traceback: it may spell the connection out, password and all.
+        raise explain(error, url) from None

@@ -1,0 +1,169 @@
+"""Reading trials: rows of Optuna's tables to `FrozenTrial`s, a whole study or what is new of it. Writes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from typing import Any
+
+from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import ColumnElement, Connection, Table, select, union_all
+
+from hpo.storage.clock import to_local
+from hpo.storage.mirror import Mirror
+from hpo.storage.tables import (
+    studies,
+    trial_intermediate_values,
+    trial_params,
+    trial_system_attributes,
+    trial_user_attributes,
+    trial_values,
+    trials,
+)
+
+Which = Callable[[ColumnElement[int]], ColumnElement[bool]]
+"""A condition on a column of trial ids."""
+
+MOST_IDS = 5_000
+"""Longer lists of ids would reach the databases' limits on bound values."""
+
+distribution_of = lru_cache(maxsize=10_000)(json_to_distribution)
+_special_value = models.TrialValueModel.stored_repr_to_value
+_special_report = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
+
+
+def one_of(ids: Collection[int]) -> Which:
+    """These trials (or, where they are very many, all from the first of them on: reading more does no harm)."""
+    if len(ids) <= MOST_IDS:
+        return lambda column: column.in_(sorted(ids))
+    return lambda column: column >= min(ids)
+
+
+def of_study(study_id: int, after: int = -1) -> Which:
+    """A study's trials with an id above `after`."""
+    chosen = select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.trial_id > after)
+    return lambda column: column.in_(chosen)
+
+
+def read_trials(connection: Connection, which: Which) -> list[FrozenTrial]:
+    """Read trials with all that belongs to them.
+
+    The rows of `trials` come first: a trial that has ended by then has nothing more written to it, so what the
+    later statements find of it is complete even where each statement sees the database at its own moment.
+    """
+    heads = connection.execute(
+        select(
+            trials.c.trial_id,
+            trials.c.number,
+            trials.c.state,
+            trials.c.datetime_start,
+            trials.c.datetime_complete,
+        )
+        .where(which(trials.c.trial_id))
+        .order_by(trials.c.trial_id)
+    ).all()
+    if not heads:
+        return []
+
+    params: dict[int, dict[str, Any]] = defaultdict(dict)
+    distributions: dict[int, dict[str, BaseDistribution]] = defaultdict(dict)
+    for trial_id, name, value, text in _rows(connection, trial_params, which):
+        distribution = distributions[trial_id][name] = distribution_of(text)
+        params[trial_id][name] = distribution.to_external_repr(value)
+    reports: dict[int, dict[int, float]] = defaultdict(dict)
+    for trial_id, step, value, kind in _rows(connection, trial_intermediate_values, which):
+        reports[trial_id][step] = _special_report(value, kind) if value is None else value
+    values: dict[int, list[float]] = defaultdict(list)
+    for trial_id, _, value, kind in sorted(_rows(connection, trial_values, which), key=lambda row: row[1]):
+        values[trial_id].append(_special_value(value, kind) if value is None else value)
+    user_attrs = _attributes(connection, trial_user_attributes, which)
+    system_attrs = _attributes(connection, trial_system_attributes, which)
+
+    return [
+        FrozenTrial(
+            trial_id=trial_id,
+            number=number,
+            state=state,
+            value=None,
+            values=values.get(trial_id),
+            datetime_start=to_local(start),
+            datetime_complete=to_local(complete),
+            params=params.get(trial_id, {}),
+            distributions=distributions.get(trial_id, {}),
+            user_attrs=user_attrs.get(trial_id, {}),
+            system_attrs=system_attrs.get(trial_id, {}),
+            intermediate_values=reports.get(trial_id, {}),
+        )
+        for trial_id, number, state, start, complete in heads
+    ]
+
+
+def load(connection: Connection, study_id: int) -> Mirror:
+    """Read a whole study; `KeyError` if there is none."""
+    name = connection.execute(select(studies.c.study_name).where(studies.c.study_id == study_id)).scalar()
+    if name is None:
+        raise KeyError(f"no study has the id {study_id}")
+    mirror = Mirror(study_id, name)
+    read_newer(connection, mirror)
+    return mirror
+
+
+def read_newer(connection: Connection, mirror: Mirror) -> None:
+    """Read the trials created since the last look."""
+    for trial in read_trials(connection, of_study(mirror.study_id, mirror.last)):
+        mirror.read(trial)
+
+
+def refresh(connection: Connection, mirror: Mirror, *, spare_own: bool) -> bool:
+    """Read what other processes may have changed; False if the study has been deleted or replaced meanwhile.
+
+    That is: new trials, trials that ended since the last look, and running trials; of this process's own running
+    trials, with `spare_own`, only whether they still run. Ended and waiting trials no longer change.
+    """
+    watched = mirror.open | mirror.unread
+    found = select(trials.c.trial_id, trials.c.state, studies.c.study_id, studies.c.study_name).join_from(
+        trials, studies, studies.c.study_id == trials.c.study_id
+    )
+    # Two searches, each over its own index: SQLite answers one with OR, or with the study in the second condition
+    # too, by going through all trials of the study.
+    looks = [found.where(trials.c.study_id == mirror.study_id, trials.c.trial_id > mirror.last)]
+    if watched:
+        looks.append(found.where(one_of(watched)(trials.c.trial_id)))
+    rows = [row for row in connection.execute(union_all(*looks)) if row.study_id == mirror.study_id]
+    if not rows:
+        name = connection.execute(select(studies.c.study_name).where(studies.c.study_id == mirror.study_id))
+        return not watched and name.scalar() == mirror.name
+    states: dict[int, TrialState] = {row.trial_id: row.state for row in rows}
+    if rows[0].study_name != mirror.name or not watched <= states.keys():
+        return False
+
+    def stale(trial_id: int, state: TrialState) -> bool:
+        known = mirror.trials.get(trial_id)
+        if known is None or known.state != state or trial_id in mirror.unread:
+            return True
+        return state == TrialState.RUNNING and not (spare_own and trial_id in mirror.own)
+
+    changed = [trial_id for trial_id, state in states.items() if stale(trial_id, state)]
+    if changed:
+        for trial in read_trials(connection, one_of(changed)):
+            if trial._trial_id in states:
+                mirror.read(trial)
+    return True
+
+
+def _rows(connection: Connection, table: Table, which: Which) -> list[tuple[Any, ...]]:
+    """A child table's rows without their own id, in the order in which they were first written."""
+    own_id, *columns = table.c
+    statement = select(*columns).where(which(table.c.trial_id)).order_by(own_id)
+    return [tuple(row) for row in connection.execute(statement)]
+
+
+def _attributes(connection: Connection, table: Table, which: Which) -> dict[int, dict[str, Any]]:
+    attributes: dict[int, dict[str, Any]] = defaultdict(dict)
+    for trial_id, key, text in _rows(connection, table, which):
+        attributes[trial_id][key] = json.loads(text)
+    return attributes

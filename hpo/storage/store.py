@@ -1,0 +1,251 @@
+"""`Store`: Optuna's storage contract over Optuna's own tables, with a memory and with ticks.
+
+Every trial is read once. What has ended is answered from memory; what other processes may have changed is looked up
+at each call, or once in a tick. Outside a tick every write is in the database when the call returns. In a tick,
+
+    with store.tick():
+        for trial_id in store.create_trials(study_id, 32): ...
+
+all writes, whatever the trial, go into one transaction at the end of the block; if the block raises, nothing of it
+is written. Creating or claiming trials begins the transaction early, since their numbers must be exact between
+processes, so others wait to create trials until the block ends: keep training out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Iterable, Sequence
+from copy import deepcopy as deep_copy
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from hpo.storage.clock import to_stored
+from hpo.storage.load import read_newer
+from hpo.storage.mirror import ENDED, Mirror, blank_trial, copied, detached
+from hpo.storage.rows import (
+    CheckpointRow,
+    EpochRow,
+    as_json,
+    attribute_row,
+    checkpoint_values,
+    epoch_values,
+    head_columns,
+    param_row,
+    report_row,
+    rows_of,
+    value_row,
+)
+from hpo.storage.study_store import StudyStore
+from hpo.storage.tables import (
+    hpo_checkpoints,
+    hpo_epochs,
+    trial_intermediate_values,
+    trial_params,
+    trial_system_attributes,
+    trial_user_attributes,
+    trial_values,
+    trials,
+)
+from hpo.storage.tick import Tick
+
+
+class Store(StudyStore):
+    """One database. Open it with `hpo.storage.engine.open_store`, which sees to the schema."""
+
+    # --- creating trials --------------------------------------------------------------------------------------
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        if template_trial is None:
+            return self.create_trials(study_id, 1)[0]
+        with self._changes() as tick:
+            return self._create(tick, study_id, [template_trial])[0]
+
+    def create_trials(self, study_id: int, count: int) -> list[int]:
+        """Create running trials with consecutive numbers and return their ids.
+
+        All in one transaction: in a tick it is the tick's, so that their parameters are written with them.
+        """
+        with self._changes() as tick:
+            return self._create(tick, study_id, [blank_trial(datetime.now())] * count)
+
+    def _create(self, tick: Tick, study_id: int, templates: Sequence[FrozenTrial]) -> list[int]:
+        # Numbers count the study's trials, so nobody else may create one between the count and the commit.
+        connection = tick.lock_study(study_id)
+        mirror = self._mirror(study_id, look=not tick.single)
+        read_newer(connection, mirror)
+        for template in templates:
+            for name, distribution in template.distributions.items():
+                mirror.accept(name, distribution)
+        heads = [
+            {"study_id": study_id, "number": number, **head_columns(template)}
+            for number, template in enumerate(templates, len(mirror.trials))
+        ]
+        if heads:
+            connection.execute(insert(trials), heads)
+        created = select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.trial_id > mirror.last)
+        ids = list(connection.execute(created.order_by(trials.c.number)).scalars())
+        tick.changed.add(study_id)
+        for trial_id, head, template in zip(ids, heads, templates, strict=True):
+            trial = detached(template)
+            trial._trial_id, trial.number = trial_id, head["number"]
+            trial.user_attrs = as_json(trial.user_attrs)
+            trial.system_attrs = as_json(trial.system_attrs)
+            tick.trust(trial_id)
+            for table, row in rows_of(trial):
+                tick.put(table, row)
+            mirror.put(trial)
+            if trial.state == TrialState.RUNNING:
+                mirror.own.add(trial_id)
+        return ids
+
+    # --- writing trials ---------------------------------------------------------------------------------------
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        with self._changes() as tick:
+            mirror, trial = self._updatable(tick, trial_id)
+            if tick.single and param_name not in mirror.distributions:
+                self._look_again(mirror)
+            mirror.accept(param_name, distribution)
+            value = distribution.to_external_repr(float(param_value_internal))
+            trial.params = {**trial.params, param_name: value}
+            trial.distributions = {**trial.distributions, param_name: distribution}
+            tick.put(trial_params, param_row(trial_id, param_name, param_value_internal, distribution))
+            mirror.put(trial)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        with self._changes() as tick:
+            mirror, trial = self._updatable(tick, trial_id)
+            trial.intermediate_values = {**trial.intermediate_values, int(step): float(intermediate_value)}
+            tick.put(trial_intermediate_values, report_row(trial_id, step, intermediate_value))
+            mirror.put(trial)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        with self._changes() as tick:
+            mirror, trial = self._updatable(tick, trial_id)
+            trial.user_attrs = {**trial.user_attrs, key: as_json(value)}
+            tick.put(trial_user_attributes, attribute_row(trial_id, key, value))
+            mirror.put(trial)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        with self._changes() as tick:
+            mirror, trial = self._updatable(tick, trial_id)
+            trial.system_attrs = {**trial.system_attrs, key: as_json(value)}
+            tick.put(trial_system_attributes, attribute_row(trial_id, key, value))
+            mirror.put(trial)
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        with self._changes() as tick:
+            mirror, trial = self._updatable(tick, trial_id)
+            before = trial.state
+            claims = state == TrialState.RUNNING and before == TrialState.WAITING
+            if claims:
+                trial.datetime_start = datetime.now()
+                if not self._claim(tick, mirror, trial):
+                    return False
+                mirror.own.add(trial_id)
+            if values is not None:
+                trial.values = [float(value) for value in values]
+                for objective, value in enumerate(trial.values):
+                    tick.put(trial_values, value_row(trial_id, objective, value))
+            trial.state = state
+            if state in ENDED:
+                trial.datetime_complete = datetime.now()
+                mirror.unread.add(trial_id)
+            if state != before and not claims:
+                tick.put_head(trial)
+            mirror.put(trial)
+            return claims or state != TrialState.RUNNING
+
+    def _updatable(self, tick: Tick, trial_id: int) -> tuple[Mirror, FrozenTrial]:
+        """A copy of the trial to change; `KeyError` if there is none, `UpdateFinishedTrialError` if it has ended."""
+        mirror = self._mirror_of(trial_id)
+        if tick.single and tick.hold_trial(trial_id) != mirror.trials[trial_id].state:
+            self._read_again(mirror, trial_id)
+        trial = mirror.trials[trial_id]
+        if trial.state in ENDED:
+            raise UpdateFinishedTrialError(f"trial {trial.number} has ended and can not be updated")
+        if trial.state == TrialState.RUNNING:
+            mirror.own.add(trial_id)
+        tick.changed.add(mirror.study_id)
+        return mirror, copied(trial)
+
+    def _claim(self, tick: Tick, mirror: Mirror, trial: FrozenTrial) -> bool:
+        """Make a waiting trial a running one of ours; False if another process was first."""
+        if not tick.single:
+            # Always the study before the trial, as when creating: else two processes could block each other.
+            tick.lock_study(mirror.study_id)
+        statement = (
+            update(trials)
+            .where(trials.c.trial_id == trial._trial_id, trials.c.state == TrialState.WAITING)
+            .values(state=TrialState.RUNNING, datetime_start=to_stored(trial.datetime_start))
+        )
+        if tick.begin().execute(statement).rowcount == 1:
+            tick.trust(trial._trial_id)
+            return True
+        if self._read_again(mirror, trial._trial_id).state in ENDED:
+            raise UpdateFinishedTrialError(f"trial {trial.number} has ended and can not be updated")
+        return False
+
+    # --- reading trials ---------------------------------------------------------------------------------------
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        with self._lock:
+            mirror = self._mirror_of(trial_id)
+            if self._tick is None and (trial_id in mirror.open or trial_id in mirror.unread):
+                self._read_again(mirror, trial_id)
+            return detached(mirror.trials[trial_id])
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        with self._lock:
+            found = self._mirror(study_id).select(states)
+            return deep_copy(found) if deepcopy else found
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        with self._lock:
+            ids = self._mirror(study_id).ids
+            if trial_number not in ids:
+                raise KeyError(f"the study with the id {study_id} has no trial {trial_number}")
+            return ids[trial_number]
+
+    # --- our own rows -----------------------------------------------------------------------------------------
+
+    def add_epochs(self, rows: Iterable[EpochRow]) -> None:
+        """Record epochs; one recorded before is replaced."""
+        with self._changes() as tick:
+            for row in rows:
+                tick.put(hpo_epochs, epoch_values(row))
+
+    def add_checkpoints(self, rows: Iterable[CheckpointRow]) -> None:
+        """Record checkpoint files; one of the same trial, kind and epoch is replaced."""
+        with self._changes() as tick:
+            for row in rows:
+                tick.put(hpo_checkpoints, checkpoint_values(row))
+
+    def remove_checkpoints(self, paths: Collection[str]) -> None:
+        """Forget checkpoint files, whatever trials they belong to."""
+        with self._changes() as tick:
+            tick.take_back(hpo_checkpoints, "path", set(paths))
+            statement = delete(hpo_checkpoints).where(hpo_checkpoints.c.path == bindparam("gone"))
+            if paths:
+                tick.run(statement, [{"gone": path} for path in paths])
+
+    def checkpoints(self, study_id: int) -> list[CheckpointRow]:
+        """The checkpoint files of a study that are in the database, oldest first."""
+        columns = (hpo_checkpoints.c[field.name] for field in fields(CheckpointRow))
+        statement = (
+            select(*columns)
+            .join(trials, trials.c.trial_id == hpo_checkpoints.c.trial_id)
+            .where(trials.c.study_id == study_id)
+            .order_by(hpo_checkpoints.c.id)
+        )
+        with self.reading() as connection:
+            return [CheckpointRow(**row) for row in connection.execute(statement).mappings()]

@@ -1,0 +1,251 @@
+"""Our own row of each study: registering it, noting what its run finds, listing them. Optuna's rows are elsewhere."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from optuna.study import StudyDirection
+from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
+from optuna.trial import TrialState
+from sqlalchemy import func, insert, select, update
+
+from hpo.errors import StudyStateError
+from hpo.storage import catalogue
+from hpo.storage.clock import utc_now
+from hpo.storage.store import Store
+from hpo.storage.tables import (
+    hpo_studies,
+    studies,
+    study_directions,
+    study_system_attributes,
+    trial_values,
+    trials,
+)
+
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyRow:
+    """What the database says of a study as a whole. Times are naive UTC."""
+
+    study_id: int
+    name: str
+    spec_text: str
+    """TOML source of the study file."""
+    spec_source: str
+    """Path of the study file, as shown in messages."""
+    fingerprint: str
+    """sha256 of what the study file means."""
+    dataset_fingerprint: str
+    """sha256 of the examples."""
+    seed: int
+    hpo_version: str
+    """Version that registered the study."""
+    created_at: datetime
+    finished_at: datetime | None
+    """None while budget is left."""
+    balance: tuple[Mapping[str, Any], ...]
+    """Split balance: records of part, group, count, share. Empty until noted."""
+    facts: Mapping[str, Any]
+    """Device, versions, sizes of the parts ... Empty until noted."""
+    train_seconds: float
+    """Seconds spent training, over all restarts."""
+    wall_seconds: float
+    """Seconds the study ran, over all restarts."""
+    winner_number: int | None
+    """Number of the trial that was scored on the test part."""
+    test: Mapping[str, float] | None
+    """The winner's metrics on the test part."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudySummary:
+    """A study in a list. Times are naive UTC."""
+
+    study_id: int
+    name: str
+    direction: Direction
+    counts: Mapping[TrialState, int]
+    """Trials by state; a state without trials is there with 0."""
+    best: float | None
+    """Best value of a complete trial."""
+    created_at: datetime
+    finished_at: datetime | None
+
+
+def register_study(
+    store: Store,
+    *,
+    name: str,
+    direction: Direction,
+    metric: str,
+    spec_text: str,
+    source: str,
+    fingerprint: str,
+    dataset_fingerprint: str,
+    seed: int,
+    hpo_version: str,
+) -> int:
+    """Create a study in Optuna's tables and ours, or find the one of this name, and return its id.
+
+    An existing study keeps what it was registered with: whether that fits is the caller's to judge. One that Optuna
+    made without us is refused, since nothing says what its trials mean.
+    """
+    with store.writing() as connection:
+        study_id = catalogue.create(connection, name, [StudyDirection[direction.upper()]])
+        if study_id is None:
+            study_id = catalogue.id_of(connection, name)
+            if not connection.execute(select(hpo_studies).where(hpo_studies.c.study_id == study_id)).first():
+                raise StudyStateError(
+                    f"the study {name!r} in {store.place} was not made by `hpo run` but by another program. "
+                    "Give [study] name another value, or use another database with --storage URL."
+                )
+            return study_id
+        metric_names = {"study_id": study_id, "key": _SYSTEM_ATTR_METRIC_NAMES, "value_json": json.dumps([metric])}
+        connection.execute(insert(study_system_attributes), metric_names)
+        connection.execute(
+            insert(hpo_studies),
+            {
+                "study_id": study_id,
+                "spec_text": spec_text,
+                "spec_source": source,
+                "fingerprint": fingerprint,
+                "dataset_fingerprint": dataset_fingerprint,
+                "seed": seed,
+                "hpo_version": hpo_version,
+                "created_at": utc_now(),
+            },
+        )
+        return study_id
+
+
+def study_row(store: Store, name: str) -> StudyRow:
+    """A study's row; `StudyStateError` with the names there are, if there is none of this name."""
+    statement = select(studies.c.study_name, hpo_studies).join(
+        hpo_studies, hpo_studies.c.study_id == studies.c.study_id
+    )
+    with store.reading() as connection:
+        row = connection.execute(statement.where(studies.c.study_name == name)).mappings().first()
+        if row is None:
+            names = list(connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars())
+            raise StudyStateError(f"no study {name!r} in {store.place}. {_alternatives(name, names)}")
+    own = dict(row)
+    return StudyRow(
+        name=own.pop("study_name"),
+        balance=tuple(json.loads(own.pop("balance_json") or "[]")),
+        facts=json.loads(own.pop("facts_json") or "{}"),
+        test=json.loads(own.pop("test_json") or "null"),
+        **own,
+    )
+
+
+def list_studies(store: Store) -> list[StudySummary]:
+    """All studies that `hpo run` made, oldest first."""
+    value = trial_values.c.value
+    with store.reading() as connection:
+        rows = connection.execute(
+            select(
+                hpo_studies.c.study_id,
+                studies.c.study_name,
+                study_directions.c.direction,
+                hpo_studies.c.created_at,
+                hpo_studies.c.finished_at,
+            )
+            .join(studies, studies.c.study_id == hpo_studies.c.study_id)
+            .join(study_directions, study_directions.c.study_id == hpo_studies.c.study_id)
+            .order_by(hpo_studies.c.study_id)
+        ).all()
+        counts: dict[int, dict[TrialState, int]] = defaultdict(lambda: dict.fromkeys(TrialState, 0))
+        by_state = select(trials.c.study_id, trials.c.state, func.count())
+        for study_id, state, count in connection.execute(by_state.group_by(trials.c.study_id, trials.c.state)):
+            counts[study_id][state] = count
+        extremes = (
+            select(trials.c.study_id, func.min(value).label("lowest"), func.max(value).label("highest"))
+            .join(trial_values, trial_values.c.trial_id == trials.c.trial_id)
+            .where(trials.c.state == TrialState.COMPLETE)
+            .group_by(trials.c.study_id)
+        )
+        best = {row.study_id: row for row in connection.execute(extremes)}
+
+    def best_of(study_id: int, direction: StudyDirection) -> float | None:
+        if study_id not in best:
+            return None
+        found: float | None = best[study_id].highest if direction == StudyDirection.MAXIMIZE else best[study_id].lowest
+        return found
+
+    return [
+        StudySummary(
+            study_id=study_id,
+            name=name,
+            direction=direction_name(direction),
+            counts=counts[study_id],
+            best=best_of(study_id, direction),
+            created_at=created,
+            finished_at=finished,
+        )
+        for study_id, name, direction, created, finished in rows
+    ]
+
+
+def add_seconds(store: Store, study_id: int, *, train: float, wall: float) -> None:
+    """Add to the seconds spent."""
+    _note(
+        store,
+        study_id,
+        train_seconds=hpo_studies.c.train_seconds + train,
+        wall_seconds=hpo_studies.c.wall_seconds + wall,
+    )
+
+
+def set_balance(store: Store, study_id: int, balance: Sequence[Mapping[str, Any]]) -> None:
+    """Note the split balance: records of part, group, count, share."""
+    _note(store, study_id, balance_json=json.dumps(list(balance)))
+
+
+def set_facts(store: Store, study_id: int, facts: Mapping[str, Any]) -> None:
+    """Note the device, versions, sizes of the parts and the like."""
+    _note(store, study_id, facts_json=json.dumps(dict(facts)))
+
+
+def set_winner(store: Store, study_id: int, number: int, test: Mapping[str, float] | None) -> None:
+    """Note the winner and its metrics on the test part (None if there is no test part)."""
+    _note(store, study_id, winner_number=number, test_json=None if test is None else json.dumps(dict(test)))
+
+
+def clear_winner(store: Store, study_id: int) -> None:
+    """Forget the winner, since more trials are to come."""
+    _note(store, study_id, winner_number=None, test_json=None)
+
+
+def mark_finished(store: Store, study_id: int) -> None:
+    """Note that the budget is spent."""
+    _note(store, study_id, finished_at=utc_now())
+
+
+def mark_unfinished(store: Store, study_id: int) -> None:
+    """Note that there is budget again."""
+    _note(store, study_id, finished_at=None)
+
+
+def direction_name(direction: StudyDirection) -> Direction:
+    """A direction as the records and reports write it."""
+    return "maximize" if direction == StudyDirection.MAXIMIZE else "minimize"
+
+
+def _note(store: Store, study_id: int, **columns: Any) -> None:
+    store.write(update(hpo_studies).where(hpo_studies.c.study_id == study_id).values(**columns))
+
+
+def _alternatives(name: str, names: Sequence[str]) -> str:
+    if not names:
+        return "It has none: run `hpo run STUDY` first."
+    close = difflib.get_close_matches(name, names, n=1)
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{guess}It has: {', '.join(names)}."

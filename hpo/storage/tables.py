@@ -1,0 +1,105 @@
+"""The tables: Optuna's, by name, and our own beside them, each with its natural key. No statements here.
+
+Optuna owns the schema of its tables; we only name them. Our tables start with `hpo_`; `migrations/` creates them,
+and a test holds that both say the same. A row of ours goes when its study or trial goes (`ON DELETE CASCADE`;
+SQLite enforces no foreign keys for Optuna's connections, so the migration adds triggers there).
+"""
+
+from __future__ import annotations
+
+from optuna.storages._rdb import models
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+OPTUNA: MetaData = models.BaseModel.metadata
+
+studies: Table = OPTUNA.tables["studies"]
+study_directions: Table = OPTUNA.tables["study_directions"]
+study_user_attributes: Table = OPTUNA.tables["study_user_attributes"]
+study_system_attributes: Table = OPTUNA.tables["study_system_attributes"]
+trials: Table = OPTUNA.tables["trials"]
+trial_user_attributes: Table = OPTUNA.tables["trial_user_attributes"]
+trial_system_attributes: Table = OPTUNA.tables["trial_system_attributes"]
+trial_params: Table = OPTUNA.tables["trial_params"]
+trial_values: Table = OPTUNA.tables["trial_values"]
+trial_intermediate_values: Table = OPTUNA.tables["trial_intermediate_values"]
+trial_heartbeats: Table = OPTUNA.tables["trial_heartbeats"]
+version_info: Table = OPTUNA.tables["version_info"]
+
+OWN = MetaData()
+VERSION_TABLE = "hpo_alembic_version"
+"""Where our migrations note their revision; Optuna's use `alembic_version`."""
+HEAD = "0001"
+"""The newest revision in migrations/versions."""
+
+hpo_studies = Table(
+    "hpo_studies",
+    OWN,
+    Column("study_id", Integer, ForeignKey(studies.c.study_id, ondelete="CASCADE"), primary_key=True),
+    Column("spec_text", Text, nullable=False, doc="TOML source of the study file"),
+    Column("spec_source", Text, nullable=False, doc="path of the study file, as shown in messages"),
+    Column("fingerprint", String(64), nullable=False, doc="sha256 of what the study file means"),
+    Column("dataset_fingerprint", String(64), nullable=False, doc="sha256 of the examples"),
+    Column("seed", BigInteger, nullable=False, doc="up to 2**32 - 1"),
+    Column("hpo_version", Text, nullable=False, doc="version that registered the study"),
+    Column("created_at", DateTime, nullable=False, doc="naive UTC"),
+    Column("finished_at", DateTime, doc="naive UTC; NULL while budget is left"),
+    Column("balance_json", Text, doc="list of {part, group, count, share}"),
+    Column("facts_json", Text, doc="device, versions, sizes of the parts ..."),
+    Column("train_seconds", Float(53), nullable=False, server_default="0", doc="summed over restarts"),
+    Column("wall_seconds", Float(53), nullable=False, server_default="0", doc="summed over restarts"),
+    Column("winner_number", Integer),
+    Column("test_json", Text, doc="metrics of the winner on the test part, scored once"),
+)
+
+hpo_epochs = Table(
+    "hpo_epochs",
+    OWN,
+    Column("trial_id", Integer, ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True),
+    Column("replica", Integer, primary_key=True, doc="index of the fold and repeat, from 0"),
+    Column("epoch", Integer, primary_key=True, doc="from 1; the step of Optuna's intermediate value"),
+    Column("train_loss", Float(53)),
+    Column("valid_loss", Float(53)),
+    Column("objective", Float(53), doc="unrounded, before smoothing; NULL if not finite"),
+    Column("learning_rate", Float(53), doc="at the end of the epoch"),
+    Column("gradient_norm", Float(53), doc="mean over the epoch's steps"),
+    Column("seconds", Float(53)),
+    Column("metrics_json", Text, nullable=False),
+)
+
+hpo_checkpoints = Table(
+    "hpo_checkpoints",
+    OWN,
+    Column("id", Integer, primary_key=True),
+    Column("trial_id", Integer, ForeignKey(trials.c.trial_id, ondelete="CASCADE"), nullable=False),
+    Column("kind", String(16), nullable=False, doc="'running' or 'best'"),
+    Column("epoch", Integer, nullable=False, doc="last epoch the file contains"),
+    Column("path", Text, nullable=False, doc="relative to the home folder"),
+    Column("sha256", String(64), nullable=False),
+    Column("created_at", DateTime, nullable=False, doc="naive UTC"),
+    UniqueConstraint("trial_id", "kind", "epoch", name="uq_hpo_checkpoints"),
+)
+
+KEYS: dict[Table, tuple[str, ...]] = {
+    study_user_attributes: ("study_id", "key"),
+    study_system_attributes: ("study_id", "key"),
+    trial_params: ("trial_id", "param_name"),
+    trial_user_attributes: ("trial_id", "key"),
+    trial_system_attributes: ("trial_id", "key"),
+    trial_intermediate_values: ("trial_id", "step"),
+    trial_values: ("trial_id", "objective"),
+    hpo_epochs: ("trial_id", "replica", "epoch"),
+    hpo_checkpoints: ("trial_id", "kind", "epoch"),
+}
+"""The natural key of every table that a tick writes rows into: writing a row again replaces it."""

@@ -1,0 +1,222 @@
+"""The loop of a study: all trials in flight train one epoch (a tick), then everything is decided and written at once.
+
+Between two ticks the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
+since the last tick is trained again, with the same outcome.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean
+
+from optuna.trial import TrialState
+
+from hpo import space
+from hpo.optim import rules
+from hpo.search.objective import best_epoch
+from hpo.search.searcher import Asked, Decision
+from hpo.spec.records import TrialConfig
+from hpo.storage import studies
+from hpo.storage.rows import EpochRow
+from hpo.training.cohort import LaneEpoch
+from hpo.training.trainer import Failure, Tick
+from hpo.workers.continuation import pick_up
+from hpo.workers.files import Files
+from hpo.workers.setup import Bench
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """A trial in flight, as shown to people."""
+
+    number: int
+    epoch: int
+    value: float | None
+    """Its latest intermediate value."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Where a study stands after a tick."""
+
+    budget: int
+    """Trials that are to end."""
+    finished: int
+    pruned: int
+    failed: int
+    best: tuple[int, float] | None
+    """Number and value of the best finished trial."""
+    running: tuple[Running, ...]
+    epochs: int
+    """Trial-epochs trained by this process."""
+    train_seconds: float
+    """Time this process spent training."""
+    wall_seconds: float
+    """Time since this process began."""
+
+    @property
+    def ended(self) -> int:
+        return self.finished + self.pruned + self.failed
+
+
+Observer = Callable[[Progress], None]
+
+
+def run(bench: Bench, observer: Observer) -> Progress:
+    """Runs the study until its budget of trials has ended. Returns the final progress."""
+    return _Loop(bench, observer).run()
+
+
+class _Loop:
+    def __init__(self, bench: Bench, observer: Observer) -> None:
+        self.bench = bench
+        self.observer = observer
+        self.began = self.noted = time.perf_counter()
+        self.train_seconds = 0.0
+        self.epochs = 0
+        self.budget = _budget(bench)
+        self.files = Files(bench)
+        self.flight: dict[int, Asked] = {}
+        self.seconds: dict[int, float] = {}
+
+    def run(self) -> Progress:
+        for trial in pick_up(self.bench):
+            self.flight[trial.number] = trial
+        self.observer(self._progress())
+        while True:
+            self._fill()
+            if not self.flight:
+                break
+            started = time.perf_counter()
+            tick = self.bench.trainer.tick()
+            train_seconds = time.perf_counter() - started
+            self.train_seconds += train_seconds
+            self._record(tick, train_seconds)
+            self.observer(self._progress())
+        return self._progress()
+
+    def _fill(self) -> None:
+        """Asks for as many trials as may start."""
+        searcher = self.bench.searcher
+        while True:
+            left = self.budget - len(searcher.all_trials())
+            wanted = min(self.bench.spec.search.concurrency - len(self.flight), left)
+            if wanted <= 0:
+                return
+            with self.bench.store.tick():
+                asked = searcher.ask(wanted)
+                for trial in asked:
+                    if trial.config is None:
+                        searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
+                failures = self.bench.trainer.admit((t.number, t.config) for t in asked if t.config is not None)
+                self.flight.update({t.number: t for t in asked if t.config is not None})
+                for failure in failures:
+                    self._fail(failure)
+
+    def _fail(self, failure: Failure) -> None:
+        trial = self.flight.pop(failure.trial)
+        facts = {"traceback": failure.traceback, "seconds": round(self.seconds.get(trial.number, 0.0), 3)}
+        self.bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
+
+    def _record(self, tick: Tick, train_seconds: float) -> None:
+        """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
+        store, searcher = self.bench.store, self.bench.searcher
+        by_trial: dict[int, list[LaneEpoch]] = {}
+        for lane in tick.epochs:
+            by_trial.setdefault(lane.trial, []).append(lane)
+        with store.tick():
+            for failure in tick.failures:
+                self._fail(failure)
+            store.add_epochs([self._row(lane) for lane in tick.epochs])
+            for number, lanes in by_trial.items():
+                self.epochs += 1
+                self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
+                if not any(lane.diverged for lane in lanes):
+                    raw = fmean(lane.metrics[self.bench.spec.study.objective] for lane in lanes)
+                    searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
+            decisions = {number: self._decide(number, lanes) for number, lanes in by_trial.items()}
+            self.bench.trainer.keep_best({number for number in by_trial if self._is_best(number)})
+            ended = {number: d for number, d in decisions.items() if d.ended is not None}
+            for number, decision in ended.items():
+                self._end(number, decision)
+            self.files.save_best(ended)
+            self.bench.trainer.release(set(ended))
+            self.files.save_running(self.flight)
+            now = time.perf_counter()
+            studies.add_seconds(store, self.bench.study_id, train=train_seconds, wall=now - self.noted)
+            self.noted = now
+        self.files.sweep()
+
+    def _row(self, lane: LaneEpoch) -> EpochRow:
+        return EpochRow(
+            trial_id=self.flight[lane.trial].trial_id,
+            replica=lane.replica,
+            epoch=lane.epoch,
+            train_loss=lane.train_loss,
+            valid_loss=lane.metrics["loss"],
+            objective=lane.metrics[self.bench.spec.study.objective],
+            learning_rate=lane.learning_rate,
+            gradient_norm=lane.gradient_norm,
+            seconds=lane.seconds,
+            metrics={name: value for name, value in lane.metrics.items() if name != "loss"},
+        )
+
+    def _decide(self, number: int, lanes: list[LaneEpoch]) -> Decision:
+        trial = self.flight[number]
+        assert trial.config is not None
+        if any(lane.diverged for lane in lanes):
+            reason = f"diverged at epoch {lanes[0].epoch}: the loss is not finite"
+            return Decision(ended=reason, state=TrialState.PRUNED)
+        return self.bench.searcher.decide(trial.trial_id, trial.config)
+
+    def _is_best(self, number: int) -> bool:
+        """Whether the epoch just trained is the one that counts so far."""
+        curve = self.bench.searcher.curve(self.flight[number].trial_id)
+        return bool(curve) and best_epoch(self.bench.spec.study, curve) == len(curve)
+
+    def _end(self, number: int, decision: Decision) -> None:
+        trial = self.flight.pop(number)
+        assert trial.config is not None
+        assert decision.ended is not None
+        size = self.bench.trainer.parameters(number)
+        facts = {
+            "seconds": round(self.seconds.get(number, 0.0), 3),
+            "parameters": size,
+            "optimizer_state_bytes": _state_bytes(trial.config, size),
+        }
+        self.bench.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
+
+    def _progress(self) -> Progress:
+        trials = self.bench.searcher.all_trials()
+        count = {state: sum(t.state == state for t in trials) for state in TrialState}
+        best = next((t for t in self.bench.searcher.ranking()[:1] if t.state == TrialState.COMPLETE), None)
+        curves = {number: self.bench.searcher.curve(t.trial_id) for number, t in sorted(self.flight.items())}
+        return Progress(
+            budget=self.budget,
+            finished=count[TrialState.COMPLETE],
+            pruned=count[TrialState.PRUNED],
+            failed=count[TrialState.FAIL],
+            best=(best.number, best.values[0]) if best else None,
+            running=tuple(
+                Running(number=number, epoch=len(curve), value=curve[-1] if curve else None)
+                for number, curve in curves.items()
+            ),
+            epochs=self.epochs,
+            train_seconds=self.train_seconds,
+            wall_seconds=time.perf_counter() - self.began,
+        )
+
+
+def _budget(bench: Bench) -> int:
+    """Trials to end: a grid has no more than its combinations."""
+    trials = bench.spec.search.trials
+    if bench.spec.search.sampler.name == "grid":
+        return min(trials, space.combinations(bench.spec) or trials)
+    return trials
+
+
+def _state_bytes(config: TrialConfig, parameters: int) -> int:
+    """Memory of the optimizer's buffers in float32."""
+    return rules.state_tensors(config.optimizer) * parameters * 4

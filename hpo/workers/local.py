@@ -1,0 +1,97 @@
+"""A study on this machine: one process from data to report."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hpo.errors import InputError, MachineError, StudyStateError
+from hpo.reports.build import write_report
+from hpo.spec.file import StudySpec
+from hpo.storage import studies
+from hpo.storage.engine import open_store
+from hpo.workers import coordinator
+from hpo.workers.coordinator import Observer, Progress
+from hpo.workers.setup import check_models, load_material, open_bench
+from hpo.workers.winner import Winner, conclude
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """How a run ended."""
+
+    progress: Progress
+    winner: Winner | None
+    """None where no trial finished."""
+    report: Path
+    """The report's page."""
+    notes: tuple[str, ...]
+    """What the data set's reader left out or found odd."""
+
+
+def run_study(
+    spec: StudySpec, url: str, home: Path, observer: Observer, *, lanes: int, device: str, threads: int
+) -> Result:
+    """Runs or continues a study to the end of its budget, scores the winner once, and writes the report."""
+    chosen = _device(device)
+    torch.set_num_threads(threads)
+    material = load_material(spec)
+    check_models(spec, material)
+    with _exclusive(home / "checkpoints" / spec.study.name):
+        store = open_store(url)
+        try:
+            bench = open_bench(spec, material, store, home, lanes=lanes, device=chosen)
+            progress = coordinator.run(bench, observer)
+            winner = conclude(bench)
+            studies.mark_finished(store, bench.study_id)
+            report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
+        finally:
+            store.close()
+    return Result(progress=progress, winner=winner, report=report, notes=material.dataset.notes)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"--device {name}: no such device; use auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"--device {name}: only cpu and cuda are supported; use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"--device {name}: PyTorch sees no CUDA device here; use --device cpu")
+    return device
+
+
+@contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Holds the study's folder for this process; the system releases it even if the process is killed."""
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise MachineError(
+            f"{folder}: cannot be written ({error.strerror}). "
+            "Choose another folder with --home, or change its permissions."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise StudyStateError(
+                f"the study {folder.name!r} is already being run by process {file.read().strip() or 'unknown'} "
+                f"(folder {folder}). Wait for it, or stop it first."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,80 @@
+"""The winner: the best trial's weights, and its one look at the test part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo import models, space
+from hpo.data.prepare import prepare_test
+from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, TrialConfig
+from hpo.storage import studies
+from hpo.training import checkpoints, metrics
+from hpo.workers.continuation import retrain
+from hpo.workers.setup import Bench
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Winner:
+    """The best finished trial."""
+
+    number: int
+    value: float
+    """Its objective on the validation part."""
+    config: TrialConfig
+    params: dict[str, Any]
+    """What was searched, by dotted path."""
+    test: dict[str, float] | None
+    """Metrics on the test part, the mean over replicas; None without a test part."""
+
+
+def conclude(bench: Bench) -> Winner | None:
+    """Finds the winner and scores it on the test part, unless that has been done before."""
+    ranking = bench.searcher.ranking()
+    if not ranking or ranking[0].state != TrialState.COMPLETE:
+        return None
+    trial = ranking[0]
+    config = space.config_of(bench.spec, trial.params)
+    row = studies.study_row(bench.store, bench.spec.study.name)
+    test = dict(row.test) if row.test and row.winner_number == trial.number else None
+    if test is None and len(bench.material.splits.test_idx):
+        test = _score(bench, config, weights(bench, trial, config))
+    studies.set_winner(bench.store, bench.study_id, trial.number, test)
+    return Winner(number=trial.number, value=trial.values[0], config=config, params=trial.params, test=test)
+
+
+def weights(bench: Bench, trial: FrozenTrial, config: TrialConfig) -> list[dict[str, torch.Tensor]]:
+    """A `state_dict` for each replica, from the checkpoint or, where that is damaged, trained again."""
+    rows = bench.store.checkpoints(bench.study_id)
+    row = next((r for r in rows if r.kind == "best" and r.trial_id == trial._trial_id), None)
+    saved = checkpoints.read_best(bench.home / row.path, row.sha256) if row else None
+    if saved is None:
+        curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
+        trainer = retrain(bench, trial.number, config, curve)
+        saved = checkpoints.best_states(trainer, trial.number)
+    return saved
+
+
+def _score(bench: Bench, config: TrialConfig, states: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+    prepared = bench.material.prepared
+    names = REGRESSION_METRICS if prepared.task == "regression" else CLASSIFICATION_METRICS
+    scores = []
+    for replica, state in zip(prepared.replicas, states, strict=True):
+        part = prepare_test(bench.material.dataset, bench.material.splits, replica.preprocessing)
+        module = models.build(config, prepared.input_shape, prepared.outputs)
+        module.load_state_dict(state)
+        module.eval()
+        with torch.no_grad():
+            outputs = module(torch.from_numpy(part.x))
+        outcome = metrics.Outcome(
+            outputs_KVC=outputs.unsqueeze(0),
+            target_KV=torch.from_numpy(part.y).unsqueeze(0),
+            valid_KV=torch.ones(1, len(part.y), dtype=torch.bool),
+            scale_K=torch.tensor([replica.target_scale], dtype=torch.float64),
+        )
+        scores.append(metrics.score(outcome, tuple(sorted(names))))
+    return {name: fmean(score[name][0] for score in scores) for name in sorted(names)}
