@@ -54,8 +54,8 @@ def _fields(
     """The fields of one variant. Problems with shared keys are noted at the table where these stand."""
     shared = shared or {}
     table: dict[str, Any] = {shape.tag: variant} if shape.tag else {}
-    for key in written.keys() - set(shape.fields(variant)) - shared.keys():
-        problems.append(_unknown(key, variant, shape, path))
+    strange = [key for key in written if key not in shape.fields(variant) and key not in shared]
+    problems.extend(_unknown(key, variant, shape, path) for key in strange)
     for slot in shape.variants[variant].values():
         place = join(shared.get(slot.name, path), slot.name)
         if slot.name not in written:

@@ -80,9 +80,8 @@ def scalar(value: Any) -> Label:
 
 def _read_choice(found: dict[str, Any], slot: Slot, path: str, problems: list[Problem]) -> Choice | None:
     before = len(problems)
-    for key in found.keys() - {"choice"}:
-        text = "stands beside choice, but a choice of values stands alone: { choice = [...] }"
-        problems.append(Problem(path=join(path, key), text=text))
+    text = "stands beside choice, but a choice of values stands alone: { choice = [...] }"
+    problems.extend(Problem(path=join(path, key), text=text) for key in found if key != "choice")
     options = found["choice"]
     if not isinstance(options, list) or not options:
         text = f"found {quote(options)}; must be a list of one value or more, each {describe(slot.schema)}"
@@ -114,8 +113,8 @@ def _read_range(found: dict[str, Any], slot: Slot, path: str, problems: list[Pro
         text = f"found the range {quote(found)}, but this is no number; must be {describe(slot.schema)}"
         problems.append(Problem(path=path, text=f"{text} or {{ choice = [...] }}"))
         return None
-    for key in found.keys() - set(RANGE_KEYS):
-        problems.append(unknown_key(join(path, key), key, RANGE_KEYS))
+    strange = [key for key in found if key not in RANGE_KEYS]
+    problems.extend(unknown_key(join(path, key), key, RANGE_KEYS) for key in strange)
     for key in ("low", "high"):
         if key not in found:
             text = f"missing; a range has both ends, e.g. {{ low = 1, high = 9 }}; found {quote(found)}"

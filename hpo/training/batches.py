@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hpo.data.prepare import PreparedData
+from hpo.data.prepare import PreparedData, PreparedReplica
 from hpo.training import randomness
 
 
@@ -81,7 +81,7 @@ class Examples:
 def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtype) -> Examples:
     """Moves a prepared data set to the device, once for a study."""
     found: dict[int, int] = {}
-    unique = []
+    unique: list[PreparedReplica] = []
     for replica in prepared.replicas:
         if id(replica.x_train) not in found:
             found[id(replica.x_train)] = len(unique)

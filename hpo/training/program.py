@@ -98,7 +98,7 @@ class Program:
         stats_KQ: Tensor,
         x: Tensor,
         y_KB: Tensor,
-        smoothing_K1: Tensor,
+        smoothing_K1: Tensor | None,
         keys_K: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Mean training loss [K] of a batch and its gradient [K, P]; moves the running averages in place."""

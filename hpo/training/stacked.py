@@ -132,8 +132,8 @@ def batch_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tenso
         count = batch * x.shape[3:].numel()
         with torch.no_grad():
             variance = (inverse.pow(-2) - layer.eps) * (count / max(count - 1, 1))
-            seen = (value.view(k, -1)[:, :features] for value in (mean, variance))
-            frame.batch_stats.append((name, lanes, *seen))
+            mean, variance = (value.view(k, -1)[:, :features] for value in (mean, variance))
+            frame.batch_stats.append((name, lanes, mean, variance))
     return in_order(z.view(batch, k, features + extra, *x.shape[3:]).transpose(0, 1)[:, :, :features])
 
 
@@ -177,7 +177,8 @@ def dropout(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) 
 
 def per_example(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
     """A layer without parameters that treats each example alone: lanes and examples are one batch to it."""
-    return cast(Tensor, layer(x.flatten(0, 1))).unflatten(0, x.shape[:2])
+    y = cast(Tensor, layer(x.flatten(0, 1)))
+    return y.view(*x.shape[:2], *y.shape[1:])
 
 
 def elementwise(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
@@ -211,7 +212,7 @@ class _InOrder(torch.autograd.Function):
 def in_order(x: Tensor) -> Tensor:
     """The tensor, and its gradient, row by row in memory: layout decides which code computes the next layer, and
     whether it changes at all could depend on K."""
-    return cast(Tensor, _InOrder.apply(x))
+    return cast(Tensor, _InOrder.apply(x))  # type: ignore[no-untyped-call]  # torch leaves `apply` untyped
 
 
 RULES: dict[type[nn.Module], Rule] = {

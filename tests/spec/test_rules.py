@@ -64,7 +64,7 @@ REFUSED = [
 ACCEPTED = [
     {"study": 'objective = "rmse"'},
     {"study": 'objective = "loss"', "data": 'task = "regression"'},
-    {"data": "folds = 5\ntest = 0.6"},
+    {"data": "folds = 5\ntest = 0.9"},
     {"data": "test = 0.6\nvalidation = 0.3"},
     {"search": 'pruner = { name = "threshold", lower = 0.4 }'},
     {"training": "epochs = 5", "search": 'pruner = { name = "hyperband", min_epochs = 4 }'},

@@ -1,0 +1,190 @@
+"""Fused trials against the plain loop: the same model, data, batch and optimizer, both sides in one run.
+
+    python -m benchmarks.throughput [--lanes 32] [--runs 5] [--device cpu] [--compile] [CASE ...]
+
+The plain side is what a user writes: a DataLoader, an nn.Module, a torch.optim optimizer, one trial at a time. The fused
+side trains the same trials as lanes of one program. Both train whole epochs, validation included. Printed: milliseconds
+of a trial's epoch on both sides (median and spread over the runs) and their ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from hpo import models
+from hpo.data.catalogue import load_dataset
+from hpo.data.prepare import PreparedData, prepare
+from hpo.data.splits import split
+from hpo.spec.records import (
+    Adagrad,
+    Adam,
+    AdamW,
+    BatchNorm,
+    Cnn,
+    DataTable,
+    Dropout,
+    Init,
+    LayerNorm,
+    Mlp,
+    NoNorm,
+    Rmsprop,
+    Sgd,
+    Training,
+    TrialConfig,
+)
+from hpo.training.batches import on_device
+from hpo.training.cohort import Setting
+from hpo.training.trainer import Trainer
+
+OPTIMIZERS = (
+    Sgd(name="sgd", learning_rate=0.05, momentum=0.9, nesterov=True),
+    Adagrad(name="adagrad", learning_rate=0.02),
+    Rmsprop(name="rmsprop", learning_rate=1e-3),
+    Adam(name="adam", learning_rate=1e-3),
+    AdamW(name="adamw", learning_rate=1e-3),
+)
+NORMS = (
+    NoNorm(),
+    BatchNorm(kind="batch"),
+    BatchNorm(kind="batch", placement="after_activation"),
+    LayerNorm(kind="layer"),
+    LayerNorm(kind="layer", placement="after_activation"),
+)
+SCHEMES = ("kaiming_normal", "xavier_uniform", "small_normal", "orthogonal")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One row of the table."""
+
+    model: Mlp | Cnn
+    batch: int
+    dropout: float = 0.2
+    mixed: bool = False
+    """Optimizer, initialisation, norm kind and placement differ from lane to lane."""
+
+    def config(self, lane: int) -> TrialConfig:
+        return TrialConfig(
+            model=self.model,
+            init=Init(scheme=SCHEMES[lane % len(SCHEMES)] if self.mixed else "kaiming_uniform"),
+            norm=NORMS[lane // 2 % len(NORMS)] if self.mixed else NoNorm(),
+            dropout=Dropout(p=self.dropout),
+            optimizer=OPTIMIZERS[lane % len(OPTIMIZERS)] if self.mixed else OPTIMIZERS[3],
+            training=Training(epochs=1000, batch_size=self.batch),
+        )
+
+
+CASES = {
+    "mlp-64-64": Case(model=Mlp(family="mlp", hidden=(64, 64)), batch=32),
+    "mlp-64-64-mixed": Case(model=Mlp(family="mlp", hidden=(64, 64)), batch=32, mixed=True),
+    "mlp-128-128": Case(model=Mlp(family="mlp", hidden=(128, 128)), batch=64),
+    "cnn-8-16": Case(model=Cnn(family="cnn", channels=(8, 16)), batch=32),
+}
+
+
+def plain_epoch(case: Case, data: PreparedData, device: torch.device) -> Callable[[], None]:
+    """One trial's epoch, written the ordinary way."""
+    part = data.replicas[0]
+    train = DataLoader(
+        TensorDataset(torch.from_numpy(part.x_train), torch.from_numpy(part.y_train)),
+        batch_size=case.batch,
+        shuffle=True,
+    )
+    valid = DataLoader(
+        TensorDataset(torch.from_numpy(part.x_valid), torch.from_numpy(part.y_valid)), batch_size=256
+    )
+    model = models.build(case.config(0), data.input_shape, data.outputs).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def epoch() -> None:
+        model.train()
+        for x, y in train:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x.to(device)), y.to(device)).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            sum((model(x.to(device)).argmax(1) == y.to(device)).sum().item() for x, y in valid)
+
+    return epoch
+
+
+def fused_epoch(case: Case, data: PreparedData, device: torch.device, lanes: int) -> Callable[[], None]:
+    """An epoch of all lanes."""
+    setting = Setting(
+        examples=on_device(data, device=device, dtype=torch.float32),
+        seed=0,
+        metrics=("loss", "accuracy", "balanced_accuracy", "macro_f1"),
+    )
+    norms = NORMS if case.mixed else NORMS[:1]
+    trainer = Trainer(setting, lambda c: [c.model_copy(update={"norm": n}) for n in norms], lanes=lanes)
+    trainer.admit((lane, case.config(lane)) for lane in range(lanes))
+
+    def epoch() -> None:
+        assert len(trainer.tick().epochs) == lanes
+
+    return epoch
+
+
+def measure(run: Callable[[], None], device: torch.device) -> float:
+    """Milliseconds."""
+    started = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return 1e3 * (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", help=f"default: all of {', '.join(CASES)}")
+    parser.add_argument("--lanes", type=int, default=32)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    device = torch.device(args.device)
+    table = DataTable(dataset="digits")
+    dataset = load_dataset(table, Path())
+    data = prepare(dataset, split(dataset, table, 0), table)
+
+    where = torch.cuda.get_device_name() if device.type == "cuda" else _processor()
+    print(f"{where}, 1 CPU thread, torch {torch.__version__}, Python {platform.python_version()}")
+    print(f"digits ({len(data.replicas[0].x_train)} training examples), K = {args.lanes}, n = {args.runs}\n")
+    print("| case | plain ms/epoch | fused ms/epoch | ratio |")
+    print("|---|---|---|---|")
+    for name in args.cases or CASES:
+        case = CASES[name]
+        plain, fused = plain_epoch(case, data, device), fused_epoch(case, data, device, args.lanes)
+        measure(plain, device), measure(fused, device)
+        ones, manys = [], []
+        for _ in range(args.runs):
+            ones.append(measure(plain, device))
+            manys.append(measure(fused, device) / args.lanes)
+        ratio = statistics.median(ones) / statistics.median(manys)
+        print(f"| {name} | {_spread(ones)} | {_spread(manys)} | {ratio:.1f} |", flush=True)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()
