@@ -100,9 +100,7 @@ def plain_epoch(case: Case, data: PreparedData, device: torch.device) -> Callabl
         batch_size=case.batch,
         shuffle=True,
     )
-    valid = DataLoader(
-        TensorDataset(torch.from_numpy(part.x_valid), torch.from_numpy(part.y_valid)), batch_size=256
-    )
+    valid = DataLoader(TensorDataset(torch.from_numpy(part.x_valid), torch.from_numpy(part.y_valid)), batch_size=256)
     model = models.build(case.config(0), data.input_shape, data.outputs).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 

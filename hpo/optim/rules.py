@@ -16,11 +16,15 @@ lane. Schedules are `hpo.optim.schedules`; penalties and clipping are `hpo.optim
 Shapes: K lanes, P parameters per lane.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.spec.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
@@ -130,68 +134,102 @@ def state_tensors(optimizer: Optimizer) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneCoefficients:
-    """The coefficients of K lanes as columns, and which passes any lane needs. Fields that multiply parameters are
-    of the parameters' dtype, the others float64: 1 - beta2^t would lose digits in less."""
+    """What stays the same from step to step: coefficients of K lanes as columns, of the parameters' dtype, and which
+    passes any lane needs."""
 
     momentum_K1: Tensor
-    damp_K1: Tensor
-    damp_first_K1: Tensor
     decay_K1: Tensor
     scale_K1: Tensor
     direct_K1: Tensor
     buffered_K1: Tensor
     coupled_K1: Tensor
-    betas_K2: Tensor
-    """beta1 and beta2 side by side. Rows shorter than a vector register keep `pow` on its scalar code, whose last
-    bit differs from the vectorised one: so the correction does not depend on the number of lanes."""
-    lr_decay_K1: Tensor
-    eps_K1: Tensor
-    decoupled_K1: Tensor
     any_momentum: bool
     """m is kept; else n is the gradient and m is not touched."""
-    any_first: bool
-    """Some lane's first step is damped differently."""
     any_direct: bool
     """n mixes gradient and buffer."""
     any_second: bool
     """v is kept; else it is not touched."""
-    any_correction: bool
-    """Some lane corrects bias."""
-    any_lr_decay: bool
     any_coupled: bool
     any_decoupled: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepColumns:
+    """What changes from step to step, [K, 1] for one step or [S, K, 1] for S of them, of the parameters' dtype."""
+
+    rate: Tensor
+    """What n is multiplied by: the learning rate with both bias corrections."""
+    eps: Tensor
+    """What is added to the root of v, corrected like it."""
+    shrink: Tensor
+    """What parameters are multiplied by first: 1 - learning rate * decoupled decay."""
+    damp: Tensor
+    """Share of the gradient that enters m."""
+
+    def at(self, step: int) -> StepColumns:
+        """The columns of one of the steps."""
+        return StepColumns(rate=self.rate[step], eps=self.eps[step], shrink=self.shrink[step], damp=self.damp[step])
 
 
 def stack(lanes: Sequence[Coefficients], dtype: torch.dtype, device: torch.device | str) -> LaneCoefficients:
     """Coefficients of the lanes in order, for parameters of `dtype` on `device`. No gradient flows through them."""
 
-    def column(of: Callable[[Coefficients], float], kind: torch.dtype = dtype) -> Tensor:
-        return torch.tensor([[of(lane)] for lane in lanes], dtype=kind, device=device)
+    def column(of: Callable[[Coefficients], float]) -> Tensor:
+        return torch.tensor([[of(lane)] for lane in lanes], dtype=dtype, device=device)
 
     def needed(of: Callable[[Coefficients], bool]) -> bool:
         return any(of(lane) for lane in lanes)
 
     return LaneCoefficients(
         momentum_K1=column(lambda lane: lane.momentum),
-        damp_K1=column(lambda lane: lane.damp),
-        damp_first_K1=column(lambda lane: lane.damp_first),
         decay_K1=column(lambda lane: lane.decay),
         scale_K1=column(lambda lane: lane.scale),
         direct_K1=column(lambda lane: lane.direct),
         buffered_K1=column(lambda lane: lane.buffered),
         coupled_K1=column(lambda lane: lane.coupled),
-        betas_K2=torch.tensor([[lane.beta1, lane.beta2] for lane in lanes], dtype=torch.float64, device=device),
-        lr_decay_K1=column(lambda lane: lane.lr_decay, torch.float64),
-        eps_K1=column(lambda lane: lane.eps, torch.float64),
-        decoupled_K1=column(lambda lane: lane.decoupled, torch.float64),
         any_momentum=needed(lambda lane: lane.momentum != 0.0),
-        any_first=needed(lambda lane: lane.momentum != 0.0 and lane.damp != lane.damp_first),
         any_direct=needed(lambda lane: lane.direct != 0.0),
         any_second=needed(lambda lane: lane.scale != 0.0),
-        any_correction=needed(lambda lane: lane.beta1 != 0.0 or lane.beta2 != 0.0),
-        any_lr_decay=needed(lambda lane: lane.lr_decay != 0.0),
         any_coupled=needed(lambda lane: lane.coupled != 0.0),
         any_decoupled=needed(lambda lane: lane.decoupled != 0.0),
+    )
+
+
+def columns(
+    lanes: Sequence[Coefficients],
+    rate_SK: NDArray[np.float64],
+    done: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> StepColumns:
+    """What changes over S steps, [S, K, 1], from their learning rates and the steps each lane has done before.
+
+    Computed in float64: 1 - beta2^t would lose digits in less. Powers are products, which round alike in vector and
+    scalar code, so that a lane's numbers do not depend on how many lanes there are.
+    """
+    step_SK = np.arange(1, len(rate_SK) + 1)[:, None] + np.asarray(done)[None, :]
+
+    def row(of: Callable[[Coefficients], float]) -> NDArray[np.float64]:
+        return np.array([[of(lane) for lane in lanes]])
+
+    def correction(of: Callable[[Coefficients], float]) -> NDArray[np.float64]:
+        begun = np.array([[of(lane) ** before for lane, before in zip(lanes, done, strict=True)]])
+        each = np.broadcast_to(row(of), step_SK.shape)
+        return 1.0 - begun * np.multiply.accumulate(each, axis=0)
+
+    root_SK = np.sqrt(correction(lambda lane: lane.beta2))
+    slowed_SK = 1.0 + (step_SK - 1) * row(lambda lane: lane.lr_decay)
+    damp_SK = np.where(step_SK == 1, row(lambda lane: lane.damp_first), row(lambda lane: lane.damp))
+
+    def tensor(values_SK: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(values_SK).to(device, dtype).unsqueeze(2)
+
+    # n / (sqrt(v) / root + eps) = n * root / (sqrt(v) + eps * root), which spares a pass over all parameters
+    return StepColumns(
+        rate=tensor(rate_SK / correction(lambda lane: lane.beta1) * root_SK / slowed_SK),
+        eps=tensor(row(lambda lane: lane.eps) * root_SK),
+        shrink=tensor(1.0 - rate_SK * row(lambda lane: lane.decoupled)),
+        damp=tensor(damp_SK),
     )
 
 
@@ -200,49 +238,35 @@ def update_(
     grad_KP: Tensor,
     m_KP: Tensor,
     v_KP: Tensor,
-    t_K1: Tensor,
-    rate_K1: Tensor,
+    now: StepColumns,
     coefficients: LaneCoefficients,
 ) -> None:
     """One step of every lane, in place on theta, m and v; grad is used as scratch, its contents are lost.
 
-    `t_K1` counts a lane's steps from 1 (any dtype that holds it); `rate_K1` is this step's learning rate (float64
-    keeps all its digits). A lane starts with m = 0 and v = `Coefficients.initial_v`. m and v may be of any
-    shape, e.g. empty, while no lane needs them (`any_momentum`, `any_second`).
+    A lane starts with m = 0 and v = `Coefficients.initial_v`. m and v may be of any shape, e.g. empty, while no
+    lane needs them (`any_momentum`, `any_second`).
     """
     c = coefficients
-    rate_K1 = rate_K1.double()
-    step_K1, eps_K1 = rate_K1, c.eps_K1
-    if c.any_correction:
-        corrections_K2 = 1.0 - c.betas_K2 ** t_K1.double()
-        root_K1 = corrections_K2[:, 1:].sqrt()
-        # n / (sqrt(v) / root + eps) = n * root / (sqrt(v) + eps * root), which spares a pass over all parameters
-        step_K1 = step_K1 / corrections_K2[:, :1] * root_K1
-        eps_K1 = eps_K1 * root_K1
-    if c.any_lr_decay:
-        step_K1 = step_K1 / ((t_K1 - 1) * c.lr_decay_K1 + 1.0)
-
     if c.any_coupled:
         grad_KP.addcmul_(theta_KP, c.coupled_K1)
     if c.any_decoupled:
-        theta_KP.mul_((1.0 - rate_K1 * c.decoupled_K1).to(theta_KP.dtype))
+        theta_KP.mul_(now.shrink)
 
     denominator_KP = None
     if c.any_second:
         # scale * g before the square: a lane without second moment must not overflow to 0 * inf
         scratch_KP = grad_KP * c.scale_K1
         v_KP.mul_(c.decay_K1).addcmul_(scratch_KP, grad_KP)
-        denominator_KP = torch.sqrt(v_KP, out=scratch_KP).add_(eps_K1.to(theta_KP.dtype))
+        denominator_KP = torch.sqrt(v_KP, out=scratch_KP).add_(now.eps)
 
     n_KP = grad_KP
     if c.any_momentum:
-        damp_K1 = torch.where(t_K1 == 1, c.damp_first_K1, c.damp_K1) if c.any_first else c.damp_K1
-        m_KP.mul_(c.momentum_K1).addcmul_(grad_KP, damp_K1)
+        m_KP.mul_(c.momentum_K1).addcmul_(grad_KP, now.damp)
         if c.any_direct:
             n_KP.mul_(c.direct_K1).addcmul_(m_KP, c.buffered_K1)
         else:
             n_KP = m_KP
-    step_KP = torch.mul(n_KP, step_K1.to(theta_KP.dtype), out=grad_KP)
+    step_KP = torch.mul(n_KP, now.rate, out=grad_KP)
     if denominator_KP is None:
         theta_KP.sub_(step_KP)
     else:

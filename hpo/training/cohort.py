@@ -25,7 +25,7 @@ from hpo.training import metrics, randomness
 from hpo.training.batches import Examples
 from hpo.training.program import Program, structure
 
-CHANGING = ("theta", "stats", "m", "v", "t")
+CHANGING = ("theta", "stats", "m", "v")
 """State that an epoch changes; the rest are the rows of each lane's best epoch."""
 
 
@@ -114,7 +114,6 @@ class Cohort:
             "stats": stats,
             "m": torch.zeros_like(theta),
             "v": torch.zeros_like(theta) + torch.tensor(accumulator, device=device, dtype=dtype),
-            "t": torch.zeros(len(lanes), 1, device=device, dtype=dtype),
             "best_theta": theta.clone(),
             "best_stats": stats.clone(),
         }
@@ -145,7 +144,7 @@ class Cohort:
     def program(self) -> Program:
         if self._program is None:
             modules = [lane.module for lane in self.lanes]
-            self._program = Program(modules, self.layout, device=self.setting.examples.device)
+            self._program = Program(modules, self.layout, device=self.setting.examples.device, dtype=self.setting.dtype)
         return self._program
 
     def epoch(self) -> list[LaneEpoch]:
@@ -176,8 +175,14 @@ class Cohort:
             steps,
         ).to(device)
         rates_KS = np.stack([self._rates(lane, steps) for lane in lanes])
-        rates_SK1 = torch.from_numpy(rates_KS.T.copy()).to(device).unsqueeze(2)
         numbers = _Numbers.of(lanes, self.layout, device, setting.dtype)
+        columns = rules.columns(
+            [rules.coefficients(lane.config.optimizer) for lane in lanes],
+            rates_KS.T,
+            [lane.epoch * steps for lane in lanes],
+            setting.dtype,
+            device,
+        )
 
         loss_K = torch.zeros(len(lanes), device=device, dtype=torch.float64)
         norm_K = torch.zeros(len(lanes), device=device, dtype=torch.float64)
@@ -191,7 +196,7 @@ class Cohort:
                 numbers.smoothing_K1,
                 keys_SK[step],
             )
-            norm = self._apply(gradient_KP, rates_SK1[step], numbers)
+            norm = self._apply(gradient_KP, columns.at(step), numbers)
             loss_K += loss
             norm_K += norm
         scores = self._score()
@@ -231,14 +236,13 @@ class Cohort:
         )
 
     @torch.no_grad()
-    def _apply(self, gradient_KP: Tensor, rate_K1: Tensor, numbers: _Numbers) -> Tensor:
+    def _apply(self, gradient_KP: Tensor, now: rules.StepColumns, numbers: _Numbers) -> Tensor:
         """One update of theta in place; returns the gradient's norm [K] before clipping."""
         state = self.state
         if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
             penalties.add_penalties_(gradient_KP, state["theta"], numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
         norm_K = penalties.clip_(gradient_KP, numbers.clip_K1)
-        state["t"] += 1
-        rules.update_(state["theta"], gradient_KP, state["m"], state["v"], state["t"], rate_K1, numbers.coefficients)
+        rules.update_(state["theta"], gradient_KP, state["m"], state["v"], now, numbers.coefficients)
         if numbers.max_norm_K1 is not None:
             for entry in self.layout.parameters:
                 if lay.is_weight(entry):

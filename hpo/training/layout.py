@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from math import prod
 
 import torch
@@ -91,9 +90,19 @@ def is_weight(entry: Entry) -> bool:
 
 def split(entries: tuple[Entry, ...], rows_KP: Tensor) -> dict[tuple[str, tuple[int, ...]], Tensor]:
     """Views [K, *shape] of the rows, by name and shape."""
-    starts = [e.start for e in entries] + [width(entries)]
-    pieces = rows_KP.split([after - start for start, after in pairwise(starts)], dim=1)
-    return {(e.name, e.shape): piece[:, : e.size].view(-1, *e.shape) for e, piece in zip(entries, pieces, strict=True)}
+    if not entries:
+        return {}
+    ends = [*(e.start for e in entries[1:]), width(entries)]
+    gaps = [end - e.start - e.size for e, end in zip(entries, ends, strict=True)]
+    # Gaps are pieces of their own: the gradient of a split is one concatenation.
+    sizes = [size for e, gap in zip(entries, gaps, strict=True) for size in ((e.size, gap) if gap else (e.size,))]
+    pieces = iter(rows_KP.split(sizes, dim=1))
+    views = {}
+    for e, gap in zip(entries, gaps, strict=True):
+        views[e.name, e.shape] = next(pieces).view(-1, *e.shape)
+        if gap:
+            next(pieces)
+    return views
 
 
 def _averages(module: nn.Module) -> list[tuple[str, Tensor]]:

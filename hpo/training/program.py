@@ -11,25 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo.optim import penalties
 from hpo.training import layout as lay
-from hpo.training.stacked import RULES, Frame, Lanes, Rule
-
-EVERYONE = slice(None)
+from hpo.training.stacked import RULES, Drop, Frame, Rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
-    """Lanes that have the same kind of layer at one position."""
+class Run:
+    """Neighbouring lanes that have the same kind of layer at one position."""
 
-    lanes: Lanes
+    lanes: slice
     rule: Rule
     layer: nn.Module
+
+    @property
+    def count(self) -> int:
+        return int(self.lanes.stop - self.lanes.start)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,15 +39,17 @@ class Position:
     """One child of the Sequential."""
 
     name: str
-    groups: tuple[Group, ...]
-    order: Tensor | None
-    """Where lanes are not neighbours: the permutation that brings the groups' outputs back in order."""
+    runs: tuple[Run, ...]
+
+
+IDLE = repr(nn.Identity())
+"""The kind of a layer that does nothing."""
 
 
 def kind(layer: nn.Module) -> str:
     """What must agree for lanes to be computed together at a position; numbers that may differ by lane are left out."""
     if isinstance(layer, nn.Dropout | nn.Dropout2d):
-        return type(layer).__name__ if layer.p > 0 else "Identity"
+        return type(layer).__name__ if layer.p > 0 else IDLE
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
         return f"{type(layer).__name__}({layer.num_features}, affine={layer.affine})"
     return repr(layer)
@@ -59,13 +63,15 @@ def structure(module: nn.Sequential) -> tuple[str, ...]:
 class Program:
     """The program of the given lanes' modules. Build a new one when the lanes change; that is cheap."""
 
-    def __init__(self, modules: Sequence[nn.Sequential], layout: lay.Layout, *, device: torch.device) -> None:
+    def __init__(
+        self, modules: Sequence[nn.Sequential], layout: lay.Layout, *, device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.layout = layout
-        self.positions = tuple(_positions(modules, device))
-        self.drop_K = {
-            name: torch.tensor([_drop_probability(m, name) for m in modules], device=device)
-            for name, child in modules[0].named_children()
-            if isinstance(child, nn.Dropout | nn.Dropout2d)
+        self.positions = tuple(_positions(modules))
+        slots = [name for name, child in modules[0].named_children() if isinstance(child, nn.Dropout | nn.Dropout2d)]
+        self.drops = {
+            name: Drop.of([_drop_probability(m, name) for m in modules], salt, dtype, device)
+            for salt, name in enumerate(slots, start=1)
         }
         self.momentum_K1 = {
             name: torch.tensor([[_momentum(m, name)] for m in modules], device=device)
@@ -78,18 +84,17 @@ class Program:
         frame = Frame(
             parameters=lay.split(self.layout.parameters, theta_KP),
             stats=lay.split(self.layout.stats, stats_KQ),
-            drop_K=self.drop_K,
+            drops=self.drops,
             keys_K=keys_K,
         )
         for position in self.positions:
-            if len(position.groups) == 1:
-                group = position.groups[0]
-                x = group.rule(position.name, group.layer, frame, group.lanes, x)
-                continue
-            parts = [g.rule(position.name, g.layer, frame, g.lanes, x[g.lanes]) for g in position.groups]
-            x = torch.cat(parts)
-            if position.order is not None:
-                x = x[position.order]
+            runs = position.runs
+            parts = x.split([run.count for run in runs]) if len(runs) > 1 else (x,)
+            done = [
+                run.rule(position.name, run.layer, frame, run.lanes, part)
+                for run, part in zip(runs, parts, strict=True)
+            ]
+            x = torch.cat(done) if len(runs) > 1 else done[0]
         return x, frame
 
     def gradient(
@@ -129,42 +134,22 @@ def loss_per_example(outputs: Tensor, y_KB: Tensor, smoothing_K1: Tensor | None 
     """[K, B]: cross entropy for class targets (int64), squared error for numbers."""
     if y_KB.dtype.is_floating_point:
         return (outputs.squeeze(-1) - y_KB).square()
-    if smoothing_K1 is None:
-        flat = F.cross_entropy(outputs.flatten(0, 1), y_KB.flatten(), reduction="none")
-        return flat.view(y_KB.shape)
     return penalties.smoothed_cross_entropy(outputs, y_KB, smoothing_K1)
 
 
-def _positions(modules: Sequence[nn.Sequential], device: torch.device) -> list[Position]:
+def _positions(modules: Sequence[nn.Sequential]) -> list[Position]:
     positions = []
     for index, (name, _) in enumerate(modules[0].named_children()):
-        layers = [m[index] for m in modules]
-        members: dict[str, list[int]] = {}
-        for lane, layer in enumerate(layers):
-            members.setdefault(kind(layer), []).append(lane)
-        if set(members) == {"Identity()"} or set(members) == {"Identity"}:
-            continue
-        groups = tuple(
-            Group(
-                lanes=_lanes(lanes, len(modules), device),
-                rule=RULES[nn.Identity if kind_ == "Identity" else type(layers[lanes[0]])],
-                layer=layers[lanes[0]],
-            )
-            for kind_, lanes in members.items()
-        )
-        order = [lane for lanes in members.values() for lane in lanes]
-        in_order = order == sorted(order)
-        inverse = None if in_order else torch.tensor(order, device=device).argsort()
-        positions.append(Position(name=name, groups=groups, order=inverse))
+        layers = [module[index] for module in modules]
+        runs, begin = [], 0
+        for kind_, members in groupby(layers, key=kind):
+            end = begin + len(list(members))
+            rule = RULES[nn.Identity if kind_ == IDLE else type(layers[begin])]
+            runs.append(Run(lanes=slice(begin, end), rule=rule, layer=layers[begin]))
+            begin = end
+        if any(kind(layer) != IDLE for layer in layers):
+            positions.append(Position(name=name, runs=tuple(runs)))
     return positions
-
-
-def _lanes(lanes: list[int], total: int, device: torch.device) -> Lanes:
-    if len(lanes) == total:
-        return EVERYONE
-    if lanes[-1] - lanes[0] + 1 == len(lanes):
-        return slice(lanes[0], lanes[-1] + 1)
-    return torch.tensor(lanes, device=device)
 
 
 def _drop_probability(module: nn.Sequential, name: str) -> float:

@@ -55,20 +55,20 @@ def index_hash(count: int, salt: int, device: torch.device) -> Tensor:
     return _as_int32(index * _GOLDEN_32)
 
 
-def uniform_16(start_N: Tensor, key_K: Tensor) -> Tensor:
-    """[K, 2N] int16, uniform over all values, a hash of (start, key): no state, no order of drawing."""
+def uniform_24(start_N: Tensor, key_K: Tensor) -> Tensor:
+    """[K, N] int32, uniform over -2^23 ... 2^23 - 1: a hash of (start, key), no state, no order of drawing."""
     z = start_N.unsqueeze(0) ^ key_K.unsqueeze(1)
-    z ^= _shifted(z, 16)
-    z *= _LOW_BIAS[0]
-    z ^= _shifted(z, 15)
-    z *= _LOW_BIAS[1]
-    z ^= _shifted(z, 16)
-    return z.view(torch.int16)
+    z ^= z >> number(16, z.device)
+    z *= number(_LOW_BIAS[0], z.device)
+    z ^= z >> number(15, z.device)
+    z *= number(_LOW_BIAS[1], z.device)
+    return z.bitwise_right_shift_(number(8, z.device))
 
 
-def _shifted(z: Tensor, bits: int) -> Tensor:
-    """A logical right shift: int32 has only the arithmetic one, which repeats the sign."""
-    return (z >> bits).bitwise_and_((1 << (32 - bits)) - 1)
+@lru_cache(maxsize=64)
+def number(value: int, device: torch.device) -> Tensor:
+    """A constant as int32: a Python number would be converted anew in every operation."""
+    return torch.tensor(value, dtype=torch.int32, device=device)
 
 
 def _as_int32(value: Tensor) -> Tensor:

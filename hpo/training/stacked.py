@@ -10,7 +10,7 @@ Dimensions: K lanes, B examples, F features, C channels, H height, W width, O ou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -25,6 +25,28 @@ Lanes = slice | Tensor
 """Which lanes a rule works on: a slice where they are neighbours, else their indices."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drop:
+    """A dropout layer of K lanes."""
+
+    limit_K1: Tensor
+    """int32: a number drawn by `uniform_24` stays if it is larger."""
+    scale_K1: Tensor
+    """What numbers that stay are multiplied by."""
+    salt: int
+    """Tells the layers of a model apart."""
+
+    @classmethod
+    def of(cls, p: Sequence[float], salt: int, dtype: torch.dtype, device: torch.device) -> Drop:
+        """From each lane's probability."""
+        limit = [[round(q * 2**24) - 2**23 - 1] for q in p]
+        return cls(
+            limit_K1=torch.tensor(limit, dtype=torch.int32, device=device),
+            scale_K1=torch.tensor([[1 / (1 - q)] for q in p], dtype=dtype, device=device),
+            salt=salt,
+        )
+
+
 @dataclass(kw_only=True, slots=True)
 class Frame:
     """What the rules of one forward pass read and leave behind."""
@@ -33,8 +55,8 @@ class Frame:
     """Views [K, *shape] of theta."""
     stats: dict[tuple[str, tuple[int, ...]], Tensor]
     """Views [K, *shape] of the running averages."""
-    drop_K: dict[str, Tensor]
-    """Probability of dropping of every dropout layer, by layer name."""
+    drops: Mapping[str, Drop]
+    """Dropout layers by name."""
     keys_K: Tensor | None
     """This step's random keys; None at inference."""
     batch_stats: list[tuple[str, Lanes, Tensor, Tensor]] = field(default_factory=list)
@@ -165,14 +187,16 @@ def dropout(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) 
     if frame.keys_K is None:
         return x
     shape = x.shape[1:3] if isinstance(layer, nn.Dropout2d) else x.shape[1:]
-    count = shape.numel()
-    salt = list(frame.drop_K).index(name) + 1
-    start = randomness.index_hash((count + 1) // 2, salt, x.device)
-    bits = randomness.uniform_16(start, frame.keys_K[lanes])[:, :count].view(-1, *shape)
-    p = frame.drop_K[name][lanes].view(-1, *([1] * len(shape)))
-    threshold = (p * 65536 - 32768).round().clamp(max=32767).to(torch.int16)
-    mask = (bits >= threshold).to(x.dtype) * (1 / (1 - p)).to(x.dtype)
-    return x * mask.view(*mask.shape, *([1] * (x.dim() - mask.dim())))
+    drop = frame.drops[name]
+    start = randomness.index_hash(shape.numel(), drop.salt, x.device)
+    drawn = randomness.uniform_24(start, frame.keys_K[lanes])
+    # Integer arithmetic instead of a comparison, which is slow on CPU: all bits set where the number stays, else none.
+    stays = torch.sub(drop.limit_K1[lanes], drawn, out=drawn).bitwise_right_shift_(randomness.number(31, x.device))
+    if x.dtype == torch.float32:
+        mask = stays.bitwise_and_(drop.scale_K1[lanes].view(torch.int32)).view(torch.float32)
+    else:
+        mask = stays.neg_().to(x.dtype) * drop.scale_K1[lanes]
+    return x * mask.view(-1, *shape, *([1] * (x.dim() - 1 - len(shape))))
 
 
 def per_example(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -86,11 +87,10 @@ def run(
     theta = torch.stack([start(lane, dtype, size) for lane in lanes])
     m = torch.zeros_like(theta)
     v = m + torch.tensor([[c.initial_v] for c in coefficients], dtype=dtype)
-    rate = torch.tensor([[o.learning_rate] for o in optimizers], dtype=torch.float64)
-    t = torch.tensor(begun or [0] * len(lanes)).unsqueeze(1).to(dtype)
-    for _ in range(STEPS):
-        t += 1
-        update(theta, gradient(theta), m, v, t, rate, stacked)
+    rates = np.array([[o.learning_rate for o in optimizers]] * STEPS)
+    columns = rules.columns(coefficients, rates, begun or [0] * len(lanes), dtype, "cpu")
+    for step in range(STEPS):
+        update(theta, gradient(theta), m, v, columns.at(step), stacked)
     return theta
 
 
@@ -114,12 +114,12 @@ def test_a_changing_rate_acts_at_its_own_step() -> None:
     ours = start(0).unsqueeze(0)
     m, v = torch.zeros_like(ours), torch.zeros_like(ours)
     stacked = rules.stack([rules.coefficients(optimizer)], torch.float64, "cpu")
-    for step, rate in enumerate(rates, start=1):
+    columns = rules.columns([rules.coefficients(optimizer)], np.array(rates)[:, None], [0], torch.float64, "cpu")
+    for step, rate in enumerate(rates):
         torch_optimizer.param_groups[0]["lr"] = rate
         theta.grad = gradient(theta.detach())
         torch_optimizer.step()
-        column = torch.tensor([[rate]], dtype=torch.float64)
-        rules.update_(ours, gradient(ours), m, v, torch.tensor([[step]]), column, stacked)
+        rules.update_(ours, gradient(ours), m, v, columns.at(step), stacked)
     torch.testing.assert_close(ours[0], theta.detach(), rtol=0, atol=1e-12)
 
 
@@ -159,17 +159,18 @@ def test_a_huge_gradient_is_no_trouble_where_the_rule_does_not_square_it() -> No
     for lanes in ([sgd], [sgd, adam]):
         theta, grad = torch.zeros(len(lanes), 3), torch.full((len(lanes), 3), 1e30)
         m, v = torch.zeros_like(theta), torch.zeros_like(theta)
-        ones = torch.ones(len(lanes), 1)
-        rules.update_(theta, grad, m, v, ones, ones * 1e-3, rules.stack(lanes, torch.float32, "cpu"))
+        now = rules.columns(lanes, np.full((1, len(lanes)), 1e-3), [0] * len(lanes), torch.float32, "cpu").at(0)
+        rules.update_(theta, grad, m, v, now, rules.stack(lanes, torch.float32, "cpu"))
         results.append(theta[0])
     assert results[0].isfinite().all()
     assert torch.equal(results[0], results[1])
 
 
 def test_buffers_that_no_lane_needs_are_not_touched() -> None:
-    stacked = rules.stack([rules.coefficients(Sgd(name="sgd"))] * 2, torch.float32, "cpu")
-    theta, empty, ones = torch.zeros(2, 3), torch.empty(0), torch.ones(2, 1)
-    rules.update_(theta, torch.ones(2, 3), empty, empty, ones, ones * 0.5, stacked)
+    lanes = [rules.coefficients(Sgd(name="sgd"))] * 2
+    theta, empty = torch.zeros(2, 3), torch.empty(0)
+    now = rules.columns(lanes, np.full((1, 2), 0.5), [0, 0], torch.float32, "cpu").at(0)
+    rules.update_(theta, torch.ones(2, 3), empty, empty, now, rules.stack(lanes, torch.float32, "cpu"))
     assert torch.equal(theta, torch.full((2, 3), -0.5))
 
 

@@ -17,6 +17,7 @@ from hpo.spec.records import (
     AdamW,
     BatchNorm,
     Cnn,
+    DataTable,
     Dropout,
     GroupNorm,
     Init,
@@ -31,7 +32,6 @@ from hpo.spec.records import (
     TrialConfig,
     WarmupCosine,
 )
-from hpo.spec.records import DataTable
 from hpo.training.batches import on_device
 from hpo.training.cohort import Setting
 from hpo.training.trainer import Trainer

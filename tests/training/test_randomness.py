@@ -19,7 +19,7 @@ def test_keys_differ_by_purpose_and_number() -> None:
 def test_the_hash_is_uniform_and_uncorrelated() -> None:
     start = randomness.index_hash(20_000, 1, torch.device("cpu"))
     keys = randomness.step_keys([randomness.key("dropout", 0, lane) for lane in range(4)], 2)
-    draws = torch.stack([randomness.uniform_16(start, keys[step]) for step in range(2)]).double() / 2**16
+    draws = torch.stack([randomness.uniform_24(start, keys[step]) for step in range(2)]).double() / 2**24
     flat = draws.flatten(0, 1)
     assert torch.allclose(flat.mean(1), torch.zeros(8, dtype=torch.float64), atol=0.01)
     assert torch.allclose(flat.var(1), torch.full((8,), 1 / 12, dtype=torch.float64), atol=0.002)
@@ -34,8 +34,8 @@ def test_the_hash_is_uniform_and_uncorrelated() -> None:
 def test_a_lane_draws_the_same_whoever_is_beside_it() -> None:
     start = randomness.index_hash(50, 1, torch.device("cpu"))
     keys = torch.tensor([5, -7, 11], dtype=torch.int32)
-    together = randomness.uniform_16(start, keys)
-    assert torch.equal(together[1:2], randomness.uniform_16(start, keys[1:2]))
+    together = randomness.uniform_24(start, keys)
+    assert torch.equal(together[1:2], randomness.uniform_24(start, keys[1:2]))
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
@@ -44,9 +44,9 @@ def test_dropout_keeps_the_mean_and_drops_the_share(p: float) -> None:
     its = trainer()
     its.admit([(0, config)])
     cohort = its.all_cohorts()[0]
-    program = Program([cohort.lanes[0].module], cohort.layout, device=torch.device("cpu"))
+    program = Program([cohort.lanes[0].module], cohort.layout, device=torch.device("cpu"), dtype=torch.float32)
     position = next(x for x in program.positions if x.name == "dropout_input")
-    group = position.groups[0]
+    group = position.runs[0]
     _, frame = program.forward(
         cohort.state["theta"], cohort.state["stats"], its.setting.examples.x_valid, torch.tensor([3], dtype=torch.int32)
     )

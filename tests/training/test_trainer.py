@@ -9,7 +9,8 @@ import torch
 
 from hpo.spec.records import Cnn, GroupNorm, Mlp
 from hpo.training import checkpoints, cohort
-from tests.training.study import mixed, trainer
+from hpo.training.trainer import Trainer
+from tests.training.study import mixed, setting, trainer
 from tests.training.test_equality import numbers
 
 
@@ -89,3 +90,9 @@ def test_best_weights_are_those_of_the_best_epoch() -> None:
     again.tick()
     again.keep_best({1})
     assert all(torch.equal(kept[name], value) for name, value in checkpoints.best_states(again, 1)[0].items())
+
+
+def test_a_study_without_normalisation_trains() -> None:
+    plain = Trainer(setting(), lambda config: [config], lanes=4)
+    plain.admit((trial, mixed(0)) for trial in range(3))
+    assert len(plain.tick().epochs) == 3
