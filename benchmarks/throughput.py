@@ -1,10 +1,10 @@
 """Fused trials against the plain loop: the same model, data, batch and optimizer, both sides in one run.
 
-    python -m benchmarks.throughput [--lanes 32] [--runs 5] [--device cpu] [--compile] [CASE ...]
+    python -m benchmarks.throughput [--lanes 32] [--runs 5] [--device cpu] [CASE ...]
 
-The plain side is what a user writes: a DataLoader, an nn.Module, a torch.optim optimizer, one trial at a time. The fused
-side trains the same trials as lanes of one program. Both train whole epochs, validation included. Printed: milliseconds
-of a trial's epoch on both sides (median and spread over the runs) and their ratio.
+The plain side is what a user writes: a DataLoader, an nn.Module, a torch.optim optimizer, one trial at a time. The
+fused side trains the same trials as lanes of one program. Both train whole epochs, validation included. Printed:
+milliseconds of a trial's epoch on both sides (median and range over the runs) and the ratio of the medians.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def main() -> None:
     dataset = load_dataset(table, Path())
     data = prepare(dataset, split(dataset, table, 0), table)
 
-    where = torch.cuda.get_device_name() if device.type == "cuda" else _processor()
+    where = torch.cuda.get_device_name() if device.type == "cuda" else processor()
     print(f"{where}, 1 CPU thread, torch {torch.__version__}, Python {platform.python_version()}")
     print(f"digits ({len(data.replicas[0].x_train)} training examples), K = {args.lanes}, n = {args.runs}\n")
     print("| case | plain ms/epoch | fused ms/epoch | ratio |")
@@ -170,14 +170,16 @@ def main() -> None:
             ones.append(measure(plain, device))
             manys.append(measure(fused, device) / args.lanes)
         ratio = statistics.median(ones) / statistics.median(manys)
-        print(f"| {name} | {_spread(ones)} | {_spread(manys)} | {ratio:.1f} |", flush=True)
+        print(f"| {name} | {spread(ones)} | {spread(manys)} | {ratio:.1f} |", flush=True)
 
 
-def _spread(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
+    """Median and range."""
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the CPU."""
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
         if line.startswith("model name"):
             return line.split(":")[1].strip()
