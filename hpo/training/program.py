@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hpo.optim import penalties
 from hpo.training import layout as lay
+from hpo.training.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.stacked import RULES, Drop, Frame, Rule
 
 
@@ -67,14 +68,14 @@ class Program:
         self, modules: Sequence[nn.Sequential], layout: lay.Layout, *, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.layout = layout
-        self.positions = tuple(_positions(modules))
+        self.positions = tuple(_positions(modules, dtype, device))
         slots = [name for name, child in modules[0].named_children() if isinstance(child, nn.Dropout | nn.Dropout2d)]
         self.drops = {
             name: Drop.of([_drop_probability(m, name) for m in modules], salt, dtype, device)
             for salt, name in enumerate(slots, start=1)
         }
         self.momentum_K1 = {
-            name: torch.tensor([[_momentum(m, name)] for m in modules], device=device)
+            name: torch.tensor([[_momentum(m, name)] for m in modules], device=device, dtype=dtype)
             for name, _ in modules[0].named_children()
             if any(isinstance(m.get_submodule(name), nn.BatchNorm1d | nn.BatchNorm2d) for m in modules)
         }
@@ -137,14 +138,23 @@ def loss_per_example(outputs: Tensor, y_KB: Tensor, smoothing_K1: Tensor | None 
     return penalties.smoothed_cross_entropy(outputs, y_KB, smoothing_K1)
 
 
-def _positions(modules: Sequence[nn.Sequential]) -> list[Position]:
+def _positions(modules: Sequence[nn.Sequential], dtype: torch.dtype, device: torch.device) -> list[Position]:
     positions = []
     for index, (name, _) in enumerate(modules[0].named_children()):
         layers = [module[index] for module in modules]
+        mixes = any(map(is_dense_norm, layers))
+
+        def same(layer: nn.Module, mixes: bool = mixes) -> str:
+            return "dense norm" if mixes and (is_dense_norm(layer) or kind(layer) == IDLE) else kind(layer)
+
         runs, begin = [], 0
-        for kind_, members in groupby(layers, key=kind):
+        for what, members in groupby(layers, key=same):
             end = begin + len(list(members))
-            rule = RULES[nn.Identity if kind_ == IDLE else type(layers[begin])]
+            rule: Rule
+            if what == "dense norm":
+                rule = MixedNorm.of(name, layers[begin:end], dtype, device)
+            else:
+                rule = RULES[nn.Identity if what == IDLE else type(layers[begin])]
             runs.append(Run(lanes=slice(begin, end), rule=rule, layer=layers[begin]))
             begin = end
         if any(kind(layer) != IDLE for layer in layers):

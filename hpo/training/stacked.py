@@ -21,9 +21,6 @@ from torch import Tensor, nn
 from hpo.training import randomness
 from hpo.training.layout import ALIGNMENT, VECTOR
 
-Lanes = slice | Tensor
-"""Which lanes a rule works on: a slice where they are neighbours, else their indices."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drop:
@@ -59,22 +56,27 @@ class Frame:
     """Dropout layers by name."""
     keys_K: Tensor | None
     """This step's random keys; None at inference."""
-    batch_stats: list[tuple[str, Lanes, Tensor, Tensor]] = field(default_factory=list)
+    batch_stats: list[tuple[str, slice, Tensor, Tensor]] = field(default_factory=list)
     """What batch normalisation saw in training: layer, lanes, mean [K, F] and unbiased variance [K, F]."""
 
-    def parameter(self, name: str, like: Tensor | None, lanes: Lanes) -> Tensor:
+    def parameter(self, name: str, like: Tensor | None, lanes: slice) -> Tensor:
         assert like is not None
-        return self.parameters[name, tuple(like.shape)][lanes]
+        return rows_of(self.parameters[name, tuple(like.shape)], lanes)
 
-    def average(self, name: str, like: Tensor | None, lanes: Lanes) -> Tensor:
+    def average(self, name: str, like: Tensor | None, lanes: slice) -> Tensor:
         assert like is not None
-        return self.stats[name, tuple(like.shape)][lanes]
+        return rows_of(self.stats[name, tuple(like.shape)], lanes)
 
 
-Rule = Callable[[str, nn.Module, Frame, Lanes, Tensor], Tensor]
+def rows_of(value: Tensor, lanes: slice) -> Tensor:
+    """The lanes' rows; a slice of everything would cost a copy in the gradient."""
+    return value if lanes == slice(0, len(value)) else value[lanes]
 
 
-def linear(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+Rule = Callable[[str, nn.Module, Frame, slice, Tensor], Tensor]
+
+
+def linear(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
     """[K, B, F] -> [K, B, O]."""
     assert isinstance(layer, nn.Linear)
     weight_KOF = frame.parameter(f"{name}.weight", layer.weight, lanes)
@@ -86,7 +88,7 @@ def linear(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -
     return torch.baddbmm(bias_KO.unsqueeze(1), rows, weight_KOF.transpose(1, 2))[:, :batch]
 
 
-def conv2d(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+def conv2d(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
     """[K, B, C, H, W] -> [K, B, O, H, W], with padding that keeps the size.
 
     A grouped convolution is faster, a batched product over shifted images the only one of the two whose result does
@@ -127,40 +129,32 @@ def _conv_by_shifts(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return z.view(k, outputs, batch, height, width).transpose(1, 2)
 
 
-def batch_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
-    """Statistics per lane and feature: of the batch in training, running averages at inference."""
-    assert isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
+def batch_norm(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
+    """[K, B, C, H, W]: statistics per lane and channel, of the batch in training, running averages at inference."""
+    assert isinstance(layer, nn.BatchNorm2d)
     assert layer.running_mean is not None
     assert layer.running_var is not None
-    k, batch, features = x.shape[:3]
-    # Features side by side are computed in vectors: whole ones for each lane, see `transcendental`.
-    extra = -features % ALIGNMENT if x.dim() == 3 else 0
-
-    def flat(value_KF: Tensor) -> Tensor:
-        return F.pad(value_KF, (0, extra)).reshape(-1)
-
+    k, batch, channels, height, width = x.shape
     scale = shift = None
     if layer.affine:
-        scale = flat(frame.parameter(f"{name}.weight", layer.weight, lanes))
-        shift = flat(frame.parameter(f"{name}.bias", layer.bias, lanes))
-    padded = F.pad(x, (0, extra)) if extra else in_order(x)
-    z = padded.transpose(0, 1).reshape(batch, k * (features + extra), *x.shape[3:])
+        scale = frame.parameter(f"{name}.weight", layer.weight, lanes).reshape(-1)
+        shift = frame.parameter(f"{name}.bias", layer.bias, lanes).reshape(-1)
+    z = in_order(x).transpose(0, 1).reshape(batch, k * channels, height, width)
     if frame.keys_K is None:
-        mean = flat(frame.average(f"{name}.running_mean", layer.running_mean, lanes))
-        variance = flat(frame.average(f"{name}.running_var", layer.running_var, lanes))
+        mean = frame.average(f"{name}.running_mean", layer.running_mean, lanes).reshape(-1)
+        variance = frame.average(f"{name}.running_var", layer.running_var, lanes).reshape(-1)
         z = F.batch_norm(z, mean, variance, scale, shift, False, 0.0, layer.eps)
     else:
         z, mean, inverse = torch.native_batch_norm(z, scale, shift, None, None, True, 0.0, layer.eps)
-        count = batch * x.shape[3:].numel()
+        count = batch * height * width
         with torch.no_grad():
             variance = (inverse.pow(-2) - layer.eps) * (count / max(count - 1, 1))
-            mean, variance = (value.view(k, -1)[:, :features] for value in (mean, variance))
-            frame.batch_stats.append((name, lanes, mean, variance))
-    return in_order(z.view(batch, k, features + extra, *x.shape[3:]).transpose(0, 1)[:, :, :features])
+            frame.batch_stats.append((name, lanes, mean.view(k, channels), variance.view(k, channels)))
+    return in_order(z.view(batch, k, channels, height, width).transpose(0, 1))
 
 
-def layer_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
-    """Statistics per example over all features."""
+def layer_norm(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
+    """Images: statistics per example over channels, height and width. Dense features are `mixed_norm`'s."""
     assert isinstance(layer, nn.LayerNorm)
     z = F.layer_norm(x, layer.normalized_shape, None, None, layer.eps)
     if not layer.elementwise_affine:
@@ -170,7 +164,7 @@ def layer_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tenso
     return torch.addcmul(shift, z, scale)
 
 
-def group_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+def group_norm(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
     """Statistics per example over groups of channels."""
     assert isinstance(layer, nn.GroupNorm)
     z = F.group_norm(x.flatten(0, 1), layer.num_groups, None, None, layer.eps).view(x.shape)
@@ -182,7 +176,7 @@ def group_norm(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tenso
     return torch.addcmul(shift, z, scale)
 
 
-def dropout(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+def dropout(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
     """Zeroes features (or, for Dropout2d, whole channels) and scales the rest by 1/(1-p)."""
     if frame.keys_K is None:
         return x
@@ -199,18 +193,18 @@ def dropout(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) 
     return x * mask.view(-1, *shape, *([1] * (x.dim() - 1 - len(shape))))
 
 
-def per_example(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+def per_example(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
     """A layer without parameters that treats each example alone: lanes and examples are one batch to it."""
     y = cast(Tensor, layer(x.flatten(0, 1)))
     return y.view(*x.shape[:2], *y.shape[1:])
 
 
-def elementwise(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+def elementwise(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
     """A layer without parameters that treats each number alone, by exact arithmetic."""
     return cast(Tensor, layer(x))
 
 
-def transcendental(name: str, layer: nn.Module, frame: Frame, lanes: Lanes, x: Tensor) -> Tensor:
+def transcendental(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
     """Like `elementwise`, for functions such as tanh that vector and scalar code round differently.
 
     The CPU takes scalar code for the last numbers of a tensor unless they fill a vector, and for tensors that are not
@@ -242,7 +236,6 @@ def in_order(x: Tensor) -> Tensor:
 RULES: dict[type[nn.Module], Rule] = {
     nn.Linear: linear,
     nn.Conv2d: conv2d,
-    nn.BatchNorm1d: batch_norm,
     nn.BatchNorm2d: batch_norm,
     nn.LayerNorm: layer_norm,
     nn.GroupNorm: group_norm,
