@@ -28,8 +28,12 @@ class MixedNorm:
     """1 for lanes with batch normalisation, else 0."""
     layer_K11: Tensor
     """1 for lanes with layer normalisation, else 0."""
+    none_K11: Tensor
+    """1 for lanes without normalisation here, else 0."""
     affine_K1: Tensor
     """1 for lanes that learn scale and shift, else 0."""
+    plain_K1: Tensor
+    """1 for lanes that learn none, else 0."""
     features: int
     eps: float
     any_batch: bool
@@ -53,7 +57,9 @@ class MixedNorm:
             name=name,
             batch_K11=column(batch).unsqueeze(2),
             layer_K11=column(layer_).unsqueeze(2),
+            none_K11=column([1 - b - la for b, la in zip(batch, layer_, strict=True)]).unsqueeze(2),
             affine_K1=column(affine),
+            plain_K1=column([1 - a for a in affine]),
             features=_features(first),
             eps=first.eps,
             any_batch=any(batch),
@@ -70,7 +76,7 @@ class MixedNorm:
         if self.any_affine:
             # A lane without scale and shift reads 1 and 0, whatever its row holds.
             weight = rows_of(frame.parameters[f"{self.name}.weight", shape], lanes)
-            scale = weight * self.affine_K1 + (1 - self.affine_K1)
+            scale = torch.addcmul(self.plain_K1, weight, self.affine_K1)
             shift = rows_of(frame.parameters[f"{self.name}.bias", shape], lanes) * self.affine_K1
         if frame.keys_K is not None:
             y, mean, variance = cast(
@@ -134,9 +140,8 @@ def _standardised(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """xhat and the root it was multiplied by, [K, B, F] each; mean and variance of the batch, [K, F] each."""
     batch, layer = norm.batch_K11, norm.layer_K11
-    none = 1 - batch - layer
     mean = variance = x.new_empty(0, 1)
-    root = none
+    root = norm.none_K11
     centred = x
     if norm.any_batch:
         mean = running[0] if running else x.mean(1, keepdim=True)
