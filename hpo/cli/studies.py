@@ -1,10 +1,22 @@
-"""`hpo studies` and `hpo show`: what is in the database."""
+"""`hpo studies` and `hpo show`: what is in the database, for people or as JSON. The facts are in `standing`."""
 
 from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpo.cli.place import Place, place_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+LISTED = 12
+"""Running or failed trials shown before the rest is only counted; --json has them all."""
 
 
 @click.command()
@@ -14,11 +26,25 @@ from hpo.cli.place import Place, place_options
 def studies(place: Place, as_json: bool) -> None:
     """List the studies in the database.
 
+    With --json a list, oldest first, of objects with name, state ("finished" or "unfinished"), objective, direction,
+    best (value or null), finished, pruned, failed, running (trials), created_at, finished_at (UTC, or null).
+
     \b
     Examples:
       hpo studies
       hpo studies --json
     """
+    from hpo.cli.report import reading
+    from hpo.cli.standing import standing_of_all
+
+    with reading(place) as store:
+        found = standing_of_all(store)
+    if as_json:
+        _print_json(found)
+    elif found:
+        _console().print(_studies_table(found))
+    else:
+        click.echo("No studies yet. Begin one with: hpo run STUDY")
 
 
 @click.command()
@@ -29,8 +55,139 @@ def studies(place: Place, as_json: bool) -> None:
 def show(place: Place, study: str, as_json: bool) -> None:
     """Show STUDY: where it stands, its best trials and how the others ended.
 
+    With --json an object: what `hpo studies --json` says of the study (best is a list here) and source, budget,
+    train_seconds, wall_seconds, winner (trial number or null), test (metric to value, or null), ended (reason to count
+    of trials), best (the best trials first, each with number, value, epochs, best_epoch, seconds, params), in_training
+    (each with number, epoch, value) and failures (each with number, reason).
+
     \b
     Examples:
       hpo show digits
       hpo show digits --json
     """
+    from hpo.cli.report import reading
+    from hpo.cli.standing import standing
+
+    with reading(place) as store:
+        found = standing(store, study)
+    if as_json:
+        _print_json(found)
+    else:
+        _print_study(found, place.options)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity and no NaN: null instead."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 110
+    return console
+
+
+def _table(*names: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for name in names:
+        table.add_column(name, justify="left" if name in ("", "study", "state", "objective", "created") else "right")
+    return table
+
+
+def _studies_table(found: list[dict[str, Any]]) -> Table:
+    from hpo.reports.text import number
+
+    counts = ("finished", "pruned", "failed", "running")
+    table = _table("study", "state", *counts, "best", "objective", "created")
+    for study in found:
+        created = datetime.fromisoformat(study["created_at"]).astimezone()
+        table.add_row(
+            study["name"],
+            study["state"],
+            *(str(study[count]) for count in counts),
+            number(study["best"]),
+            study["objective"],
+            f"{created:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def _print_study(found: dict[str, Any], options: str) -> None:
+    from hpo.reports.text import duration, plural, share
+
+    console = _console()
+    ended = found["finished"] + found["pruned"] + found["failed"]
+    more = found["state"] == "unfinished" and found["budget"] is not None
+    trials = f"{ended} of {found['budget']} trials" if more else plural(ended, "trial")
+    wall, train = found["wall_seconds"], found["train_seconds"]
+    console.print(
+        f"{found['name']}: {found['state']}, {trials} "
+        f"({found['finished']} finished, {found['pruned']} pruned, {found['failed']} failed), {duration(wall)}"
+        + (f", {share(train / wall, 0)} of it training" if wall else ""),
+        soft_wrap=True,
+    )
+    reasons = ", ".join(f"{count} {reason}" for reason, count in found["ended"].items() if reason != "finished")
+    if reasons:
+        console.print(f"Ended early: {reasons}", soft_wrap=True)
+    if found["best"]:
+        console.print()
+        console.print(_best_table(found))
+    _list(console, "In training", [_progress(trial) for trial in found["in_training"]])
+    _list(console, "Failed", [f"trial {trial['number']}: {trial['reason']}" for trial in found["failures"]])
+    if found["state"] == "unfinished":
+        console.print(f"\nTo continue: hpo run {found['source']}{options}", soft_wrap=True)
+
+
+def _best_table(found: dict[str, Any]) -> Table:
+    """One column for each trial, as trials are few and parameters many."""
+    from hpo.reports.text import number
+
+    best = found["best"]
+    table = _table("best trials", *(str(trial["number"]) for trial in best))
+    table.columns[0].justify = "left"
+    table.add_row(f"validation {found['objective']}", *(number(trial["value"]) for trial in best))
+    if found["test"]:
+        tested = found["test"].get(found["objective"])
+        scores = (number(tested) if trial["number"] == found["winner"] else "" for trial in best)
+        table.add_row(f"test {found['objective']}", *scores)
+    table.add_row("best epoch", *(f"{number(trial['best_epoch'])} of {trial['epochs']}" for trial in best))
+    table.add_row("time", *(_seconds(trial["seconds"]) for trial in best))
+    for name in dict.fromkeys(name for trial in best for name in trial["params"]):
+        table.add_row(name, *(number(trial["params"][name]) if name in trial["params"] else "" for trial in best))
+    return table
+
+
+def _seconds(seconds: float | None) -> str:
+    from hpo.reports.text import duration, number
+
+    return f"{number(seconds, 2)} s" if seconds is not None and seconds < 1 else duration(seconds)
+
+
+def _progress(trial: dict[str, Any]) -> str:
+    from hpo.reports.text import number
+
+    value = "" if trial["value"] is None else f", {number(trial['value'])}"
+    return f"trial {trial['number']}: epoch {trial['epoch']}{value}"
+
+
+def _list(console: Console, title: str, lines: list[str]) -> None:
+    if not lines:
+        return
+    console.print(f"\n{title}")
+    for line in lines[:LISTED]:
+        console.print(f"  {line}", soft_wrap=True)
+    if len(lines) > LISTED:
+        console.print(f"  and {len(lines) - LISTED} more")

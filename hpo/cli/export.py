@@ -1,0 +1,53 @@
+"""`hpo export`: a trained trial as files that need nothing of this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hpo.cli.place import Place, place_options
+
+
+@click.command()
+@click.argument("study")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for the export, new or empty.",
+)
+@click.option(
+    "--trial", "number", type=click.IntRange(min=0), metavar="N", help="Trial number.  [default: the best finished one]"
+)
+@click.option("--force", is_flag=True, help="Replace an earlier export in DIR.")
+@place_options
+@click.pass_obj
+def export(place: Place, study: str, folder: Path, number: int | None, force: bool) -> None:
+    """Write a trial of STUDY into a folder: weights, configuration, preprocessing, and the model in plain PyTorch.
+
+    STUDY is a name in the database. `model.py` rebuilds the model with torch and safetensors alone; `hpo predict`
+    applies the export to a table. Only the best trials' weights are kept: another trial is trained again, with the
+    same outcome.
+
+    \b
+    Examples:
+      hpo export digits -o digits-model
+      hpo export digits --trial 7 -o trial-7
+      hpo export digits -o digits-model --force
+    """
+    from hpo.cli.report import reading
+    from hpo.export.folder import check_free, export_files, write_files
+    from hpo.export.source import find_trial, load_trained
+
+    with reading(place) as store:
+        source = find_trial(store, study, number)
+        check_free(folder, force=force)
+        trained = load_trained(store, place.home, source, lambda text: click.echo(text, err=True))
+    write_files(folder, export_files(trained))
+    objective, value = source.spec.study.objective, source.trial.values[0]
+    click.echo(f"Trial {source.trial.number} of {study}, validation {objective} {value:.4g}", err=True)
+    click.echo(folder)

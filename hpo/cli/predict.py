@@ -1,0 +1,57 @@
+"""`hpo predict`: what an exported trial says about the rows of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hpo.errors import MachineError
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("data", metavar="DATA.CSV", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="CSV file to write.  [default: standard output]",
+)
+def predict(folder: Path, data: Path, output: Path | None) -> None:
+    """Predict the rows of DATA.CSV with the export in DIR.
+
+    The table needs the columns the model was trained on, in any order; empty cells are filled as in training, further
+    columns are ignored. The answer is a CSV table: the row (from 1), the prediction, and for classes the probability
+    of each. If the table has the target too, its accuracy (or root mean squared error) is told on standard error.
+
+    \b
+    Examples:
+      hpo predict digits-model new.csv
+      hpo predict digits-model new.csv -o predictions.csv
+    """
+    from hpo.data.files import read_table
+    from hpo.export import predictor as exported
+    from hpo.reports.csv import write
+
+    frame = read_table(data)
+    predictor = exported.read_export(folder)
+    prediction = exported.predict(predictor, frame)
+    text = write(*exported.table(predictor, prediction))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        _save(output, text)
+        click.echo(f"Written: {output}", err=True)
+    score = exported.score(predictor, prediction, frame)
+    if score is not None:
+        left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""
+        click.echo(f"{score.metric} {score.value:.4g} over {score.rows} rows{left_out}", err=True)
+
+
+def _save(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise MachineError(f"cannot write {path}: {error.strerror}. Give another file with -o.") from error

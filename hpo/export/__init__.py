@@ -1,0 +1,3 @@
+"""Models that leave the study: `source` gets a trial out of the database, `module` writes it as plain PyTorch,
+`folder` puts the files in place, `predictor` reads them again and predicts.
+"""

@@ -1,0 +1,139 @@
+"""The files of an export: what is in them, and how they get into their folder, all or none.
+
+`config.json` says which trial it is, `preprocessing.json` has an entry for each replica, `weights.safetensors` (one
+file for each replica where there are several) and `model.py` rebuild the model without this package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+
+from hpo import __version__, models
+from hpo.errors import InputError, MachineError
+from hpo.export.module import module_source
+from hpo.export.source import Source, Trained
+
+FORMAT = 1
+"""Of `config.json` and the files it names."""
+
+
+def export_files(trained: Trained) -> dict[str, bytes]:
+    """Content by file name. What the generated module computes has been compared with the trial's own model."""
+    source, prepared = trained.source, trained.material.prepared
+    replicas = len(trained.states)
+    model = models.build(source.config, prepared.input_shape, prepared.outputs)
+    preprocessing = [replica.preprocessing for replica in prepared.replicas]
+    title = f"Trial {source.trial.number} of the study {source.row.name}"
+    text = module_source(title, model, preprocessing[0], replicas=replicas)
+    names = weight_names(replicas)
+    weights = {name: save(state) for name, state in zip(names, trained.states, strict=True)}
+    for state, stored in zip(trained.states, weights.values(), strict=True):
+        model.load_state_dict(state)
+        _compare(text, stored, model, prepared.input_shape)
+    return {
+        **weights,
+        "preprocessing.json": as_json([replica.as_dict() for replica in preprocessing]),
+        "model.py": text.encode(),
+        "config.json": as_json(_about(trained)),  # last: what has it is whole
+    }
+
+
+def weight_names(replicas: int) -> list[str]:
+    """The files with the weights of each replica."""
+    return (
+        ["weights.safetensors"] if replicas == 1 else [f"weights-{replica}.safetensors" for replica in range(replicas)]
+    )
+
+
+def as_json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def check_free(folder: Path, *, force: bool) -> None:
+    """Refuse a folder with other files in it. `InputError` says how to go on."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file. Give the folder for the export another name.")
+    if not force and folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            f"{folder} is not empty. Give another folder, or replace the export in it with --force "
+            "(files of other names stay)."
+        )
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files beside their place, then move them there. Weights of an earlier export go."""
+    created = not folder.exists()
+    partial = folder / f".partial-{os.getpid()}"
+    try:
+        try:
+            partial.mkdir(parents=True)
+            for name, content in files.items():
+                (partial / name).write_bytes(content)
+            for old in {*folder.glob("weights.safetensors"), *folder.glob("weights-*.safetensors")}:
+                old.unlink()
+            for name in files:
+                (partial / name).replace(folder / name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        if created:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise MachineError(
+            f"cannot write {folder}: {error.strerror or error}. "
+            "An export needs a folder that can be written and has room; give another one with -o."
+        ) from error
+
+
+def _about(trained: Trained) -> dict[str, Any]:
+    source, material = trained.source, trained.material
+    trial, prepared = source.trial, material.prepared
+    return {
+        "format": FORMAT,
+        "study": source.row.name,
+        "trial": trial.number,
+        "objective": source.spec.study.objective,
+        "value": trial.values[0],
+        "test": _test(source),
+        "epoch": trial.user_attrs.get("best_epoch"),
+        "seed": source.row.seed,
+        "dataset": material.dataset.name,
+        "task": prepared.task,
+        "target": material.dataset.target_name,
+        "class_names": prepared.class_names,
+        "input_shape": prepared.input_shape,
+        "outputs": prepared.outputs,
+        "replicas": len(prepared.replicas),
+        "params": trial.params,
+        "config": source.config.model_dump(mode="json"),
+        "versions": {"hpo": __version__, "torch": torch.__version__},
+    }
+
+
+def _test(source: Source) -> dict[str, float | None] | None:
+    """Only the winner has been scored on the test part. A metric without a value there is null."""
+    if not source.row.test or source.row.winner_number != source.trial.number:
+        return None
+    return {name: value if math.isfinite(value) else None for name, value in source.row.test.items()}
+
+
+def _compare(text: str, weights: bytes, model: torch.nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Run the generated file and let its model answer beside the trial's own."""
+    namespace: dict[str, Any] = {"__name__": "model", "__file__": "model.py"}
+    exec(compile(text, "model.py", "exec"), namespace)
+    copy = namespace["build"]()
+    copy.load_state_dict(load(weights))
+    examples = torch.randn(8, *input_shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        same = torch.equal(copy.eval()(examples), model.eval()(examples))
+    assert same, "the generated module computes something else than the trial's model"

@@ -1,0 +1,137 @@
+"""A trained trial as the database and the checkpoints have it. Reads only: nothing of the study changes.
+
+The weights come from the trial's checkpoint. Where there is none, since only the best trials keep theirs, the trial is
+trained again from its configuration and its seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from optuna.trial import FrozenTrial, TrialState
+from torch import Tensor
+
+from hpo import space
+from hpo.errors import StudyStateError
+from hpo.search.searcher import Searcher
+from hpo.spec.file import StudySpec, parse_study
+from hpo.spec.records import TrialConfig
+from hpo.storage.store import Store
+from hpo.storage.studies import StudyRow, study_row
+from hpo.training import batches, checkpoints, metrics
+from hpo.training.cohort import Setting
+from hpo.training.trainer import Trainer
+from hpo.workers.setup import Bench, Material, load_material
+from hpo.workers.winner import weights
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A trial that can be exported."""
+
+    row: StudyRow
+    spec: StudySpec
+    searcher: Searcher
+    trial: FrozenTrial
+    config: TrialConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """A trial with its data and its weights."""
+
+    source: Source
+    material: Material
+    states: tuple[dict[str, Tensor], ...]
+    """The `state_dict` of each replica."""
+
+
+def find_trial(store: Store, name: str, number: int | None) -> Source:
+    """The trial of this number, or the best finished one. `StudyStateError` if there is none or it has no weights."""
+    row = study_row(store, name)
+    spec = parse_study(row.spec_text, row.spec_source)
+    searcher = Searcher(spec, store, store, row.study_id)
+    trial = _best(searcher) if number is None else _numbered(searcher, number)
+    return Source(row=row, spec=spec, searcher=searcher, trial=trial, config=space.config_of(spec, trial.params))
+
+
+def load_trained(store: Store, home: Path, source: Source, note: Callable[[str], None]) -> Trained:
+    """The trial's data and weights; `note` is told in a sentence if it has to be trained again."""
+    material = load_material(source.spec)
+    if material.dataset.fingerprint != source.row.dataset_fingerprint:
+        raise StudyStateError(
+            f"the data of {material.dataset.name!r} has changed since the study {source.row.name!r} began, so the "
+            "preprocessing its models were trained with cannot be found again. Restore the data."
+        )
+    bench = _bench(store, home, source, material)
+    if not _kept(bench, source.trial):
+        epochs = len(source.trial.intermediate_values)
+        note(f"No readable weights of trial {source.trial.number}: it is trained again, {epochs} epochs.")
+    return Trained(source=source, material=material, states=tuple(weights(bench, source.trial, source.config)))
+
+
+def _best(searcher: Searcher) -> FrozenTrial:
+    ranking = searcher.ranking()
+    if not ranking or ranking[0].state != TrialState.COMPLETE:
+        name = searcher.spec.study.name
+        raise StudyStateError(
+            f"no trial of {name!r} has finished. Continue the study with `hpo run`, or name a pruned trial "
+            f"with --trial N (`hpo show {name}` lists them)."
+        )
+    return ranking[0]
+
+
+def _numbered(searcher: Searcher, number: int) -> FrozenTrial:
+    name = searcher.spec.study.name
+    trials = {trial.number: trial for trial in searcher.all_trials()}
+    if number not in trials:
+        there = f"its trials are 0 to {max(trials)}" if trials else "it has none yet"
+        raise StudyStateError(f"the study {name!r} has no trial {number}: {there}.")
+    trial = trials[number]
+    if trial.state == TrialState.FAIL:
+        reason = trial.user_attrs.get("ended", "failed")
+    elif trial.state in (TrialState.RUNNING, TrialState.WAITING):
+        reason = f"still in training, at epoch {len(trial.intermediate_values)}"
+    elif not trial.intermediate_values:
+        reason = trial.user_attrs.get("ended", "never trained")
+    else:
+        return trial
+    best = [str(other.number) for other in searcher.ranking()[:3]]
+    others = f"Its best trials: {', '.join(best)}." if best else "No other has weights yet."
+    raise StudyStateError(f"trial {number} of {name!r} has no weights ({reason}). {others}")
+
+
+def _bench(store: Store, home: Path, source: Source, material: Material) -> Bench:
+    """What training again needs. Unlike a run's bench it registers nothing and marks nothing."""
+    spec = source.spec
+    examples = batches.on_device(material.prepared, device=torch.device("cpu"), dtype=torch.float32)
+    setting = Setting(
+        examples=examples, seed=spec.study.seed, metrics=metrics.names_for(examples.task, spec.study.objective)
+    )
+    norms = [config.norm for config in space.alternatives(spec, "norm")]
+
+    def variants(config: TrialConfig) -> Iterable[TrialConfig]:
+        return (config.model_copy(update={"norm": norm}) for norm in norms)
+
+    return Bench(
+        spec=spec,
+        material=material,
+        store=store,
+        study_id=source.row.study_id,
+        searcher=source.searcher,
+        trainer=Trainer(setting, variants, lanes=examples.replicas),
+        home=home,
+    )
+
+
+def _kept(bench: Bench, trial: FrozenTrial) -> bool:
+    """Whether the trial's checkpoint is there and whole."""
+    rows = bench.store.checkpoints(bench.study_id)
+    return any(
+        checkpoints.read_best(bench.home / row.path, row.sha256) is not None
+        for row in rows
+        if row.kind == "best" and row.trial_id == trial._trial_id
+    )

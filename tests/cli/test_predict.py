@@ -1,0 +1,71 @@
+"""`hpo predict`: CSV in, CSV out, the score beside it, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from hpo.cli.predict import predict
+from tests.cli.test_export import called
+from tests.export import tiny
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the table and, under `export`, the model."""
+    folder = tmp_path_factory.mktemp("houses")
+    tiny.write_houses(folder)
+    home = tiny.run(tiny.HOUSES, folder)
+    assert called("export", "houses", "-o", folder / "export", "--home", home) == 0
+    return folder
+
+
+def test_the_table_goes_to_standard_output_and_the_score_beside_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert called("predict", folder / "export", folder / "houses.csv") == 0
+    shown = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(shown.out)))
+    assert [row["row"] for row in rows] == [str(number) for number in range(1, 81)]
+    assert all(float(row["prediction"]) > 0 for row in rows)
+    assert shown.err.startswith("rmse ")
+    assert shown.err.rstrip().endswith("over 80 rows")
+
+
+def test_it_can_be_written_to_a_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (folder / "houses.csv").read_text().splitlines()
+    (tmp_path / "new.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
+    capsys.readouterr()
+    assert called("predict", folder / "export", tmp_path / "new.csv", "-o", tmp_path / "out.csv") == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "out.csv" in shown.err
+    assert "rmse" not in shown.err
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 81
+
+
+def test_bad_input_is_answered_in_a_sentence(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, out = tmp_path / "new.csv", tmp_path / "out.csv"
+    table.write_text("area,heating\n70,gas\n")
+    assert called("predict", folder / "export", table, "-o", out) == 2
+    assert "rooms" in capsys.readouterr().err
+    table.write_text("area,heating,rooms\n70,gas,many\n")
+    assert called("predict", folder / "export", table, "-o", out) == 2
+    assert "row 1" in capsys.readouterr().err
+    assert called("predict", folder, folder / "houses.csv") == 2
+    assert "hpo export STUDY" in capsys.readouterr().err
+    assert called("predict", folder / "export", tmp_path / "absent.csv") == 2
+    assert called("predict", folder / "absent", folder / "houses.csv") == 2
+    assert not out.exists()
+    capsys.readouterr()
+    assert called("predict", folder / "export", folder / "houses.csv", "-o", table / "out.csv") == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_the_examples_of_the_help_name_two_places() -> None:
+    examples = [line.split()[2:] for line in (predict.help or "").splitlines() if line.strip().startswith("hpo ")]
+    assert [len(arguments) for arguments in examples] == [2, 4]

@@ -1,0 +1,200 @@
+"""`hpo studies` and `hpo show` on a trained study and on one that was stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from optuna.trial import TrialState
+
+from hpo.cli import hpo
+from hpo.errors import StudyStateError
+from hpo.spec.file import parse_study
+from hpo.storage import studies
+from hpo.storage.engine import open_store, sqlite_url
+from tests.export import tiny
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.run(tiny.WINE, tmp_path_factory.mktemp("wine"))
+
+
+@pytest.fixture(scope="module")
+def stopped(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study with more trials: one in training, one just asked for, one pruned, one diverged, many failed."""
+    copy = tmp_path_factory.mktemp("stopped") / "home"
+    shutil.copytree(home, copy)
+    with closing(open_store(sqlite_url(copy))) as store:
+        study_id = store.get_study_id_from_name("tiny")
+        ids = store.create_trials(study_id, 24)
+        store.set_trial_intermediate_value(ids[0], 1, 0.25)
+        store.set_trial_intermediate_value(ids[0], 2, 0.625)
+        for trial_id, reason in ((ids[2], "pruned by median at epoch 3"), (ids[3], "diverged at epoch 1: not finite")):
+            store.set_trial_user_attr(trial_id, "ended", reason)
+            store.set_trial_state_values(trial_id, TrialState.PRUNED)
+        for trial_id in ids[4:]:
+            store.set_trial_user_attr(trial_id, "ended", "failed: RuntimeError: [too] large")
+            store.set_trial_state_values(trial_id, TrialState.FAIL)
+        studies.mark_unfinished(store, study_id)
+    return copy
+
+
+def printed(home: Path, *arguments: str) -> str:
+    result = CliRunner().invoke(hpo, [*arguments, "--home", str(home)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def as_json(home: Path, *arguments: str) -> Any:
+    return json.loads(printed(home, *arguments, "--json"))
+
+
+def test_studies_are_listed(home: Path) -> None:
+    heading, line = printed(home, "studies").splitlines()
+    names = ["study", "state", "finished", "pruned", "failed", "running", "best", "objective", "created"]
+    assert heading.split() == names
+    assert line.split()[:6] == ["tiny", "finished", "4", "0", "0", "0"]
+    assert line.split()[7] == "accuracy"
+    assert float(line.split()[6]) == pytest.approx(as_json(home, "studies")[0]["best"], abs=1e-4)
+
+
+def test_studies_as_json(home: Path, stopped: Path) -> None:
+    [study] = as_json(home, "studies")
+    assert study["state"] == "finished"
+    assert study["direction"] == "maximize"
+    assert study["finished_at"] >= study["created_at"]
+    assert study["created_at"].endswith("+00:00")
+    [study] = as_json(stopped, "studies")
+    assert (study["state"], study["finished_at"]) == ("unfinished", None)
+    assert [study[count] for count in ("finished", "pruned", "failed", "running")] == [4, 2, 20, 2]
+
+
+def test_a_database_without_studies(tmp_path: Path) -> None:
+    open_store(sqlite_url(tmp_path)).close()
+    assert "hpo run STUDY" in printed(tmp_path, "studies")
+    assert as_json(tmp_path, "studies") == []
+
+
+def test_show_tells_the_best_trials_and_the_winners_test_score(home: Path) -> None:
+    found = as_json(home, "show", "tiny")
+    assert (found["budget"], found["state"], found["failures"], found["in_training"]) == (4, "finished", [], [])
+    assert found["ended"] == {"finished": 4}
+    values = [trial["value"] for trial in found["best"]]
+    assert values == sorted(values, reverse=True)
+    assert len(values) == 4
+    assert found["best"][0]["number"] == found["winner"]
+    assert found["best"][0]["epochs"] == 2
+    assert found["best"][0]["params"].keys() == {"model.hidden", "optimizer.learning_rate"}
+    assert 0 <= found["test"]["accuracy"] <= 1
+    assert 0 < found["train_seconds"] <= found["wall_seconds"]
+
+    output = printed(home, "show", "tiny")
+    assert output.startswith("tiny: finished, 4 trials (4 finished, 0 pruned, 0 failed)")
+    lines = {line.split("  ")[0]: line.split() for line in output.splitlines()}
+    assert lines["best trials"][2:] == [str(trial["number"]) for trial in found["best"]]
+    assert [float(value) for value in lines["validation accuracy"][2:]] == pytest.approx(values, abs=1e-4)
+    assert [float(value) for value in lines["test accuracy"][2:]] == pytest.approx(
+        [found["test"]["accuracy"]], abs=1e-4
+    )
+    assert set(lines["model.hidden"][1:]) <= {"8", "16"}
+    assert "To continue" not in output
+
+
+def test_show_tells_what_is_in_training_and_what_went_wrong(stopped: Path) -> None:
+    found = as_json(stopped, "show", "tiny")
+    assert found["in_training"] == [
+        {"number": 4, "epoch": 2, "value": 0.625},
+        {"number": 5, "epoch": 0, "value": None},
+    ]
+    assert found["ended"] == {"finished": 4, "pruned by median": 1, "diverged": 1}
+    assert found["failures"][0] == {"number": 8, "reason": "RuntimeError: [too] large"}
+    assert (len(found["failures"]), found["budget"]) == (20, 28)
+
+    output = printed(stopped, "show", "tiny")
+    assert output.startswith("tiny: unfinished, 26 of 28 trials (4 finished, 2 pruned, 20 failed)")
+    for line in (
+        "Ended early: 1 pruned by median, 1 diverged",
+        "  trial 4: epoch 2, 0.625",
+        "  trial 5: epoch 0",
+        "  trial 8: RuntimeError: [too] large",
+        "  and 8 more",
+        f"To continue: hpo run {found['source']} --home {stopped}",
+    ):
+        assert line in output.splitlines()
+
+
+def test_numbers_that_json_lacks_become_null(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    with closing(open_store(sqlite_url(tmp_path / "home"))) as store:
+        study_id = store.get_study_id_from_name("tiny")
+        studies.set_winner(store, study_id, 0, {"accuracy": 0.5, "auroc": float("nan")})
+    assert as_json(tmp_path / "home", "show", "tiny")["test"] == {"accuracy": 0.5, "auroc": None}
+
+
+def test_a_grid_has_no_more_trials_than_combinations(tmp_path: Path) -> None:
+    text = tiny.WINE.replace('"random"', '"grid"').replace("{ low = 1e-3, high = 1e-1, log = true }", "1e-2")
+    spec = parse_study(text, "study.toml")
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        studies.register_study(
+            store,
+            name="tiny",
+            direction="maximize",
+            metric="accuracy",
+            spec_text=spec.text,
+            source=spec.source,
+            fingerprint="f",
+            dataset_fingerprint="d",
+            seed=0,
+            hpo_version="0",
+        )
+        studies.register_study(
+            store,
+            name="of another version",
+            direction="minimize",
+            metric="loss",
+            spec_text="[study]\nunknown = 1",
+            source="s.toml",
+            fingerprint="f",
+            dataset_fingerprint="d",
+            seed=0,
+            hpo_version="0",
+        )
+    assert as_json(tmp_path, "show", "tiny")["budget"] == 2
+    assert printed(tmp_path, "show", "tiny").startswith("tiny: unfinished, 0 of 2 trials")
+    assert as_json(tmp_path, "show", "of another version")["budget"] is None
+    assert "unfinished, 0 trials" in printed(tmp_path, "show", "of another version")
+
+
+def test_an_unknown_study_is_answered_with_the_nearest_name(home: Path) -> None:
+    with pytest.raises(StudyStateError, match=r"Did you mean 'tiny'\?"):
+        CliRunner().invoke(hpo, ["show", "tinny", "--home", str(home)], catch_exceptions=False)
+
+
+def test_the_help_names_every_key_of_the_json(home: Path) -> None:
+    def words(command: str) -> set[str]:
+        text = CliRunner().invoke(hpo, [command, "--help"]).output
+        return set(text.replace(",", " ").replace("(", " ").replace(")", " ").replace(".", " ").split())
+
+    [study] = as_json(home, "studies")
+    assert study.keys() <= words("studies")
+    found = as_json(home, "show", "tiny")
+    assert found.keys() - study.keys() <= words("show")
+    assert found["best"][0].keys() <= words("show")
+
+
+def test_neither_command_imports_torch(home: Path) -> None:
+    script = (
+        "import sys; from hpo.cli import main\n"
+        f"main(['studies', '--home', {str(home)!r}])\n"
+        f"main(['show', 'tiny', '--home', {str(home)!r}])\n"
+        "assert 'hpo.cli.studies' in sys.modules and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, capture_output=True)

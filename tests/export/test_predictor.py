@@ -1,0 +1,191 @@
+"""Predictions of an export: the same numbers as the study's own models, over all replicas, and their score."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from hpo import models
+from hpo.data.catalogue import load_dataset
+from hpo.data.files import read_table
+from hpo.data.preprocess import Preprocessing, apply
+from hpo.errors import DataError, InputError
+from hpo.export.folder import export_files, write_files
+from hpo.export.predictor import Predictor, predict, read_export, score, table
+from hpo.export.source import Trained, find_trial, load_trained
+from hpo.spec.records import DataTable
+from hpo.storage.engine import open_store, sqlite_url
+from tests.export import tiny
+from tests.export.test_module import MIXED
+
+
+def exported(text: str, folder: Path) -> Trained:
+    home = tiny.run(text, folder)
+    with closing(open_store(sqlite_url(home), readonly=True)) as store:
+        trained = load_trained(store, home, find_trial(store, store.get_all_studies()[0].study_name, None), print)
+    write_files(folder / "export", export_files(trained))
+    return trained
+
+
+@pytest.fixture(scope="module")
+def wine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
+    folder = tmp_path_factory.mktemp("wine")
+    trained = exported(tiny.WINE, folder)
+    return folder / "export", trained
+
+
+@pytest.fixture(scope="module")
+def houses(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
+    folder = tmp_path_factory.mktemp("houses")
+    tiny.write_houses(folder)
+    trained = exported(tiny.HOUSES, folder)
+    return folder / "export", trained
+
+
+def outputs_of(trained: Trained) -> list[torch.Tensor]:
+    """What the trial's own models say of the whole data set, for each replica."""
+    prepared, dataset = trained.material.prepared, trained.material.dataset
+    found = []
+    for replica, state in zip(prepared.replicas, trained.states, strict=True):
+        model = models.build(trained.source.config, prepared.input_shape, prepared.outputs)
+        model.load_state_dict(state)
+        rows = torch.from_numpy(apply(replica.preprocessing, dataset, np.arange(dataset.size)))
+        with torch.no_grad():
+            found.append(model.eval()(rows).double())
+    return found
+
+
+def wine_table(*, target: bool = True) -> pd.DataFrame:
+    dataset = load_dataset(DataTable(dataset="wine"), Path())
+    frame = pd.DataFrame(dataset.numeric, columns=list(dataset.numeric_names))
+    return frame.assign(cultivar=[dataset.class_names[index] for index in dataset.target_N]) if target else frame
+
+
+def test_classes_and_probabilities_are_the_trials_own(wine: tuple[Path, Trained]) -> None:
+    folder, trained = wine
+    predictor = read_export(folder)
+    frame = wine_table()
+    frame = frame[sorted(frame.columns)].assign(vintage="1999")
+    found = predict(predictor, frame)
+    [outputs] = outputs_of(trained)
+    torch.testing.assert_close(torch.from_numpy(found.probabilities_NC), outputs.softmax(1))
+    expected = [trained.material.dataset.class_names[index] for index in outputs.argmax(1).tolist()]
+    assert list(found.labels) == expected
+    accuracy = np.mean(np.array(expected) == frame["cultivar"].to_numpy())
+    scored = score(predictor, found, frame)
+    assert scored is not None
+    assert (scored.metric, scored.rows) == ("accuracy", 178)
+    assert scored.value == pytest.approx(accuracy)
+
+
+def test_numbers_are_the_mean_over_folds_in_the_targets_unit(houses: tuple[Path, Trained]) -> None:
+    folder, trained = houses
+    predictor = read_export(folder)
+    frame = read_table(folder.parent / "houses.csv")
+    found = predict(predictor, frame)
+    expected = torch.stack(
+        [
+            outputs.squeeze(1) * replica.target_scale + replica.target_offset
+            for outputs, replica in zip(outputs_of(trained), trained.material.prepared.replicas, strict=True)
+        ]
+    ).mean(0)
+    assert len(predictor.modules) == 2
+    assert found.labels == pytest.approx(expected.tolist())
+    assert found.probabilities_NC.shape == (80, 0)
+    scored = score(predictor, found, frame)
+    assert scored is not None
+    errors = np.array(found.labels) - frame["price"].astype(float)
+    assert (scored.metric, scored.rows) == ("rmse", 80)
+    assert scored.value == pytest.approx(np.sqrt(np.mean(errors**2)))
+
+
+def test_long_tables_go_through_in_batches(wine: tuple[Path, Trained], monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = read_export(wine[0])
+    whole = predict(predictor, wine_table())
+    monkeypatch.setattr("hpo.export.predictor.BATCH", 50)
+    split = predict(predictor, wine_table())
+    assert split.labels == whole.labels
+    assert np.allclose(split.probabilities_NC, whole.probabilities_NC)
+
+
+def test_rows_without_a_target_do_not_count(wine: tuple[Path, Trained], houses: tuple[Path, Trained]) -> None:
+    predictor, frame = read_export(wine[0]), wine_table()
+    found = predict(predictor, frame)
+    frame.loc[:9, "cultivar"] = None
+    scored = score(predictor, found, frame)
+    assert scored is not None
+    assert scored.rows == 168
+    assert score(predictor, found, wine_table(target=False)) is None
+    assert score(predictor, found, frame.assign(cultivar=None)) is None
+    assert score(predictor, found, frame.assign(cultivar="of another kind")) is None
+    predictor, frame = read_export(houses[0]), read_table(houses[0].parent / "houses.csv")
+    found = predict(predictor, frame)
+    scored = score(predictor, found, frame.assign(price=[1.0, *[None] * 79]))
+    assert scored is not None
+    assert scored.rows == 1
+    assert scored.value == pytest.approx(abs(float(found.labels[0]) - 1))
+    assert score(predictor, found, frame.assign(price=None)) is None
+
+
+def test_numbers_as_classes_are_recognised_however_they_are_written() -> None:
+    preprocessing = Preprocessing.from_dict({**MIXED.as_dict(), "target_name": "t", "class_names": ["0", "1", "2"]})
+    module = nn.Sequential(nn.Linear(6, 3))
+    nn.init.zeros_(module[0].weight)
+    with torch.no_grad():
+        module[0].bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
+    predictor = Predictor(modules=(module,), preprocessing=(preprocessing,))
+    frame = pd.DataFrame({"area": ["1", "2", None], "rooms": ["1", "2", "3"], "heating": ["gas", None, "oil"]})
+    found = predict(predictor, frame)
+    assert found.labels == ("1", "1", "1")
+    scored = score(predictor, found, frame.assign(t=["1.0", "01", "2"]))
+    assert scored is not None
+    assert scored.value == pytest.approx(2 / 3)
+
+
+def test_the_table_has_a_column_for_each_class(wine: tuple[Path, Trained], houses: tuple[Path, Trained]) -> None:
+    predictor = read_export(wine[0])
+    names, rows = table(predictor, predict(predictor, wine_table()[:3]))
+    assert names == ["row", "prediction", "p(class_0)", "p(class_1)", "p(class_2)"]
+    assert [row[0] for row in rows] == [1, 2, 3]
+    assert all(sum(row[2:]) == pytest.approx(1, abs=1e-5) for row in rows)
+    predictor = read_export(houses[0])
+    names, rows = table(predictor, predict(predictor, read_table(houses[0].parent / "houses.csv")))
+    assert names == ["row", "prediction"]
+    assert len(rows) == 80
+
+
+def test_a_missing_column_is_named(wine: tuple[Path, Trained]) -> None:
+    with pytest.raises(DataError, match="alcohol"):
+        predict(read_export(wine[0]), wine_table().drop(columns="alcohol"))
+
+
+def test_an_incomplete_or_damaged_export_is_refused(wine: tuple[Path, Trained], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"config.json: no such file.*hpo export STUDY"):
+        read_export(tmp_path)
+    damages = {
+        "config.json": ["{", "[]", '{"format": 99}', '{"format": 1}'],
+        "preprocessing.json": ["nonsense", "[3]", '[{"kind": "image"}]'],
+        "weights.safetensors": ["", "nonsense" * 10],
+    }
+    for number, (name, text) in enumerate((name, text) for name, texts in damages.items() for text in texts):
+        copy = tmp_path / str(number)
+        shutil.copytree(wine[0], copy)
+        (copy / name).write_text(text)
+        with pytest.raises(InputError, match="Export the trial again"):
+            read_export(copy)
+    shutil.copytree(wine[0], tmp_path / "w")
+    (tmp_path / "w" / "weights.safetensors").unlink()
+    with pytest.raises(InputError, match=r"weights.safetensors is missing or damaged"):
+        read_export(tmp_path / "w")
+    shutil.copytree(wine[0], tmp_path / "c")
+    config = (tmp_path / "c" / "config.json").read_text()
+    (tmp_path / "c" / "config.json").write_text(config.replace('"outputs": 3', '"outputs": 4'))
+    with pytest.raises(InputError, match="do not fit together"):
+        read_export(tmp_path / "c")
