@@ -117,12 +117,15 @@ def plain_epoch(case: Case, data: PreparedData, device: torch.device) -> Callabl
     return epoch
 
 
-def fused_epoch(case: Case, data: PreparedData, device: torch.device, lanes: int) -> Callable[[], None]:
+def fused_epoch(
+    case: Case, data: PreparedData, device: torch.device, lanes: int, *, compile: bool = False
+) -> Callable[[], None]:
     """An epoch of all lanes."""
     setting = Setting(
         examples=on_device(data, device=device, dtype=torch.float32),
         seed=0,
         metrics=("loss", "accuracy", "balanced_accuracy", "macro_f1"),
+        compiled_lanes=lanes if compile else None,
     )
     norms = NORMS if case.mixed else NORMS[:1]
     trainer = Trainer(setting, lambda c: [c.model_copy(update={"norm": n}) for n in norms], lanes=lanes)
@@ -159,18 +162,25 @@ def main() -> None:
     where = torch.cuda.get_device_name() if device.type == "cuda" else processor()
     print(f"{where}, 1 CPU thread, torch {torch.__version__}, Python {platform.python_version()}")
     print(f"digits ({len(data.replicas[0].x_train)} training examples), K = {args.lanes}, n = {args.runs}\n")
-    print("| case | plain ms/epoch | fused ms/epoch | ratio |")
-    print("|---|---|---|---|")
+    print("| case | plain ms/epoch | eager ms/epoch | ratio | compiled ms/epoch | ratio | compile s |")
+    print("|---|---|---|---|---|---|---|")
     for name in args.cases or CASES:
         case = CASES[name]
-        plain, fused = plain_epoch(case, data, device), fused_epoch(case, data, device, args.lanes)
-        measure(plain, device), measure(fused, device)
-        ones, manys = [], []
+        plain = plain_epoch(case, data, device)
+        eager = fused_epoch(case, data, device, args.lanes)
+        fast = fused_epoch(case, data, device, args.lanes, compile=True)
+        measure(plain, device), measure(eager, device)
+        seconds = measure(fast, device) / 1e3
+        times: dict[str, list[float]] = {"plain": [], "eager": [], "fast": []}
         for _ in range(args.runs):
-            ones.append(measure(plain, device))
-            manys.append(measure(fused, device) / args.lanes)
-        ratio = statistics.median(ones) / statistics.median(manys)
-        print(f"| {name} | {spread(ones)} | {spread(manys)} | {ratio:.1f} |", flush=True)
+            times["plain"].append(measure(plain, device))
+            times["eager"].append(measure(eager, device) / args.lanes)
+            times["fast"].append(measure(fast, device) / args.lanes)
+        one = statistics.median(times["plain"])
+        cells = [spread(times["plain"])]
+        for side in ("eager", "fast"):
+            cells += [spread(times[side]), f"{one / statistics.median(times[side]):.1f}"]
+        print(f"| {name} | {' | '.join(cells)} | {seconds:.1f} |", flush=True)
 
 
 def spread(values: list[float]) -> str:

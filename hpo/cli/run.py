@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import replace
 
 import click
@@ -15,13 +17,20 @@ from hpo.cli.place import Place, place_options
 @click.option("--lanes", type=click.IntRange(min=1), default=32, show_default=True, help="Trials in one program.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@click.option(
+    "--compile/--no-compile",
+    default=False,
+    show_default=True,
+    help="Compile the training step: pays in long studies; results then equal only up to rounding.",
+)
 @place_options
 @click.pass_obj
-def run(place: Place, study: str, trials: int | None, lanes: int, device: str, threads: int) -> None:
+def run(place: Place, study: str, trials: int | None, lanes: int, device: str, threads: int, compile: bool) -> None:
     """Run STUDY, or continue it where it was stopped.
 
-    STUDY is the path of a study file or a name under studies/. A study that was interrupted, killed or given a larger
-    budget continues with the same command and ends as if it had never stopped.
+    STUDY is the path of a study file or a name under studies/. A study that was interrupted or killed continues with
+    the same command and ends with the same trials as if it had never stopped; one that has ended continues with a
+    larger --trials. The exit code is 1 where no trial finished.
 
     \b
     Examples:
@@ -39,11 +48,19 @@ def run(place: Place, study: str, trials: int | None, lanes: int, device: str, t
     from hpo.errors import Interrupted
     from hpo.workers.local import run_study
 
-    command = f"hpo run {study}{f' --trials {trials}' if trials else ''}{place.options}"
+    options = f"{f' --trials {trials}' if trials else ''}{' --compile' if compile else ''}{place.options}"
+    command = f"hpo run {study}{options}"
     with screen(spec) as show:
         try:
             result = run_study(
-                spec, place.storage_url, place.home, show.progress, lanes=lanes, device=device, threads=threads
+                spec,
+                place.storage_url,
+                place.home,
+                show.progress,
+                lanes=lanes,
+                device=device,
+                threads=threads,
+                compile=compile,
             )
         except KeyboardInterrupt:
             show.stop()
@@ -54,3 +71,5 @@ def run(place: Place, study: str, trials: int | None, lanes: int, device: str, t
     from hpo.cli.screen import conclusion
 
     conclusion(spec, result)
+    if result.winner is None:
+        sys.exit(1)

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models
-from hpo.optim import penalties, rules, schedules
+from hpo.optim import rules, schedules
 from hpo.spec.records import TrialConfig
 from hpo.training import layout as lay
-from hpo.training import metrics, randomness
+from hpo.training import metrics, randomness, step
 from hpo.training.batches import Examples
 from hpo.training.program import Program, structure
+from hpo.training.step import Numbers
 
 CHANGING = ("theta", "stats", "m", "v")
 """State that an epoch changes; the rest are the rows of each lane's best epoch."""
@@ -80,6 +81,9 @@ class Setting:
     metrics: tuple[str, ...]
     """Names of the metrics computed every epoch."""
     dtype: torch.dtype = torch.float32
+    compiled_lanes: int | None = None
+    """Cohorts of this many lanes take the compiled step: faster after some seconds of compiling for each number of
+    lanes, and equal up to the order of additions. None: all are eager."""
 
 
 def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig) -> Lane:
@@ -144,7 +148,13 @@ class Cohort:
     def program(self) -> Program:
         if self._program is None:
             modules = [lane.module for lane in self.lanes]
-            self._program = Program(modules, self.layout, device=self.setting.examples.device, dtype=self.setting.dtype)
+            self._program = Program(
+                modules,
+                self.layout,
+                self.setting.examples.input_shape,
+                device=self.setting.examples.device,
+                dtype=self.setting.dtype,
+            )
         return self._program
 
     def epoch(self) -> list[LaneEpoch]:
@@ -175,7 +185,7 @@ class Cohort:
             steps,
         ).to(device)
         rates_KS = np.stack([self._rates(lane, steps) for lane in lanes])
-        numbers = _Numbers.of(lanes, self.layout, device, setting.dtype)
+        numbers = Numbers.of([lane.config for lane in lanes], self.layout, device, setting.dtype)
         columns = rules.columns(
             [rules.coefficients(lane.config.optimizer) for lane in lanes],
             rates_KS.T,
@@ -184,19 +194,20 @@ class Cohort:
             device,
         )
 
+        advance = step.compiled() if len(lanes) == setting.compiled_lanes else step.step
         loss_K = torch.zeros(len(lanes), device=device, dtype=torch.float64)
         norm_K = torch.zeros(len(lanes), device=device, dtype=torch.float64)
-        for step in range(steps):
-            rows_KB = order_SKB[step]
-            loss, gradient_KP = self.program.gradient(
-                state["theta"],
-                state["stats"],
+        for number in range(steps):
+            rows_KB = order_SKB[number]
+            loss, norm = advance(
+                self.program,
+                state,
                 examples.x_train[rows_KB],
                 examples.y_train[rows_KB],
-                numbers.smoothing_K1,
-                keys_SK[step],
+                self.program.masks(keys_SK[number], rows_KB.shape[1]),
+                columns.at(number),
+                numbers,
             )
-            norm = self._apply(gradient_KP, columns.at(step), numbers)
             loss_K += loss
             norm_K += norm
         scores = self._score()
@@ -236,21 +247,6 @@ class Cohort:
         )
 
     @torch.no_grad()
-    def _apply(self, gradient_KP: Tensor, now: rules.StepColumns, numbers: _Numbers) -> Tensor:
-        """One update of theta in place; returns the gradient's norm [K] before clipping."""
-        state = self.state
-        if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
-            penalties.add_penalties_(gradient_KP, state["theta"], numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
-        norm_K = penalties.clip_(gradient_KP, numbers.clip_K1)
-        rules.update_(state["theta"], gradient_KP, state["m"], state["v"], now, numbers.coefficients)
-        if numbers.max_norm_K1 is not None:
-            for entry in self.layout.parameters:
-                if lay.is_weight(entry):
-                    weight = state["theta"][:, entry.start : entry.start + entry.size].unflatten(1, entry.shape)
-                    penalties.max_norm_(weight, numbers.max_norm_K1)
-        return norm_K
-
-    @torch.no_grad()
     def _score(self) -> dict[str, list[float]]:
         examples = self.setting.examples
         parts = examples.parts_of([lane.replica for lane in self.lanes])
@@ -263,37 +259,3 @@ class Cohort:
             scale_K=examples.target_scale[parts].expand(shape[0]),
         )
         return metrics.score(outcome, self.setting.metrics)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Numbers:
-    """The lanes' regularisation and update coefficients as columns."""
-
-    coefficients: rules.LaneCoefficients
-    weights_1P: Tensor
-    smoothing_K1: Tensor | None
-    l1_K1: Tensor | None
-    l2_K1: Tensor | None
-    clip_K1: Tensor | None
-    max_norm_K1: Tensor | None
-
-    @classmethod
-    def of(cls, lanes: Sequence[Lane], layout: lay.Layout, device: torch.device, dtype: torch.dtype) -> _Numbers:
-        table = [lane.config.regularization for lane in lanes]
-
-        def column(values: Sequence[float | None], absent: float) -> Tensor | None:
-            """None where no lane has the number: its pass is spared."""
-            filled = [absent if value is None else value for value in values]
-            if all(value == absent for value in filled):
-                return None
-            return torch.tensor(filled, device=device, dtype=dtype).unsqueeze(1)
-
-        return cls(
-            coefficients=rules.stack([rules.coefficients(ln.config.optimizer) for ln in lanes], dtype, device),
-            weights_1P=layout.weights().to(device),
-            smoothing_K1=column([r.label_smoothing for r in table], 0.0),
-            l1_K1=column([r.l1 for r in table], 0.0),
-            l2_K1=column([r.l2 for r in table], 0.0),
-            clip_K1=column([r.gradient_clip for r in table], math.inf),
-            max_norm_K1=column([r.max_norm for r in table], math.inf),
-        )

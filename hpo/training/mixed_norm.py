@@ -78,14 +78,10 @@ class MixedNorm:
             weight = rows_of(frame.parameters[f"{self.name}.weight", shape], lanes)
             scale = torch.addcmul(self.plain_K1, weight, self.affine_K1)
             shift = rows_of(frame.parameters[f"{self.name}.bias", shape], lanes) * self.affine_K1
-        if frame.keys_K is not None:
-            y, mean, variance = cast(
-                tuple[Tensor, Tensor, Tensor],
-                _Normalise.apply(x, scale, shift, self),  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            )
+        if frame.masks is not None:
+            y, mean, variance = self._train(x, scale, shift)
             if self.any_batch:
-                unbiased = variance * (x.shape[1] / max(x.shape[1] - 1, 1))
-                frame.batch_stats.append((self.name, lanes, mean, unbiased))
+                frame.batch_stats.append((mean, variance * (x.shape[1] / max(x.shape[1] - 1, 1))))
             return y
         running = None
         if self.any_batch:
@@ -95,6 +91,14 @@ class MixedNorm:
             )
             running = (mean, variance)
         return _affine(_standardised(x, self, running)[0], scale, shift)
+
+    def _train(self, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The output, and mean and variance of the batch."""
+        if torch.compiler.is_compiling():  # the compiler derives as good a gradient itself
+            xhat, _, mean, variance = _standardised(x, self, None)
+            return _affine(xhat, scale, shift), mean, variance
+        found = _Normalise.apply(x, scale, shift, self)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return cast(tuple[Tensor, Tensor, Tensor], found)
 
 
 class _Normalise(torch.autograd.Function):

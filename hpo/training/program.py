@@ -9,7 +9,7 @@ Dimensions: K lanes, B examples, P parameters, Q running averages, C outputs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from hpo.optim import penalties
 from hpo.training import layout as lay
+from hpo.training.masks import drops_of
 from hpo.training.mixed_norm import MixedNorm, is_dense_norm
-from hpo.training.stacked import RULES, Drop, Frame, Rule
+from hpo.training.stacked import RULES, Frame, Rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +44,16 @@ class Position:
     runs: tuple[Run, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Average:
+    """Running averages that a run of lanes keeps at one position."""
+
+    name: str
+    lanes: slice
+    momentum_K1: Tensor
+    """Weight of the newest batch; 0 for lanes without batch normalisation there."""
+
+
 IDLE = repr(nn.Identity())
 """The kind of a layer that does nothing."""
 
@@ -50,7 +61,7 @@ IDLE = repr(nn.Identity())
 def kind(layer: nn.Module) -> str:
     """What must agree for lanes to be computed together at a position; numbers that may differ by lane are left out."""
     if isinstance(layer, nn.Dropout | nn.Dropout2d):
-        return type(layer).__name__ if layer.p > 0 else IDLE
+        return type(layer).__name__
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
         return f"{type(layer).__name__}({layer.num_features}, affine={layer.affine})"
     return repr(layer)
@@ -65,28 +76,31 @@ class Program:
     """The program of the given lanes' modules. Build a new one when the lanes change; that is cheap."""
 
     def __init__(
-        self, modules: Sequence[nn.Sequential], layout: lay.Layout, *, device: torch.device, dtype: torch.dtype
+        self,
+        modules: Sequence[nn.Sequential],
+        layout: lay.Layout,
+        input_shape: tuple[int, ...],
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> None:
         self.layout = layout
+        self.drops = drops_of(modules, input_shape, dtype, device)
         self.positions = tuple(_positions(modules, dtype, device))
-        slots = [name for name, child in modules[0].named_children() if isinstance(child, nn.Dropout | nn.Dropout2d)]
-        self.drops = {
-            name: Drop.of([_drop_probability(m, name) for m in modules], salt, dtype, device)
-            for salt, name in enumerate(slots, start=1)
-        }
-        self.momentum_K1 = {
-            name: torch.tensor([[_momentum(m, name)] for m in modules], device=device, dtype=dtype)
-            for name, _ in modules[0].named_children()
-            if any(isinstance(m.get_submodule(name), nn.BatchNorm1d | nn.BatchNorm2d) for m in modules)
-        }
+        self.averages = tuple(_averages(self.positions, modules, dtype, device))
 
-    def forward(self, theta_KP: Tensor, stats_KQ: Tensor, x: Tensor, keys_K: Tensor | None) -> tuple[Tensor, Frame]:
-        """Outputs [K, B, C] for inputs [K, B, ...]; `keys_K` None means inference."""
+    def masks(self, keys_K: Tensor, batch: int) -> dict[str, Tensor]:
+        """The dropout masks of one training step, from its random keys."""
+        return {name: drop.mask(keys_K, batch) for name, drop in self.drops.items()}
+
+    def forward(
+        self, theta_KP: Tensor, stats_KQ: Tensor, x: Tensor, masks: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, Frame]:
+        """Outputs [K, B, C] for inputs [K, B, ...]; `masks` None means inference."""
         frame = Frame(
             parameters=lay.split(self.layout.parameters, theta_KP),
             stats=lay.split(self.layout.stats, stats_KQ),
-            drops=self.drops,
-            keys_K=keys_K,
+            masks=masks,
         )
         for position in self.positions:
             runs = position.runs
@@ -104,20 +118,28 @@ class Program:
         stats_KQ: Tensor,
         x: Tensor,
         y_KB: Tensor,
+        masks: Mapping[str, Tensor],
         smoothing_K1: Tensor | None,
-        keys_K: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Mean training loss [K] of a batch and its gradient [K, P]; moves the running averages in place."""
-        theta = theta_KP.detach().requires_grad_()
-        outputs, frame = self.forward(theta, stats_KQ, x, keys_K)
-        loss_K = loss_per_example(outputs, y_KB, smoothing_K1).mean(1)
-        (gradient_KP,) = torch.autograd.grad(loss_K.sum(), theta)
+
+        def loss(theta: Tensor) -> tuple[Tensor, tuple[Tensor, list[tuple[Tensor, Tensor]]]]:
+            outputs, frame = self.forward(theta, stats_KQ, x, masks)
+            loss_K = loss_per_example(outputs, y_KB, smoothing_K1).mean(1)
+            return loss_K.sum(), (loss_K, frame.batch_stats)
+
+        if torch.compiler.is_compiling():
+            gradient_KP, (loss_K, batch_stats) = torch.func.grad(loss, has_aux=True)(theta_KP)
+        else:
+            theta = theta_KP.detach().requires_grad_()
+            total, (loss_K, batch_stats) = loss(theta)
+            (gradient_KP,) = torch.autograd.grad(total, theta)
         with torch.no_grad():
-            for name, lanes, mean, variance in frame.batch_stats:
-                momentum = self.momentum_K1[name][lanes]
+            views = lay.split(self.layout.stats, stats_KQ)
+            for average, (mean, variance) in zip(self.averages, batch_stats, strict=True):
                 for suffix, value in (("running_mean", mean), ("running_var", variance)):
-                    average = frame.stats[f"{name}.{suffix}", tuple(value.shape[1:])]
-                    average[lanes] = average[lanes] + momentum * (value - average[lanes])
+                    old = views[f"{average.name}.{suffix}", tuple(value.shape[1:])][average.lanes]
+                    old.copy_(old + average.momentum_K1 * (value - old))
         return loss_K.detach(), gradient_KP
 
     @torch.no_grad()
@@ -157,19 +179,20 @@ def _positions(modules: Sequence[nn.Sequential], dtype: torch.dtype, device: tor
                 rule = RULES[nn.Identity if what == IDLE else type(layers[begin])]
             runs.append(Run(lanes=slice(begin, end), rule=rule, layer=layers[begin]))
             begin = end
-        if any(kind(layer) != IDLE for layer in layers):
+        if any(kind(layer) != IDLE and getattr(layer, "p", 1) > 0 for layer in layers):
             positions.append(Position(name=name, runs=tuple(runs)))
     return positions
 
 
-def _drop_probability(module: nn.Sequential, name: str) -> float:
-    layer = module.get_submodule(name)
-    assert isinstance(layer, nn.Dropout | nn.Dropout2d)
-    return layer.p
-
-
-def _momentum(module: nn.Sequential, name: str) -> float:
-    layer = module.get_submodule(name)
-    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.momentum is not None:
-        return layer.momentum
-    return 0.0
+def _averages(
+    positions: Sequence[Position], modules: Sequence[nn.Sequential], dtype: torch.dtype, device: torch.device
+) -> Iterator[Average]:
+    for position in positions:
+        for run in position.runs:
+            layers = [module.get_submodule(position.name) for module in modules[run.lanes]]
+            momentum = [
+                layer.momentum or 0.0 if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) else 0.0 for layer in layers
+            ]
+            if any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in layers):
+                column = torch.tensor(momentum, device=device, dtype=dtype).unsqueeze(1)
+                yield Average(name=position.name, lanes=run.lanes, momentum_K1=column)

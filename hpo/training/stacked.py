@@ -10,7 +10,7 @@ Dimensions: K lanes, B examples, F features, C channels, H height, W width, O ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -18,30 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hpo.training import randomness
 from hpo.training.layout import ALIGNMENT, VECTOR
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Drop:
-    """A dropout layer of K lanes."""
-
-    limit_K1: Tensor
-    """int32: a number drawn by `uniform_24` stays if it is larger."""
-    scale_K1: Tensor
-    """What numbers that stay are multiplied by."""
-    salt: int
-    """Tells the layers of a model apart."""
-
-    @classmethod
-    def of(cls, p: Sequence[float], salt: int, dtype: torch.dtype, device: torch.device) -> Drop:
-        """From each lane's probability."""
-        limit = [[round(q * 2**24) - 2**23 - 1] for q in p]
-        return cls(
-            limit_K1=torch.tensor(limit, dtype=torch.int32, device=device),
-            scale_K1=torch.tensor([[1 / (1 - q)] for q in p], dtype=dtype, device=device),
-            salt=salt,
-        )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -52,12 +29,10 @@ class Frame:
     """Views [K, *shape] of theta."""
     stats: dict[tuple[str, tuple[int, ...]], Tensor]
     """Views [K, *shape] of the running averages."""
-    drops: Mapping[str, Drop]
-    """Dropout layers by name."""
-    keys_K: Tensor | None
-    """This step's random keys; None at inference."""
-    batch_stats: list[tuple[str, slice, Tensor, Tensor]] = field(default_factory=list)
-    """What batch normalisation saw in training: layer, lanes, mean [K, F] and unbiased variance [K, F]."""
+    masks: Mapping[str, Tensor] | None
+    """What each dropout layer multiplies its input by, see `hpo.training.masks`; None at inference."""
+    batch_stats: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    """Mean [K, F] and unbiased variance [K, F] that each batch normalisation saw in training, in order."""
 
     def parameter(self, name: str, like: Tensor | None, lanes: slice) -> Tensor:
         assert like is not None
@@ -140,7 +115,7 @@ def batch_norm(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tenso
         scale = frame.parameter(f"{name}.weight", layer.weight, lanes).reshape(-1)
         shift = frame.parameter(f"{name}.bias", layer.bias, lanes).reshape(-1)
     z = in_order(x).transpose(0, 1).reshape(batch, k * channels, height, width)
-    if frame.keys_K is None:
+    if frame.masks is None:
         mean = frame.average(f"{name}.running_mean", layer.running_mean, lanes).reshape(-1)
         variance = frame.average(f"{name}.running_var", layer.running_var, lanes).reshape(-1)
         z = F.batch_norm(z, mean, variance, scale, shift, False, 0.0, layer.eps)
@@ -149,7 +124,7 @@ def batch_norm(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tenso
         count = batch * height * width
         with torch.no_grad():
             variance = (inverse.pow(-2) - layer.eps) * (count / max(count - 1, 1))
-            frame.batch_stats.append((name, lanes, mean.view(k, channels), variance.view(k, channels)))
+            frame.batch_stats.append((mean.view(k, channels), variance.view(k, channels)))
     return in_order(z.view(batch, k, channels, height, width).transpose(0, 1))
 
 
@@ -178,19 +153,13 @@ def group_norm(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tenso
 
 def dropout(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
     """Zeroes features (or, for Dropout2d, whole channels) and scales the rest by 1/(1-p)."""
-    if frame.keys_K is None:
-        return x
-    shape = x.shape[1:3] if isinstance(layer, nn.Dropout2d) else x.shape[1:]
-    drop = frame.drops[name]
-    start = randomness.index_hash(shape.numel(), drop.salt, x.device)
-    drawn = randomness.uniform_24(start, frame.keys_K[lanes])
-    # Integer arithmetic instead of a comparison, which is slow on CPU: all bits set where the number stays, else none.
-    stays = torch.sub(drop.limit_K1[lanes], drawn, out=drawn).bitwise_right_shift_(randomness.number(31, x.device))
-    if x.dtype == torch.float32:
-        mask = stays.bitwise_and_(drop.scale_K1[lanes].view(torch.int32)).view(torch.float32)
-    else:
-        mask = stays.neg_().to(x.dtype) * drop.scale_K1[lanes]
-    return x * mask.view(-1, *shape, *([1] * (x.dim() - 1 - len(shape))))
+    mask = frame.masks.get(mask_name(name, layer)) if frame.masks else None
+    return x if mask is None else x * rows_of(mask, lanes)
+
+
+def mask_name(name: str, layer: nn.Module) -> str:
+    """Key of a dropout layer's mask: lanes that drop pixels and lanes that drop channels need masks of their own."""
+    return f"{name}.{type(layer).__name__}"
 
 
 def per_example(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
@@ -230,6 +199,8 @@ class _InOrder(torch.autograd.Function):
 def in_order(x: Tensor) -> Tensor:
     """The tensor, and its gradient, row by row in memory: layout decides which code computes the next layer, and
     whether it changes at all could depend on K."""
+    if torch.compiler.is_compiling():  # the compiler chooses layouts itself
+        return x
     return cast(Tensor, _InOrder.apply(x))  # type: ignore[no-untyped-call]  # torch leaves `apply` untyped
 
 

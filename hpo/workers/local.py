@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from optuna.trial import TrialState
 
 from hpo.errors import InputError, MachineError, StudyStateError
 from hpo.reports.build import write_report
@@ -33,27 +34,36 @@ class Result:
     """The report's page."""
     notes: tuple[str, ...]
     """What the data set's reader left out or found odd."""
+    failure: str | None
+    """How the first failed trial ended; None where none failed."""
 
 
 def run_study(
-    spec: StudySpec, url: str, home: Path, observer: Observer, *, lanes: int, device: str, threads: int
+    spec: StudySpec,
+    url: str,
+    home: Path,
+    observer: Observer,
+    *,
+    lanes: int,
+    device: str,
+    threads: int,
+    compile: bool = False,
 ) -> Result:
     """Runs or continues a study to the end of its budget, scores the winner once, and writes the report."""
     chosen = _device(device)
     torch.set_num_threads(threads)
     material = load_material(spec)
     check_models(spec, material)
-    with _exclusive(home / "checkpoints" / spec.study.name):
-        store = open_store(url)
-        try:
-            bench = open_bench(spec, material, store, home, lanes=lanes, device=chosen)
-            progress = coordinator.run(bench, observer)
-            winner = conclude(bench)
-            studies.mark_finished(store, bench.study_id)
-            report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
-        finally:
-            store.close()
-    return Result(progress=progress, winner=winner, report=report, notes=material.dataset.notes)
+    # The database first: one that cannot be reached leaves no folder behind.
+    with closing(open_store(url)) as store, _exclusive(home / "checkpoints" / spec.study.name):
+        bench = open_bench(spec, material, store, home, lanes=lanes, device=chosen, compile=compile)
+        progress = coordinator.run(bench, observer)
+        winner = conclude(bench)
+        studies.mark_finished(store, bench.study_id)
+        report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
+        failed = (trial for trial in bench.searcher.all_trials() if trial.state == TrialState.FAIL)
+        failure = next((trial.user_attrs.get("ended") for trial in failed), None)
+    return Result(progress=progress, winner=winner, report=report, notes=material.dataset.notes, failure=failure)
 
 
 def _device(name: str) -> torch.device:

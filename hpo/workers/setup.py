@@ -92,6 +92,7 @@ def open_bench(
     *,
     lanes: int,
     device: torch.device,
+    compile: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Bench:
     """Registers the study, or opens it if the database has it and its file has not changed."""
@@ -102,6 +103,7 @@ def open_bench(
         seed=spec.study.seed,
         metrics=metrics.names_for(examples.task, spec.study.objective),
         dtype=dtype,
+        compiled_lanes=min(lanes, spec.search.concurrency * examples.replicas) if compile else None,
     )
     norms = [config.norm for config in space.alternatives(spec, "norm")]
 

@@ -98,6 +98,19 @@ def test_a_lane_does_not_depend_on_its_neighbours(family: str, dataset: str, dty
         assert torch.allclose(*(torch.tensor(curves[k], dtype=torch.float64) for k in (1, lanes)), rtol=1e-9, atol=0)
 
 
+def test_a_compiled_cohort_equals_an_eager_one_up_to_rounding() -> None:
+    eager, fast = trainer(dtype=torch.float64), trainer(dtype=torch.float64)
+    fast.setting = replace(fast.setting, compiled_lanes=6)
+    for its in (eager, fast):
+        its.admit((trial, mixed(3 * trial)) for trial in range(6))
+    for _ in range(2):
+        one, other = ([numbers(e) for e in its.tick().epochs] for its in (eager, fast))
+        assert torch.allclose(
+            torch.tensor(one, dtype=torch.float64), torch.tensor(other, dtype=torch.float64), rtol=1e-9, atol=1e-12
+        )
+    assert torch._dynamo.utils.counters["frames"]["ok"] > 0
+
+
 def test_joining_late_changes_nothing() -> None:
     alone = trainer()
     alone.admit([(5, mixed(5))])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hpo import models
 from hpo.spec.records import Dropout
-from hpo.training import randomness
-from hpo.training.program import Program
-from tests.training.study import mixed, trainer
+from hpo.training import masks, randomness
+from tests.training.study import mixed
 
 
 def test_keys_differ_by_purpose_and_number() -> None:
@@ -39,19 +39,27 @@ def test_a_lane_draws_the_same_whoever_is_beside_it() -> None:
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
-def test_dropout_keeps_the_mean_and_drops_the_share(p: float) -> None:
-    config = mixed(0).model_copy(update={"dropout": Dropout(input=p)})
-    its = trainer()
-    its.admit([(0, config)])
-    cohort = its.all_cohorts()[0]
-    program = Program([cohort.lanes[0].module], cohort.layout, device=torch.device("cpu"), dtype=torch.float32)
-    position = next(x for x in program.positions if x.name == "dropout_input")
-    group = position.runs[0]
-    _, frame = program.forward(
-        cohort.state["theta"], cohort.state["stats"], its.setting.examples.x_valid, torch.tensor([3], dtype=torch.int32)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dropout_keeps_the_mean_and_drops_the_share(p: float, dtype: torch.dtype) -> None:
+    module = models.build(mixed(0).model_copy(update={"dropout": Dropout(input=p)}), (50,), 3)
+    drops = masks.drops_of([module], (50,), dtype, torch.device("cpu"))
+    mask = drops["dropout_input.Dropout"].mask(torch.tensor([3], dtype=torch.int32), 400)
+    assert mask.shape == (1, 400, 50)
+    assert (mask == 0).double().mean() == pytest.approx(p, abs=0.015)
+    assert mask.mean() == pytest.approx(1.0, abs=0.05)
+    assert mask[mask != 0].unique() == pytest.approx(1 / (1 - p))
+
+
+def test_spatial_dropout_drops_whole_channels_and_only_in_lanes_that_ask_for_it() -> None:
+    spatial, pixels, none = (
+        models.build(mixed(0, "cnn").model_copy(update={"dropout": dropout}), (1, 8, 8), 3)
+        for dropout in (Dropout(p=0.5, spatial=True), Dropout(p=0.5), Dropout())
     )
-    ones = torch.ones(1, 400, 50)
-    dropped = group.rule(position.name, group.layer, frame, slice(0, 1), ones)
-    assert (dropped == 0).double().mean() == pytest.approx(p, abs=0.015)
-    assert dropped.mean() == pytest.approx(1.0, abs=0.05)
-    assert dropped[dropped != 0].unique() == pytest.approx(1 / (1 - p))
+    drops = masks.drops_of([spatial, pixels, none], (1, 8, 8), torch.float32, torch.device("cpu"))
+    keys = torch.tensor([1, 2, 3], dtype=torch.int32)
+    channels, single = (drops[f"dropout1.{kind}"].mask(keys, 20) for kind in ("Dropout2d", "Dropout"))
+    assert channels.shape == (3, 20, 4, 1, 1)
+    assert single.shape == (3, 20, 4, 4, 4)
+    assert set(channels[0].unique().tolist()) == set(single[1].unique().tolist()) == {0.0, 2.0}
+    assert (channels[1:] == 1).all()
+    assert (single[[0, 2]] == 1).all()
