@@ -56,24 +56,36 @@ def linear(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -
     assert isinstance(layer, nn.Linear)
     weight_KOF = frame.parameter(f"{name}.weight", layer.weight, lanes)
     bias_KO = frame.parameter(f"{name}.bias", layer.bias, lanes)
-    batch, outputs, features = x.shape[1], *layer.weight.shape
-    # Matrix products may round differently where a lane's matrix does not begin at a cache line.
-    extra = -batch % ALIGNMENT if batch * features % ALIGNMENT or batch * outputs % ALIGNMENT else 0
-    rows = F.pad(x, (0, 0, 0, extra)) if extra else x
-    return torch.baddbmm(bias_KO.unsqueeze(1), rows, weight_KOF.transpose(1, 2))[:, :batch]
+    return product(x, weight_KOF.transpose(1, 2), bias_KO.unsqueeze(1))
+
+
+def product(a_KML: Tensor, b_KLN: Tensor, bias: Tensor) -> Tensor:
+    """a @ b + bias for each lane; the bias is [K, 1, N] or [K, M, 1].
+
+    On CPU a product may be rounded differently for one matrix than for many where a size is no multiple of a cache
+    line, so sizes are rounded up.
+    """
+    m, depth, n = *a_KML.shape[1:], b_KLN.shape[2]
+    more_m, more_depth, more_n = (-size % ALIGNMENT for size in (m, depth, n))
+    if torch.compiler.is_compiling() or not (more_m or more_depth or more_n):
+        return torch.baddbmm(bias, a_KML, b_KLN)
+    a = F.pad(in_order(a_KML), (0, more_depth, 0, more_m))
+    b = F.pad(in_order(b_KLN), (0, more_n, 0, more_depth))
+    wide = F.pad(in_order(bias), (0, more_n) if bias.shape[1] == 1 else (0, 0, 0, more_m))
+    return in_order(torch.baddbmm(wide, a, b)[:, :m, :n])
 
 
 def conv2d(name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
     """[K, B, C, H, W] -> [K, B, O, H, W], with padding that keeps the size.
 
     A grouped convolution is faster, a batched product over shifted images the only one of the two whose result does
-    not depend on K where a lane has few channels (measured on CPU).
+    not depend on K where a lane has few channels or an odd number of them (measured on CPU).
     """
     assert isinstance(layer, nn.Conv2d)
     weight = frame.parameter(f"{name}.weight", layer.weight, lanes)
     bias = frame.parameter(f"{name}.bias", layer.bias, lanes)
-    convolve = _conv_by_shifts if layer.in_channels < 8 else _conv_by_groups
-    return in_order(convolve(in_order(x), weight, bias))
+    grouped = layer.in_channels % 8 == 0 and layer.out_channels % 8 == 0
+    return in_order((_conv_by_groups if grouped else _conv_by_shifts)(in_order(x), weight, bias))
 
 
 def _conv_by_groups(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -96,10 +108,10 @@ def _conv_by_shifts(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     outputs, kernel = weight.shape[1], weight.shape[3]
     padded = F.pad(x.transpose(1, 2), [kernel // 2] * 4)
     shifted = torch.stack([padded[..., i : i + height, j : j + width] for i in range(kernel) for j in range(kernel)], 2)
-    z = torch.baddbmm(
-        bias.unsqueeze(2),
+    z = product(
         weight.reshape(k, outputs, channels * kernel * kernel),
         shifted.reshape(k, channels * kernel * kernel, batch * height * width),
+        bias.unsqueeze(2),
     )
     return z.view(k, outputs, batch, height, width).transpose(1, 2)
 

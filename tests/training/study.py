@@ -34,6 +34,7 @@ from hpo.spec.records import (
 )
 from hpo.training.batches import on_device
 from hpo.training.cohort import Setting
+from hpo.training.metrics import names_for
 from hpo.training.trainer import Trainer
 
 NORMS = (
@@ -63,7 +64,7 @@ def prepared(dataset: str = "wine", **options: Any) -> PreparedData:
 
 def setting(dataset: str = "wine", dtype: torch.dtype = torch.float32, **options: Any) -> Setting:
     examples = on_device(prepared(dataset, **options), device=torch.device("cpu"), dtype=dtype)
-    return Setting(examples=examples, seed=7, metrics=("loss", "accuracy"), dtype=dtype)
+    return Setting(examples=examples, seed=7, metrics=names_for(examples.task, "loss")[:2], dtype=dtype)
 
 
 def mixed(trial: int, family: str = "mlp", epochs: int = 6) -> TrialConfig:

@@ -98,6 +98,25 @@ def test_a_lane_does_not_depend_on_its_neighbours(family: str, dataset: str, dty
         assert torch.allclose(*(torch.tensor(curves[k], dtype=torch.float64) for k in (1, lanes)), rtol=1e-9, atol=0)
 
 
+@pytest.mark.parametrize("model", [{"hidden": (5,)}, {"hidden": (33, 7)}, {"family": "cnn", "channels": (3, 8, 16)}])
+def test_odd_widths_and_one_output_do_not_depend_on_neighbours(model: dict[str, Any]) -> None:
+    options = {"dataset": "digits"} if "family" in model else {"dataset": "diabetes"}
+    config = TrialConfig.model_validate(
+        {
+            "model": {"family": "mlp", **model},
+            "norm": {"kind": "batch"},
+            "optimizer": {"name": "adam", "learning_rate": 0.01},
+            "training": {"batch_size": 24},
+        }
+    )
+    curves = []
+    for lanes in (1, 3, 7):
+        its = trainer(lanes=lanes, **options)
+        its.admit((trial, config) for trial in range(7))
+        curves.append([numbers(epoch)[:5] for _ in range(2) for epoch in its.tick().epochs])
+    assert curves[0] == curves[1] == curves[2]
+
+
 def test_a_compiled_cohort_equals_an_eager_one_up_to_rounding() -> None:
     eager, fast = trainer(dtype=torch.float64), trainer(dtype=torch.float64)
     fast.setting = replace(fast.setting, compiled_lanes=6)
