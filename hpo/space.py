@@ -115,6 +115,12 @@ def alternatives(spec: StudySpec, table: str) -> list[TrialConfig]:
     return found
 
 
+def budget(spec: StudySpec) -> int:
+    """Trials that are to end: a grid has no more than its combinations."""
+    trials = spec.search.trials
+    return min(trials, combinations(spec) or trials) if spec.search.sampler.name == "grid" else trials
+
+
 def combinations(spec: StudySpec) -> int | None:
     """How many different configurations the space holds; None: a continuous range makes them countless."""
     return _count(spec.tree)

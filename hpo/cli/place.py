@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,6 +20,8 @@ class Place:
 
     home: Path = Path("runs")
     storage: str | None = None
+    environment: set[str] = field(default_factory=set)
+    """Options that came from environment variables, and need not be repeated in a command that continues."""
 
     @property
     def storage_url(self) -> str:
@@ -29,8 +33,10 @@ class Place:
     @property
     def options(self) -> str:
         """The options to repeat in a command that continues; a URL is not repeated, it may hold a password."""
-        home = "" if self.home == Path("runs") else f" --home {self.home}"
-        return home + (" --storage ..." if self.storage else "")
+        home = (
+            "" if self.home == Path("runs") or "home" in self.environment else f" --home {shlex.quote(str(self.home))}"
+        )
+        return home + (" --storage ..." if self.storage and "storage" not in self.environment else "")
 
 
 def place_options(command: F) -> F:
@@ -57,5 +63,7 @@ def place_options(command: F) -> F:
 
 def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     place = ctx.ensure_object(Place)
-    if value is not None:
-        setattr(place, option.name or "", value)
+    if value is not None and option.name:
+        setattr(place, option.name, value)
+        if ctx.get_parameter_source(option.name) == ParameterSource.ENVIRONMENT:
+            place.environment.add(option.name)

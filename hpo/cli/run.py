@@ -49,7 +49,7 @@ def run(place: Place, study: str, trials: int | None, lanes: int, device: str, t
     from hpo.workers.local import run_study
 
     options = f"{f' --trials {trials}' if trials else ''}{' --compile' if compile else ''}{place.options}"
-    command = f"hpo run {study}{options}"
+    command = f"hpo run {shlex.quote(study)}{options}"
     with screen(spec) as show:
         try:
             result = run_study(

@@ -13,6 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hpo import space
+from hpo.reports.text import number, plural
 from hpo.spec.file import StudySpec
 
 if TYPE_CHECKING:
@@ -32,8 +34,9 @@ class Screen:
         self.spec = spec
         self.console = console
         self.live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+        self.epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
         self.start: Progress | None = None
-        self.last_line = 0.0
+        self.last_line = time.monotonic()
         self.last_ended = -1
 
     def progress(self, now: Progress) -> None:
@@ -43,9 +46,7 @@ class Screen:
             self._announce(now)
         if self.live:
             self.live.update(self._view(now))
-        elif now.ended != self.last_ended and (
-            time.monotonic() - self.last_line > LINE_SECONDS or now.ended >= now.budget
-        ):
+        elif now.ended != self.last_ended and now.running and time.monotonic() - self.last_line > LINE_SECONDS:
             self.last_line, self.last_ended = time.monotonic(), now.ended
             self.console.print(self._headline(now), soft_wrap=True, highlight=False)
 
@@ -58,14 +59,16 @@ class Screen:
             self.live.stop()
 
     def _announce(self, now: Progress) -> None:
-        spec, done = self.spec, now.ended
-        verb = f"continues after {done} trials" if done or now.running else "begins"
-        self.console.print(
-            f"Study {spec.study.name} {verb}: {spec.data.dataset}, {spec.study.objective}, "
-            f"{now.budget} trials, sampler {spec.search.sampler.name}, pruner {spec.search.pruner.name}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        spec = self.spec
+        if now.ended >= now.budget and not now.running:
+            text = f"has its {plural(max(now.ended, now.budget), 'trial')} already; --trials gives it more"
+        else:
+            verb = f"continues after {plural(now.ended, 'ended trial')}" if now.ended or now.running else "begins"
+            text = (
+                f"{verb}: {spec.data.dataset}, {spec.study.objective}, {plural(now.budget, 'trial')}, "
+                f"sampler {spec.search.sampler.name}, pruner {spec.search.pruner.name}"
+            )
+        self.console.print(f"Study {spec.study.name} {text}", highlight=False, markup=False, soft_wrap=True)
 
     def _headline(self, now: Progress) -> str:
         best = f"best {now.best[1]:.4g} (trial {now.best[0]})" if now.best else "no trial finished yet"
@@ -93,7 +96,7 @@ class Screen:
         table.add_column(self.spec.study.objective, justify="right")
         for trial in now.running[:SHOWN]:
             value = "" if trial.value is None else f"{trial.value:.4f}"
-            table.add_row(str(trial.number), str(trial.epoch), value)
+            table.add_row(str(trial.number), f"{trial.epoch}/{self.epochs}", value)
         hidden = len(now.running) - SHOWN
         more = [Text(f"and {hidden} more", style="dim")] if hidden > 0 else []
         return Group(head, Text(self._headline(now)), table, *more)
@@ -126,24 +129,25 @@ def conclusion(spec: StudySpec, result: Result) -> None:
     now, winner = result.progress, result.winner
     for note in result.notes:
         console.print(f"Note: {note}", markup=False)
+    spent = f" ({duration(now.wall_seconds)}, {_share(now)} of it training)" if now.epochs else ""
     console.print(
-        f"{now.ended} trials ended: {now.finished} finished, {now.pruned} pruned, {now.failed} failed "
-        f"({duration(now.wall_seconds)}, {_share(now)} of it training)"
+        f"{plural(now.ended, 'trial')} ended: {now.finished} finished, {now.pruned} pruned, {now.failed} failed{spent}"
     )
     if winner is None:
         console.print("No trial finished, so there is no winner. The report says how each trial ended.")
+        if result.failure:
+            console.print(f"The first one {result.failure}", markup=False)
     else:
         console.print(f"Winner: trial {winner.number}")
         for name, value in winner.params.items():
-            console.print(
-                f"  {name} = {value:.6g}" if isinstance(value, float) else f"  {name} = {value}", markup=False
-            )
+            console.print(f"  {name} = {number(value, 6)}", markup=False)
         objective = spec.study.objective
         console.print(f"  validation {objective}: {winner.value:.4f}")
         if winner.test is None:
             console.print("  no test part (data.test = 0)")
         else:
-            console.print(f"  test {objective}: {winner.test[objective]:.4f}")
+            again = f" (look {winner.looks} at the test part: no longer unseen)" if winner.looks > 1 else ""
+            console.print(f"  test {objective}: {winner.test[objective]:.4f}{again}")
     console.print(f"Report: {result.report}")
 
 

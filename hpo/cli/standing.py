@@ -6,8 +6,6 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import StudyFileError
-
 if TYPE_CHECKING:
     from hpo.storage.store import Store
 
@@ -60,7 +58,7 @@ def standing(store: Store, name: str) -> dict[str, Any]:
         "objective": study.objective,
         "direction": study.direction,
         "source": study.spec_source,
-        "budget": _budget(study.spec_text, study.spec_source, len(trials)),
+        "budget": max(study.facts["budget"], len(trials)) if "budget" in study.facts else None,
         "finished": counts.finished,
         "pruned": counts.pruned,
         "failed": counts.failed,
@@ -98,22 +96,6 @@ def standing(store: Store, name: str) -> dict[str, Any]:
             if trial.state == "FAIL"
         ],
     }
-
-
-def _budget(text: str, source: str, asked: int) -> int | None:
-    """Trials to end as the study file says, but at least those already asked for; None if another version of this
-    package wrote the file's text and this one cannot read it."""
-    from hpo import space
-    from hpo.spec.file import parse_study
-
-    try:
-        spec = parse_study(text, source)
-    except StudyFileError:
-        return None
-    trials = spec.search.trials
-    if spec.search.sampler.name == "grid":
-        trials = min(trials, space.combinations(spec) or trials)
-    return max(trials, asked)
 
 
 def _state(finished_at: datetime | None) -> str:

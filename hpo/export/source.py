@@ -6,7 +6,7 @@ trained again from its configuration and its seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,8 @@ from hpo.spec.file import StudySpec, parse_study
 from hpo.spec.records import TrialConfig
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
-from hpo.training import batches, checkpoints, metrics
-from hpo.training.cohort import Setting
-from hpo.training.trainer import Trainer
-from hpo.workers.setup import Bench, Material, load_material
+from hpo.training import checkpoints
+from hpo.workers.setup import Bench, Material, bench_of, load_material
 from hpo.workers.winner import weights
 
 
@@ -66,7 +64,8 @@ def load_trained(store: Store, home: Path, source: Source, note: Callable[[str],
             f"the data of {material.dataset.name!r} has changed since the study {source.row.name!r} began, so the "
             "preprocessing its models were trained with cannot be found again. Restore the data."
         )
-    bench = _bench(store, home, source, material)
+    row, spec = source.row, source.spec
+    bench = bench_of(spec, material, store, row.study_id, home, lanes=32, device=torch.device("cpu"))
     if not _kept(bench, source.trial):
         epochs = len(source.trial.intermediate_values)
         note(f"No readable weights of trial {source.trial.number}: it is trained again, {epochs} epochs.")
@@ -102,29 +101,6 @@ def _numbered(searcher: Searcher, number: int) -> FrozenTrial:
     best = [str(other.number) for other in searcher.ranking()[:3]]
     others = f"Its best trials: {', '.join(best)}." if best else "No other has weights yet."
     raise StudyStateError(f"trial {number} of {name!r} has no weights ({reason}). {others}")
-
-
-def _bench(store: Store, home: Path, source: Source, material: Material) -> Bench:
-    """What training again needs. Unlike a run's bench it registers nothing and marks nothing."""
-    spec = source.spec
-    examples = batches.on_device(material.prepared, device=torch.device("cpu"), dtype=torch.float32)
-    setting = Setting(
-        examples=examples, seed=spec.study.seed, metrics=metrics.names_for(examples.task, spec.study.objective)
-    )
-    norms = [config.norm for config in space.alternatives(spec, "norm")]
-
-    def variants(config: TrialConfig) -> Iterable[TrialConfig]:
-        return (config.model_copy(update={"norm": norm}) for norm in norms)
-
-    return Bench(
-        spec=spec,
-        material=material,
-        store=store,
-        study_id=source.row.study_id,
-        searcher=source.searcher,
-        trainer=Trainer(setting, variants, lanes=examples.replicas),
-        home=home,
-    )
 
 
 def _kept(bench: Bench, trial: FrozenTrial) -> bool:

@@ -37,6 +37,8 @@ class Evidence:
     """Number of the trial that was scored on the test part."""
     test: Mapping[str, float]
     balance: Sequence[BalanceRow]
+    looks: Sequence[int] = ()
+    """Numbers of the trials that were scored on the test part, one after the other."""
 
     def examples(self, part: str) -> int:
         """Examples of a part of the data; 0 if its balance is not recorded."""
@@ -192,11 +194,21 @@ def test_gap(e: Evidence) -> list[str]:
     return []
 
 
+def looked_again(e: Evidence) -> list[str]:
+    if len(e.looks) > 1:
+        return [
+            f"The test part was looked at {len(e.looks)} times, with trials {', '.join(map(str, e.looks))}, since the "
+            "study was continued: it is not quite unseen any more."
+        ]
+    return []
+
+
 CHECKS: tuple[Callable[[Evidence], list[str]], ...] = (
     no_winner,
     unfinished,
     failures,
     test_gap,
+    looked_again,
     edges,
     few_trials,
     within_noise,

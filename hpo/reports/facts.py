@@ -144,6 +144,7 @@ def report_of(study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataF
         scored_trial=study.winner_number if study.test else None,
         test=test,
         balance=balance,
+        looks=study.facts.get("test_looks", ()),
     )
     return StudyReport(
         name=study.name,

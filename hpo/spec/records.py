@@ -68,7 +68,7 @@ class DataTable(Record):
     """Where the examples come from and how they are split."""
 
     dataset: Annotated[str, Field(min_length=1)]
-    """A name of the catalogue (`hpo data list`) or a path of a CSV file (relative to the study file)."""
+    """A name of the catalogue, e.g. digits or wine, or the path of a CSV file, relative to the study file."""
     target: str | None = None
     """Column to predict; needed for a file."""
     task: Literal["auto", "classification", "regression"] = "auto"
@@ -110,7 +110,7 @@ class Cmaes(Record):
 
 
 class Qmc(Record):
-    """Scrambled Sobol sequence; categorical parameters are drawn at random."""
+    """Scrambled Sobol sequence; conditional parameters are drawn at random."""
 
     name: Literal["qmc"] = "qmc"
 
@@ -152,7 +152,7 @@ class Median(Record):
 
     name: Literal["median"] = "median"
     startup_trials: WholeNumber = 5
-    """Trials that must end before any is pruned."""
+    """Trials that must finish before any is pruned."""
     warmup_epochs: WholeNumber = 0
     """Epochs every trial gets."""
 
@@ -164,7 +164,7 @@ class Percentile(Record):
     percentile: Annotated[float, Field(ge=0.0, le=100.0)] = 25.0
     """Share to keep, in per cent."""
     startup_trials: WholeNumber = 5
-    """Trials that must end before any is pruned."""
+    """Trials that must finish before any is pruned."""
     warmup_epochs: WholeNumber = 0
     """Epochs every trial gets."""
 

@@ -70,12 +70,12 @@ def fingerprint(spec: StudySpec) -> str:
 
 
 def changes(old: StudySpec, new: StudySpec) -> list[str]:
-    """What differs, one line per setting: `optimizer.learning_rate: was 0.1, is 0.2`."""
+    """What differs, but for what may differ, one line per setting: `optimizer.learning_rate: was 0.1, is 0.2`."""
     before, after = ({path: entry.value for path, entry in entries(spec).items()} for spec in (old, new))
     return [
         f"{path}: was {before.get(path, 'absent')}, is {after.get(path, 'absent')}"
         for path in dict.fromkeys([*before, *after])
-        if before.get(path) != after.get(path)
+        if before.get(path) != after.get(path) and not path.startswith(FREE)
     ]
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from hpo.storage.clock import to_stored
 from hpo.storage.load import read_newer
@@ -237,6 +237,12 @@ class Store(StudyStore):
             statement = delete(hpo_checkpoints).where(hpo_checkpoints.c.path == bindparam("gone"))
             if paths:
                 tick.run(statement, [{"gone": path} for path in paths])
+
+    def seconds_of(self, trial_id: int) -> float:
+        """Seconds that a trial has trained, over all its replicas and restarts."""
+        total = select(func.sum(hpo_epochs.c.seconds)).where(hpo_epochs.c.trial_id == trial_id)
+        with self.reading() as connection:
+            return float(connection.execute(total).scalar() or 0.0)
 
     def checkpoints(self, study_id: int) -> list[CheckpointRow]:
         """The checkpoint files of a study that are in the database, oldest first."""

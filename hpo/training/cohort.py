@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models
+from hpo.errors import InputError
 from hpo.optim import rules, schedules
-from hpo.spec.records import TrialConfig
+from hpo.spec.records import BatchNorm, TrialConfig
 from hpo.training import layout as lay
 from hpo.training import metrics, randomness, step
 from hpo.training.batches import Examples
@@ -88,6 +89,8 @@ class Setting:
 
 def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig) -> Lane:
     """Builds and initialises a lane's module from its own random numbers."""
+    if isinstance(config.norm, BatchNorm) and setting.examples.batch_size(config.training.batch_size) == 1:
+        raise InputError("batch normalisation needs batches of at least 2 examples; raise training.batch_size")
     module = models.build(config, setting.examples.input_shape, setting.examples.outputs)
     models.initialize(module, config, randomness.generator("init", setting.seed, trial, replica))
     return Lane(trial=trial, replica=replica, config=config, module=module)

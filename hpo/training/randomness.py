@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Purpose = Literal["init", "order", "dropout", "sampler", "split"]
+Purpose = Literal["init", "order", "dropout"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _GOLDEN_32 = -0x61C88647  # the same constant's upper half as int32: spreads consecutive indices over all bits

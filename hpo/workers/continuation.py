@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from optuna.trial import TrialState
 
+from hpo.errors import MachineError
 from hpo.search.objective import best_epoch
 from hpo.search.searcher import Asked
 from hpo.spec.records import TrialConfig
 from hpo.training import checkpoints
 from hpo.training.checkpoints import SavedLane
-from hpo.training.trainer import Trainer
+from hpo.training.trainer import Failure, Trainer
 from hpo.workers.setup import Bench
 
 
@@ -31,6 +32,10 @@ def pick_up(bench: Bench) -> list[Asked]:
             continue
         curve = bench.searcher.curve(trial.trial_id)
         trainer = _replayed(bench, trial.number, trial.config, curve, saved.lanes(trial))
+        if isinstance(trainer, Failure):
+            facts = {"traceback": trainer.traceback}
+            bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trainer.error}", facts)
+            continue
         for cohort in trainer.all_cohorts():
             bench.trainer.place(cohort)
         picked.append(trial)
@@ -39,19 +44,24 @@ def pick_up(bench: Bench) -> list[Asked]:
 
 def retrain(bench: Bench, number: int, config: TrialConfig, curve: list[float]) -> Trainer:
     """A trainer with an ended trial, trained again from the start; its best epoch is remembered."""
-    return _replayed(bench, number, config, curve, [])
+    trainer = _replayed(bench, number, config, curve, [])
+    if isinstance(trainer, Failure):
+        raise MachineError(f"trial {number} cannot be trained again: {trainer.error}")
+    return trainer
 
 
 def _replayed(
     bench: Bench, number: int, config: TrialConfig, curve: list[float], saved: list[list[SavedLane]]
-) -> Trainer:
+) -> Trainer | Failure:
     """A trainer with this trial alone, at the end of its curve."""
     trainer = Trainer(bench.trainer.setting, bench.trainer.variants, lanes=bench.trainer.limit)
     if not any(checkpoints.restore(trainer, number, config, lanes) for lanes in saved):
-        trainer.admit([(number, config)])
+        for failure in trainer.admit([(number, config)]):
+            return failure
     epoch = trainer.epoch(number)
     while epoch < len(curve):
-        trainer.tick()
+        for failure in trainer.tick().failures:
+            return failure
         epoch += 1
         if best_epoch(bench.spec.study, curve[:epoch]) == epoch:
             trainer.keep_best({number})

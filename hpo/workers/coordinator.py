@@ -76,7 +76,7 @@ class _Loop:
         self.began = self.noted = time.perf_counter()
         self.train_seconds = 0.0
         self.epochs = 0
-        self.budget = _budget(bench)
+        self.budget = space.budget(bench.spec)
         self.files = Files(bench)
         self.flight: dict[int, Asked] = {}
         self.seconds: dict[int, float] = {}
@@ -84,6 +84,7 @@ class _Loop:
     def run(self) -> Progress:
         for trial in pick_up(self.bench):
             self.flight[trial.number] = trial
+        self.seconds = {number: self.bench.store.seconds_of(trial.trial_id) for number, trial in self.flight.items()}
         self.observer(self._progress())
         while True:
             self._fill()
@@ -137,7 +138,8 @@ class _Loop:
                     raw = fmean(lane.metrics[self.bench.spec.study.objective] for lane in lanes)
                     searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
             decisions = {number: self._decide(number, lanes) for number, lanes in by_trial.items()}
-            self.bench.trainer.keep_best({number for number in by_trial if self._is_best(number)})
+            sound = {number for number, lanes in by_trial.items() if not any(lane.diverged for lane in lanes)}
+            self.bench.trainer.keep_best({number for number in sound if self._is_best(number)})
             ended = {number: d for number, d in decisions.items() if d.ended is not None}
             for number, decision in ended.items():
                 self._end(number, decision)
@@ -207,14 +209,6 @@ class _Loop:
             train_seconds=self.train_seconds,
             wall_seconds=time.perf_counter() - self.began,
         )
-
-
-def _budget(bench: Bench) -> int:
-    """Trials to end: a grid has no more than its combinations."""
-    trials = bench.spec.search.trials
-    if bench.spec.search.sampler.name == "grid":
-        return min(trials, space.combinations(bench.spec) or trials)
-    return trials
 
 
 def _state_bytes(config: TrialConfig, parameters: int) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from hpo.errors import InputError, MachineError, StudyStateError
@@ -19,7 +20,7 @@ from hpo.storage import studies
 from hpo.storage.engine import open_store
 from hpo.workers import coordinator
 from hpo.workers.coordinator import Observer, Progress
-from hpo.workers.setup import check_models, load_material, open_bench
+from hpo.workers.setup import Bench, check_models, load_material, open_bench
 from hpo.workers.winner import Winner, conclude
 
 
@@ -57,13 +58,23 @@ def run_study(
     # The database first: one that cannot be reached leaves no folder behind.
     with closing(open_store(url)) as store, _exclusive(home / "checkpoints" / spec.study.name):
         bench = open_bench(spec, material, store, home, lanes=lanes, device=chosen, compile=compile)
-        progress = coordinator.run(bench, observer)
+        progress = _run(bench, observer)
         winner = conclude(bench)
         studies.mark_finished(store, bench.study_id)
         report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
         failed = (trial for trial in bench.searcher.all_trials() if trial.state == TrialState.FAIL)
         failure = next((trial.user_attrs.get("ended") for trial in failed), None)
     return Result(progress=progress, winner=winner, report=report, notes=material.dataset.notes, failure=failure)
+
+
+def _run(bench: Bench, observer: Observer) -> Progress:
+    try:
+        return coordinator.run(bench, observer)
+    except UpdateFinishedTrialError as error:
+        raise StudyStateError(
+            f"another program has ended a trial that this one was training ({error}). Is the study "
+            f"{bench.spec.study.name!r} being run elsewhere on the same database? Leave it to one of them."
+        ) from error
 
 
 def _device(name: str) -> torch.device:

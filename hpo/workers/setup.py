@@ -96,7 +96,23 @@ def open_bench(
     dtype: torch.dtype = torch.float32,
 ) -> Bench:
     """Registers the study, or opens it if the database has it and its file has not changed."""
-    study_id = _register(spec, store, material)
+    study_id = _register(spec, store, material, device)
+    return bench_of(spec, material, store, study_id, home, lanes=lanes, device=device, compile=compile, dtype=dtype)
+
+
+def bench_of(
+    spec: StudySpec,
+    material: Material,
+    store: Store,
+    study_id: int,
+    home: Path,
+    *,
+    lanes: int,
+    device: torch.device,
+    compile: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> Bench:
+    """The bench of a study that is in the database; writes nothing."""
     examples = batches.on_device(material.prepared, device=device, dtype=dtype)
     setting = Setting(
         examples=examples,
@@ -121,23 +137,24 @@ def open_bench(
     )
 
 
-def _register(spec: StudySpec, store: Store, material: Material) -> int:
+def _register(spec: StudySpec, store: Store, material: Material, device: torch.device) -> int:
     study_id = studies.register_study(
         store,
         name=spec.study.name,
         direction=direction(spec.study.objective),
         metric=spec.study.objective,
         spec_text=spec.text,
-        source=spec.source,
+        source=str(Path(spec.source).resolve()),
         fingerprint=fingerprint(spec),
         dataset_fingerprint=material.dataset.fingerprint,
         seed=spec.study.seed,
         hpo_version=__version__,
     )
-    _refuse_changes(spec, studies.study_row(store, spec.study.name), material)
+    row = studies.study_row(store, spec.study.name)
+    _refuse_changes(spec, row, material)
     with store.tick():
         studies.set_balance(store, study_id, material.splits.balance)
-        studies.set_facts(store, study_id, _facts(material))
+        studies.set_facts(store, study_id, {**row.facts, **_facts(spec, material, device)})
         studies.mark_unfinished(store, study_id)
     return study_id
 
@@ -149,7 +166,7 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material) -> Non
         raise StudyFileError(
             f"{spec.source}: study {name!r} already has trials from another version of this file:\n"
             + "\n".join(f"  {line}" for line in lines)
-            + "\nGive the changed study another study.name, or undo the change. (search.trials may change.)"
+            + "\nGive the changed study another study.name, or undo the change."
         )
     if known.dataset_fingerprint != material.dataset.fingerprint:
         raise StudyFileError(
@@ -158,9 +175,11 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material) -> Non
         )
 
 
-def _facts(material: Material) -> dict[str, Any]:
+def _facts(spec: StudySpec, material: Material, device: torch.device) -> dict[str, Any]:
     dataset, splits = material.dataset, material.splits
     return {
+        "budget": space.budget(spec),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "dataset": dataset.name,
         "task": dataset.task,
         "examples": dataset.size,

@@ -30,6 +30,8 @@ class Winner:
     """What was searched, by dotted path."""
     test: dict[str, float] | None
     """Metrics on the test part, the mean over replicas; None without a test part."""
+    looks: int
+    """Winners that have been scored on the test part so far: more than one where a study was continued."""
 
 
 def conclude(bench: Bench) -> Winner | None:
@@ -41,10 +43,15 @@ def conclude(bench: Bench) -> Winner | None:
     config = space.config_of(bench.spec, trial.params)
     row = studies.study_row(bench.store, bench.spec.study.name)
     test = dict(row.test) if row.test and row.winner_number == trial.number else None
+    looks = list(row.facts.get("test_looks", []))
     if test is None and len(bench.material.splits.test_idx):
         test = _score(bench, config, weights(bench, trial, config))
+        looks.append(trial.number)
+        studies.set_facts(bench.store, bench.study_id, {**row.facts, "test_looks": looks})
     studies.set_winner(bench.store, bench.study_id, trial.number, test)
-    return Winner(number=trial.number, value=trial.values[0], config=config, params=trial.params, test=test)
+    return Winner(
+        number=trial.number, value=trial.values[0], config=config, params=trial.params, test=test, looks=len(looks)
+    )
 
 
 def weights(bench: Bench, trial: FrozenTrial, config: TrialConfig) -> list[dict[str, torch.Tensor]]:

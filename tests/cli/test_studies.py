@@ -143,7 +143,7 @@ def test_a_grid_has_no_more_trials_than_combinations(tmp_path: Path) -> None:
     text = tiny.WINE.replace('"random"', '"grid"').replace("{ low = 1e-3, high = 1e-1, log = true }", "1e-2")
     spec = parse_study(text, "study.toml")
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        studies.register_study(
+        study_id = studies.register_study(
             store,
             name="tiny",
             direction="maximize",
@@ -155,6 +155,7 @@ def test_a_grid_has_no_more_trials_than_combinations(tmp_path: Path) -> None:
             seed=0,
             hpo_version="0",
         )
+        studies.set_facts(store, study_id, {"budget": 2})
         studies.register_study(
             store,
             name="of another version",

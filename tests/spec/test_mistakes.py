@@ -164,8 +164,8 @@ def test_what_is_missing_is_named_all_at_once() -> None:
     assert refusal("").splitlines() == [
         "s.toml: 4 mistakes",
         "  study.name: missing; Name of the study in the database and of its report folder.",
-        "  data.dataset: missing; A name of the catalogue (`hpo data list`) or a path of a CSV file "
-        "(relative to the study file).",
+        "  data.dataset: missing; A name of the catalogue, e.g. digits or wine, or the path of a CSV file, "
+        "relative to the study file.",
         '  model.family: missing; must be one of "mlp", "cnn"',
         '  optimizer.name: missing; must be one of "sgd", "adagrad", "rmsprop", "adam", "adamw"',
     ]
