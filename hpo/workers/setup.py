@@ -156,6 +156,8 @@ def _register(spec: StudySpec, store: Store, material: Material, device: torch.d
         studies.set_balance(store, study_id, material.splits.balance)
         studies.set_facts(store, study_id, {**row.facts, **_facts(spec, material, device)})
         studies.mark_unfinished(store, study_id)
+        for key, value in _card(spec, material).items():
+            store.set_study_user_attr(study_id, key, value)
     return study_id
 
 
@@ -173,6 +175,18 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material) -> Non
             f"{spec.source}: the data of {material.dataset.name!r} has changed since study {name!r} began, so new "
             "trials would not be comparable. Restore the data, or give the study another study.name."
         )
+
+
+def _card(spec: StudySpec, material: Material) -> dict[str, Any]:
+    """What optuna-dashboard shows of the study beside its name."""
+    return {
+        "data": f"{material.dataset.name}, {material.dataset.size} examples, {material.dataset.task}",
+        "objective": f"validation {spec.study.objective}, {spec.study.epoch} epoch",
+        "sampler": spec.search.sampler.name,
+        "pruner": spec.search.pruner.name,
+        "seed": spec.study.seed,
+        "study file": spec.source,
+    }
 
 
 def _facts(spec: StudySpec, material: Material, device: torch.device) -> dict[str, Any]:

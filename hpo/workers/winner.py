@@ -49,6 +49,10 @@ def conclude(bench: Bench) -> Winner | None:
         looks.append(trial.number)
         studies.set_facts(bench.store, bench.study_id, {**row.facts, "test_looks": looks})
     studies.set_winner(bench.store, bench.study_id, trial.number, test)
+    objective = bench.spec.study.objective
+    bench.store.set_study_user_attr(bench.study_id, "winner", f"trial {trial.number}")
+    if test is not None:
+        bench.store.set_study_user_attr(bench.study_id, f"test {objective} of the winner", test[objective])
     return Winner(
         number=trial.number, value=trial.values[0], config=config, params=trial.params, test=test, looks=len(looks)
     )
