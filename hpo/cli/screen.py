@@ -25,6 +25,8 @@ SHOWN = 12
 """Running trials in the live view; more would scroll off a small terminal."""
 LINE_SECONDS = 5.0
 """Time between two plain lines, at least."""
+QUIET_SECONDS = 60.0
+"""Time after which a plain line comes even if no trial has ended."""
 
 
 class Screen:
@@ -46,9 +48,11 @@ class Screen:
             self._announce(now)
         if self.live:
             self.live.update(self._view(now))
-        elif now.ended != self.last_ended and now.running and time.monotonic() - self.last_line > LINE_SECONDS:
-            self.last_line, self.last_ended = time.monotonic(), now.ended
-            self.console.print(self._headline(now), soft_wrap=True, highlight=False)
+        elif now.running:
+            waited = time.monotonic() - self.last_line
+            if waited > (LINE_SECONDS if now.ended != self.last_ended else QUIET_SECONDS):
+                self.last_line, self.last_ended = time.monotonic(), now.ended
+                self.console.print(self._headline(now), soft_wrap=True, highlight=False)
 
     def begin(self) -> None:
         if self.live:
@@ -75,8 +79,14 @@ class Screen:
         left = self._time_left(now)
         return (
             f"{now.ended}/{now.budget} trials: {now.finished} finished, {now.pruned} pruned, {now.failed} failed; "
-            f"{len(now.running)} running; {best}{f'; about {left} left' if left else ''}"
+            f"{len(now.running)} running{self._depth(now)}; {best}{f'; about {left} left' if left else ''}"
         )
+
+    @staticmethod
+    def _depth(now: Progress) -> str:
+        """How far the running trials are."""
+        epochs = [trial.epoch for trial in now.running]
+        return f" (epoch {min(epochs)} to {max(epochs)})" if epochs else ""
 
     def _time_left(self, now: Progress) -> str | None:
         assert self.start is not None
