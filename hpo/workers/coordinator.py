@@ -191,10 +191,11 @@ class _Loop:
         self.bench.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
 
     def _progress(self) -> Progress:
-        trials = self.bench.searcher.all_trials()
+        with self.bench.store.tick():  # one look at the database for all that is read here
+            trials = self.bench.searcher.all_trials()
+            best = next((t for t in self.bench.searcher.ranking()[:1] if t.state == TrialState.COMPLETE), None)
+            curves = {number: self.bench.searcher.curve(t.trial_id) for number, t in sorted(self.flight.items())}
         count = {state: sum(t.state == state for t in trials) for state in TrialState}
-        best = next((t for t in self.bench.searcher.ranking()[:1] if t.state == TrialState.COMPLETE), None)
-        curves = {number: self.bench.searcher.curve(t.trial_id) for number, t in sorted(self.flight.items())}
         return Progress(
             budget=self.budget,
             finished=count[TrialState.COMPLETE],
