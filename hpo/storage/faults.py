@@ -34,6 +34,9 @@ SENTENCES: dict[str, str] = {
     r"disk is full": (
         "no space is left for the database {place}. Free some, then run the same command again, or " + ELSEWHERE
     ),
+    r"disk I/O error": (
+        "the disk refused to read or write the database {place}. Check it and its free space, or " + ELSEWHERE
+    ),
     r"password authentication failed|no password supplied": (
         "the server refused user {user!r} or the password, at {place}. Correct HPO_STORAGE or --storage"
     ),

@@ -1,0 +1,124 @@
+"""What the documents say is true: commands and options exist, examples work, generated pages are fresh."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from hpo.cli import COMMANDS, hpo
+from hpo.data.catalogue import CATALOGUE
+from hpo.search.pruners import PRUNERS
+from hpo.search.samplers import SAMPLERS
+from hpo.spec.file import parse_study
+from tests.reference import reference
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
+HELP = {name: CliRunner().invoke(hpo, [name, "--help"], catch_exceptions=False).output for name in COMMANDS}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def command_lines(text: str) -> list[str]:
+    """Every `hpo ...` that a page or a help text shows: in a line of its own, or in backticks."""
+    alone = re.findall(r"^[ $]*(?:.*&& )?(hpo [a-z-].*)$", text, re.MULTILINE)
+    inline = re.findall(r"`(hpo [^`\n]*)`", text)
+    return [re.split(r"\s+[>|]|\s{3,}", line)[0] for line in (*alone, *inline)]
+
+
+def test_every_command_has_a_row_in_the_readme() -> None:
+    rows = re.findall(r"^\| `hpo (\w+)", README, re.MULTILINE)
+    assert rows == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_examples(name: str) -> None:
+    assert f"Usage: hpo {name}" in HELP[name]
+    assert f"hpo {name}" in HELP[name].split("Examples:")[1]
+
+
+@pytest.mark.parametrize("place", [*PAGES, *(f"help of {name}" for name in COMMANDS)])
+def test_commands_and_options_that_are_shown_exist(place: str) -> None:
+    text = PAGES[place] if place in PAGES else HELP[place.removeprefix("help of ")]
+    context = click.Context(hpo)
+    for line in command_lines(text):
+        name, *arguments = shlex.split(line)[1:]
+        if name.startswith("-") or name == "COMMAND":
+            continue
+        command = hpo.get_command(context, name)
+        assert command is not None, f"{place} shows `{line}`, but there is no such command"
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        options = {argument.split("=")[0] for argument in arguments if re.match(r"--?[a-z]", argument)}
+        assert options <= known | {"--help", "-h"}, f"{place} shows `{line}`"
+
+
+def test_options_that_the_readme_mentions_exist() -> None:
+    context = click.Context(hpo)
+    commands = [hpo.get_command(context, name) for name in COMMANDS]
+    known = {
+        option for command in commands if command for p in command.params for option in (*p.opts, *p.secondary_opts)
+    }
+    mentioned = set(re.findall(r"`(--[a-z-]+)", README))
+    assert mentioned <= known | {"--help"}
+
+
+def test_the_two_commands_stand_in_the_readme_as_ci_reads_them() -> None:
+    lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
+    assert "pip install -e . && hpo run digits" in lines
+    assert "pip install -e '.[test]' && pytest" in lines
+
+
+def test_the_study_file_in_the_readme_is_valid() -> None:
+    (text,) = blocks(README, "toml")
+    spec = parse_study(text, "README.md")
+    assert spec.study.name == "my-first"
+
+
+def test_names_that_the_readme_lists_are_those_there_are() -> None:
+    (text,) = blocks(README, "toml")
+    listed = re.search(r'dataset = "digits" +# (.*), or a CSV file', text)
+    assert listed is not None
+    assert listed[1].split(", ") == list(CATALOGUE)
+    for key, registry in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+        names = re.search(rf"^{key} = .*# (.*)$", text, re.MULTILINE)
+        assert names is not None
+        assert set(names[1].split(", ")) == set(registry)
+
+
+@pytest.mark.parametrize("study", sorted(Path(ROOT / "studies").glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_studies_pass_the_check(study: Path) -> None:
+    result = CliRunner().invoke(hpo, ["check", str(study)], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "is a valid study" in result.output
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    folder = ROOT if (ROOT / page).exists() else ROOT / "docs"
+    for target in re.findall(r"\]\(([^)#]+)", PAGES[page]):
+        if "://" not in target:
+            assert (folder / target).exists(), f"{page} links to {target}"
+
+
+def test_paths_that_contributing_names_exist() -> None:
+    for path in re.findall(r"`((?:hpo|tests|docs)/[\w./]*)`", PAGES["CONTRIBUTING.md"]):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_reference_is_fresh() -> None:
+    written = (ROOT / "docs" / "study-file.md").read_text(encoding="utf-8")
+    assert written == reference(), "run `python -m tests.reference > docs/study-file.md`"
+
+
+def test_the_changelog_has_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"## {version}" in PAGES["CHANGELOG.md"]

@@ -1,0 +1,207 @@
+"""A study that is stopped at any point and continued ends with the table of one that never stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from hpo.search.searcher import Searcher
+from hpo.spec.study import StudySpec
+from hpo.training import checkpoints
+from hpo.training.trainer import Trainer
+from hpo.workers import continuation
+from hpo.workers.files import Files
+from tests.workers.small import at_bench, epochs_of, result_of, run, small_study, trials_of, with_trials
+
+Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
+
+
+class Stopped(BaseException):
+    """What ends the process in these tests; like a kill, nothing handles it."""
+
+
+def stopping(function: Callable[..., Any], call: int, *, after: bool) -> Callable[..., Any]:
+    """The function, except that the process ends before or after the given call (counted from 1)."""
+    calls = 0
+
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call and not after:
+            raise Stopped
+        result = function(*arguments, **options)
+        if calls == call:
+            raise Stopped
+        return result
+
+    return wrapped
+
+
+POINTS: dict[str, tuple[Any, str, bool]] = {
+    "after asking, before the transaction ends": (Searcher, "ask", True),
+    "before an epoch": (Trainer, "tick", False),
+    "after an epoch, before it is recorded": (Trainer, "tick", True),
+    "after best weights are written, before the transaction ends": (Files, "save_best", True),
+    "before the running trials' file is written": (Files, "save_running", False),
+    "after the running trials' file is written, before the transaction ends": (Files, "save_running", True),
+    "after the transaction, before old files are deleted": (Files, "sweep", False),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """The small study, never stopped."""
+    result = result_of(small_study(), tmp_path_factory.mktemp("whole"))
+    assert {trial["state"] for trial in result[0]} == {"COMPLETE", "PRUNED"}
+    return result
+
+
+def stop(monkeypatch: pytest.MonkeyPatch, spec: StudySpec, home: Path, point: str, call: int) -> None:
+    """Runs the study until it is stopped at a point."""
+    place, name, after = POINTS[point]
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, stopping(getattr(place, name), call, after=after))
+        with pytest.raises(Stopped):
+            run(spec, home)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 6])
+@pytest.mark.parametrize("point", POINTS)
+def test_wherever_it_stops_the_result_is_the_same(
+    point: str, call: int, whole: Result, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The study asks three times and has at least six epochs.
+    stop(monkeypatch, small_study(), tmp_path, point, min(call, 3) if "asking" in point else call)
+    assert result_of(small_study(), tmp_path) == whole
+
+
+def test_stopping_again_and_again(whole: Result, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for point in POINTS:
+        stop(monkeypatch, small_study(), tmp_path, point, 1)
+    assert result_of(small_study(), tmp_path) == whole
+
+
+@pytest.mark.parametrize("sampler", ["gp", "cmaes", "qmc", "random", "grid"])
+def test_every_sampler_continues_as_if_nothing_had_been(
+    sampler: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    startup = ", startup_trials = 3" if sampler in ("gp", "cmaes") else ""
+    tables = {
+        "dropout": "p = { low = 0.0, high = 0.4, step = 0.2 }",
+        "optimizer": 'name = "adam"\nlearning_rate = { low = 0.01, high = 0.05, step = 0.02 }',
+        "training": "epochs = 3",
+        "search": f'trials = 12\nconcurrency = 3\nsampler = {{ name = "{sampler}"{startup} }}',
+    }
+    spec = small_study(**tables)
+    expected = result_of(spec, tmp_path / "whole")
+    for number, call in enumerate((2, 5, 9)):
+        home = tmp_path / str(number)
+        stop(monkeypatch, spec, home, "after an epoch, before it is recorded", call)
+        assert result_of(spec, home) == expected
+
+
+def test_other_lanes_may_continue_it(whole: Result, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stop(monkeypatch, small_study(), tmp_path, "before an epoch", 4)
+    assert result_of(small_study(), tmp_path, lanes=1) == whole
+
+
+def test_folds_and_repeats_continue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    spec = small_study(data='dataset = "wine"\nfolds = 3\nrepeats = 2')
+    expected = result_of(spec, tmp_path / "whole", lanes=5)
+    stop(monkeypatch, spec, tmp_path / "stopped", "before an epoch", 5)
+    assert result_of(spec, tmp_path / "stopped") == expected
+
+
+def running_files(home: Path) -> list[Path]:
+    return sorted((home / "checkpoints" / "small").glob("running-*.pt"))
+
+
+def cut(file: Path) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("damaged", ["the newest", "both", "both are gone"])
+def test_damaged_checkpoints_cost_time_alone(
+    damaged: str, whole: Result, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stop(monkeypatch, small_study(), tmp_path, "before an epoch", 4)
+    files = running_files(tmp_path)
+    assert len(files) == 2
+    for file in files if "both" in damaged else files[-1:]:
+        file.unlink() if "gone" in damaged else cut(file)
+    assert result_of(small_study(), tmp_path) == whole
+
+
+def test_the_checkpoint_is_used_where_it_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Else the tests above would pass by training everything again."""
+    stop(monkeypatch, small_study(), tmp_path, "before an epoch", 4)
+    epochs = []
+    original = Trainer.tick
+    monkeypatch.setattr(Trainer, "tick", lambda self: epochs.append(1) or original(self))
+    at_bench(small_study(), tmp_path, continuation.pick_up)
+    assert epochs == []
+    cut(running_files(tmp_path)[-1])
+    at_bench(small_study(), tmp_path, continuation.pick_up)
+    assert len(epochs) == 3, "one epoch for each trial in flight, from the file before the last"
+
+
+def test_a_larger_budget_continues_an_ended_study(whole: Result, tmp_path: Path) -> None:
+    spec = small_study()
+    run(with_trials(spec, 5), tmp_path)
+    first = trials_of(spec, tmp_path)
+    run(spec, tmp_path)
+    both = trials_of(spec, tmp_path)
+    assert both[:5] == first
+    assert [trial["number"] for trial in both] == list(range(8))
+    assert all(trial["state"] in ("COMPLETE", "PRUNED") for trial in both)
+    # The same two budgets give the same table again.
+    run(with_trials(spec, 5), tmp_path / "again")
+    assert result_of(spec, tmp_path / "again") == (both, epochs_of(spec, tmp_path))
+
+
+def test_an_ended_study_is_left_as_it_is(whole: Result, tmp_path: Path) -> None:
+    assert result_of(small_study(), tmp_path) == whole
+    assert run(small_study(), tmp_path).epochs == 0
+    assert (trials_of(small_study(), tmp_path), epochs_of(small_study(), tmp_path)) == whole
+
+
+def test_a_running_trial_that_cannot_be_drawn_any_more_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """E.g. another program enqueued values that contradict each other."""
+    spec = small_study()
+    stop(monkeypatch, spec, tmp_path, "before an epoch", 2)
+
+    def contradict(bench: Any) -> None:
+        original = bench.searcher._draw
+
+        def draw(number: int, trial_id: int) -> Any:
+            asked = original(number, trial_id)
+            if number != 1:
+                return asked
+            return type(asked)(number=number, trial_id=trial_id, config=None, error="planted")
+
+        monkeypatch.setattr(bench.searcher, "_draw", draw)
+        picked = continuation.pick_up(bench)
+        assert [trial.number for trial in picked] == [0, 2]
+        states = {trial.number: trial.state for trial in bench.searcher.all_trials()}
+        assert states == {0: TrialState.RUNNING, 1: TrialState.FAIL, 2: TrialState.RUNNING}
+
+    at_bench(spec, tmp_path, contradict)
+    assert trials_of(spec, tmp_path)[1]["ended"] == "failed: planted"
+
+
+def test_a_file_of_running_trials_holds_tensors_and_text_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stop(monkeypatch, small_study(), tmp_path, "before an epoch", 3)
+
+    def rows(bench: Any) -> None:
+        for row in bench.store.checkpoints(bench.study_id):
+            if row.kind == "running":
+                content = checkpoints.read(tmp_path / row.path, row.sha256)
+                assert content is not None
+                assert {"lanes", "layout", "state"} == set(content["cohorts"][0])
+
+    at_bench(small_study(), tmp_path, rows)

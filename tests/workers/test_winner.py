@@ -1,0 +1,111 @@
+"""The winner: the best finished trial, scored on the test part from its best epoch's weights, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpo.storage.studies import study_row
+from hpo.workers import winner
+from hpo.workers.coordinator import run as run_bench
+from hpo.workers.setup import Bench
+from hpo.workers.winner import Winner, conclude
+from tests.workers.small import at_bench, run, small_study, trials_of, with_trials
+
+
+def concluded(bench: Bench) -> Winner:
+    run_bench(bench, lambda progress: None)
+    found = conclude(bench)
+    assert found is not None
+    return found
+
+
+def test_it_is_the_best_finished_trial(tmp_path: Path) -> None:
+    spec = small_study()
+    found = at_bench(spec, tmp_path, concluded)
+    finished = [trial for trial in trials_of(spec, tmp_path) if trial["state"] == "COMPLETE"]
+    best = max(finished, key=lambda trial: (trial["values"][0], -trial["number"]))
+    assert (found.number, found.value, found.params) == (best["number"], best["values"][0], best["params"])
+    assert set(found.test) == {"loss", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+
+
+def test_the_score_is_that_of_the_best_epoch_on_the_test_part(tmp_path: Path) -> None:
+    """Computed again with nothing but the plain module and the saved weights."""
+
+    def check(bench: Bench) -> None:
+        found = concluded(bench)
+        assert found.test is not None
+        trial = bench.searcher.all_trials()[found.number]
+        from hpo import models
+        from hpo.data.prepare import prepare_test
+
+        (state,) = winner.weights(bench, trial, found.config)
+        (replica,) = bench.material.prepared.replicas
+        module = models.build(found.config, bench.material.prepared.input_shape, bench.material.prepared.outputs)
+        module.load_state_dict(state)
+        module.eval()
+
+        def accuracy(x: object, y: object) -> float:
+            right = module(torch.as_tensor(x)).argmax(1) == torch.as_tensor(y)
+            return right.float().mean().item()
+
+        part = prepare_test(bench.material.dataset, bench.material.splits, replica.preprocessing)
+        assert accuracy(part.x, part.y) == pytest.approx(found.test["accuracy"])
+        assert accuracy(replica.x_valid, replica.y_valid) == pytest.approx(found.value, abs=1e-6)
+
+    at_bench(small_study(), tmp_path, check)
+
+
+def test_it_is_scored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = at_bench(small_study(), tmp_path, concluded)
+    monkeypatch.setattr(winner, "_score", lambda *_: pytest.fail("the test part was looked at again"))
+    assert at_bench(small_study(), tmp_path, concluded) == first
+
+
+def test_a_later_winner_is_a_second_look(tmp_path: Path) -> None:
+    spec = small_study(search='trials = 12\nconcurrency = 1\nsampler = "random"\npruner = "none"')
+    looks, winners = [], []
+    for trials in (1, 12):
+        found = at_bench(with_trials(spec, trials), tmp_path, concluded)
+        looks.append(found.looks)
+        winners.append(found.number)
+    assert winners[1] != winners[0], "else the study shows nothing"
+    assert looks == [1, 2]
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_damaged_weights_are_trained_again(damage: str, tmp_path: Path) -> None:
+    def check(bench: Bench) -> None:
+        run_bench(bench, lambda progress: None)
+        trial = bench.searcher.ranking()[0]
+        config = bench.searcher._draw(trial.number, trial._trial_id).config
+        assert config is not None
+        kept = winner.weights(bench, trial, config)
+        file = bench.folder / f"best-{trial.number:06d}.pt"
+        if damage == "cut":
+            file.write_bytes(file.read_bytes()[:200])
+        else:
+            file.unlink()
+        again = winner.weights(bench, trial, config)
+        assert len(again) == len(kept) == 2
+        for old, new in zip(kept, again, strict=True):
+            assert all(torch.equal(old[name], new[name]) for name in old)
+
+    at_bench(small_study(data='dataset = "wine"\nrepeats = 2'), tmp_path, check)
+
+
+def test_without_a_test_part_there_is_no_score(tmp_path: Path) -> None:
+    def check(bench: Bench) -> None:
+        assert concluded(bench).test is None
+        assert study_row(bench.store, "small").test is None
+
+    at_bench(small_study(data='dataset = "wine"\ntest = 0.0'), tmp_path, check)
+
+
+def test_without_a_finished_trial_there_is_no_winner(tmp_path: Path) -> None:
+    spec = small_study(search='trials = 3\npruner = { name = "threshold", lower = 1.5 }')
+    run(spec, tmp_path)
+    assert {trial["state"] for trial in trials_of(spec, tmp_path)} == {"PRUNED"}
+    assert at_bench(spec, tmp_path, conclude) is None
