@@ -69,7 +69,8 @@ def smoothed_cross_entropy(logits_KBC: Tensor, target_KB: Tensor, smoothing_K1: 
         return torch.where(smoothing_K1 > 0, plain_KB * (1.0 - smoothing_K1) - even_KB, plain_KB)
     if smoothing_K1 is None:
         smoothing_K1 = torch.zeros(len(logits_KBC), 1, dtype=logits_KBC.dtype, device=logits_KBC.device)
-    return cast(Tensor, _CrossEntropy.apply(logits_KBC, target_KB, smoothing_K1))  # type: ignore[no-untyped-call]
+    loss_KB = _CrossEntropy.apply(logits_KBC, target_KB, smoothing_K1)  # type: ignore[no-untyped-call]  # torch's
+    return cast(Tensor, loss_KB)
 
 
 class _CrossEntropy(torch.autograd.Function):

@@ -68,7 +68,7 @@ def kind(layer: nn.Module) -> str:
 
 
 def structure(module: nn.Sequential) -> tuple[str, ...]:
-    """Sort key: cohorts keep like lanes side by side, so that most groups are slices."""
+    """Sort key: cohorts keep like lanes side by side, so that runs of like lanes are long."""
     return tuple(kind(child) for child in module.children())
 
 

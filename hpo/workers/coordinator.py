@@ -127,6 +127,7 @@ class _Loop:
         by_trial: dict[int, list[LaneEpoch]] = {}
         for lane in tick.epochs:
             by_trial.setdefault(lane.trial, []).append(lane)
+        diverged = {lane.trial for lane in tick.epochs if lane.diverged}
         with store.tick():
             for failure in tick.failures:
                 self._fail(failure)
@@ -134,12 +135,14 @@ class _Loop:
             for number, lanes in by_trial.items():
                 self.epochs += 1
                 self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
-                if not any(lane.diverged for lane in lanes):
+                if number not in diverged:
                     raw = fmean(lane.metrics[self.bench.spec.study.objective] for lane in lanes)
                     searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
-            decisions = {number: self._decide(number, lanes) for number, lanes in by_trial.items()}
-            sound = {number for number, lanes in by_trial.items() if not any(lane.diverged for lane in lanes)}
-            self.bench.trainer.keep_best({number for number in sound if self._is_best(number)})
+            decisions = {
+                number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
+                for number, lanes in by_trial.items()
+            }
+            self.bench.trainer.keep_best({number for number in by_trial.keys() - diverged if self._is_best(number)})
             ended = {number: d for number, d in decisions.items() if d.ended is not None}
             for number, decision in ended.items():
                 self._end(number, decision)
@@ -165,12 +168,9 @@ class _Loop:
             metrics={name: value for name, value in lane.metrics.items() if name != "loss"},
         )
 
-    def _decide(self, number: int, lanes: list[LaneEpoch]) -> Decision:
+    def _decide(self, number: int) -> Decision:
         trial = self.flight[number]
         assert trial.config is not None
-        if any(lane.diverged for lane in lanes):
-            reason = f"diverged at epoch {lanes[0].epoch}: the loss is not finite"
-            return Decision(ended=reason, state=TrialState.PRUNED)
         return self.bench.searcher.decide(trial.trial_id, trial.config)
 
     def _is_best(self, number: int) -> bool:
@@ -210,6 +210,10 @@ class _Loop:
             train_seconds=self.train_seconds,
             wall_seconds=time.perf_counter() - self.began,
         )
+
+
+def _diverged(epoch: int) -> Decision:
+    return Decision(ended=f"diverged at epoch {epoch}: the loss is not finite", state=TrialState.PRUNED)
 
 
 def _state_bytes(config: TrialConfig, parameters: int) -> int:

@@ -201,4 +201,4 @@ def test_replace_keeps_a_lane_frozen() -> None:
     lane = new_lane(setting(), 0, 0, mixed(0))
     assert replace(lane, epoch=2).epoch == 2
     with pytest.raises(AttributeError):
-        lane.epoch = 3  # type: ignore[misc]
+        lane.epoch = 3  # type: ignore[misc]  # the very mistake that must raise

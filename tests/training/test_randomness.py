@@ -12,7 +12,8 @@ from tests.training.study import mixed
 
 
 def test_keys_differ_by_purpose_and_number() -> None:
-    keys = {randomness.key(p, 1, n) for p in ("init", "order", "dropout") for n in range(100)}  # type: ignore[arg-type]
+    purposes: tuple[randomness.Purpose, ...] = ("init", "order", "dropout")
+    keys = {randomness.key(purpose, 1, number) for purpose in purposes for number in range(100)}
     assert len(keys) == 300
 
 
