@@ -8,7 +8,8 @@ With t the step counted from 1 and g the gradient plus coupled * theta:
     theta = theta * (1 - rate * decoupled)
             - rate / (1 - beta1^t) / (1 + (t - 1) * lr_decay) * n / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 
-A rule without second moment has v = 0 and eps = 1, so its denominator is exactly 1. A pass that no lane needs is
+A rule without second moment has v = 1 throughout and eps = 0, so its denominator is exactly 1 (not v = 0 and eps = 1:
+the root of 0 is slow on some CPUs). A pass that no lane needs is
 skipped, and skipping it changes no bit of any lane's step as long as that lane's numbers are finite; in a lane that
 has overflowed, 0 * inf may put NaN where a skipped pass leaves inf, so a gradient that is not finite must end the
 lane. Schedules are `hpo.optim.schedules`; penalties and clipping are `hpo.optim.penalties`.
@@ -30,6 +31,10 @@ from torch import Tensor
 from hpo.spec.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
 
 
+CACHED = 2**16
+"""Numbers of a matrix that are updated together: all its passes then find them in the processor's cache."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coefficients:
     """One lane's numbers in the formula; the defaults are plain gradient descent. The learning rate is not here:
@@ -41,7 +46,7 @@ class Coefficients:
     """Share of the gradient that enters m."""
     damp_first: float = 1.0
     """The same at the first step, where PyTorch's SGD takes the gradient undamped."""
-    decay: float = 0.0
+    decay: float = 1.0
     """Share of the second moment v that stays at each step."""
     scale: float = 0.0
     """Share of the squared gradient that enters v; 0: the rule has no second moment."""
@@ -55,13 +60,13 @@ class Coefficients:
     """Base of the bias correction of v; 0: none."""
     lr_decay: float = 0.0
     """The step shrinks by 1 / (1 + (t - 1) * lr_decay)."""
-    eps: float = 1.0
+    eps: float = 0.0
     """Added to the root of v."""
     coupled: float = 0.0
     """Weight decay that is added to the gradient."""
     decoupled: float = 0.0
     """Weight decay, times the learning rate, that shrinks the parameters directly."""
-    initial_v: float = 0.0
+    initial_v: float = 1.0
     """Value of every element of v before the first step."""
 
 
@@ -90,7 +95,9 @@ def _adagrad(optimizer: Adagrad) -> Coefficients:
 
 def _rmsprop(optimizer: Rmsprop) -> Coefficients:
     alpha = optimizer.alpha
-    return Coefficients(decay=alpha, scale=1.0 - alpha, eps=optimizer.eps, coupled=optimizer.weight_decay)
+    return Coefficients(
+        decay=alpha, scale=1.0 - alpha, eps=optimizer.eps, coupled=optimizer.weight_decay, initial_v=0.0
+    )
 
 
 def _adam(optimizer: Adam | AdamW) -> Coefficients:
@@ -106,6 +113,7 @@ def _adam(optimizer: Adam | AdamW) -> Coefficients:
         eps=optimizer.eps,
         coupled=0.0 if apart else optimizer.weight_decay,
         decoupled=optimizer.weight_decay if apart else 0.0,
+        initial_v=0.0,
     )
 
 
@@ -246,28 +254,34 @@ def update_(
     A lane starts with m = 0 and v = `Coefficients.initial_v`. m and v may be of any shape, e.g. empty, while no
     lane needs them (`any_momentum`, `any_second`).
     """
-    c = coefficients
-    if c.any_coupled:
-        grad_KP.addcmul_(theta_KP, c.coupled_K1)
-    if c.any_decoupled:
-        theta_KP.mul_(now.shrink)
+    c, (lanes, parameters) = coefficients, theta_KP.shape
+    portion = lanes if theta_KP.is_cuda else max(1, CACHED // parameters)
+    for begin in range(0, lanes, portion):
+        part = slice(begin, begin + portion)
+        theta, g = theta_KP[part], grad_KP[part]
+        if c.any_coupled:
+            g.addcmul_(theta, c.coupled_K1[part])
+        if c.any_decoupled:
+            theta.mul_(now.shrink[part])
 
-    denominator_KP = None
-    if c.any_second:
-        # scale * g before the square: a lane without second moment must not overflow to 0 * inf
-        scratch_KP = grad_KP * c.scale_K1
-        v_KP.mul_(c.decay_K1).addcmul_(scratch_KP, grad_KP)
-        denominator_KP = torch.sqrt(v_KP, out=scratch_KP).add_(now.eps)
+        denominator = None
+        if c.any_second:
+            v = v_KP[part]
+            # scale * g before the square: a lane without second moment must not overflow to 0 * inf
+            scratch = g * c.scale_K1[part]
+            v.mul_(c.decay_K1[part]).addcmul_(scratch, g)
+            denominator = torch.sqrt(v, out=scratch).add_(now.eps[part])
 
-    n_KP = grad_KP
-    if c.any_momentum:
-        m_KP.mul_(c.momentum_K1).addcmul_(grad_KP, now.damp)
-        if c.any_direct:
-            n_KP.mul_(c.direct_K1).addcmul_(m_KP, c.buffered_K1)
+        n = g
+        if c.any_momentum:
+            m = m_KP[part]
+            m.mul_(c.momentum_K1[part]).addcmul_(g, now.damp[part])
+            if c.any_direct:
+                n.mul_(c.direct_K1[part]).addcmul_(m, c.buffered_K1[part])
+            else:
+                n = m
+        step = torch.mul(n, now.rate[part], out=g)
+        if denominator is None:
+            theta.sub_(step)
         else:
-            n_KP = m_KP
-    step_KP = torch.mul(n_KP, now.rate, out=grad_KP)
-    if denominator_KP is None:
-        theta_KP.sub_(step_KP)
-    else:
-        theta_KP.addcdiv_(step_KP, denominator_KP, value=-1.0)
+            theta.addcdiv_(step, denominator, value=-1.0)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hpo.data.prepare import PreparedData, PreparedReplica
 from hpo.training import randomness
+from hpo.training.layout import ALIGNMENT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,7 @@ class Examples:
     """All parts one after the other."""
     y_train: Tensor
     x_valid: Tensor
-    """[parts, V, ...]; shorter parts are padded with zeros."""
+    """[parts, V, ...]; padded with zeros to one size, a multiple of a cache line."""
     y_valid: Tensor
     """[parts, V]"""
     real: Tensor
@@ -87,6 +88,7 @@ def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtyp
             found[id(replica.x_train)] = len(unique)
             unique.append(replica)
     longest = max(len(u.x_valid) for u in unique)
+    longest += -longest % ALIGNMENT
 
     def tensor(array: np.ndarray) -> Tensor:
         value = torch.from_numpy(np.ascontiguousarray(array)).to(device)

@@ -155,6 +155,7 @@ class Cohort:
                 modules,
                 self.layout,
                 self.setting.examples.input_shape,
+                self.setting.examples.outputs,
                 device=self.setting.examples.device,
                 dtype=self.setting.dtype,
             )
@@ -173,6 +174,7 @@ class Cohort:
             self.lanes = lanes
             raise
 
+    @torch.inference_mode()
     def _epoch(self) -> list[LaneEpoch]:
         started = time.perf_counter()
         setting, lanes, state = self.setting, self.lanes, self.state
@@ -197,22 +199,20 @@ class Cohort:
             device,
         )
 
-        advance = step.compiled() if len(lanes) == setting.compiled_lanes else step.step
-        loss_K = torch.zeros(len(lanes), device=device, dtype=torch.float64)
-        norm_K = torch.zeros(len(lanes), device=device, dtype=torch.float64)
-        for number in range(steps):
-            rows_KB = order_SKB[number]
-            loss, norm = advance(
-                self.program,
-                state,
-                examples.x_train[rows_KB],
-                examples.y_train[rows_KB],
-                self.program.masks(keys_SK[number], rows_KB.shape[1]),
-                columns.at(number),
-                numbers,
-            )
-            loss_K += loss
-            norm_K += norm
+        bound = self.program.bind(state["theta"], state["stats"])
+        losses_SK, norms_SK = (torch.empty(steps, len(lanes), device=device, dtype=setting.dtype) for _ in range(2))
+        batch = order_SKB.shape[2]
+        portion = self.program.portion(len(lanes), batch)
+        for begin in range(0, steps, portion):
+            rows = order_SKB[begin : begin + portion]
+            x, y = (of.index_select(0, rows.flatten()) for of in (examples.x_train, examples.y_train))
+            x, y = x.view(*rows.shape, *x.shape[1:]), y.view(rows.shape)
+            masks = self.program.masks(keys_SK[begin : begin + portion], batch)
+            for i in range(len(rows)):
+                now = columns.at(begin + i)
+                drops = {name: mask[i] for name, mask in masks.items()}
+                losses_SK[begin + i], norms_SK[begin + i] = step.step(bound, state, x[i], y[i], drops, now, numbers)
+        loss_K, norm_K = (each.sum(0, dtype=torch.float64) for each in (losses_SK, norms_SK))
         scores = self._score()
         seconds = (time.perf_counter() - started) / len(lanes)
         results = [
@@ -249,7 +249,6 @@ class Cohort:
             lane.plateau.factor,
         )
 
-    @torch.no_grad()
     def _score(self) -> dict[str, list[float]]:
         examples = self.setting.examples
         parts = examples.parts_of([lane.replica for lane in self.lanes])

@@ -38,6 +38,13 @@ class Entry:
     def size(self) -> int:
         return prod(self.shape)
 
+    @property
+    def wide(self) -> tuple[int, ...]:
+        """The shape with whole cache lines of units: what the row has room for. The units beyond the shape are 0 and
+        stay 0, as their gradient is."""
+        units, *inputs = self.shape
+        return (units + -units % ALIGNMENT, *inputs) if len(self.shape) <= 2 else self.shape
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
@@ -79,7 +86,7 @@ class Layout:
 
 def width(entries: tuple[Entry, ...]) -> int:
     """Numbers in a row, padding included."""
-    used = entries[-1].start + entries[-1].size if entries else 0
+    used = entries[-1].start + prod(entries[-1].wide) if entries else 0
     return used + -used % VECTOR
 
 
@@ -89,20 +96,12 @@ def is_weight(entry: Entry) -> bool:
 
 
 def split(entries: tuple[Entry, ...], rows_KP: Tensor) -> dict[tuple[str, tuple[int, ...]], Tensor]:
-    """Views [K, *shape] of the rows, by name and shape."""
-    if not entries:
-        return {}
-    ends = [*(e.start for e in entries[1:]), width(entries)]
-    gaps = [end - e.start - e.size for e, end in zip(entries, ends, strict=True)]
-    # Gaps are pieces of their own: the gradient of a split is one concatenation.
-    sizes = [size for e, gap in zip(entries, gaps, strict=True) for size in ((e.size, gap) if gap else (e.size,))]
-    pieces = iter(rows_KP.split(sizes, dim=1))
-    views = {}
-    for e, gap in zip(entries, gaps, strict=True):
-        views[e.name, e.shape] = next(pieces).view(-1, *e.shape)
-        if gap:
-            next(pieces)
-    return views
+    """Views [K, *shape] of the rows, by name and shape; also by name and wide shape."""
+    return {
+        (e.name, shape): rows_KP[:, e.start : e.start + prod(shape)].view(-1, *shape)
+        for e in entries
+        for shape in (e.wide, e.shape)
+    }
 
 
 def _averages(module: nn.Module) -> list[tuple[str, Tensor]]:
@@ -113,7 +112,8 @@ def _lay_out(found: dict[tuple[str, tuple[int, ...]], None]) -> tuple[Entry, ...
     entries, start = [], 0
     for name, shape in found:
         entries.append(Entry(name=name, shape=shape, start=start))
-        start += entries[-1].size + -entries[-1].size % ALIGNMENT
+        room = prod(entries[-1].wide)
+        start += room + -room % ALIGNMENT
     return tuple(entries)
 
 

@@ -28,18 +28,20 @@ class Drop:
     salt: int
     """Tells the layers of a model apart."""
 
-    def mask(self, keys_K: Tensor, batch: int) -> Tensor:
-        """[K, B, *shape]: 0 with the lane's probability p, else 1/(1-p)."""
+    def masks(self, keys_SK: Tensor, batch: int) -> Tensor:
+        """[S, K, B, *shape] for S steps: 0 with the lane's probability p, else 1/(1-p)."""
+        steps, device = len(keys_SK), keys_SK.device
         count = batch * torch.Size(self.shape).numel()
-        drawn = randomness.uniform_24(randomness.index_hash(count, self.salt, keys_K.device), keys_K)
+        drawn = randomness.uniform_24(randomness.index_hash(count, self.salt, device), keys_SK.flatten())
         # Integer arithmetic instead of a comparison, slow on CPU: all bits set where the number stays, else none.
-        stays = torch.sub(self.limit_K1, drawn, out=drawn)
-        stays = stays.bitwise_right_shift_(randomness.number(31, keys_K.device))
-        if self.scale_K1.dtype == torch.float32:
-            mask = stays.bitwise_and_(self.scale_K1.view(torch.int32)).view(torch.float32)
+        stays = torch.sub(self.limit_K1.repeat(steps, 1), drawn, out=drawn)
+        stays = stays.bitwise_right_shift_(randomness.number(31, device))
+        scale = self.scale_K1.repeat(steps, 1)
+        if scale.dtype == torch.float32:
+            mask = stays.bitwise_and_(scale.view(torch.int32)).view(torch.float32)
         else:
-            mask = stays.neg_().to(self.scale_K1.dtype) * self.scale_K1
-        return mask.view(-1, batch, *self.shape)
+            mask = stays.neg_().to(scale.dtype) * scale
+        return mask.view(steps, -1, batch, *self.shape)
 
 
 def drops_of(

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from hpo.training.program import loss_per_example
+from hpo.training.loss import loss_per_example
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a part's score is computed from."""
 
@@ -28,6 +29,20 @@ class Outcome:
     """True for real examples, False for padding."""
     scale_K: Tensor
     """Unit of a standardised target in the target's own unit (1 for classes)."""
+
+    @cached_property
+    def predicted_KV(self) -> Tensor:
+        """The class with the highest output."""
+        return self.outputs_KVC.argmax(-1)
+
+    @cached_property
+    def confusion_KCC(self) -> Tensor:
+        """Counts in float64: true class by predicted class."""
+        lanes, _, classes = self.outputs_KVC.shape
+        lane = torch.arange(lanes, device=self.target_KV.device).unsqueeze(1)
+        cell = (lane * classes + self.target_KV) * classes + self.predicted_KV
+        counts = torch.bincount(cell[self.valid_KV], minlength=lanes * classes * classes)
+        return counts.view(lanes, classes, classes).double()
 
     def mean(self, value_KV: Tensor) -> Tensor:
         """[K] mean over the real examples, in float64."""
@@ -41,12 +56,12 @@ def loss(o: Outcome) -> Tensor:
 
 def accuracy(o: Outcome) -> Tensor:
     """Share of examples classified rightly."""
-    return o.mean(o.outputs_KVC.argmax(-1) == o.target_KV)
+    return o.mean(o.predicted_KV == o.target_KV)
 
 
 def balanced_accuracy(o: Outcome) -> Tensor:
     """Mean recall over the classes present."""
-    confusion = _confusion(o)
+    confusion = o.confusion_KCC
     members = confusion.sum(2)
     recall = confusion.diagonal(dim1=1, dim2=2) / members.clamp(min=1)
     return recall.sum(1) / (members > 0).sum(1)
@@ -54,7 +69,7 @@ def balanced_accuracy(o: Outcome) -> Tensor:
 
 def macro_f1(o: Outcome) -> Tensor:
     """Mean over classes (present or predicted) of the harmonic mean of precision and recall."""
-    confusion = _confusion(o)
+    confusion = o.confusion_KCC
     right = confusion.diagonal(dim1=1, dim2=2)
     either = confusion.sum(1) + confusion.sum(2)
     return (2 * right / either.clamp(min=1)).sum(1) / (either > 0).sum(1)
@@ -110,15 +125,6 @@ def score(outcome: Outcome, names: tuple[str, ...]) -> dict[str, list[float]]:
 
 def _error(o: Outcome) -> Tensor:
     return o.outputs_KVC.squeeze(-1).double() - o.target_KV.double()
-
-
-def _confusion(o: Outcome) -> Tensor:
-    """[K, C, C] counts in float64: true class by predicted class."""
-    lanes, _, classes = o.outputs_KVC.shape
-    lane = torch.arange(lanes, device=o.target_KV.device).unsqueeze(1)
-    cell = (lane * classes + o.target_KV) * classes + o.outputs_KVC.argmax(-1)
-    counts = torch.bincount(cell[o.valid_KV], minlength=lanes * classes * classes)
-    return counts.view(lanes, classes, classes).double()
 
 
 def _rank_area(score_KV: Tensor, positive_KV: Tensor, valid_KV: Tensor) -> Tensor:

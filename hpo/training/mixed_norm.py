@@ -1,8 +1,8 @@
 """Normalisation of dense features for lanes of mixed kinds: batch, layer or none, in one pass over all lanes.
 
 Batch and layer normalisation are one formula, (x - mean) * rsqrt(var + eps), over another axis: which one is a
-coefficient of the lane. So a position where lanes differ costs no more than one where they agree, and the gradient,
-written out, takes a dozen operations instead of a graph for each kind (measured: a fourth of the time on CPU).
+coefficient of the lane. So a position where lanes differ costs little more than one where they agree, and a program
+keeps its form when its lanes change.
 
 Dimensions: K lanes, B examples, F features.
 """
@@ -11,160 +11,160 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from hpo.training.stacked import Frame, rows_of
+from hpo.training.frame import Pass, Place
+from hpo.training.stacked import IDENTITY, no_way_back
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixedNorm:
-    """One position's normalisation of K lanes."""
+    """What the lanes at one position have, taken together."""
 
-    name: str
-    batch_K11: Tensor
-    """1 for lanes with batch normalisation, else 0."""
-    layer_K11: Tensor
-    """1 for lanes with layer normalisation, else 0."""
-    none_K11: Tensor
-    """1 for lanes without normalisation here, else 0."""
-    affine_K1: Tensor
-    """1 for lanes that learn scale and shift, else 0."""
-    plain_K1: Tensor
-    """1 for lanes that learn none, else 0."""
     features: int
     eps: float
-    any_batch: bool
-    any_layer: bool
-    any_affine: bool
+    batch: bool
+    """Some lane has batch normalisation."""
+    layer: bool
+    """Some lane has layer normalisation."""
+    affine: bool
+    """Some lane learns scale and shift."""
 
     @classmethod
-    def of(cls, name: str, layers: Sequence[nn.Module], dtype: torch.dtype, device: torch.device) -> MixedNorm:
-        """From the lanes' layers, for each of which `is_dense_norm` holds or which are the identity."""
-        norms = [layer for layer in layers if is_dense_norm(layer)]
-
-        def column(values: Sequence[float]) -> Tensor:
-            return torch.tensor(values, dtype=dtype, device=device).unsqueeze(1)
-
-        batch = [float(isinstance(layer, nn.BatchNorm1d)) for layer in layers]
-        layer_ = [float(isinstance(layer, nn.LayerNorm)) for layer in layers]
-        affine = [float(_is_affine(layer)) for layer in layers]
-        first = norms[0] if norms else nn.LayerNorm(1)
-        assert isinstance(first, nn.BatchNorm1d | nn.LayerNorm)
+    def of(cls, layers: Sequence[nn.Module]) -> MixedNorm:
+        """From the lanes' layers, at least one of which is a dense norm; the others are the identity."""
+        norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm1d | nn.LayerNorm)]
+        first = norms[0]
         return cls(
-            name=name,
-            batch_K11=column(batch).unsqueeze(2),
-            layer_K11=column(layer_).unsqueeze(2),
-            none_K11=column([1 - b - la for b, la in zip(batch, layer_, strict=True)]).unsqueeze(2),
-            affine_K1=column(affine),
-            plain_K1=column([1 - a for a in affine]),
-            features=_features(first),
+            features=first.num_features if isinstance(first, nn.BatchNorm1d) else first.normalized_shape[0],
             eps=first.eps,
-            any_batch=any(batch),
-            any_layer=any(layer_),
-            any_affine=any(affine),
+            batch=any(isinstance(norm, nn.BatchNorm1d) for norm in norms),
+            layer=any(isinstance(norm, nn.LayerNorm) for norm in norms),
+            affine=any(map(_is_affine, norms)),
         )
 
-    def __call__(self, name: str, layer: nn.Module, frame: Frame, lanes: slice, x: Tensor) -> Tensor:
-        """A rule, see `hpo.training.stacked`: [K, B, F] -> [K, B, F]."""
-        if not (self.any_batch or self.any_layer):
-            return x
+    def bind(self, place: Place) -> Pass:
+        """[K, B, F] -> [K, B, F]."""
+        if not (self.batch or self.layer):
+            return IDENTITY
+        return self._bind_training(place) if place.frame.training else self._bind_inference(place)
+
+    def _bind_training(self, place: Place) -> Pass:
         shape = (self.features,)
-        scale = shift = None
-        if self.any_affine:
-            # A lane without scale and shift reads 1 and 0, whatever its row holds.
-            weight = rows_of(frame.parameters[f"{self.name}.weight", shape], lanes)
-            scale = torch.addcmul(self.plain_K1, weight, self.affine_K1)
-            shift = rows_of(frame.parameters[f"{self.name}.bias", shape], lanes) * self.affine_K1
-        if frame.masks is not None:
-            y, mean, variance = self._train(x, scale, shift)
-            if self.any_batch:
-                frame.batch_stats.append((mean, variance * (x.shape[1] / max(x.shape[1] - 1, 1))))
-            return y
-        running = None
-        if self.any_batch:
-            mean, variance = (
-                rows_of(frame.stats[f"{self.name}.{which}", shape], lanes).unsqueeze(1)
-                for which in ("running_mean", "running_var")
-            )
-            running = (mean, variance)
-        return _affine(_standardised(x, self, running)[0], scale, shift)
+        if self.batch:
+            batch, not_batch = place.column("batch"), place.column("not_batch")
+            batch_mean, batch_variance = (place.batch_stat(f"running_{which}", shape) for which in ("mean", "var"))
+        if self.layer:
+            layer, not_layer = place.column("layer"), place.column("not_layer")
+        if self.affine:
+            affine_K1 = place.column("affine")
+            d_scale_KF, d_shift_KF = place.gradient("weight", shape), place.gradient("bias", shape)
 
-    def _train(self, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The output, and mean and variance of the batch."""
-        if torch.compiler.is_compiling():  # the compiler derives as good a gradient itself
-            xhat, _, mean, variance = _standardised(x, self, None)
-            return _affine(xhat, scale, shift), mean, variance
-        found = _Normalise.apply(x, scale, shift, self)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return cast(tuple[Tensor, Tensor, Tensor], found)
+        def forward(x: Tensor) -> tuple[Tensor, _Kept]:
+            count, centred = x.shape[1], x
+            by_feature = by_example = None
+            if self.batch:
+                mean = x.mean(1, keepdim=True)
+                centred = centred - mean * batch
+            if self.layer:
+                centred = centred - x.mean(2, keepdim=True) * layer
+            square = centred * centred
+            if self.batch:
+                variance = square.mean(1, keepdim=True)
+                by_feature = (variance + self.eps).rsqrt() * batch + not_batch
+                batch_mean.copy_(mean.squeeze(1))
+                batch_variance.copy_(variance.squeeze(1) * (count / max(count - 1, 1)))
+            if self.layer:
+                by_example = (square.mean(2, keepdim=True) + self.eps).rsqrt() * layer + not_layer
+            xhat = _times(centred, by_feature, by_example)
+            scale, shift = self._scale_and_shift(place)
+            y = xhat if scale is None or shift is None else torch.addcmul(shift, xhat, scale)
+            return y, _Kept(xhat, by_feature, by_example, scale)
+
+        def backward(kept: _Kept, g: Tensor, wanted: bool) -> Tensor | None:
+            xhat, by_feature, by_example, scale = kept
+            product = g * xhat
+            if self.batch or self.affine:
+                sum_K1F, sum_product_K1F = g.sum(1, keepdim=True), product.sum(1, keepdim=True)
+            if self.affine:
+                d_scale_KF.copy_(sum_product_K1F.squeeze(1) * affine_K1)
+                d_shift_KF.copy_(sum_K1F.squeeze(1) * affine_K1)
+            if not wanted:
+                return None
+            if scale is not None:
+                g = g * scale
+            centred = g
+            if self.batch:
+                share = batch / g.shape[1] if scale is None else batch / g.shape[1] * scale
+                centred = torch.addcmul(centred - sum_K1F * share, xhat, sum_product_K1F * share, value=-1.0)
+            if self.layer:
+                share = layer / g.shape[2]
+                along = (product if scale is None else product * scale).sum(2, keepdim=True)
+                centred = torch.addcmul(centred - g.sum(2, keepdim=True) * share, xhat, along * share, value=-1.0)
+            return _times(centred, by_feature, by_example)
+
+        return Pass(forward, backward)
+
+    def _bind_inference(self, place: Place) -> Pass:
+        shape = (self.features,)
+        by_feature: Tensor | None = None
+        offset: Tensor | None = None
+        if self.batch:
+            batch = place.column("batch")
+            mean, variance = (place.average(f"running_{which}", shape).unsqueeze(1) for which in ("mean", "var"))
+            offset = mean * batch
+            by_feature = (variance + self.eps).rsqrt() * batch + place.column("not_batch")
+        if self.layer:
+            layer, not_layer = place.column("layer"), place.column("not_layer")
+        scale, shift = self._scale_and_shift(place)
+
+        def forward(x: Tensor) -> tuple[Tensor, None]:
+            centred, by_example = x, None
+            if offset is not None:
+                centred = centred - offset
+            if self.layer:
+                centred = centred - x.mean(2, keepdim=True) * layer
+                by_example = ((centred * centred).mean(2, keepdim=True) + self.eps).rsqrt() * layer + not_layer
+            xhat = _times(centred, by_feature, by_example)
+            return (xhat if scale is None or shift is None else torch.addcmul(shift, xhat, scale)), None
+
+        return Pass(forward, no_way_back)
+
+    def _scale_and_shift(self, place: Place) -> tuple[Tensor | None, Tensor | None]:
+        """[K, 1, F] each. A lane without them gets 1 and 0, whatever its row holds."""
+        if not self.affine:
+            return None, None
+        affine_K1, shape = place.column("affine"), (self.features,)
+        scale = torch.addcmul(place.column("not_affine"), place.parameter("weight", shape), affine_K1)
+        return scale.unsqueeze(1), (place.parameter("bias", shape) * affine_K1).unsqueeze(1)
 
 
-class _Normalise(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, scale: Tensor | None, shift: Tensor | None, norm: MixedNorm
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        xhat, root, mean, variance = _standardised(x, norm, None)
-        ctx.save_for_backward(xhat, root, scale)
-        ctx.norm = norm
-        ctx.mark_non_differentiable(mean, variance)
-        return _affine(xhat, scale, shift), mean, variance
+class _Kept(NamedTuple):
+    """What the way back needs."""
 
-    @staticmethod
-    def backward(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
-        xhat, root, scale = ctx.saved_tensors
-        norm: MixedNorm = ctx.norm
-        g = g.contiguous()
-        product = g * xhat
-        d_shift, d_scale = g.sum(1), product.sum(1)
-        if scale is not None:
-            wide = scale.unsqueeze(1)
-            g, product = g * wide, product * wide
-        centred = g
-        pull: Tensor | None = None
-        if norm.any_batch:
-            share = norm.batch_K11 / g.shape[1]
-            factor = share if scale is None else share * scale.unsqueeze(1)
-            centred = centred - d_shift.unsqueeze(1) * factor
-            pull = d_scale.unsqueeze(1) * factor
-        if norm.any_layer:
-            share = norm.layer_K11 / g.shape[2]
-            centred = centred - g.sum(2, keepdim=True) * share
-            along = product.sum(2, keepdim=True) * share
-            pull = along if pull is None else pull + along
-        assert pull is not None
-        dx = torch.addcmul(centred, xhat, pull, value=-1.0).mul_(root)
-        return (dx, d_scale if scale is not None else None, d_shift if scale is not None else None, None)
+    xhat: Tensor
+    by_feature: Tensor | None
+    by_example: Tensor | None
+    scale: Tensor | None
 
 
-def _standardised(
-    x: Tensor, norm: MixedNorm, running: tuple[Tensor, Tensor] | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """xhat and the root it was multiplied by, [K, B, F] each; mean and variance of the batch, [K, F] each."""
-    batch, layer = norm.batch_K11, norm.layer_K11
-    mean = variance = x.new_empty(0, 1)
-    root = norm.none_K11
-    centred = x
-    if norm.any_batch:
-        mean = running[0] if running else x.mean(1, keepdim=True)
-        centred = centred - mean * batch
-    if norm.any_layer:
-        centred = centred - x.mean(2, keepdim=True) * layer
-    square = centred * centred if norm.any_layer or running is None else x
-    if norm.any_layer:
-        root = root + (square.mean(2, keepdim=True) + norm.eps).rsqrt() * layer
-    if norm.any_batch:
-        variance = running[1] if running else square.mean(1, keepdim=True)
-        root = root + (variance + norm.eps).rsqrt() * batch
-    return centred * root, root, mean.squeeze(1), variance.squeeze(1)
-
-
-def _affine(xhat: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
-    if scale is None or shift is None:
-        return xhat
-    return torch.addcmul(shift.unsqueeze(1), xhat, scale.unsqueeze(1))
+def columns(layers: Sequence[nn.Module], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+    """What `MixedNorm` needs to know of each lane: 1 where it has a property and 0 elsewhere."""
+    properties = {
+        "batch": [float(isinstance(layer, nn.BatchNorm1d)) for layer in layers],
+        "layer": [float(isinstance(layer, nn.LayerNorm)) for layer in layers],
+        "affine": [float(_is_affine(layer)) for layer in layers],
+    }
+    found = {}
+    for name, values in properties.items():
+        column = torch.tensor(values, dtype=dtype, device=device).view(-1, 1)
+        if name != "affine":
+            column = column.unsqueeze(2)
+        found[name], found[f"not_{name}"] = column, 1.0 - column
+    return found
 
 
 def is_dense_norm(layer: nn.Module) -> bool:
@@ -172,8 +172,10 @@ def is_dense_norm(layer: nn.Module) -> bool:
     return isinstance(layer, nn.BatchNorm1d) or (isinstance(layer, nn.LayerNorm) and len(layer.normalized_shape) == 1)
 
 
-def _features(norm: nn.BatchNorm1d | nn.LayerNorm) -> int:
-    return norm.num_features if isinstance(norm, nn.BatchNorm1d) else norm.normalized_shape[0]
+def _times(x: Tensor, by_feature: Tensor | None, by_example: Tensor | None) -> Tensor:
+    if by_feature is not None:
+        x = x * by_feature
+    return x if by_example is None else x * by_example
 
 
 def _is_affine(layer: nn.Module) -> bool:

@@ -1,26 +1,34 @@
-"""One tensor program for K lanes: the forward pass over stacked layers, a training step, and validation.
+"""One tensor program for K lanes: the layers of a training step, and inference.
 
 Lanes share an architecture (the shapes of their weight-bearing layers); what fills the slots between them
 (normalisation, activation, dropout) may differ, as may every number. A position where lanes differ is computed per
-group of like lanes. The program holds no state of its own: theta, stats and the optimizer's moments are passed in.
+run of like lanes, or for all at once where the kinds are one formula (`mixed_norm`). The program holds no state of its
+own: it is bound to theta and stats wherever they lie.
 
 Dimensions: K lanes, B examples, P parameters, Q running averages, C outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
-from hpo.optim import penalties
 from hpo.training import layout as lay
+from hpo.training import mixed_norm
+from hpo.training.frame import Frame, Pass, Place
+from hpo.training.images import IMAGES
+from hpo.training.loss import training_loss
 from hpo.training.masks import drops_of
 from hpo.training.mixed_norm import MixedNorm, is_dense_norm
-from hpo.training.stacked import RULES, Frame, Rule
+from hpo.training.norms import NORMS
+from hpo.training.stacked import DENSE
+
+RULES = {**DENSE, **IMAGES, **NORMS}
+"""Type of a plain layer -> how it is bound."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,32 +36,52 @@ class Run:
     """Neighbouring lanes that have the same kind of layer at one position."""
 
     lanes: slice
-    rule: Rule
-    layer: nn.Module
+    layer: nn.Module | MixedNorm
+    last: bool = False
+    """The model's last layer."""
 
     @property
     def count(self) -> int:
         return int(self.lanes.stop - self.lanes.start)
 
+    def bind(self, name: str, frame: Frame) -> Pass:
+        place = Place(name=name, lanes=self.lanes, frame=frame, last=self.last)
+        if isinstance(self.layer, MixedNorm):
+            return self.layer.bind(place)
+        return RULES[type(self.layer)](place, self.layer)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Position:
-    """One child of the Sequential."""
+    """One child of the Sequential that does something."""
 
     name: str
+    learns: bool
+    """Some lane has parameters here."""
     runs: tuple[Run, ...]
 
+    def bind(self, frame: Frame) -> Pass:
+        """One pass for all lanes."""
+        passes = [run.bind(self.name, frame) for run in self.runs]
+        if len(passes) == 1:
+            return passes[0]
+        counts = [run.count for run in self.runs]
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Average:
-    """Running averages that a run of lanes keeps at one position."""
+        def forward(x: Tensor) -> tuple[Tensor, list[object]]:
+            done = [one.forward(part) for one, part in zip(passes, x.split(counts), strict=True)]
+            return torch.cat([y for y, _ in done]), [kept for _, kept in done]
 
-    name: str
-    lanes: slice
-    momentum_K1: Tensor
-    """Weight of the newest batch; 0 for lanes without batch normalisation there."""
+        def backward(kept: list[object], g: Tensor, wanted: bool) -> Tensor | None:
+            parts = zip(passes, kept, g.split(counts), strict=True)
+            back = [one.backward(mine, part, wanted) for one, mine, part in parts]
+            return torch.cat([part for part in back if part is not None]) if wanted else None
+
+        return Pass(forward, backward)
 
 
+PREPARED = 2**17
+"""Numbers of dropout masks to draw at once."""
+MIX=False
 IDLE = repr(nn.Identity())
 """The kind of a layer that does nothing."""
 
@@ -80,119 +108,123 @@ class Program:
         modules: Sequence[nn.Sequential],
         layout: lay.Layout,
         input_shape: tuple[int, ...],
+        outputs: int,
         *,
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
         self.layout = layout
+        self.width = outputs
         self.drops = drops_of(modules, input_shape, dtype, device)
-        self.positions = tuple(_positions(modules, dtype, device))
-        self.averages = tuple(_averages(self.positions, modules, dtype, device))
+        self.positions = tuple(_positions(modules))
+        self.columns = {
+            f"{position.name}.{which}": column
+            for position in self.positions
+            if any(isinstance(run.layer, MixedNorm) for run in position.runs)
+            for which, column in mixed_norm.columns(
+                [module.get_submodule(position.name) for module in modules], dtype, device
+            ).items()
+        }
+        self.momentum_KQ = _momentum(modules, layout, dtype, device)
 
-    def masks(self, keys_K: Tensor, batch: int) -> dict[str, Tensor]:
-        """The dropout masks of one training step, from its random keys."""
-        return {name: drop.mask(keys_K, batch) for name, drop in self.drops.items()}
+    def portion(self, lanes: int, batch: int) -> int:
+        """Steps to prepare at once: enough to save calls, few enough that what is prepared stays in the cache."""
+        numbers = sum(torch.Size(drop.shape).numel() for drop in self.drops.values())
+        return max(1, PREPARED // (lanes * batch * max(numbers, 1)))
 
-    def forward(
-        self, theta_KP: Tensor, stats_KQ: Tensor, x: Tensor, masks: Mapping[str, Tensor] | None
-    ) -> tuple[Tensor, Frame]:
-        """Outputs [K, B, C] for inputs [K, B, ...]; `masks` None means inference."""
-        frame = Frame(
-            parameters=lay.split(self.layout.parameters, theta_KP),
-            stats=lay.split(self.layout.stats, stats_KQ),
-            masks=masks,
-        )
-        for position in self.positions:
-            runs = position.runs
-            parts = x.split([run.count for run in runs]) if len(runs) > 1 else (x,)
-            done = [
-                run.rule(position.name, run.layer, frame, run.lanes, part)
-                for run, part in zip(runs, parts, strict=True)
-            ]
-            x = torch.cat(done) if len(runs) > 1 else done[0]
-        return x, frame
+    def masks(self, keys_SK: Tensor, batch: int) -> dict[str, Tensor]:
+        """The dropout masks of S training steps, [S, K, B, ...] each, from their random keys."""
+        return {name: drop.masks(keys_SK, batch) for name, drop in self.drops.items()}
 
-    def gradient(
-        self,
-        theta_KP: Tensor,
-        stats_KQ: Tensor,
-        x: Tensor,
-        y_KB: Tensor,
-        masks: Mapping[str, Tensor],
-        smoothing_K1: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Mean training loss [K] of a batch and its gradient [K, P]; moves the running averages in place."""
+    def bind(self, theta_KP: Tensor, stats_KQ: Tensor) -> Bound:
+        """The program as it trains these tensors, as long as they lie where they are."""
+        gradient_KP = torch.zeros_like(theta_KP)
+        batch_stats_KQ = torch.zeros_like(stats_KQ)
+        frame = Frame.of(self.layout, self.columns, theta_KP, stats_KQ, gradient_KP, batch_stats_KQ)
+        return Bound(self, frame, gradient_KP, stats_KQ, batch_stats_KQ)
 
-        def loss(theta: Tensor) -> tuple[Tensor, tuple[Tensor, list[tuple[Tensor, Tensor]]]]:
-            outputs, frame = self.forward(theta, stats_KQ, x, masks)
-            loss_K = loss_per_example(outputs, y_KB, smoothing_K1).mean(1)
-            return loss_K.sum(), (loss_K, frame.batch_stats)
-
-        if torch.compiler.is_compiling():
-            gradient_KP, (loss_K, batch_stats) = torch.func.grad(loss, has_aux=True)(theta_KP)
-        else:
-            theta = theta_KP.detach().requires_grad_()
-            total, (loss_K, batch_stats) = loss(theta)
-            (gradient_KP,) = torch.autograd.grad(total, theta)
-        with torch.no_grad():
-            views = lay.split(self.layout.stats, stats_KQ)
-            for average, (mean, variance) in zip(self.averages, batch_stats, strict=True):
-                for suffix, value in (("running_mean", mean), ("running_var", variance)):
-                    old = views[f"{average.name}.{suffix}", tuple(value.shape[1:])][average.lanes]
-                    old.copy_(old + average.momentum_K1 * (value - old))
-        return loss_K.detach(), gradient_KP
-
-    @torch.no_grad()
     def outputs(self, theta_KP: Tensor, stats_KQ: Tensor, x: Tensor, rows: int = 512) -> Tensor:
         """Inference on [K, B, ...] (or [1, B, ...], shared by all lanes) in portions of `rows` examples."""
         lanes = theta_KP.shape[0]
-        portions = [
-            self.forward(theta_KP, stats_KQ, part.expand(lanes, *part.shape[1:]), None)[0]
-            for part in x.split(rows, dim=1)
-        ]
+        frame = Frame.of(self.layout, self.columns, theta_KP, stats_KQ)
+        passes = [position.bind(frame) for position in self.positions]
+        portions = []
+        for part in x.split(rows, dim=1):
+            y = part.expand(lanes, *part.shape[1:])
+            for one in passes:
+                y, _ = one.forward(y)
+            portions.append(y[..., : self.width])
         return torch.cat(portions, dim=1)
 
 
-def loss_per_example(outputs: Tensor, y_KB: Tensor, smoothing_K1: Tensor | None = None) -> Tensor:
-    """[K, B]: cross entropy for class targets (int64), squared error for numbers."""
-    if y_KB.dtype.is_floating_point:
-        return (outputs.squeeze(-1) - y_KB).square()
-    return penalties.smoothed_cross_entropy(outputs, y_KB, smoothing_K1)
+class Bound:
+    """A program bound to the tensors it trains."""
+
+    def __init__(
+        self, program: Program, frame: Frame, gradient_KP: Tensor, stats_KQ: Tensor, batch_stats_KQ: Tensor
+    ) -> None:
+        self.frame = frame
+        self.gradient_KP = gradient_KP
+        self.stats_KQ = stats_KQ
+        self.batch_stats_KQ = batch_stats_KQ
+        self.momentum_KQ = program.momentum_KQ
+        self.outputs = program.width
+        self.weights = [(e.name, e.shape) for e in program.layout.parameters if lay.is_weight(e)]
+        self.passes = [position.bind(frame) for position in program.positions]
+        self.first = next((i for i, position in enumerate(program.positions) if position.learns), 0)
+        """The first layer with parameters: nobody wants the gradient of its input."""
+
+    def step(self, x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor], smoothing_K1: Tensor | None) -> Tensor:
+        """Mean training loss [K] of a batch. Leaves its gradient in `gradient_KP`, moves the running averages."""
+        self.frame.masks = masks
+        self.gradient_KP.zero_()
+        trail = []
+        for one in self.passes:
+            x, kept = one.forward(x)
+            trail.append(kept)
+        loss_K, g = training_loss(x, self.outputs, y_KB, smoothing_K1)
+        back: Tensor | None = g
+        for index in range(len(self.passes) - 1, self.first - 1, -1):
+            assert back is not None
+            back = self.passes[index].backward(trail[index], back, index > self.first)
+        if self.momentum_KQ is not None:
+            self.stats_KQ.lerp_(self.batch_stats_KQ, self.momentum_KQ)
+        return loss_K
 
 
-def _positions(modules: Sequence[nn.Sequential], dtype: torch.dtype, device: torch.device) -> list[Position]:
+def _positions(modules: Sequence[nn.Sequential]) -> list[Position]:
     positions = []
     for index, (name, _) in enumerate(modules[0].named_children()):
         layers = [module[index] for module in modules]
-        mixes = any(map(is_dense_norm, layers))
+        if all(kind(layer) == IDLE or getattr(layer, "p", 1) == 0 for layer in layers):
+            continue
+        mixes = MIX and any(map(is_dense_norm, layers))
 
         def same(layer: nn.Module, mixes: bool = mixes) -> str:
             return "dense norm" if mixes and (is_dense_norm(layer) or kind(layer) == IDLE) else kind(layer)
 
         runs, begin = [], 0
         for what, members in groupby(layers, key=same):
-            end = begin + len(list(members))
-            rule: Rule
-            if what == "dense norm":
-                rule = MixedNorm.of(name, layers[begin:end], dtype, device)
-            else:
-                rule = RULES[nn.Identity if what == IDLE else type(layers[begin])]
-            runs.append(Run(lanes=slice(begin, end), rule=rule, layer=layers[begin]))
-            begin = end
-        if any(kind(layer) != IDLE and getattr(layer, "p", 1) > 0 for layer in layers):
-            positions.append(Position(name=name, runs=tuple(runs)))
+            alike = list(members)
+            mixed = what == "dense norm" and any(map(is_dense_norm, alike))
+            layer = MixedNorm.of(alike) if mixed else alike[0]
+            last = index == len(modules[0]) - 1
+            runs.append(Run(lanes=slice(begin, begin + len(alike)), layer=layer, last=last))
+            begin += len(alike)
+        learns = any(True for layer in layers for _ in layer.parameters())
+        positions.append(Position(name=name, learns=learns, runs=tuple(runs)))
     return positions
 
 
-def _averages(
-    positions: Sequence[Position], modules: Sequence[nn.Sequential], dtype: torch.dtype, device: torch.device
-) -> Iterator[Average]:
-    for position in positions:
-        for run in position.runs:
-            layers = [module.get_submodule(position.name) for module in modules[run.lanes]]
-            momentum = [
-                layer.momentum or 0.0 if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) else 0.0 for layer in layers
-            ]
-            if any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in layers):
-                column = torch.tensor(momentum, device=device, dtype=dtype).unsqueeze(1)
-                yield Average(name=position.name, lanes=run.lanes, momentum_K1=column)
+def _momentum(
+    modules: Sequence[nn.Sequential], layout: lay.Layout, dtype: torch.dtype, device: torch.device
+) -> Tensor | None:
+    """[K, Q] weight of the newest batch in the running averages, 0 where a lane keeps none; None if no lane does."""
+    weights = torch.zeros(len(modules), lay.width(layout.stats), dtype=dtype, device=device)
+    views = lay.split(layout.stats, weights)
+    for (name, _), view in views.items():
+        for lane, module in enumerate(modules):
+            owner = module.get_submodule(name.rpartition(".")[0])
+            if isinstance(owner, nn.BatchNorm1d | nn.BatchNorm2d) and tuple(view.shape[1:]) == (owner.num_features,):
+                view[lane] = owner.momentum or 0.0
+    return weights if bool(weights.any()) else None

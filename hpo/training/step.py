@@ -19,7 +19,7 @@ from torch._dynamo.exc import TorchDynamoException
 from hpo.optim import penalties, rules
 from hpo.spec.records import TrialConfig
 from hpo.training import layout as lay
-from hpo.training.program import Program
+from hpo.training.program import Bound
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,15 +58,9 @@ class Numbers:
         )
 
 
-Step = Callable[
-    [Program, dict[str, Tensor], Tensor, Tensor, Mapping[str, Tensor], rules.StepColumns, Numbers],
-    tuple[Tensor, Tensor],
-]
-
-
 def step(
-    program: Program,
-    state: dict[str, Tensor],
+    bound: Bound,
+    state: Mapping[str, Tensor],
     x: Tensor,
     y_KB: Tensor,
     masks: Mapping[str, Tensor],
@@ -74,16 +68,15 @@ def step(
     numbers: Numbers,
 ) -> tuple[Tensor, Tensor]:
     """Moves theta, stats, m and v in the state by one batch. Returns loss [K] and the raw gradient's norm [K]."""
-    loss_K, gradient_KP = program.gradient(state["theta"], state["stats"], x, y_KB, masks, numbers.smoothing_K1)
-    with torch.no_grad():
-        if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
-            penalties.add_penalties_(gradient_KP, state["theta"], numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
-        norm_K = penalties.clip_(gradient_KP, numbers.clip_K1)
-        rules.update_(state["theta"], gradient_KP, state["m"], state["v"], now, numbers.coefficients)
-        if numbers.max_norm_K1 is not None:
-            for entry in filter(lay.is_weight, program.layout.parameters):
-                row_KP = state["theta"][:, entry.start : entry.start + entry.size]
-                penalties.max_norm_(row_KP.view(-1, *entry.shape), numbers.max_norm_K1)
+    loss_K = bound.step(x, y_KB, masks, numbers.smoothing_K1)
+    theta_KP, gradient_KP = state["theta"], bound.gradient_KP
+    if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
+        penalties.add_penalties_(gradient_KP, theta_KP, numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
+    norm_K = penalties.clip_(gradient_KP, numbers.clip_K1)
+    rules.update_(theta_KP, gradient_KP, state["m"], state["v"], now, numbers.coefficients)
+    if numbers.max_norm_K1 is not None:
+        for name, shape in bound.weights:
+            penalties.max_norm_(bound.frame.parameters[name, shape], numbers.max_norm_K1)
     return loss_K, norm_K
 
 

@@ -158,7 +158,7 @@ def test_a_huge_gradient_is_no_trouble_where_the_rule_does_not_square_it() -> No
     results = []
     for lanes in ([sgd], [sgd, adam]):
         theta, grad = torch.zeros(len(lanes), 3), torch.full((len(lanes), 3), 1e30)
-        m, v = torch.zeros_like(theta), torch.zeros_like(theta)
+        m, v = torch.zeros_like(theta), torch.tensor([[lane.initial_v] * 3 for lane in lanes])
         now = rules.columns(lanes, np.full((1, len(lanes)), 1e-3), [0] * len(lanes), torch.float32, "cpu").at(0)
         rules.update_(theta, grad, m, v, now, rules.stack(lanes, torch.float32, "cpu"))
         results.append(theta[0])

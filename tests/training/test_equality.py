@@ -49,7 +49,8 @@ def plain_losses(config: TrialConfig, trial: int, epochs: int, dataset: str) -> 
             total += loss.item()
         module.eval()
         with torch.no_grad():
-            valid = criterion(module(its.examples.x_valid[0]), its.examples.y_valid[0]).item()
+            real = its.examples.real[0]
+            valid = criterion(module(its.examples.x_valid[0][real]), its.examples.y_valid[0][real]).item()
         losses.append((total / len(order), valid))
     return losses
 

@@ -44,7 +44,7 @@ def test_a_lane_draws_the_same_whoever_is_beside_it() -> None:
 def test_dropout_keeps_the_mean_and_drops_the_share(p: float, dtype: torch.dtype) -> None:
     module = models.build(mixed(0).model_copy(update={"dropout": Dropout(input=p)}), (50,), 3)
     drops = masks.drops_of([module], (50,), dtype, torch.device("cpu"))
-    mask = drops["dropout_input.Dropout"].mask(torch.tensor([3], dtype=torch.int32), 400)
+    mask = drops["dropout_input.Dropout"].masks(torch.tensor([[3]], dtype=torch.int32), 400)[0]
     assert mask.shape == (1, 400, 50)
     assert (mask == 0).double().mean() == pytest.approx(p, abs=0.015)
     assert mask.mean() == pytest.approx(1.0, abs=0.05)
@@ -57,10 +57,18 @@ def test_spatial_dropout_drops_whole_channels_and_only_in_lanes_that_ask_for_it(
         for dropout in (Dropout(p=0.5, spatial=True), Dropout(p=0.5), Dropout())
     )
     drops = masks.drops_of([spatial, pixels, none], (1, 8, 8), torch.float32, torch.device("cpu"))
-    keys = torch.tensor([1, 2, 3], dtype=torch.int32)
-    channels, single = (drops[f"dropout1.{kind}"].mask(keys, 20) for kind in ("Dropout2d", "Dropout"))
+    keys = torch.tensor([[1, 2, 3]], dtype=torch.int32)
+    channels, single = (drops[f"dropout1.{kind}"].masks(keys, 20)[0] for kind in ("Dropout2d", "Dropout"))
     assert channels.shape == (3, 20, 4, 1, 1)
     assert single.shape == (3, 20, 4, 4, 4)
     assert set(channels[0].unique().tolist()) == set(single[1].unique().tolist()) == {0.0, 2.0}
     assert (channels[1:] == 1).all()
     assert (single[[0, 2]] == 1).all()
+
+
+def test_masks_of_several_steps_are_those_of_each() -> None:
+    module = models.build(mixed(0).model_copy(update={"dropout": Dropout(input=0.3)}), (50,), 3)
+    drop = masks.drops_of([module, module], (50,), torch.float32, torch.device("cpu"))["dropout_input.Dropout"]
+    keys = torch.tensor([[1, 2], [3, 4], [5, 6]], dtype=torch.int32)
+    together = drop.masks(keys, 7)
+    assert all(torch.equal(together[i : i + 1], drop.masks(keys[i : i + 1], 7)) for i in range(3))

@@ -1,0 +1,139 @@
+"""Layers on images in stacked form. See `hpo.training.stacked` for what must hold.
+
+Dimensions: K lanes, B examples, C channels, H height, W width, O outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hpo.training.frame import Pass, Place, Rule
+from hpo.training.stacked import aten, dropout, no_way_back, product
+
+
+def conv2d(place: Place, layer: nn.Module) -> Pass:
+    """[K, B, C, H, W] -> [K, B, O, H, W], with padding that keeps the size.
+
+    A grouped convolution is faster, a batched product over shifted images the only one of the two whose result does
+    not depend on K where a lane has few channels or an odd number of them (measured on CPU).
+    """
+    assert isinstance(layer, nn.Conv2d)
+    grouped = layer.in_channels % 8 == 0 and layer.out_channels % 8 == 0
+    return (_conv_by_groups if grouped else _conv_by_shifts)(place, layer)
+
+
+def _conv_by_groups(place: Place, layer: nn.Conv2d) -> Pass:
+    outputs, channels, kernel = layer.out_channels, layer.in_channels, layer.kernel_size[0]
+    shape = (outputs, channels, kernel, kernel)
+    weight = place.parameter("weight", shape)
+    bias = place.parameter("bias", (outputs,))
+    k = len(weight)
+    groups = max(k, 2)  # one group takes another algorithm, which rounds differently
+    weights = weight.expand(groups, *shape) if k == 1 else weight
+    padding = kernel // 2
+
+    def side_by_side(x: Tensor) -> Tensor:
+        """[K, B, C, H, W] -> [B, K * C, H, W]."""
+        wide = x.expand(groups, *x.shape[1:]) if k == 1 else x
+        return wide.transpose(0, 1).reshape(x.shape[1], -1, *x.shape[3:])
+
+    def lane_by_lane(z: Tensor, channels: int) -> Tensor:
+        return z.view(z.shape[0], groups, channels, *z.shape[2:]).transpose(0, 1)[:k].contiguous()
+
+    def kernels() -> Tensor:
+        return weights.reshape(groups * outputs, *shape[1:])
+
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        wide = side_by_side(x)
+        z = F.conv2d(wide, kernels(), bias.expand(groups, -1).reshape(-1), padding=padding, groups=groups)
+        return lane_by_lane(z, outputs), wide
+
+    if not place.frame.training:
+        return Pass(forward, no_way_back)
+    d_weight, d_bias = place.gradient("weight", shape), place.gradient("bias", (outputs,))
+
+    def backward(wide: Tensor, g: Tensor, wanted: bool) -> Tensor | None:
+        d_wide, d_kernels, d_biases = aten.convolution_backward(
+            side_by_side(g),
+            wide,
+            kernels(),
+            [groups * outputs],
+            [1, 1],
+            [padding, padding],
+            [1, 1],
+            False,
+            [0, 0],
+            groups,
+            [wanted, True, True],
+        )
+        d_weight.copy_(d_kernels.view(groups, *shape)[:k])
+        d_bias.copy_(d_biases.view(groups, outputs)[:k])
+        return lane_by_lane(d_wide, channels) if wanted else None
+
+    return Pass(forward, backward)
+
+
+def _conv_by_shifts(place: Place, layer: nn.Conv2d) -> Pass:
+    outputs, channels, kernel = layer.out_channels, layer.in_channels, layer.kernel_size[0]
+    shape = (outputs, channels, kernel, kernel)
+    weight = place.parameter("weight", shape)
+    bias_KO1 = place.parameter("bias", (outputs,)).unsqueeze(2)
+    k, depth, padding = len(weight), channels * kernel * kernel, kernel // 2
+    shifts = [(i, j) for i in range(kernel) for j in range(kernel)]
+
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, torch.Size]]:
+        _, batch, _, height, width = x.shape
+        padded = F.pad(x.transpose(1, 2), [padding] * 4)
+        shifted = torch.stack([padded[..., i : i + height, j : j + width] for i, j in shifts], 2)
+        shifted = shifted.view(k, depth, batch * height * width)
+        z = product(weight.reshape(k, outputs, depth), shifted, bias_KO1)
+        return z.view(k, outputs, batch, height, width).transpose(1, 2).contiguous(), (shifted, x.shape)
+
+    if not place.frame.training:
+        return Pass(forward, no_way_back)
+    d_weight, d_bias = place.gradient("weight", shape), place.gradient("bias", (outputs,))
+
+    def backward(kept: tuple[Tensor, torch.Size], g: Tensor, wanted: bool) -> Tensor | None:
+        shifted, (_, batch, _, height, width) = kept
+        g = g.transpose(1, 2).reshape(k, outputs, -1)
+        d_weight.copy_(product(g, shifted.transpose(1, 2)).view(k, *shape))
+        d_bias.copy_(g.sum(2))
+        if not wanted:
+            return None
+        d_shifted = product(weight.reshape(k, outputs, depth).transpose(1, 2), g)
+        pieces = d_shifted.view(k, channels, len(shifts), batch, height, width).unbind(2)
+        d_padded = g.new_zeros(k, channels, batch, height + 2 * padding, width + 2 * padding)
+        for (i, j), piece in zip(shifts, pieces, strict=True):
+            d_padded[..., i : i + height, j : j + width] += piece
+        whole = d_padded[..., padding : padding + height, padding : padding + width]
+        return whole.transpose(1, 2).contiguous()
+
+    return Pass(forward, backward)
+
+
+def max_pool(place: Place, layer: nn.Module) -> Pass:
+    """The largest of each window."""
+    assert isinstance(layer, nn.MaxPool2d)
+    kernel = [layer.kernel_size] * 2 if isinstance(layer.kernel_size, int) else list(layer.kernel_size)
+
+    def forward(x: Tensor) -> tuple[Tensor, Any]:
+        flat = x.flatten(0, 1)
+        y, indices = aten.max_pool2d_with_indices(flat, kernel, kernel)
+        return y.view(*x.shape[:2], *y.shape[1:]), (flat, indices, x.shape)
+
+    def backward(kept: Any, g: Tensor, wanted: bool) -> Tensor:
+        flat, indices, shape = kept
+        found: Tensor = aten.max_pool2d_with_indices_backward(
+            g.flatten(0, 1).contiguous(), flat, kernel, kernel, [0, 0], [1, 1], False, indices
+        )
+        return found.view(shape)
+
+    return Pass(forward, backward)
+
+
+IMAGES: dict[type[nn.Module], Rule] = {nn.Conv2d: conv2d, nn.Dropout2d: dropout, nn.MaxPool2d: max_pool}
+"""Type of a plain layer -> how it is bound."""
