@@ -31,10 +31,6 @@ from torch import Tensor
 from hpo.spec.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
 
 
-CACHED = 2**16
-"""Numbers of a matrix that are updated together: all its passes then find them in the processor's cache."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coefficients:
     """One lane's numbers in the formula; the defaults are plain gradient descent. The learning rate is not here:
@@ -179,14 +175,22 @@ class StepColumns:
         return StepColumns(rate=self.rate[step], eps=self.eps[step], shrink=self.shrink[step], damp=self.damp[step])
 
 
-def stack(lanes: Sequence[Coefficients], dtype: torch.dtype, device: torch.device | str) -> LaneCoefficients:
-    """Coefficients of the lanes in order, for parameters of `dtype` on `device`. No gradient flows through them."""
+def stack(
+    lanes: Sequence[Coefficients],
+    dtype: torch.dtype,
+    device: torch.device | str,
+    witnesses: Sequence[Coefficients] = (),
+) -> LaneCoefficients:
+    """Coefficients of the lanes in order, for parameters of `dtype` on `device`. No gradient flows through them.
+
+    A pass that a witness needs is made, whether or not a lane needs it.
+    """
 
     def column(of: Callable[[Coefficients], float]) -> Tensor:
         return torch.tensor([[of(lane)] for lane in lanes], dtype=dtype, device=device)
 
     def needed(of: Callable[[Coefficients], bool]) -> bool:
-        return any(of(lane) for lane in lanes)
+        return any(of(lane) for lane in (*lanes, *witnesses))
 
     return LaneCoefficients(
         momentum_K1=column(lambda lane: lane.momentum),
@@ -248,14 +252,17 @@ def update_(
     v_KP: Tensor,
     now: StepColumns,
     coefficients: LaneCoefficients,
+    portion: int | None = None,
 ) -> None:
     """One step of every lane, in place on theta, m and v; grad is used as scratch, its contents are lost.
+
+    `portion` lanes are updated at a time (None: all), which changes nothing but the speed.
 
     A lane starts with m = 0 and v = `Coefficients.initial_v`. m and v may be of any shape, e.g. empty, while no
     lane needs them (`any_momentum`, `any_second`).
     """
-    c, (lanes, parameters) = coefficients, theta_KP.shape
-    portion = lanes if theta_KP.is_cuda else max(1, CACHED // parameters)
+    c, lanes = coefficients, len(theta_KP)
+    portion = portion or lanes
     for begin in range(0, lanes, portion):
         part = slice(begin, begin + portion)
         theta, g = theta_KP[part], grad_KP[part]

@@ -115,16 +115,16 @@ def read_running(path: Path, sha256: str) -> dict[tuple[int, int], SavedLane]:
 def restore(trainer: Trainer, trial: int, config: TrialConfig, saved: list[SavedLane]) -> bool:
     """Continues a trial from its saved lanes, one for each replica; False if they do not fit this study's layout."""
     lanes = [new_lane(trainer.setting, trial, replica, config) for replica in range(len(saved))]
-    layout = trainer.layout(lanes[0])
-    if any(s.layout != _fingerprint(layout) for s in saved):
+    architecture = trainer.architecture(lanes[0])
+    if any(s.layout != _fingerprint(architecture.layout) for s in saved):
         return False
     lanes = [
         replace(lane, epoch=s.epoch, plateau=schedules.Plateau(**s.plateau))
         for lane, s in zip(lanes, saved, strict=True)
     ]
-    fresh = Cohort.start(trainer.setting, layout, lanes)
+    fresh = Cohort.start(trainer.setting, architecture, lanes)
     state = {name: torch.cat([s.state[name] for s in saved]).to(value) for name, value in fresh.state.items()}
-    trainer.place(Cohort(trainer.setting, layout, lanes, state))
+    trainer.place(Cohort(trainer.setting, architecture, lanes, state))
     return True
 
 

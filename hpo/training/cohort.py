@@ -22,7 +22,8 @@ from hpo.errors import InputError
 from hpo.optim import rules, schedules
 from hpo.spec.records import BatchNorm, TrialConfig
 from hpo.training import layout as lay
-from hpo.training import metrics, randomness, step
+from hpo.training import compiled, metrics, randomness, step
+from hpo.training.architecture import Architecture
 from hpo.training.batches import Examples
 from hpo.training.program import Program, structure
 from hpo.training.step import Numbers
@@ -99,19 +100,23 @@ def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig) ->
 class Cohort:
     """Lanes of one architecture and batch size, sorted by structure."""
 
-    def __init__(self, setting: Setting, layout: lay.Layout, lanes: Sequence[Lane], state: dict[str, Tensor]) -> None:
+    def __init__(
+        self, setting: Setting, architecture: Architecture, lanes: Sequence[Lane], state: dict[str, Tensor]
+    ) -> None:
         self.setting = setting
-        self.layout = layout
+        self.architecture = architecture
         order = sorted(range(len(lanes)), key=lambda i: structure(lanes[i].module))
         self.lanes = [lanes[i] for i in order]
         index = torch.tensor(order, dtype=torch.long, device=setting.examples.device)
         self.state = {name: value[index] for name, value in state.items()}
         self._program: Program | None = None
+        self._twin: Program | None = None
+        """The program that is compiled."""
 
     @classmethod
-    def start(cls, setting: Setting, layout: lay.Layout, lanes: Sequence[Lane]) -> Cohort:
+    def start(cls, setting: Setting, architecture: Architecture, lanes: Sequence[Lane]) -> Cohort:
         """New lanes, from their modules' initial parameters."""
-        rows = [layout.row(lane.module) for lane in lanes]
+        rows = [architecture.layout.row(lane.module) for lane in lanes]
         device, dtype = setting.examples.device, setting.dtype
         theta = torch.stack([r[0] for r in rows]).to(device, dtype)
         stats = torch.stack([r[1] for r in rows]).to(device, dtype)
@@ -124,18 +129,18 @@ class Cohort:
             "best_theta": theta.clone(),
             "best_stats": stats.clone(),
         }
-        return cls(setting, layout, lanes, state)
+        return cls(setting, architecture, lanes, state)
 
     def take(self, chosen: Sequence[int]) -> Cohort:
         """A cohort of the lanes at these positions."""
         index = torch.tensor(list(chosen), dtype=torch.long, device=self.setting.examples.device)
         state = {name: value[index] for name, value in self.state.items()}
-        return Cohort(self.setting, self.layout, [self.lanes[i] for i in chosen], state)
+        return Cohort(self.setting, self.architecture, [self.lanes[i] for i in chosen], state)
 
     def join(self, other: Cohort) -> Cohort:
         """A cohort of both's lanes."""
         state = {name: torch.cat([value, other.state[name]]) for name, value in self.state.items()}
-        return Cohort(self.setting, self.layout, [*self.lanes, *other.lanes], state)
+        return Cohort(self.setting, self.architecture, [*self.lanes, *other.lanes], state)
 
     def without(self, trials: set[int]) -> Cohort:
         """A cohort without the lanes of these trials."""
@@ -148,18 +153,26 @@ class Cohort:
         self.state["best_stats"][rows] = self.state["stats"][rows]
 
     @property
+    def layout(self) -> lay.Layout:
+        return self.architecture.layout
+
+    @property
     def program(self) -> Program:
         if self._program is None:
-            modules = [lane.module for lane in self.lanes]
-            self._program = Program(
-                modules,
-                self.layout,
-                self.setting.examples.input_shape,
-                self.setting.examples.outputs,
-                device=self.setting.examples.device,
-                dtype=self.setting.dtype,
-            )
+            self._program = self._program_of(self.lanes)
         return self._program
+
+    def _program_of(self, lanes: Sequence[Lane], witnesses: Sequence[nn.Sequential] | None = None) -> Program:
+        examples = self.setting.examples
+        return Program(
+            [lane.module for lane in lanes],
+            self.layout,
+            examples.input_shape,
+            examples.outputs,
+            device=examples.device,
+            dtype=self.setting.dtype,
+            witnesses=witnesses,
+        )
 
     def epoch(self) -> list[LaneEpoch]:
         """Trains every lane for one epoch and scores it on its validation part.
@@ -177,7 +190,8 @@ class Cohort:
     @torch.inference_mode()
     def _epoch(self) -> list[LaneEpoch]:
         started = time.perf_counter()
-        setting, lanes, state = self.setting, self.lanes, self.state
+        setting = self.setting
+        lanes, state, program = self._native() or (self.lanes, self.state, self.program)
         examples, device = setting.examples, setting.examples.device
         batch_size = lanes[0].config.training.batch_size
         steps = examples.steps(batch_size)
@@ -190,7 +204,8 @@ class Cohort:
             steps,
         ).to(device)
         rates_KS = np.stack([self._rates(lane, steps) for lane in lanes])
-        numbers = Numbers.of([lane.config for lane in lanes], self.layout, device, setting.dtype)
+        witnesses = () if program is self.program else self.architecture.configs
+        numbers = Numbers.of([lane.config for lane in lanes], self.layout, device, setting.dtype, witnesses)
         columns = rules.columns(
             [rules.coefficients(lane.config.optimizer) for lane in lanes],
             rates_KS.T,
@@ -199,19 +214,23 @@ class Cohort:
             device,
         )
 
-        bound = self.program.bind(state["theta"], state["stats"])
+        advance = (step.plain if program is self.program else compiled.native)(program, state, numbers)
         losses_SK, norms_SK = (torch.empty(steps, len(lanes), device=device, dtype=setting.dtype) for _ in range(2))
         batch = order_SKB.shape[2]
-        portion = self.program.portion(len(lanes), batch)
+        portion = program.portion(len(lanes), batch)
         for begin in range(0, steps, portion):
             rows = order_SKB[begin : begin + portion]
             x, y = (of.index_select(0, rows.flatten()) for of in (examples.x_train, examples.y_train))
             x, y = x.view(*rows.shape, *x.shape[1:]), y.view(rows.shape)
-            masks = self.program.masks(keys_SK[begin : begin + portion], batch)
+            masks = program.masks(keys_SK[begin : begin + portion], batch)
             for i in range(len(rows)):
                 now = columns.at(begin + i)
                 drops = {name: mask[i] for name, mask in masks.items()}
-                losses_SK[begin + i], norms_SK[begin + i] = step.step(bound, state, x[i], y[i], drops, now, numbers)
+                losses_SK[begin + i], norms_SK[begin + i] = advance(x[i], y[i], drops, now)
+        if state is not self.state:
+            for name in CHANGING:
+                self.state[name] = state[name][: len(self.lanes)].clone()
+        lanes = self.lanes
         loss_K, norm_K = (each.sum(0, dtype=torch.float64) for each in (losses_SK, norms_SK))
         scores = self._score()
         seconds = (time.perf_counter() - started) / len(lanes)
@@ -237,6 +256,20 @@ class Cohort:
             for lane, result in zip(lanes, results, strict=True)
         ]
         return results
+
+    def _native(self) -> tuple[list[Lane], dict[str, Tensor], Program] | None:
+        """Lanes, state and program for the compiled step, which takes one number of lanes: the last one is repeated
+        to make it up. None where the step is not to be compiled, or too few lanes are left for it to pay."""
+        wanted, have = self.setting.compiled_lanes, len(self.lanes)
+        if wanted is None or not wanted < 2 * have <= 2 * wanted:
+            return None
+        lanes = self.lanes + self.lanes[-1:] * (wanted - have)
+        if self._twin is None:
+            self._twin = self._program_of(lanes, self.architecture.modules)
+        if not self._twin.uniform:
+            return None
+        repeated = torch.tensor([*range(have), *[have - 1] * (wanted - have)], device=self.setting.examples.device)
+        return lanes, {name: self.state[name][repeated] for name in CHANGING}, self._twin
 
     def _rates(self, lane: Lane, steps: int) -> np.ndarray:
         config = lane.config

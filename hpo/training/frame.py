@@ -38,26 +38,6 @@ class Frame:
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     """What each dropout layer multiplies by in the present step, see `hpo.training.masks`."""
 
-    @classmethod
-    def of(
-        cls,
-        layout: lay.Layout,
-        columns: Mapping[str, Tensor],
-        theta_KP: Tensor,
-        stats_KQ: Tensor,
-        gradient_KP: Tensor | None = None,
-        batch_stats_KQ: Tensor | None = None,
-    ) -> Frame:
-        """For training if there is a gradient to write, else for inference."""
-        return cls(
-            parameters=lay.split(layout.parameters, theta_KP),
-            stats=lay.split(layout.stats, stats_KQ),
-            columns=columns,
-            training=gradient_KP is not None,
-            gradients={} if gradient_KP is None else lay.split(layout.parameters, gradient_KP),
-            batch_stats={} if batch_stats_KQ is None else lay.split(layout.stats, batch_stats_KQ),
-        )
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:

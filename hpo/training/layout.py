@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 ALIGNMENT = 16
@@ -102,6 +103,26 @@ def split(entries: tuple[Entry, ...], rows_KP: Tensor) -> dict[tuple[str, tuple[
         for e in entries
         for shape in (e.wide, e.shape)
     }
+
+
+def pieces(entries: tuple[Entry, ...], like_KP: Tensor) -> dict[tuple[str, tuple[int, ...]], Tensor]:
+    """The same as `split` of zeros, but each entry in memory of its own; see `join`."""
+    whole = {e: like_KP.new_zeros(len(like_KP), *e.wide) for e in entries}
+    return {
+        (e.name, shape): piece[:, : shape[0]] if shape else piece
+        for e, piece in whole.items()
+        for shape in (e.shape, e.wide)
+    }
+
+
+def join(entries: tuple[Entry, ...], found: dict[tuple[str, tuple[int, ...]], Tensor], like_KP: Tensor) -> Tensor:
+    """Rows from pieces."""
+    if not entries:
+        return torch.zeros_like(like_KP)
+    ends = [*(e.start for e in entries[1:]), width(entries)]
+    rows = [found[e.name, e.wide].flatten(1) for e in entries]
+    filled = [F.pad(row, (0, end - e.start - row.shape[1])) for e, row, end in zip(entries, rows, ends, strict=True)]
+    return torch.cat(filled, dim=1)
 
 
 def _averages(module: nn.Module) -> list[tuple[str, Tensor]]:

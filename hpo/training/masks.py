@@ -45,16 +45,21 @@ class Drop:
 
 
 def drops_of(
-    modules: Sequence[nn.Sequential], input_shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+    modules: Sequence[nn.Sequential],
+    input_shape: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
+    witnesses: Sequence[nn.Sequential] = (),
 ) -> dict[str, Drop]:
-    """The dropout layers that act in any lane, by mask name. A lane without one gets ones."""
+    """The dropout layers that act in any lane or witness, by mask name. A lane without one gets ones."""
     shapes = _output_shapes(modules[0], input_shape)
     found = {}
     for salt, (name, _) in enumerate(modules[0].named_children(), start=1):
         for kind in (nn.Dropout, nn.Dropout2d):
-            layers = [module.get_submodule(name) for module in modules]
+            layers = [module.get_submodule(name) for module in (*modules, *witnesses)]
             p = [layer.p if isinstance(layer, kind) else 0.0 for layer in layers]
             if any(p):
+                p = p[: len(modules)]
                 shape = shapes[name] if kind is nn.Dropout else (shapes[name][0], 1, 1)
                 found[mask_name(name, kind())] = Drop(
                     limit_K1=torch.tensor(

@@ -81,7 +81,6 @@ class Position:
 
 PREPARED = 2**17
 """Numbers of dropout masks to draw at once."""
-MIX=False
 IDLE = repr(nn.Identity())
 """The kind of a layer that does nothing."""
 
@@ -112,11 +111,14 @@ class Program:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        witnesses: Sequence[nn.Sequential] | None = None,
     ) -> None:
+        """With witnesses, modules that may become lanes too, the program has a form that does not depend on which of
+        them its lanes are: dense norms of all kinds are one layer."""
         self.layout = layout
         self.width = outputs
-        self.drops = drops_of(modules, input_shape, dtype, device)
-        self.positions = tuple(_positions(modules))
+        self.drops = drops_of(modules, input_shape, dtype, device, witnesses or ())
+        self.positions = tuple(_positions(modules, witnesses))
         self.columns = {
             f"{position.name}.{which}": column
             for position in self.positions
@@ -125,7 +127,13 @@ class Program:
                 [module.get_submodule(position.name) for module in modules], dtype, device
             ).items()
         }
-        self.momentum_KQ = _momentum(modules, layout, dtype, device)
+        momentum_KQ = _momentum(modules, layout, dtype, device)
+        self.momentum_KQ = momentum_KQ if witnesses or bool(momentum_KQ.any()) else None
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every position is one layer for all lanes."""
+        return all(len(position.runs) == 1 for position in self.positions)
 
     def portion(self, lanes: int, batch: int) -> int:
         """Steps to prepare at once: enough to save calls, few enough that what is prepared stays in the cache."""
@@ -136,17 +144,23 @@ class Program:
         """The dropout masks of S training steps, [S, K, B, ...] each, from their random keys."""
         return {name: drop.masks(keys_SK, batch) for name, drop in self.drops.items()}
 
-    def bind(self, theta_KP: Tensor, stats_KQ: Tensor) -> Bound:
-        """The program as it trains these tensors, as long as they lie where they are."""
-        gradient_KP = torch.zeros_like(theta_KP)
-        batch_stats_KQ = torch.zeros_like(stats_KQ)
-        frame = Frame.of(self.layout, self.columns, theta_KP, stats_KQ, gradient_KP, batch_stats_KQ)
-        return Bound(self, frame, gradient_KP, stats_KQ, batch_stats_KQ)
+    def bind(self, theta_KP: Tensor, stats_KQ: Tensor, *, apart: bool = False) -> Bound:
+        """The program as it trains these tensors, as long as they lie where they are.
+
+        `apart`: what the layers write lies in tensors of its own and is put together at the end of the step, which
+        is better for a compiler than writing into parts of one tensor.
+        """
+        return Bound(self, theta_KP, stats_KQ, apart=apart)
 
     def outputs(self, theta_KP: Tensor, stats_KQ: Tensor, x: Tensor, rows: int = 512) -> Tensor:
         """Inference on [K, B, ...] (or [1, B, ...], shared by all lanes) in portions of `rows` examples."""
         lanes = theta_KP.shape[0]
-        frame = Frame.of(self.layout, self.columns, theta_KP, stats_KQ)
+        frame = Frame(
+            parameters=lay.split(self.layout.parameters, theta_KP),
+            stats=lay.split(self.layout.stats, stats_KQ),
+            columns=self.columns,
+            training=False,
+        )
         passes = [position.bind(frame) for position in self.positions]
         portions = []
         for part in x.split(rows, dim=1):
@@ -160,17 +174,24 @@ class Program:
 class Bound:
     """A program bound to the tensors it trains."""
 
-    def __init__(
-        self, program: Program, frame: Frame, gradient_KP: Tensor, stats_KQ: Tensor, batch_stats_KQ: Tensor
-    ) -> None:
-        self.frame = frame
-        self.gradient_KP = gradient_KP
-        self.stats_KQ = stats_KQ
-        self.batch_stats_KQ = batch_stats_KQ
+    def __init__(self, program: Program, theta_KP: Tensor, stats_KQ: Tensor, *, apart: bool) -> None:
+        self.layout = program.layout
         self.momentum_KQ = program.momentum_KQ
         self.outputs = program.width
-        self.weights = [(e.name, e.shape) for e in program.layout.parameters if lay.is_weight(e)]
-        self.passes = [position.bind(frame) for position in program.positions]
+        self.weights = [(e.name, e.shape) for e in self.layout.parameters if lay.is_weight(e)]
+        self.stats_KQ = stats_KQ
+        self.gradient_KP, self.batch_stats_KQ = torch.zeros_like(theta_KP), torch.zeros_like(stats_KQ)
+        self.apart = apart
+        part = lay.pieces if apart else lay.split
+        self.frame = Frame(
+            parameters=lay.split(self.layout.parameters, theta_KP),
+            stats=lay.split(self.layout.stats, stats_KQ),
+            columns=program.columns,
+            training=True,
+            gradients=part(self.layout.parameters, self.gradient_KP),
+            batch_stats=part(self.layout.stats, self.batch_stats_KQ),
+        )
+        self.passes = [position.bind(self.frame) for position in program.positions]
         self.first = next((i for i, position in enumerate(program.positions) if position.learns), 0)
         """The first layer with parameters: nobody wants the gradient of its input."""
 
@@ -187,39 +208,49 @@ class Bound:
         for index in range(len(self.passes) - 1, self.first - 1, -1):
             assert back is not None
             back = self.passes[index].backward(trail[index], back, index > self.first)
+        if self.apart:
+            self.gradient_KP = lay.join(self.layout.parameters, self.frame.gradients, self.gradient_KP)
+            self.batch_stats_KQ = lay.join(self.layout.stats, self.frame.batch_stats, self.batch_stats_KQ)
         if self.momentum_KQ is not None:
             self.stats_KQ.lerp_(self.batch_stats_KQ, self.momentum_KQ)
         return loss_K
 
 
-def _positions(modules: Sequence[nn.Sequential]) -> list[Position]:
+def form_of(program: Program) -> object:
+    """What two programs have in common that differ in their lanes' numbers alone."""
+    return program.layout, tuple(
+        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last)
+        + (run.layer if isinstance(run.layer, MixedNorm) else kind(run.layer),)
+        for position in program.positions
+        for run in position.runs
+    )
+
+
+def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequential] | None) -> list[Position]:
     positions = []
     for index, (name, _) in enumerate(modules[0].named_children()):
         layers = [module[index] for module in modules]
-        if all(kind(layer) == IDLE or getattr(layer, "p", 1) == 0 for layer in layers):
+        possible = [*layers, *(module[index] for module in witnesses or ())]
+        if all(kind(layer) == IDLE or getattr(layer, "p", 1) == 0 for layer in possible):
             continue
-        mixes = MIX and any(map(is_dense_norm, layers))
-
-        def same(layer: nn.Module, mixes: bool = mixes) -> str:
-            return "dense norm" if mixes and (is_dense_norm(layer) or kind(layer) == IDLE) else kind(layer)
-
-        runs, begin = [], 0
-        for what, members in groupby(layers, key=same):
-            alike = list(members)
-            mixed = what == "dense norm" and any(map(is_dense_norm, alike))
-            layer = MixedNorm.of(alike) if mixed else alike[0]
-            last = index == len(modules[0]) - 1
-            runs.append(Run(lanes=slice(begin, begin + len(alike)), layer=layer, last=last))
-            begin += len(alike)
-        learns = any(True for layer in layers for _ in layer.parameters())
+        runs: list[Run] = []
+        last = index == len(modules[0]) - 1
+        mixable = all(is_dense_norm(layer) or kind(layer) == IDLE for layer in possible)
+        if witnesses is not None and mixable and any(map(is_dense_norm, possible)):
+            runs.append(Run(lanes=slice(0, len(layers)), layer=MixedNorm.of(possible)))
+        else:
+            for _, members in groupby(layers, key=kind):
+                alike, begin = list(members), runs[-1].lanes.stop if runs else 0
+                runs.append(Run(lanes=slice(begin, begin + len(alike)), layer=alike[0], last=last))
+        learns = any(True for layer in possible for _ in layer.parameters())
         positions.append(Position(name=name, learns=learns, runs=tuple(runs)))
     return positions
 
 
 def _momentum(
     modules: Sequence[nn.Sequential], layout: lay.Layout, dtype: torch.dtype, device: torch.device
-) -> Tensor | None:
-    """[K, Q] weight of the newest batch in the running averages, 0 where a lane keeps none; None if no lane does."""
+) -> Tensor:
+    """[K, Q] weight of the newest batch in the running averages, 0 where a lane keeps none."""
     weights = torch.zeros(len(modules), lay.width(layout.stats), dtype=dtype, device=device)
     views = lay.split(layout.stats, weights)
     for (name, _), view in views.items():
@@ -227,4 +258,4 @@ def _momentum(
             owner = module.get_submodule(name.rpartition(".")[0])
             if isinstance(owner, nn.BatchNorm1d | nn.BatchNorm2d) and tuple(view.shape[1:]) == (owner.num_features,):
                 view[lane] = owner.momentum or 0.0
-    return weights if bool(weights.any()) else None
+    return weights

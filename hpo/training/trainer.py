@@ -6,23 +6,15 @@ other: the epoch is repeated lane by lane to find it. Which trials run and when 
 
 from __future__ import annotations
 
-import contextlib
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
-from hpo import models
-from hpo.errors import InputError
 from hpo.spec.records import TrialConfig
-from hpo.training import layout as lay
+from hpo.training.architecture import Architecture, Key, key_of
 from hpo.training.cohort import Cohort, Lane, LaneEpoch, Setting, new_lane
-
-Key = tuple[int | str, ...]
-"""What lanes of one cohort share: batch size and architecture."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
@@ -57,13 +49,13 @@ class Trainer:
     def __init__(
         self, setting: Setting, variants: Callable[[TrialConfig], Iterable[TrialConfig]], *, lanes: int
     ) -> None:
-        """`variants` gives the configurations of one architecture that the study may draw (its normalisations);
+        """`variants` gives configurations of one architecture that the study may draw, with all it may need;
         `lanes` is the most that train in one program."""
         self.setting = setting
         self.variants = variants
         self.limit = lanes
         self.cohorts: dict[Key, list[Cohort]] = {}
-        self._layouts: dict[Key, lay.Layout] = {}
+        self._architectures: dict[Key, Architecture] = {}
 
     def admit(self, trials: Iterable[tuple[int, TrialConfig]]) -> list[Failure]:
         """Starts trials, one lane for each replica. What cannot be built is answered as a failure."""
@@ -74,18 +66,18 @@ class Trainer:
                 lanes = [
                     new_lane(self.setting, trial, replica, config) for replica in range(self.setting.examples.replicas)
                 ]
-                self.layout(lanes[0])
+                self.architecture(lanes[0])
             except Exception as error:
                 failures.append(Failure.of(trial, error))
             else:
-                newcomers.setdefault(_key(lanes[0]), []).extend(lanes)
+                newcomers.setdefault(self._key(lanes[0]), []).extend(lanes)
         for lanes in newcomers.values():
-            self.place(Cohort.start(self.setting, self.layout(lanes[0]), lanes))
+            self.place(Cohort.start(self.setting, self.architecture(lanes[0]), lanes))
         return failures
 
     def place(self, newcomers: Cohort) -> None:
         """Puts lanes, new or restored, into cohorts that have room."""
-        key = _key(newcomers.lanes[0])
+        key = self._key(newcomers.lanes[0])
         present = self.cohorts.setdefault(key, [])
         while newcomers.lanes:
             room = self.limit - len(present[-1].lanes) if present else 0
@@ -143,18 +135,15 @@ class Trainer:
             failures=tuple(failures[number] for number in sorted(failures)),
         )
 
-    def layout(self, lane: Lane) -> lay.Layout:
-        """The layout of the lane's architecture, the same whichever of its variants comes first."""
-        key = _key(lane)
-        if key not in self._layouts:
-            examples = self.setting.examples
-            modules = [models.build(lane.config, examples.input_shape, examples.outputs)]
-            for variant in self.variants(lane.config):
-                # A variant that cannot be built never becomes a lane.
-                with contextlib.suppress(InputError):
-                    modules.append(models.build(variant, examples.input_shape, examples.outputs))
-            self._layouts[key] = lay.Layout.of(sorted(modules, key=_tensors))
-        return self._layouts[key]
+    def architecture(self, lane: Lane) -> Architecture:
+        """What the lane shares with all others of its key."""
+        key = self._key(lane)
+        if key not in self._architectures:
+            self._architectures[key] = Architecture.of(self.setting.examples, lane.config, self.variants(lane.config))
+        return self._architectures[key]
+
+    def _key(self, lane: Lane) -> Key:
+        return key_of(lane.config, lane.module, compiled=self.setting.compiled_lanes is not None)
 
 
 def _train(cohort: Cohort, epochs: list[LaneEpoch], failures: dict[int, Failure]) -> Cohort:
@@ -172,11 +161,3 @@ def _train(cohort: Cohort, epochs: list[LaneEpoch], failures: dict[int, Failure]
     first = _train(cohort.take(range(middle)), epochs, failures)
     second = _train(cohort.take(range(middle, len(cohort.lanes))), epochs, failures)
     return first.join(second)
-
-
-def _key(lane: Lane) -> Key:
-    return (lane.config.training.batch_size, *models.shape_key(lane.module))
-
-
-def _tensors(module: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
-    return [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hpo.spec.records import Dropout, Mlp, NoNorm, Sgd, Training, TrialConfig
-from hpo.training import checkpoints
+from hpo.training import checkpoints, compiled
 from hpo.training.cohort import LaneEpoch, new_lane
 from tests.training.study import NORMS, OPTIMIZERS, mixed, setting, trainer
 
@@ -128,7 +128,7 @@ def test_a_compiled_cohort_equals_an_eager_one_up_to_rounding() -> None:
         assert torch.allclose(
             torch.tensor(one, dtype=torch.float64), torch.tensor(other, dtype=torch.float64), rtol=1e-9, atol=1e-12
         )
-    assert torch._dynamo.utils.counters["frames"]["ok"] > 0
+    assert any(code is not None for code in compiled._compiled.values())
 
 
 def test_joining_late_changes_nothing() -> None:

@@ -1,0 +1,63 @@
+"""What the lanes of a cohort have in common, and what each of them may be."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import nn
+
+from hpo import models
+from hpo.errors import InputError
+from hpo.spec.records import TrialConfig
+from hpo.training import layout as lay
+from hpo.training.batches import Examples
+from hpo.training.program import IDLE, is_dense_norm, kind, structure
+
+Key = tuple[int | str, ...]
+"""Equal for lanes that may share a cohort."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Shapes and possibilities of the lanes with one key; the same whichever of them comes first."""
+
+    layout: lay.Layout
+    modules: tuple[nn.Sequential, ...]
+    """A plain module for each structure that a lane may have."""
+    configs: tuple[TrialConfig, ...]
+    """Configurations that between them need all that a lane may need."""
+
+    @classmethod
+    def of(cls, examples: Examples, config: TrialConfig, variants: Iterable[TrialConfig]) -> Architecture:
+        """From one lane's configuration and the variants that the study may draw of it."""
+        configs = (config, *variants)
+        modules: dict[tuple[str, ...], nn.Sequential] = {}
+        for one in {(str(c.norm), str(c.dropout)): c for c in configs}.values():
+            # A variant that cannot be built never becomes a lane.
+            with contextlib.suppress(InputError):
+                module = models.build(one, examples.input_shape, examples.outputs)
+                modules.setdefault(structure(module), module)
+        ordered = tuple(modules[which] for which in sorted(modules))
+        layout = lay.Layout.of(sorted(ordered, key=_tensors))
+        return cls(layout=layout, modules=ordered, configs=configs)
+
+
+def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> Key:
+    """Batch size and architecture; for compiled programs also the kinds of layers that they cannot mix."""
+    kinds = _unmixable(module) if compiled else ()
+    return (config.training.batch_size, *models.shape_key(module), *kinds)
+
+
+def _unmixable(module: nn.Sequential) -> tuple[str, ...]:
+    kinds, dense = [], False
+    for child in module.children():
+        dense = dense or isinstance(child, nn.Linear | nn.Flatten)
+        if not (dense and (is_dense_norm(child) or kind(child) == IDLE)):
+            kinds.append(kind(child))
+    return tuple(kinds)
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
+    return [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]

@@ -1,0 +1,111 @@
+"""The training step as native code: one compiled program for each form that a cohort can take.
+
+The step is traced into a flat graph of tensor operations, which `torch.compile` turns into code. What a program's lanes
+differ in are inputs of that graph, so it serves every cohort of the same form: lanes may come and go. Compiling takes
+seconds; results equal those of the plain step up to rounding. Where no compiler is at hand the plain step goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from copy import copy
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from hpo.training.program import Program, form_of
+from hpo.training.step import Advance, Numbers, plain, step
+
+T = TypeVar("T")
+
+MOST_FORMS = 16
+"""Cohorts of further forms take the plain step: a study whose cohorts keep changing form would compile for ever."""
+
+_compiled: dict[Any, Any] = {}
+"""Native code by form; None where compiling failed."""
+
+
+def native(program: Program, state: dict[str, Tensor], numbers: Numbers) -> Advance:
+    """The step of these lanes; compiled at its first call, or when a cohort of the same form made its first."""
+    numbers = replace(numbers, portion=len(state["theta"]))
+    lanes = (state, program.columns, program.momentum_KQ, numbers)
+    fixed = list(_tensors(lanes))
+    form = (form_of(program), _form(lanes))
+    fallback = plain(program, state, numbers)
+
+    def advance(x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor], now: Any) -> tuple[Tensor, Tensor]:
+        batch = (x, y_KB, masks, now)
+        key = (form, _form(batch))
+        if key not in _compiled:
+            _compiled[key] = None if len(_compiled) >= MOST_FORMS else _compile(program, lanes, batch)
+        code = _compiled[key]
+        if code is None:
+            return fallback(x, y_KB, masks, now)
+        try:
+            found: tuple[Tensor, Tensor] = code(*fixed, *_tensors(batch))
+            return found
+        except TorchDynamoException as error:
+            _compiled[key] = None
+            reason = str(error).strip().splitlines()[0]
+            logging.getLogger("hpo").warning("the training step cannot be compiled, going on without: %s", reason)
+            return fallback(x, y_KB, masks, now)
+
+    return advance
+
+
+def _compile(program: Program, lanes: Any, batch: Any) -> Any:
+    def flat(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+        given = iter(tensors)
+        state, columns, momentum_KQ, numbers = _refilled(lanes, given)
+        x, y_KB, masks, now = _refilled(batch, given)
+        twin = copy(program)
+        twin.columns, twin.momentum_KQ = columns, momentum_KQ
+        return step(twin.bind(state["theta"], state["stats"], apart=True), state, numbers, x, y_KB, masks, now)
+
+    # Tracing runs the step, which moves its state: on copies.
+    graph = make_fx(flat)(*[tensor.clone() for tensor in (*_tensors(lanes), *_tensors(batch))])
+    return torch.compile(graph, dynamic=False, fullgraph=True)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in tuples, dictionaries and records, in a fixed order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | Mapping):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(part)
+    elif is_dataclass(value):
+        for one in fields(value):
+            yield from _tensors(getattr(value, one.name))
+
+
+def _refilled(value: T, tensors: Iterator[Tensor]) -> T:
+    """The same with other tensors in their places."""
+    found: Any = value
+    if isinstance(value, Tensor):
+        found = next(tensors)
+    elif isinstance(value, tuple):
+        found = tuple(_refilled(part, tensors) for part in value)
+    elif isinstance(value, Mapping):
+        found = {name: _refilled(part, tensors) for name, part in value.items()}
+    elif is_dataclass(value) and not isinstance(value, type):
+        found = replace(value, **{one.name: _refilled(getattr(value, one.name), tensors) for one in fields(value)})
+    return found
+
+
+def _form(value: Any) -> Any:
+    """All of it but the numbers in its tensors, to compare and to look up."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape), value.dtype, value.device
+    if isinstance(value, tuple):
+        return tuple(map(_form, value))
+    if isinstance(value, Mapping):
+        return tuple((name, _form(part)) for name, part in value.items())
+    if is_dataclass(value):
+        return tuple((one.name, _form(getattr(value, one.name))) for one in fields(value))
+    return value
