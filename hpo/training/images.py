@@ -5,13 +5,12 @@ Dimensions: K lanes, B examples, C channels, H height, W width, O outputs.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo.training.frame import Pass, Place, Rule
+from hpo.training.layout import ALIGNMENT
 from hpo.training.stacked import aten, dropout, no_way_back, product
 
 
@@ -83,14 +82,19 @@ def _conv_by_shifts(place: Place, layer: nn.Conv2d) -> Pass:
     weight = place.parameter("weight", shape)
     bias_KO1 = place.parameter("bias", (outputs,)).unsqueeze(2)
     k, depth, padding = len(weight), channels * kernel * kernel, kernel // 2
+    spare = -depth % ALIGNMENT
     shifts = [(i, j) for i in range(kernel) for j in range(kernel)]
+
+    def kernels() -> Tensor:
+        """[K, O, depth + spare], by shift and then channel."""
+        return F.pad(weight.permute(0, 1, 3, 4, 2).reshape(k, outputs, depth), (0, spare))
 
     def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, torch.Size]]:
         _, batch, _, height, width = x.shape
         padded = F.pad(x.transpose(1, 2), [padding] * 4)
-        shifted = torch.stack([padded[..., i : i + height, j : j + width] for i, j in shifts], 2)
-        shifted = shifted.view(k, depth, batch * height * width)
-        z = product(weight.reshape(k, outputs, depth), shifted, bias_KO1)
+        planes = [padded[..., i : i + height, j : j + width] for i, j in shifts]
+        shifted = torch.cat([*planes, x.new_zeros(k, spare, batch, height, width)], 1).flatten(2)
+        z = product(kernels(), shifted, bias_KO1)
         return z.view(k, outputs, batch, height, width).transpose(1, 2).contiguous(), (shifted, x.shape)
 
     if not place.frame.training:
@@ -100,35 +104,37 @@ def _conv_by_shifts(place: Place, layer: nn.Conv2d) -> Pass:
     def backward(kept: tuple[Tensor, torch.Size], g: Tensor, wanted: bool) -> Tensor | None:
         shifted, (_, batch, _, height, width) = kept
         g = g.transpose(1, 2).reshape(k, outputs, -1)
-        d_weight.copy_(product(g, shifted.transpose(1, 2)).view(k, *shape))
+        d_kernels = product(g, shifted.transpose(1, 2))[:, :, :depth].view(k, outputs, kernel, kernel, channels)
+        d_weight.copy_(d_kernels.permute(0, 1, 4, 2, 3))
         d_bias.copy_(g.sum(2))
         if not wanted:
             return None
-        d_shifted = product(weight.reshape(k, outputs, depth).transpose(1, 2), g)
-        pieces = d_shifted.view(k, channels, len(shifts), batch, height, width).unbind(2)
+        d_shifted = product(kernels().transpose(1, 2), g)[:, :depth]
+        pieces = d_shifted.view(k, len(shifts), channels, batch, height, width).unbind(1)
         d_padded = g.new_zeros(k, channels, batch, height + 2 * padding, width + 2 * padding)
         for (i, j), piece in zip(shifts, pieces, strict=True):
             d_padded[..., i : i + height, j : j + width] += piece
-        whole = d_padded[..., padding : padding + height, padding : padding + width]
-        return whole.transpose(1, 2).contiguous()
+        inner = d_padded[..., padding : padding + height, padding : padding + width]
+        return inner.transpose(1, 2).contiguous()
 
     return Pass(forward, backward)
 
 
 def max_pool(place: Place, layer: nn.Module) -> Pass:
-    """The largest of each window."""
+    """The largest of each window. With channels last it is several times as fast on CPU, the copies included."""
     assert isinstance(layer, nn.MaxPool2d)
-    kernel = [layer.kernel_size] * 2 if isinstance(layer.kernel_size, int) else list(layer.kernel_size)
+    assert isinstance(layer.kernel_size, int)
+    size = [layer.kernel_size] * 2
 
-    def forward(x: Tensor) -> tuple[Tensor, Any]:
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, torch.Size]]:
         flat = x.flatten(0, 1)
-        y, indices = aten.max_pool2d_with_indices(flat, kernel, kernel)
-        return y.view(*x.shape[:2], *y.shape[1:]), (flat, indices, x.shape)
+        y, indices = aten.max_pool2d_with_indices(flat.contiguous(memory_format=torch.channels_last), size, size)
+        return y.contiguous().view(*x.shape[:2], *y.shape[1:]), (flat, indices.contiguous(), x.shape)
 
-    def backward(kept: Any, g: Tensor, wanted: bool) -> Tensor:
+    def backward(kept: tuple[Tensor, Tensor, torch.Size], g: Tensor, wanted: bool) -> Tensor:
         flat, indices, shape = kept
         found: Tensor = aten.max_pool2d_with_indices_backward(
-            g.flatten(0, 1).contiguous(), flat, kernel, kernel, [0, 0], [1, 1], False, indices
+            g.flatten(0, 1).contiguous(), flat, size, size, [0, 0], [1, 1], False, indices
         )
         return found.view(shape)
 

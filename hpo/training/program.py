@@ -247,9 +247,7 @@ def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequenti
     return positions
 
 
-def _momentum(
-    modules: Sequence[nn.Sequential], layout: lay.Layout, dtype: torch.dtype, device: torch.device
-) -> Tensor:
+def _momentum(modules: Sequence[nn.Sequential], layout: lay.Layout, dtype: torch.dtype, device: torch.device) -> Tensor:
     """[K, Q] weight of the newest batch in the running averages, 0 where a lane keeps none."""
     weights = torch.zeros(len(modules), lay.width(layout.stats), dtype=dtype, device=device)
     views = lay.split(layout.stats, weights)

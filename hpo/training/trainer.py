@@ -16,6 +16,7 @@ from hpo.spec.records import TrialConfig
 from hpo.training.architecture import Architecture, Key, key_of
 from hpo.training.cohort import Cohort, Lane, LaneEpoch, Setting, new_lane
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """A trial that raised."""
