@@ -67,10 +67,8 @@ class Searcher:
         self.study_id = study_id
         epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
         name = spec.study.name
-        # The sampler looks at all trials; given the pruner, Hyperband would show it those of one bracket only.
-        asking = optuna.load_study(study_name=name, storage=storage, pruner=optuna.pruners.NopPruner())
-        self.sampling = sampling_for(spec, asking)
-        self.pruning = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, epochs))
+        self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, epochs))
+        self.sampling = sampling_for(spec, self.study)
 
     def all_trials(self) -> list[FrozenTrial]:
         """Every trial of the study, by number."""
@@ -105,7 +103,7 @@ class Searcher:
             return Decision(ended="finished", state=TrialState.COMPLETE)
         if objective.stops_early(self.spec.study, config.training.early_stopping, self.curve(trial_id)):
             return Decision(ended=f"early stopping at epoch {epoch}", state=TrialState.COMPLETE)
-        if self.pruning.pruner.prune(self.pruning, trial):
+        if self.study.pruner.prune(self.study, trial):
             name = self.spec.search.pruner.name
             return Decision(ended=f"pruned by {name} at epoch {epoch}", state=TrialState.PRUNED)
         return CONTINUE
