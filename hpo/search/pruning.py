@@ -32,9 +32,9 @@ class News:
 
     def of(self, study: Study) -> list[FrozenTrial]:
         """Trials not told before."""
-        trials = study.get_trials(deepcopy=False, states=self.states)
-        if len(trials) == len(self.seen):
+        if study._storage.get_n_trials(study._study_id, self.states) == len(self.seen):
             return []
+        trials = study.get_trials(deepcopy=False, states=self.states)
         new = [trial for trial in trials if trial.number not in self.seen]
         self.seen.update(trial.number for trial in new)
         return new
