@@ -1,42 +1,38 @@
-"""Pruners by name, as Optuna has them; a step is an epoch, counted from 1."""
+"""Pruners by name, deciding as Optuna's do; a step is an epoch, counted from 1."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from optuna import pruners
-from optuna.pruners import BasePruner
+from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 
+from hpo.search.pruning import Halving, Hyperband, Percentile
 from hpo.spec.file import StudySpec
 
 
 def _hyperband(record: Any, epochs: int) -> BasePruner:
-    return pruners.HyperbandPruner(
-        min_resource=record.min_epochs, max_resource=epochs, reduction_factor=record.reduction_factor
-    )
+    return Hyperband(min_resource=record.min_epochs, max_resource=epochs, reduction_factor=record.reduction_factor)
 
 
 def _successive_halving(record: Any, epochs: int) -> BasePruner:
-    return pruners.SuccessiveHalvingPruner(min_resource=record.min_epochs, reduction_factor=record.reduction_factor)
+    return Halving(min_resource=record.min_epochs, reduction_factor=record.reduction_factor)
 
 
 def _median(record: Any, epochs: int) -> BasePruner:
-    return pruners.MedianPruner(n_startup_trials=record.startup_trials, n_warmup_steps=record.warmup_epochs)
+    return Percentile(50.0, startup_trials=record.startup_trials, warmup_steps=record.warmup_epochs)
 
 
 def _percentile(record: Any, epochs: int) -> BasePruner:
-    return pruners.PercentilePruner(
-        record.percentile, n_startup_trials=record.startup_trials, n_warmup_steps=record.warmup_epochs
-    )
+    return Percentile(record.percentile, startup_trials=record.startup_trials, warmup_steps=record.warmup_epochs)
 
 
 def _threshold(record: Any, epochs: int) -> BasePruner:
-    return pruners.ThresholdPruner(lower=record.lower, upper=record.upper, n_warmup_steps=record.warmup_epochs)
+    return ThresholdPruner(lower=record.lower, upper=record.upper, n_warmup_steps=record.warmup_epochs)
 
 
 def _none(record: Any, epochs: int) -> BasePruner:
-    return pruners.NopPruner()
+    return NopPruner()
 
 
 PRUNERS: dict[str, Callable[[Any, int], BasePruner]] = {

@@ -1,41 +1,24 @@
-"""Samplers by name. Each trial gets a sampler of its own, seeded from (study seed, trial number).
-
-So what a trial draws depends on its number and on what the search knows, never on how many draws were made before,
-by which process, or whether the study was continued in between.
-"""
+"""Samplers by name: our TPE for whole batches, and Optuna's others, one for each trial with a seed of its own."""
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import optuna
-from optuna.samplers import (
-    BaseSampler,
-    BruteForceSampler,
-    CmaEsSampler,
-    GPSampler,
-    QMCSampler,
-    RandomSampler,
-    TPESampler,
-)
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, BruteForceSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler
+from optuna.study import Study
 
+from hpo import space
+from hpo.search import objective
+from hpo.search.sampling import AtOnce, OneByOne, Sampling, seed_of
+from hpo.search.tpe import Tpe
 from hpo.spec.file import StudySpec
 
 
-def seed_of(study_seed: int, trial: int) -> int:
-    """A 32-bit seed for one trial's draws."""
-    digest = hashlib.blake2b(f"sampler:{study_seed}:{trial}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little")
-
-
-def _tpe(record: Any, seed: int, spec: StudySpec, conditional: bool) -> BaseSampler:
-    return TPESampler(seed=seed, n_startup_trials=record.startup_trials, group=conditional)
-
-
-def _gp(record: Any, seed: int, spec: StudySpec, conditional: bool) -> BaseSampler:
+def _gp(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
     return GPSampler(
         seed=seed,
         n_startup_trials=record.startup_trials,
@@ -44,7 +27,7 @@ def _gp(record: Any, seed: int, spec: StudySpec, conditional: bool) -> BaseSampl
     )
 
 
-def _cmaes(record: Any, seed: int, spec: StudySpec, conditional: bool) -> BaseSampler:
+def _cmaes(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
     return CmaEsSampler(
         seed=seed,
         n_startup_trials=record.startup_trials,
@@ -53,7 +36,7 @@ def _cmaes(record: Any, seed: int, spec: StudySpec, conditional: bool) -> BaseSa
     )
 
 
-def _qmc(record: Any, seed: int, spec: StudySpec, conditional: bool) -> BaseSampler:
+def _qmc(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
     # The sequence's own scrambling must be the same for all trials; only what lies outside it is drawn per trial.
     return QMCSampler(
         seed=spec.study.seed,
@@ -64,27 +47,48 @@ def _qmc(record: Any, seed: int, spec: StudySpec, conditional: bool) -> BaseSamp
     )
 
 
-def _random(record: Any, seed: int, spec: StudySpec, conditional: bool) -> BaseSampler:
+def _random(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
     return RandomSampler(seed)
 
 
-def _grid(record: Any, seed: int, spec: StudySpec, conditional: bool) -> BaseSampler:
+def _grid(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
     return BruteForceSampler(seed=seed)
 
 
-SAMPLERS: dict[str, Callable[[Any, int, StudySpec, bool], BaseSampler]] = {
+def _tpe(spec: StudySpec, study: Study) -> Sampling:
+    groups: dict[str | None, dict[str, BaseDistribution]] = {}
+    for parameter in space.parameters(spec):
+        groups.setdefault(parameter.condition, {})[parameter.name] = parameter.distribution
+    maximize = objective.direction(spec.study.objective) == "maximize"
+    tpe = Tpe(list(groups.values()), seed=spec.study.seed, maximize=maximize)
+    record: Any = spec.search.sampler
+    return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials)
+
+
+def _each(make: Callable[[Any, int, StudySpec], BaseSampler]) -> Callable[[StudySpec, Study], Sampling]:
+    """One of Optuna's samplers for each trial."""
+
+    def sampling(spec: StudySpec, study: Study) -> Sampling:
+        def sampler_of(trial: int) -> BaseSampler:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return make(spec.search.sampler, seed_of(spec.study.seed, trial), spec)
+
+        return OneByOne(study, sampler_of)
+
+    return sampling
+
+
+SAMPLERS: dict[str, Callable[[StudySpec, Study], Sampling]] = {
     "tpe": _tpe,
-    "gp": _gp,
-    "cmaes": _cmaes,
-    "qmc": _qmc,
-    "random": _random,
-    "grid": _grid,
+    "gp": _each(_gp),
+    "cmaes": _each(_cmaes),
+    "qmc": _each(_qmc),
+    "random": _each(_random),
+    "grid": _each(_grid),
 }
 
 
-def sampler_for(spec: StudySpec, trial: int, *, conditional: bool) -> BaseSampler:
-    """The sampler that draws one trial; `conditional` tells whether some parameters exist only in some trials."""
-    record = spec.search.sampler
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[record.name](record, seed_of(spec.study.seed, trial), spec, conditional)
+def sampling_for(spec: StudySpec, study: Study) -> Sampling:
+    """How the trials of a study are drawn; `study` is Optuna's, in the storage that holds them."""
+    return SAMPLERS[spec.search.sampler.name](spec, study)

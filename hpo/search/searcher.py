@@ -7,24 +7,19 @@ flight, in the order of trial numbers: what an ask or a decision has seen never 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hpo import space
 from hpo.errors import InputError
 from hpo.search import objective
 from hpo.search.pruners import pruner_for
-from hpo.search.samplers import sampler_for
+from hpo.search.samplers import sampling_for
 from hpo.spec.file import StudySpec
 from hpo.spec.records import TrialConfig
 
@@ -71,11 +66,9 @@ class Searcher:
         self.trials = trials
         self.study_id = study_id
         epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
-        self.conditional = any(p.condition for p in space.parameters(spec))
         name = spec.study.name
-        # The sampler looks at all trials; given the pruner, Hyperband would show it those of one bracket only.
-        self.sampling = optuna.load_study(study_name=name, storage=storage, pruner=optuna.pruners.NopPruner())
-        self.pruning = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, epochs))
+        self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, epochs))
+        self.sampling = sampling_for(spec, self.study)
 
     def all_trials(self) -> list[FrozenTrial]:
         """Every trial of the study, by number."""
@@ -83,15 +76,14 @@ class Searcher:
 
     def running(self) -> list[Asked]:
         """Trials that had been asked for and have not ended, e.g. when their process was killed."""
-        left = [t for t in self.all_trials() if t.state == TrialState.RUNNING]
-        return [self._draw(t.number, t._trial_id) for t in left]
+        return self._draw([t for t in self.all_trials() if t.state == TrialState.RUNNING])
 
     def ask(self, count: int) -> list[Asked]:
         """New trials with their configurations."""
         if count <= 0:
             return []
         ids = self.trials.create_trials(self.study_id, count)
-        return [self._draw(self.storage.get_trial(i).number, i) for i in ids]
+        return self._draw([self.storage.get_trial(trial_id) for trial_id in ids])
 
     def curve(self, trial_id: int) -> list[float]:
         """Intermediate values so far, epoch 1 first."""
@@ -111,7 +103,7 @@ class Searcher:
             return Decision(ended="finished", state=TrialState.COMPLETE)
         if objective.stops_early(self.spec.study, config.training.early_stopping, self.curve(trial_id)):
             return Decision(ended=f"early stopping at epoch {epoch}", state=TrialState.COMPLETE)
-        if self.pruning.pruner.prune(self.pruning, trial):
+        if self.study.pruner.prune(self.study, trial):
             name = self.spec.search.pruner.name
             return Decision(ended=f"pruned by {name} at epoch {epoch}", state=TrialState.PRUNED)
         return CONTINUE
@@ -135,29 +127,14 @@ class Searcher:
         sign = 1.0 if objective.direction(self.spec.study.objective) == "minimize" else -1.0
         return sorted(ended, key=lambda t: (t.state != TrialState.COMPLETE, sign * t.values[0], t.number))
 
-    def _draw(self, number: int, trial_id: int) -> Asked:
-        """Draws what the trial's row lacks; values that are there already are taken as they are."""
-        self.sampling.sampler = sampler_for(self.spec, number, conditional=self.conditional)
-        # As Study.ask does: samplers see the trials through this cache, which would go stale.
-        self.sampling._thread_local.cached_all_trials = None
-        trial = Trial(self.sampling, trial_id)
-        try:
-            config = space.draw(self.spec, lambda name, d: _suggest(trial, name, d))
-        except InputError as error:
-            return Asked(number=number, trial_id=trial_id, config=None, error=str(error))
-        return Asked(number=number, trial_id=trial_id, config=config)
-
-
-def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
-    match distribution:
-        case FloatDistribution():
-            return trial.suggest_float(
-                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-            )
-        case IntDistribution():
-            return trial.suggest_int(
-                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-            )
-        case CategoricalDistribution():
-            return trial.suggest_categorical(name, distribution.choices)
-    raise AssertionError(f"unknown distribution {distribution}")
+    def _draw(self, trials: Sequence[FrozenTrial]) -> list[Asked]:
+        """The trials' configurations; what their rows lack is drawn."""
+        asked = []
+        for trial, suggest in zip(trials, self.sampling.draws(trials), strict=True):
+            config, error = None, None
+            try:
+                config = space.draw(self.spec, suggest)
+            except InputError as found:
+                error = str(found)
+            asked.append(Asked(number=trial.number, trial_id=trial._trial_id, config=config, error=error))
+        return asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -10,15 +11,21 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError
 
 from hpo.errors import StorageError
 from hpo.storage.faults import masked, masked_text
+
+log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30
 """How long a statement waits for another program to release an SQLite database."""
 CONNECT_SECONDS = 10
 """How long a server may take to answer a new connection."""
+RETURN_SECONDS = 120
+"""How long we wait for a server that has answered before and answers no more, e.g. because it restarts."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+"""The pauses between two tries double from the first to the longest."""
 IDLE_SECONDS = 120
 """How long PostgreSQL lets one of our transactions do nothing. A stopped process that has begun to create trials keeps
 all others from creating any; after this time the server undoes its transaction."""
@@ -71,12 +78,50 @@ def connect(url: URL, readonly: bool) -> Engine:
             f"the driver of {masked(url)} is not installed ({error.name}). "
             "Install it with `pip install 'hpo[postgres]'`."
         ) from None
+    event.listen(engine, "connect", _note_process)
+    event.listen(engine, "checkout", _refuse_inherited)
     if engine.dialect.name == "postgresql":
+        event.listen(engine, "do_connect", _Patience())
         event.listen(engine, "connect", _limit_idleness)
     else:
         event.listen(engine, "connect", _set_up_readonly if readonly else _set_up)
         event.listen(engine, "begin", _begin)
     return engine
+
+
+def _note_process(connection: Any, record: Any) -> None:
+    record.info["process"] = os.getpid()
+
+
+def _refuse_inherited(connection: Any, record: Any, proxy: Any) -> None:
+    """A connection that a forked process inherited is its parent's; the pool makes another one."""
+    if record.info["process"] != os.getpid():
+        record.dbapi_connection = proxy.dbapi_connection = None
+        raise DisconnectionError("the connection belongs to the parent of this process")
+
+
+class _Patience:
+    """Connects to a server; one that was there before is waited for. A wrong address is an error at once."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def __call__(self, dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
+        deadline = time.monotonic() + (RETURN_SECONDS if self.seen else 0.0)
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                made = dialect.connect(*arguments, **options)
+            except dialect.loaded_dbapi.OperationalError as error:
+                if time.monotonic() + pause > deadline:
+                    raise
+                if pause == FIRST_PAUSE_SECONDS:
+                    log.warning("the database server does not answer (%s); waiting for it", type(error).__name__)
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                self.seen = True
+                return made
 
 
 def _readonly_file(url: URL) -> URL:

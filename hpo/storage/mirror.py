@@ -5,7 +5,7 @@ A trial handed out is never changed afterwards: a change puts a changed copy in 
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from datetime import datetime
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
@@ -63,8 +63,15 @@ class Mirror:
 
     def select(self, states: Container[TrialState] | None) -> list[FrozenTrial]:
         """The trials in any of the states, in the order of their numbers."""
+        return list(self._selected(states))
+
+    def count(self, states: Container[TrialState] | None) -> int:
+        """How many trials are in any of the states."""
+        return len(self._selected(states))
+
+    def _selected(self, states: Container[TrialState] | None) -> Collection[FrozenTrial]:
         if states is None:
-            return list(self.trials.values())
+            return self.trials.values()
         wanted = frozenset(state for state in TrialState if state in states)
         if wanted.isdisjoint(ENDED):
             return [trial for id in sorted(self.open) if (trial := self.trials[id]).state in wanted]
@@ -72,7 +79,7 @@ class Mirror:
             return [trial for trial in self.trials.values() if trial.state in wanted]
         if wanted not in self._selections:
             self._selections[wanted] = [trial for trial in self.trials.values() if trial.state in wanted]
-        return list(self._selections[wanted])
+        return self._selections[wanted]
 
 
 def copied(trial: FrozenTrial) -> FrozenTrial:

@@ -1,5 +1,7 @@
-"""The schema of a database: created, migrated and checked. Everything happens in one transaction under one lock, so
-that any number of processes may open a new database at once, and a killed one leaves nothing half made.
+"""The schema of a database: created and checked. `upgrade` migrates an earlier one.
+
+Creating happens in one transaction under one lock, so that any number of processes may open a new database at once, and
+a killed one leaves nothing half made.
 """
 
 from __future__ import annotations
@@ -61,33 +63,71 @@ def check(connection: Connection, url: URL) -> None:
     found = versions(connection)
     if found.optuna is None or found.own is None:
         raise StorageError(f"no study at {masked(url)}: the database is empty. Run `hpo run STUDY` first.")
-    _check_optuna(found, url)
-    if found.own != HEAD:
-        _check_own(found, url)
-        raise StorageError(
-            f"the database {masked(url)} was made by an earlier hpo (schema {found.own}; this program reads {HEAD}). "
-            "Run `hpo run STUDY` on it once: that migrates it."
-        )
+    _refuse_others(found, url)
 
 
 def prepare(writer: Engine, url: URL) -> None:
-    """Bring a database to this program's schema. `writer` begins its transactions with the right to write."""
+    """Make the tables that a database lacks altogether, and refuse those of another version.
+
+    `writer` begins its transactions with the right to write.
+    """
     with writer.execution_options(hpo_write=False).connect() as connection:
         found = versions(connection)
-    if found.optuna is None or found.own != HEAD:
-        with writer.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-            found = versions(connection)  # another process may have done it while this one waited for the lock
-            if found.optuna is None:
-                _create_optuna(connection)
-            else:
-                _check_optuna(found, url)
-            if found.own != HEAD:
-                _check_own(found, url)
-                _migrate(connection)
+    _refuse_others(found, url)
+    if found.own is None:
+        migrate(writer, url)
+
+
+def migrate(writer: Engine, url: URL) -> None:
+    """Make Optuna's tables if there are none, and bring ours to the newest revision."""
+    with writer.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        found = versions(connection)  # another process may have done it while this one waited for the lock
+        if found.optuna is None:
+            _create_optuna(connection)
+        refuse_newer(found, url)
+        if found.own != HEAD:
+            _migrate(connection)
+
+
+def is_current(found: Versions) -> bool:
+    """Whether both sets of tables are what this program works with."""
+    return found.own == HEAD and is_optuna_current(found)
+
+
+def is_optuna_current(found: Versions) -> bool:
+    """Whether Optuna's tables are those of the installed Optuna."""
+    # The same library made them: then it is the same schema, and alembic need not be asked.
+    return found.library == optuna.__version__ or found.optuna == _script(OPTUNA_MIGRATIONS).get_current_head()
+
+
+def refuse_newer(found: Versions, url: URL) -> None:
+    """Refuse tables that a later Optuna or hpo made."""
+    if found.optuna is not None and not is_optuna_current(found) and found.optuna not in _known(OPTUNA_MIGRATIONS):
+        raise StorageError(
+            f"the database {masked(url)} was made by Optuna {found.library}, newer than the installed "
+            f"{optuna.__version__}. Upgrade with `pip install -U optuna`."
+        )
+    if found.own not in (None, HEAD) and found.own not in _known(MIGRATIONS):
+        raise StorageError(
+            f"the database {masked(url)} was made by a newer hpo (schema {found.own}; this program knows up to "
+            f"{HEAD}). Upgrade with `pip install -U hpo`."
+        )
+
+
+def _refuse_others(found: Versions, url: URL) -> None:
+    """Refuse tables of any other version; what is not there yet is not refused."""
+    refuse_newer(found, url)
+    if found.optuna is not None and not is_optuna_current(found):
+        made = f"Optuna {found.library}, whose tables Optuna {optuna.__version__} no longer reads"
+    elif found.own not in (None, HEAD):
+        made = f"an earlier hpo (schema {found.own}; this program works with {HEAD})"
     else:
-        _check_optuna(found, url)
+        return
+    raise StorageError(
+        f"the database {masked(url)} was made by {made}. End the programs that use it, then run `hpo db upgrade`."
+    )
 
 
 def _create_optuna(connection: Connection) -> None:
@@ -114,32 +154,8 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _check_optuna(found: Versions, url: URL) -> None:
-    """Refuse Optuna tables of another schema. The same library made them: then it is the same schema."""
-    if found.library == optuna.__version__:
-        return
-    script = _script(OPTUNA_MIGRATIONS)
-    if found.optuna == script.get_current_head():
-        return
-    if found.optuna in {revision.revision for revision in script.walk_revisions()}:
-        raise StorageError(
-            f"the database {masked(url)} was made by Optuna {found.library}, whose tables Optuna "
-            f"{optuna.__version__} no longer reads. Run `optuna storage upgrade --storage URL` with its URL once."
-        )
-    raise StorageError(
-        f"the database {masked(url)} was made by Optuna {found.library}, newer than the installed "
-        f"{optuna.__version__}. Upgrade with `pip install -U optuna`."
-    )
-
-
-def _check_own(found: Versions, url: URL) -> None:
-    """Refuse our tables when a later program made them."""
-    known = {revision.revision for revision in _script(MIGRATIONS).walk_revisions()}
-    if found.own is not None and found.own not in known:
-        raise StorageError(
-            f"the database {masked(url)} was made by a newer hpo (schema {found.own}; this program knows up to "
-            f"{HEAD}). Upgrade with `pip install -U hpo`."
-        )
+def _known(folder: Path) -> set[str]:
+    return {revision.revision for revision in _script(folder).walk_revisions()}
 
 
 def alembic_config(folder: Path) -> Config:

@@ -209,6 +209,10 @@ class Store(StudyStore):
             found = self._mirror(study_id).select(states)
             return deep_copy(found) if deepcopy else found
 
+    def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
+        with self._lock:
+            return self._mirror(study_id).count((state,) if isinstance(state, TrialState) else state)
+
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         with self._lock:
             ids = self._mirror(study_id).ids

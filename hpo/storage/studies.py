@@ -219,11 +219,6 @@ def set_winner(store: Store, study_id: int, number: int, test: Mapping[str, floa
     _note(store, study_id, winner_number=number, test_json=None if test is None else json.dumps(dict(test)))
 
 
-def clear_winner(store: Store, study_id: int) -> None:
-    """Forget the winner, since more trials are to come."""
-    _note(store, study_id, winner_number=None, test_json=None)
-
-
 def mark_finished(store: Store, study_id: int) -> None:
     """Note that the budget is spent."""
     _note(store, study_id, finished_at=utc_now())

@@ -1,17 +1,12 @@
-"""What reports read: facts and data frames."""
+"""What reports read: facts and a data frame."""
 
 from __future__ import annotations
 
-import math
-
-import pandas as pd
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
 
 from hpo.errors import StudyStateError
 from hpo.storage.engine import open_store
-from hpo.storage.read import EPOCH_COLUMNS, TRIAL_COLUMNS, epochs_frame, read_study, trials_frame
+from hpo.storage.read import EPOCH_COLUMNS, epochs_frame, read_study
 from hpo.storage.rows import EpochRow
 from hpo.storage.store import Store
 
@@ -31,52 +26,9 @@ def test_facts(store: Store, study_id: int, url: str) -> None:
         read_study(store, "nothing")
 
 
-def test_a_study_without_trials_has_empty_frames(store: Store, study_id: int) -> None:
-    assert list(trials_frame(store, "digits").columns) == list(TRIAL_COLUMNS)
+def test_a_study_without_trials_has_an_empty_frame(store: Store, study_id: int) -> None:
     assert list(epochs_frame(store, "digits").columns) == list(EPOCH_COLUMNS)
-    assert len(trials_frame(store, "digits")) == len(epochs_frame(store, "digits")) == 0
-
-
-def test_trials(store: Store, study_id: int) -> None:
-    first, second, _ = store.create_trials(study_id, 3)
-    with store.tick():
-        store.set_trial_param(first, "optimizer.learning_rate", 0.1, FloatDistribution(1e-3, 1.0, log=True))
-        store.set_trial_param(first, "optimizer.name", 1, CategoricalDistribution(("sgd", "adam")))
-        store.set_trial_param(second, "optimizer.name", 0, CategoricalDistribution(("sgd", "adam")))
-        store.set_trial_param(second, "norm.every", 3, IntDistribution(1, 4))
-        store.set_trial_param(second, "optimizer.nesterov", 1, CategoricalDistribution((False, True)))
-        store.set_trial_user_attr(first, "ended", "finished")
-        store.set_trial_user_attr(first, "epochs", 5)
-        store.set_trial_user_attr(second, "seconds", 1.5)
-        store.set_trial_state_values(first, TrialState.COMPLETE, [0.9])
-        store.set_trial_state_values(second, TrialState.PRUNED, [0.4])
-    frame = trials_frame(store, "digits")
-    assert list(frame.columns) == [
-        *TRIAL_COLUMNS,
-        "optimizer.learning_rate",
-        "optimizer.name",
-        "norm.every",
-        "optimizer.nesterov",
-        "ended",
-        "epochs",
-        "seconds",
-    ]
-    assert list(frame["number"]) == [0, 1, 2]
-    assert list(frame["state"]) == ["COMPLETE", "PRUNED", "RUNNING"]
-    assert frame["value"].tolist()[:2] == [0.9, 0.4]
-    assert math.isnan(frame["value"][2])
-    assert frame["norm.every"].dtype == "Int64"
-    assert frame["norm.every"][1] == 3
-    assert frame["optimizer.nesterov"][1] is True
-    assert frame["optimizer.nesterov"][0] is None
-    assert frame["optimizer.name"].tolist()[:2] == ["adam", "sgd"]
-    assert frame["epochs"][0] == 5
-    assert frame["epochs"].dtype == "Int64"
-    assert pd.isna(frame["epochs"][1])
-    assert 0.0 <= frame["duration"][0] < 3600.0
-    assert pd.isna(frame["duration"][2])
-    assert frame["datetime_start"][0] == store.get_trial(first).datetime_start
-    assert frame.to_csv(index=False).splitlines()[2].split(",")[8] == "3"
+    assert len(epochs_frame(store, "digits")) == 0
 
 
 def test_epochs(store: Store, study_id: int) -> None:

@@ -146,18 +146,17 @@ def test_a_newer_schema_of_ours_is_refused(store: Store, url: str) -> None:
             open_store(url, readonly=readonly)
 
 
-def test_an_earlier_schema_of_ours_is_migrated_by_a_writer(
-    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_earlier_schema_of_ours_is_refused(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpo.storage.schema.HEAD", "0002")
-    with pytest.raises(StorageError, match=r"earlier hpo .schema 0001; this program reads 0002"):
-        open_store(url, readonly=True)
+    for readonly in (True, False):
+        with pytest.raises(StorageError, match=r"earlier hpo .schema 0001; .* with 0002.*run `hpo db upgrade`"):
+            open_store(url, readonly=readonly)
 
 
 @pytest.mark.parametrize(
     ("revision", "message"),
     [
-        ("v2.6.0.a", "optuna storage upgrade"),
+        ("v2.6.0.a", "run `hpo db upgrade`"),
         ("v99.0.0.a", "newer than the installed .*pip install -U optuna"),
     ],
 )

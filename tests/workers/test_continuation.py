@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,15 +177,9 @@ def test_a_running_trial_that_cannot_be_drawn_any_more_fails(monkeypatch: pytest
     stop(monkeypatch, spec, tmp_path, "before an epoch", 2)
 
     def contradict(bench: Any) -> None:
-        original = bench.searcher._draw
-
-        def draw(number: int, trial_id: int) -> Any:
-            asked = original(number, trial_id)
-            if number != 1:
-                return asked
-            return type(asked)(number=number, trial_id=trial_id, config=None, error="planted")
-
-        monkeypatch.setattr(bench.searcher, "_draw", draw)
+        left = bench.searcher.running()
+        left[1] = replace(left[1], config=None, error="planted")
+        monkeypatch.setattr(bench.searcher, "running", lambda: left)
         picked = continuation.pick_up(bench)
         assert [trial.number for trial in picked] == [0, 2]
         states = {trial.number: trial.state for trial in bench.searcher.all_trials()}

@@ -1,0 +1,43 @@
+"""`hpo db`: care of the database itself."""
+
+from __future__ import annotations
+
+import click
+
+from hpo.cli.place import Place, place_options
+
+
+@click.group()
+def db() -> None:
+    """Care of the database.
+
+    \b
+    Examples:
+      hpo db upgrade
+    """
+
+
+@db.command()
+@place_options
+@click.pass_obj
+def upgrade(place: Place) -> None:
+    """Bring the database of an earlier hpo or Optuna to this version.
+
+    End the programs that use it first. An SQLite file is copied beside itself before it is changed; make a backup of a
+    database on a server yourself.
+
+    \b
+    Examples:
+      hpo db upgrade
+      hpo db upgrade --home old-runs
+    """
+    from hpo.storage.upgrade import upgrade
+
+    done = upgrade(place.storage_url)
+    if done.before == done.after:
+        click.echo("The database is of this version already; nothing was changed.")
+        return
+    click.echo(f"Optuna's tables: {done.before.optuna} -> {done.after.optuna}")
+    click.echo(f"hpo's tables:    {done.before.own or 'none'} -> {done.after.own}")
+    if done.copy is not None:
+        click.echo(f"The database as it was: {done.copy}")

@@ -1,0 +1,112 @@
+"""What the model of a search learns from: ended trials as columns, ranked, split, and thinned when they are many.
+
+Trials rank as in Optuna's TPE: finished ones by value, then pruned ones by how far they came and their last
+intermediate value, then those that broke a constraint. Nothing here draws or fits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.samplers._tpe.sampler import default_weights
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.search.parzen import Floats
+
+MOST = 600
+"""Of the trials that are not among the best, as many are looked at. With more, bandwidths have long reached their
+least, so the density stays much the same and only its cost would grow."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observed:
+    """Points of some parameters, in the order of trial numbers, and their weights."""
+
+    points: Floats
+    """[n, parameters], Optuna's internal representations."""
+    weights: Floats
+    """[n]"""
+
+
+class History:
+    """The ended trials of a study, each read once."""
+
+    def __init__(self, space: Mapping[str, BaseDistribution], *, maximize: bool) -> None:
+        self.space = dict(space)
+        self.sign = -1.0 if maximize else 1.0
+        self.columns = {name: column for column, name in enumerate(self.space)}
+        self.numbers = np.empty(0, dtype=np.int64)
+        self.ranks = np.empty((0, 3))
+        self.params = np.empty((0, len(self.space)))
+        """What a trial does not have is NaN."""
+        self._known: set[int] = set()
+
+    def read(self, ended: Iterable[FrozenTrial]) -> None:
+        """Take in what is new among finished and pruned trials."""
+        new = [trial for trial in ended if trial.number not in self._known]
+        if not new:
+            return
+        self._known.update(trial.number for trial in new)
+        numbers = np.concatenate((self.numbers, [trial.number for trial in new]))
+        # By number, whatever the order in which they ended or a process came to know of them.
+        order = np.argsort(numbers)
+        self.numbers = numbers[order]
+        self.ranks = np.concatenate((self.ranks, [_rank(trial, self.sign) for trial in new]))[order]
+        self.params = np.concatenate((self.params, [self.point(trial) for trial in new]))[order]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def point(self, trial: FrozenTrial) -> list[float]:
+        """A trial's parameters; one from another range than the study's counts as absent."""
+        return [
+            distribution.to_internal_repr(trial.params[name])
+            if trial.distributions.get(name) == distribution
+            else math.nan
+            for name, distribution in self.space.items()
+        ]
+
+    def order(self) -> NDArray[np.intp]:
+        """Places of the trials, the best first; equal ones in the order of their numbers."""
+        return np.lexsort(self.ranks.T[::-1])  # the last key is the first to count
+
+    def observed(self, names: Iterable[str], which: NDArray[np.intp], *, most: int | None = None) -> Observed:
+        """The trials at some places, the best first, that have all of these parameters; older ones weigh less.
+
+        Of more than `most`, the better half of `most` are kept, since it is near them that the density matters, and
+        of all others the other half, evenly spread over the numbers, stand with the weight of all.
+        """
+        columns = [self.columns[name] for name in names]
+        which = which[~np.isnan(self.params[which][:, columns]).any(axis=1)]
+        by_number = np.argsort(which)
+        weights = np.empty(len(which))
+        weights[by_number] = default_weights(len(which))
+        if most is not None and len(which) > most:
+            near = np.arange(most // 2)
+            far = by_number[by_number >= len(near)]
+            # Counted from the newest, whose weights are the highest.
+            kept = far[len(far) - 1 - np.arange(most - len(near)) * len(far) // (most - len(near))]
+            weights[kept] *= weights[far].sum() / weights[kept].sum()
+            chosen = np.concatenate((near, kept))
+            which, weights = which[chosen], weights[chosen]
+        order = np.argsort(which)
+        return Observed(points=self.params[which[order]][:, columns], weights=weights[order])
+
+
+def _rank(trial: FrozenTrial, sign: float) -> tuple[float, float, float]:
+    """Numbers to sort by; the lower, the better."""
+    broken = sum(value for value in trial.constraints.values() if value > 0)
+    if broken > 0:
+        return 2.0, broken, 0.0
+    if trial.state == TrialState.COMPLETE:
+        assert trial.value is not None
+        return 0.0, sign * trial.value, 0.0
+    if not trial.intermediate_values:
+        return 1.0, 1.0, 0.0
+    step, value = max(trial.intermediate_values.items())
+    return 1.0, -step, math.inf if math.isnan(value) else sign * value

@@ -1,0 +1,114 @@
+"""How the trials of one ask get their values: one after the other from Optuna's samplers, or at once from our TPE.
+
+What a trial draws depends on the study's seed, its number and on what the search knows, never on how many draws were
+made before, by which process, or whether the study was continued in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from hpo.search.tpe import Tpe
+from hpo.space import Suggest
+
+
+class Sampling(Protocol):
+    """A study's way to draw."""
+
+    def draws(self, trials: Sequence[FrozenTrial]) -> Iterator[Suggest]:
+        """For each running trial, in this order, what to ask for its values; they are stored as they are drawn.
+
+        One trial's values are all asked for before the next trial is turned to. A value that a trial has already
+        is answered with itself.
+        """
+
+
+def seed_of(study_seed: int, trial: int) -> int:
+    """A 32-bit seed for one trial's draws."""
+    digest = hashlib.blake2b(f"sampler:{study_seed}:{trial}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little")
+
+
+class OneByOne:
+    """Each trial is drawn by a sampler of its own, made for its number."""
+
+    def __init__(self, study: Study, sampler_of: Callable[[int], BaseSampler]) -> None:
+        self.study = study
+        self.sampler_of = sampler_of
+
+    def draws(self, trials: Sequence[FrozenTrial]) -> Iterator[Suggest]:
+        for frozen in trials:
+            self.study.sampler = self.sampler_of(frozen.number)
+            # As Study.ask does: samplers see the trials through this cache, which would go stale.
+            self.study._thread_local.cached_all_trials = None
+            yield partial(_suggest, Trial(self.study, frozen._trial_id))
+
+
+class AtOnce:
+    """One model for all trials of an ask; before there are enough ended trials, random draws."""
+
+    def __init__(self, study: Study, tpe: Tpe, *, seed: int, startup_trials: int) -> None:
+        self.study = study
+        self.tpe = tpe
+        self.seed = seed
+        self.startup_trials = startup_trials
+
+    def draws(self, trials: Sequence[FrozenTrial]) -> Iterator[Suggest]:
+        look = self.study._storage.get_all_trials
+        ended = look(self.study._study_id, deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        running = look(self.study._study_id, deepcopy=False, states=(TrialState.RUNNING,))
+        numbers = [trial.number for trial in trials]
+        others = [trial for trial in running if trial.number not in set(numbers)]
+        batch = self.tpe.look(ended, others, numbers)
+        modelled = len(ended) >= self.startup_trials
+        for trial in trials:
+            random = RandomSampler(seed_of(self.seed, trial.number))
+            values = dict(trial.params)
+            together: dict[str, Any] = {}
+
+            def draw(
+                name: str,
+                distribution: BaseDistribution,
+                trial: FrozenTrial = trial,
+                random: RandomSampler = random,
+                values: dict[str, Any] = values,
+                together: dict[str, Any] = together,
+            ) -> Any:
+                if name in values:
+                    return values[name]
+                if not modelled or name not in self.tpe.group_of:
+                    value = random.sample_independent(self.study, trial, name, distribution)
+                else:
+                    if name not in together:
+                        together.update(batch.group(trial.number, name))
+                    value = together[name]
+                internal = distribution.to_internal_repr(value)
+                self.study._storage.set_trial_param(trial._trial_id, name, internal, distribution)
+                values[name] = value
+                return value
+
+            yield draw
+            batch.drawn(values)
+
+
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    match distribution:
+        case FloatDistribution():
+            return trial.suggest_float(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )
+        case IntDistribution():
+            return trial.suggest_int(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )
+        case CategoricalDistribution():
+            return trial.suggest_categorical(name, distribution.choices)
+    raise AssertionError(f"unknown distribution {distribution}")

@@ -1,0 +1,109 @@
+"""TPE for many trials at once: one look at the trials and one model for a batch, then a draw for each.
+
+Parameters that appear together (those of one condition) are modelled together, as Optuna's `group=True` does. A
+trial's candidates come from the density of the best trials, and the one is taken where that density is the highest in
+relation to the others'. Trials still running count among the others, so that a draw keeps away from what is being
+tried; within a batch, the earlier draws do the same to the later ones. A trial's candidates come from a generator of
+its own, made from (study seed, trial number, group): asking for three trials, or three times for one, is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers._tpe.sampler import default_gamma
+from optuna.trial import FrozenTrial
+
+from hpo.search.history import MOST, History
+from hpo.search.parzen import Domain, Floats, beside, fit
+
+CANDIDATES = 24
+"""How many are drawn for each trial, as in Optuna."""
+
+Group = Mapping[str, BaseDistribution]
+"""Parameters that appear together."""
+
+
+class Model:
+    """One group's densities at one moment, and the candidates of a batch."""
+
+    def __init__(self, domain: Domain, history: History, uniform: Floats) -> None:
+        """`uniform` has a row of numbers for each candidate: [trials, CANDIDATES, 1 + parameters]."""
+        self.domain = domain
+        order, best = history.order(), default_gamma(len(history))
+        good, rest = (
+            fit(domain, seen.points, seen.weights)
+            for seen in (
+                history.observed(domain.names, order[:best]),
+                history.observed(domain.names, order[best:], most=MOST),
+            )
+        )
+        self.rest = rest
+        points = good.sample(uniform.reshape(-1, uniform.shape[-1]))
+        shape = uniform.shape[:2]
+        self.candidates = points.reshape(*shape, -1)
+        self.good = np.log(good.sums(points)).reshape(shape)
+        self.others = rest.sums(points).reshape(shape)
+
+    def pick(self, place: int, running: Floats) -> Floats:
+        """The best candidate of the trial at a place in the batch, given what runs: [trials, parameters]."""
+        candidates, others = self.candidates[place], self.others[place]
+        if len(running):
+            others = others + beside(self.rest, running).sums(candidates)
+        found: Floats = candidates[np.argmax(self.good[place] - np.log(others))]
+        return found
+
+
+class Tpe:
+    """One study's model-based draws."""
+
+    def __init__(self, groups: Sequence[Group], *, seed: int, maximize: bool) -> None:
+        self.seed = seed
+        self.domains = [Domain({n: d for n, d in group.items() if not d.single()}) for group in groups]
+        self.group_of = {name: index for index, domain in enumerate(self.domains) for name in domain.names}
+        space = {name: d for group in groups for name, d in group.items() if name in self.group_of}
+        self.history = History(space, maximize=maximize)
+
+    def look(self, ended: Sequence[FrozenTrial], running: Sequence[FrozenTrial], numbers: Sequence[int]) -> Batch:
+        """What is known now, to draw the trials of these numbers from, in this order.
+
+        `ended` holds finished and pruned trials, `running` those that have (some) parameters already.
+        """
+        self.history.read(ended)
+        return Batch(self, [self.history.point(trial) for trial in running], numbers)
+
+    def uniform(self, number: int, group: int) -> Floats:
+        """The random numbers of one trial for one group."""
+        shape = (CANDIDATES, 1 + len(self.domains[group].names))
+        return np.random.default_rng((self.seed, number, group)).random(shape)
+
+
+class Batch:
+    """Draws for some trials. Models are fitted when the first trial asks for one of their parameters."""
+
+    def __init__(self, tpe: Tpe, running: Sequence[Sequence[float]], numbers: Sequence[int]) -> None:
+        self.tpe = tpe
+        self.numbers = list(numbers)
+        self.running = np.array(running, dtype=np.float64).reshape(-1, len(tpe.history.space))
+        self.models: dict[int, Model] = {}
+
+    def group(self, number: int, name: str) -> dict[str, Any]:
+        """Values of all parameters that are drawn together with this one."""
+        tpe, space = self.tpe, self.tpe.history.space
+        index, place = tpe.group_of[name], self.numbers.index(number)
+        if index not in self.models:
+            uniform = np.stack([tpe.uniform(n, index) for n in self.numbers])
+            self.models[index] = Model(tpe.domains[index], tpe.history, uniform)
+        names = tpe.domains[index].names
+        running = self.running[:, [tpe.history.columns[n] for n in names]]
+        point = self.models[index].pick(place, running[~np.isnan(running).any(axis=1)])
+        return {name: space[name].to_external_repr(value) for name, value in zip(names, point.tolist(), strict=True)}
+
+    def drawn(self, params: Mapping[str, Any]) -> None:
+        """Note what a trial of the batch has become: later ones keep away from it."""
+        space = self.tpe.history.space
+        point = [d.to_internal_repr(params[name]) if name in params else np.nan for name, d in space.items()]
+        self.running = np.vstack((self.running, point))
