@@ -35,11 +35,11 @@ def batch_norm_1d(place: Place, layer: nn.Module) -> Pass:
 
     def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         count = x.shape[1]
-        torch.mul(x.sum(1, keepdim=True), 1.0 / count, out=batch_mean)
+        torch.mean(x, 1, keepdim=True, out=batch_mean)
         centred = x - batch_mean
-        squares = (centred * centred).sum(1, keepdim=True)
-        torch.mul(squares, 1.0 / max(count - 1, 1), out=batch_variance)
-        inverse_root = squares.mul_(1.0 / count).add_(eps).rsqrt_()
+        torch.sum(centred * centred, 1, keepdim=True, out=batch_variance)
+        inverse_root = (batch_variance * (1.0 / count) + eps).rsqrt()
+        batch_variance.mul_(1.0 / max(count - 1, 1))
         xhat = centred.mul_(inverse_root)
         return (xhat if scale is None or shift is None else torch.addcmul(shift, xhat, scale)), (xhat, inverse_root)
 
@@ -47,13 +47,13 @@ def batch_norm_1d(place: Place, layer: nn.Module) -> Pass:
         xhat, inverse_root = kept
         share = 1.0 / g.shape[1]
         product = g * xhat
-        sums, product_sums = g.sum(1, keepdim=True), product.sum(1, keepdim=True)
-        if d_scale is not None and d_shift is not None:
-            d_scale.copy_(product_sums)
-            d_shift.copy_(sums)
+        sums, product_sums = (
+            torch.sum(of, 1, keepdim=True) if into is None else torch.sum(of, 1, keepdim=True, out=into)
+            for of, into in ((g, d_shift), (product, d_scale))
+        )
         if not wanted:
             return None
-        centred = torch.sub(g, sums.mul_(share), out=product).addcmul_(xhat, product_sums.mul_(-share))
+        centred = torch.sub(g, sums, alpha=share).addcmul_(xhat, product_sums, value=-share)
         return centred.mul_(inverse_root if scale is None else inverse_root * scale)
 
     return Pass(forward, backward)

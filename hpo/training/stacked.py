@@ -50,7 +50,7 @@ def linear(place: Place, layer: nn.Module) -> Pass:
         if narrow:
             g = F.pad(g, (0, more))
         d_weight_KOF.copy_(product(g.transpose(1, 2), x))
-        d_bias_KO.copy_(g.sum(1))
+        torch.sum(g, 1, out=d_bias_KO)
         return product(g, weight_KOF) if wanted else None
 
     return Pass(forward, backward)
