@@ -31,7 +31,7 @@ from pathlib import Path
 from hpo.spec.file import read_study
 from hpo.storage.engine import sqlite_url
 from hpo.workers.local import run_study
-import hpo.reports.build, plotly.io, sklearn.datasets, sklearn.model_selection
+import alembic.command, hpo.reports.build, plotly.io, sklearn.datasets, sklearn.model_selection
 home = Path(sys.argv[2])
 started = time.perf_counter()
 spec = read_study(Path(sys.argv[1]))

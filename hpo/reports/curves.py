@@ -91,23 +91,27 @@ def curves_of(report: StudyReport) -> Curves:
     wanted = frame[frame["number"].isin([trial.number for _, trial in chosen])]
     if stride > 1:
         wanted = wanted[(wanted["epoch"] - 1) % stride == 0]
-    by_trial = wanted.groupby("number")
-    curves = tuple(_curve(rank, trial, by_trial.get_group(trial.number), measures) for rank, trial in chosen)
+    means = _means(wanted, measures)
+    curves = tuple(_curve(rank, trial, means.loc[trial.number], measures) for rank, trial in chosen)
     return Curves(curves=curves, measures=measures, omitted=len(with_epochs) - len(curves), stride=stride)
 
 
-def _curve(rank: int | None, trial: TrialRow, rows: pd.DataFrame, measures: Sequence[str]) -> Curve:
-    per_epoch = rows.groupby("epoch")
+def _means(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
+    """The mean over replicas by trial number and epoch."""
+    groups = rows.groupby(["number", "epoch"])
     # A replica that is not finite makes the mean so: averaging the healthy ones would draw a curve nobody trained.
-    finite = per_epoch[list(measures)].count().eq(per_epoch.size(), axis=0)
-    means = per_epoch[list(measures)].mean().where(finite)
+    finite = groups[list(measures)].count().eq(groups.size(), axis=0)
+    return groups[list(measures)].mean().where(finite)
+
+
+def _curve(rank: int | None, trial: TrialRow, means: pd.DataFrame, measures: Sequence[str]) -> Curve:
     return Curve(
         number=trial.number,
         state=trial.state,
         value=trial.value,
         rank=rank,
         epochs=tuple(int(epoch) for epoch in means.index),
-        series={name: tuple(_short(value) for value in means[name]) for name in measures},
+        series={name: tuple(map(_short, means[name].tolist())) for name in measures},
     )
 
 
