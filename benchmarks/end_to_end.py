@@ -35,7 +35,7 @@ import alembic.command, hpo.reports.build, plotly.io, sklearn.datasets, sklearn.
 home = Path(sys.argv[2])
 started = time.perf_counter()
 spec = read_study(Path(sys.argv[1]))
-result = run_study(spec, sqlite_url(home), home, lambda progress: None, lanes=32, device="cpu", threads=1)
+result = run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu", threads=1)
 wall = time.perf_counter() - started
 now = result.progress
 print(json.dumps({"epochs": now.epochs, "wall_s": wall, "train_s": now.train_seconds,

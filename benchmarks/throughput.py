@@ -44,6 +44,7 @@ from hpo.spec.records import (
 )
 from hpo.training.batches import on_device
 from hpo.training.cohort import Setting
+from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
 
 OPTIMIZERS = (
@@ -128,7 +129,7 @@ def fused_epoch(
         compiled_lanes=lanes if compile else None,
     )
     norms = NORMS if case.mixed else NORMS[:1]
-    trainer = Trainer(setting, lambda c: [c.model_copy(update={"norm": n}) for n in norms], lanes=lanes)
+    trainer = Trainer(setting, lambda c: [c.model_copy(update={"norm": n}) for n in norms], Limits(lanes))
     trainer.admit((lane, case.config(lane)) for lane in range(lanes))
 
     def epoch() -> None:

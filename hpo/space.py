@@ -89,10 +89,11 @@ def config_of(spec: StudySpec, params: Mapping[str, Any]) -> TrialConfig:
     return draw(spec, stored)
 
 
-def alternatives(spec: StudySpec, table: str) -> list[TrialConfig]:
+def alternatives(spec: StudySpec, table: str, *, highest: bool = False) -> list[TrialConfig]:
     """A configuration for every combination of choices within one table, e.g. all that `norm` may be.
 
-    Ranges, and all other tables, stay at their first value. Combinations that contradict each other are left out.
+    All other tables stay at their first value, ranges at their lowest or highest. Combinations that contradict each
+    other are left out.
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -104,7 +105,11 @@ def alternatives(spec: StudySpec, table: str) -> list[TrialConfig]:
         def answer(name: str, wanted: BaseDistribution, answers: dict[str, Any] = answers) -> Any:
             if name not in answers:
                 assert isinstance(wanted, CategoricalDistribution | FloatDistribution | IntDistribution)
-                values = wanted.choices if isinstance(wanted, CategoricalDistribution) else (wanted.low,)
+                values = (
+                    wanted.choices
+                    if isinstance(wanted, CategoricalDistribution)
+                    else (wanted.high if highest else wanted.low,)
+                )
                 if name.startswith(f"{table}."):
                     pending.extend({**answers, name: value} for value in values[1:])
                 answers[name] = values[0]

@@ -5,27 +5,44 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import replace
+from typing import Any
 
 import click
 
 from hpo.cli.place import Place, place_options
 
 
+class _Lanes(click.ParamType["int | None"]):
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if value in (None, "auto"):
+            return None
+        if not str(value).isdigit() or int(value) < 1:
+            self.fail(f"{value!r} is neither a number of at least 1 nor auto", param, ctx)
+        return int(value)
+
+
 @click.command()
 @click.argument("study")
 @click.option("--trials", type=click.IntRange(min=1), help="Budget of trials, instead of the file's search.trials.")
-@click.option("--lanes", type=click.IntRange(min=1), default=32, show_default=True, help="Trials in one program.")
+@click.option(
+    "--lanes", type=_Lanes(), default="auto", show_default=True, help="Trials in one program: a number, or auto."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
 @click.option(
-    "--compile/--no-compile",
-    default=False,
+    "--compile",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
     show_default=True,
-    help="Compile the training step: pays in long studies; results then equal only up to rounding.",
+    help="Compile training steps: pays in long studies, which auto tells. Results equal others up to rounding.",
 )
 @place_options
 @click.pass_obj
-def run(place: Place, study: str, trials: int | None, lanes: int, device: str, threads: int, compile: bool) -> None:
+def run(
+    place: Place, study: str, trials: int | None, lanes: int | None, device: str, threads: int, compile: Any
+) -> None:
     """Run STUDY, or continue it where it was stopped.
 
     STUDY is the path of a study file or a name under studies/. A study that was interrupted or killed continues with
@@ -48,8 +65,9 @@ def run(place: Place, study: str, trials: int | None, lanes: int, device: str, t
     from hpo.errors import Interrupted
     from hpo.workers.local import run_study
 
-    options = f"{f' --trials {trials}' if trials else ''}{' --compile' if compile else ''}{place.options}"
-    command = f"hpo run {shlex.quote(study)}{options}"
+    options = [f" --trials {trials}"] if trials else []
+    options += [] if compile == "auto" else [f" --compile {compile}"]
+    command = f"hpo run {shlex.quote(study)}{''.join(options)}{place.options}"
     with screen(spec) as show:
         try:
             result = run_study(

@@ -74,6 +74,7 @@ def standing(store: Store, name: str) -> dict[str, Any]:
             {
                 "number": trial.number,
                 "value": trial.value,
+                "spread": trial.spread,
                 "epochs": trial.epochs,
                 "best_epoch": trial.best_epoch,
                 "seconds": trial.seconds,

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from hpo.spec.records import TrialConfig
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
 from hpo.training import checkpoints
+from hpo.workers.means import Means
 from hpo.workers.setup import Bench, Material, bench_of, load_material
 from hpo.workers.winner import weights
 
@@ -65,7 +65,7 @@ def load_trained(store: Store, home: Path, source: Source, note: Callable[[str],
             "preprocessing its models were trained with cannot be found again. Restore the data."
         )
     row, spec = source.row, source.spec
-    bench = bench_of(spec, material, store, row.study_id, home, lanes=32, device=torch.device("cpu"))
+    bench = bench_of(spec, material, store, row.study_id, home, Means())
     if not _kept(bench, source.trial):
         epochs = len(source.trial.intermediate_values)
         note(f"No readable weights of trial {source.trial.number}: it is trained again, {epochs} epochs.")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpo.reports.facts import StudyReport
 
-BEFORE_PARAMETERS = ("number", "state", "value")
+BEFORE_PARAMETERS = ("number", "state", "value", "spread")
 AFTER_PARAMETERS = ("epochs", "best_epoch", "model_parameters", "optimizer_state_bytes", "ended")
 EPOCH_COLUMNS = (
     "number",

@@ -92,7 +92,7 @@ def curves_of(report: StudyReport) -> Curves:
     if stride > 1:
         wanted = wanted[(wanted["epoch"] - 1) % stride == 0]
     means = _means(wanted, measures)
-    curves = tuple(_curve(rank, trial, means.loc[trial.number], measures) for rank, trial in chosen)
+    curves = tuple(_curve(rank, trial, means.loc[[trial.number]].droplevel(0), measures) for rank, trial in chosen)
     return Curves(curves=curves, measures=measures, omitted=len(with_epochs) - len(curves), stride=stride)
 
 

@@ -36,6 +36,8 @@ class TrialRow:
     """Epochs trained."""
     best_epoch: int | None
     """Epoch of the best objective, from 1."""
+    spread: float | None
+    """Standard deviation of the objective over folds and repeats at the best epoch; None where there is only one."""
     seconds: float | None
     """Training time of the trial."""
     model_parameters: int | None
@@ -77,6 +79,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         ended=str(attributes.get("ended", "")),
         epochs=int(attributes.get("epochs", last or 0)),
         best_epoch=attributes.get("best_epoch"),
+        spread=attributes.get("spread"),
         seconds=attributes.get("seconds"),
         model_parameters=attributes.get("parameters"),
         optimizer_state_bytes=attributes.get("optimizer_state_bytes"),

@@ -248,6 +248,12 @@ class Store(StudyStore):
         with self.reading() as connection:
             return float(connection.execute(total).scalar() or 0.0)
 
+    def objectives_of(self, trial_id: int, epoch: int) -> list[float]:
+        """What the database has of an epoch of a trial, one for each replica."""
+        statement = select(hpo_epochs.c.objective).where(hpo_epochs.c.trial_id == trial_id, hpo_epochs.c.epoch == epoch)
+        with self.reading() as connection:
+            return list(connection.execute(statement.order_by(hpo_epochs.c.replica)).scalars())
+
     def checkpoints(self, study_id: int) -> list[CheckpointRow]:
         """The checkpoint files of a study that are in the database, oldest first."""
         columns = (hpo_checkpoints.c[field.name] for field in fields(CheckpointRow))

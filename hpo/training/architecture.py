@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 
 from torch import nn
 
@@ -13,7 +14,14 @@ from hpo.errors import InputError
 from hpo.spec.records import TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
-from hpo.training.program import IDLE, is_dense_norm, kind, structure
+from hpo.training.masks import output_shapes
+from hpo.training.mixed_norm import is_dense_norm
+from hpo.training.program import IDLE, PORTION, kind, structure
+
+ROWS = 10
+"""Rows of parameters a lane has: theta, two moments, the best epoch's, the gradient, and copies while it trains."""
+KEPT = 4
+"""Tensors of the size of a layer's output that a training step holds at once."""
 
 Key = tuple[int | str, ...]
 """Equal for lanes that may share a cohort."""
@@ -28,6 +36,13 @@ class Architecture:
     """A plain module for each structure that a lane may have."""
     configs: tuple[TrialConfig, ...]
     """Configurations that between them need all that a lane may need."""
+
+    def lane_bytes(self, input_shape: tuple[int, ...], batch: int, itemsize: int) -> int:
+        """What a lane adds to the memory in use at most, about: rows of the state and copies of them, what layers
+        keep for the way back, and inference on a portion of the validation part."""
+        sizes = [prod(shape) for shape in output_shapes(self.modules[0], input_shape).values()]
+        rows = ROWS * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
+        return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
 
     @classmethod
     def of(cls, examples: Examples, config: TrialConfig, variants: Iterable[TrialConfig]) -> Architecture:

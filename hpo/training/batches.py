@@ -54,6 +54,11 @@ class Examples:
     def device(self) -> torch.device:
         return self.x_train.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of inputs, parameters and losses."""
+        return self.x_train.dtype
+
     def batch_size(self, asked: int) -> int:
         """No batch is larger than the smallest training part."""
         return min(asked, *self.size)

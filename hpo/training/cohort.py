@@ -21,8 +21,8 @@ from hpo import models
 from hpo.errors import InputError
 from hpo.optim import rules, schedules
 from hpo.spec.records import BatchNorm, TrialConfig
-from hpo.training import layout as lay
 from hpo.training import compiled, metrics, randomness, step
+from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
 from hpo.training.batches import Examples
 from hpo.training.program import Program, structure
@@ -109,6 +109,8 @@ class Cohort:
         self.lanes = [lanes[i] for i in order]
         index = torch.tensor(order, dtype=torch.long, device=setting.examples.device)
         self.state = {name: value[index] for name, value in state.items()}
+        self.name: str | None = None
+        """Of its program, once it has been asked for."""
         self._program: Program | None = None
         self._twin: Program | None = None
         """The program that is compiled."""

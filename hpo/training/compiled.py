@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -95,7 +95,7 @@ def _refilled(value: T, tensors: Iterator[Tensor]) -> T:
         found = {name: _refilled(part, tensors) for name, part in value.items()}
     elif is_dataclass(value) and not isinstance(value, type):
         found = replace(value, **{one.name: _refilled(getattr(value, one.name), tensors) for one in fields(value)})
-    return found
+    return cast(T, found)
 
 
 def _form(value: Any) -> Any:

@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from hpo.training import layout as lay
-
 Views = dict[tuple[str, tuple[int, ...]], Tensor]
 """Views [K, *shape] by name and shape."""
 

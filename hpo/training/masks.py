@@ -52,7 +52,7 @@ def drops_of(
     witnesses: Sequence[nn.Sequential] = (),
 ) -> dict[str, Drop]:
     """The dropout layers that act in any lane or witness, by mask name. A lane without one gets ones."""
-    shapes = _output_shapes(modules[0], input_shape)
+    shapes = output_shapes(modules[0], input_shape)
     found = {}
     for salt, (name, _) in enumerate(modules[0].named_children(), start=1):
         for kind in (nn.Dropout, nn.Dropout2d):
@@ -72,7 +72,7 @@ def drops_of(
     return found
 
 
-def _output_shapes(module: nn.Sequential, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+def output_shapes(module: nn.Sequential, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """Shape of one example after each child, found by passing one through."""
     shapes, x = {}, torch.zeros(1, *input_shape)
     was_training = module.training

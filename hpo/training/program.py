@@ -81,6 +81,8 @@ class Position:
 
 PREPARED = 2**17
 """Numbers of dropout masks to draw at once."""
+PORTION = 512
+"""Examples of one lane in a portion of inference."""
 IDLE = repr(nn.Identity())
 """The kind of a layer that does nothing."""
 
@@ -152,7 +154,7 @@ class Program:
         """
         return Bound(self, theta_KP, stats_KQ, apart=apart)
 
-    def outputs(self, theta_KP: Tensor, stats_KQ: Tensor, x: Tensor, rows: int = 512) -> Tensor:
+    def outputs(self, theta_KP: Tensor, stats_KQ: Tensor, x: Tensor, rows: int = PORTION) -> Tensor:
         """Inference on [K, B, ...] (or [1, B, ...], shared by all lanes) in portions of `rows` examples."""
         lanes = theta_KP.shape[0]
         frame = Frame(
@@ -218,9 +220,12 @@ class Bound:
 
 def form_of(program: Program) -> object:
     """What two programs have in common that differ in their lanes' numbers alone."""
+
+    def what(layer: nn.Module | MixedNorm) -> str | MixedNorm:
+        return layer if isinstance(layer, MixedNorm) else kind(layer)
+
     return program.layout, tuple(
-        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last)
-        + (run.layer if isinstance(run.layer, MixedNorm) else kind(run.layer),)
+        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last, what(run.layer))
         for position in program.positions
         for run in position.runs
     )

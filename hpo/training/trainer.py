@@ -6,6 +6,8 @@ other: the epoch is repeated lane by lane to find it. Which trials run and when 
 
 from __future__ import annotations
 
+import hashlib
+import math
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import torch
 from hpo.spec.records import TrialConfig
 from hpo.training.architecture import Architecture, Key, key_of
 from hpo.training.cohort import Cohort, Lane, LaneEpoch, Setting, new_lane
+from hpo.training.limits import Limits, out_of_memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +51,12 @@ class Trainer:
     """Trains the trials that were admitted and not yet released."""
 
     def __init__(
-        self, setting: Setting, variants: Callable[[TrialConfig], Iterable[TrialConfig]], *, lanes: int
+        self, setting: Setting, variants: Callable[[TrialConfig], Iterable[TrialConfig]], limits: Limits
     ) -> None:
-        """`variants` gives configurations of one architecture that the study may draw, with all it may need;
-        `lanes` is the most that train in one program."""
+        """`variants` gives configurations of one architecture that the study may draw, with all it may need."""
         self.setting = setting
         self.variants = variants
-        self.limit = lanes
+        self.limits = limits
         self.cohorts: dict[Key, list[Cohort]] = {}
         self._architectures: dict[Key, Architecture] = {}
 
@@ -80,8 +82,9 @@ class Trainer:
         """Puts lanes, new or restored, into cohorts that have room."""
         key = self._key(newcomers.lanes[0])
         present = self.cohorts.setdefault(key, [])
+        limit = self.limits.of(self._program(newcomers))
         while newcomers.lanes:
-            room = self.limit - len(present[-1].lanes) if present else 0
+            room = limit - len(present[-1].lanes) if present else 0
             if room <= 0:
                 present.append(newcomers.take(range(0)))
                 continue
@@ -96,12 +99,15 @@ class Trainer:
         for key, cohorts in list(self.cohorts.items()):
             if not any(lane.trial in trials for c in cohorts for lane in c.lanes):
                 continue
-            left = [c for c in (c.without(trials) for c in cohorts) if c.lanes]
-            self.cohorts[key] = []
-            for cohort in left:
-                self.place(cohort)
-            if not self.cohorts[key]:
-                del self.cohorts[key]
+            self._regroup(key, [c for c in (c.without(trials) for c in cohorts) if c.lanes])
+
+    def _regroup(self, key: Key, cohorts: list[Cohort]) -> None:
+        """Fills up one cohort after the other."""
+        self.cohorts[key] = []
+        for cohort in cohorts:
+            self.place(cohort)
+        if not self.cohorts[key]:
+            del self.cohorts[key]
 
     def keep_best(self, trials: set[int]) -> None:
         """Remembers the present parameters of these trials as their best."""
@@ -127,8 +133,18 @@ class Trainer:
         epochs: list[LaneEpoch] = []
         failures: dict[int, Failure] = {}
         for key, cohorts in list(self.cohorts.items()):
-            trained = [_train(cohort, epochs, failures) for cohort in cohorts]
-            self.cohorts[key] = [c for c in trained if c.lanes]
+            moved = False
+            trained: list[Cohort] = []
+            for cohort in cohorts:
+                parts = self._train(cohort, epochs, failures)
+                moved |= len(parts) > 1
+                trained += parts
+                seconds = epochs[-1].seconds if epochs and len(parts) == 1 else math.inf
+                moved |= self.limits.timed(self._program(cohort), len(cohort.lanes), seconds)
+            if moved:
+                self._regroup(key, trained)
+            else:
+                self.cohorts[key] = trained
         self.release(set(failures))
         epochs = [e for e in epochs if e.trial not in failures]
         return Tick(
@@ -146,19 +162,30 @@ class Trainer:
     def _key(self, lane: Lane) -> Key:
         return key_of(lane.config, lane.module, compiled=self.setting.compiled_lanes is not None)
 
+    def _program(self, cohort: Cohort) -> str:
+        """The name of the cohort's program among the limits."""
+        if cohort.name is None:
+            lane, examples = cohort.lanes[0], self.setting.examples
+            key = repr((self._key(lane), cohort.layout, str(examples.device), torch.get_num_threads()))
+            cohort.name = hashlib.sha256(key.encode()).hexdigest()[:16]
+            batch = examples.batch_size(lane.config.training.batch_size)
+            size = cohort.architecture.lane_bytes(examples.input_shape, batch, self.setting.dtype.itemsize)
+            self.limits.know(cohort.name, size, examples.device)
+        return cohort.name
 
-def _train(cohort: Cohort, epochs: list[LaneEpoch], failures: dict[int, Failure]) -> Cohort:
-    """Trains a cohort; where it raises, its halves, down to the lane that is the cause."""
-    try:
-        epochs.extend(cohort.epoch())
-        return cohort
-    except Exception as error:
-        if len(cohort.lanes) == 1:
-            failures.setdefault(cohort.lanes[0].trial, Failure.of(cohort.lanes[0].trial, error))
-            return cohort
-    if cohort.setting.examples.device.type == "cuda":
-        torch.cuda.empty_cache()
-    middle = len(cohort.lanes) // 2
-    first = _train(cohort.take(range(middle)), epochs, failures)
-    second = _train(cohort.take(range(middle, len(cohort.lanes))), epochs, failures)
-    return first.join(second)
+    def _train(self, cohort: Cohort, epochs: list[LaneEpoch], failures: dict[int, Failure]) -> list[Cohort]:
+        """Trains a cohort; where it raises, its halves, down to the lane that is the cause."""
+        try:
+            epochs.extend(cohort.epoch())
+            return [cohort]
+        except Exception as error:
+            if len(cohort.lanes) == 1:
+                failures.setdefault(cohort.lanes[0].trial, Failure.of(cohort.lanes[0].trial, error))
+                return [cohort]
+            if out_of_memory(error):
+                self.limits.halve(self._program(cohort), len(cohort.lanes))
+        if self.setting.examples.device.type == "cuda":
+            torch.cuda.empty_cache()
+        middle = len(cohort.lanes) // 2
+        halves = (cohort.take(range(middle)), cohort.take(range(middle, len(cohort.lanes))))
+        return [part for half in halves for part in self._train(half, epochs, failures)]

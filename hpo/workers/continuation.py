@@ -54,7 +54,7 @@ def _replayed(
     bench: Bench, number: int, config: TrialConfig, curve: list[float], saved: list[list[SavedLane]]
 ) -> Trainer | Failure:
     """A trainer with this trial alone, at the end of its curve."""
-    trainer = Trainer(bench.trainer.setting, bench.trainer.variants, lanes=bench.trainer.limit)
+    trainer = Trainer(bench.trainer.setting, bench.trainer.variants, bench.trainer.limits)
     if not any(checkpoints.restore(trainer, number, config, lanes) for lanes in saved):
         for failure in trainer.admit([(number, config)]):
             return failure

@@ -7,15 +7,15 @@ since the last tick is trained again, with the same outcome.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 
 from optuna.trial import TrialState
 
 from hpo import space
 from hpo.optim import rules
-from hpo.search.objective import best_epoch
+from hpo.search.objective import best_epoch, rounded
 from hpo.search.searcher import Asked, Decision
 from hpo.spec.records import TrialConfig
 from hpo.storage import studies
@@ -80,11 +80,14 @@ class _Loop:
         self.files = Files(bench)
         self.flight: dict[int, Asked] = {}
         self.seconds: dict[int, float] = {}
+        self.spread: dict[int, float] = {}
+        """Standard deviation of the objective over a trial's replicas, at its best epoch."""
 
     def run(self) -> Progress:
         for trial in pick_up(self.bench):
             self.flight[trial.number] = trial
         self.seconds = {number: self.bench.store.seconds_of(trial.trial_id) for number, trial in self.flight.items()}
+        self.spread = {number: self._known_spread(trial) for number, trial in self.flight.items()}
         self.observer(self._progress())
         while True:
             self._fill()
@@ -136,13 +139,16 @@ class _Loop:
                 self.epochs += 1
                 self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
                 if number not in diverged:
-                    raw = fmean(lane.metrics[self.bench.spec.study.objective] for lane in lanes)
+                    raw = fmean(self._objective(lane) for lane in lanes)
                     searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
             decisions = {
                 number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
                 for number, lanes in by_trial.items()
             }
-            self.bench.trainer.keep_best({number for number in by_trial.keys() - diverged if self._is_best(number)})
+            best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
+            self.bench.trainer.keep_best(best)
+            for number in best:
+                self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
             ended = {number: d for number, d in decisions.items() if d.ended is not None}
             for number, decision in ended.items():
                 self._end(number, decision)
@@ -161,17 +167,26 @@ class _Loop:
             epoch=lane.epoch,
             train_loss=lane.train_loss,
             valid_loss=lane.metrics["loss"],
-            objective=lane.metrics[self.bench.spec.study.objective],
+            objective=self._objective(lane),
             learning_rate=lane.learning_rate,
             gradient_norm=lane.gradient_norm,
             seconds=lane.seconds,
             metrics={name: value for name, value in lane.metrics.items() if name != "loss"},
         )
 
+    def _objective(self, lane: LaneEpoch) -> float:
+        return lane.metrics[self.bench.spec.study.objective]
+
     def _decide(self, number: int) -> Decision:
         trial = self.flight[number]
         assert trial.config is not None
         return self.bench.searcher.decide(trial.trial_id, trial.config)
+
+    def _known_spread(self, trial: Asked) -> float:
+        """From the rows of a trial that was picked up."""
+        curve = self.bench.searcher.curve(trial.trial_id)
+        epoch = best_epoch(self.bench.spec.study, curve) if curve else 0
+        return _spread(self.bench.store.objectives_of(trial.trial_id, epoch))
 
     def _is_best(self, number: int) -> bool:
         """Whether the epoch just trained is the one that counts so far."""
@@ -188,6 +203,8 @@ class _Loop:
             "parameters": size,
             "optimizer_state_bytes": _state_bytes(trial.config, size),
         }
+        if self.bench.trainer.setting.examples.replicas > 1 and number in self.spread:
+            facts["spread"] = rounded(self.spread[number])
         self.bench.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
 
     def _progress(self) -> Progress:
@@ -214,6 +231,10 @@ class _Loop:
 
 def _diverged(epoch: int) -> Decision:
     return Decision(ended=f"diverged at epoch {epoch}: the loss is not finite", state=TrialState.PRUNED)
+
+
+def _spread(objectives: Sequence[float]) -> float:
+    return stdev(objectives) if len(objectives) > 1 else 0.0
 
 
 def _state_bytes(config: TrialConfig, parameters: int) -> int:

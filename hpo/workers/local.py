@@ -20,6 +20,7 @@ from hpo.storage import studies
 from hpo.storage.engine import open_store
 from hpo.workers import coordinator
 from hpo.workers.coordinator import Observer, Progress
+from hpo.workers.means import Compile, Means
 from hpo.workers.setup import Bench, check_models, load_material, open_bench
 from hpo.workers.winner import Winner, conclude
 
@@ -45,19 +46,20 @@ def run_study(
     home: Path,
     observer: Observer,
     *,
-    lanes: int,
-    device: str,
-    threads: int,
-    compile: bool = False,
+    lanes: int | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    compile: Compile = "auto",
 ) -> Result:
     """Runs or continues a study to the end of its budget, scores the winner once, and writes the report."""
-    chosen = _device(device)
+    means = Means(device=_device(device), lanes=lanes, compile=compile)
     torch.set_num_threads(threads)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
     material = load_material(spec)
     check_models(spec, material)
     # The database first: one that cannot be reached leaves no folder behind.
     with closing(open_store(url)) as store, _exclusive(home / "checkpoints" / spec.study.name):
-        bench = open_bench(spec, material, store, home, lanes=lanes, device=chosen, compile=compile)
+        bench = open_bench(spec, material, store, home, means)
         progress = _run(bench, observer)
         winner = conclude(bench)
         studies.mark_finished(store, bench.study_id)

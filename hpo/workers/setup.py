@@ -6,7 +6,6 @@ All that can be wrong with the data or the study is found here, before anything 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,15 @@ from hpo.errors import InputError, StudyFileError
 from hpo.search.objective import direction
 from hpo.search.searcher import Searcher
 from hpo.spec.file import StudySpec, changes, fingerprint, parse_study
-from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, TrialConfig
+from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from hpo.storage import studies
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
 from hpo.training import batches, metrics
+from hpo.training.batches import Examples
 from hpo.training.cohort import Setting
 from hpo.training.trainer import Trainer
+from hpo.workers.means import Means, Variants
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,55 +90,54 @@ def open_bench(
     material: Material,
     store: Store,
     home: Path,
-    *,
-    lanes: int,
-    device: torch.device,
-    compile: bool = False,
+    means: Means,
     dtype: torch.dtype = torch.float32,
 ) -> Bench:
     """Registers the study, or opens it if the database has it and its file has not changed."""
-    study_id = _register(spec, store, material, device)
-    return bench_of(spec, material, store, study_id, home, lanes=lanes, device=device, compile=compile, dtype=dtype)
+    examples = batches.on_device(material.prepared, device=means.device, dtype=dtype)
+    study_id, compiled = _register(spec, store, material, examples, means)
+    return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
 
-def bench_of(
+def bench_of(spec: StudySpec, material: Material, store: Store, study_id: int, home: Path, means: Means) -> Bench:
+    """The bench of a study that is in the database; writes nothing."""
+    examples = batches.on_device(material.prepared, device=means.device, dtype=torch.float32)
+    compiled = bool(studies.study_row(store, spec.study.name).facts.get("compiled"))
+    return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
+
+
+def _bench(
     spec: StudySpec,
     material: Material,
     store: Store,
     study_id: int,
     home: Path,
+    means: Means,
+    examples: Examples,
     *,
-    lanes: int,
-    device: torch.device,
-    compile: bool = False,
-    dtype: torch.dtype = torch.float32,
+    compiled: bool,
 ) -> Bench:
-    """The bench of a study that is in the database; writes nothing."""
-    examples = batches.on_device(material.prepared, device=device, dtype=dtype)
+    compiled_lanes = means.compiled_lanes(spec, examples, compiled=compiled)
     setting = Setting(
         examples=examples,
         seed=spec.study.seed,
         metrics=metrics.names_for(examples.task, spec.study.objective),
-        dtype=dtype,
-        compiled_lanes=min(lanes, spec.search.concurrency * examples.replicas) if compile else None,
+        dtype=examples.dtype,
+        compiled_lanes=compiled_lanes,
     )
-    norms = [config.norm for config in space.alternatives(spec, "norm")]
-
-    def variants(config: TrialConfig) -> Iterable[TrialConfig]:
-        return (config.model_copy(update={"norm": norm}) for norm in norms)
-
     return Bench(
         spec=spec,
         material=material,
         store=store,
         study_id=study_id,
         searcher=Searcher(spec, store, store, study_id),
-        trainer=Trainer(setting, variants, lanes=lanes),
+        trainer=Trainer(setting, Variants(spec), means.limits(home, compiled_lanes)),
         home=home,
     )
 
 
-def _register(spec: StudySpec, store: Store, material: Material, device: torch.device) -> int:
+def _register(spec: StudySpec, store: Store, material: Material, examples: Examples, means: Means) -> tuple[int, bool]:
+    """The study's id, and whether its steps are compiled."""
     study_id = studies.register_study(
         store,
         name=spec.study.name,
@@ -152,13 +152,15 @@ def _register(spec: StudySpec, store: Store, material: Material, device: torch.d
     )
     row = studies.study_row(store, spec.study.name)
     _refuse_changes(spec, row, material)
+    compiled = means.compiles(spec, examples, row.facts.get("compiled"))
     with store.tick():
         studies.set_balance(store, study_id, material.splits.balance)
-        studies.set_facts(store, study_id, {**row.facts, **_facts(spec, material, device)})
+        facts = {**row.facts, **_facts(spec, material, means.device), "compiled": compiled}
+        studies.set_facts(store, study_id, facts)
         studies.mark_unfinished(store, study_id)
         for key, value in _card(spec, material).items():
             store.set_study_user_attr(study_id, key, value)
-    return study_id
+    return study_id, compiled
 
 
 def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material) -> None:

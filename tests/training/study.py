@@ -34,6 +34,7 @@ from hpo.spec.records import (
 )
 from hpo.training.batches import on_device
 from hpo.training.cohort import Setting
+from hpo.training.limits import Limits
 from hpo.training.metrics import names_for
 from hpo.training.trainer import Trainer
 
@@ -95,4 +96,4 @@ def variants(config: TrialConfig) -> list[TrialConfig]:
 
 
 def trainer(lanes: int = 32, dataset: str = "wine", dtype: torch.dtype = torch.float32, **options: Any) -> Trainer:
-    return Trainer(setting(dataset, dtype, **options), variants, lanes=lanes)
+    return Trainer(setting(dataset, dtype, **options), variants, Limits(lanes))

@@ -9,6 +9,7 @@ import torch
 
 from hpo.spec.records import Cnn, GroupNorm, Mlp
 from hpo.training import checkpoints, cohort
+from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
 from tests.training.study import mixed, setting, trainer
 from tests.training.test_equality import numbers
@@ -93,6 +94,6 @@ def test_best_weights_are_those_of_the_best_epoch() -> None:
 
 
 def test_a_study_without_normalisation_trains() -> None:
-    plain = Trainer(setting(), lambda config: [config], lanes=4)
+    plain = Trainer(setting(), lambda config: [config], Limits(4))
     plain.admit((trial, mixed(0)) for trial in range(3))
     assert len(plain.tick().epochs) == 3

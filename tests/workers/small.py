@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from hpo.spec.file import parse_study
 from hpo.spec.study import StudySpec
 from hpo.storage.engine import open_store, sqlite_url
@@ -17,6 +15,7 @@ from hpo.storage.read import epochs_frame
 from hpo.storage.store import Store
 from hpo.workers import coordinator
 from hpo.workers.coordinator import Observer, Progress
+from hpo.workers.means import Means
 from hpo.workers.setup import Bench, load_material, open_bench
 from tests.spec.texts import study_text
 
@@ -51,18 +50,27 @@ def with_trials(spec: StudySpec, trials: int) -> StudySpec:
     return replace(spec, search=spec.search.model_copy(update={"trials": trials}))
 
 
-def open_study(spec: StudySpec, store: Store, home: Path, lanes: int = 32) -> Bench:
-    return open_bench(spec, load_material(spec), store, home, lanes=lanes, device=torch.device("cpu"))
+def open_study(spec: StudySpec, store: Store, home: Path, lanes: int = 32, means: Means | None = None) -> Bench:
+    return open_bench(spec, load_material(spec), store, home, means or Means(lanes=lanes))
 
 
-def run(spec: StudySpec, home: Path, *, lanes: int = 32, observer: Observer = lambda progress: None) -> Progress:
+def run(
+    spec: StudySpec,
+    home: Path,
+    *,
+    lanes: int = 32,
+    means: Means | None = None,
+    observer: Observer = lambda progress: None,
+) -> Progress:
     """Runs or continues the study as `hpo run` does, up to where the winner would be scored."""
-    return at_bench(spec, home, lambda bench: coordinator.run(bench, observer), lanes=lanes)
+    return at_bench(spec, home, lambda bench: coordinator.run(bench, observer), lanes=lanes, means=means)
 
 
-def at_bench(spec: StudySpec, home: Path, action: Callable[[Bench], Any], *, lanes: int = 32) -> Any:
+def at_bench(
+    spec: StudySpec, home: Path, action: Callable[[Bench], Any], *, lanes: int = 32, means: Means | None = None
+) -> Any:
     with closing(open_store(sqlite_url(home))) as store:
-        return action(open_study(spec, store, home, lanes))
+        return action(open_study(spec, store, home, lanes, means))
 
 
 def trials_of(spec: StudySpec, home: Path) -> list[dict[str, Any]]:

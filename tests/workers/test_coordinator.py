@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import stdev
 
 import pytest
 
@@ -189,3 +190,12 @@ def test_concurrency_is_part_of_the_result(tmp_path: Path) -> None:
     search = 'trials = 12\nconcurrency = {}\nsampler = {{ name = "tpe", startup_trials = 3 }}'
     few, many = (small_study(search=search.format(concurrency)) for concurrency in (2, 6))
     assert result_of(few, tmp_path / "few")[0] != result_of(many, tmp_path / "many")[0]
+
+
+def test_the_spread_over_folds_is_that_of_the_best_epoch(tmp_path: Path) -> None:
+    spec = small_study(data='dataset = "wine"\nfolds = 3', study='name = "small"\nobjective = "loss"')
+    trials, epochs = result_of(spec, tmp_path)
+    for trial in trials:
+        at_best = [row for row in epochs if row[0] == trial["number"] and row[2] == trial["best_epoch"]]
+        assert [row[1] for row in at_best] == [0, 1, 2]
+        assert trial["spread"] == pytest.approx(stdev(row[3] for row in at_best), rel=1e-5)

@@ -1,0 +1,98 @@
+"""How a run uses this machine: device, lanes in a program, native code. It changes the speed, not the study."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from hpo import models, space
+from hpo.errors import InputError
+from hpo.spec.file import StudySpec
+from hpo.spec.records import TrialConfig
+from hpo.training.batches import Examples
+from hpo.training.limits import Limits
+
+Compile = Literal["auto", "on", "off"]
+CPU = torch.device("cpu")
+
+MOST_COMPILED = 32
+"""Lanes of a compiled program, at most: it takes one number of lanes, and the last one is repeated to make it up."""
+LONG = 15 * 60.0
+"""Seconds of plain training from which on compiling pays: it saves about a third, and costs up to 20 s for each form
+that a cohort can take."""
+STEP_SECONDS, FLOPS = 60e-6, 30e9
+"""A lane's step on one core: what it costs at least, and floating-point operations per second (measured)."""
+SURVIVING = 0.4
+"""Share of all epochs that is trained where trials are pruned, about."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Means:
+    """What is asked of the machine."""
+
+    device: torch.device = CPU
+    lanes: int | None = None
+    """Lanes in one program; None: as many as pay."""
+    compile: Compile = "off"
+
+    def limits(self, home: Path, compiled_lanes: int | None) -> Limits:
+        """Compiled programs take one number of lanes; what else is found is remembered in the home folder."""
+        notebook = home / "cache" / "lanes.json"
+        return Limits(self.lanes or compiled_lanes, notebook, f"{_processor(self.device)}, torch {torch.__version__}")
+
+    def compiled_lanes(self, spec: StudySpec, examples: Examples, *, compiled: bool) -> int | None:
+        """Lanes of a compiled program; None where the step is not to be compiled."""
+        return min(self.lanes or MOST_COMPILED, spec.search.concurrency * examples.replicas) if compiled else None
+
+    def compiles(self, spec: StudySpec, examples: Examples, before: bool | None) -> bool:
+        """Whether the study's steps are compiled. Compiled results equal others up to rounding only, so `auto` depends
+        on the study and not on the machine, and a study that has begun (`before`) goes on as it was."""
+        if self.compile != "auto":
+            return self.compile == "on"
+        return plain_seconds(spec, examples) > LONG if before is None else before
+
+
+def plain_seconds(spec: StudySpec, examples: Examples) -> float:
+    """Estimate of the time that the study trains on one core without compiling."""
+    pruned = spec.search.pruner.name != "none"
+    longest = 0.0
+    for config in space.alternatives(spec, "model"):
+        try:
+            module = models.build(config, examples.input_shape, examples.outputs)
+        except InputError:  # such a trial fails before it trains
+            continue
+        parameters = sum(p.numel() for p in module.parameters())
+        batch = examples.batch_size(config.training.batch_size)
+        step = STEP_SECONDS + 6 * parameters * batch / FLOPS
+        longest = max(longest, step * examples.steps(batch) * config.training.epochs)
+    return longest * space.budget(spec) * examples.replicas * (SURVIVING if pruned else 1.0)
+
+
+class Variants:
+    """Configurations of a trial's architecture that between them need all that any trial of the study may need."""
+
+    def __init__(self, spec: StudySpec) -> None:
+        found = {
+            (table, repr(option)): option
+            for table in ("norm", "optimizer", "regularization", "dropout")
+            for option in (getattr(config, table) for config in _ends(spec, table))
+        }
+        self.options = [(table, option) for (table, _), option in found.items()]
+
+    def __call__(self, config: TrialConfig) -> Iterable[TrialConfig]:
+        return (config.model_copy(update={table: option}) for table, option in self.options)
+
+
+def _ends(spec: StudySpec, table: str) -> list[TrialConfig]:
+    return [*space.alternatives(spec, table), *space.alternatives(spec, table, highest=True)]
+
+
+def _processor(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()

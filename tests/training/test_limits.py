@@ -1,0 +1,96 @@
+"""The number of lanes is found by doubling, kept within memory, and remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpo.training import cohort, limits
+from hpo.training.limits import FIRST, LOOKS, Limits
+from tests.training.study import mixed, trainer
+from tests.training.test_equality import numbers
+
+CPU = torch.device("cpu")
+
+
+def searched(found: Limits, seconds: dict[int, float]) -> list[int]:
+    """The limits it went through, if a lane's epoch takes so long with so many lanes."""
+    path = [found.of("p")]
+    for _ in range(20 * LOOKS):
+        if found.timed("p", found.of("p"), seconds[found.of("p")]):
+            path.append(found.of("p"))
+    return path
+
+
+def test_doubles_while_it_pays_and_remembers(tmp_path: Path) -> None:
+    notebook = tmp_path / "cache" / "lanes.json"
+    first = Limits(None, notebook, "this machine")
+    first.know("p", 1, CPU)
+    assert searched(first, {16: 4.0, 32: 2.0, 64: 1.0, 128: 0.99}) == [16, 32, 64, 128, 64]
+    again = Limits(None, notebook, "this machine")
+    again.know("p", 1, CPU)
+    assert searched(again, {64: 5.0}) == [64]
+    elsewhere = Limits(None, notebook, "another machine")
+    elsewhere.know("p", 1, CPU)
+    assert elsewhere.of("p") == FIRST
+
+
+def test_programs_that_are_not_full_tell_nothing() -> None:
+    found = Limits()
+    found.know("p", 1, CPU)
+    assert not any(found.timed("p", FIRST - 1, 0.1) for _ in range(10))
+    assert found.of("p") == FIRST
+
+
+def test_a_fixed_number_stays(tmp_path: Path) -> None:
+    found = Limits(5, tmp_path / "lanes.json")
+    found.know("p", 1, CPU)
+    assert searched(found, {5: 1.0}) == [5]
+    assert not (tmp_path / "lanes.json").exists()
+
+
+def test_memory_bounds_even_a_fixed_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "free_memory", lambda device: 1000)
+    for fixed, expected in ((None, [10]), (64, [10])):
+        found = Limits(fixed)
+        found.know("p", 50, CPU)
+        assert searched(found, {10: 1.0}) == expected
+    found.know("huge", 10**6, CPU)
+    assert found.of("huge") == 1
+
+
+def test_a_damaged_notebook_is_no_trouble(tmp_path: Path) -> None:
+    notebook = tmp_path / "lanes.json"
+    notebook.write_text('{"m p": "many"')
+    found = Limits(None, notebook, "m")
+    found.know("p", 1, CPU)
+    searched(found, {16: 1.0, 32: 1.0})
+    assert '"m p": 16' in notebook.read_text()
+
+
+def test_when_memory_runs_out_the_lanes_are_halved_and_all_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = trainer()
+    expected.admit((trial, mixed(trial)) for trial in range(9))
+    ticks = [[numbers(e) for e in expected.tick().epochs] for _ in range(2)]
+
+    original, sizes = cohort.Cohort._epoch, []
+
+    def tight(self: cohort.Cohort) -> list[cohort.LaneEpoch]:
+        sizes.append(len(self.lanes))
+        if len(self.lanes) > 3:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes")
+        return original(self)
+
+    its = trainer()
+    its.admit((trial, mixed(trial)) for trial in range(9))
+    widest = max(len(c.lanes) for c in its.all_cohorts())
+    assert widest > 3
+    monkeypatch.setattr(cohort.Cohort, "_epoch", tight)
+    for expected_tick in ticks:
+        sizes.clear()
+        tick = its.tick()
+        assert tick.failures == ()
+        assert [numbers(e) for e in tick.epochs] == expected_tick
+    assert max(sizes) <= 3

@@ -1,0 +1,54 @@
+"""What a run asks of the machine, and whether a study's steps are compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpo.storage import studies
+from hpo.workers import means
+from hpo.workers.means import Means, Variants
+from tests.workers.small import at_bench, small_study
+
+LONG = 10**6
+
+
+def compiled(trials: int, home: Path, wanted: means.Compile) -> bool | None:
+    """What is noted of the study once it is open."""
+    spec = small_study(training="epochs = 100", search=f"trials = {trials}")
+    return at_bench(
+        spec, home, lambda bench: studies.study_row(bench.store, "small").facts["compiled"], means=Means(compile=wanted)
+    )
+
+
+def test_long_studies_are_compiled_and_go_on_as_they_began(tmp_path: Path) -> None:
+    assert compiled(8, tmp_path / "short", "auto") is False
+    assert compiled(8, tmp_path / "asked", "on") is True
+    assert compiled(8, tmp_path / "asked", "auto") is True
+    assert compiled(LONG, tmp_path / "long", "auto") is True
+    assert compiled(LONG, tmp_path / "refused", "off") is False
+
+
+@pytest.mark.parametrize("lanes", [None, 2])
+def test_a_compiled_program_has_no_more_lanes_than_are_in_flight(lanes: int | None, tmp_path: Path) -> None:
+    found = at_bench(
+        small_study(),
+        tmp_path,
+        lambda bench: bench.trainer.setting.compiled_lanes,
+        means=Means(compile="on", lanes=lanes),
+    )
+    assert found == (lanes or 3)
+
+
+def test_variants_need_all_that_a_trial_may_need() -> None:
+    spec = small_study(
+        regularization="l1 = { low = 0.0, high = 0.1 }",
+        optimizer='learning_rate = 0.1\nchoice = [{ name = "sgd", momentum = { low = 0.0, high = 0.9 } }]',
+    )
+    from hpo import space
+
+    variants = list(Variants(spec)(space.alternatives(spec, "model")[0]))
+    assert {v.norm.kind for v in variants} == {"none", "batch", "layer"}
+    assert max(v.regularization.l1 for v in variants) == 0.1
+    assert max(v.optimizer.momentum for v in variants if v.optimizer.name == "sgd") == 0.9
