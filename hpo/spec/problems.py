@@ -66,8 +66,9 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
         begun = len(name) >= 3 and candidate.startswith(name.lower())
         if begun or name.lower() in (candidate, initials):
             return candidate
-    matches = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    lowered = {candidate.lower(): candidate for candidate in known}
+    matches = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    return lowered[matches[0]] if matches else None
 
 
 def hint(name: Any, names: Iterable[str]) -> str:
