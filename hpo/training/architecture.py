@@ -67,6 +67,8 @@ def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> Key
 
 def _unmixable(module: nn.Sequential) -> tuple[str, ...]:
     kinds, dense = [], False
+    if hasattr(module, models.CUSTOM):  # whatever may differ between its lanes is theirs alone
+        return ()
     for child in module.children():
         dense = dense or isinstance(child, nn.Linear | nn.Flatten)
         if not (dense and (is_dense_norm(child) or kind(child) == IDLE)):

@@ -270,7 +270,7 @@ class Cohort:
         lanes = self.lanes + self.lanes[-1:] * (wanted - have)
         if self._twin is None:
             self._twin = self._program_of(lanes, self.architecture.modules)
-        if not self._twin.uniform:
+        if not self._twin.compiles:
             return None
         repeated = torch.tensor([*range(have), *[have - 1] * (wanted - have)], device=self.setting.examples.device)
         return lanes, {name: self.state[name][repeated] for name in CHANGING}, self._twin
