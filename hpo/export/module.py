@@ -35,12 +35,12 @@ def module_source(
 ) -> str:
     """The file's text; `title` says which trial it is. Replicas share architecture and columns. `own`: the model is a
     module of the user's own."""
-    beside, installed = (own.imports, []) if own and own.source else ([], own.imports if own else [])
+    standard, installed = (own.standard, own.installed) if own else ([], [])
     imports = [
-        *(f"import {name}" for name in sorted(["json", *beside])),
+        *(f"import {name}" for name in sorted(["json", *standard])),
         "from collections import OrderedDict",
         "from pathlib import Path",
-        *(("from types import ModuleType",) if beside else ()),
+        *(("from types import ModuleType",) if standard else ()),
         *(() if _numeric(preprocessing) else ("from typing import Any",)),
         "",
         *(f"import {name}" for name in sorted(["torch", *installed])),

@@ -31,9 +31,14 @@ class Own:
         return {} if self.source is None else {self.reference.module: self.source}
 
     @property
-    def imports(self) -> list[str]:
-        """Top-level modules that the generated code needs for it."""
-        return ["importlib.util", "sys"] if self.reference.is_file else [self.reference.module]
+    def standard(self) -> list[str]:
+        """Modules of the standard library that the code imports."""
+        return ["importlib.util", "sys"] if self.reference.is_file else []
+
+    @property
+    def installed(self) -> list[str]:
+        """Other modules that the code imports."""
+        return [] if self.reference.is_file else [self.reference.module]
 
     @property
     def code(self) -> str:
@@ -47,14 +52,16 @@ def build() -> nn.Sequential:
 {arguments}    )
     return nn.Sequential(OrderedDict([("custom", own)]))
 '''
-        return f"{self._finding().strip()}\n\n\n{build.strip()}" if self.reference.is_file else build
+        functions = [self._finding(), build] if self.reference.is_file else [build]
+        return "\n\n\n".join(function.strip() for function in functions)
 
     def _finding(self) -> str:
-        name, file = json.dumps(self.reference.module.removesuffix(".py")), json.dumps(self.reference.module)
+        file = json.dumps(self.reference.module)
         return f'''
 def own_module() -> ModuleType:
     """The code of {self.reference.module}."""
-    spec = importlib.util.spec_from_file_location({name}, HERE / {file})
+    file = HERE / {file}
+    spec = importlib.util.spec_from_file_location("own_module", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

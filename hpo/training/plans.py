@@ -18,6 +18,9 @@ from hpo.models.likeness import likeness
 from hpo.training.custom import Own, Plan, first_line, mask_name
 from hpo.training.masked import Masked, dropouts_in, template_of
 
+BATCH = 5
+"""Examples of the batch that is tried."""
+
 _plans: dict[tuple[str, tuple[int, ...]], Plan] = {}
 
 
@@ -38,15 +41,18 @@ def _try(plan: Plan, module: nn.Module, input_shape: tuple[int, ...]) -> None:
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    alone = replace(plan, fused=False)
     try:
-        together = _rehearsal([module, twin], plan, input_shape)
-        if plan.fused:
-            apart = _rehearsal([module, twin], replace(plan, fused=False), input_shape)
+        apart, near = _rehearsal([module, twin], alone, input_shape, torch.float64), 1e-6
+    except Exception:  # a module may insist on its own precision
+        apart, near = _rehearsal([module, twin], alone, input_shape, torch.float32), 1e-2
+    try:
+        together = _rehearsal([module, twin], plan, input_shape, apart[0].dtype)
     except Exception as error:
         plan.give_up(module, first_line(error))
-    if plan.fused and not all(
-        torch.allclose(one, other, rtol=1e-3, atol=1e-4) for one, other in zip(together, apart, strict=True)
-    ):
+        return
+    pairs = zip(together, apart, strict=True)
+    if plan.fused and not all(torch.allclose(one, other, rtol=near, atol=near) for one, other in pairs):
         plan.give_up(module, "it computes something else when many lanes are one batch")
 
 
@@ -68,15 +74,17 @@ def _calls(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[tuple[st
             yield from ((path, call, size // 2) for call, size in enumerate(two))
 
 
-def _rehearsal(modules: list[nn.Module], plan: Plan, input_shape: tuple[int, ...]) -> list[Tensor]:
+def _rehearsal(modules: list[nn.Module], plan: Plan, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
     """Outputs, gradients and statistics of a small batch that loses nothing to dropout."""
-    own = Own.of(modules, plan, torch.float32, torch.device("cpu"))
+    own = Own.of(modules, plan, dtype, torch.device("cpu"))
     own.p.update(dict.fromkeys(own.p, (0.0, 0.0)))
     tensors = [dict(module.named_parameters()) for module in modules]
-    leaves = {name: torch.stack([of[name].detach() for of in tensors]).float().requires_grad_() for name in own.shapes}
-    averages = {name: torch.zeros(2, *shape) for name, shape in own.averages.items()}
-    masks = {f"{mask_name(path)}{call}": torch.ones(2, 3 * size) for path, call, size in plan.calls}
-    x = torch.linspace(-2, 2, 6 * torch.Size(input_shape).numel()).reshape(2, 3, *input_shape)
+    leaves = {
+        name: torch.stack([of[name].detach() for of in tensors]).to(dtype).requires_grad_() for name in own.shapes
+    }
+    averages = {name: torch.zeros(2, *shape, dtype=dtype) for name, shape in own.averages.items()}
+    masks = {f"{mask_name(path)}{call}": torch.ones(2, BATCH * size, dtype=dtype) for path, call, size in plan.calls}
+    x = torch.randn(2, BATCH, *input_shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
     y = own.run(leaves, {**own.constants, **averages}, masks, x, training=True)
     gradients = torch.autograd.grad(y.square().sum(), list(leaves.values()), materialize_grads=True)
     with torch.no_grad():
