@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hpo.models.custom import arguments_of
-from hpo.models.source import source_of
+from hpo.models.source import text_of
 from hpo.spec.custom import Reference
 from hpo.spec.records import Custom, TrialConfig
 
@@ -79,9 +80,9 @@ def own_of(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> O
     arguments = (repr(tuple(input_shape)), str(outputs), *named)
     if not reference.is_file:
         return Own(reference=reference, source=None, arguments=arguments)
-    path = source_of(reference)
-    copy = "own_model.py" if path.name == TAKEN else path.name
-    return Own(reference=Reference(module=copy, name=reference.name), source=path.read_bytes(), arguments=arguments)
+    name = Path(reference.module).name
+    copy = Reference(module="own_model.py" if name == TAKEN else name, name=reference.name)
+    return Own(reference=copy, source=text_of(reference), arguments=arguments)
 
 
 def exported_config(config: TrialConfig, own: Own | None) -> dict[str, Any]:

@@ -17,6 +17,9 @@ DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 INTERNAL = frozenset(vars(nn.Module()))
 """What every module has; of these only tensors, hooks and names of buffers tell modules apart."""
 
+UNIQUE = "@"
+"""Stands before the address of what cannot be compared."""
+
 PER_LANE: dict[type[nn.Module], str] = {**dict.fromkeys(DROPOUTS, "p"), **dict.fromkeys(BATCH_NORMS, "momentum")}
 """Types of layers and the attribute in which lanes may differ."""
 
@@ -39,7 +42,7 @@ def likeness(module: nn.Module) -> str:
 def _kind(module: nn.Module) -> str:
     """The module's class; one that was made inside a function may differ from call to call."""
     kind = type(module)
-    own = f"@{id(kind)}" if "<locals>" in kind.__qualname__ else ""
+    own = f"{UNIQUE}{id(kind)}" if "<locals>" in kind.__qualname__ else ""
     return f"{kind.__module__}.{kind.__qualname__}{own}"
 
 
@@ -70,4 +73,4 @@ def _told(value: Any) -> Any:
         case Tensor():
             return f"tensor {tuple(value.shape)}"
         case _:
-            return f"{type(value).__name__}@{id(value)}"
+            return f"{type(value).__name__}{UNIQUE}{id(value)}"

@@ -34,8 +34,10 @@ def source_of(reference: Reference) -> Path:
         return path
     try:
         found: ModuleSpec | None = importlib.util.find_spec(reference.module)
-    except ImportError:
+    except (ImportError, ValueError):
         found = None
+    except Exception as error:
+        raise refusal(reference, f"importing the package of {reference.module} raised {named(error)}") from error
     if found is None:
         way_out = f'Install it beside hpo, or name a file: "FILE.py:{reference.name}"'
         raise refusal(reference, f"no module {reference.module} can be imported. {way_out}")
@@ -44,15 +46,25 @@ def source_of(reference: Reference) -> Path:
     return Path(found.origin)
 
 
-def fingerprint(reference: Reference) -> str:
-    """SHA-256 of the source. Raises InputError if there is none that can be read."""
-    return hashlib.sha256(_read(reference)).hexdigest()
+_pinned: dict[Reference, bytes] = {}
+"""The source as it was when its study was opened: who edits a file while a study runs edits the next study."""
+
+
+def pin(reference: Reference) -> str:
+    """SHA-256 of the source, which this process works with from now on. Raises InputError if it cannot be read."""
+    _pinned[reference] = source = _read(reference)
+    return hashlib.sha256(source).hexdigest()
+
+
+def text_of(reference: Reference) -> bytes:
+    """The source, as it was pinned if it was."""
+    return _pinned[reference] if reference in _pinned else _read(reference)
 
 
 def load(reference: Reference) -> Callable[..., Any]:
     """The class or function. Raises InputError if it is not there, or its file cannot be run."""
     if reference.is_file:
-        source = _read(reference)
+        source = text_of(reference)
         with blaming(reference, f"running {Path(reference.module).name}"):
             module = _run(reference.module, source)
     else:

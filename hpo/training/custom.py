@@ -45,11 +45,14 @@ class Plan:
     def give_up(self, module: nn.Module, reason: str) -> None:
         """From now on one lane after the other."""
         self.fused = False
-        logging.getLogger("hpo").warning(
-            "lanes of %s train one after the other, which is slower, because torch.func.vmap cannot take it: %s",
-            type(module).__name__,
-            reason,
-        )
+        text = f"lanes of {type(module).__name__} train one after the other, which is slower: {reason}"
+        if text not in _told:
+            _told.add(text)
+            logging.getLogger("hpo").warning(text)
+
+
+_told: set[str] = set()
+"""Warnings that have been given."""
 
 
 @dataclass(frozen=True, kw_only=True)

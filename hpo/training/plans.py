@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hpo.models.likeness import likeness
+from hpo.models.likeness import UNIQUE, likeness
 from hpo.training.custom import Own, Plan, first_line, mask_name
 from hpo.training.masked import Masked, dropouts_in, template_of
 
@@ -27,12 +27,15 @@ _plans: dict[tuple[str, tuple[int, ...]], Plan] = {}
 def plan_of(module: nn.Module, input_shape: tuple[int, ...]) -> Plan:
     """How modules like this one are computed. Those that cannot be fused are named in a warning, once."""
     key = (likeness(module), input_shape)
-    if key not in _plans:
-        with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
-            _plans[key] = Plan(calls=tuple(_calls(module, input_shape)))
-            _try(_plans[key], module, input_shape)
-    return _plans[key]
+    if key in _plans:
+        return _plans[key]
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        plan = Plan(calls=tuple(_calls(module, input_shape)))
+        _try(plan, module, input_shape)
+    if UNIQUE not in key[0]:  # it may be told by the address of something that will be gone
+        _plans[key] = plan
+    return plan
 
 
 def _try(plan: Plan, module: nn.Module, input_shape: tuple[int, ...]) -> None:

@@ -91,10 +91,7 @@ def changed_sources(material: Material, row: StudyRow) -> list[str]:
 def _sources(spec: StudySpec) -> dict[str, str]:
     folder = Path(spec.source).parent
     try:
-        return {
-            reference.module: source.fingerprint(reference.below(folder))
-            for reference in modules_of(spec.tree["model"])
-        }
+        return {reference.module: source.pin(reference.below(folder)) for reference in modules_of(spec.tree["model"])}
     except InputError as error:
         raise StudyFileError(f"{spec.source}: {error}") from None
 
@@ -105,11 +102,11 @@ def _fact(module: str) -> str:
 
 def check_models(spec: StudySpec, material: Material) -> None:
     """Refuses a study none of whose model families can be built for the data, or that names a module of the user's
-    own which cannot be built whatever its arguments."""
+    own which cannot be built whatever its arguments are."""
     model = spec.tree["model"]
     errors: list[str] = []
     fits = False
-    for table in model.options if isinstance(model, Choice) else (model,):
+    for table in _families(model):
         error = _error_of(replace(spec, tree=spec.tree | {"model": table}), material.prepared)
         if error and table["family"] == "custom":
             raise StudyFileError(f"{spec.source}: {error}")
@@ -117,6 +114,15 @@ def check_models(spec: StudySpec, material: Material) -> None:
         errors += [error] if error else []
     if not fits:
         raise StudyFileError(f"{spec.source}: no model of this study fits {material.dataset.name!r}: {errors[0]}")
+
+
+def _families(model: Any) -> Iterable[dict[str, Any]]:
+    """The tables that a trial's model may be; one for each module of the user's own."""
+    for table in model.options if isinstance(model, Choice) else (model,):
+        if table["family"] == "custom":
+            yield from (table | {"module": str(reference)} for reference in modules_of(table))
+        else:
+            yield table
 
 
 def _error_of(spec: StudySpec, prepared: PreparedData) -> str | None:

@@ -84,6 +84,8 @@ def test_from_study_to_prediction(
     assert called("run", "small") == 0
 
 
+TWO_FILES = MODEL.replace('"net.py:Net"', '{ choice = ["net.py:Net", "net.py:Other"] }')
+
 MISTAKES: list[tuple[str, dict[str, str], tuple[str, ...]]] = [
     ("", {}, ("there is no Net in it",)),
     (NET, {"model": MODEL.replace("net.py", "ned.py")}, ("there is no file", "ned.py", 'Did you mean "net.py"?')),
@@ -92,6 +94,7 @@ MISTAKES: list[tuple[str, dict[str, str], tuple[str, ...]]] = [
     (NET.replace("(width, outputs)", "(width, 2)"), {}, ("gave torch.float32 [2, 2]", "real numbers [2, 3]")),
     (NET.replace("super()", "1 / 0; super()"), {}, ("raised ZeroDivisionError", "net.py, line 8")),
     (NET + "\n1 / 0\n", {}, ("running net.py raised ZeroDivisionError",)),
+    (NET, {"model": TWO_FILES}, ("there is no Other in it", "It defines Net")),
     (NET + "\nNet = 3\n", {}, ("Net is a int",)),
     (
         NET,

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from hpo.errors import InputError
-from hpo.models import build, initialize
-from hpo.models.source import fingerprint
+from hpo.models import build, initialize, source
 from hpo.spec.custom import Reference
 from tests.models.own import NET, config, write
 
@@ -71,14 +70,19 @@ def test_a_package_is_imported_by_name(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.syspath_prepend(tmp_path)
     model = build(config("my_nets.wide:Net", width=4), (5,), 3)
     assert type(model.get_submodule("custom")).__module__ == "my_nets.wide"
-    assert fingerprint(Reference.of("my_nets.wide:Net")) == fingerprint(Reference.of(f"{tmp_path}/my_nets/wide.py:Net"))
+    assert source.pin(Reference.of("my_nets.wide:Net")) == source.pin(Reference.of(f"{tmp_path}/my_nets/wide.py:Net"))
 
 
-def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
-    before = fingerprint(Reference.of(f"{write(tmp_path)}:Net"))
-    assert made(tmp_path).custom.hidden.out_features == 8
-    assert made(tmp_path, NET.replace("width=8", "width=9")).custom.hidden.out_features == 9
-    assert fingerprint(Reference.of(f"{tmp_path}/net.py:Net")) != before
+def test_a_file_is_read_again_unless_its_study_has_begun(tmp_path: Path) -> None:
+    def width(text: str) -> int:
+        return made(tmp_path, text).custom.hidden.out_features
+
+    wider, widest = NET.replace("width=8", "width=9"), NET.replace("width=8", "width=10")
+    assert (width(NET), width(wider)) == (8, 9)
+    before = source.pin(Reference.of(f"{tmp_path}/net.py:Net"))
+    assert width(widest) == 9
+    assert source.pin(Reference.of(f"{tmp_path}/net.py:Net")) != before
+    assert width(NET) == 10
 
 
 def test_dataclasses_work_in_a_file(tmp_path: Path) -> None:
