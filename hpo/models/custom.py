@@ -153,6 +153,8 @@ def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterato
                 f"its buffer {name} changes in training; only the running averages of nn.BatchNorm1d, 2d and 3d may, "
                 "since nothing else is saved with a trial"
             )
+        if name.endswith("num_batches_tracked") and owner in kept and after > before[name] + 1:
+            yield f"{owner} normalises several times in one pass; give each place a layer of its own"
 
 
 def _tensors(value: Any) -> Iterable[Tensor]:

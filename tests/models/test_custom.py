@@ -134,6 +134,12 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
         {},
     ),
     (
+        START + "        self.norm = nn.BatchNorm1d(5)\n"
+        "    def forward(self, x):\n        return self.output(self.norm(self.norm(x)))\n",
+        "norm normalises several times in one pass; give each place a layer of its own",
+        {},
+    ),
+    (
         START + "        self.register_buffer('steps', torch.zeros(1))\n"
         "    def forward(self, x):\n        self.steps += self.training\n        return self.output(x)\n",
         "its buffer steps changes in training; only the running averages",
