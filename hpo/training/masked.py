@@ -1,7 +1,5 @@
 """Copies of a module of the user's own as the program runs it: dropout layers take masks, batch normalisation leaves
-the batch's statistics.
-
-Dimensions: F features.
+the batch's statistics. And the sizes that are found out by running one.
 """
 
 from __future__ import annotations
@@ -63,6 +61,23 @@ def dropouts_in(module: nn.Module) -> list[str]:
 def norms_in(module: nn.Module) -> dict[str, nn.BatchNorm1d]:
     """The layers whose running averages the program keeps."""
     return {path: cast(nn.BatchNorm1d, layer) for path, layer in module.named_modules() if type(layer) in BATCH_NORMS}
+
+
+def output_sizes(module: nn.Module, input_shape: tuple[int, ...]) -> list[int]:
+    """Numbers that the layers inside give for one example, call by call, and the module at last."""
+    sizes: list[int] = []
+
+    def note(layer: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel() // 2)
+
+    template = copy.deepcopy(module).eval()
+    for layer in template.modules():
+        if layer is template or not any(True for _ in layer.children()):
+            layer.register_forward_hook(note)
+    with torch.no_grad():
+        template(torch.zeros(2, *input_shape))
+    return sizes
 
 
 def mask_shape(kind: type[nn.Module], x: Tensor) -> torch.Size:

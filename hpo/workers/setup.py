@@ -6,6 +6,7 @@ All that can be wrong with the data or the study is found here, before anything 
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -33,10 +34,7 @@ from hpo.training import batches, metrics
 from hpo.training.batches import Examples
 from hpo.training.cohort import Setting
 from hpo.training.trainer import Trainer
-from hpo.workers.means import Means, Variants
-
-TRIED = 64
-"""Combinations of a model's choices that are tried before the study is refused."""
+from hpo.workers.means import TRIED, Means, Variants
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,8 @@ from hpo.models import CUSTOM
 from hpo.spec.records import TrialConfig
 from hpo.training import checkpoints, custom, plans
 from hpo.training.cohort import Cohort, new_lane
-from hpo.training.masked import Masked, mask_shape
+from hpo.training.limits import Limits
+from hpo.training.masked import Masked, mask_shape, output_sizes
 from hpo.training.plans import plan_of
 from hpo.training.trainer import Trainer
 from tests.training import own
@@ -56,7 +57,7 @@ def config(module: str, number: int = 0, batch_size: int = 16, **arguments: Any)
 
 
 def trainer(lanes: int = 32, dataset: str = "wine", dtype: torch.dtype = F64) -> Trainer:
-    return Trainer(setting(dataset, dtype), lambda config: [config], lanes=lanes)
+    return Trainer(setting(dataset, dtype), lambda config: [config], Limits(lanes))
 
 
 def curves(its: Trainer, trials: dict[int, TrialConfig], epochs: int = 2) -> torch.Tensor:
@@ -233,6 +234,11 @@ def test_masks_have_the_shape_that_the_layer_drops_in(kind: type[nn.Module], sha
     assert torch.equal(stand_in(x), dropped)
     assert stand_in.sizes == [expected.numel()]
     assert torch.equal(stand_in.eval()(x), x)
+
+
+def test_the_memory_of_a_lane_counts_the_layers_inside(images: str) -> None:
+    lane = new_lane(setting("digits"), 0, 0, config(f"{images}:net", channels=4))
+    assert output_sizes(lane.module, (1, 8, 8)) == [64, 64, 64, 64, 16, 16, 16, 16, 16, 10, 10]
 
 
 def test_what_cannot_be_fused_is_told_once(tables: str, caplog: pytest.LogCaptureFixture) -> None:
