@@ -1,7 +1,8 @@
 """The loop of a study: all trials in flight train one epoch (a tick), then everything is decided and written at once.
 
-Between two ticks the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
-since the last tick is trained again, with the same outcome.
+After every tick the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
+since the last one is trained again, with the same outcome. That is why the next tick may begin before the last one is
+written.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hpo import space
 from hpo.optim import rules
@@ -23,7 +24,9 @@ from hpo.storage.rows import EpochRow
 from hpo.training.cohort import LaneEpoch
 from hpo.training.trainer import Failure, Tick
 from hpo.workers.continuation import pick_up
+from hpo.workers.crew import Crew
 from hpo.workers.files import Files
+from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
 
 
@@ -52,29 +55,43 @@ class Progress:
     epochs: int
     """Trial-epochs trained by this process."""
     train_seconds: float
-    """Time this process spent training."""
+    """Time spent training since this process began; where several workers train, that of the slowest."""
     wall_seconds: float
     """Time since this process began."""
+    workers: int = 1
+    """Processes that train."""
+    deaths: int = 0
+    """Workers that died and were replaced."""
 
     @property
     def ended(self) -> int:
         return self.finished + self.pruned + self.failed
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Outcome:
+    """What a tick leaves to be written into files."""
+
+    worthy: list[FrozenTrial]
+    """Trials that have just ended among the best."""
+    settled: list[Settled]
+    """What each shard handed over."""
+
+
 Observer = Callable[[Progress], None]
 
 
-def run(bench: Bench, observer: Observer) -> Progress:
+def run(bench: Bench, crew: Crew, observer: Observer) -> Progress:
     """Runs the study until its budget of trials has ended. Returns the final progress."""
-    return _Loop(bench, observer).run()
+    return _Loop(bench, crew, observer).run()
 
 
 class _Loop:
-    def __init__(self, bench: Bench, observer: Observer) -> None:
+    def __init__(self, bench: Bench, crew: Crew, observer: Observer) -> None:
         self.bench = bench
+        self.crew = crew
         self.observer = observer
         self.began = self.noted = time.perf_counter()
-        self.train_seconds = 0.0
         self.epochs = 0
         self.budget = space.budget(bench.spec)
         self.files = Files(bench)
@@ -84,81 +101,86 @@ class _Loop:
         """Standard deviation of the objective over a trial's replicas, at its best epoch."""
 
     def run(self) -> Progress:
-        for trial in pick_up(self.bench):
+        for trial in pick_up(self.bench, self.crew):
             self.flight[trial.number] = trial
         self.seconds = {number: self.bench.store.seconds_of(trial.trial_id) for number, trial in self.flight.items()}
         self.spread = {number: self._known_spread(trial) for number, trial in self.flight.items()}
         self.observer(self._progress())
-        while True:
-            self._fill()
-            if not self.flight:
-                break
-            started = time.perf_counter()
-            tick = self.bench.trainer.tick()
-            train_seconds = time.perf_counter() - started
-            self.train_seconds += train_seconds
-            self._record(tick, train_seconds)
+        with self.bench.store.tick():
+            self._go_on()
+        while self.flight:
+            trained = self.crew.train_seconds
+            tick = self.crew.tick()
+            with self.bench.store.tick():
+                outcome = self._decided(tick)
+                self._go_on()
+                self._write(outcome, self.crew.train_seconds - trained)
+            self.files.sweep()
             self.observer(self._progress())
         return self._progress()
 
+    def _go_on(self) -> None:
+        """Asks for as many trials as may start, and begins the next epoch."""
+        self._fill()
+        self.crew.start()
+
     def _fill(self) -> None:
-        """Asks for as many trials as may start."""
         searcher = self.bench.searcher
         while True:
             left = self.budget - len(searcher.all_trials())
             wanted = min(self.bench.spec.search.concurrency - len(self.flight), left)
             if wanted <= 0:
                 return
-            with self.bench.store.tick():
-                asked = searcher.ask(wanted)
-                for trial in asked:
-                    if trial.config is None:
-                        searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
-                failures = self.bench.trainer.admit((t.number, t.config) for t in asked if t.config is not None)
-                self.flight.update({t.number: t for t in asked if t.config is not None})
-                for failure in failures:
-                    self._fail(failure)
+            asked = searcher.ask(wanted)
+            for trial in asked:
+                if trial.config is None:
+                    searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
+            self.flight.update({t.number: t for t in asked if t.config is not None})
+            for failure in self.crew.admit({t.number: t.config for t in asked if t.config is not None}):
+                self._fail(failure)
 
     def _fail(self, failure: Failure) -> None:
         trial = self.flight.pop(failure.trial)
         facts = {"traceback": failure.traceback, "seconds": round(self.seconds.get(trial.number, 0.0), 3)}
         self.bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
 
-    def _record(self, tick: Tick, train_seconds: float) -> None:
-        """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
+    def _decided(self, tick: Tick) -> _Outcome:
+        """Reports the epoch, ends trials, and takes over what the shards hold."""
         store, searcher = self.bench.store, self.bench.searcher
         by_trial: dict[int, list[LaneEpoch]] = {}
         for lane in tick.epochs:
             by_trial.setdefault(lane.trial, []).append(lane)
         diverged = {lane.trial for lane in tick.epochs if lane.diverged}
-        with store.tick():
-            for failure in tick.failures:
-                self._fail(failure)
-            store.add_epochs([self._row(lane) for lane in tick.epochs])
-            for number, lanes in by_trial.items():
-                self.epochs += 1
-                self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
-                if number not in diverged:
-                    raw = fmean(self._objective(lane) for lane in lanes)
-                    searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
-            decisions = {
-                number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
-                for number, lanes in by_trial.items()
-            }
-            best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
-            self.bench.trainer.keep_best(best)
-            for number in best:
-                self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
-            ended = {number: d for number, d in decisions.items() if d.ended is not None}
-            for number, decision in ended.items():
-                self._end(number, decision)
-            self.files.save_best(ended)
-            self.bench.trainer.release(set(ended))
-            self.files.save_running(self.flight)
-            now = time.perf_counter()
-            studies.add_seconds(store, self.bench.study_id, train=train_seconds, wall=now - self.noted)
-            self.noted = now
-        self.files.sweep()
+        for failure in tick.failures:
+            self._fail(failure)
+        store.add_epochs([self._row(lane) for lane in tick.epochs])
+        for number, lanes in by_trial.items():
+            self.epochs += 1
+            self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
+            if number not in diverged:
+                raw = fmean(self._objective(lane) for lane in lanes)
+                searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
+        decisions = {
+            number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
+            for number, lanes in by_trial.items()
+        }
+        best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
+        for number in best:
+            self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
+        ended = {number: d for number, d in decisions.items() if d.ended is not None}
+        for number, decision in ended.items():
+            self._end(number, decision)
+        worthy = self.files.worth_keeping(ended.keys())
+        settled = self.crew.settle(best=best, wanted={trial.number for trial in worthy}, ended=ended.keys())
+        return _Outcome(worthy=worthy, settled=settled)
+
+    def _write(self, outcome: _Outcome, train_seconds: float) -> None:
+        weights = {number: data for shard in outcome.settled for number, data in shard.weights.items()}
+        self.files.save_best(outcome.worthy, weights)
+        self.files.save_running(self.flight, outcome.settled)
+        now = time.perf_counter()
+        studies.add_seconds(self.bench.store, self.bench.study_id, train=train_seconds, wall=now - self.noted)
+        self.noted = now
 
     def _row(self, lane: LaneEpoch) -> EpochRow:
         return EpochRow(
@@ -197,13 +219,13 @@ class _Loop:
         trial = self.flight.pop(number)
         assert trial.config is not None
         assert decision.ended is not None
-        size = self.bench.trainer.parameters(number)
+        size = self.crew.parameters(number)
         facts = {
             "seconds": round(self.seconds.get(number, 0.0), 3),
             "parameters": size,
             "optimizer_state_bytes": _state_bytes(trial.config, size),
         }
-        if self.bench.trainer.setting.examples.replicas > 1 and number in self.spread:
+        if self.crew.replicas > 1 and number in self.spread:
             facts["spread"] = rounded(self.spread[number])
         self.bench.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
 
@@ -224,8 +246,10 @@ class _Loop:
                 for number, curve in curves.items()
             ),
             epochs=self.epochs,
-            train_seconds=self.train_seconds,
+            train_seconds=self.crew.train_seconds,
             wall_seconds=time.perf_counter() - self.began,
+            workers=self.crew.workers,
+            deaths=self.crew.deaths,
         )
 
 

@@ -1,4 +1,4 @@
-"""From a spec to everything a run needs: examples on the device, the study's row, searcher and trainer.
+"""From a spec to everything a run needs: the data, the study's row, the searcher, and what its shards are given.
 
 All that can be wrong with the data or the study is found here, before anything is written.
 """
@@ -25,11 +25,10 @@ from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from hpo.storage import studies
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
-from hpo.training import batches, metrics
+from hpo.training import batches
 from hpo.training.batches import Examples
-from hpo.training.cohort import Setting
-from hpo.training.trainer import Trainer
-from hpo.workers.means import Means, Variants
+from hpo.workers.means import CPU, Means
+from hpo.workers.outfit import Outfit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +49,8 @@ class Bench:
     store: Store
     study_id: int
     searcher: Searcher
-    trainer: Trainer
+    outfit: Outfit
+    """What whoever trains its trials needs."""
     home: Path
 
     @property
@@ -94,14 +94,14 @@ def open_bench(
     dtype: torch.dtype = torch.float32,
 ) -> Bench:
     """Registers the study, or opens it if the database has it and its file has not changed."""
-    examples = batches.on_device(material.prepared, device=means.device, dtype=dtype)
+    examples = batches.on_device(material.prepared, device=CPU, dtype=dtype)
     study_id, compiled = _register(spec, store, material, examples, means)
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
 
 def bench_of(spec: StudySpec, material: Material, store: Store, study_id: int, home: Path, means: Means) -> Bench:
     """The bench of a study that is in the database; writes nothing."""
-    examples = batches.on_device(material.prepared, device=means.device, dtype=torch.float32)
+    examples = batches.on_device(material.prepared, device=CPU, dtype=torch.float32)
     compiled = bool(studies.study_row(store, spec.study.name).facts.get("compiled"))
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
@@ -117,13 +117,13 @@ def _bench(
     *,
     compiled: bool,
 ) -> Bench:
-    compiled_lanes = means.compiled_lanes(spec, examples, compiled=compiled)
-    setting = Setting(
+    outfit = Outfit(
+        spec=spec,
         examples=examples,
-        seed=spec.study.seed,
-        metrics=metrics.names_for(examples.task, spec.study.objective),
-        dtype=examples.dtype,
-        compiled_lanes=compiled_lanes,
+        device=str(means.device),
+        lanes=means.lanes,
+        compiled_lanes=means.compiled_lanes(spec, examples, compiled=compiled),
+        notebook=home / "cache" / "lanes.json",
     )
     return Bench(
         spec=spec,
@@ -131,7 +131,7 @@ def _bench(
         store=store,
         study_id=study_id,
         searcher=Searcher(spec, store, store, study_id),
-        trainer=Trainer(setting, Variants(spec), means.limits(home, compiled_lanes)),
+        outfit=outfit,
         home=home,
     )
 
