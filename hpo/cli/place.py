@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +64,19 @@ def place_options(command: F) -> F:
 
 def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     place = ctx.ensure_object(Place)
+    if option.name == "storage" and value is not None:
+        _hide_password(value)
     if value is not None and option.name:
         setattr(place, option.name, value)
         if ctx.get_parameter_source(option.name) == ParameterSource.ENVIRONMENT:
             place.environment.add(option.name)
+
+
+def _hide_password(url: str) -> None:
+    """Other users of the machine see this process's command line."""
+    if "@" in url and any(url in argument for argument in sys.argv):
+        import setproctitle
+
+        from hpo.storage.faults import masked_text
+
+        setproctitle.setproctitle(" ".join(argument.replace(url, masked_text(url)) for argument in sys.orig_argv))

@@ -79,7 +79,7 @@ class Screen:
         left = self._time_left(now)
         return (
             f"{now.ended}/{now.budget} trials: {now.finished} finished, {now.pruned} pruned, {now.failed} failed; "
-            f"{len(now.running)} running{self._depth(now)}; {best}{f'; about {left} left' if left else ''}"
+            f"{len(now.running)} running{self._depth(now)}{_workers(now)}; {best}{f'; about {left} left' if left else ''}"
         )
 
     @staticmethod
@@ -159,6 +159,12 @@ def conclusion(spec: StudySpec, result: Result) -> None:
             again = f" (look {winner.looks} at the test part: no longer unseen)" if winner.looks > 1 else ""
             console.print(f"  test {objective}: {winner.test[objective]:.4f}{again}")
     console.print(f"Report: {result.report}")
+
+
+def _workers(now: Progress) -> str:
+    """Nothing where one process does everything."""
+    replaced = f", {now.deaths} replaced" if now.deaths else ""
+    return f" on {now.workers} workers{replaced}" if now.workers > 1 or replaced else ""
 
 
 def _share(now: Progress) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 
@@ -14,29 +15,24 @@ from hpo.workers.headcount import justified, usable_cores
 from hpo.workers.here import Here
 from hpo.workers.means import Means
 from hpo.workers.member import Channel
-from hpo.workers.outfit import Outfit
+from hpo.workers.outfit import shared
 from hpo.workers.process import Child
 from hpo.workers.setup import Bench
 
 
-def open_crew(bench: Bench, means: Means) -> Crew:
+@contextmanager
+def open_crew(bench: Bench, means: Means) -> Iterator[Crew]:
     """The crew for what is left of a study."""
+    replicas = bench.outfit.examples.replicas
     if means.engine == "ray":
-        from hpo.workers.cluster import hire_on_cluster
+        from hpo.workers.cluster import on_cluster
 
-        hire, workers = hire_on_cluster(bench, means)
-    else:
-        workers = means.workers or _local_workers(bench, means)
-        hire = _hire_here(bench, means, workers)
-    return Crew(hire, workers=workers, replicas=bench.outfit.examples.replicas)
-
-
-def shared(outfit: Outfit, means: Means, workers: int) -> Outfit:
-    """A worker's outfit: what the machine has is divided by their number."""
-    lanes = outfit.compiled_lanes
-    if lanes is not None and means.lanes is None:
-        lanes = -(-lanes // workers)
-    return replace(outfit, crowd=workers, compiled_lanes=lanes)
+        with on_cluster(bench, means) as (hire, workers), Crew(hire, workers=workers, replicas=replicas) as crew:
+            yield crew
+        return
+    workers = means.workers or _local_workers(bench, means)
+    with Crew(_hire_here(bench, means, workers), workers=workers, replicas=replicas) as crew:
+        yield crew
 
 
 def left(bench: Bench) -> float:
@@ -57,7 +53,7 @@ def _local_workers(bench: Bench, means: Means) -> int:
 def _hire_here(bench: Bench, means: Means, workers: int) -> Callable[[], Channel]:
     if workers == 1:
         return lambda: Here(bench.outfit)
-    outfit, numbers = shared(bench.outfit, means, workers), count()
+    outfit, numbers = shared(bench.outfit, means, workers), count(1)
 
     def hire() -> Child:
         number = next(numbers)
@@ -67,7 +63,7 @@ def _hire_here(bench: Bench, means: Means, workers: int) -> Callable[[], Channel
         return Child(
             replace(outfit, device=str(device)),
             threads=max(1, means.threads // workers),
-            title=f"hpo: worker {number + 1} of {bench.spec.study.name}",
+            title=f"hpo: worker {number} of {bench.spec.study.name}",
         )
 
     return hire

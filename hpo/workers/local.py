@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from optuna.exceptions import UpdateFinishedTrialError
@@ -21,7 +22,7 @@ from hpo.storage.engine import open_store
 from hpo.workers import coordinator
 from hpo.workers.coordinator import Observer, Progress
 from hpo.workers.hiring import open_crew
-from hpo.workers.means import Compile, Engine, Means
+from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
 from hpo.workers.setup import Bench, check_models, load_material, open_bench
 from hpo.workers.winner import Winner, conclude
 
@@ -57,7 +58,8 @@ def run_study(
 ) -> Result:
     """Runs or continues a study to the end of its budget, scores the winner once, and writes the report."""
     means = Means(
-        device=_device(device),
+        device=_device(device) if engine == "local" else CPU,
+        cluster_device=_cluster_device(device) if engine == "ray" else "auto",
         lanes=lanes,
         compile=compile,
         workers=workers,
@@ -104,6 +106,12 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"--device {name}: PyTorch sees no CUDA device here; use --device cpu")
     return device
+
+
+def _cluster_device(name: str) -> ClusterDevice:
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {name}: on a Ray cluster use auto, cpu or cuda; Ray says which GPU")
+    return cast(ClusterDevice, name)
 
 
 @contextmanager

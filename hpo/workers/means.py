@@ -16,6 +16,7 @@ from hpo.training.batches import Examples
 
 Compile = Literal["auto", "on", "off"]
 Engine = Literal["local", "ray"]
+ClusterDevice = Literal["auto", "cpu", "cuda"]
 CPU = torch.device("cpu")
 
 MOST_COMPILED = 32
@@ -43,7 +44,9 @@ class Means:
     """CPU threads, divided among the workers of this machine; each of those on a cluster has as many."""
     engine: Engine = "local"
     address: str | None = None
-    """Of a Ray cluster; None: one that is started on this machine for this run."""
+    """Of a Ray cluster; None: one that Ray finds, or else starts on this machine for this run."""
+    cluster_device: ClusterDevice = "auto"
+    """Of workers on a Ray cluster, whatever this machine has."""
 
     def compiled_lanes(self, spec: StudySpec, examples: Examples, *, compiled: bool) -> int | None:
         """Lanes of a compiled program; None where the step is not to be compiled."""

@@ -6,7 +6,7 @@ Where the trials come from and what becomes of them is not known here.
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from hpo.training.batches import Examples
 from hpo.training.cohort import Setting
 from hpo.training.limits import SHARE, Limits
 from hpo.training.trainer import Trainer
-from hpo.workers.means import Variants
+from hpo.workers.means import Means, Variants
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -52,6 +52,20 @@ class Outfit:
         machine = f"{_processor(device)}, torch {torch.__version__}"
         limits = Limits(self.lanes or self.compiled_lanes, self.notebook, machine, SHARE / self.crowd)
         return Trainer(setting, Variants(self.spec), limits)
+
+
+def shared(outfit: Outfit, means: Means, workers: int, *, device: str | None = None, elsewhere: bool = False) -> Outfit:
+    """The outfit of one of several workers; `elsewhere`: on machines that do not have this one's files."""
+    lanes = outfit.compiled_lanes
+    if lanes is not None and means.lanes is None:
+        lanes = -(-lanes // workers)
+    return replace(
+        outfit,
+        crowd=workers,
+        compiled_lanes=lanes,
+        device=device or outfit.device,
+        notebook=None if elsewhere else outfit.notebook,
+    )
 
 
 def _processor(device: torch.device) -> str:
