@@ -4,7 +4,8 @@ elsewhere.
 Running lanes that train in one process share one file, written after every epoch; each of the best trials has one with
 its weights.
 
-Packing and writing are apart because lanes may train where the files are not. Files are written under a temporary name, flushed to the disk and renamed, and read with `weights_only`.
+Packing and writing are apart because lanes may train where the files are not. Files are written under a temporary name,
+flushed to the disk and renamed, and read with `weights_only`.
 """
 
 from __future__ import annotations

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from optuna.trial import TrialState
 
-from hpo.errors import MachineError
-from hpo.training.trainer import Trainer
-from hpo.workers import coordinator, member
 from hpo.workers.coordinator import Progress
-from hpo.workers.crew import Crew
-from hpo.workers.here import Here
-from hpo.workers.hiring import open_crew
 from hpo.workers.means import Means
 from hpo.workers.member import Died
-from hpo.workers.orders import Order, Reply, Train
-from hpo.workers.outfit import Outfit
+from hpo.workers.orders import Load, Train
 from hpo.workers.process import Child
 from hpo.workers.setup import Bench
-from tests.workers.small import at_bench, epochs_of, result_of, run, small_study, trials_of
+from tests.workers.small import at_bench, result_of, small_study
 
 Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
 
 FOLDS = {"data": 'dataset = "wine"\nfolds = 2', "search": 'trials = 8\nconcurrency = 5\npruner = "hyperband"'}
 """Replicas, two architectures, three norms and a pruner: what could go wrong if a lane minded its neighbours."""
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "hpo: worker" in " ".join(child.cmdline())]
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +41,37 @@ def test_the_number_of_workers_changes_nothing(workers: int, whole: Result, tmp_
     seen: list[Progress] = []
     assert result_of(small_study(**FOLDS), tmp_path, means=Means(workers=workers), observer=seen.append) == whole
     assert {(progress.workers, progress.deaths) for progress in seen} == {(workers, 0)}
+    assert children() == []
+
+
+def test_killed_workers_are_replaced(whole: Result, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+
+    def kill_one(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) in (3, 5):
+            assert len(children()) == 2
+            os.kill(children()[len(seen) % 2].pid, signal.SIGKILL)
+
+    assert result_of(small_study(**FOLDS), tmp_path, means=Means(workers=2), observer=kill_one) == whole
+    assert seen[-1].deaths == 2
+    assert children() == []
+
+
+def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
+    def action(bench: Bench) -> None:
+        child = Child(bench.outfit, threads=1, title="hpo: worker of a test")
+        try:
+            child.send(Load(lanes=b"no lanes", configs={}))
+            with pytest.raises(Exception, match="Weights only load failed") as caught:
+                child.receive()
+            assert "in _load" in "".join(caught.value.__notes__)
+            child.send(Train())
+            assert child.receive().failures == (), "it lives on"
+            os.kill(child._process.pid, signal.SIGKILL)
+            with pytest.raises(Died, match="signal 9, Killed"):
+                child.receive()
+        finally:
+            child.close()
+
+    at_bench(small_study(), tmp_path, action)
