@@ -77,9 +77,10 @@ class Screen:
     def _headline(self, now: Progress) -> str:
         best = f"best {now.best[1]:.4g} (trial {now.best[0]})" if now.best else "no trial finished yet"
         left = self._time_left(now)
+        soon = f"; about {left} left" if left else ""
         return (
             f"{now.ended}/{now.budget} trials: {now.finished} finished, {now.pruned} pruned, {now.failed} failed; "
-            f"{len(now.running)} running{self._depth(now)}{_workers(now)}; {best}{f'; about {left} left' if left else ''}"
+            f"{len(now.running)} running{self._depth(now)}{_workers(now)}; {best}{soon}"
         )
 
     @staticmethod

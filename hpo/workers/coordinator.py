@@ -171,7 +171,8 @@ class _Loop:
         for number, decision in ended.items():
             self._end(number, decision)
         worthy = self.files.worth_keeping(ended.keys())
-        settled = self.crew.settle(best=best, wanted={trial.number for trial in worthy}, ended=ended.keys())
+        wanted = {trial.number for trial in worthy}
+        settled = self.crew.settle(best=best, wanted=wanted, ended=ended.keys(), path=self.files.next_path)
         return _Outcome(worthy=worthy, settled=settled)
 
     def _write(self, outcome: _Outcome, train_seconds: float) -> None:

@@ -6,6 +6,7 @@ Which shard trains a trial, and whether one of them died meanwhile, cannot be to
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -21,9 +22,10 @@ R = TypeVar("R", Started, Trained, Settled)
 class Crew:
     """Trains the trials that were admitted and have not ended."""
 
-    def __init__(self, hire: Callable[[], Channel], *, workers: int, replicas: int) -> None:
-        """`hire` begins an empty shard."""
+    def __init__(self, hire: Callable[[], Channel], *, workers: int, replicas: int, shares_files: bool = True) -> None:
+        """`hire` begins an empty shard; `shares_files`: one that reaches this machine's files."""
         self.replicas = replicas
+        self._shares_files = shares_files
         self.train_seconds = 0.0
         """Time spent training, that of the slowest shard in each epoch."""
         self._members: list[Member] = []
@@ -81,9 +83,16 @@ class Crew:
             failures=tuple(sorted(failures, key=lambda failure: failure.trial)),
         )
 
-    def settle(self, *, best: Collection[int], wanted: Collection[int], ended: Collection[int]) -> list[Settled]:
+    def settle(
+        self,
+        *,
+        best: Collection[int],
+        wanted: Collection[int],
+        ended: Collection[int],
+        path: Callable[[], Path] | None = None,
+    ) -> list[Settled]:
         """Remembers the weights of these trials as their `best`, hands over those `wanted`, and lets the `ended` go.
-        Every shard answers with the state of the trials it goes on with."""
+        Every shard answers with the state of the trials it goes on with, in a file at a `path` if it can."""
         members = [member for member in self._members if member.configs]
         for member in members:
             own = member.configs.keys()
@@ -92,6 +101,7 @@ class Crew:
                     best=frozenset(own & set(best)),
                     wanted=frozenset(own & set(wanted)),
                     ended=frozenset(own & set(ended)),
+                    path=path() if path and self._shares_files else None,
                 )
             )
         for number in ended:

@@ -37,27 +37,32 @@ class Files:
         self._sweep_strays()
 
     def save_running(self, flight: Mapping[int, Asked], shards: Iterable[Settled]) -> None:
-        """Writes the state of each shard's running trials into a file."""
+        """Records the files with the state of each shard's running trials; writes what a shard could not write."""
         old, self.running = self.running[:-1], self.running[-1:]
         paths = []
         for shard in shards:
             if shard.lanes is None:
                 continue
-            path = self.bench.folder / f"running-{self.serial:07d}.pt"
-            self.serial += 1
-            written = checkpoints.write(path, shard.lanes)
+            lanes = shard.lanes
+            written = checkpoints.write(self.next_path(), lanes) if isinstance(lanes, bytes) else lanes
             self.bench.store.add_checkpoints(
                 [
                     self._row(flight[number].trial_id, "running", shard.epochs[number], written)
                     for number in shard.epochs
                 ]
             )
-            paths.append(self._relative(path))
+            paths.append(self._relative(written.path))
         if paths:
             self.running.append(paths)
         else:
             old, self.running = old + self.running, []
         self._drop([path for tick in old for path in tick])
+
+    def next_path(self) -> Path:
+        """Of a new file of running trials."""
+        path = self.bench.folder / f"running-{self.serial:07d}.pt"
+        self.serial += 1
+        return path
 
     def worth_keeping(self, ended: Collection[int]) -> list[FrozenTrial]:
         """Which of the trials that have just ended are among the best."""

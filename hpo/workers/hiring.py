@@ -27,7 +27,10 @@ def open_crew(bench: Bench, means: Means) -> Iterator[Crew]:
     if means.engine == "ray":
         from hpo.workers.cluster import on_cluster
 
-        with on_cluster(bench, means) as (hire, workers), Crew(hire, workers=workers, replicas=replicas) as crew:
+        with (
+            on_cluster(bench, means) as (hire, workers),
+            Crew(hire, workers=workers, replicas=replicas, shares_files=False) as crew,
+        ):
             yield crew
         return
     workers = means.workers or _local_workers(bench, means)

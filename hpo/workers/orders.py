@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from hpo.spec.records import TrialConfig
-from hpo.training.checkpoints import SavedLane
+from hpo.training.checkpoints import SavedLane, Written
 from hpo.training.trainer import Failure, Tick
 
 
@@ -52,7 +53,7 @@ class Resume:
 class Load:
     """Go on from lanes that `Settled` held. Answered by `Started`."""
 
-    lanes: bytes
+    lanes: Written | bytes
     configs: dict[int, TrialConfig]
     """Of the trials wanted, by number."""
 
@@ -79,9 +80,11 @@ class Settle:
     """Trials whose best weights are to be handed over."""
     ended: frozenset[int]
     """Trials that make room, after that."""
+    path: Path | None
+    """Where to write the state of those that go on; None where this machine's files cannot be reached."""
 
     def only(self, trials: Set[int]) -> Settle:
-        return Settle(best=self.best & trials, wanted=self.wanted & trials, ended=self.ended & trials)
+        return replace(self, best=self.best & trials, wanted=self.wanted & trials, ended=self.ended & trials)
 
 
 Order = Admit | Resume | Load | Train | Settle
@@ -113,8 +116,9 @@ class Trained:
 class Settled:
     """What a shard holds between two epochs."""
 
-    lanes: bytes | None
-    """Everything about its running lanes; None where it has none."""
+    lanes: Written | bytes | None
+    """Everything about its running lanes, in the file that was asked for or as such a file would hold it; None where
+    there are none."""
     epochs: dict[int, int]
     """Epochs trained by each running trial."""
     weights: dict[int, bytes] = field(default_factory=dict)

@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterable
 from functools import singledispatchmethod
 
+from hpo.errors import MachineError
 from hpo.training import checkpoints
+from hpo.training.checkpoints import SavedLane, Written
 from hpo.training.trainer import Failure, Trainer
 from hpo.workers.orders import Admit, Load, Order, Past, Reply, Resume, Settle, Settled, Started, Train, Trained
 from hpo.workers.outfit import Outfit
@@ -48,7 +50,7 @@ class Shard:
 
     @_do.register
     def _load(self, order: Load) -> Started:
-        saved = checkpoints.lanes_of(checkpoints.unpack(order.lanes))
+        saved = _lanes(order.lanes)
         replicas = range(self.trainer.setting.examples.replicas)
         for number, config in order.configs.items():
             fits = checkpoints.restore(self.trainer, number, config, [saved[number, replica] for replica in replicas])
@@ -67,8 +69,11 @@ class Shard:
         weights = {number: checkpoints.pack_best(self.trainer, number) for number in sorted(order.wanted)}
         self.trainer.release(set(order.ended))
         cohorts = self.trainer.all_cohorts()
+        lanes: Written | bytes | None = checkpoints.pack_running(cohorts) if cohorts else None
+        if isinstance(lanes, bytes) and order.path is not None:
+            lanes = checkpoints.write(order.path, lanes)
         return Settled(
-            lanes=checkpoints.pack_running(cohorts) if cohorts else None,
+            lanes=lanes,
             epochs={lane.trial: lane.epoch for cohort in cohorts for lane in cohort.lanes},
             weights=weights,
         )
@@ -78,6 +83,18 @@ class Shard:
         return Started(
             sizes={number: self.trainer.parameters(number) for number in sorted(present)}, failures=tuple(failures)
         )
+
+
+def _lanes(lanes: Written | bytes) -> dict[tuple[int, int], SavedLane]:
+    if isinstance(lanes, bytes):
+        return checkpoints.lanes_of(checkpoints.unpack(lanes))
+    found = checkpoints.read_running(lanes.path, lanes.sha256)
+    if not found:
+        raise MachineError(
+            f"{lanes.path}: what was just written there cannot be read. Check the disk, then run the same command "
+            "again: it continues from the checkpoint before."
+        )
+    return found
 
 
 def _replay(trainer: Trainer, past: Past) -> Failure | None:
