@@ -12,7 +12,7 @@ from hpo.workers.means import plain_seconds
 
 LANES_EACH = 4
 """A worker with fewer lanes spends its time on calling operations."""
-SECONDS_EACH = 15.0
+SECONDS_EACH = 8.0
 """Estimated training from which on another worker pays: it takes some seconds to begin."""
 
 
