@@ -57,8 +57,8 @@ def show(place: Place, study: str, as_json: bool) -> None:
 
     With --json an object: what `hpo studies --json` says of the study (best is a list here) and source, budget,
     train_seconds, wall_seconds, winner (trial number or null), test (metric to value, or null), ended (reason to count
-    of trials), best (the best trials first, each with number, value, epochs, best_epoch, seconds, params), in_training
-    (each with number, epoch, value) and failures (each with number, reason).
+    of trials), best (the best trials first, each with number, value, spread, epochs, best_epoch, seconds, params),
+    in_training (each with number, epoch, value) and failures (each with number, reason).
 
     \b
     Examples:

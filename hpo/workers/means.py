@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import torch
@@ -24,6 +25,8 @@ MOST_COMPILED = 32
 LONG = 15 * 60.0
 """Seconds of plain training from which on compiling pays: it saves about a third, and costs up to 20 s for each form
 that a cohort can take."""
+TRIED = 64
+"""Combinations of a model's choices that are looked at, at most: arguments of the user's own multiply."""
 STEP_SECONDS, FLOPS = 60e-6, 30e9
 """A lane's step on one core: what it costs at least, and floating-point operations per second (measured)."""
 SURVIVING = 0.4
@@ -64,7 +67,9 @@ def plain_seconds(spec: StudySpec, examples: Examples) -> float:
     """Estimate of the time that the study trains on one core without compiling."""
     pruned = spec.search.pruner.name != "none"
     longest = 0.0
-    for config in space.alternatives(spec, "model"):
+    for config in islice(space.alternatives(spec, "model"), TRIED):
+        if config.model.family == "custom":  # never compiled
+            continue
         try:
             module = models.build(config, examples.input_shape, examples.outputs)
         except InputError:  # such a trial fails before it trains

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from hpo.models import source
+from hpo.spec.custom import Reference
 from hpo.spec.file import StudySpec
 from hpo.training import metrics
 from hpo.training.batches import Examples
@@ -34,11 +36,14 @@ class Outfit:
     """Lanes of a compiled program; None where steps are not compiled."""
     notebook: Path | None
     """Where numbers of lanes that were found are remembered, if anywhere."""
+    sources: dict[Reference, bytes]
+    """Code of the user's own models, as it was when the study was opened."""
     crowd: int = 1
     """Processes that share this machine's memory."""
 
     def trainer(self) -> Trainer:
         """A trainer without trials, on the device."""
+        source.adopt(self.sources)
         device = torch.device(self.device)
         examples = self.examples.to(device)
         setting = Setting(

@@ -16,7 +16,7 @@ from hpo.workers.member import Died
 from hpo.workers.orders import Load, Train
 from hpo.workers.process import Child
 from hpo.workers.setup import Bench
-from tests.workers.small import at_bench, result_of, small_study
+from tests.workers.small import at_bench, epochs_of, result_of, small_study, train, trials_of
 
 Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
 
@@ -56,6 +56,32 @@ def test_killed_workers_are_replaced(whole: Result, tmp_path: Path) -> None:
     assert result_of(small_study(**FOLDS), tmp_path, means=Means(workers=2), observer=kill_one) == whole
     assert seen[-1].deaths == 2
     assert children() == []
+
+
+NET = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, input_shape, outputs, width):
+        super().__init__(nn.Linear(input_shape[0], width), nn.Tanh(), nn.Linear(width, outputs))
+"""
+
+
+def test_models_of_the_users_own_need_no_file_where_they_train(tmp_path: Path) -> None:
+    """Nor would another machine have it."""
+    own = {"model": 'family = "custom"\nmodule = "net.py:Net"\narguments.width = { choice = [4, 8] }'}
+    file = tmp_path / "net.py"
+    spec = small_study(folder=tmp_path, **own)
+    file.write_text(NET)
+    expected = result_of(spec, tmp_path / "alone")
+
+    def action(bench: Bench) -> None:
+        file.unlink()
+        train(bench, Means(workers=2))
+
+    at_bench(spec, tmp_path / "two", action)
+    assert (trials_of(spec, tmp_path / "two"), epochs_of(spec, tmp_path / "two")) == expected
+    assert {trial["state"] for trial in expected[0]} <= {"COMPLETE", "PRUNED"}
 
 
 def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
