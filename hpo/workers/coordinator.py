@@ -1,18 +1,17 @@
 """The loop of a study: all trials in flight train one epoch (a tick), then everything is decided and written at once.
 
-After every tick the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
-since the last one is trained again, with the same outcome. That is why the next tick may begin before the last one is
-written.
+Between two ticks the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
+since the last tick is trained again, with the same outcome.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from hpo import space
 from hpo.optim import rules
@@ -26,7 +25,6 @@ from hpo.training.trainer import Failure, Tick
 from hpo.workers.continuation import pick_up
 from hpo.workers.crew import Crew
 from hpo.workers.files import Files
-from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
 
 
@@ -68,16 +66,6 @@ class Progress:
         return self.finished + self.pruned + self.failed
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Outcome:
-    """What a tick leaves to be written into files."""
-
-    worthy: list[FrozenTrial]
-    """Trials that have just ended among the best."""
-    settled: list[Settled]
-    """What each shard handed over."""
-
-
 Observer = Callable[[Progress], None]
 
 
@@ -105,83 +93,76 @@ class _Loop:
             self.flight[trial.number] = trial
         self.seconds = {number: self.bench.store.seconds_of(trial.trial_id) for number, trial in self.flight.items()}
         self.spread = {number: self._known_spread(trial) for number, trial in self.flight.items()}
-        self.observer(self._progress())
-        with self.bench.store.tick():
-            self._go_on()
-        while self.flight:
+        while True:
+            self._fill()
+            self.crew.start()
+            self.observer(self._progress())
+            if not self.flight:
+                return self._progress()
             trained = self.crew.train_seconds
             tick = self.crew.tick()
-            with self.bench.store.tick():
-                outcome = self._decided(tick)
-                self._go_on()
-                self._write(outcome, self.crew.train_seconds - trained)
-            self.files.sweep()
-            self.observer(self._progress())
-        return self._progress()
-
-    def _go_on(self) -> None:
-        """Asks for as many trials as may start, and begins the next epoch."""
-        self._fill()
-        self.crew.start()
+            self._record(tick, self.crew.train_seconds - trained)
 
     def _fill(self) -> None:
+        """Asks for as many trials as may start."""
         searcher = self.bench.searcher
         while True:
             left = self.budget - len(searcher.all_trials())
             wanted = min(self.bench.spec.search.concurrency - len(self.flight), left)
             if wanted <= 0:
                 return
-            asked = searcher.ask(wanted)
-            for trial in asked:
-                if trial.config is None:
-                    searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
-            self.flight.update({t.number: t for t in asked if t.config is not None})
-            for failure in self.crew.admit({t.number: t.config for t in asked if t.config is not None}):
-                self._fail(failure)
+            with self.bench.store.tick():
+                asked = searcher.ask(wanted)
+                for trial in asked:
+                    if trial.config is None:
+                        searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
+                self.flight.update({t.number: t for t in asked if t.config is not None})
+                for failure in self.crew.admit({t.number: t.config for t in asked if t.config is not None}):
+                    self._fail(failure)
 
     def _fail(self, failure: Failure) -> None:
         trial = self.flight.pop(failure.trial)
         facts = {"traceback": failure.traceback, "seconds": round(self.seconds.get(trial.number, 0.0), 3)}
         self.bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
 
-    def _decided(self, tick: Tick) -> _Outcome:
-        """Reports the epoch, ends trials, and takes over what the shards hold."""
+    def _record(self, tick: Tick, train_seconds: float) -> None:
+        """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
         store, searcher = self.bench.store, self.bench.searcher
         by_trial: dict[int, list[LaneEpoch]] = {}
         for lane in tick.epochs:
             by_trial.setdefault(lane.trial, []).append(lane)
         diverged = {lane.trial for lane in tick.epochs if lane.diverged}
-        for failure in tick.failures:
-            self._fail(failure)
-        store.add_epochs([self._row(lane) for lane in tick.epochs])
-        for number, lanes in by_trial.items():
-            self.epochs += 1
-            self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
-            if number not in diverged:
-                raw = fmean(self._objective(lane) for lane in lanes)
-                searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
-        decisions = {
-            number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
-            for number, lanes in by_trial.items()
-        }
-        best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
-        for number in best:
-            self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
-        ended = {number: d for number, d in decisions.items() if d.ended is not None}
+        with store.tick():
+            for failure in tick.failures:
+                self._fail(failure)
+            store.add_epochs([self._row(lane) for lane in tick.epochs])
+            for number, lanes in by_trial.items():
+                self.epochs += 1
+                self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
+                if number not in diverged:
+                    raw = fmean(self._objective(lane) for lane in lanes)
+                    searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
+            decisions = {
+                number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
+                for number, lanes in by_trial.items()
+            }
+            best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
+            for number in best:
+                self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
+            self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
+            now = time.perf_counter()
+            studies.add_seconds(store, self.bench.study_id, train=train_seconds, wall=now - self.noted)
+            self.noted = now
+        self.files.sweep()
+
+    def _settle(self, best: Collection[int], ended: Mapping[int, Decision]) -> None:
+        """In a transaction: tells how trials ended, makes room, and keeps what the crew hands over."""
         for number, decision in ended.items():
             self._end(number, decision)
-        worthy = self.files.worth_keeping(ended.keys())
-        wanted = {trial.number for trial in worthy}
-        settled = self.crew.settle(best=best, wanted=wanted, ended=ended.keys(), path=self.files.next_path)
-        return _Outcome(worthy=worthy, settled=settled)
-
-    def _write(self, outcome: _Outcome, train_seconds: float) -> None:
-        weights = {number: data for shard in outcome.settled for number, data in shard.weights.items()}
-        self.files.save_best(outcome.worthy, weights)
-        self.files.save_running(self.flight, outcome.settled)
-        now = time.perf_counter()
-        studies.add_seconds(self.bench.store, self.bench.study_id, train=train_seconds, wall=now - self.noted)
-        self.noted = now
+        wanted = self.files.worth_keeping(ended.keys())
+        shards = self.crew.settle(best=best, wanted=wanted, ended=ended.keys(), path=self.files.next_path)
+        self.files.save_best(ended.keys(), shards)
+        self.files.save_running(self.flight, shards)
 
     def _row(self, lane: LaneEpoch) -> EpochRow:
         return EpochRow(
