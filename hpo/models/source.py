@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
@@ -54,6 +54,16 @@ def pin(reference: Reference) -> str:
     """SHA-256 of the source, which this process works with from now on. Raises InputError if it cannot be read."""
     _pinned[reference] = source = _read(reference)
     return hashlib.sha256(source).hexdigest()
+
+
+def pinned(references: Iterable[Reference]) -> dict[Reference, bytes]:
+    """The source of each of these that was pinned."""
+    return {reference: _pinned[reference] for reference in references if reference in _pinned}
+
+
+def adopt(sources: Mapping[Reference, bytes]) -> None:
+    """Works with what another process has pinned; the files need not be here."""
+    _pinned.update(sources)
 
 
 def text_of(reference: Reference) -> bytes:

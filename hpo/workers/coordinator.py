@@ -7,7 +7,7 @@ since the last tick is trained again, with the same outcome.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -23,6 +23,7 @@ from hpo.storage.rows import EpochRow
 from hpo.training.cohort import LaneEpoch
 from hpo.training.trainer import Failure, Tick
 from hpo.workers.continuation import pick_up
+from hpo.workers.crew import Crew
 from hpo.workers.files import Files
 from hpo.workers.setup import Bench
 
@@ -52,9 +53,13 @@ class Progress:
     epochs: int
     """Trial-epochs trained by this process."""
     train_seconds: float
-    """Time this process spent training."""
+    """Time spent training since this process began; where several workers train, that of the slowest."""
     wall_seconds: float
     """Time since this process began."""
+    workers: int = 1
+    """Processes that train."""
+    deaths: int = 0
+    """Workers that died and were replaced."""
 
     @property
     def ended(self) -> int:
@@ -64,17 +69,17 @@ class Progress:
 Observer = Callable[[Progress], None]
 
 
-def run(bench: Bench, observer: Observer) -> Progress:
+def run(bench: Bench, crew: Crew, observer: Observer) -> Progress:
     """Runs the study until its budget of trials has ended. Returns the final progress."""
-    return _Loop(bench, observer).run()
+    return _Loop(bench, crew, observer).run()
 
 
 class _Loop:
-    def __init__(self, bench: Bench, observer: Observer) -> None:
+    def __init__(self, bench: Bench, crew: Crew, observer: Observer) -> None:
         self.bench = bench
+        self.crew = crew
         self.observer = observer
         self.began = self.noted = time.perf_counter()
-        self.train_seconds = 0.0
         self.epochs = 0
         self.budget = space.budget(bench.spec)
         self.files = Files(bench)
@@ -84,22 +89,19 @@ class _Loop:
         """Standard deviation of the objective over a trial's replicas, at its best epoch."""
 
     def run(self) -> Progress:
-        for trial in pick_up(self.bench):
+        for trial in pick_up(self.bench, self.crew):
             self.flight[trial.number] = trial
         self.seconds = {number: self.bench.store.seconds_of(trial.trial_id) for number, trial in self.flight.items()}
         self.spread = {number: self._known_spread(trial) for number, trial in self.flight.items()}
-        self.observer(self._progress())
         while True:
             self._fill()
-            if not self.flight:
-                break
-            started = time.perf_counter()
-            tick = self.bench.trainer.tick()
-            train_seconds = time.perf_counter() - started
-            self.train_seconds += train_seconds
-            self._record(tick, train_seconds)
+            self.crew.start()
             self.observer(self._progress())
-        return self._progress()
+            if not self.flight:
+                return self._progress()
+            trained = self.crew.train_seconds
+            tick = self.crew.tick()
+            self._record(tick, self.crew.train_seconds - trained)
 
     def _fill(self) -> None:
         """Asks for as many trials as may start."""
@@ -114,9 +116,8 @@ class _Loop:
                 for trial in asked:
                     if trial.config is None:
                         searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
-                failures = self.bench.trainer.admit((t.number, t.config) for t in asked if t.config is not None)
                 self.flight.update({t.number: t for t in asked if t.config is not None})
-                for failure in failures:
+                for failure in self.crew.admit({t.number: t.config for t in asked if t.config is not None}):
                     self._fail(failure)
 
     def _fail(self, failure: Failure) -> None:
@@ -146,19 +147,22 @@ class _Loop:
                 for number, lanes in by_trial.items()
             }
             best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
-            self.bench.trainer.keep_best(best)
             for number in best:
                 self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
-            ended = {number: d for number, d in decisions.items() if d.ended is not None}
-            for number, decision in ended.items():
-                self._end(number, decision)
-            self.files.save_best(ended)
-            self.bench.trainer.release(set(ended))
-            self.files.save_running(self.flight)
+            self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
             now = time.perf_counter()
             studies.add_seconds(store, self.bench.study_id, train=train_seconds, wall=now - self.noted)
             self.noted = now
         self.files.sweep()
+
+    def _settle(self, best: Collection[int], ended: Mapping[int, Decision]) -> None:
+        """In a transaction: tells how trials ended, makes room, and keeps what the crew hands over."""
+        for number, decision in ended.items():
+            self._end(number, decision)
+        wanted = self.files.worth_keeping(ended.keys())
+        shards = self.crew.settle(best=best, wanted=wanted, ended=ended.keys(), path=self.files.next_path)
+        self.files.save_best(ended.keys(), shards)
+        self.files.save_running(self.flight, shards)
 
     def _row(self, lane: LaneEpoch) -> EpochRow:
         return EpochRow(
@@ -197,13 +201,13 @@ class _Loop:
         trial = self.flight.pop(number)
         assert trial.config is not None
         assert decision.ended is not None
-        size = self.bench.trainer.parameters(number)
+        size = self.crew.parameters(number)
         facts = {
             "seconds": round(self.seconds.get(number, 0.0), 3),
             "parameters": size,
             "optimizer_state_bytes": _state_bytes(trial.config, size),
         }
-        if self.bench.trainer.setting.examples.replicas > 1 and number in self.spread:
+        if self.crew.replicas > 1 and number in self.spread:
             facts["spread"] = rounded(self.spread[number])
         self.bench.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
 
@@ -224,8 +228,10 @@ class _Loop:
                 for number, curve in curves.items()
             ),
             epochs=self.epochs,
-            train_seconds=self.train_seconds,
+            train_seconds=self.crew.train_seconds,
             wall_seconds=time.perf_counter() - self.began,
+            workers=self.crew.workers,
+            deaths=self.crew.deaths,
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from optuna.exceptions import UpdateFinishedTrialError
@@ -20,7 +21,8 @@ from hpo.storage import studies
 from hpo.storage.engine import open_store
 from hpo.workers import coordinator
 from hpo.workers.coordinator import Observer, Progress
-from hpo.workers.means import Compile, Means
+from hpo.workers.hiring import open_crew
+from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
 from hpo.workers.setup import Bench, check_models, load_material, open_bench
 from hpo.workers.winner import Winner, conclude
 
@@ -50,9 +52,21 @@ def run_study(
     device: str = "auto",
     threads: int = 1,
     compile: Compile = "auto",
+    workers: int | None = 1,
+    engine: Engine = "local",
+    address: str | None = None,
 ) -> Result:
     """Runs or continues a study to the end of its budget, scores the winner once, and writes the report."""
-    means = Means(device=_device(device), lanes=lanes, compile=compile)
+    means = Means(
+        device=_device(device) if engine == "local" else CPU,
+        cluster_device=_cluster_device(device) if engine == "ray" else "auto",
+        lanes=lanes,
+        compile=compile,
+        workers=workers,
+        threads=threads,
+        engine=engine,
+        address=address,
+    )
     torch.set_num_threads(threads)
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
     material = load_material(spec)
@@ -60,7 +74,7 @@ def run_study(
     # The database first: one that cannot be reached leaves no folder behind.
     with closing(open_store(url)) as store, _exclusive(home / "checkpoints" / spec.study.name):
         bench = open_bench(spec, material, store, home, means)
-        progress = _run(bench, observer)
+        progress = _run(bench, means, observer)
         winner = conclude(bench)
         studies.mark_finished(store, bench.study_id)
         report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
@@ -69,9 +83,10 @@ def run_study(
     return Result(progress=progress, winner=winner, report=report, notes=material.dataset.notes, failure=failure)
 
 
-def _run(bench: Bench, observer: Observer) -> Progress:
+def _run(bench: Bench, means: Means, observer: Observer) -> Progress:
     try:
-        return coordinator.run(bench, observer)
+        with open_crew(bench, means) as crew:
+            return coordinator.run(bench, crew, observer)
     except UpdateFinishedTrialError as error:
         raise StudyStateError(
             f"another program has ended a trial that this one was training ({error}). Is the study "
@@ -91,6 +106,12 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"--device {name}: PyTorch sees no CUDA device here; use --device cpu")
     return device
+
+
+def _cluster_device(name: str) -> ClusterDevice:
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {name}: on a Ray cluster use auto, cpu or cuda; Ray says which GPU")
+    return cast(ClusterDevice, name)
 
 
 @contextmanager

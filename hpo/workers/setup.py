@@ -1,4 +1,4 @@
-"""From a spec to everything a run needs: examples on the device, the study's row, searcher and trainer.
+"""From a spec to everything a run needs: the data, the study's row, the searcher, and what its shards are given.
 
 All that can be wrong with the data or the study is found here, before anything is written.
 """
@@ -23,18 +23,17 @@ from hpo.errors import InputError, StudyFileError
 from hpo.models import source
 from hpo.search.objective import direction
 from hpo.search.searcher import Searcher
-from hpo.spec.custom import modules_of
+from hpo.spec.custom import Reference, modules_of
 from hpo.spec.file import StudySpec, changes, fingerprint, parse_study
 from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from hpo.spec.tree import Choice
 from hpo.storage import studies
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
-from hpo.training import batches, metrics
+from hpo.training import batches
 from hpo.training.batches import Examples
-from hpo.training.cohort import Setting
-from hpo.training.trainer import Trainer
-from hpo.workers.means import TRIED, Means, Variants
+from hpo.workers.means import CPU, TRIED, Means
+from hpo.workers.outfit import Outfit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +56,8 @@ class Bench:
     store: Store
     study_id: int
     searcher: Searcher
-    trainer: Trainer
+    outfit: Outfit
+    """What whoever trains its trials needs."""
     home: Path
 
     @property
@@ -87,11 +87,16 @@ def changed_sources(material: Material, row: StudyRow) -> list[str]:
 
 
 def _sources(spec: StudySpec) -> dict[str, str]:
-    folder = Path(spec.source).parent
+    named = (reference.module for reference in modules_of(spec.tree["model"]))
     try:
-        return {reference.module: source.pin(reference.below(folder)) for reference in modules_of(spec.tree["model"])}
+        return dict(zip(named, map(source.pin, _references(spec)), strict=True))
     except InputError as error:
         raise StudyFileError(f"{spec.source}: {error}") from None
+
+
+def _references(spec: StudySpec) -> list[Reference]:
+    """The user's own modules, where their files are."""
+    return [reference.below(Path(spec.source).parent) for reference in modules_of(spec.tree["model"])]
 
 
 def _fact(module: str) -> str:
@@ -145,14 +150,14 @@ def open_bench(
     dtype: torch.dtype = torch.float32,
 ) -> Bench:
     """Registers the study, or opens it if the database has it and its file has not changed."""
-    examples = batches.on_device(material.prepared, device=means.device, dtype=dtype)
+    examples = batches.on_device(material.prepared, device=CPU, dtype=dtype)
     study_id, compiled = _register(spec, store, material, examples, means)
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
 
 def bench_of(spec: StudySpec, material: Material, store: Store, study_id: int, home: Path, means: Means) -> Bench:
     """The bench of a study that is in the database; writes nothing."""
-    examples = batches.on_device(material.prepared, device=means.device, dtype=torch.float32)
+    examples = batches.on_device(material.prepared, device=CPU, dtype=torch.float32)
     compiled = bool(studies.study_row(store, spec.study.name).facts.get("compiled"))
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
@@ -168,13 +173,14 @@ def _bench(
     *,
     compiled: bool,
 ) -> Bench:
-    compiled_lanes = means.compiled_lanes(spec, examples, compiled=compiled)
-    setting = Setting(
+    outfit = Outfit(
+        spec=spec,
         examples=examples,
-        seed=spec.study.seed,
-        metrics=metrics.names_for(examples.task, spec.study.objective),
-        dtype=examples.dtype,
-        compiled_lanes=compiled_lanes,
+        device=str(means.device),
+        lanes=means.lanes,
+        compiled_lanes=means.compiled_lanes(spec, examples, compiled=compiled),
+        notebook=home / "cache" / "lanes.json",
+        sources=source.pinned(_references(spec)),
     )
     return Bench(
         spec=spec,
@@ -182,7 +188,7 @@ def _bench(
         store=store,
         study_id=study_id,
         searcher=Searcher(spec, store, store, study_id),
-        trainer=Trainer(setting, Variants(spec), means.limits(home, compiled_lanes)),
+        outfit=outfit,
         home=home,
     )
 

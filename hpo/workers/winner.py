@@ -65,8 +65,7 @@ def weights(bench: Bench, trial: FrozenTrial, config: TrialConfig) -> list[dict[
     saved = checkpoints.read_best(bench.home / row.path, row.sha256) if row else None
     if saved is None:
         curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
-        trainer = retrain(bench, trial.number, config, curve)
-        saved = checkpoints.best_states(trainer, trial.number)
+        saved = checkpoints.replicas_of(checkpoints.unpack(retrain(bench, trial.number, config, curve)))
     return saved
 
 

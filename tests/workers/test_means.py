@@ -35,7 +35,7 @@ def test_a_compiled_program_has_no_more_lanes_than_are_in_flight(lanes: int | No
     found = at_bench(
         small_study(),
         tmp_path,
-        lambda bench: bench.trainer.setting.compiled_lanes,
+        lambda bench: bench.outfit.compiled_lanes,
         means=Means(compile="on", lanes=lanes),
     )
     assert found == (lanes or 3)
