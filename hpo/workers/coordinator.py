@@ -6,6 +6,7 @@ since the last tick is trained again, with the same outcome.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,11 @@ class _Loop:
         by_trial: dict[int, list[LaneEpoch]] = {}
         for lane in tick.epochs:
             by_trial.setdefault(lane.trial, []).append(lane)
-        diverged = {lane.trial for lane in tick.epochs if lane.diverged}
+        diverged = {
+            lane.trial: "the loss" if lane.diverged else "the objective"
+            for lane in tick.epochs
+            if lane.diverged or not math.isfinite(self._objective(lane))
+        }
         with store.tick():
             for failure in tick.failures:
                 self._fail(failure)
@@ -143,10 +148,10 @@ class _Loop:
                     raw = fmean(self._objective(lane) for lane in lanes)
                     searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
             decisions = {
-                number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
+                number: _diverged(lanes[0].epoch, diverged[number]) if number in diverged else self._decide(number)
                 for number, lanes in by_trial.items()
             }
-            best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
+            best = {number for number in by_trial.keys() - diverged.keys() if self._is_best(number)}
             for number in best:
                 self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
             self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
@@ -235,8 +240,8 @@ class _Loop:
         )
 
 
-def _diverged(epoch: int) -> Decision:
-    return Decision(ended=f"diverged at epoch {epoch}: the loss is not finite", state=TrialState.PRUNED)
+def _diverged(epoch: int, what: str) -> Decision:
+    return Decision(ended=f"diverged at epoch {epoch}: {what} is not finite", state=TrialState.PRUNED)
 
 
 def _spread(objectives: Sequence[float]) -> float:
