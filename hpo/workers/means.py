@@ -20,7 +20,7 @@ Engine = Literal["local", "ray"]
 ClusterDevice = Literal["auto", "cpu", "cuda"]
 CPU = torch.device("cpu")
 
-MOST_COMPILED = 32
+MOST_COMPILED = {"cpu": 32, "cuda": 256}
 """Lanes of a compiled program, at most: it takes one number of lanes, and the last one is repeated to make it up."""
 LONG = 15 * 60.0
 """Seconds of plain training from which on compiling pays: it saves about a third, and costs up to 20 s for each form
@@ -53,7 +53,11 @@ class Means:
 
     def compiled_lanes(self, spec: StudySpec, examples: Examples, *, compiled: bool) -> int | None:
         """Lanes of a compiled program; None where the step is not to be compiled."""
-        return min(self.lanes or MOST_COMPILED, spec.search.concurrency * examples.replicas) if compiled else None
+        return (
+            min(self.lanes or MOST_COMPILED[examples.device.type], spec.search.concurrency * examples.replicas)
+            if compiled
+            else None
+        )
 
     def compiles(self, spec: StudySpec, examples: Examples, before: bool | None) -> bool:
         """Whether the study's steps are compiled. Compiled results equal others up to rounding only, so `auto` depends
