@@ -94,15 +94,16 @@ class _Loop:
             self.flight[trial.number] = trial
         self.seconds = {number: self.bench.store.seconds_of(trial.trial_id) for number, trial in self.flight.items()}
         self.spread = {number: self._known_spread(trial) for number, trial in self.flight.items()}
+        self.observer(self._progress())
         while True:
             self._fill()
-            self.crew.start()
-            self.observer(self._progress())
             if not self.flight:
                 return self._progress()
+            self.crew.start()
             trained = self.crew.train_seconds
             tick = self.crew.tick()
             self._record(tick, self.crew.train_seconds - trained)
+            self.observer(self._progress())
 
     def _fill(self) -> None:
         """Asks for as many trials as may start."""
