@@ -1,8 +1,11 @@
-"""Lanes on disk. A file holds tensors only and is complete or absent; what it should contain is kept elsewhere.
+"""Lanes as bytes, and on disk. A file holds tensors only and is complete or absent; what it should contain is kept
+elsewhere.
 
-Running lanes of a cohort share one file, written after every epoch; each of the best trials has one with its weights.
+Running lanes that train in one process share one file, written after every epoch; each of the best trials has one with
+its weights.
 
-Files are written under a temporary name, flushed to the disk and renamed, and read with `weights_only`.
+Packing and writing are apart because lanes may train where the files are not. Files are written under a temporary name,
+flushed to the disk and renamed, and read with `weights_only`.
 """
 
 from __future__ import annotations
@@ -35,11 +38,20 @@ class Written:
     sha256: str
 
 
-def write(path: Path, content: dict[str, Any]) -> Written:
-    """Writes tensors and JSON text so that the file is either complete or absent."""
+def pack(content: dict[str, Any]) -> bytes:
+    """Tensors and JSON text as a file would hold them."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    data = buffer.getbuffer()
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    return content
+
+
+def write(path: Path, data: bytes) -> Written:
+    """Writes what `pack` gave so that the file is either complete or absent."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,14 +75,16 @@ def read(path: Path, sha256: str) -> dict[str, Any] | None:
         data = path.read_bytes()
     except OSError:
         return None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        return None
-    content: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    return content
+    return unpack(data) if is_whole(data, sha256) else None
 
 
-def save_running(cohorts: Iterable[Cohort], path: Path) -> Written:
-    """All running lanes in one file: parameters, optimizer, schedule state, epoch."""
+def is_whole(data: bytes, sha256: str) -> bool:
+    """Whether the bytes are those that were written."""
+    return hashlib.sha256(data).hexdigest() == sha256
+
+
+def pack_running(cohorts: Iterable[Cohort]) -> bytes:
+    """All running lanes: parameters, optimizer, schedule state, epoch."""
     packed = []
     for cohort in cohorts:
         lanes = [
@@ -84,7 +98,7 @@ def save_running(cohorts: Iterable[Cohort], path: Path) -> Written:
         ]
         state = {name: value.detach().cpu() for name, value in cohort.state.items()}
         packed.append({"lanes": json.dumps(lanes), "layout": _fingerprint(cohort.layout), "state": state})
-    return write(path, {"cohorts": packed})
+    return pack({"cohorts": packed})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,14 +114,19 @@ class SavedLane:
 def read_running(path: Path, sha256: str) -> dict[tuple[int, int], SavedLane]:
     """Lanes by (trial, replica); empty if the file is missing or damaged."""
     content = read(path, sha256)
+    return lanes_of(content) if content else {}
+
+
+def lanes_of(content: dict[str, Any]) -> dict[tuple[int, int], SavedLane]:
+    """The lanes of unpacked content by (trial, replica). They stand for themselves: sending one sends no other."""
     found: dict[tuple[int, int], SavedLane] = {}
-    for cohort in content["cohorts"] if content else ():
+    for cohort in content["cohorts"]:
         for index, lane in enumerate(json.loads(cohort["lanes"])):
             found[lane["trial"], lane["replica"]] = SavedLane(
                 epoch=lane["epoch"],
                 plateau=lane["plateau"],
                 layout=cohort["layout"],
-                state={name: value[index : index + 1] for name, value in cohort["state"].items()},
+                state={name: value[index : index + 1].clone() for name, value in cohort["state"].items()},
             )
     return found
 
@@ -140,17 +159,23 @@ def best_states(trainer: Trainer, trial: int) -> list[dict[str, Tensor]]:
     return [found[replica] for replica in sorted(found)]
 
 
-def save_best(trainer: Trainer, trial: int, path: Path) -> Written:
-    """Writes the weights of a running trial's best epoch."""
+def pack_best(trainer: Trainer, trial: int) -> bytes:
+    """The weights of a running trial's best epoch."""
     states = best_states(trainer, trial)
     assert states, "only a running trial has weights to save"
-    return write(path, {"replicas": states})
+    return pack({"replicas": states})
 
 
 def read_best(path: Path, sha256: str) -> list[dict[str, Tensor]] | None:
     """A `state_dict` for each replica, or None if the file is missing or damaged."""
     content = read(path, sha256)
-    return content["replicas"] if content else None
+    return replicas_of(content) if content else None
+
+
+def replicas_of(content: dict[str, Any]) -> list[dict[str, Tensor]]:
+    """The `state_dict`s of unpacked content."""
+    replicas: list[dict[str, Tensor]] = content["replicas"]
+    return replicas
 
 
 def _fingerprint(layout: Layout) -> str:

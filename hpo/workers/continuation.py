@@ -6,6 +6,8 @@ that had been reported already are trained again without being reported, and giv
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from optuna.trial import TrialState
 
 from hpo.errors import MachineError
@@ -17,11 +19,14 @@ from hpo.training.checkpoints import SavedLane
 from hpo.training.trainer import Failure, Trainer
 from hpo.workers.setup import Bench
 
+Behind = Callable[[Asked, int, int], None]
+"""Told of a trial whose newest readable checkpoint lacks epochs: how many were reported, how many are in it."""
 
-def pick_up(bench: Bench) -> list[Asked]:
-    """Brings every running trial into the trainer at the epoch it had reported."""
+
+def pick_up(bench: Bench, only: Collection[int] | None = None, behind: Behind | None = None) -> list[Asked]:
+    """Brings every running trial, or those of these ids, into the trainer at the epoch it had reported."""
     with bench.store.tick():
-        left = bench.searcher.running()
+        left = bench.searcher.running(only)
         for trial in left:
             if trial.config is None:
                 bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
@@ -31,7 +36,11 @@ def pick_up(bench: Bench) -> list[Asked]:
         if trial.config is None:
             continue
         curve = bench.searcher.curve(trial.trial_id)
-        trainer = _replayed(bench, trial.number, trial.config, curve, saved.lanes(trial))
+        lanes = saved.lanes(trial)
+        newest = lanes[0][0].epoch if lanes else 0
+        if behind is not None and newest < len(curve):
+            behind(trial, len(curve), newest)
+        trainer = _replayed(bench, trial.number, trial.config, curve, lanes)
         if isinstance(trainer, Failure):
             facts = {"traceback": trainer.traceback}
             bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trainer.error}", facts)
@@ -83,7 +92,8 @@ class _Saved:
         number, found = trial.number, []
         for row in rows:
             if row.path not in self.files:
-                self.files[row.path] = checkpoints.read_running(self.bench.home / row.path, row.sha256)
+                content = self.bench.content(row.path, row.sha256)
+                self.files[row.path] = checkpoints.lanes_of(content) if content else {}
             file = self.files[row.path]
             if all((number, replica) in file for replica in replicas):
                 found.append([file[number, replica] for replica in replicas])

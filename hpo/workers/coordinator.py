@@ -7,7 +7,7 @@ since the last tick is trained again, with the same outcome.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -23,7 +23,8 @@ from hpo.storage.rows import EpochRow
 from hpo.training.cohort import LaneEpoch
 from hpo.training.trainer import Failure, Tick
 from hpo.workers.continuation import pick_up
-from hpo.workers.files import Files
+from hpo.workers.files import Files, Keeper
+from hpo.workers.holds import Alone, Hold
 from hpo.workers.setup import Bench
 
 
@@ -64,52 +65,67 @@ class Progress:
 Observer = Callable[[Progress], None]
 
 
-def run(bench: Bench, observer: Observer) -> Progress:
-    """Runs the study until its budget of trials has ended. Returns the final progress."""
-    return _Loop(bench, observer).run()
+def run(bench: Bench, observer: Observer, hold: Hold | None = None, files: Keeper | None = None) -> Progress:
+    """Runs the study until its budgets are spent, or until `hold` says to leave it. Returns the final progress."""
+    return _Loop(bench, observer, hold or Alone(bench), files or Files(bench)).run()
 
 
 class _Loop:
-    def __init__(self, bench: Bench, observer: Observer) -> None:
+    def __init__(self, bench: Bench, observer: Observer, hold: Hold, files: Keeper) -> None:
         self.bench = bench
         self.observer = observer
+        self.hold = hold
         self.began = self.noted = time.perf_counter()
+        self.cpu_noted = time.process_time()
         self.train_seconds = 0.0
         self.epochs = 0
         self.budget = space.budget(bench.spec)
-        self.files = Files(bench)
+        self.files = files
         self.flight: dict[int, Asked] = {}
         self.seconds: dict[int, float] = {}
+        self.shown = False
         self.spread: dict[int, float] = {}
         """Standard deviation of the objective over a trial's replicas, at its best epoch."""
 
     def run(self) -> Progress:
-        for trial in pick_up(self.bench):
-            self.flight[trial.number] = trial
-        self.seconds = {number: self.bench.store.seconds_of(trial.trial_id) for number, trial in self.flight.items()}
-        self.spread = {number: self._known_spread(trial) for number, trial in self.flight.items()}
-        self.observer(self._progress())
-        while True:
-            self._fill()
+        while (turn := self.hold.turn([trial.trial_id for trial in self.flight.values()])) is not None:
+            if turn.take:
+                self._pick_up(turn.take)
+            if turn.spent is not None:
+                self._cut(turn.spent)
+            elif turn.ask:
+                self._fill()
+            if not self.shown:
+                self._show()
             if not self.flight:
-                break
+                continue
             started = time.perf_counter()
             tick = self.bench.trainer.tick()
             train_seconds = time.perf_counter() - started
             self.train_seconds += train_seconds
             self._record(tick, train_seconds)
-            self.observer(self._progress())
+            self._show()
         return self._progress()
+
+    def _show(self) -> None:
+        self.shown = True
+        self.observer(self._progress())
+
+    def _pick_up(self, trial_ids: Collection[int]) -> None:
+        """Goes on with running trials that this process has taken."""
+        for trial in pick_up(self.bench, trial_ids, self.hold.behind):
+            self.flight[trial.number] = trial
+            self.seconds[trial.number] = self.bench.store.seconds_of(trial.trial_id)
+            self.spread[trial.number] = self._known_spread(trial)
 
     def _fill(self) -> None:
         """Asks for as many trials as may start."""
         searcher = self.bench.searcher
         while True:
-            left = self.budget - len(searcher.all_trials())
-            wanted = min(self.bench.spec.search.concurrency - len(self.flight), left)
-            if wanted <= 0:
-                return
             with self.bench.store.tick():
+                wanted = self.hold.room(len(self.flight))
+                if wanted <= 0:
+                    return
                 asked = searcher.ask(wanted)
                 for trial in asked:
                     if trial.config is None:
@@ -118,23 +134,52 @@ class _Loop:
                 self.flight.update({t.number: t for t in asked if t.config is not None})
                 for failure in failures:
                     self._fail(failure)
+                self.hold.begin([trial.trial_id for trial in asked if trial.number in self.flight])
 
     def _fail(self, failure: Failure) -> None:
         trial = self.flight.pop(failure.trial)
         facts = {"traceback": failure.traceback, "seconds": round(self.seconds.get(trial.number, 0.0), 3)}
         self.bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
+        self.hold.end([trial.trial_id])
+
+    def _drop_lost(self) -> None:
+        """Lets go of trials that another process continues: what was trained of them here is as if it had not been."""
+        lost = self.hold.lost([trial.trial_id for trial in self.flight.values()])
+        if lost:
+            numbers = {number for number, trial in self.flight.items() if trial.trial_id in lost}
+            for number in numbers:
+                del self.flight[number]
+            self.bench.trainer.release(numbers)
+            self.bench.store.forget(self.bench.study_id)
+
+    def _cut(self, reason: str) -> None:
+        """Ends everything in flight, because a budget is spent."""
+        with self.bench.store.tick():
+            self._drop_lost()
+            ended = {
+                number: Decision(
+                    ended=f"{reason} at epoch {len(self.bench.searcher.curve(trial.trial_id))}", state=TrialState.PRUNED
+                )
+                for number, trial in self.flight.items()
+            }
+            self._end_all(ended)
+            self.files.save_running(self.flight)
+        self.files.sweep()
 
     def _record(self, tick: Tick, train_seconds: float) -> None:
         """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
         store, searcher = self.bench.store, self.bench.searcher
-        by_trial: dict[int, list[LaneEpoch]] = {}
-        for lane in tick.epochs:
-            by_trial.setdefault(lane.trial, []).append(lane)
-        diverged = {lane.trial for lane in tick.epochs if lane.diverged}
         with store.tick():
+            self._drop_lost()
+            by_trial: dict[int, list[LaneEpoch]] = {}
+            for lane in tick.epochs:
+                if lane.trial in self.flight:
+                    by_trial.setdefault(lane.trial, []).append(lane)
+            diverged = {number for number, lanes in by_trial.items() if any(lane.diverged for lane in lanes)}
             for failure in tick.failures:
-                self._fail(failure)
-            store.add_epochs([self._row(lane) for lane in tick.epochs])
+                if failure.trial in self.flight:
+                    self._fail(failure)
+            store.add_epochs([self._row(lane) for lanes in by_trial.values() for lane in lanes])
             for number, lanes in by_trial.items():
                 self.epochs += 1
                 self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
@@ -150,15 +195,26 @@ class _Loop:
             for number in best:
                 self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
             ended = {number: d for number, d in decisions.items() if d.ended is not None}
-            for number, decision in ended.items():
-                self._end(number, decision)
-            self.files.save_best(ended)
-            self.bench.trainer.release(set(ended))
+            self._end_all(ended)
             self.files.save_running(self.flight)
-            now = time.perf_counter()
-            studies.add_seconds(store, self.bench.study_id, train=train_seconds, wall=now - self.noted)
-            self.noted = now
+            now, cpu = time.perf_counter(), time.process_time()
+            studies.add_seconds(
+                store,
+                self.bench.study_id,
+                train=train_seconds,
+                wall=now - self.noted,
+                cpu=cpu - self.cpu_noted,
+                epochs=len(by_trial),
+            )
+            self.noted, self.cpu_noted = now, cpu
         self.files.sweep()
+
+    def _end_all(self, ended: Mapping[int, Decision]) -> None:
+        """In a transaction: tells how trials ended, keeps the best weights, and makes room."""
+        for number, decision in ended.items():
+            self._end(number, decision)
+        self.files.save_best(ended)
+        self.bench.trainer.release(set(ended))
 
     def _row(self, lane: LaneEpoch) -> EpochRow:
         return EpochRow(
@@ -206,6 +262,7 @@ class _Loop:
         if self.bench.trainer.setting.examples.replicas > 1 and number in self.spread:
             facts["spread"] = rounded(self.spread[number])
         self.bench.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
+        self.hold.end([trial.trial_id])
 
     def _progress(self) -> Progress:
         with self.bench.store.tick():  # one look at the database for all that is read here

@@ -7,12 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from hpo.search.searcher import Asked
 from hpo.storage.rows import CheckpointRow
 from hpo.training import checkpoints
 from hpo.training.checkpoints import Written
 from hpo.workers.setup import Bench
+
+
+class Keeper(Protocol):
+    """What the coordinator asks of the checkpoints' keeper: the first two in a transaction, the last after it."""
+
+    def save_running(self, flight: Mapping[int, Asked]) -> None:
+        """Writes the state of all trials in flight."""
+
+    def save_best(self, ended: Iterable[int]) -> None:
+        """Writes the weights of trials that have just ended among the best, drops those that no longer are."""
+
+    def sweep(self) -> None:
+        """Deletes what no row names any more."""
 
 
 class Files:
@@ -37,7 +51,7 @@ class Files:
             path = self.bench.folder / f"running-{self.tick:07d}.pt"
             self.tick += 1
             cohorts = self.bench.trainer.all_cohorts()
-            written = checkpoints.save_running(cohorts, path)
+            written = checkpoints.write(path, checkpoints.pack_running(cohorts))
             epochs = {lane.trial: lane.epoch for cohort in cohorts for lane in cohort.lanes}
             self.bench.store.add_checkpoints(
                 [self._row(flight[number].trial_id, "running", epochs[number], written) for number in sorted(flight)]
@@ -54,7 +68,7 @@ class Files:
         for trial in ranking:
             if trial.number in ended:
                 path = self.bench.folder / f"best-{trial.number:06d}.pt"
-                written = checkpoints.save_best(self.bench.trainer, trial.number, path)
+                written = checkpoints.write(path, checkpoints.pack_best(self.bench.trainer, trial.number))
                 epoch = trial.user_attrs["best_epoch"]
                 self.bench.store.add_checkpoints([self._row(trial._trial_id, "best", epoch, written)])
                 self.best[trial.number] = self._relative(path)

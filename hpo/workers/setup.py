@@ -25,10 +25,11 @@ from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from hpo.storage import studies
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
-from hpo.training import batches, metrics
+from hpo.training import batches, checkpoints, metrics
 from hpo.training.batches import Examples
 from hpo.training.cohort import Setting
 from hpo.training.trainer import Trainer
+from hpo.workers.depot import Depot, Folder
 from hpo.workers.means import Means, Variants
 
 
@@ -52,6 +53,13 @@ class Bench:
     searcher: Searcher
     trainer: Trainer
     home: Path
+    depot: Depot | None = None
+    """Where checkpoints lie, if not in the home folder."""
+
+    def content(self, path: str, sha256: str) -> dict[str, Any] | None:
+        """A checkpoint that the database names; None if it is missing or damaged."""
+        data = (self.depot or Folder(self.home)).get(path)
+        return checkpoints.unpack(data) if data is not None and checkpoints.is_whole(data, sha256) else None
 
     @property
     def folder(self) -> Path:

@@ -152,7 +152,7 @@ def test_a_resumed_lane_equals_one_never_stopped(tmp_path: Any) -> None:
         its.tick()
         its.keep_best({1, 3})
         its.tick()
-    written = checkpoints.save_running(first.all_cohorts(), tmp_path / "running.pt")
+    written = checkpoints.write(tmp_path / "running.pt", checkpoints.pack_running(first.all_cohorts()))
     saved = checkpoints.read_running(written.path, written.sha256)
     second = trainer(lanes=4)
     for trial in range(6):

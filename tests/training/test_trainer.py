@@ -62,7 +62,7 @@ def test_an_error_in_training_fails_its_trial_alone(monkeypatch: pytest.MonkeyPa
 def test_a_damaged_checkpoint_is_noticed(tmp_path: Any) -> None:
     its = trainer()
     its.admit([(0, mixed(0))])
-    written = checkpoints.save_running(its.all_cohorts(), tmp_path / "a" / "running.pt")
+    written = checkpoints.write(tmp_path / "a" / "running.pt", checkpoints.pack_running(its.all_cohorts()))
     assert list((tmp_path / "a").iterdir()) == [written.path]
     data = written.path.read_bytes()
     written.path.write_bytes(data[: len(data) // 2])
@@ -73,7 +73,7 @@ def test_a_damaged_checkpoint_is_noticed(tmp_path: Any) -> None:
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Any) -> None:
     its = trainer()
     its.admit([(0, mixed(0))])
-    written = checkpoints.save_running(its.all_cohorts(), tmp_path / "running.pt")
+    written = checkpoints.write(tmp_path / "running.pt", checkpoints.pack_running(its.all_cohorts()))
     saved = checkpoints.read_running(written.path, written.sha256)
     other = mixed(0).model_copy(update={"model": Mlp(family="mlp", hidden=(3,))})
     assert not checkpoints.restore(trainer(), 0, other, [saved[0, 0]])

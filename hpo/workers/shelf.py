@@ -1,0 +1,165 @@
+"""Which checkpoints the service keeps in its depot: each worker's running trials, the best weights, the best's ends.
+
+A worker writes its trials in flight into one of three slots of its own: the last two are named by rows, the third is
+free, so nothing that a row names is written over, and nothing has to be deleted after every epoch. A depot that refuses is no
+reason to stop training: what could not be saved is trained again if it is ever needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping
+
+from hpo.errors import MachineError
+from hpo.search.searcher import Asked
+from hpo.storage.rows import CheckpointRow
+from hpo.training import checkpoints
+from hpo.workers.depot import Depot
+from hpo.workers.setup import Bench
+
+log = logging.getLogger(__name__)
+
+SLOTS = 3
+
+
+class Shelf:
+    """One worker's checkpoints of one study."""
+
+    def __init__(self, bench: Bench, depot: Depot, worker: str) -> None:
+        self.bench = bench
+        self.depot = depot
+        self.worker = worker
+        own = [self._slot(index) for index in range(SLOTS)]
+        rows = [row for row in bench.store.checkpoints(bench.study_id) if row.path in own]
+        self.slots = list(dict.fromkeys(row.path for row in rows))[1 - SLOTS :]
+        """Slots that rows name, oldest first."""
+        self.foreign: dict[int, set[str]] = {}
+        """Trial id -> what other workers had saved of it, until our own rows replace that."""
+        self.garbage: set[str] = set()
+        self.refused = False
+
+    def adopt(self, trial_ids: Iterable[int]) -> None:
+        """Trials of other workers are ours now, and so are their rows."""
+        wanted = set(trial_ids)
+        own = {self._slot(index) for index in range(SLOTS)}
+        for row in self.bench.store.checkpoints(self.bench.study_id):
+            if row.kind == "running" and row.trial_id in wanted and row.path not in own:
+                self.foreign.setdefault(row.trial_id, set()).add(row.path)
+
+    def save_running(self, flight: Mapping[int, Asked]) -> None:
+        """Writes the state of all trials in flight into the free slot."""
+        if not flight:
+            self._forget(self.slots)
+            self.slots = []
+            return
+        name = next(slot for index in range(SLOTS) if (slot := self._slot(index)) not in self.slots)
+        cohorts = self.bench.trainer.all_cohorts()
+        sha256 = self._put(name, checkpoints.pack_running(cohorts))
+        if sha256 is None:
+            return
+        epochs = {lane.trial: lane.epoch for cohort in cohorts for lane in cohort.lanes}
+        self._forget(self.slots[:-1])
+        for trial in flight.values():
+            self._replace_foreign(trial.trial_id)
+        self.bench.store.add_checkpoints(
+            CheckpointRow(trial_id=flight[n].trial_id, kind="running", epoch=epochs[n], path=name, sha256=sha256)
+            for n in sorted(flight)
+        )
+        self.slots = [*self.slots[-1:], name]
+
+    def save_best(self, ended: Iterable[int]) -> None:
+        """Writes the best weights, and the last state, of trials that have just ended among the best; forgets those
+        of trials that no longer are, whoever wrote them."""
+        ended = set(ended)
+        if not ended:
+            return
+        store = self.bench.store
+        ranking = self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
+        ids = {trial.number: trial._trial_id for trial in self.bench.searcher.all_trials() if trial.number in ended}
+        for trial_id in ids.values():
+            self._replace_foreign(trial_id)
+        kept = {trial._trial_id for trial in ranking}
+        old = [
+            row
+            for row in store.checkpoints(self.bench.study_id)
+            if row.kind in ("best", "final") and row.trial_id not in kept
+        ]
+        self._forget([row.path for row in old])
+        self.garbage.update(row.path for row in old)
+        for trial in ranking:
+            if trial.number in ended:
+                self._keep(trial._trial_id, trial.number, trial.user_attrs["best_epoch"])
+
+    def sweep(self) -> None:
+        """Deletes what no row names any more."""
+        if not self.garbage:
+            return
+        named = {row.path for row in self.bench.store.checkpoints(self.bench.study_id)}
+        for name in self.garbage - named:
+            try:
+                self.depot.delete(name)
+            except MachineError as error:
+                log.warning("%s", error)
+        self.garbage.clear()
+
+    def leave(self) -> None:
+        """Deletes what nobody can continue from."""
+        self.garbage.update(self._slot(index) for index in range(SLOTS))
+        self.sweep()
+
+    def clear(self, workers: Iterable[str]) -> None:
+        """After the study's end: deletes what was saved of running trials, also by these workers, killed ones."""
+        rows = [row for row in self.bench.store.checkpoints(self.bench.study_id) if row.kind == "running"]
+        self._forget(list({row.path for row in rows}))
+        self.garbage.update(row.path for row in rows)
+        self.garbage.update(self._slot(index, worker) for worker in workers for index in range(SLOTS))
+        self.leave()
+
+    def _replace_foreign(self, trial_id: int) -> None:
+        paths = self.foreign.pop(trial_id, set())
+        self.bench.store.remove_checkpoints(paths, trial_id)
+        self.garbage |= paths
+
+    def _keep(self, trial_id: int, number: int, best_epoch: int) -> None:
+        trainer = self.bench.trainer
+        lanes = [
+            cohort.take([i for i, lane in enumerate(cohort.lanes) if lane.trial == number])
+            for cohort in trainer.all_cohorts()
+            if any(lane.trial == number for lane in cohort.lanes)
+        ]
+        epoch = lanes[0].lanes[0].epoch
+        for kind, at, data in (
+            ("best", best_epoch, checkpoints.pack_best(trainer, number)),
+            ("final", epoch, checkpoints.pack_running(lanes)),
+        ):
+            name = f"{self._folder}/{kind}-{number:06d}.pt"
+            sha256 = self._put(name, data)
+            if sha256 is not None:
+                row = CheckpointRow(trial_id=trial_id, kind=kind, epoch=at, path=name, sha256=sha256)
+                self.bench.store.add_checkpoints([row])
+
+    def _put(self, name: str, data: bytes) -> str | None:
+        """The sha256 of what was written; None where the depot refused, which is said once until it works again."""
+        try:
+            self.depot.put(name, data)
+        except MachineError as error:
+            if not self.refused:
+                log.warning("%s Training goes on; what could not be saved is trained again after a crash.", error)
+            self.refused = True
+            return None
+        if self.refused:
+            log.warning("checkpoints can be written again")
+        self.refused = False
+        return hashlib.sha256(data).hexdigest()
+
+    def _forget(self, names: list[str]) -> None:
+        if names:
+            self.bench.store.remove_checkpoints(names)
+
+    @property
+    def _folder(self) -> str:
+        return f"checkpoints/{self.bench.spec.study.name}"
+
+    def _slot(self, index: int, worker: str | None = None) -> str:
+        return f"{self._folder}/running-{worker or self.worker}-{index}.pt"
