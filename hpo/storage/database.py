@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from optuna.trial import FrozenTrial
 from sqlalchemy import URL, Connection, Engine, Executable, Table, select
+from sqlalchemy import Row as SqlRow
 
 from hpo.errors import StorageError
 from hpo.storage.connect import connect
@@ -82,6 +83,15 @@ class Database:
         """Execute a statement: in a tick at its end, else at once."""
         with self._changes() as tick:
             tick.run(statement)
+
+    def once(self, statement: Executable, *, write: bool = False) -> Sequence[SqlRow[Any]]:
+        """The rows of one statement, executed beside whatever tick is in progress and with no round trips but its
+        own."""
+        engine: Engine = self.writer if write else self.engine
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with explained(self.url), engine.begin() as connection:
+            return connection.execute(statement).all()
 
     def put(self, table: Table, rows: Iterable[Row]) -> None:
         """Write rows, each in place of the one with the same key: in a tick at its end, else at once."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from optuna.trial import TrialState
-from sqlalchemy import ColumnElement, Select, Update, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Select, Update, and_, delete, func, insert, select, update
 
 from hpo.storage.clock import DatabaseNow
 from hpo.storage.store import Store
@@ -19,6 +19,8 @@ from hpo.storage.tables import hpo_leases, hpo_workers, trials
 
 FORGOTTEN_SECONDS = 24 * 3600.0
 """How long after its end the row of a worker that did not say goodbye is kept for people to see."""
+
+_others = hpo_workers.alias("others")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +57,13 @@ def sign_of_life(name: str, lease_seconds: float) -> Update:
     """The statement by which a worker holds on to everything it has."""
     now = DatabaseNow()
     return update(hpo_workers).where(hpo_workers.c.name == name).values(seen=now, expires=now + lease_seconds)
+
+
+def give_sign_of_life(store: Store, name: str, lease_seconds: float) -> int | None:
+    """A sign of life by itself. Returns how many workers are alive; None if this one has been forgotten."""
+    alive = select(func.count()).select_from(_others).where(_others.c.expires > DatabaseNow()).scalar_subquery()
+    rows = store.once(sign_of_life(name, lease_seconds).returning(alive), write=True)
+    return int(rows[0][0]) if rows else None
 
 
 def turn_to(store: Store, name: str, study_id: int | None) -> None:

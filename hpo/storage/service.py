@@ -84,9 +84,7 @@ def queue(store: Store) -> list[Standing]:
         hpo_studies.c.submitted_at.is_not(None), hpo_studies.c.stopped_at.is_(None), hpo_studies.c.finished_at.is_(None)
     )
     order = (hpo_studies.c.priority.desc(), hpo_studies.c.submitted_at, hpo_studies.c.study_id)
-    # One statement is its own transaction: idle workers ask often, and need no BEGIN and ROLLBACK around it.
-    with store.reading() as connection:
-        return [_standing(row) for row in connection.execute(statement.order_by(*order))]
+    return [_standing(row) for row in store.once(statement.order_by(*order))]
 
 
 def standing(store: Store, study_id: int) -> Standing | None:
@@ -153,9 +151,9 @@ def extend_trials(store: Store, row: StudyRow, count: int) -> None:
     )
 
 
-def extend_epochs(store: Store, row: StudyRow, epochs: int, reasons: tuple[str, ...]) -> list[int]:
+def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str, reasons: tuple[str, ...]) -> list[int]:
     """Other epochs for each trial; ended trials whose reason begins with one of `reasons` go on, under their
-    numbers. Returns these numbers.
+    numbers. Returns these numbers. `fingerprint`: of what the study means with these epochs.
 
     A trial that goes on loses its value and its reason and runs again, held by nobody. Its last state, where it was
     kept, is what the worker that takes it continues from.
@@ -182,7 +180,9 @@ def extend_epochs(store: Store, row: StudyRow, epochs: int, reasons: tuple[str, 
         connection.execute(
             update(hpo_studies)
             .where(hpo_studies.c.study_id == row.study_id)
-            .values(trial_epochs=epochs, finished_at=None, generation=hpo_studies.c.generation + 1)
+            .values(
+                trial_epochs=epochs, fingerprint=fingerprint, finished_at=None, generation=hpo_studies.c.generation + 1
+            )
         )
     store.forget(row.study_id)
     return [trial.number for trial in ended]

@@ -20,6 +20,9 @@ from hpo.workers.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
+OVER = "over"
+"""The reason to leave a study of which nothing is left but to conclude it."""
+
 WAITING_SECONDS = 0.5
 """Between two looks, while another worker's next sign of life is waited for."""
 
@@ -67,16 +70,18 @@ class Leased:
             now = service.standing(self.bench.store, self.bench.study_id)
             reason = self._reason(now)
             if now is None or reason is not None:
-                return self._leave(flight, reason or "deleted")
+                self._leave(flight, reason or "deleted")
+                return None
             taken = self._take(now, flight)
+            held = len(flight) + len(taken)
             asking = now.spent is None and now.trials < self.budget and now.running < self.concurrency
-            if flight or taken:
-                return Turn(take=taken, spent=now.spent, ask=asking and not self._strangers())
-            if not has_work(now, self.budget, self.concurrency):
-                return self._leave(flight, "nothing to do")
-            if now.running == 0 and not asking:
-                return self._leave(flight, "over")
-            if asking and not self._strangers():
+            if held:
+                asking = asking and held < self._share(now) and not self._strangers()
+                return Turn(take=taken, spent=now.spent, ask=asking)
+            if not asking:
+                self._leave(flight, OVER if now.running == 0 else "others train its last trials")
+                return None
+            if not self._strangers():
                 return Turn()
             self.wait(WAITING_SECONDS)
 

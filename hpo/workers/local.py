@@ -22,6 +22,7 @@ from hpo.workers import coordinator
 from hpo.workers.coordinator import Observer, Progress
 from hpo.workers.means import Compile, Means
 from hpo.workers.setup import Bench, check_models, load_material, open_bench
+from hpo.workers.submitting import for_one_process
 from hpo.workers.winner import Winner, conclude
 
 
@@ -59,6 +60,7 @@ def run_study(
     check_models(spec, material)
     # The database first: one that cannot be reached leaves no folder behind.
     with closing(open_store(url)) as store, _exclusive(home / "checkpoints" / spec.study.name):
+        spec = for_one_process(store, spec)
         bench = open_bench(spec, material, store, home, means)
         progress = _run(bench, observer)
         winner = conclude(bench)

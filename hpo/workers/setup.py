@@ -163,7 +163,7 @@ def _register(spec: StudySpec, store: Store, material: Material, examples: Examp
     compiled = means.compiles(spec, examples, row.facts.get("compiled"))
     with store.tick():
         studies.set_balance(store, study_id, material.splits.balance)
-        facts = {**row.facts, **_facts(spec, material, means.device), "compiled": compiled}
+        facts = {**row.facts, **circumstances(spec, material, means.device), "compiled": compiled}
         studies.set_facts(store, study_id, facts)
         studies.mark_unfinished(store, study_id)
         for key, value in _card(spec, material).items():
@@ -199,7 +199,8 @@ def _card(spec: StudySpec, material: Material) -> dict[str, Any]:
     }
 
 
-def _facts(spec: StudySpec, material: Material, device: torch.device) -> dict[str, Any]:
+def circumstances(spec: StudySpec, material: Material, device: torch.device) -> dict[str, Any]:
+    """What a report says of the data, the budget and the machine."""
     dataset, splits = material.dataset, material.splits
     return {
         "budget": space.budget(spec),

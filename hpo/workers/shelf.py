@@ -1,8 +1,8 @@
 """Which checkpoints the service keeps in its depot: each worker's running trials, the best weights, the best's ends.
 
 A worker writes its trials in flight into one of three slots of its own: the last two are named by rows, the third is
-free, so nothing that a row names is written over, and nothing has to be deleted after every epoch. A depot that refuses is no
-reason to stop training: what could not be saved is trained again if it is ever needed.
+free, so nothing that a row names is written over, and nothing has to be deleted after every epoch. A depot that refuses
+is no reason to stop training: what could not be saved is trained again if it is ever needed.
 """
 
 from __future__ import annotations

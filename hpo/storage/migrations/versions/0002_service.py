@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -24,7 +26,7 @@ SPENT = (
 )
 
 
-def columns() -> list[sa.Column]:
+def columns() -> list[sa.Column[Any]]:
     """New columns of `hpo_studies`."""
     return [
         sa.Column("submitted_at", sa.DateTime),
