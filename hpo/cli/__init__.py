@@ -11,11 +11,17 @@ from types import FrameType
 import click
 
 from hpo import __version__
+from hpo.cli.secret import hide_password
 from hpo.errors import HpoError
 
 COMMANDS = {
     "run": "hpo.cli.run:run",
     "check": "hpo.cli.check:check",
+    "submit": "hpo.cli.submit:submit",
+    "worker": "hpo.cli.worker:worker",
+    "stop": "hpo.cli.steer:stop",
+    "resume": "hpo.cli.steer:resume",
+    "extend": "hpo.cli.steer:extend",
     "studies": "hpo.cli.studies:studies",
     "show": "hpo.cli.studies:show",
     "report": "hpo.cli.report:report",
@@ -61,6 +67,8 @@ def hpo() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The console script: every error of ours becomes a sentence and an exit code."""
+    if args is None:
+        hide_password()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         hpo.main(args=args, standalone_mode=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -23,11 +22,14 @@ class _Lanes(click.ParamType["int | None"]):
         return int(value)
 
 
+LANES = _Lanes()
+
+
 @click.command()
 @click.argument("study")
 @click.option("--trials", type=click.IntRange(min=1), help="Budget of trials, instead of the file's search.trials.")
 @click.option(
-    "--lanes", type=_Lanes(), default="auto", show_default=True, help="Trials in one program: a number, or auto."
+    "--lanes", type=LANES, default="auto", show_default=True, help="Trials in one program: a number, or auto."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
@@ -56,10 +58,11 @@ def run(
       hpo run digits --storage postgresql://me@localhost/hpo
     """
     from hpo.spec.file import find_study, read_study
+    from hpo.spec.study import with_budget
 
     spec = read_study(find_study(study))
     if trials is not None:
-        spec = replace(spec, search=spec.search.model_copy(update={"trials": trials}))
+        spec = with_budget(spec, trials=trials)
 
     from hpo.cli.screen import screen
     from hpo.errors import Interrupted

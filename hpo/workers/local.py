@@ -53,9 +53,7 @@ def run_study(
     compile: Compile = "auto",
 ) -> Result:
     """Runs or continues a study to the end of its budget, scores the winner once, and writes the report."""
-    means = Means(device=_device(device), lanes=lanes, compile=compile)
-    torch.set_num_threads(threads)
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
+    means = means_of(home, lanes=lanes, device=device, threads=threads, compile=compile)
     material = load_material(spec)
     check_models(spec, material)
     # The database first: one that cannot be reached leaves no folder behind.
@@ -69,6 +67,13 @@ def run_study(
         failed = (trial for trial in bench.searcher.all_trials() if trial.state == TrialState.FAIL)
         failure = next((trial.user_attrs.get("ended") for trial in failed), None)
     return Result(progress=progress, winner=winner, report=report, notes=material.dataset.notes, failure=failure)
+
+
+def means_of(home: Path, *, lanes: int | None, device: str, threads: int, compile: Compile = "auto") -> Means:
+    """Sets this process up to train."""
+    torch.set_num_threads(threads)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
+    return Means(device=_device(device), lanes=lanes, compile=compile)
 
 
 def _run(bench: Bench, observer: Observer) -> Progress:
