@@ -61,9 +61,9 @@ def sign_of_life(name: str, lease_seconds: float) -> Update:
 
 def give_sign_of_life(store: Store, name: str, lease_seconds: float) -> int | None:
     """A sign of life by itself. Returns how many workers are alive; None if this one has been forgotten."""
-    alive = select(func.count()).select_from(_others).where(_others.c.expires > DatabaseNow()).scalar_subquery()
-    rows = store.once(sign_of_life(name, lease_seconds).returning(alive), write=True)
-    return int(rows[0][0]) if rows else None
+    alive = select(func.count()).select_from(_others).where(_others.c.expires > DatabaseNow(), _others.c.name != name)
+    rows = store.once(sign_of_life(name, lease_seconds).returning(alive.scalar_subquery()), write=True)
+    return 1 + int(rows[0][0]) if rows else None
 
 
 def turn_to(store: Store, name: str, study_id: int | None) -> None:
