@@ -31,7 +31,9 @@ from pathlib import Path
 from hpo.spec.file import read_study
 from hpo.storage.engine import sqlite_url
 from hpo.workers.local import run_study
-import alembic.command, hpo.reports.build, plotly.io, sklearn.datasets, sklearn.model_selection
+import alembic.command, hpo.reports.build, jinja2, optuna.importance, pandas
+import plotly.graph_objects, plotly.offline, sklearn.datasets, sklearn.ensemble, sklearn.model_selection
+plotly.graph_objects.Figure(), plotly.graph_objects.Scatter(), plotly.graph_objects.Bar(), plotly.graph_objects.Box()
 home = Path(sys.argv[2])
 started = time.perf_counter()
 spec = read_study(Path(sys.argv[1]))

@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -42,6 +42,7 @@ from hpo.storage.store import Store
 
 BATCH = 32
 PROCESSES = 8
+SIZES = (100, 2_000, 10_000)
 Backend = Sqlite | Postgresql
 
 
@@ -100,26 +101,26 @@ def compare(runs: int, plain: Callable[[], float], ours: Callable[[], float]) ->
 
 
 def cycle(places: list[Backend], runs: int) -> None:
-    """Milliseconds of a trial's cycle at several sizes of the study."""
+    """Milliseconds of a trial's cycle at several sizes of the study, all in turn: growth compares like moments."""
     print("### A trial's cycle\n")
     print("| database | finished trials | plain Optuna ms | hpo ms | ratio |\n|---|---|---|---|---|")
-    growth = {}
+    grown = []
     for place in places:
-        for count in (100, 2_000, 10_000):
-            template = place.filled(count)
-            study = plain_study(place.copy(template, f"cycle-plain-{count}", plain=True), RandomSampler(seed=0))
-            with closing(open_store(place.copy(template, f"cycle-ours-{count}", plain=False))) as store:
-                batch = our_cycles(store, "random")
-                plain, ours = compare(
-                    runs,
-                    partial(per_trial, partial(plain_cycles, study, 3), 3),
-                    partial(per_trial, batch, BATCH),
-                )
-            growth[place.name, count] = statistics.median(ours)
-            row(place.name, f"{count:,}", plain, ours)
-    for place in places:
-        factor = growth[place.name, 10_000] / growth[place.name, 100]
-        print(f"\n{place.name}: from 100 to 10,000 finished trials our cycle grows by a factor of {factor:.2f}.")
+        sides: dict[int, tuple[Callable[[], float], Callable[[], float]]] = {}
+        with ExitStack() as stack:
+            for count in SIZES:
+                template = place.filled(count)
+                study = plain_study(place.copy(template, f"cycle-plain-{count}", plain=True), RandomSampler(seed=0))
+                store = open_store(place.copy(template, f"cycle-ours-{count}", plain=False))
+                batch = our_cycles(stack.enter_context(closing(store)), "random")
+                plain = partial(per_trial, partial(plain_cycles, study, 3), 3)
+                sides[count] = plain, partial(per_trial, batch, BATCH)
+            rounds = [{count: (plain(), ours()) for count, (plain, ours) in sides.items()} for _ in range(runs + 1)][1:]
+        for count in SIZES:
+            row(place.name, f"{count:,}", [each[count][0] for each in rounds], [each[count][1] for each in rounds])
+        factors = [each[SIZES[-1]][1] / each[SIZES[0]][1] for each in rounds]
+        grown.append(f"{place.name}: our cycle grows {spread(factors)} times from 100 to 10,000 finished trials.")
+    print("", *grown, sep="\n")
 
 
 def tpe(places: list[Backend], runs: int) -> None:

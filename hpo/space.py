@@ -10,11 +10,11 @@ Sampling itself is not done here: `draw` asks the function it is given.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -64,10 +64,11 @@ def parameters(spec: StudySpec) -> list[Parameter]:
 
 
 def draw(spec: StudySpec, suggest: Suggest) -> TrialConfig:
-    """One concrete configuration. Raises InputError where the drawn values contradict each other."""
+    """One concrete configuration; a file it names is found from the study file on. Raises InputError where the
+    drawn values contradict each other."""
     concrete = _concrete(spec.tree, "", lambda path: path, suggest)
     try:
-        return TrialConfig.model_validate(concrete)
+        return TrialConfig.model_validate(concrete).below(Path(spec.source).parent)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
@@ -89,7 +90,7 @@ def config_of(spec: StudySpec, params: Mapping[str, Any]) -> TrialConfig:
     return draw(spec, stored)
 
 
-def alternatives(spec: StudySpec, table: str, *, highest: bool = False) -> list[TrialConfig]:
+def alternatives(spec: StudySpec, table: str, *, highest: bool = False) -> Iterator[TrialConfig]:
     """A configuration for every combination of choices within one table, e.g. all that `norm` may be.
 
     All other tables stay at their first value, ranges at their lowest or highest. Combinations that contradict each
@@ -97,7 +98,6 @@ def alternatives(spec: StudySpec, table: str, *, highest: bool = False) -> list[
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    found: list[TrialConfig] = []
     pending: list[dict[str, Any]] = [{}]
     while pending:
         answers = pending.pop()
@@ -115,9 +115,11 @@ def alternatives(spec: StudySpec, table: str, *, highest: bool = False) -> list[
                 answers[name] = values[0]
             return answers[name]
 
-        with contextlib.suppress(InputError):
-            found.append(draw(spec, answer))
-    return found
+        try:
+            config = draw(spec, answer)
+        except InputError:
+            continue
+        yield config
 
 
 def budget(spec: StudySpec) -> int:

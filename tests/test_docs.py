@@ -78,13 +78,25 @@ def test_the_two_commands_stand_in_the_readme_as_ci_reads_them() -> None:
 
 
 def test_the_study_file_in_the_readme_is_valid() -> None:
-    (text,) = blocks(README, "toml")
+    text, _ = blocks(README, "toml")
     spec = parse_study(text, "README.md")
     assert spec.study.name == "my-first"
 
 
+def test_the_model_of_your_own_in_the_readme_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (net,), (_, study) = blocks(README, "python"), blocks(README, "toml")
+    (tmp_path / "net.py").write_text(net, encoding="utf-8")
+    (tmp_path / "study.toml").write_text(study, encoding="utf-8")
+    arguments = ["run", str(tmp_path / "study.toml"), "--trials", "4", "--home", str(tmp_path / "runs")]
+    result = CliRunner().invoke(hpo, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "4 finished" in result.output or "pruned, 0 failed" in result.output
+    assert "model.arguments.activation = " in result.output
+    assert not caplog.records, "its lanes train together"
+
+
 def test_names_that_the_readme_lists_are_those_there_are() -> None:
-    (text,) = blocks(README, "toml")
+    text, _ = blocks(README, "toml")
     listed = re.search(r'dataset = "digits" +# (.*), or a CSV file', text)
     assert listed is not None
     assert listed[1].split(", ") == list(CATALOGUE)

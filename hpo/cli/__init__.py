@@ -11,7 +11,6 @@ from types import FrameType
 import click
 
 from hpo import __version__
-from hpo.cli.secret import hide_password
 from hpo.errors import HpoError
 
 COMMANDS = {
@@ -67,8 +66,6 @@ def hpo() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The console script: every error of ours becomes a sentence and an exit code."""
-    if args is None:
-        hide_password()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         hpo.main(args=args, standalone_mode=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +64,17 @@ def place_options(command: F) -> F:
 
 def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     place = ctx.ensure_object(Place)
+    if option.name == "storage" and value is not None:
+        _hide(value)
     if value is not None and option.name:
         setattr(place, option.name, value)
         if ctx.get_parameter_source(option.name) == ParameterSource.ENVIRONMENT:
             place.environment.add(option.name)
+
+
+def _hide(url: str) -> None:
+    """Other users of the machine see this process's command line, and a URL may hold a password."""
+    if any(url in argument for argument in sys.argv):
+        import setproctitle
+
+        setproctitle.setproctitle(" ".join(argument.replace(url, "...") for argument in sys.orig_argv))

@@ -24,7 +24,8 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
 
     The table needs the columns the model was trained on, in any order; empty cells are filled as in training, further
     columns are ignored. The answer is a CSV table: the row (from 1), the prediction, and for classes the probability
-    of each. If the table has the target too, its accuracy (or root mean squared error) is told on standard error.
+    of each. If the table has the target too, its accuracy (or root mean squared error) is told on standard error. An
+    export of a model of your own brings its Python file, which is run.
 
     \b
     Examples:

@@ -11,7 +11,7 @@ import click
 from hpo.cli.place import Place, place_options
 
 
-class _Lanes(click.ParamType["int | None"]):
+class Count(click.ParamType["int | None"]):
     name = "N|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
@@ -22,17 +22,23 @@ class _Lanes(click.ParamType["int | None"]):
         return int(value)
 
 
-LANES = _Lanes()
-
-
 @click.command()
 @click.argument("study")
 @click.option("--trials", type=click.IntRange(min=1), help="Budget of trials, instead of the file's search.trials.")
 @click.option(
-    "--lanes", type=LANES, default="auto", show_default=True, help="Trials in one program: a number, or auto."
+    "--workers",
+    type=Count(),
+    default="auto",
+    show_default=True,
+    help="Processes that train: a number, or auto: one per usable core, if the study is long enough to gain by it.",
+)
+@click.option(
+    "--lanes", type=Count(), default="auto", show_default=True, help="Trials in one program: a number, or auto."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads, divided among workers."
+)
 @click.option(
     "--compile",
     type=click.Choice(["auto", "on", "off"]),
@@ -40,10 +46,27 @@ LANES = _Lanes()
     show_default=True,
     help="Compile training steps: pays in long studies, which auto tells. Results equal others up to rounding.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where workers run: on this machine, or on a Ray cluster.",
+)
+@click.option("--address", metavar="ADDRESS", help="Ray cluster, or auto; without it, one is found or started.")
 @place_options
 @click.pass_obj
 def run(
-    place: Place, study: str, trials: int | None, lanes: int | None, device: str, threads: int, compile: Any
+    place: Place,
+    study: str,
+    trials: int | None,
+    workers: int | None,
+    lanes: int | None,
+    device: str,
+    threads: int,
+    compile: Any,
+    engine: Any,
+    address: str | None,
 ) -> None:
     """Run STUDY, or continue it where it was stopped.
 
@@ -55,11 +78,16 @@ def run(
     Examples:
       hpo run digits
       hpo run studies/digits.toml --trials 20
+      hpo run digits --workers 4
+      hpo run digits --engine ray --address auto
       hpo run digits --storage postgresql://me@localhost/hpo
     """
+    from hpo.errors import InputError
     from hpo.spec.file import find_study, read_study
     from hpo.spec.study import with_budget
 
+    if address is not None and engine != "ray":
+        raise InputError(f"--address {address} names a Ray cluster; say --engine ray, too")
     spec = read_study(find_study(study))
     if trials is not None:
         spec = with_budget(spec, trials=trials)
@@ -70,6 +98,8 @@ def run(
 
     options = [f" --trials {trials}"] if trials else []
     options += [] if compile == "auto" else [f" --compile {compile}"]
+    options += [] if engine == "local" else [f" --engine {engine}"]
+    options += [] if address is None else [f" --address {shlex.quote(address)}"]
     command = f"hpo run {shlex.quote(study)}{''.join(options)}{place.options}"
     with screen(spec) as show:
         try:
@@ -82,6 +112,9 @@ def run(
                 device=device,
                 threads=threads,
                 compile=compile,
+                workers=workers,
+                engine=engine,
+                address=address,
             )
         except KeyboardInterrupt:
             show.stop()

@@ -77,9 +77,10 @@ class Screen:
     def _headline(self, now: Progress) -> str:
         best = f"best {now.best[1]:.4g} (trial {now.best[0]})" if now.best else "no trial finished yet"
         left = self._time_left(now)
+        soon = f"; about {left} left" if left else ""
         return (
             f"{now.ended}/{now.budget} trials: {now.finished} finished, {now.pruned} pruned, {now.failed} failed; "
-            f"{len(now.running)} running{self._depth(now)}; {best}{f'; about {left} left' if left else ''}"
+            f"{len(now.running)} running{self._depth(now)}{_workers(now)}; {best}{soon}"
         )
 
     @staticmethod
@@ -159,6 +160,12 @@ def conclusion(spec: StudySpec, result: Result) -> None:
             again = f" (look {winner.looks} at the test part: no longer unseen)" if winner.looks > 1 else ""
             console.print(f"  test {objective}: {winner.test[objective]:.4f}{again}")
     console.print(f"Report: {result.report}")
+
+
+def _workers(now: Progress) -> str:
+    """Nothing where one process does everything."""
+    replaced = f", {now.deaths} replaced" if now.deaths else ""
+    return f" on {now.workers} workers{replaced}" if now.workers > 1 or replaced else ""
 
 
 def _share(now: Progress) -> str:

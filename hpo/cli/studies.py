@@ -64,9 +64,9 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
     With --json an object: what `hpo studies --json` says of the study (best and workers are lists here) and source,
     submitted_at, budget (of trials), budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds,
     winner (trial number or null), test (metric to value, or null), ended (reason to count of trials), workers (each
-    with name, host, pid, alive, trials, complaint), best (the best trials first, each with number, value, spread, epochs,
-    best_epoch, seconds, params), in_training (each with number, worker, epoch, value) and failures (each with number,
-    reason).
+    with name, host, pid, alive, trials, complaint), best (the best trials first, each with number, value, spread,
+    epochs, best_epoch, seconds, params), in_training (each with number, worker, epoch, value) and failures (each with
+    number, reason).
 
     \b
     Examples:

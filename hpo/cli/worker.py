@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.cli.place import Place, place_options
-from hpo.cli.run import LANES
+from hpo.cli.run import Count
 
 if TYPE_CHECKING:
     from hpo.workers.worker import Worker
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="Seconds of silence after which others take this worker's trials.",
 )
 @click.option(
-    "--lanes", type=LANES, default="auto", show_default=True, help="Trials in one program: a number, or auto."
+    "--lanes", type=Count(), default="auto", show_default=True, help="Trials in one program: a number, or auto."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
@@ -61,13 +61,15 @@ def worker(
     from contextlib import closing
 
     from hpo.storage.engine import open_store
-    from hpo.workers.local import means_of
+    from hpo.workers.local import device_of, prepare_process
+    from hpo.workers.means import Means
     from hpo.workers.worker import Worker
 
     _log_to_stderr(place.storage_url)
     from hpo.workers.depot import open_depot
 
-    means = means_of(place.home, lanes=lanes, device=device, threads=threads)
+    prepare_process(place.home, threads)
+    means = Means(device=device_of(device), lanes=lanes, threads=threads)
     depot = open_depot(checkpoints, place.home)
     with closing(open_store(place.storage_url)) as store:
         own = Worker(store, place.home, depot, means, names=studies, lease_seconds=lease)

@@ -1,7 +1,8 @@
 """The files of an export: what is in them, and how they get into their folder, all or none.
 
 `config.json` says which trial it is, `preprocessing.json` has an entry for each replica, `weights.safetensors` (one
-file for each replica where there are several) and `model.py` rebuild the model without this package.
+file for each replica where there are several) and `model.py` rebuild the model without this package. The file of a
+model of the user's own lies beside them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from safetensors.torch import load, save
 from hpo import __version__, models
 from hpo.errors import InputError, MachineError
 from hpo.export.module import module_source
+from hpo.export.own import Own, exported_config, own_of
 from hpo.export.source import Source, Trained
 
 FORMAT = 1
@@ -34,17 +37,20 @@ def export_files(trained: Trained) -> dict[str, bytes]:
     model = models.build(source.config, prepared.input_shape, prepared.outputs)
     preprocessing = [replica.preprocessing for replica in prepared.replicas]
     title = f"Trial {source.trial.number} of the study {source.row.name}"
-    text = module_source(title, model, preprocessing[0], replicas=replicas)
+    own = own_of(source.config, prepared.input_shape, prepared.outputs)
+    files = own.files if own else {}
+    text = module_source(title, model, preprocessing[0], replicas=replicas, own=own)
     names = weight_names(replicas)
     weights = {name: save(state) for name, state in zip(names, trained.states, strict=True)}
     for state, stored in zip(trained.states, weights.values(), strict=True):
         model.load_state_dict(state)
-        _compare(text, stored, model, prepared.input_shape)
+        _compare({**files, "model.py": text.encode()}, stored, model, prepared.input_shape)
     return {
         **weights,
+        **files,
         "preprocessing.json": as_json([replica.as_dict() for replica in preprocessing]),
         "model.py": text.encode(),
-        "config.json": as_json(_about(trained)),  # last: what has it is whole
+        "config.json": as_json(_about(trained, own)),  # last: what has it is whole
     }
 
 
@@ -95,7 +101,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         ) from error
 
 
-def _about(trained: Trained) -> dict[str, Any]:
+def _about(trained: Trained, own: Own | None) -> dict[str, Any]:
     source, material = trained.source, trained.material
     trial, prepared = source.trial, material.prepared
     return {
@@ -115,7 +121,7 @@ def _about(trained: Trained) -> dict[str, Any]:
         "outputs": prepared.outputs,
         "replicas": len(prepared.replicas),
         "params": trial.params,
-        "config": source.config.model_dump(mode="json"),
+        "config": exported_config(source.config, own),
         "versions": {"hpo": __version__, "torch": torch.__version__},
     }
 
@@ -127,11 +133,14 @@ def _test(source: Source) -> dict[str, float | None] | None:
     return {name: value if math.isfinite(value) else None for name, value in source.row.test.items()}
 
 
-def _compare(text: str, weights: bytes, model: torch.nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Run the generated file and let its model answer beside the trial's own."""
-    namespace: dict[str, Any] = {"__name__": "model", "__file__": "model.py"}
-    exec(compile(text, "model.py", "exec"), namespace)
-    copy = namespace["build"]()
+def _compare(files: Mapping[str, bytes], weights: bytes, model: torch.nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Run the generated file, among the others, and let its model answer beside the trial's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        namespace: dict[str, Any] = {"__name__": "model", "__file__": str(Path(folder) / "model.py")}
+        exec(compile(files["model.py"], "model.py", "exec"), namespace)
+        copy = namespace["build"]()
     copy.load_state_dict(load(weights))
     examples = torch.randn(8, *input_shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

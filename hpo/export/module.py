@@ -1,4 +1,5 @@
-"""A trial's model as a short Python file that needs torch and safetensors alone. No weights, no reading of files.
+"""A trial's model as a short Python file that needs torch and safetensors alone, or with them the file or package of
+the user's own model (see `hpo.export.own`). No weights, no reading of files.
 
 Dimensions: N examples.
 """
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from hpo.data.preprocess import Preprocessing
+from hpo.export.own import Own
 
 LINE = 88
 """Longest line, as formatters have it by default."""
@@ -28,15 +30,20 @@ SEVERAL = (
 )
 
 
-def module_source(title: str, model: nn.Sequential, preprocessing: Preprocessing, *, replicas: int) -> str:
-    """The file's text; `title` says which trial it is. Replicas share architecture and columns."""
+def module_source(
+    title: str, model: nn.Sequential, preprocessing: Preprocessing, *, replicas: int, own: Own | None = None
+) -> str:
+    """The file's text; `title` says which trial it is. Replicas share architecture and columns. `own`: the model is a
+    module of the user's own."""
+    standard, installed = (own.standard, own.installed) if own else ([], [])
     imports = [
-        "import json",
+        *(f"import {name}" for name in sorted(["json", *standard])),
         "from collections import OrderedDict",
         "from pathlib import Path",
+        *(("from types import ModuleType",) if standard else ()),
         *(() if _numeric(preprocessing) else ("from typing import Any",)),
         "",
-        "import torch",
+        *(f"import {name}" for name in sorted(["torch", *installed])),
         "from safetensors.torch import load_file",
         "from torch import Tensor, nn",
         "",
@@ -46,7 +53,7 @@ def module_source(title: str, model: nn.Sequential, preprocessing: Preprocessing
     preprocess = _preprocess_numbers if _numeric(preprocessing) else _preprocess_rows
     parts = [
         _docstring(title, preprocessing, replicas) + "\n" + "\n".join(imports),
-        _build(model),
+        own.code if own else _build(model),
         _load(replicas),
         preprocess(preprocessing, replicas),
     ]

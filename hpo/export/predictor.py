@@ -1,4 +1,5 @@
-"""Predictions of an exported trial for the rows of a table. The model is built here, `model.py` is not executed.
+"""Predictions of an exported trial for the rows of a table. The model is built here, `model.py` is not executed; the
+file of a model of the user's own is.
 
 Dimensions: N rows, C classes.
 """
@@ -75,7 +76,7 @@ def read_export(folder: Path) -> Predictor:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise InputError(f"{folder / 'config.json'} is not from this version of `hpo export`. Export the trial again.")
     try:
-        config = TrialConfig.model_validate(about["config"])
+        config = TrialConfig.model_validate(about["config"]).below(folder)
         preprocessing = tuple(Preprocessing.from_dict(found) for found in _json(folder / "preprocessing.json"))
         modules = []
         for name in weight_names(len(preprocessing)):

@@ -22,7 +22,7 @@ from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
 from hpo.training import checkpoints
 from hpo.workers.means import Means
-from hpo.workers.setup import Bench, Material, bench_of, load_material
+from hpo.workers.setup import Bench, Material, bench_of, changed_sources, load_material
 from hpo.workers.winner import weights
 
 
@@ -63,6 +63,11 @@ def load_trained(store: Store, home: Path, source: Source, note: Callable[[str],
         raise StudyStateError(
             f"the data of {material.dataset.name!r} has changed since the study {source.row.name!r} began, so the "
             "preprocessing its models were trained with cannot be found again. Restore the data."
+        )
+    if changed := changed_sources(material, source.row):
+        raise StudyStateError(
+            f"{' and '.join(changed)} has changed since the study {source.row.name!r} began, so the model that was "
+            "trained cannot be built again. Restore the code."
         )
     row, spec = source.row, source.spec
     bench = bench_of(spec, material, store, row.study_id, home, Means())

@@ -12,25 +12,33 @@ import torch
 from torch import nn
 
 from hpo.models.cnn import cnn
+from hpo.models.custom import NAME as CUSTOM
+from hpo.models.custom import custom
 from hpo.models.init import initialize
+from hpo.models.likeness import likeness
 from hpo.models.mlp import mlp
 from hpo.models.slots import SLOTS, Children
 from hpo.spec.records import TrialConfig
 
-__all__ = ["FAMILIES", "build", "initialize", "shape_key"]
+__all__ = ["CUSTOM", "FAMILIES", "build", "initialize", "shape_key"]
 
-FAMILIES: dict[str, Callable[[TrialConfig, tuple[int, ...], int], Children]] = {"mlp": mlp, "cnn": cnn}
+FAMILIES: dict[str, Callable[[TrialConfig, tuple[int, ...], int], Children]] = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "custom": custom,
+}
 """Name in a study file -> function that lists a model's named children."""
 
 
-def build(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> nn.Sequential:
+def build(config: TrialConfig, input_shape: tuple[int, ...], outputs: int, seed: int = 0) -> nn.Sequential:
     """The model of a trial for samples of `input_shape`: (features,) or (channels, height, width).
 
-    `outputs` is the number of classes, or 1 for regression. Weights are PyTorch's defaults until
-    `initialize` sets them; the global random state is left as it was. Raises InputError where the
-    data and the drawn configuration contradict each other.
+    `outputs` is the number of classes, or 1 for regression. Weights are PyTorch's defaults until `initialize` sets
+    them; a module of the user's own sets its own, from torch's generator, which starts at `seed` and is afterwards
+    what it was. Raises InputError where the data and the drawn configuration contradict each other.
     """
     with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         return nn.Sequential(OrderedDict(FAMILIES[config.model.family](config, input_shape, outputs)))
 
 
@@ -38,6 +46,9 @@ def shape_key(model: nn.Sequential) -> tuple[str, ...]:
     """What decides whether two models can share one stacked program: equal keys, equal shapes child by child.
 
     Children that bear shape (linear, convolution, pooling, flatten) stand with all their sizes, slots with their
-    name alone, since what fills them may differ between lanes.
+    name alone, since what fills them may differ between lanes; a module of the user's own with all that it is.
     """
-    return tuple(name if name.startswith(SLOTS) else f"{name}: {child!r}" for name, child in model.named_children())
+    return tuple(
+        name if name.startswith(SLOTS) else f"{name}: {likeness(child) if name == CUSTOM else repr(child)}"
+        for name, child in model.named_children()
+    )

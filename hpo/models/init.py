@@ -10,7 +10,7 @@ from math import sqrt
 from torch import Generator, Tensor, nn
 
 from hpo.models.activations import GAINS
-from hpo.spec.records import Init, TrialConfig
+from hpo.spec.records import Custom, Init, TrialConfig
 
 
 def _fans(weight: Tensor) -> tuple[int, int]:
@@ -87,8 +87,10 @@ def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) 
     """Set all parameters and running averages in place; the generator alone decides the draws.
 
     Weights of linear layers and convolutions follow the scheme, with the activation's gain, the output layer with
-    gain 1; biases are 0; norm layers scale by 1 and shift by 0.
+    gain 1; biases are 0; norm layers scale by 1 and shift by 0. A module of the user's own is left as it was built.
     """
+    if isinstance(config.model, Custom):
+        return
     scheme = SCHEMES[config.init.scheme]
     for name, child in model.named_children():
         if isinstance(child, nn.Linear | nn.Conv2d):

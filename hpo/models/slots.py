@@ -11,7 +11,7 @@ from torch import nn
 
 from hpo.models.activations import ACTIVATIONS
 from hpo.models.norm import norm_at
-from hpo.spec.records import TrialConfig
+from hpo.spec.records import Cnn, Mlp, TrialConfig
 
 SLOTS = ("norm", "activation", "dropout")
 """First words of the names of slots."""
@@ -30,6 +30,7 @@ def input_slots(config: TrialConfig, shape: tuple[int, ...]) -> Children:
 
 def activation_slots(config: TrialConfig, layer: int, shape: tuple[int, ...]) -> Children:
     """Activation of hidden layer `layer` (from 0) and the norm slots around it."""
+    assert isinstance(config.model, Mlp | Cnn)
     number = layer + 1
     place = f"hidden layer {number}"
     return [
@@ -49,6 +50,7 @@ def dropout_slot(config: TrialConfig, layer: int, *, channels: bool = False) -> 
 
 def dense_part(config: TrialConfig, shape: tuple[int, ...], first_layer: int, outputs: int) -> Children:
     """Hidden linear layers, numbered on from `first_layer`, and the output."""
+    assert isinstance(config.model, Mlp | Cnn)
     children: Children = []
     features = prod(shape)
     for layer, width in enumerate(config.model.hidden, start=first_layer):

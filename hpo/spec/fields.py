@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.fields import FieldInfo
 
+from hpo.spec.custom import Argument, WholeEnd
 from hpo.spec.records import (
     CheckpointsTable,
     DataTable,
@@ -25,6 +26,7 @@ from hpo.spec.records import (
     Training,
     TrialConfig,
 )
+from hpo.spec.tree import Range
 
 FIXED_TABLES: dict[str, type[Record]] = {
     "study": StudyTable,
@@ -87,6 +89,8 @@ class Shape:
     """The variant that is meant where the tag is absent."""
     descriptions: Mapping[str, str]
     """One line about each variant."""
+    free: bool = False
+    """The table takes any key: arguments of the user's own module."""
 
     @property
     def tag(self) -> str | None:
@@ -96,6 +100,16 @@ class Shape:
     def fields(self, variant: str) -> list[str]:
         """Names of a variant's fields, the tag first."""
         return [*([self.tag] if self.tag else []), *self.variants[variant]]
+
+    def slots(self, variant: str, written: Mapping[str, Any]) -> Mapping[str, Slot]:
+        """What the variant's fields take, given what is written: a free table has the fields that it is given."""
+        if self.free:
+            return {key: argument_slot(key, written[key]) for key in sorted(written)}
+        return self.variants[variant]
+
+    def takes(self, variant: str, key: str) -> bool:
+        """Whether the variant has the field."""
+        return self.free or key in self.fields(variant)
 
     def owners(self, key: str) -> list[str]:
         """The variants that have the field."""
@@ -127,6 +141,32 @@ def shape_of(*records: type[Record], tag: str | None = None) -> Shape:
         },
         default=field.default,
         descriptions={},
+    )
+
+
+FREE = Shape(tag_slot=None, variants={"": {}}, default="", descriptions={}, free=True)
+"""A table whose keys the user's own module decides."""
+
+
+def argument_slot(name: str, found: Any = None) -> Slot:
+    """What an argument of the user's own module takes: a range is of whole numbers if all that it says is whole."""
+    allowed: Any = Argument
+    if isinstance(found, Range):
+        found = {"low": found.low, "high": found.high, "step": found.step}
+    if isinstance(found, dict) and "choice" not in found:
+        ends = [found[key] for key in ("low", "high", "step") if found.get(key) is not None]
+        allowed = WholeEnd if ends and all(type(end) is int for end in ends) else float
+    adapter = TypeAdapter[Any](allowed, config=ConfigDict(strict=True))
+    return Slot(
+        name=name,
+        description="",
+        required=False,
+        default=None,
+        optional=False,
+        fixed=None,
+        shape=None,
+        schema=adapter.json_schema(),
+        adapter=adapter,
     )
 
 
@@ -167,6 +207,8 @@ def _slot(record: type[Record], name: str, field: FieldInfo) -> Slot:
     arms = [arm for arm in get_args(field.annotation) or (field.annotation,) if arm is not NoneType]
     tables = [arm for arm in arms if isinstance(arm, type) and issubclass(arm, Record)]
     shape = shape_of(*tables, tag=field.discriminator) if tables else None
+    if get_origin(field.annotation) is dict:
+        shape = FREE
     adapter = None if shape else _adapter(field)
     return Slot(
         name=name,

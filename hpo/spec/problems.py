@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from hpo.errors import StudyFileError
+from hpo.spec.custom import MODULE_PATTERN
 from hpo.spec.records import NAME_PATTERN
 from hpo.spec.tree import toml
 
@@ -19,6 +20,7 @@ LONGEST_QUOTE = 90
 
 PATTERNS: dict[str, str] = {
     NAME_PATTERN: "1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or a digit",
+    MODULE_PATTERN: 'a class or function and where it is, "FILE.py:NAME" or "PACKAGE.MODULE:NAME"',
 }
 NOUNS: dict[str, tuple[str, str]] = {
     "integer": ("a whole number", "whole numbers"),
@@ -64,8 +66,9 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
         begun = len(name) >= 3 and candidate.startswith(name.lower())
         if begun or name.lower() in (candidate, initials):
             return candidate
-    matches = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    lowered = {candidate.lower(): candidate for candidate in known}
+    matches = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    return lowered[matches[0]] if matches else None
 
 
 def hint(name: Any, names: Iterable[str]) -> str:
@@ -89,6 +92,8 @@ def wrong_value(path: str, found: Any, schema: Mapping[str, Any]) -> Problem:
 
 def describe(schema: Mapping[str, Any]) -> str:
     """What a JSON Schema of one field allows, in English."""
+    if "description" in schema:
+        return str(schema["description"])
     if "anyOf" in schema:
         parts = [part for part in schema["anyOf"] if part.get("type") != "null"]
         absent = [] if parts[0].get("type") == "string" else ['"none"']

@@ -8,9 +8,12 @@ descriptions of the JSON Schema.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from hpo.spec.custom import MODULE_PATTERN, Argument, Reference
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A probability of dropping; 1 would drop everything."""
@@ -244,6 +247,17 @@ class Cnn(Record):
     """Units of hidden layers between the last block and the output."""
     activation: Activation = "relu"
     """Nonlinearity after every hidden layer."""
+
+
+class Custom(Record):
+    """A module of your own, called as `Net(input_shape, outputs, **arguments)`; see "Your own model" in the README."""
+
+    family: Literal["custom"]
+    module: Annotated[str, Field(pattern=MODULE_PATTERN)]
+    """`net.py:Net`: a class or function in a Python file, its path relative to the study file; or
+    `package.module:Net` in something installed."""
+    arguments: dict[str, Argument] = {}
+    """What it is called with, by name: numbers, texts, true or false, lists of these, ranges and choices."""
 
 
 class Init(Record):
@@ -501,7 +515,7 @@ class Training(Record):
     """Absent: every trial that is not pruned trains to its last epoch."""
 
 
-Model = Annotated[Mlp | Cnn, Field(discriminator="family")]
+Model = Annotated[Mlp | Cnn | Custom, Field(discriminator="family")]
 Norm = Annotated[NoNorm | BatchNorm | LayerNorm | GroupNorm, Field(discriminator="kind")]
 Optimizer = Annotated[Sgd | Adagrad | Rmsprop | Adam | AdamW, Field(discriminator="name")]
 Schedule = Annotated[
@@ -529,3 +543,10 @@ class TrialConfig(Record):
     """Penalties and bounds."""
     training: Training = Training()
     """How long and in what portions a trial trains."""
+
+    def below(self, folder: Path) -> Self:
+        """The same with the file of a module of the user's own taken from the folder."""
+        if not isinstance(self.model, Custom):
+            return self
+        reference = Reference.of(self.model.module).below(folder)
+        return self.model_copy(update={"model": self.model.model_copy(update={"module": str(reference)})})

@@ -82,9 +82,18 @@ def layers_suit_model(spec: StudySpec) -> Iterator[Problem]:
     if "mlp" in families and any(norm["kind"] == "group" for norm in _options(spec, "norm")):
         text = 'found "group", which groups channels, but an mlp has none. Use "layer", or family = "cnn"'
         yield Problem(path="norm.kind", text=text)
-    if "cnn" not in families and any(_may_be_true(table.get("spatial")) for table in _options(spec, "dropout")):
+    spatial = any(_may_be_true(table.get("spatial")) for table in _options(spec, "dropout"))
+    if spatial and "mlp" in families and "cnn" not in families:
         text = 'found true, which drops whole channels, but an mlp has none. Remove it, or use family = "cnn"'
         yield Problem(path="dropout.spatial", text=text)
+
+
+def own_modules_are_whole(spec: StudySpec) -> Iterator[Problem]:
+    if all(model["family"] == "custom" for model in _options(spec, "model")):
+        for table in ("init", "norm", "dropout"):
+            if table in spec.tree:
+                text = f"has no effect on family = {quote('custom')}, whose module brings its own. Remove [{table}], "
+                yield Problem(path=table, text=f"{text}and search over model.arguments instead")
 
 
 def smoothing_needs_classes(spec: StudySpec) -> Iterator[Problem]:
@@ -103,6 +112,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     pruner_has_time,
     grid_is_finite,
     layers_suit_model,
+    own_modules_are_whole,
     smoothing_needs_classes,
 )
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpo.spec.fields import FIXED_TABLES, SHORTHANDS, Shape, Slot, searched_tables, shape_of
+from hpo.spec.custom import ARGUMENT_PATTERN
+from hpo.spec.fields import FIXED_TABLES, SHORTHANDS, Shape, Slot, argument_slot, searched_tables, shape_of
 
 Json = dict[str, Any]
 
@@ -63,6 +64,8 @@ def _searched(slot: Slot, path: str, definitions: Json) -> Json:
     """A value or a table, and the forms in which it may be searched. Fields are defined once, under their path."""
     if slot.shape is None:
         return _described(slot, _value(slot))
+    if slot.shape.free:
+        return _described(slot, _free())
     shape, tag = slot.shape, slot.shape.tag_slot
     fields: dict[str, Json] = {
         variant: {
@@ -88,6 +91,16 @@ def _searched(slot: Slot, path: str, definitions: Json) -> Json:
     return _described(slot, {"anyOf": [*_variants(shape, fields), several, *absent]})
 
 
+def _free() -> Json:
+    """A table of arguments under any name that a Python function can take, or a choice of such tables."""
+    span = _value(argument_slot("", {"low": 0.5}))["anyOf"][-1]
+    value = {"anyOf": [*_value(argument_slot(""))["anyOf"], span]}
+    table = {"type": "object", "propertyNames": {"pattern": ARGUMENT_PATTERN}, "additionalProperties": value}
+    choice = {"type": "object", "additionalProperties": value, "properties": {"choice": _list(table)}}
+    has_choice = {"required": ["choice"]}
+    return {"anyOf": [table | {"not": has_choice}, choice | has_choice]}
+
+
 def _defined(schema: Json, path: str, variant: str, slot: Slot, definitions: Json) -> Json:
     """A reference to the field's schema; a field that differs between variants is defined for each."""
     key = f"{path}.{slot.name}"
@@ -104,7 +117,10 @@ def _variants(shape: Shape, fields: Mapping[str, Json]) -> list[Json]:
     return [
         _object(
             {shape.tag: _tag(variant, shape)} | fields[variant],
-            required=[] if variant == shape.default else [shape.tag],
+            required=[
+                *([] if variant == shape.default else [shape.tag]),
+                *(slot.name for slot in shape.variants[variant].values() if slot.required),
+            ],
         )
         for variant in shape.variants
     ]
@@ -130,8 +146,8 @@ def _value(slot: Slot) -> Json:
 
 def _concrete(slot: Slot) -> Json:
     """One value; where TOML has no null, the text "none" takes its place."""
-    parts = slot.schema.get("anyOf")
-    if parts is None:
+    parts = slot.schema.get("anyOf", [])
+    if not any(part.get("type") == "null" for part in parts):
         return dict(slot.schema)
     real = [part for part in parts if part.get("type") != "null"]
     return {"anyOf": [*real, {"const": "none"}]} if slot.optional else dict(real[0])

@@ -107,7 +107,7 @@ def _entries(node: Any, shape: Shape, *, given: bool) -> dict[str, Entry]:
         return _choice_entries(node, shape)
     variant = node[shape.tag] if shape.tag else ""
     found = {shape.tag: Entry(value=toml(variant), given=given)} if shape.tag else {}
-    for slot in shape.variants[variant].values():
+    for slot in shape.slots(variant, node).values():
         value = node.get(slot.name, slot.default)
         said = given and slot.name in node
         if slot.shape is None:

@@ -7,11 +7,14 @@ of tables.
 
 from __future__ import annotations
 
+import keyword
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.spec.custom import ARGUMENT_PATTERN
 from hpo.spec.fields import Shape, homes_of
 from hpo.spec.problems import Problem, listing, nearest, quote, unknown_key
 from hpo.spec.tree import Choice, join
@@ -54,9 +57,11 @@ def _fields(
     """The fields of one variant. Problems with shared keys are noted at the table where these stand."""
     shared = shared or {}
     table: dict[str, Any] = {shape.tag: variant} if shape.tag else {}
-    strange = [key for key in written if key not in shape.fields(variant) and key not in shared]
+    strange = [key for key in written if not shape.takes(variant, key) and key not in shared]
     problems.extend(_unknown(key, variant, shape, path) for key in strange)
-    for slot in shape.variants[variant].values():
+    if shape.free:
+        problems.extend(_no_argument(key, shared.get(key, path)) for key in written if not _is_argument(key))
+    for slot in shape.slots(variant, written).values():
         place = join(shared.get(slot.name, path), slot.name)
         if slot.name not in written:
             if slot.required:
@@ -98,6 +103,15 @@ def _unknown(key: str, variant: str, shape: Shape, path: str) -> Problem:
     else:
         advice = ""
     return unknown_key(join(path, key), key, shape.fields(variant), advice)
+
+
+def _is_argument(key: str) -> bool:
+    return bool(re.match(ARGUMENT_PATTERN, key)) and not keyword.iskeyword(key)
+
+
+def _no_argument(key: str, path: str) -> Problem:
+    text = "is no name that a Python function can give an argument; rename it"
+    return Problem(path=join(path, quote(key)), text=text)
 
 
 def _example(shape: Shape) -> str:
@@ -181,7 +195,7 @@ def _labels(options: Sequence[Option]) -> list[str]:
     seen: Counter[str] = Counter()
     labels = []
     for option in options:
-        own = "+".join(key for key in option.written if key not in option.shared)
+        own = "+".join(key for key in sorted(option.written) if key not in option.shared)
         name = option.variant or own or "none"
         seen[name] += 1
         labels.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
@@ -194,7 +208,7 @@ def _misfits(options: Sequence[Option], shape: Shape) -> Iterator[Problem]:
     for key, place in sorted(places):
         sharers = [option.variant for option in options if option.shared.get(key) == place]
         variants = list(dict.fromkeys(variant for variant in sharers if variant is not None))
-        without = [variant for variant in variants if key not in shape.fields(variant)]
+        without = [variant for variant in variants if not shape.takes(variant, key)]
         having = [variant for variant in variants if variant not in without]
         if without and not having:
             yield _unknown(key, without[0], shape, place)

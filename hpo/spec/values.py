@@ -104,7 +104,13 @@ def _read_choice(found: dict[str, Any], slot: Slot, path: str, problems: list[Pr
         values.append(value)
     if len(problems) > before:
         return None
-    return Choice(options=tuple(values), labels=tuple(scalar(value) for value in values))
+    labels = [scalar(value) for value in values]
+    for value, label in zip(values, labels, strict=True):
+        if labels.count(label) > 1:
+            text = f"found {quote(value)} beside another option that the database would call {quote(label)} too"
+            problems.append(Problem(path=join(path, "choice"), text=f"{text}. Make the table a choice of tables"))
+            return None
+    return Choice(options=tuple(values), labels=tuple(labels))
 
 
 def _read_range(found: dict[str, Any], slot: Slot, path: str, problems: list[Problem]) -> Range | None:

@@ -6,12 +6,13 @@ import logging
 import os
 import sqlite3
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from hpo.errors import StorageError
 from hpo.storage.faults import masked, masked_text
@@ -78,8 +79,7 @@ def connect(url: URL, readonly: bool) -> Engine:
             f"the driver of {masked(url)} is not installed ({error.name}). "
             "Install it with `pip install 'hpo[postgres]'`."
         ) from None
-    event.listen(engine, "connect", _note_process)
-    event.listen(engine, "checkout", _refuse_inherited)
+    _engines.add(engine)
     if engine.dialect.name == "postgresql":
         event.listen(engine, "do_connect", _Patience())
         event.listen(engine, "connect", _limit_idleness)
@@ -89,15 +89,19 @@ def connect(url: URL, readonly: bool) -> Engine:
     return engine
 
 
-def _note_process(connection: Any, record: Any) -> None:
-    record.info["process"] = os.getpid()
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_inherited: list[Any] = []
 
 
-def _refuse_inherited(connection: Any, record: Any, proxy: Any) -> None:
-    """A connection that a forked process inherited is its parent's; the pool makes another one."""
-    if record.info["process"] != os.getpid():
-        record.dbapi_connection = proxy.dbapi_connection = None
-        raise DisconnectionError("the connection belongs to the parent of this process")
+def _leave_to_the_parent() -> None:
+    """In a forked process: what connections there are belong to the parent, and even closing one would disturb it."""
+    for engine in list(_engines):
+        _inherited.append(engine.pool)
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):  # there is no fork on Windows
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 class _Patience:

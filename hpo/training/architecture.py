@@ -14,6 +14,7 @@ from hpo.errors import InputError
 from hpo.spec.records import TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
+from hpo.training.masked import output_sizes
 from hpo.training.masks import output_shapes
 from hpo.training.mixed_norm import is_dense_norm
 from hpo.training.program import IDLE, PORTION, kind, structure
@@ -40,7 +41,11 @@ class Architecture:
     def lane_bytes(self, input_shape: tuple[int, ...], batch: int, itemsize: int) -> int:
         """What a lane adds to the memory in use at most, about: rows of the state and copies of them, what layers
         keep for the way back, and inference on a portion of the validation part."""
-        sizes = [prod(shape) for shape in output_shapes(self.modules[0], input_shape).values()]
+        module = self.modules[0]
+        if hasattr(module, models.CUSTOM):
+            sizes = output_sizes(module, input_shape)
+        else:
+            sizes = [prod(shape) for shape in output_shapes(module, input_shape).values()]
         rows = ROWS * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
         return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
 
@@ -67,6 +72,8 @@ def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> Key
 
 def _unmixable(module: nn.Sequential) -> tuple[str, ...]:
     kinds, dense = [], False
+    if hasattr(module, models.CUSTOM):  # whatever may differ between its lanes is theirs alone
+        return ()
     for child in module.children():
         dense = dense or isinstance(child, nn.Linear | nn.Flatten)
         if not (dense and (is_dense_norm(child) or kind(child) == IDLE)):

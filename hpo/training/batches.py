@@ -10,7 +10,7 @@ Dimensions: K lanes, S steps an epoch, B examples a batch, V validation examples
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -58,6 +58,11 @@ class Examples:
     def dtype(self) -> torch.dtype:
         """Of inputs, parameters and losses."""
         return self.x_train.dtype
+
+    def to(self, device: torch.device) -> Examples:
+        """The same on another device."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
+        return replace(self, **{name: value.to(device) for name, value in tensors.items()})
 
     def batch_size(self, asked: int) -> int:
         """No batch is larger than the smallest training part."""

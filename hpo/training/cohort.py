@@ -92,8 +92,10 @@ def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig) ->
     """Builds and initialises a lane's module from its own random numbers."""
     if isinstance(config.norm, BatchNorm) and setting.examples.batch_size(config.training.batch_size) == 1:
         raise InputError("batch normalisation needs batches of at least 2 examples; raise training.batch_size")
-    module = models.build(config, setting.examples.input_shape, setting.examples.outputs)
-    models.initialize(module, config, randomness.generator("init", setting.seed, trial, replica))
+    numbers = setting.seed, trial, replica
+    seed = randomness.key("init", *numbers)
+    module = models.build(config, setting.examples.input_shape, setting.examples.outputs, seed)
+    models.initialize(module, config, randomness.generator("init", *numbers))
     return Lane(trial=trial, replica=replica, config=config, module=module)
 
 
@@ -268,7 +270,7 @@ class Cohort:
         lanes = self.lanes + self.lanes[-1:] * (wanted - have)
         if self._twin is None:
             self._twin = self._program_of(lanes, self.architecture.modules)
-        if not self._twin.uniform:
+        if not self._twin.compiles:
             return None
         repeated = torch.tensor([*range(have), *[have - 1] * (wanted - have)], device=self.setting.examples.device)
         return lanes, {name: self.state[name][repeated] for name in CHANGING}, self._twin

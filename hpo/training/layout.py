@@ -43,8 +43,10 @@ class Entry:
     def wide(self) -> tuple[int, ...]:
         """The shape with whole cache lines of units: what the row has room for. The units beyond the shape are 0 and
         stay 0, as their gradient is."""
+        if len(self.shape) not in (1, 2):
+            return self.shape
         units, *inputs = self.shape
-        return (units + -units % ALIGNMENT, *inputs) if len(self.shape) <= 2 else self.shape
+        return (units + -units % ALIGNMENT, *inputs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,4 +155,4 @@ def _fill(entries: tuple[Entry, ...], tensors: dict[str, Tensor]) -> Tensor:
 
 def _unfill(entries: tuple[Entry, ...], tensors: dict[str, Tensor], row: Tensor) -> None:
     for e in _present(entries, tensors):
-        tensors[e.name].copy_(row[e.start : e.start + e.size].unflatten(0, e.shape))
+        tensors[e.name].copy_(row[e.start : e.start + e.size].view(e.shape))

@@ -40,9 +40,13 @@ class Search:
 class Limits:
     """The largest number of lanes of each program."""
 
-    def __init__(self, fixed: int | None = None, notebook: Path | None = None, machine: str = "") -> None:
-        """`fixed` None: to be found, and remembered in `notebook` for this `machine`."""
+    def __init__(
+        self, fixed: int | None = None, notebook: Path | None = None, machine: str = "", share: float = SHARE
+    ) -> None:
+        """`fixed` None: to be found, and remembered in `notebook` for this `machine`. `share` of the free memory may
+        be taken; several processes on one machine divide it."""
         self.fixed = fixed
+        self.share = share
         self.notebook = notebook
         self.machine = machine
         self._searches: dict[str, Search] = {}
@@ -51,7 +55,7 @@ class Limits:
         """Begins with a program; later calls change nothing."""
         if program in self._searches:
             return
-        most = max(1, int(SHARE * free_memory(device)) // bytes_per_lane)
+        most = max(1, int(self.share * free_memory(device)) // bytes_per_lane)
         remembered = None if self.fixed else self._notes().get(f"{self.machine} {program}")
         wanted = self.fixed or remembered or FIRST
         settled = self.fixed is not None or remembered is not None

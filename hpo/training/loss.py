@@ -23,7 +23,7 @@ def loss_per_example(outputs_KBC: Tensor, y_KB: Tensor) -> Tensor:
     """[K, B]: cross entropy for class targets (int64), squared error for numbers."""
     if y_KB.dtype.is_floating_point:
         return (outputs_KBC.squeeze(-1) - y_KB).square()
-    return -_log_p(outputs_KBC, outputs_KBC.shape[2]).gather(2, y_KB.unsqueeze(2)).squeeze(2)
+    return -_whole(outputs_KBC, outputs_KBC.shape[2]).log_softmax(2).gather(2, y_KB.unsqueeze(2)).squeeze(2)
 
 
 def training_loss(
@@ -40,10 +40,10 @@ def training_loss(
         gradient = torch.zeros_like(outputs_KBC)
         gradient[..., 0] = error_KB * (2.0 / batch)
         return error_KB.square().mean(1), gradient
-    log_p = _log_p(outputs_KBC, classes)
+    logits = _whole(outputs_KBC, classes)
+    log_p, gradient = logits.log_softmax(2), logits.softmax(2)
     target_KB1 = y_KB.unsqueeze(2)
     likelihood_KB = log_p.gather(2, target_KB1).squeeze(2)
-    gradient = log_p.exp()
     if smoothing_K1 is None:
         loss_K = -likelihood_KB.mean(1)
         hit = likelihood_KB.new_full(target_KB1.shape, -1.0)
@@ -58,11 +58,11 @@ def training_loss(
     return loss_K, gradient[..., : outputs_KBC.shape[2]]
 
 
-def _log_p(outputs_KBC: Tensor, classes: int) -> Tensor:
-    """[K, B, C rounded up]; -inf beyond the classes."""
+def _whole(outputs_KBC: Tensor, classes: int) -> Tensor:
+    """Logits [K, B, C rounded up]; -inf beyond the classes."""
     have, whole = outputs_KBC.shape[2], classes + -classes % WHOLE
     if have > classes:
         outputs_KBC[..., classes:] = -math.inf
     if have < whole:
         outputs_KBC = F.pad(outputs_KBC, (0, whole - have), value=-math.inf)
-    return outputs_KBC.log_softmax(2)
+    return outputs_KBC

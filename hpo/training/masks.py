@@ -28,6 +28,20 @@ class Drop:
     salt: int
     """Tells the layers of a model apart."""
 
+    @classmethod
+    def of(
+        cls, p: Sequence[float], shape: tuple[int, ...], salt: int, dtype: torch.dtype, device: torch.device
+    ) -> Drop:
+        """From each lane's probability."""
+        limits = [[round(q * 2**24) - 2**23 - 1] for q in p]
+        scales = [[1 / (1 - q) if q < 1 else 0.0] for q in p]
+        return cls(
+            limit_K1=torch.tensor(limits, dtype=torch.int32, device=device),
+            scale_K1=torch.tensor(scales, dtype=dtype, device=device),
+            shape=shape,
+            salt=salt,
+        )
+
     def masks(self, keys_SK: Tensor, batch: int) -> Tensor:
         """[S, K, B, *shape] for S steps: 0 with the lane's probability p, else 1/(1-p)."""
         steps, device = len(keys_SK), keys_SK.device
@@ -42,6 +56,17 @@ class Drop:
         else:
             mask = stays.neg_().to(scale.dtype) * scale
         return mask.view(steps, -1, batch, *self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keys:
+    """Takes the place of a `Drop` for layers that draw by themselves: hands them the keys."""
+
+    shape: tuple[int, ...] = ()
+
+    def masks(self, keys_SK: Tensor, batch: int) -> Tensor:
+        """[S, K]: the keys."""
+        return keys_SK
 
 
 def drops_of(
@@ -61,14 +86,7 @@ def drops_of(
             if any(p):
                 p = p[: len(modules)]
                 shape = shapes[name] if kind is nn.Dropout else (shapes[name][0], 1, 1)
-                found[mask_name(name, kind())] = Drop(
-                    limit_K1=torch.tensor(
-                        [[round(q * 2**24) - 2**23 - 1] for q in p], dtype=torch.int32, device=device
-                    ),
-                    scale_K1=torch.tensor([[1 / (1 - q)] for q in p], dtype=dtype, device=device),
-                    shape=shape,
-                    salt=salt,
-                )
+                found[mask_name(name, kind())] = Drop.of(p, shape, salt, dtype, device)
     return found
 
 

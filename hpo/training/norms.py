@@ -67,14 +67,20 @@ def batch_norm_2d(place: Place, layer: nn.Module) -> Pass:
     scale = place.parameter("weight", shape) if affine else None
     shift = place.parameter("bias", shape) if affine else None
 
-    def flat(numbers: Tensor | None) -> Tensor | None:
-        return None if numbers is None else numbers.reshape(-1)
+    k = place.lanes.stop - place.lanes.start
+    single = k * channels == 1  # a single channel takes another algorithm, which rounds differently: make it two
+
+    def flat(numbers_KC: Tensor | None) -> Tensor | None:
+        if numbers_KC is None:
+            return None
+        return (numbers_KC.expand(2, -1) if single else numbers_KC).reshape(-1)
 
     def side_by_side(x: Tensor) -> Tensor:
-        return x.transpose(0, 1).reshape(x.shape[1], -1, *x.shape[3:])
+        wide = x.expand(2, *x.shape[1:]) if single else x
+        return wide.transpose(0, 1).reshape(x.shape[1], -1, *x.shape[3:])
 
     def lane_by_lane(z: Tensor, like: torch.Size) -> Tensor:
-        return z.view(like[1], like[0], *like[2:]).transpose(0, 1).contiguous()
+        return z.view(like[1], -1, *like[2:]).transpose(0, 1)[:k].contiguous()
 
     if not place.frame.training:
         mean, variance = place.average("running_mean", shape), place.average("running_var", shape)
@@ -94,8 +100,8 @@ def batch_norm_2d(place: Place, layer: nn.Module) -> Pass:
         wide = side_by_side(x)
         z, mean, inverse = torch.native_batch_norm(wide, flat(scale), flat(shift), None, None, True, 0.0, eps)
         count = x.shape[1] * x.shape[3] * x.shape[4]
-        batch_mean.copy_(mean.view(-1, channels))
-        batch_variance.copy_(((inverse.pow(-2) - eps) * (count / max(count - 1, 1))).view(-1, channels))
+        batch_mean.copy_(mean.view(-1, channels)[:k])
+        batch_variance.copy_(((inverse.pow(-2) - eps) * (count / max(count - 1, 1))).view(-1, channels)[:k])
         return lane_by_lane(z, x.shape), (wide, mean, inverse, x.shape)
 
     def backward(kept: Any, g: Tensor, wanted: bool) -> Tensor:
@@ -104,8 +110,8 @@ def batch_norm_2d(place: Place, layer: nn.Module) -> Pass:
             side_by_side(g), wide, flat(scale), None, None, mean, inverse, True, eps, [True, affine, affine]
         )
         if d_scale is not None and d_shift is not None:
-            d_scale.copy_(d_scales.view(-1, channels))
-            d_shift.copy_(d_shifts.view(-1, channels))
+            d_scale.copy_(d_scales.view(-1, channels)[:k])
+            d_shift.copy_(d_shifts.view(-1, channels)[:k])
         return lane_by_lane(d_wide, like)
 
     return Pass(forward, backward)

@@ -17,14 +17,18 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
+from hpo.models import CUSTOM
+from hpo.models.custom import BATCH_NORMS
 from hpo.training import layout as lay
 from hpo.training import mixed_norm
+from hpo.training.custom import Own
 from hpo.training.frame import Frame, Pass, Place
 from hpo.training.images import IMAGES
 from hpo.training.loss import training_loss
-from hpo.training.masks import drops_of
+from hpo.training.masks import Drop, Keys, drops_of
 from hpo.training.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.norms import NORMS
+from hpo.training.plans import plan_of
 from hpo.training.stacked import DENSE
 
 RULES = {**DENSE, **IMAGES, **NORMS}
@@ -36,7 +40,7 @@ class Run:
     """Neighbouring lanes that have the same kind of layer at one position."""
 
     lanes: slice
-    layer: nn.Module | MixedNorm
+    layer: nn.Module | MixedNorm | Own
     last: bool = False
     """The model's last layer."""
 
@@ -46,7 +50,7 @@ class Run:
 
     def bind(self, name: str, frame: Frame) -> Pass:
         place = Place(name=name, lanes=self.lanes, frame=frame, last=self.last)
-        if isinstance(self.layer, MixedNorm):
+        if isinstance(self.layer, MixedNorm | Own):
             return self.layer.bind(place)
         return RULES[type(self.layer)](place, self.layer)
 
@@ -59,6 +63,11 @@ class Position:
     learns: bool
     """Some lane has parameters here."""
     runs: tuple[Run, ...]
+
+    @property
+    def is_own(self) -> bool:
+        """A module of the user's own."""
+        return isinstance(self.runs[0].layer, Own)
 
     def bind(self, frame: Frame) -> Pass:
         """One pass for all lanes."""
@@ -98,7 +107,7 @@ def kind(layer: nn.Module) -> str:
 
 def structure(module: nn.Sequential) -> tuple[str, ...]:
     """Sort key: cohorts keep like lanes side by side, so that runs of like lanes are long."""
-    return tuple(kind(child) for child in module.children())
+    return (CUSTOM,) if hasattr(module, CUSTOM) else tuple(kind(child) for child in module.children())
 
 
 class Program:
@@ -119,8 +128,16 @@ class Program:
         them its lanes are: dense norms of all kinds are one layer."""
         self.layout = layout
         self.width = outputs
-        self.drops = drops_of(modules, input_shape, dtype, device, witnesses or ())
-        self.positions = tuple(_positions(modules, witnesses))
+        self.drops: Mapping[str, Drop | Keys]
+        self.positions: tuple[Position, ...]
+        if hasattr(modules[0], CUSTOM):
+            theirs = [module.get_submodule(CUSTOM) for module in modules]
+            own = Own.of(theirs, plan_of(theirs[0], input_shape), dtype, device)
+            run = Run(lanes=slice(0, len(modules)), layer=own, last=True)
+            self.drops, self.positions = own.drops, (Position(name=CUSTOM, learns=True, runs=(run,)),)
+        else:
+            self.drops = drops_of(modules, input_shape, dtype, device, witnesses or ())
+            self.positions = tuple(_positions(modules, witnesses))
         self.columns = {
             f"{position.name}.{which}": column
             for position in self.positions
@@ -133,9 +150,9 @@ class Program:
         self.momentum_KQ = momentum_KQ if witnesses or bool(momentum_KQ.any()) else None
 
     @property
-    def uniform(self) -> bool:
-        """Whether every position is one layer for all lanes."""
-        return all(len(position.runs) == 1 for position in self.positions)
+    def compiles(self) -> bool:
+        """Whether every position is one layer for all lanes, and none is a module of the user's own."""
+        return all(len(position.runs) == 1 and not position.is_own for position in self.positions)
 
     def portion(self, lanes: int, batch: int) -> int:
         """Steps to prepare at once: enough to save calls, few enough that what is prepared stays in the cache."""
@@ -220,15 +237,15 @@ class Bound:
 
 def form_of(program: Program) -> object:
     """What two programs have in common that differ in their lanes' numbers alone."""
-
-    def what(layer: nn.Module | MixedNorm) -> str | MixedNorm:
-        return layer if isinstance(layer, MixedNorm) else kind(layer)
-
     return program.layout, tuple(
-        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last, what(run.layer))
+        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last, _told(run.layer))
         for position in program.positions
         for run in position.runs
     )
+
+
+def _told(layer: nn.Module | MixedNorm | Own) -> object:
+    return kind(layer) if isinstance(layer, nn.Module) else layer
 
 
 def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequential] | None) -> list[Position]:
@@ -259,6 +276,6 @@ def _momentum(modules: Sequence[nn.Sequential], layout: lay.Layout, dtype: torch
     for (name, _), view in views.items():
         for lane, module in enumerate(modules):
             owner = module.get_submodule(name.rpartition(".")[0])
-            if isinstance(owner, nn.BatchNorm1d | nn.BatchNorm2d) and tuple(view.shape[1:]) == (owner.num_features,):
+            if isinstance(owner, BATCH_NORMS) and tuple(view.shape[1:]) == (owner.num_features,):
                 view[lane] = owner.momentum or 0.0
     return weights

@@ -6,7 +6,7 @@ that had been reported already are trained again without being reported, and giv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from optuna.trial import TrialState
 
@@ -16,65 +16,57 @@ from hpo.search.searcher import Asked
 from hpo.spec.records import TrialConfig
 from hpo.training import checkpoints
 from hpo.training.checkpoints import SavedLane
-from hpo.training.trainer import Failure, Trainer
+from hpo.workers.crew import Crew
+from hpo.workers.here import Here
+from hpo.workers.orders import Past
 from hpo.workers.setup import Bench
 
 Behind = Callable[[Asked, int, int], None]
 """Told of a trial whose newest readable checkpoint lacks epochs: how many were reported, how many are in it."""
 
 
-def pick_up(bench: Bench, only: Collection[int] | None = None, behind: Behind | None = None) -> list[Asked]:
-    """Brings every running trial, or those of these ids, into the trainer at the epoch it had reported."""
+def pick_up(bench: Bench, crew: Crew, only: Collection[int] | None = None, behind: Behind | None = None) -> list[Asked]:
+    """Lets the crew bring every running trial, or those of these ids, to the epoch it had reported."""
     with bench.store.tick():
         left = bench.searcher.running(only)
         for trial in left:
             if trial.config is None:
                 bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
     saved = _Saved(bench)
-    picked = []
-    for trial in left:
-        if trial.config is None:
-            continue
-        curve = bench.searcher.curve(trial.trial_id)
-        lanes = saved.lanes(trial)
-        newest = lanes[0][0].epoch if lanes else 0
-        if behind is not None and newest < len(curve):
-            behind(trial, len(curve), newest)
-        trainer = _replayed(bench, trial.number, trial.config, curve, lanes)
-        if isinstance(trainer, Failure):
-            facts = {"traceback": trainer.traceback}
-            bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trainer.error}", facts)
-            continue
-        for cohort in trainer.all_cohorts():
-            bench.trainer.place(cohort)
-        picked.append(trial)
-    return picked
+    picked = {trial.number: trial for trial in left if trial.config is not None}
+    pasts = [_past(bench, trial, saved.lanes(trial)) for trial in picked.values()]
+    for past in pasts:
+        newest = past.saved[0][0].epoch if past.saved else 0
+        if behind is not None and newest < past.epochs:
+            behind(picked[past.number], past.epochs, newest)
+    failures = crew.resume(pasts)
+    for failure in failures:
+        trial = picked.pop(failure.trial)
+        facts = {"traceback": failure.traceback}
+        bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
+    return list(picked.values())
 
 
-def retrain(bench: Bench, number: int, config: TrialConfig, curve: list[float]) -> Trainer:
-    """A trainer with an ended trial, trained again from the start; its best epoch is remembered."""
-    trainer = _replayed(bench, number, config, curve, [])
-    if isinstance(trainer, Failure):
-        raise MachineError(f"trial {number} cannot be trained again: {trainer.error}")
-    return trainer
+def retrain(bench: Bench, number: int, config: TrialConfig, curve: Sequence[float]) -> bytes:
+    """The best weights of an ended trial, packed, from training it again."""
+    with Crew(lambda: Here(bench.outfit), workers=1, replicas=bench.outfit.examples.replicas) as crew:
+        for failure in crew.resume([past_of(bench, number, config, curve, ())]):
+            raise MachineError(f"trial {number} cannot be trained again: {failure.error}")
+        (settled,) = crew.settle(best=(), wanted={number}, ended={number})
+    return settled.weights[number]
 
 
-def _replayed(
-    bench: Bench, number: int, config: TrialConfig, curve: list[float], saved: list[list[SavedLane]]
-) -> Trainer | Failure:
-    """A trainer with this trial alone, at the end of its curve."""
-    trainer = Trainer(bench.trainer.setting, bench.trainer.variants, bench.trainer.limits)
-    if not any(checkpoints.restore(trainer, number, config, lanes) for lanes in saved):
-        for failure in trainer.admit([(number, config)]):
-            return failure
-    epoch = trainer.epoch(number)
-    while epoch < len(curve):
-        for failure in trainer.tick().failures:
-            return failure
-        epoch += 1
-        if best_epoch(bench.spec.study, curve[:epoch]) == epoch:
-            trainer.keep_best({number})
-    return trainer
+def _past(bench: Bench, trial: Asked, saved: Iterable[tuple[SavedLane, ...]]) -> Past:
+    assert trial.config is not None
+    return past_of(bench, trial.number, trial.config, bench.searcher.curve(trial.trial_id), saved)
+
+
+def past_of(
+    bench: Bench, number: int, config: TrialConfig, curve: Sequence[float], saved: Iterable[tuple[SavedLane, ...]]
+) -> Past:
+    epochs = range(1, len(curve) + 1)
+    best = (epoch for epoch in epochs if best_epoch(bench.spec.study, list(curve[:epoch])) == epoch)
+    return Past(number=number, config=config, epochs=len(curve), best=tuple(best), saved=tuple(saved))
 
 
 class _Saved:
@@ -85,9 +77,9 @@ class _Saved:
         self.rows = [row for row in bench.store.checkpoints(bench.study_id) if row.kind == "running"]
         self.files: dict[str, dict[tuple[int, int], SavedLane]] = {}
 
-    def lanes(self, trial: Asked) -> list[list[SavedLane]]:
+    def lanes(self, trial: Asked) -> list[tuple[SavedLane, ...]]:
         """The trial's readable checkpoints, newest first; in each a lane for every replica."""
-        replicas = range(self.bench.trainer.setting.examples.replicas)
+        replicas = range(self.bench.outfit.examples.replicas)
         rows = sorted((row for row in self.rows if row.trial_id == trial.trial_id), key=lambda row: -row.epoch)
         number, found = trial.number, []
         for row in rows:
@@ -96,5 +88,5 @@ class _Saved:
                 self.files[row.path] = checkpoints.lanes_of(content) if content else {}
             file = self.files[row.path]
             if all((number, replica) in file for replica in replicas):
-                found.append([file[number, replica] for replica in replicas])
+                found.append(tuple(file[number, replica] for replica in replicas))
         return found

@@ -1,7 +1,8 @@
 """The loop of a study: all trials in flight train one epoch (a tick), then everything is decided and written at once.
 
-Between two ticks the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
-since the last tick is trained again, with the same outcome.
+After every tick the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
+since the last one is trained again, with the same outcome. That is why the next tick may begin before the last one is
+written.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hpo import space
 from hpo.optim import rules
@@ -23,8 +24,10 @@ from hpo.storage.rows import EpochRow
 from hpo.training.cohort import LaneEpoch
 from hpo.training.trainer import Failure, Tick
 from hpo.workers.continuation import pick_up
+from hpo.workers.crew import Crew
 from hpo.workers.files import Files, Keeper
 from hpo.workers.holds import Alone, Hold
+from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
 
 
@@ -53,88 +56,110 @@ class Progress:
     epochs: int
     """Trial-epochs trained by this process."""
     train_seconds: float
-    """Time this process spent training."""
+    """Time spent training since this process began; where several workers train, that of the slowest."""
     wall_seconds: float
     """Time since this process began."""
+    workers: int = 1
+    """Processes that train."""
+    deaths: int = 0
+    """Workers that died and were replaced."""
 
     @property
     def ended(self) -> int:
         return self.finished + self.pruned + self.failed
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Outcome:
+    """What a tick leaves to be written into files."""
+
+    worthy: list[FrozenTrial]
+    """Trials that have just ended among the best."""
+    settled: list[Settled]
+    """What each shard handed over."""
+    epochs: int = 0
+    """Trial-epochs that were recorded."""
+
+
 Observer = Callable[[Progress], None]
 
 
-def run(bench: Bench, observer: Observer, hold: Hold | None = None, files: Keeper | None = None) -> Progress:
+def run(
+    bench: Bench, crew: Crew, observer: Observer, hold: Hold | None = None, files: Keeper | None = None
+) -> Progress:
     """Runs the study until its budgets are spent, or until `hold` says to leave it. Returns the final progress."""
-    return _Loop(bench, observer, hold or Alone(bench), files or Files(bench)).run()
+    return _Loop(bench, crew, observer, hold or Alone(bench), files or Files(bench)).run()
 
 
 class _Loop:
-    def __init__(self, bench: Bench, observer: Observer, hold: Hold, files: Keeper) -> None:
+    def __init__(self, bench: Bench, crew: Crew, observer: Observer, hold: Hold, files: Keeper) -> None:
         self.bench = bench
+        self.crew = crew
         self.observer = observer
         self.hold = hold
         self.began = self.noted = time.perf_counter()
         self.cpu_noted = time.process_time()
-        self.train_seconds = 0.0
         self.epochs = 0
         self.budget = space.budget(bench.spec)
         self.files = files
         self.flight: dict[int, Asked] = {}
         self.seconds: dict[int, float] = {}
-        self.shown = False
         self.spread: dict[int, float] = {}
         """Standard deviation of the objective over a trial's replicas, at its best epoch."""
 
     def run(self) -> Progress:
+        going = shown = False
         while (turn := self.hold.turn([trial.trial_id for trial in self.flight.values()])) is not None:
             if turn.take:
                 self._pick_up(turn.take)
+            if not shown:
+                self.observer(self._progress())
+                shown = True
             if turn.spent is not None:
                 self._cut(turn.spent)
-            elif turn.ask:
-                self._fill()
-            if not self.shown:
-                self._show()
+            elif not going:
+                with self.bench.store.tick():
+                    self._go_on(ask=turn.ask)
             if not self.flight:
                 continue
-            started = time.perf_counter()
-            tick = self.bench.trainer.tick()
-            train_seconds = time.perf_counter() - started
-            self.train_seconds += train_seconds
-            self._record(tick, train_seconds)
-            self._show()
+            trained, cpu_trained, cpu_began = self.crew.train_seconds, self.crew.cpu_seconds, time.process_time()
+            tick = self.crew.tick()
+            # Where the shard is in this process, the time it took is its own: it is not to be counted twice.
+            self.cpu_noted += time.process_time() - cpu_began - (self.crew.cpu_seconds - cpu_trained)
+            with self.bench.store.tick():
+                outcome = self._decided(tick)
+                going = self.hold.overlaps
+                if going:
+                    self._go_on(ask=True)
+                self._write(outcome, self.crew.train_seconds - trained)
+            self.files.sweep()
+            self.observer(self._progress())
         return self._progress()
-
-    def _show(self) -> None:
-        self.shown = True
-        self.observer(self._progress())
 
     def _pick_up(self, trial_ids: Collection[int]) -> None:
         """Goes on with running trials that this process has taken."""
-        for trial in pick_up(self.bench, trial_ids, self.hold.behind):
+        for trial in pick_up(self.bench, self.crew, trial_ids, self.hold.behind):
             self.flight[trial.number] = trial
             self.seconds[trial.number] = self.bench.store.seconds_of(trial.trial_id)
             self.spread[trial.number] = self._known_spread(trial)
 
+    def _go_on(self, *, ask: bool) -> None:
+        """Asks for as many trials as may start, and begins the next epoch."""
+        if ask:
+            self._fill()
+        self.crew.start()
+
     def _fill(self) -> None:
-        """Asks for as many trials as may start."""
         searcher = self.bench.searcher
-        while True:
-            with self.bench.store.tick():
-                wanted = self.hold.room(len(self.flight))
-                if wanted <= 0:
-                    return
-                asked = searcher.ask(wanted)
-                for trial in asked:
-                    if trial.config is None:
-                        searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
-                failures = self.bench.trainer.admit((t.number, t.config) for t in asked if t.config is not None)
-                self.flight.update({t.number: t for t in asked if t.config is not None})
-                for failure in failures:
-                    self._fail(failure)
-                self.hold.begin([trial.trial_id for trial in asked if trial.number in self.flight])
+        while (wanted := self.hold.room(len(self.flight))) > 0:
+            asked = searcher.ask(wanted)
+            for trial in asked:
+                if trial.config is None:
+                    searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
+            self.flight.update({t.number: t for t in asked if t.config is not None})
+            for failure in self.crew.admit({t.number: t.config for t in asked if t.config is not None}):
+                self._fail(failure)
+            self.hold.begin([trial.trial_id for trial in asked if trial.number in self.flight])
 
     def _fail(self, failure: Failure) -> None:
         trial = self.flight.pop(failure.trial)
@@ -142,79 +167,86 @@ class _Loop:
         self.bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
         self.hold.end([trial.trial_id])
 
-    def _drop_lost(self) -> None:
-        """Lets go of trials that another process continues: what was trained of them here is as if it had not been."""
+    def _without_lost(self) -> set[int]:
+        """The numbers of trials that another process continues, which are no longer in flight: what was trained of
+        them here is as if it had not been. Their lanes have still to end."""
         lost = self.hold.lost([trial.trial_id for trial in self.flight.values()])
-        if lost:
-            numbers = {number for number, trial in self.flight.items() if trial.trial_id in lost}
-            for number in numbers:
-                del self.flight[number]
-            self.bench.trainer.release(numbers)
+        numbers = {number for number, trial in self.flight.items() if trial.trial_id in lost}
+        for number in numbers:
+            del self.flight[number]
+        if numbers:
             self.bench.store.forget(self.bench.study_id)
+        return numbers
 
     def _cut(self, reason: str) -> None:
         """Ends everything in flight, because a budget is spent."""
         with self.bench.store.tick():
-            self._drop_lost()
-            ended = {
-                number: Decision(
-                    ended=f"{reason} at epoch {len(self.bench.searcher.curve(trial.trial_id))}", state=TrialState.PRUNED
-                )
-                for number, trial in self.flight.items()
-            }
-            self._end_all(ended)
-            self.files.save_running(self.flight)
+            lost = self._without_lost()
+            ended = {}
+            for number, trial in list(self.flight.items()):
+                epoch = len(self.bench.searcher.curve(trial.trial_id))
+                ended[number] = Decision(ended=f"{reason} at epoch {epoch}", state=TrialState.PRUNED)
+            self._write(self._settled(ended, best=set(), lost=lost), 0.0)
         self.files.sweep()
 
-    def _record(self, tick: Tick, train_seconds: float) -> None:
-        """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
+    def _decided(self, tick: Tick) -> _Outcome:
+        """Reports the epoch, ends trials, and takes over what the shards hold."""
         store, searcher = self.bench.store, self.bench.searcher
-        with store.tick():
-            self._drop_lost()
-            by_trial: dict[int, list[LaneEpoch]] = {}
-            for lane in tick.epochs:
-                if lane.trial in self.flight:
-                    by_trial.setdefault(lane.trial, []).append(lane)
-            diverged = {number for number, lanes in by_trial.items() if any(lane.diverged for lane in lanes)}
-            for failure in tick.failures:
-                if failure.trial in self.flight:
-                    self._fail(failure)
-            store.add_epochs([self._row(lane) for lanes in by_trial.values() for lane in lanes])
-            for number, lanes in by_trial.items():
-                self.epochs += 1
-                self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
-                if number not in diverged:
-                    raw = fmean(self._objective(lane) for lane in lanes)
-                    searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
-            decisions = {
-                number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
-                for number, lanes in by_trial.items()
-            }
-            best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
-            self.bench.trainer.keep_best(best)
-            for number in best:
-                self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
-            ended = {number: d for number, d in decisions.items() if d.ended is not None}
-            self._end_all(ended)
-            self.files.save_running(self.flight)
-            now, cpu = time.perf_counter(), time.process_time()
-            studies.add_seconds(
-                store,
-                self.bench.study_id,
-                train=train_seconds,
-                wall=now - self.noted,
-                cpu=cpu - self.cpu_noted,
-                epochs=len(by_trial),
-            )
-            self.noted, self.cpu_noted = now, cpu
-        self.files.sweep()
+        lost = self._without_lost()
+        by_trial: dict[int, list[LaneEpoch]] = {}
+        for lane in tick.epochs:
+            if lane.trial in self.flight:
+                by_trial.setdefault(lane.trial, []).append(lane)
+        diverged = {number for number, lanes in by_trial.items() if any(lane.diverged for lane in lanes)}
+        for failure in tick.failures:
+            if failure.trial in self.flight:
+                self._fail(failure)
+        store.add_epochs([self._row(lane) for lanes in by_trial.values() for lane in lanes])
+        for number, lanes in by_trial.items():
+            self.epochs += 1
+            self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
+            if number not in diverged:
+                raw = fmean(self._objective(lane) for lane in lanes)
+                searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
+        decisions = {
+            number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
+            for number, lanes in by_trial.items()
+        }
+        best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
+        for number in best:
+            self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
+        ended = {number: d for number, d in decisions.items() if d.ended is not None}
+        return self._settled(ended, best=best, lost=lost, epochs=len(by_trial))
 
-    def _end_all(self, ended: Mapping[int, Decision]) -> None:
-        """In a transaction: tells how trials ended, keeps the best weights, and makes room."""
+    def _settled(
+        self, ended: Mapping[int, Decision], *, best: Collection[int], lost: Collection[int], epochs: int = 0
+    ) -> _Outcome:
+        """Tells how trials ended, and takes over what the shards hold."""
         for number, decision in ended.items():
             self._end(number, decision)
-        self.files.save_best(ended)
-        self.bench.trainer.release(set(ended))
+        worthy = self.files.worth_keeping(ended.keys())
+        settled = self.crew.settle(
+            best=best,
+            wanted={trial.number for trial in worthy},
+            ended={*ended, *lost},
+            with_ends=self.files.keeps_ends,
+            path=self.files.next_path,
+        )
+        return _Outcome(worthy=worthy, settled=settled, epochs=epochs)
+
+    def _write(self, outcome: _Outcome, train_seconds: float) -> None:
+        self.files.save_best(outcome.worthy, outcome.settled)
+        self.files.save_running(self.flight, outcome.settled)
+        now, cpu = time.perf_counter(), time.process_time()
+        studies.add_seconds(
+            self.bench.store,
+            self.bench.study_id,
+            train=train_seconds,
+            wall=now - self.noted,
+            cpu=cpu - self.cpu_noted,
+            epochs=outcome.epochs,
+        )
+        self.noted, self.cpu_noted = now, cpu
 
     def _row(self, lane: LaneEpoch) -> EpochRow:
         return EpochRow(
@@ -253,13 +285,13 @@ class _Loop:
         trial = self.flight.pop(number)
         assert trial.config is not None
         assert decision.ended is not None
-        size = self.bench.trainer.parameters(number)
+        size = self.crew.parameters(number)
         facts = {
             "seconds": round(self.seconds.get(number, 0.0), 3),
             "parameters": size,
             "optimizer_state_bytes": _state_bytes(trial.config, size),
         }
-        if self.bench.trainer.setting.examples.replicas > 1 and number in self.spread:
+        if self.crew.replicas > 1 and number in self.spread:
             facts["spread"] = rounded(self.spread[number])
         self.bench.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
         self.hold.end([trial.trial_id])
@@ -281,8 +313,10 @@ class _Loop:
                 for number, curve in curves.items()
             ),
             epochs=self.epochs,
-            train_seconds=self.train_seconds,
+            train_seconds=self.crew.train_seconds,
             wall_seconds=time.perf_counter() - self.began,
+            workers=self.crew.workers,
+            deaths=self.crew.deaths,
         )
 
 

@@ -5,25 +5,37 @@ Rows about files are written in the tick's transaction; files that no row names 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
+
+from optuna.trial import FrozenTrial
 
 from hpo.search.searcher import Asked
 from hpo.storage.rows import CheckpointRow
 from hpo.training import checkpoints
 from hpo.training.checkpoints import Written
+from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
 
 
 class Keeper(Protocol):
-    """What the coordinator asks of the checkpoints' keeper: the first two in a transaction, the last after it."""
+    """What the coordinator asks of the keeper of checkpoints, all but the last in a transaction."""
 
-    def save_running(self, flight: Mapping[int, Asked]) -> None:
-        """Writes the state of all trials in flight."""
+    keeps_ends: bool
+    """Whether the last state of the best trials is kept beside their best weights."""
 
-    def save_best(self, ended: Iterable[int]) -> None:
-        """Writes the weights of trials that have just ended among the best, drops those that no longer are."""
+    def next_path(self) -> Path:
+        """Of a new file of running trials, for a shard that writes files."""
+
+    def worth_keeping(self, ended: Collection[int]) -> list[FrozenTrial]:
+        """Which of the trials that have just ended are among the best."""
+
+    def save_best(self, trials: Iterable[FrozenTrial], shards: Sequence[Settled]) -> None:
+        """Keeps the weights of trials that have just ended among the best, drops those that no longer are."""
+
+    def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
+        """Keeps the state of all trials in flight."""
 
     def sweep(self) -> None:
         """Deletes what no row names any more."""
@@ -32,48 +44,69 @@ class Keeper(Protocol):
 class Files:
     """The checkpoint folder of one study."""
 
+    keeps_ends = False
+
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         rows = bench.store.checkpoints(bench.study_id)
         numbers = {trial._trial_id: trial.number for trial in bench.searcher.all_trials()}
-        self.running = sorted({row.path for row in rows if row.kind == "running"})
-        """Paths of the last ticks, oldest first, relative to the home folder."""
+        found = sorted({row.path for row in rows if row.kind == "running"})
+        self.running = [found] if found else []
+        """Paths of the last ticks, oldest first, relative to the home folder; what a process before left counts as
+        one tick."""
         self.best = {numbers[row.trial_id]: row.path for row in rows if row.kind == "best"}
         """Path by trial number."""
         self.garbage: list[Path] = []
-        self.tick = 1 + max((int(Path(path).stem.rpartition("-")[2]) for path in self.running), default=0)
+        self.serial = 1 + max((int(Path(path).stem.rpartition("-")[2]) for path in found), default=0)
+        """Of the next file of running trials."""
         self._sweep_strays()
 
-    def save_running(self, flight: Mapping[int, Asked]) -> None:
-        """Writes the state of all trials in flight into one file."""
+    def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
+        """Records the files with the state of each shard's running trials; writes what a shard could not write."""
         old, self.running = self.running[:-1], self.running[-1:]
-        if flight:
-            path = self.bench.folder / f"running-{self.tick:07d}.pt"
-            self.tick += 1
-            cohorts = self.bench.trainer.all_cohorts()
-            written = checkpoints.write(path, checkpoints.pack_running(cohorts))
-            epochs = {lane.trial: lane.epoch for cohort in cohorts for lane in cohort.lanes}
+        paths = []
+        for shard in shards:
+            if shard.lanes is None:
+                continue
+            lanes = shard.lanes
+            written = checkpoints.write(self.next_path(), lanes) if isinstance(lanes, bytes) else lanes
             self.bench.store.add_checkpoints(
-                [self._row(flight[number].trial_id, "running", epochs[number], written) for number in sorted(flight)]
+                [
+                    self._row(flight[number].trial_id, "running", shard.epochs[number], written)
+                    for number in shard.epochs
+                ]
             )
-            self.running.append(self._relative(path))
+            paths.append(self._relative(written.path))
+        if paths:
+            self.running.append(paths)
         else:
             old, self.running = old + self.running, []
-        self._drop(old)
+        self._drop([path for tick in old for path in tick])
 
-    def save_best(self, ended: Iterable[int]) -> None:
+    def next_path(self) -> Path:
+        """Of a new file of running trials."""
+        path = self.bench.folder / f"running-{self.serial:07d}.pt"
+        self.serial += 1
+        return path
+
+    def worth_keeping(self, ended: Collection[int]) -> list[FrozenTrial]:
+        """Which of the trials that have just ended are among the best."""
+        return [trial for trial in self._kept() if trial.number in ended]
+
+    def save_best(self, trials: Iterable[FrozenTrial], shards: Sequence[Settled]) -> None:
         """Writes the weights of trials that have just ended among the best, drops those that no longer are."""
-        ranking = self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
-        ended = set(ended)
-        for trial in ranking:
-            if trial.number in ended:
-                path = self.bench.folder / f"best-{trial.number:06d}.pt"
-                written = checkpoints.write(path, checkpoints.pack_best(self.bench.trainer, trial.number))
-                epoch = trial.user_attrs["best_epoch"]
-                self.bench.store.add_checkpoints([self._row(trial._trial_id, "best", epoch, written)])
-                self.best[trial.number] = self._relative(path)
-        kept = {trial.number for trial in ranking}
+        weights = {number: data for shard in shards for number, data in shard.weights.items()}
+        for trial in trials:
+            path = self.bench.folder / f"best-{trial.number:06d}.pt"
+            written = checkpoints.write(path, weights[trial.number])
+            epoch = trial.user_attrs["best_epoch"]
+            self.bench.store.add_checkpoints([self._row(trial._trial_id, "best", epoch, written)])
+            self.best[trial.number] = self._relative(path)
+        kept = {trial.number for trial in self._kept()}
         self._drop([self.best.pop(number) for number in sorted(set(self.best) - kept)])
+
+    def _kept(self) -> list[FrozenTrial]:
+        return self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
 
     def sweep(self) -> None:
         """Deletes what no row names any more. Call it after the transaction."""
@@ -88,7 +121,9 @@ class Files:
 
     def _sweep_strays(self) -> None:
         """Deletes files that a killed process wrote without getting to their rows."""
-        known = {self.bench.home / path for path in [*self.running, *self.best.values()]}
+        known = {
+            self.bench.home / path for path in [*(path for tick in self.running for path in tick), *self.best.values()]
+        }
         for path in self.bench.folder.glob("*.pt"):
             if path not in known:
                 path.unlink(missing_ok=True)

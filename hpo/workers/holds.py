@@ -34,6 +34,9 @@ class Turn:
 class Hold(Protocol):
     """One process's claim on trials of one study."""
 
+    overlaps: bool
+    """Whether the next epoch may begin before the last one is written: nothing that `turn` may say is lost by that."""
+
     def turn(self, flight: Collection[int]) -> Turn | None:
         """What to do next, given the ids of the trials in flight; None to leave the study. It may wait."""
 
@@ -59,6 +62,9 @@ class Alone:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.budget = space.budget(bench.spec)
+        search = bench.spec.search
+        self.budgeted = any(limit is not None for limit in (search.epochs, search.wall_seconds, search.cpu_seconds))
+        self.overlaps = not self.budgeted
         self.begun = False
 
     def turn(self, flight: Collection[int]) -> Turn | None:
@@ -88,9 +94,9 @@ class Alone:
         return self.budget - len(self.bench.searcher.all_trials())
 
     def _spent(self) -> str | None:
-        search = self.bench.spec.search
-        if search.epochs is None and search.wall_seconds is None and search.cpu_seconds is None:
+        if not self.budgeted:
             return None
+        search = self.bench.spec.search
         row = studies.study_row(self.bench.store, self.bench.spec.study.name)
         return spent(
             (search.epochs, row.epochs_spent),

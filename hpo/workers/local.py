@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from optuna.exceptions import UpdateFinishedTrialError
@@ -20,7 +21,8 @@ from hpo.storage import studies
 from hpo.storage.engine import open_store
 from hpo.workers import coordinator
 from hpo.workers.coordinator import Observer, Progress
-from hpo.workers.means import Compile, Means
+from hpo.workers.hiring import open_crew
+from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
 from hpo.workers.setup import Bench, check_models, load_material, open_bench
 from hpo.workers.submitting import for_one_process
 from hpo.workers.winner import Winner, conclude
@@ -51,16 +53,29 @@ def run_study(
     device: str = "auto",
     threads: int = 1,
     compile: Compile = "auto",
+    workers: int | None = 1,
+    engine: Engine = "local",
+    address: str | None = None,
 ) -> Result:
     """Runs or continues a study to the end of its budget, scores the winner once, and writes the report."""
-    means = means_of(home, lanes=lanes, device=device, threads=threads, compile=compile)
+    prepare_process(home, threads)
+    means = Means(
+        device=device_of(device) if engine == "local" else CPU,
+        cluster_device=_cluster_device(device) if engine == "ray" else "auto",
+        lanes=lanes,
+        compile=compile,
+        workers=workers,
+        threads=threads,
+        engine=engine,
+        address=address,
+    )
     material = load_material(spec)
     check_models(spec, material)
     # The database first: one that cannot be reached leaves no folder behind.
     with closing(open_store(url)) as store, _exclusive(home / "checkpoints" / spec.study.name):
         spec = for_one_process(store, spec)
         bench = open_bench(spec, material, store, home, means)
-        progress = _run(bench, observer)
+        progress = _run(bench, means, observer)
         winner = conclude(bench)
         studies.mark_finished(store, bench.study_id)
         report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
@@ -69,16 +84,16 @@ def run_study(
     return Result(progress=progress, winner=winner, report=report, notes=material.dataset.notes, failure=failure)
 
 
-def means_of(home: Path, *, lanes: int | None, device: str, threads: int, compile: Compile = "auto") -> Means:
-    """Sets this process up to train."""
+def prepare_process(home: Path, threads: int) -> None:
+    """Sets up what training shares with the whole process."""
     torch.set_num_threads(threads)
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
-    return Means(device=_device(device), lanes=lanes, compile=compile)
 
 
-def _run(bench: Bench, observer: Observer) -> Progress:
+def _run(bench: Bench, means: Means, observer: Observer) -> Progress:
     try:
-        return coordinator.run(bench, observer)
+        with open_crew(bench, means) as crew:
+            return coordinator.run(bench, crew, observer)
     except UpdateFinishedTrialError as error:
         raise StudyStateError(
             f"another program has ended a trial that this one was training ({error}). Is the study "
@@ -86,7 +101,8 @@ def _run(bench: Bench, observer: Observer) -> Progress:
         ) from error
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device that `--device` names."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -98,6 +114,12 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"--device {name}: PyTorch sees no CUDA device here; use --device cpu")
     return device
+
+
+def _cluster_device(name: str) -> ClusterDevice:
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {name}: on a Ray cluster use auto, cpu or cuda; Ray says which GPU")
+    return cast(ClusterDevice, name)
 
 
 @contextmanager

@@ -1,11 +1,10 @@
-"""How a run uses this machine: device, lanes in a program, native code. It changes the speed, not the study."""
+"""How a run uses machines: device, lanes in a program, native code, workers. It changes the speed, not the study."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 from typing import Literal
 
 import torch
@@ -15,9 +14,10 @@ from hpo.errors import InputError
 from hpo.spec.file import StudySpec
 from hpo.spec.records import TrialConfig
 from hpo.training.batches import Examples
-from hpo.training.limits import Limits
 
 Compile = Literal["auto", "on", "off"]
+Engine = Literal["local", "ray"]
+ClusterDevice = Literal["auto", "cpu", "cuda"]
 CPU = torch.device("cpu")
 
 MOST_COMPILED = 32
@@ -25,6 +25,8 @@ MOST_COMPILED = 32
 LONG = 15 * 60.0
 """Seconds of plain training from which on compiling pays: it saves about a third, and costs up to 20 s for each form
 that a cohort can take."""
+TRIED = 64
+"""Combinations of a model's choices that are looked at, at most: arguments of the user's own multiply."""
 STEP_SECONDS, FLOPS = 60e-6, 30e9
 """A lane's step on one core: what it costs at least, and floating-point operations per second (measured)."""
 SURVIVING = 0.4
@@ -39,11 +41,15 @@ class Means:
     lanes: int | None = None
     """Lanes in one program; None: as many as pay."""
     compile: Compile = "off"
-
-    def limits(self, home: Path, compiled_lanes: int | None) -> Limits:
-        """Compiled programs take one number of lanes; what else is found is remembered in the home folder."""
-        notebook = home / "cache" / "lanes.json"
-        return Limits(self.lanes or compiled_lanes, notebook, f"{_processor(self.device)}, torch {torch.__version__}")
+    workers: int | None = 1
+    """Processes that train; None: as many as pay."""
+    threads: int = 1
+    """CPU threads, divided among the workers of this machine; each of those on a cluster has as many."""
+    engine: Engine = "local"
+    address: str | None = None
+    """Of a Ray cluster; None: one that Ray finds, or else starts on this machine for this run."""
+    cluster_device: ClusterDevice = "auto"
+    """Of workers on a Ray cluster, whatever this machine has."""
 
     def compiled_lanes(self, spec: StudySpec, examples: Examples, *, compiled: bool) -> int | None:
         """Lanes of a compiled program; None where the step is not to be compiled."""
@@ -61,7 +67,9 @@ def plain_seconds(spec: StudySpec, examples: Examples) -> float:
     """Estimate of the time that the study trains on one core without compiling."""
     pruned = spec.search.pruner.name != "none"
     longest = 0.0
-    for config in space.alternatives(spec, "model"):
+    for config in islice(space.alternatives(spec, "model"), TRIED):
+        if config.model.family == "custom":  # never compiled
+            continue
         try:
             module = models.build(config, examples.input_shape, examples.outputs)
         except InputError:  # such a trial fails before it trains
@@ -90,9 +98,3 @@ class Variants:
 
 def _ends(spec: StudySpec, table: str) -> list[TrialConfig]:
     return [*space.alternatives(spec, table), *space.alternatives(spec, table, highest=True)]
-
-
-def _processor(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.machine()

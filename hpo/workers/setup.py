@@ -1,4 +1,4 @@
-"""From a spec to everything a run needs: examples on the device, the study's row, searcher and trainer.
+"""From a spec to everything a run needs: the data, the study's row, the searcher, and what its shards are given.
 
 All that can be wrong with the data or the study is found here, before anything is written.
 """
@@ -6,7 +6,9 @@ All that can be wrong with the data or the study is found here, before anything 
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +20,32 @@ from hpo.data.dataset import Dataset
 from hpo.data.prepare import PreparedData, prepare
 from hpo.data.splits import Splits, split
 from hpo.errors import InputError, StudyFileError
+from hpo.models import source
 from hpo.search.objective import direction
 from hpo.search.searcher import Searcher
+from hpo.spec.custom import Reference, modules_of
 from hpo.spec.file import StudySpec, changes, fingerprint, parse_study
 from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from hpo.spec.tree import Choice
 from hpo.storage import studies
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
-from hpo.training import batches, checkpoints, metrics
+from hpo.training import batches, checkpoints
 from hpo.training.batches import Examples
-from hpo.training.cohort import Setting
-from hpo.training.trainer import Trainer
 from hpo.workers.depot import Depot, Folder
-from hpo.workers.means import Means, Variants
+from hpo.workers.means import CPU, TRIED, Means
+from hpo.workers.outfit import Outfit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Material:
-    """The data of a study."""
+    """What a study is made of beside its file: the data, and the code of the user's own models."""
 
     dataset: Dataset
     splits: Splits
     prepared: PreparedData
+    sources: dict[str, str]
+    """SHA-256 of the code of every module of the user's own, by file or module as the study names it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +57,8 @@ class Bench:
     store: Store
     study_id: int
     searcher: Searcher
-    trainer: Trainer
+    outfit: Outfit
+    """What whoever trains its trials needs."""
     home: Path
     depot: Depot | None = None
     """Where checkpoints lie, if not in the home folder."""
@@ -68,7 +75,7 @@ class Bench:
 
 
 def load_material(spec: StudySpec) -> Material:
-    """Loads, splits and prepares the data, and checks that the objective suits it."""
+    """Loads, splits and prepares the data, and checks that the objective suits it and that all code is there."""
     dataset = load_dataset(spec.data, Path(spec.source).parent)
     suited = REGRESSION_METRICS if dataset.task == "regression" else CLASSIFICATION_METRICS
     if spec.study.objective not in suited:
@@ -77,20 +84,69 @@ def load_material(spec: StudySpec) -> Material:
             f"the task of {dataset.name!r}. Allowed here: {', '.join(sorted(suited))}."
         )
     splits = split(dataset, spec.data, spec.study.seed)
-    return Material(dataset=dataset, splits=splits, prepared=prepare(dataset, splits, spec.data))
+    return Material(
+        dataset=dataset, splits=splits, prepared=prepare(dataset, splits, spec.data), sources=_sources(spec)
+    )
+
+
+def changed_sources(material: Material, row: StudyRow) -> list[str]:
+    """The files or modules whose code is no longer what it was when the study began."""
+    return [name for name, digest in material.sources.items() if row.facts.get(_fact(name), digest) != digest]
+
+
+def _sources(spec: StudySpec) -> dict[str, str]:
+    named = (reference.module for reference in modules_of(spec.tree["model"]))
+    try:
+        return dict(zip(named, map(source.pin, _references(spec)), strict=True))
+    except InputError as error:
+        raise StudyFileError(f"{spec.source}: {error}") from None
+
+
+def _references(spec: StudySpec) -> list[Reference]:
+    """The user's own modules, where their files are."""
+    return [reference.below(Path(spec.source).parent) for reference in modules_of(spec.tree["model"])]
+
+
+def _fact(module: str) -> str:
+    return f"sha256 of {module}"
 
 
 def check_models(spec: StudySpec, material: Material) -> None:
-    """Refuses a study none of whose model families can be built for the data."""
-    prepared, errors = material.prepared, []
-    for config in space.alternatives(spec, "model"):
+    """Refuses a study none of whose model families can be built for the data, or that names a module of the user's
+    own which cannot be built whatever its arguments are."""
+    model = spec.tree["model"]
+    errors: list[str] = []
+    fits = False
+    for table in _families(model):
+        error = _error_of(replace(spec, tree=spec.tree | {"model": table}), material.prepared)
+        if error and table["family"] == "custom":
+            raise StudyFileError(f"{spec.source}: {error}")
+        fits = fits or error is None
+        errors += [error] if error else []
+    if not fits:
+        raise StudyFileError(f"{spec.source}: no model of this study fits {material.dataset.name!r}: {errors[0]}")
+
+
+def _families(model: Any) -> Iterable[dict[str, Any]]:
+    """The tables that a trial's model may be; one for each module of the user's own."""
+    for table in model.options if isinstance(model, Choice) else (model,):
+        if table["family"] == "custom":
+            yield from (table | {"module": str(reference)} for reference in modules_of(table))
+        else:
+            yield table
+
+
+def _error_of(spec: StudySpec, prepared: PreparedData) -> str | None:
+    """Why no model of the one family in the spec can be built; None if one can."""
+    errors = []
+    for config in islice(space.alternatives(spec, "model"), TRIED):
         try:
             models.build(config, prepared.input_shape, prepared.outputs)
         except InputError as error:
             errors.append(str(error))
         else:
-            return
-    raise StudyFileError(f"{spec.source}: no model of this study fits {material.dataset.name!r}: {errors[0]}")
+            return None
+    return next(iter(errors), None)
 
 
 def open_bench(
@@ -102,14 +158,14 @@ def open_bench(
     dtype: torch.dtype = torch.float32,
 ) -> Bench:
     """Registers the study, or opens it if the database has it and its file has not changed."""
-    examples = batches.on_device(material.prepared, device=means.device, dtype=dtype)
+    examples = batches.on_device(material.prepared, device=CPU, dtype=dtype)
     study_id, compiled = _register(spec, store, material, examples, means)
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
 
 def bench_of(spec: StudySpec, material: Material, store: Store, study_id: int, home: Path, means: Means) -> Bench:
     """The bench of a study that is in the database; writes nothing."""
-    examples = batches.on_device(material.prepared, device=means.device, dtype=torch.float32)
+    examples = batches.on_device(material.prepared, device=CPU, dtype=torch.float32)
     compiled = bool(studies.study_row(store, spec.study.name).facts.get("compiled"))
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
@@ -125,13 +181,14 @@ def _bench(
     *,
     compiled: bool,
 ) -> Bench:
-    compiled_lanes = means.compiled_lanes(spec, examples, compiled=compiled)
-    setting = Setting(
+    outfit = Outfit(
+        spec=spec,
         examples=examples,
-        seed=spec.study.seed,
-        metrics=metrics.names_for(examples.task, spec.study.objective),
-        dtype=examples.dtype,
-        compiled_lanes=compiled_lanes,
+        device=str(means.device),
+        lanes=means.lanes,
+        compiled_lanes=means.compiled_lanes(spec, examples, compiled=compiled),
+        notebook=home / "cache" / "lanes.json",
+        sources=source.pinned(_references(spec)),
     )
     return Bench(
         spec=spec,
@@ -139,7 +196,7 @@ def _bench(
         store=store,
         study_id=study_id,
         searcher=Searcher(spec, store, store, study_id),
-        trainer=Trainer(setting, Variants(spec), means.limits(home, compiled_lanes)),
+        outfit=outfit,
         home=home,
     )
 
@@ -185,6 +242,11 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material) -> Non
             f"{spec.source}: the data of {material.dataset.name!r} has changed since study {name!r} began, so new "
             "trials would not be comparable. Restore the data, or give the study another study.name."
         )
+    if changed := changed_sources(material, known):
+        raise StudyFileError(
+            f"{spec.source}: {' and '.join(changed)} has changed since study {name!r} began, so new trials would not "
+            "be comparable. Restore the code, or give the study another study.name."
+        )
 
 
 def _card(spec: StudySpec, material: Material) -> dict[str, Any]:
@@ -211,6 +273,7 @@ def circumstances(spec: StudySpec, material: Material, device: torch.device) -> 
         "test": len(splits.test_idx),
         "replicas": len(splits.replicas),
         "hpo": __version__,
+        **{_fact(module): digest for module, digest in material.sources.items()},
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": platform.processor() or platform.machine(),

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
 
 from hpo.errors import MachineError
 from hpo.search.searcher import Asked
 from hpo.storage.rows import CheckpointRow
-from hpo.training import checkpoints
 from hpo.workers.depot import Depot
+from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
 
 log = logging.getLogger(__name__)
@@ -25,6 +28,8 @@ SLOTS = 3
 
 class Shelf:
     """One worker's checkpoints of one study."""
+
+    keeps_ends = True
 
     def __init__(self, bench: Bench, depot: Depot, worker: str) -> None:
         self.bench = bench
@@ -47,18 +52,26 @@ class Shelf:
             if row.kind == "running" and row.trial_id in wanted and row.path not in own:
                 self.foreign.setdefault(row.trial_id, set()).add(row.path)
 
-    def save_running(self, flight: Mapping[int, Asked]) -> None:
+    def next_path(self) -> Path:
+        raise AssertionError("the depot may be no folder: shards hand their lanes over")
+
+    def worth_keeping(self, ended: Collection[int]) -> list[FrozenTrial]:
+        """Which of the trials that have just ended are among the best."""
+        return [trial for trial in self._kept() if trial.number in ended] if ended else []
+
+    def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
         """Writes the state of all trials in flight into the free slot."""
         if not flight:
             self._forget(self.slots)
             self.slots = []
             return
         name = next(slot for index in range(SLOTS) if (slot := self._slot(index)) not in self.slots)
-        cohorts = self.bench.trainer.all_cohorts()
-        sha256 = self._put(name, checkpoints.pack_running(cohorts))
+        (shard,) = shards
+        assert isinstance(shard.lanes, bytes)
+        sha256 = self._put(name, shard.lanes)
         if sha256 is None:
             return
-        epochs = {lane.trial: lane.epoch for cohort in cohorts for lane in cohort.lanes}
+        epochs = shard.epochs
         self._forget(self.slots[:-1])
         for trial in flight.values():
             self._replace_foreign(trial.trial_id)
@@ -68,28 +81,23 @@ class Shelf:
         )
         self.slots = [*self.slots[-1:], name]
 
-    def save_best(self, ended: Iterable[int]) -> None:
+    def save_best(self, trials: Iterable[FrozenTrial], shards: Sequence[Settled]) -> None:
         """Writes the best weights, and the last state, of trials that have just ended among the best; forgets those
         of trials that no longer are, whoever wrote them."""
-        ended = set(ended)
-        if not ended:
+        trials = list(trials)
+        if not trials:
             return
-        store = self.bench.store
-        ranking = self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
-        ids = {trial.number: trial._trial_id for trial in self.bench.searcher.all_trials() if trial.number in ended}
-        for trial_id in ids.values():
-            self._replace_foreign(trial_id)
-        kept = {trial._trial_id for trial in ranking}
-        old = [
-            row
-            for row in store.checkpoints(self.bench.study_id)
-            if row.kind in ("best", "final") and row.trial_id not in kept
-        ]
-        self._forget([row.path for row in old])
-        self.garbage.update(row.path for row in old)
-        for trial in ranking:
-            if trial.number in ended:
-                self._keep(trial._trial_id, trial.number, trial.user_attrs["best_epoch"])
+        kept = {trial._trial_id for trial in self._kept()}
+        rows = self.bench.store.checkpoints(self.bench.study_id)
+        old = [row.path for row in rows if row.kind in ("best", "final") and row.trial_id not in kept]
+        self._forget(old)
+        self.garbage.update(old)
+        for trial in trials:
+            epochs = trial.user_attrs["epochs"]
+            for shard in shards:
+                if trial.number in shard.weights:
+                    self._keep(trial, "best", trial.user_attrs["best_epoch"], shard.weights[trial.number])
+                    self._keep(trial, "final", epochs, shard.ends[trial.number])
 
     def sweep(self) -> None:
         """Deletes what no row names any more."""
@@ -121,23 +129,15 @@ class Shelf:
         self.bench.store.remove_checkpoints(paths, trial_id)
         self.garbage |= paths
 
-    def _keep(self, trial_id: int, number: int, best_epoch: int) -> None:
-        trainer = self.bench.trainer
-        lanes = [
-            cohort.take([i for i, lane in enumerate(cohort.lanes) if lane.trial == number])
-            for cohort in trainer.all_cohorts()
-            if any(lane.trial == number for lane in cohort.lanes)
-        ]
-        epoch = lanes[0].lanes[0].epoch
-        for kind, at, data in (
-            ("best", best_epoch, checkpoints.pack_best(trainer, number)),
-            ("final", epoch, checkpoints.pack_running(lanes)),
-        ):
-            name = f"{self._folder}/{kind}-{number:06d}.pt"
-            sha256 = self._put(name, data)
-            if sha256 is not None:
-                row = CheckpointRow(trial_id=trial_id, kind=kind, epoch=at, path=name, sha256=sha256)
-                self.bench.store.add_checkpoints([row])
+    def _kept(self) -> list[FrozenTrial]:
+        return self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
+
+    def _keep(self, trial: FrozenTrial, kind: str, epoch: int, data: bytes) -> None:
+        name = f"{self._folder}/{kind}-{trial.number:06d}.pt"
+        sha256 = self._put(name, data)
+        if sha256 is not None:
+            row = CheckpointRow(trial_id=trial._trial_id, kind=kind, epoch=epoch, path=name, sha256=sha256)
+            self.bench.store.add_checkpoints([row])
 
     def _put(self, name: str, data: bytes) -> str | None:
         """The sha256 of what was written; None where the depot refused, which is said once until it works again."""

@@ -67,8 +67,7 @@ def weights(bench: Bench, trial: FrozenTrial, config: TrialConfig) -> list[dict[
         saved = checkpoints.replicas_of(content)
     else:
         curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
-        trainer = retrain(bench, trial.number, config, curve)
-        saved = checkpoints.best_states(trainer, trial.number)
+        saved = checkpoints.replicas_of(checkpoints.unpack(retrain(bench, trial.number, config, curve)))
     return saved
 
 

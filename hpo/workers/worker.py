@@ -29,11 +29,13 @@ from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
 from hpo.workers import coordinator
 from hpo.workers.coordinator import Progress
+from hpo.workers.crew import Crew
 from hpo.workers.depot import Depot
+from hpo.workers.here import Here
 from hpo.workers.leased import OVER, Leased, has_work
 from hpo.workers.means import Means
 from hpo.workers.pulse import Pulse
-from hpo.workers.setup import Bench, Material, bench_of, circumstances, load_material
+from hpo.workers.setup import Bench, Material, bench_of, changed_sources, circumstances, load_material
 from hpo.workers.shelf import Shelf
 from hpo.workers.winner import conclude
 
@@ -161,7 +163,10 @@ class Worker:
             wait=self._wait,
         )
         try:
-            coordinator.run(bench, _Lines(now.name), hold, shelf)
+            with Crew(
+                lambda: Here(bench.outfit), workers=1, replicas=bench.outfit.examples.replicas, shares_files=False
+            ) as crew:
+                coordinator.run(bench, crew, _Lines(now.name), hold, shelf)
             log.info("%s: left, %s", now.name, hold.reason)
             if hold.reason == OVER:
                 self._conclude(bench, shelf, now)
@@ -184,6 +189,11 @@ class Worker:
                 raise DataError(
                     f"the data of {material.dataset.name!r} here are not those that the study was submitted with. "
                     "Give this worker the same files."
+                )
+            if changed := changed_sources(material, row):
+                raise DataError(
+                    f"{' and '.join(changed)} here differ from what the study was submitted with. Give this worker the "
+                    "same code."
                 )
             self._materials[row.study_id] = material
         material = self._materials[row.study_id]

@@ -35,8 +35,10 @@ def _holds(keyword: str, rule: Any, schema: dict[str, Any], value: Any, root: di
         case "required":
             return isinstance(value, dict) and value.keys() >= set(rule)
         case "additionalProperties":
-            assert rule is False
-            return isinstance(value, dict) and value.keys() <= schema["properties"].keys()
+            further = value.keys() - schema.get("properties", {}).keys() if isinstance(value, dict) else set()
+            return not further if rule is False else all(accepts(rule, value[key], root) for key in further)
+        case "propertyNames":
+            return isinstance(value, dict) and all(accepts(rule, key, root) for key in value)
         case "properties":
             return isinstance(value, dict) and all(accepts(rule[key], value[key], root) for key in rule.keys() & value)
         case "items":

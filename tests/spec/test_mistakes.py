@@ -152,8 +152,54 @@ CHOICES = [
     ({"search": 'sampler = { name = { choice = ["tpe"] } }'}, "search.sampler: found a choice; [search] cannot be"),
 ]
 
+OWN = 'family = "custom"\nmodule = "net.py:Net"\narguments = '
+ANY = "must be a number, text, true or false, or a list of these"
 
-@pytest.mark.parametrize(("tables", "expected"), [*NAMES, *TYPES, *RANGES, *CHOICES])
+OWN_MODULES = [
+    ({"model": 'family = "custom"'}, "model.module: missing; `net.py:Net`: a class or function in a Python file"),
+    (
+        {"model": 'family = "custom"\nmodule = "net.py"'},
+        'model.module: found "net.py"; must be a class or function',
+    ),
+    ({"model": 'family = "custom"\nmodule = "a-b:Net"'}, '"FILE.py:NAME" or "PACKAGE.MODULE:NAME"'),
+    (
+        {"model": 'family = "mlp"\nmodule = "net.py:Net"'},
+        'model.module: unknown key. "mlp" has no module; "custom"',
+    ),
+    ({"model": OWN + "3"}, "model.arguments: found 3; must be a table of keys and values"),
+    ({"model": OWN + "{ 'a-b' = 1 }"}, 'model.arguments."a-b": is no name that a Python function can give'),
+    ({"model": OWN + "{ a = [[1]] }"}, f"model.arguments.a: found [[1]]; {ANY}"),
+    (
+        {"model": OWN + "{ a = { cheese = 1 } }"},
+        "model.arguments.a: found the table { cheese = 1 }; must be a number",
+    ),
+    ({"model": OWN + "{ a = { low = 1, high = 'b' } }"}, 'model.arguments.a.high: found "b"; must be a number'),
+    (
+        {"model": OWN + "{ a = { low = 1, high = 8, step = 2 } }"},
+        "steps of 2 from 1 end at 7 or 9, so set high to that",
+    ),
+    ({"model": OWN + "{ a = { low = 1, hihg = 8 } }"}, 'model.arguments.a.hihg: unknown key. Did you mean "high"?'),
+    (
+        {"model": OWN + "{ a = { choice = [1, { low = 1, high = 2 }] } }"},
+        "model.arguments.a.choice#2: found { low",
+    ),
+    ({"model": OWN + "{ choice = 3 }"}, "model.arguments.choice: found 3; must be a list of one table or more"),
+]
+
+NOT_IN_THE_SCHEMA = [
+    ({"model": OWN + "{ class = 1 }"}, 'model.arguments."class": is no name that a Python function can give'),
+    ({"model": OWN + "{ a = nan }"}, f"model.arguments.a: found nan; {ANY}"),
+    ({"model": OWN + "{ a = [inf] }"}, f"model.arguments.a: found [inf]; {ANY}"),
+    ({"model": OWN + "{ a = { choice = [1, true] } }"}, "model.arguments.a.choice: found true twice"),
+    ({"model": OWN + "{ a = { low = 1, high = 9000000000 } }"}, "must be a whole number (at least -1000000000 and"),
+    (
+        {"model": OWN + '{ a = { choice = ["1-2", [1, 2]] } }'},
+        'found "1-2" beside another option that the database would call "1-2" too. Make the table a choice of tables',
+    ),
+]
+
+
+@pytest.mark.parametrize(("tables", "expected"), [*NAMES, *TYPES, *RANGES, *CHOICES, *OWN_MODULES, *NOT_IN_THE_SCHEMA])
 def test_a_mistake_is_named(tables: dict[str, str], expected: str) -> None:
     found = message(**tables)
     assert expected in found
@@ -166,7 +212,7 @@ def test_what_is_missing_is_named_all_at_once() -> None:
         "  study.name: missing; Name of the study in the database and of its report folder.",
         "  data.dataset: missing; A name of the catalogue, e.g. digits or wine, or the path of a CSV file, "
         "relative to the study file.",
-        '  model.family: missing; must be one of "mlp", "cnn"',
+        '  model.family: missing; must be one of "mlp", "cnn", "custom"',
         '  optimizer.name: missing; must be one of "sgd", "adagrad", "rmsprop", "adam", "adamw"',
     ]
 

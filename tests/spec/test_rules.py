@@ -10,6 +10,8 @@ from tests.spec.texts import study
 
 STEPLESS = "p = { low = 0.0, high = 0.5 }"
 MIXED_NORM = 'choice = [{ kind = "none" }, { kind = "group" }]'
+OWN = 'family = "custom"\nmodule = "net.py:Net"'
+EITHER = 'choice = [{ family = "mlp" }, { family = "custom", module = "net.py:Net" }]'
 
 REFUSED = [
     (
@@ -49,8 +51,16 @@ REFUSED = [
     ({"norm": 'kind = "group"'}, 'norm.kind: found "group", which groups channels, but an mlp has none.'),
     ({"norm": MIXED_NORM}, "norm.kind: found"),
     ({"model": 'choice = [{ family = "mlp" }, { family = "cnn" }]', "norm": MIXED_NORM}, "norm.kind: found"),
+    ({"model": EITHER, "dropout": "spatial = true"}, "dropout.spatial: found true, which drops whole channels"),
     ({"dropout": "spatial = true"}, "dropout.spatial: found true, which drops whole channels, but an mlp has none."),
     ({"dropout": "spatial = { choice = [false, true] }"}, "dropout.spatial: found true"),
+    *(
+        (
+            {"model": OWN, table: line},
+            f'{table}: has no effect on family = "custom", whose module brings its own. Remove [{table}], and search',
+        )
+        for table, line in (("init", 'scheme = "zeros"'), ("norm", 'kind = "group"'), ("dropout", "spatial = true"))
+    ),
     (
         {
             "study": 'objective = "rmse"',
@@ -62,6 +72,8 @@ REFUSED = [
 ]
 
 ACCEPTED = [
+    {"model": OWN},
+    {"model": EITHER, "init": 'scheme = "orthogonal"', "norm": 'kind = "batch"', "dropout": "p = 0.1"},
     {"study": 'objective = "rmse"'},
     {"study": 'objective = "loss"', "data": 'task = "regression"'},
     {"data": "folds = 5\ntest = 0.9"},

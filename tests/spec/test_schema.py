@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 from hpo.spec.fields import FIXED_TABLES, Shape, searched_tables, shape_of
 from hpo.spec.schema import SHIPPED, as_text, study_schema
+from tests.spec.generated import study_texts
 from tests.spec.miniature import accepts
-from tests.spec.test_mistakes import CHOICES, NAMES, RANGES, TYPES
+from tests.spec.test_mistakes import CHOICES, NAMES, OWN_MODULES, RANGES, TYPES
 from tests.spec.test_rules import ACCEPTED
 from tests.spec.texts import study_text
 
@@ -33,7 +35,9 @@ BEYOND = (
 """Words of messages about what JSON Schema cannot express."""
 
 VISIBLE = [
-    tables for tables, message in [*NAMES, *TYPES, *RANGES, *CHOICES] if not any(words in message for words in BEYOND)
+    tables
+    for tables, message in [*NAMES, *TYPES, *RANGES, *CHOICES, *OWN_MODULES]
+    if not any(words in message for words in BEYOND)
 ]
 
 
@@ -53,6 +57,12 @@ def test_shipped_studies_obey_the_schema(path: Path) -> None:
 @pytest.mark.parametrize("tables", ACCEPTED)
 def test_what_the_reader_accepts_obeys_the_schema(tables: dict[str, str]) -> None:
     assert valid(study_text(**tables))
+
+
+@settings(max_examples=60, deadline=None)
+@given(study_texts())
+def test_any_valid_study_obeys_the_schema(text: str) -> None:
+    assert valid(text)
 
 
 @pytest.mark.parametrize("tables", VISIBLE)

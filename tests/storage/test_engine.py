@@ -19,10 +19,13 @@ from optuna.study import StudyDirection
 from sqlalchemy import event, make_url, text
 
 from hpo.errors import StorageError
+from hpo.reports.build import write_report
 from hpo.storage.connect import parse_url
 from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.studies import list_studies
 
-from .crew import for_optuna
+from .crew import TRIALS, conduct, for_optuna
+from .test_studies import register
 
 SECRET = "s3cr:t/w@rd %"
 QUOTED = "s3cr%3At%2Fw%40rd%20%25"
@@ -226,7 +229,7 @@ def guarded(server: Any, new_database: Callable[[], str]) -> Iterator[str]:
     """A database that the user `locked` may enter with a password only, and then only read."""
     url = make_url(new_database())
     store = open_store(url.render_as_string(hide_password=False))
-    store.create_new_study([StudyDirection.MAXIMIZE], "study")
+    conduct(store, register(store, "study"))
     store.close()
     rules = Path(server.pgdata) / "pg_hba.conf"
     if "locked" not in rules.read_text():
@@ -249,9 +252,13 @@ def test_a_wrong_password(guarded: str) -> None:
     assert_no_secret(caught.value)
 
 
-def test_a_role_that_may_only_read(guarded: str) -> None:
+def test_a_role_that_may_only_read(guarded: str, tmp_path: Path) -> None:
+    """It gets the lists and whole reports."""
     reader = open_store(guarded, readonly=True)
-    assert [study.study_name for study in reader.get_all_studies()] == ["study"]
+    assert [study.name for study in list_studies(reader)] == ["study"]
+    page = write_report(reader, "study", tmp_path)
+    assert "study" in page.read_text(encoding="utf-8")
+    assert len((tmp_path / "trials.csv").read_text(encoding="utf-8").splitlines()) == 1 + TRIALS
     assert SECRET not in reader.place
     writer = open_store(guarded)
     with pytest.raises(StorageError, match="user 'locked' lacks a permission") as caught:

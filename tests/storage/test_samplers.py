@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.testing.pruners import DeterministicPruner
 from optuna.testing.pytest_samplers import (
@@ -51,13 +51,6 @@ class TestTpe(InStore, BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjec
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: TPESampler(n_startup_trials=0)
-
-
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-class TestQmc(InStore, BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
-    @pytest.fixture
-    def sampler(self) -> Callable[[], BaseSampler]:
-        return QMCSampler
 
 
 class TestCmaEs(InStore, BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):

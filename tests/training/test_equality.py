@@ -118,17 +118,59 @@ def test_odd_widths_and_one_output_do_not_depend_on_neighbours(model: dict[str, 
     assert curves[0] == curves[1] == curves[2]
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_single_channel_does_not_depend_on_neighbours(affine: bool) -> None:
+    config = TrialConfig.model_validate(
+        {
+            "model": {"family": "cnn", "channels": (16,)},
+            "norm": {"kind": "batch", "placement": "input", "affine": affine},
+            "optimizer": {"name": "adam", "learning_rate": 0.01},
+        }
+    )
+    curves = []
+    for lanes in (1, 4):
+        its = trainer(lanes=lanes, dataset="digits")
+        its.admit((trial, config) for trial in range(4))
+        curves.append([numbers(epoch) for _ in range(2) for epoch in its.tick().epochs])
+    assert curves[0] == curves[1]
+
+
 def test_a_compiled_cohort_equals_an_eager_one_up_to_rounding() -> None:
-    eager, fast = trainer(dtype=torch.float64), trainer(dtype=torch.float64)
-    fast.setting = replace(fast.setting, compiled_lanes=6)
+    """A full one, one that is made up with repeated lanes, and one of other lanes: all by the same code."""
+    forms = []
+    for trials in ([0, 3, 6, 9, 12, 15], [0, 3, 6, 9], [9, 6, 3, 15, 12]):
+        eager, fast = trainer(dtype=torch.float64), trainer(dtype=torch.float64)
+        fast.setting = replace(fast.setting, compiled_lanes=6)
+        for its in (eager, fast):
+            its.admit((trial, mixed(trial)) for trial in trials)
+        for _ in range(2):
+            one, other = ([numbers(e) for e in its.tick().epochs] for its in (eager, fast))
+            assert torch.allclose(
+                torch.tensor(one, dtype=torch.float64), torch.tensor(other, dtype=torch.float64), rtol=1e-9, atol=1e-12
+            )
+        forms.append(len(compiled._compiled))
+    assert len(set(forms)) == 1
+    assert all(code is not None for code in compiled._compiled.values())
+
+
+def test_without_a_compiler_the_plain_step_goes_on(monkeypatch: Any, caplog: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        def code(*_: Any) -> Any:
+            raise torch._dynamo.exc.TorchDynamoException("No working C++ compiler found")
+
+        return code
+
+    monkeypatch.setattr(compiled, "_compiled", {})
+    monkeypatch.setattr(torch, "compile", refuse)
+    eager, fast = trainer(), trainer()
+    fast.setting = replace(fast.setting, compiled_lanes=3)
     for its in (eager, fast):
-        its.admit((trial, mixed(3 * trial)) for trial in range(6))
-    for _ in range(2):
-        one, other = ([numbers(e) for e in its.tick().epochs] for its in (eager, fast))
-        assert torch.allclose(
-            torch.tensor(one, dtype=torch.float64), torch.tensor(other, dtype=torch.float64), rtol=1e-9, atol=1e-12
-        )
-    assert any(code is not None for code in compiled._compiled.values())
+        its.admit((trial, mixed(3 * trial)) for trial in range(3))
+    assert [numbers(e) for e in fast.tick().epochs] == [numbers(e) for e in eager.tick().epochs]
+    assert [numbers(e) for e in fast.tick().epochs] == [numbers(e) for e in eager.tick().epochs]
+    assert [record.message for record in caplog.records if record.name == "hpo"] == [
+        "the training step cannot be compiled, going on without: No working C++ compiler found"
+    ]
 
 
 def test_joining_late_changes_nothing() -> None:

@@ -15,6 +15,7 @@ from hpo.storage.read import epochs_frame
 from hpo.storage.store import Store
 from hpo.workers import coordinator
 from hpo.workers.coordinator import Observer, Progress
+from hpo.workers.hiring import open_crew
 from hpo.workers.means import Means
 from hpo.workers.setup import Bench, load_material, open_bench
 from tests.spec.texts import study_text
@@ -63,7 +64,14 @@ def run(
     observer: Observer = lambda progress: None,
 ) -> Progress:
     """Runs or continues the study as `hpo run` does, up to where the winner would be scored."""
-    return at_bench(spec, home, lambda bench: coordinator.run(bench, observer), lanes=lanes, means=means)
+    means = means or Means(lanes=lanes)
+    progress: Progress = at_bench(spec, home, lambda bench: train(bench, means, observer), means=means)
+    return progress
+
+
+def train(bench: Bench, means: Means, observer: Observer = lambda progress: None) -> Progress:
+    with open_crew(bench, means) as crew:
+        return coordinator.run(bench, crew, observer)
 
 
 def at_bench(

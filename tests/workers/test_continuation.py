@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpo.search.searcher import Searcher
+from hpo.search.searcher import Asked, Searcher
 from hpo.spec.study import StudySpec
 from hpo.training import checkpoints
 from hpo.training.trainer import Trainer
 from hpo.workers import continuation
 from hpo.workers.files import Files
+from hpo.workers.hiring import open_crew
+from hpo.workers.means import Means
+from hpo.workers.setup import Bench
 from tests.workers.small import at_bench, epochs_of, result_of, run, small_study, trials_of, with_trials
 
 Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
@@ -138,16 +141,21 @@ def test_damaged_checkpoints_cost_time_alone(
     assert result_of(small_study(), tmp_path) == whole
 
 
+def picked_up(bench: Bench) -> list[Asked]:
+    with open_crew(bench, Means()) as crew:
+        return continuation.pick_up(bench, crew)
+
+
 def test_the_checkpoint_is_used_where_it_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Else the tests above would pass by training everything again."""
     stop(monkeypatch, small_study(), tmp_path, "before an epoch", 4)
     epochs = []
     original = Trainer.tick
     monkeypatch.setattr(Trainer, "tick", lambda self: epochs.append(1) or original(self))
-    at_bench(small_study(), tmp_path, continuation.pick_up)
+    at_bench(small_study(), tmp_path, picked_up)
     assert epochs == []
     cut(running_files(tmp_path)[-1])
-    at_bench(small_study(), tmp_path, continuation.pick_up)
+    at_bench(small_study(), tmp_path, picked_up)
     assert len(epochs) == 3, "one epoch for each trial in flight, from the file before the last"
 
 
@@ -180,7 +188,7 @@ def test_a_running_trial_that_cannot_be_drawn_any_more_fails(monkeypatch: pytest
         left = bench.searcher.running()
         left[1] = replace(left[1], config=None, error="planted")
         monkeypatch.setattr(bench.searcher, "running", lambda: left)
-        picked = continuation.pick_up(bench)
+        picked = picked_up(bench)
         assert [trial.number for trial in picked] == [0, 2]
         states = {trial.number: trial.state for trial in bench.searcher.all_trials()}
         assert states == {0: TrialState.RUNNING, 1: TrialState.FAIL, 2: TrialState.RUNNING}

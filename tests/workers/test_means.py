@@ -35,7 +35,7 @@ def test_a_compiled_program_has_no_more_lanes_than_are_in_flight(lanes: int | No
     found = at_bench(
         small_study(),
         tmp_path,
-        lambda bench: bench.trainer.setting.compiled_lanes,
+        lambda bench: bench.outfit.compiled_lanes,
         means=Means(compile="on", lanes=lanes),
     )
     assert found == (lanes or 3)
@@ -48,7 +48,7 @@ def test_variants_need_all_that_a_trial_may_need() -> None:
     )
     from hpo import space
 
-    variants = list(Variants(spec)(space.alternatives(spec, "model")[0]))
+    variants = list(Variants(spec)(next(space.alternatives(spec, "model"))))
     assert {v.norm.kind for v in variants} == {"none", "batch", "layer"}
     assert max(v.regularization.l1 for v in variants) == 0.1
     assert max(v.optimizer.momentum for v in variants if v.optimizer.name == "sgd") == 0.9

@@ -10,14 +10,14 @@ import torch
 from hpo import space
 from hpo.storage.studies import study_row
 from hpo.workers import winner
-from hpo.workers.coordinator import run as run_bench
+from hpo.workers.means import Means
 from hpo.workers.setup import Bench
 from hpo.workers.winner import Winner, conclude
-from tests.workers.small import at_bench, run, small_study, trials_of, with_trials
+from tests.workers.small import at_bench, run, small_study, train, trials_of, with_trials
 
 
 def concluded(bench: Bench) -> Winner:
-    run_bench(bench, lambda progress: None)
+    train(bench, Means())
     found = conclude(bench)
     assert found is not None
     return found
@@ -79,7 +79,7 @@ def test_a_later_winner_is_a_second_look(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_damaged_weights_are_trained_again(damage: str, tmp_path: Path) -> None:
     def check(bench: Bench) -> None:
-        run_bench(bench, lambda progress: None)
+        train(bench, Means())
         trial = bench.searcher.ranking()[0]
         config = space.config_of(bench.spec, trial.params)
         kept = winner.weights(bench, trial, config)

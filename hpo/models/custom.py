@@ -1,0 +1,178 @@
+"""A module of the user's own as a model: called, and held to what training relies on.
+
+Its code is found by `hpo.models.source`; which of these modules can train in one program is told by
+`hpo.models.likeness`.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hpo.errors import InputError
+from hpo.models.slots import Children
+from hpo.models.source import blaming, kind, load, named, refusal
+from hpo.spec.custom import Reference
+from hpo.spec.problems import hint
+from hpo.spec.records import Custom, TrialConfig
+
+NAME = "custom"
+"""The one child of a model of this family."""
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+"""Layers whose running averages training keeps."""
+
+
+def custom(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Children:
+    """The user's module as the only child. It draws its initial weights from torch's global generator. Raises
+    InputError where it cannot be made, does not give [B, outputs] for [B, *input_shape], or could not be trained
+    right."""
+    assert isinstance(config.model, Custom)
+    reference = Reference.of(config.model.module)
+    arguments = arguments_of(config.model)
+    maker = load(reference)
+    _check_call(maker, reference, input_shape, outputs, arguments)
+    call = f"{reference.name}({', '.join(map(repr, (input_shape, outputs)))}{_written(arguments)})"
+
+    def make() -> nn.Module:
+        with blaming(reference, call):
+            made = maker(input_shape, outputs, **arguments)
+        if not isinstance(made, nn.Module):
+            raise refusal(reference, f"{call} gave {kind(made)}; it must give a torch.nn.Module")
+        return made
+
+    module = make()
+    complaints = [*_loose_tensors(module)]
+    _check_forward(module, reference, call, input_shape, outputs)
+    complaints += [*_untrainable(module), *_changed_buffers(module, input_shape), *_random_buffers(module, make)]
+    if complaints:
+        raise refusal(reference, f"{call}: {complaints[0]}")
+    return [(NAME, module)]
+
+
+def arguments_of(model: Custom) -> dict[str, Any]:
+    """What the module is called with by name; a list is a list, as TOML has it."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in model.arguments.items()}
+
+
+def _check_call(
+    make: Callable[..., Any],
+    reference: Reference,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    arguments: dict[str, Any],
+) -> None:
+    """Refuse arguments that the class or function does not take, before it runs."""
+    try:
+        signature = inspect.signature(make)
+    except ValueError:  # some callables do not tell
+        return
+    taken = list(signature.parameters.values())
+    named = [p.name for p in taken[2:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if not any(p.kind == p.VAR_KEYWORD for p in taken):
+        for key in arguments:
+            if key not in named:
+                allowed = f"It takes {', '.join(named)}" if named else "It takes none beside (input_shape, outputs)"
+                text = f"{reference.name} takes no argument {key}.{hint(key, named)} {allowed}"
+                raise InputError(f"model.arguments.{key}: {text}.")
+    try:
+        signature.bind(input_shape, outputs, **arguments)
+    except TypeError as error:
+        text = f"it is called as {reference.name}(input_shape, outputs{_written(arguments)}), but: {error}"
+        raise refusal(reference, f"{text}. What model.arguments does not give needs a default") from None
+
+
+def _check_forward(
+    module: nn.Module, reference: Reference, call: str, input_shape: tuple[int, ...], outputs: int
+) -> None:
+    """One small batch: what comes out must have the right shape. Lazy layers get their shapes here."""
+    batch = torch.zeros(2, *input_shape)
+    with blaming(reference, f"{call}, applied to a batch {list(batch.shape)},"), torch.no_grad():
+        found = module.eval()(batch)
+    module.train()
+    if not isinstance(found, Tensor) or found.shape != (2, outputs) or not found.is_floating_point():
+        what = f"{found.dtype} {list(found.shape)}" if isinstance(found, Tensor) else kind(found)
+        text = f"{call} gave {what} for a batch {list(batch.shape)}; it must give real numbers [2, {outputs}]"
+        raise refusal(reference, text)
+
+
+# --- what training could not do right, though the module runs ----------------------------------------------
+
+
+def _loose_tensors(module: nn.Module) -> Iterator[str]:
+    registered = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
+    for path, child in module.named_modules():
+        for name, value in vars(child).items():
+            if any(id(tensor) not in registered for tensor in _tensors(value)):
+                yield f"it keeps a tensor in {_join(path, name)}, where nothing saves it; use register_buffer"
+
+
+def _untrainable(module: nn.Module) -> Iterator[str]:
+    if not any(True for _ in module.parameters()):
+        yield "it has no parameters, so there is nothing to train"
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad or not parameter.is_floating_point():
+            yield f"its parameter {name} is not to be trained; keep it with register_buffer instead"
+    for path, child in module.named_modules():
+        if isinstance(child, BATCH_NORMS) and child.track_running_stats and child.momentum is None:
+            yield f"{path or 'it'} averages over all batches alike; give it a momentum, e.g. 0.1"
+
+
+def _random_buffers(module: nn.Module, make: Callable[[], nn.Module]) -> Iterator[str]:
+    """Buffers that are not saved and would be others when the model is built again."""
+    saved = module.state_dict()
+    unsaved = {name: buffer for name, buffer in module.named_buffers() if name not in saved}
+    again = dict(make().named_buffers()) if unsaved else {}
+    for name, buffer in unsaved.items():
+        if name in again and not torch.equal(buffer, again[name]):
+            yield f"its buffer {name} is random, so it must be saved with the weights; leave out persistent=False"
+
+
+def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[str]:
+    """Buffers that training moves, other than what is kept for batch normalisation; they would be lost."""
+    try:
+        rehearsal = copy.deepcopy(module).train()
+        with torch.no_grad():
+            for parameter in rehearsal.parameters():  # as after a step: some buffers follow the weights
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+            rehearsal(torch.randn(4, *input_shape))
+    except Exception as error:
+        yield f"{named(error)}, when a copy of it was tried in training mode"
+        return
+    kept = {path for path, child in module.named_modules() if type(child) in BATCH_NORMS}
+    before = dict(module.named_buffers())
+    for name, after in rehearsal.named_buffers():
+        owner = name.rpartition(".")[0]
+        if owner not in kept and (name not in before or not torch.equal(before[name], after)):
+            yield (
+                f"its buffer {name} changes in training; only the running averages of nn.BatchNorm1d, 2d and 3d may, "
+                "since nothing else is saved with a trial"
+            )
+        if name.endswith("num_batches_tracked") and owner in kept and after > before[name] + 1:
+            yield f"{owner} normalises several times in one pass; give each place a layer of its own"
+
+
+def _tensors(value: Any) -> Iterable[Tensor]:
+    """Tensors among an attribute's values; those of parameters, buffers and submodules are elsewhere."""
+    match value:
+        case Tensor():
+            return [value]
+        case list() | tuple() | set():
+            return [item for item in value if isinstance(item, Tensor)]
+        case dict():
+            return [item for key, item in value.items() if isinstance(item, Tensor)]
+        case _:
+            return []
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _written(arguments: dict[str, Any]) -> str:
+    return "".join(f", {key}={value!r}" for key, value in arguments.items())

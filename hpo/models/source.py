@@ -1,0 +1,159 @@
+"""The code of a module of the user's own: which file it stands in, loading it, and whom to blame where it fails.
+
+Everything that can be wrong with it is answered with an `InputError` that names the module, what happened and where.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hpo.errors import InputError
+from hpo.spec.custom import Reference
+from hpo.spec.problems import hint
+
+
+def source_of(reference: Reference) -> Path:
+    """The Python file that the module's code stands in. Raises InputError if there is none."""
+    if reference.is_file:
+        path = Path(reference.module)
+        if not path.is_file():
+            beside = sorted(file.name for file in path.parent.glob("*.py"))
+            text = f"there is no file {path}.{hint(path.name, beside)} A path is taken from the study file's folder on"
+            raise refusal(reference, text)
+        return path
+    try:
+        found: ModuleSpec | None = importlib.util.find_spec(reference.module)
+    except (ImportError, ValueError):
+        found = None
+    except Exception as error:
+        raise refusal(reference, f"importing the package of {reference.module} raised {named(error)}") from error
+    if found is None:
+        way_out = f'Install it beside hpo, or name a file: "FILE.py:{reference.name}"'
+        raise refusal(reference, f"no module {reference.module} can be imported. {way_out}")
+    if found.origin is None or not found.origin.endswith(".py"):
+        raise refusal(reference, f"{reference.module} is no Python source; name the module that defines it")
+    return Path(found.origin)
+
+
+_pinned: dict[Reference, bytes] = {}
+"""The source as it was when its study was opened: who edits a file while a study runs edits the next study."""
+
+
+def pin(reference: Reference) -> str:
+    """SHA-256 of the source, which this process works with from now on. Raises InputError if it cannot be read."""
+    _pinned[reference] = source = _read(reference)
+    return hashlib.sha256(source).hexdigest()
+
+
+def pinned(references: Iterable[Reference]) -> dict[Reference, bytes]:
+    """The source of each of these that was pinned."""
+    return {reference: _pinned[reference] for reference in references if reference in _pinned}
+
+
+def adopt(sources: Mapping[Reference, bytes]) -> None:
+    """Works with what another process has pinned; the files need not be here."""
+    _pinned.update(sources)
+
+
+def text_of(reference: Reference) -> bytes:
+    """The source, as it was pinned if it was."""
+    return _pinned[reference] if reference in _pinned else _read(reference)
+
+
+def load(reference: Reference) -> Callable[..., Any]:
+    """The class or function. Raises InputError if it is not there, or its file cannot be run."""
+    if reference.is_file:
+        source = text_of(reference)
+        with blaming(reference, f"running {Path(reference.module).name}"):
+            module = _run(reference.module, source)
+    else:
+        source_of(reference)
+        with blaming(reference, f"importing {reference.module}"):
+            module = importlib.import_module(reference.module)
+    if not hasattr(module, reference.name):
+        names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        own = [name for name in names if getattr(vars(module)[name], "__module__", None) == module.__name__]
+        said = f"It defines {', '.join(own)}" if own else "It defines no class and no function"
+        raise refusal(reference, f"there is no {reference.name} in it.{hint(reference.name, own)} {said}")
+    found: Any = getattr(module, reference.name)
+    if not callable(found):
+        text = f"{reference.name} is {kind(found)}; it must be a class or a function that gives a torch.nn.Module"
+        raise refusal(reference, text)
+    made: Callable[..., Any] = found
+    return made
+
+
+def _read(reference: Reference) -> bytes:
+    path = source_of(reference)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise refusal(reference, f"{path} cannot be read ({error.strerror})") from None
+
+
+@lru_cache(maxsize=64)
+def _run(path: str, source: bytes) -> ModuleType:
+    """The module of a file, run once for each text that the file has had."""
+    name = f"hpo_custom_{Path(path).stem}_{hashlib.sha256(path.encode() + source).hexdigest()[:12]}"
+    module = ModuleType(name)
+    module.__file__ = path
+    sys.modules[name] = module  # dataclasses and type hints look their module up there
+    try:
+        exec(compile(source, path, "exec"), vars(module))
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+# --- blame -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def blaming(reference: Reference, doing: str) -> Iterator[None]:
+    """Turns what the user's code raises into an InputError that says what was being done, and where it happened."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        text = f"{doing} raised {named(error)}{_place(reference, error)}"
+        if isinstance(error, ImportError) and reference.is_file:
+            text += (
+                ". A model's file is loaded alone, without what lies beside it; several files make a package: "
+                'install it and write "PACKAGE.MODULE:NAME"'
+            )
+        raise refusal(reference, text) from error
+
+
+def refusal(reference: Reference, text: str) -> InputError:
+    return InputError(f"model.module {reference}: {text}.")
+
+
+def named(error: BaseException) -> str:
+    """The error's type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
+
+
+def kind(value: Any) -> str:
+    return f"a {type(value).__name__}"
+
+
+def _place(reference: Reference, error: BaseException) -> str:
+    """The last line of the user's own file that was reached."""
+    if isinstance(error, SyntaxError):  # tells its place itself
+        return ""
+    loaded = None if reference.is_file else sys.modules.get(reference.module)
+    file = reference.module if reference.is_file else getattr(loaded, "__file__", None)
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""

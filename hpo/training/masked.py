@@ -1,0 +1,88 @@
+"""Copies of a module of the user's own as the program runs it: dropout layers take masks, batch normalisation leaves
+the batch's statistics. And the sizes that are found out by running one.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from hpo.models.custom import BATCH_NORMS
+from hpo.models.likeness import DROPOUTS
+
+
+class Masked(nn.Module):
+    """Takes the place of a dropout layer: multiplies by what it is handed for each of its calls in a pass."""
+
+    def __init__(self, layer: nn.Dropout) -> None:
+        super().__init__()
+        self.layer = layer
+        """Does it by itself where no mask is at hand: nothing is to be dropped, or nobody could foresee the call."""
+        self.masks: dict[int, Tensor] = {}
+        """By call."""
+        self.sizes: list[int] = []
+        """Numbers in each call's mask."""
+
+    def begin(self, masks: dict[int, Tensor]) -> None:
+        """Before every pass."""
+        self.masks, self.sizes = masks, []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        mask = self.masks.get(len(self.sizes))
+        shape = mask_shape(type(self.layer), x)
+        self.sizes.append(shape.numel())
+        return cast(Tensor, self.layer(x)) if mask is None else x * mask.reshape(shape)
+
+
+def template_of(module: nn.Module) -> nn.Module:
+    """A copy whose batch normalisation leaves the batch's statistics, and whose dropout layers take masks."""
+    template = copy.deepcopy(module)
+    for norm in norms_in(template).values():
+        norm.momentum = 1.0
+    taken: dict[nn.Module, Masked] = {}
+    for path, layer in list(template.named_modules(remove_duplicate=False)):
+        if type(layer) in DROPOUTS:
+            owner, _, name = path.rpartition(".")
+            stand_in = taken.setdefault(layer, Masked(cast(nn.Dropout, layer)))
+            setattr(template.get_submodule(owner), name, stand_in)
+    return template
+
+
+def dropouts_in(module: nn.Module) -> list[str]:
+    """Paths of the layers that take masks."""
+    return [path for path, layer in module.named_modules() if type(layer) in DROPOUTS]
+
+
+def norms_in(module: nn.Module) -> dict[str, nn.BatchNorm1d]:
+    """The layers whose running averages the program keeps."""
+    return {path: cast(nn.BatchNorm1d, layer) for path, layer in module.named_modules() if type(layer) in BATCH_NORMS}
+
+
+def output_sizes(module: nn.Module, input_shape: tuple[int, ...]) -> list[int]:
+    """Numbers that the layers inside give for one example, call by call, and the module at last."""
+    sizes: list[int] = []
+
+    def note(layer: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel() // 2)
+
+    template = copy.deepcopy(module).eval()
+    for layer in template.modules():
+        if layer is template or not any(True for _ in layer.children()):
+            layer.register_forward_hook(note)
+    with torch.no_grad():
+        template(torch.zeros(2, *input_shape))
+    return sizes
+
+
+def mask_shape(kind: type[nn.Module], x: Tensor) -> torch.Size:
+    """One number for each of the input, or for each channel of each example where a layer drops whole channels."""
+    if kind is nn.Dropout:
+        return x.shape
+    lead = 1 if (kind, x.dim()) in ((nn.Dropout1d, 2), (nn.Dropout3d, 4)) else 2  # 1: a single example
+    return torch.Size((*x.shape[:lead], *[1] * (x.dim() - lead)))

@@ -1,0 +1,174 @@
+"""Shards on a Ray cluster: Ray finds a machine for each worker and notices when one is gone.
+
+Nothing is shared with the machines but what orders and answers hold; the package has to be installed there. A worker
+for which there is no room moves in with another one, so a study goes on while one machine is left.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import torch
+
+from hpo.errors import InputError, MachineError
+from hpo.workers.headcount import busy
+from hpo.workers.means import Means
+from hpo.workers.member import Channel, Died
+from hpo.workers.orders import Order, Reply
+from hpo.workers.outfit import Outfit, shared
+from hpo.workers.process import SECRET
+from hpo.workers.setup import Bench
+from hpo.workers.shard import Shard
+
+try:
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+except ImportError as error:
+    raise InputError("--engine ray: Ray is not installed; install it with `pip install 'hpo[ray]'`") from error
+
+ROOM_SECONDS = 20.0
+"""How long a new worker waits for room while others are there to move in with."""
+LONGEST_SECONDS = 600.0
+"""How long it waits where there is no other, e.g. for a cluster that grows on demand."""
+
+
+class Host:
+    """A process on some machine of the cluster, with a shard, or several where room is short."""
+
+    def __init__(self, outfit: Outfit, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self.outfit = outfit
+        self.shards: dict[int, Shard] = {}
+
+    def ready(self) -> None:
+        """Answered once the process has found a place and begun."""
+
+    def do(self, number: int, order: Order) -> Reply:
+        """Gives an order to the shard of this number; a new number is an empty shard."""
+        if number not in self.shards:
+            self.shards[number] = Shard(self.outfit)
+        return self.shards[number].do(order)
+
+    def end(self, number: int) -> None:
+        self.shards.pop(number, None)
+
+
+class Hosts:
+    """All hosts of a run."""
+
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        """`begin` asks Ray for a host."""
+        self.begin = begin
+        self.numbers = count()
+        self.settled: dict[Any, set[int]] = {}
+        """Hosts that run, with their shards."""
+
+    def hire(self) -> Guest:
+        return Guest(self, next(self.numbers))
+
+    def fewest(self) -> Any:
+        """The host with the fewest shards."""
+        return min(self.settled, key=lambda host: len(self.settled[host]))
+
+
+class Guest:
+    """A shard with a host."""
+
+    def __init__(self, hosts: Hosts, number: int) -> None:
+        self._hosts = hosts
+        self._number = number
+        self._host = hosts.begin()
+        self._ready = self._host.ready.remote()
+        self._placed = False
+        self._order: Order | None = None
+        self._answer: Any = None
+
+    def send(self, order: Order) -> None:
+        self._order = order
+        self._answer = self._host.do.remote(self._number, order)
+
+    def receive(self) -> Reply:
+        try:
+            if not self._placed:
+                self._find_place()
+            answer: Reply = ray.get(self._answer)
+        except RayTaskError as error:
+            raise error.cause from error
+        except RayError as error:
+            self._hosts.settled.pop(self._host, None)
+            raise Died(str(error).partition("\n")[0]) from None
+        return answer
+
+    def close(self) -> None:
+        shards = self._hosts.settled.get(self._host, set())
+        shards.discard(self._number)
+        if shards:
+            self._host.end.remote(self._number)
+            return
+        self._hosts.settled.pop(self._host, None)
+        ray.kill(self._host)
+
+    def _find_place(self) -> None:
+        patience = ROOM_SECONDS if self._hosts.settled else LONGEST_SECONDS
+        there, _ = ray.wait([self._ready], timeout=patience)
+        if there:
+            ray.get(self._ready)
+        elif self._hosts.settled:
+            ray.kill(self._host)
+            self._host = self._hosts.fewest()
+            self._answer = self._host.do.remote(self._number, self._order)
+        else:
+            raise MachineError(
+                f"the Ray cluster has had no room for a worker for {LONGEST_SECONDS:.0f} s. Every trial is saved at "
+                "its last whole epoch. Add a machine, or ask for fewer --threads; then run the same command again."
+            )
+        self._placed = True
+        self._hosts.settled.setdefault(self._host, set()).add(self._number)
+
+
+@contextmanager
+def on_cluster(bench: Bench, means: Means) -> Iterator[tuple[Callable[[], Channel], int]]:
+    """How to hire on the cluster, and how many."""
+    with _connected(means.address):
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0)) if means.cluster_device != "cpu" else 0
+        if means.cluster_device == "cuda" and not gpus:
+            raise InputError("--device cuda: the Ray cluster has no GPU; use --device cpu")
+        places = gpus or int(resources.get("CPU", 1)) // means.threads
+        workers = means.workers or max(1, min(places, busy(bench.spec, bench.outfit.examples.replicas)))
+        outfit = ray.put(shared(bench.outfit, means, workers, device="cuda" if gpus else "cpu", elsewhere=True))
+        actor = ray.remote(
+            num_cpus=means.threads,
+            num_gpus=1 / -(-workers // gpus) if gpus else 0,
+            max_restarts=0,  # a host that begins anew is empty; the coordinator knows what was in it
+            scheduling_strategy="SPREAD",
+        )(Host)
+        hosts = Hosts(lambda: actor.remote(outfit, means.threads))
+        yield hosts.hire, workers
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    if ray.is_initialized():
+        yield
+        return
+    secret = os.environ.pop(SECRET, None)  # processes that Ray starts inherit the environment
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None)
+    except (ConnectionError, ValueError) as error:
+        raise MachineError(
+            f"no Ray cluster answers at --address {address} ({str(error).partition(chr(10))[0]}). "
+            "Start one with `ray start --head`, correct the address, or leave it out."
+        ) from error
+    finally:
+        if secret is not None:
+            os.environ[SECRET] = secret
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,134 @@
+"""What the coordinator asks of a shard, and what a shard answers: plain records, bytes and tensors that can travel.
+
+An order can be narrowed to some of its trials, so that a shard which died can be repeated with a part of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hpo.spec.records import TrialConfig
+from hpo.training.checkpoints import SavedLane, Written
+from hpo.training.trainer import Failure, Tick
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admit:
+    """Start trials. Answered by `Started`."""
+
+    trials: dict[int, TrialConfig]
+    """By number."""
+
+    def only(self, trials: Set[int]) -> Admit:
+        return Admit(trials={number: config for number, config in self.trials.items() if number in trials})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """A trial that had been training, and where it stood."""
+
+    number: int
+    config: TrialConfig
+    epochs: int
+    """Epochs to bring it to."""
+    best: tuple[int, ...]
+    """Epochs that were its best when they had just been trained."""
+    saved: tuple[tuple[SavedLane, ...], ...]
+    """What there is to continue from, newest first; each a lane for every replica."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resume:
+    """Bring trials to where they stood. Answered by `Started`."""
+
+    trials: tuple[Past, ...]
+
+    def only(self, trials: Set[int]) -> Resume:
+        return Resume(trials=tuple(past for past in self.trials if past.number in trials))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """Go on from lanes that `Settled` held. Answered by `Started`."""
+
+    lanes: Written | bytes
+    configs: dict[int, TrialConfig]
+    """Of the trials wanted, by number."""
+
+    def only(self, trials: Set[int]) -> Load:
+        wanted = {number: config for number, config in self.configs.items() if number in trials}
+        return replace(self, configs=wanted)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Train:
+    """Train every lane one epoch. Answered by `Trained`."""
+
+    def only(self, trials: Set[int]) -> Train:
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settle:
+    """What follows from the epoch just trained. Answered by `Settled`."""
+
+    best: frozenset[int]
+    """Trials whose present weights are their best so far."""
+    wanted: frozenset[int]
+    """Trials whose best weights are to be handed over."""
+    ended: frozenset[int]
+    """Trials that make room, after that."""
+    with_ends: bool = False
+    """Whether the last state of those wanted is to be handed over, too."""
+    path: Path | None
+    """Where to write the state of those that go on; None where this machine's files cannot be reached."""
+
+    def only(self, trials: Set[int]) -> Settle:
+        return replace(self, best=self.best & trials, wanted=self.wanted & trials, ended=self.ended & trials)
+
+
+Order = Admit | Resume | Load | Train | Settle
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """Trials that train from now on."""
+
+    sizes: dict[int, int]
+    """Parameters of each trial's model, by number."""
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """One epoch of a shard's lanes."""
+
+    tick: Tick
+    seconds: float
+    """Time it took."""
+    cpu_seconds: float = 0.0
+    """Processor time it took."""
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        return self.tick.failures
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """What a shard holds between two epochs."""
+
+    lanes: Written | bytes | None
+    """Everything about its running lanes, in the file that was asked for or as such a file would hold it; None where
+    there are none."""
+    epochs: dict[int, int]
+    """Epochs trained by each running trial."""
+    weights: dict[int, bytes] = field(default_factory=dict)
+    """The best weights that were asked for, by trial."""
+    ends: dict[int, bytes] = field(default_factory=dict)
+    """The last state that was asked for, by trial, as a file of running trials would hold it."""
+
+
+Reply = Started | Trained | Settled

@@ -1,0 +1,79 @@
+"""What a process needs to train trials of a study: it can travel to other processes and machines, and holds no secret.
+
+Where the trials come from and what becomes of them is not known here.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from hpo.models import source
+from hpo.spec.custom import Reference
+from hpo.spec.file import StudySpec
+from hpo.training import metrics
+from hpo.training.batches import Examples
+from hpo.training.cohort import Setting
+from hpo.training.limits import SHARE, Limits
+from hpo.training.trainer import Trainer
+from hpo.workers.means import Means, Variants
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Outfit:
+    """A study's examples and how they are to be trained on."""
+
+    spec: StudySpec
+    examples: Examples
+    """In main memory, whatever the device."""
+    device: str
+    lanes: int | None
+    """Lanes in one program; None: as many as pay."""
+    compiled_lanes: int | None
+    """Lanes of a compiled program; None where steps are not compiled."""
+    notebook: Path | None
+    """Where numbers of lanes that were found are remembered, if anywhere."""
+    sources: dict[Reference, bytes]
+    """Code of the user's own models, as it was when the study was opened."""
+    crowd: int = 1
+    """Processes that share this machine's memory."""
+
+    def trainer(self) -> Trainer:
+        """A trainer without trials, on the device."""
+        source.adopt(self.sources)
+        device = torch.device(self.device)
+        examples = self.examples.to(device)
+        setting = Setting(
+            examples=examples,
+            seed=self.spec.study.seed,
+            metrics=metrics.names_for(examples.task, self.spec.study.objective),
+            dtype=examples.dtype,
+            compiled_lanes=self.compiled_lanes,
+        )
+        # Compiled programs take one number of lanes; what else is found is remembered by machine.
+        machine = f"{_processor(device)}, torch {torch.__version__}"
+        limits = Limits(self.lanes or self.compiled_lanes, self.notebook, machine, SHARE / self.crowd)
+        return Trainer(setting, Variants(self.spec), limits)
+
+
+def shared(outfit: Outfit, means: Means, workers: int, *, device: str | None = None, elsewhere: bool = False) -> Outfit:
+    """The outfit of one of several workers; `elsewhere`: on machines that do not have this one's files."""
+    lanes = outfit.compiled_lanes
+    if lanes is not None and means.lanes is None:
+        lanes = -(-lanes // workers)
+    return replace(
+        outfit,
+        crowd=workers,
+        compiled_lanes=lanes,
+        device=device or outfit.device,
+        notebook=None if elsewhere else outfit.notebook,
+    )
+
+
+def _processor(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()

@@ -1,0 +1,103 @@
+"""Several processes on one study: the same table however many they are, and whichever of them is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from hpo.workers.coordinator import Progress
+from hpo.workers.means import Means
+from hpo.workers.member import Died
+from hpo.workers.orders import Load, Train
+from hpo.workers.process import Child
+from hpo.workers.setup import Bench
+from tests.workers.small import at_bench, epochs_of, result_of, small_study, train, trials_of
+
+Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
+
+FOLDS = {"data": 'dataset = "wine"\nfolds = 2', "search": 'trials = 8\nconcurrency = 5\npruner = "hyperband"'}
+"""Replicas, two architectures, three norms and a pruner: what could go wrong if a lane minded its neighbours."""
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "hpo: worker" in " ".join(child.cmdline())]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """The study of folds, by one process."""
+    result = result_of(small_study(**FOLDS), tmp_path_factory.mktemp("whole"))
+    assert {trial["state"] for trial in result[0]} == {"COMPLETE", "PRUNED"}
+    return result
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_the_number_of_workers_changes_nothing(workers: int, whole: Result, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    assert result_of(small_study(**FOLDS), tmp_path, means=Means(workers=workers), observer=seen.append) == whole
+    assert {(progress.workers, progress.deaths) for progress in seen} == {(workers, 0)}
+    assert children() == []
+
+
+def test_killed_workers_are_replaced(whole: Result, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+
+    def kill_one(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) in (3, 5):
+            assert len(children()) == 2
+            os.kill(children()[len(seen) % 2].pid, signal.SIGKILL)
+
+    assert result_of(small_study(**FOLDS), tmp_path, means=Means(workers=2), observer=kill_one) == whole
+    assert seen[-1].deaths == 2
+    assert children() == []
+
+
+NET = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, input_shape, outputs, width):
+        super().__init__(nn.Linear(input_shape[0], width), nn.Tanh(), nn.Linear(width, outputs))
+"""
+
+
+def test_models_of_the_users_own_need_no_file_where_they_train(tmp_path: Path) -> None:
+    """Nor would another machine have it."""
+    own = {"model": 'family = "custom"\nmodule = "net.py:Net"\narguments.width = { choice = [4, 8] }'}
+    file = tmp_path / "net.py"
+    spec = small_study(folder=tmp_path, **own)
+    file.write_text(NET)
+    expected = result_of(spec, tmp_path / "alone")
+
+    def action(bench: Bench) -> None:
+        file.unlink()
+        train(bench, Means(workers=2))
+
+    at_bench(spec, tmp_path / "two", action)
+    assert (trials_of(spec, tmp_path / "two"), epochs_of(spec, tmp_path / "two")) == expected
+    assert {trial["state"] for trial in expected[0]} <= {"COMPLETE", "PRUNED"}
+
+
+def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
+    def action(bench: Bench) -> None:
+        child = Child(bench.outfit, threads=1, title="hpo: worker of a test")
+        try:
+            child.send(Load(lanes=b"no lanes", configs={}))
+            with pytest.raises(Exception, match="Weights only load failed") as caught:
+                child.receive()
+            assert "in _load" in "".join(caught.value.__notes__)
+            child.send(Train())
+            assert child.receive().failures == (), "it lives on"
+            os.kill(child._process.pid, signal.SIGKILL)
+            with pytest.raises(Died, match="signal 9, Killed"):
+                child.receive()
+        finally:
+            child.close()
+
+    at_bench(small_study(), tmp_path, action)
