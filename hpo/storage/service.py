@@ -78,9 +78,10 @@ def spent(
     return None
 
 
-def queue(store: Store) -> list[Standing]:
-    """Studies that workers may work on: the highest priority first, then the oldest."""
-    statement = _standings().where(
+def queue(store: Store, own: str | None = None) -> list[Standing]:
+    """Studies that workers may work on: the highest priority first, then the oldest. What worker `own` holds counts as
+    free: it is that worker who looks for work."""
+    statement = _standings(own).where(
         hpo_studies.c.submitted_at.is_not(None), hpo_studies.c.stopped_at.is_(None), hpo_studies.c.finished_at.is_(None)
     )
     order = (hpo_studies.c.priority.desc(), hpo_studies.c.submitted_at, hpo_studies.c.study_id)
@@ -228,7 +229,7 @@ def submitted(store: Store, name: str) -> StudyRow:
     return row
 
 
-def _standings() -> Select[Any]:
+def _standings(free_for: str | None = None) -> Select[Any]:
     own = hpo_studies.c
     of_study = trials.c.study_id == own.study_id
     count = select(func.count()).select_from(trials).where(of_study)
@@ -254,7 +255,7 @@ def _standings() -> Select[Any]:
         own.cpu_seconds,
         count.scalar_subquery().label("trials"),
         count.where(trials.c.state == TrialState.RUNNING).scalar_subquery().label("running"),
-        free(own.study_id).with_only_columns(func.count()).scalar_subquery().label("free"),
+        free(own.study_id, free_for).with_only_columns(func.count()).scalar_subquery().label("free"),
         at_work.scalar_subquery().label("workers"),
     ).join_from(hpo_studies, studies, studies.c.study_id == own.study_id)
 

@@ -110,7 +110,7 @@ hpo_workers = Table(
     Column("name", String(200), primary_key=True),
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
-    Column("study_id", Integer, doc="what it works on; NULL: nothing"),
+    Column("study_id", Integer, doc="what it works on, or waits for a place in; NULL: nothing"),
     Column("started", Float(53), nullable=False, doc="seconds since 1970 by the database's clock, as all times here"),
     Column("seen", Float(53), nullable=False, doc="last sign of life"),
     Column("expires", Float(53), nullable=False, doc="from then on others may take the trials it holds"),

@@ -13,7 +13,7 @@ import random
 import socket
 import threading
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,6 +92,8 @@ class Worker:
         self.pulse = Pulse(store, self.name, lease_seconds)
         self.complaints: dict[tuple[int, int], tuple[str, str]] = {}
         """Study and its generation -> its name and why this worker cannot work on it."""
+        self.lined_up: int | None = None
+        """The study that the database says this worker works on, or waits for a place in."""
         self._outlooks: dict[tuple[int, int], Outlook] = {}
         self._materials: dict[int, Material] = {}
         self._jitter = random.Random()
@@ -121,20 +123,40 @@ class Worker:
 
     def _work(self) -> bool:
         """Works on the first study that has something to do; False if none has."""
-        for now in service.queue(self.store):
+        found = service.queue(self.store, self.name)
+        for now in found:
             if self._suits(now):
                 self._serve(now)
                 return True
+        self._line_up(found)
         return False
 
+    def _line_up(self, found: Sequence[Standing]) -> None:
+        """Lets the workers of a study whose places are all taken know that there is one more to share them with."""
+        wanted = None
+        for now in found:
+            outlook = self._outlook(now)
+            places = outlook.spec.search.concurrency if outlook else 0
+            others = now.workers - (self.lined_up == now.study_id)
+            if outlook and now.spent is None and now.trials < outlook.budget and others < places:
+                wanted = now.study_id
+                break
+        if wanted != self.lined_up:
+            self._turn_to(wanted)
+
+    def _turn_to(self, study_id: int | None) -> None:
+        leases.turn_to(self.store, self.name, study_id)
+        self.lined_up = study_id
+
     def _suits(self, now: Standing) -> bool:
-        if (self.names and now.name not in self.names) or (now.study_id, now.generation) in self.complaints:
-            return False
         outlook = self._outlook(now)
         return outlook is not None and has_work(now, outlook.budget, outlook.spec.search.concurrency)
 
     def _outlook(self, now: Standing) -> Outlook | None:
+        """None where this worker is not to work on the study, or cannot."""
         key = (now.study_id, now.generation)
+        if (self.names and now.name not in self.names) or key in self.complaints:
+            return None
         if key not in self._outlooks:
             row = studies.study_row(self.store, now.name)
             try:
@@ -151,7 +173,7 @@ class Worker:
         except (InputError, OSError) as error:
             self._complain(now, str(error))
             return
-        leases.turn_to(self.store, self.name, now.study_id)
+        self._turn_to(now.study_id)
         shelf = Shelf(bench, self.depot, self.name)
         hold = Leased(
             bench,
@@ -179,7 +201,7 @@ class Worker:
             leases.release(self.store, self.name, list(leases.holders(self.store, now.study_id)))
         finally:
             self.store.forget(now.study_id)
-        leases.turn_to(self.store, self.name, None)
+        self._turn_to(None)
 
     def _bench(self, outlook: Outlook) -> Bench:
         row = outlook.row
