@@ -76,10 +76,10 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
     """
     from hpo.storage import service
 
-    if trials is None and epochs is None:
-        raise click.UsageError("Say what to extend: --trials N, --epochs N or both.")
     if pruned and epochs is None:
         raise click.UsageError("--pruned says which trials get more epochs: add --epochs N.")
+    if trials is None and epochs is None:
+        raise click.UsageError("Say what to extend: --trials N, --epochs N or both.")
     with _writing(place) as store:
         row = service.submitted(store, study)
         if trials is not None:
