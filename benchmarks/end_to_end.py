@@ -37,7 +37,7 @@ plotly.graph_objects.Figure(), plotly.graph_objects.Scatter(), plotly.graph_obje
 home = Path(sys.argv[2])
 started = time.perf_counter()
 spec = read_study(Path(sys.argv[1]))
-result = run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu", threads=1)
+result = run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu", workers=1)
 wall = time.perf_counter() - started
 now = result.progress
 print(json.dumps({"epochs": now.epochs, "wall_s": wall, "train_s": now.train_seconds,

@@ -252,43 +252,34 @@ def update_(
     v_KP: Tensor,
     now: StepColumns,
     coefficients: LaneCoefficients,
-    portion: int | None = None,
 ) -> None:
     """One step of every lane, in place on theta, m and v; grad is used as scratch, its contents are lost.
-
-    `portion` lanes are updated at a time (None: all), which changes nothing but the speed.
 
     A lane starts with m = 0 and v = `Coefficients.initial_v`. m and v may be of any shape, e.g. empty, while no
     lane needs them (`any_momentum`, `any_second`).
     """
-    c, lanes = coefficients, len(theta_KP)
-    portion = portion or lanes
-    for begin in range(0, lanes, portion):
-        part = slice(begin, begin + portion)
-        theta, g = theta_KP[part], grad_KP[part]
-        if c.any_coupled:
-            g.addcmul_(theta, c.coupled_K1[part])
-        if c.any_decoupled:
-            theta.mul_(now.shrink[part])
+    c = coefficients
+    if c.any_coupled:
+        grad_KP.addcmul_(theta_KP, c.coupled_K1)
+    if c.any_decoupled:
+        theta_KP.mul_(now.shrink)
 
-        denominator = None
-        if c.any_second:
-            v = v_KP[part]
-            # scale * g before the square: a lane without second moment must not overflow to 0 * inf
-            scratch = g * c.scale_K1[part]
-            v.mul_(c.decay_K1[part]).addcmul_(scratch, g)
-            denominator = torch.sqrt(v, out=scratch).add_(now.eps[part])
+    denominator_KP = None
+    if c.any_second:
+        # scale * g before the square: a lane without second moment must not overflow to 0 * inf
+        scratch_KP = grad_KP * c.scale_K1
+        v_KP.mul_(c.decay_K1).addcmul_(scratch_KP, grad_KP)
+        denominator_KP = torch.sqrt(v_KP, out=scratch_KP).add_(now.eps)
 
-        n = g
-        if c.any_momentum:
-            m = m_KP[part]
-            m.mul_(c.momentum_K1[part]).addcmul_(g, now.damp[part])
-            if c.any_direct:
-                n.mul_(c.direct_K1[part]).addcmul_(m, c.buffered_K1[part])
-            else:
-                n = m
-        step = torch.mul(n, now.rate[part], out=g)
-        if denominator is None:
-            theta.sub_(step)
+    n_KP = grad_KP
+    if c.any_momentum:
+        m_KP.mul_(c.momentum_K1).addcmul_(grad_KP, now.damp)
+        if c.any_direct:
+            n_KP.mul_(c.direct_K1).addcmul_(m_KP, c.buffered_K1)
         else:
-            theta.addcdiv_(step, denominator, value=-1.0)
+            n_KP = m_KP
+    step_KP = torch.mul(n_KP, now.rate, out=grad_KP)
+    if denominator_KP is None:
+        theta_KP.sub_(step_KP)
+    else:
+        theta_KP.addcdiv_(step_KP, denominator_KP, value=-1.0)

@@ -210,15 +210,12 @@ class Cohort:
         rates_KS = np.stack([self._rates(lane, steps) for lane in lanes])
         witnesses = () if program is self.program else self.architecture.configs
         numbers = Numbers.of([lane.config for lane in lanes], self.layout, device, setting.dtype, witnesses)
-        columns = rules.columns(
-            [rules.coefficients(lane.config.optimizer) for lane in lanes],
-            rates_KS.T,
-            [lane.epoch * steps for lane in lanes],
-            setting.dtype,
-            device,
+        course = step.Course(
+            optimizers=tuple(lane.config.optimizer for lane in lanes),
+            rate_SK=rates_KS.T,
+            done=tuple(lane.epoch * steps for lane in lanes),
         )
-
-        advance = (step.plain if program is self.program else compiled.native)(program, state, numbers)
+        advance = (step.plain if program is self.program else compiled.native)(program, state, numbers, course)
         losses_SK, norms_SK = (torch.empty(steps, len(lanes), device=device, dtype=setting.dtype) for _ in range(2))
         batch = order_SKB.shape[2]
         portion = program.portion(len(lanes), batch)
@@ -228,9 +225,8 @@ class Cohort:
             x, y = x.view(*rows.shape, *x.shape[1:]), y.view(rows.shape)
             masks = program.masks(keys_SK[begin : begin + portion], batch)
             for i in range(len(rows)):
-                now = columns.at(begin + i)
                 drops = {name: mask[i] for name, mask in masks.items()}
-                losses_SK[begin + i], norms_SK[begin + i] = advance(x[i], y[i], drops, now)
+                losses_SK[begin + i], norms_SK[begin + i] = advance(begin + i, x[i], y[i], drops)
         if state is not self.state:
             for name in CHANGING:
                 self.state[name] = state[name][: len(self.lanes)].clone()

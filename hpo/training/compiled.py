@@ -18,8 +18,9 @@ from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from hpo.optim import rules
 from hpo.training.program import Program, form_of
-from hpo.training.step import Advance, Numbers, plain, step
+from hpo.training.step import Advance, Course, Numbers, plain, step
 
 T = TypeVar("T")
 
@@ -30,22 +31,22 @@ _compiled: dict[Any, Any] = {}
 """Native code by form; None where compiling failed."""
 
 
-def native(program: Program, state: dict[str, Tensor], numbers: Numbers) -> Advance:
+def native(program: Program, state: dict[str, Tensor], numbers: Numbers, course: Course) -> Advance:
     """The step of these lanes; compiled at its first call, or when a cohort of the same form made its first."""
-    numbers = replace(numbers, portion=len(state["theta"]))
     lanes = (state, program.columns, program.momentum_KQ, numbers)
     fixed = list(_tensors(lanes))
     form = (form_of(program), _form(lanes))
-    fallback = plain(program, state, numbers)
+    columns = course.columns(state["theta"])
+    fallback = plain(program, state, numbers, course)
 
-    def advance(x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor], now: Any) -> tuple[Tensor, Tensor]:
-        batch = (x, y_KB, masks, now)
+    def advance(s: int, x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        batch = (x, y_KB, masks, columns.at(s))
         key = (form, _form(batch))
         if key not in _compiled:
             _compiled[key] = None if len(_compiled) >= MOST_FORMS else _compile(program, lanes, batch)
         code = _compiled[key]
         if code is None:
-            return fallback(x, y_KB, masks, now)
+            return fallback(s, x, y_KB, masks)
         try:
             found: tuple[Tensor, Tensor] = code(*fixed, *_tensors(batch))
             return found
@@ -53,7 +54,7 @@ def native(program: Program, state: dict[str, Tensor], numbers: Numbers) -> Adva
             _compiled[key] = None
             reason = str(error).strip().splitlines()[0]
             logging.getLogger("hpo").warning("the training step cannot be compiled, going on without: %s", reason)
-            return fallback(x, y_KB, masks, now)
+            return fallback(s, x, y_KB, masks)
 
     return advance
 
@@ -65,7 +66,13 @@ def _compile(program: Program, lanes: Any, batch: Any) -> Any:
         x, y_KB, masks, now = _refilled(batch, given)
         twin = copy(program)
         twin.columns, twin.momentum_KQ = columns, momentum_KQ
-        return step(twin.bind(state["theta"], state["stats"], apart=True), state, numbers, x, y_KB, masks, now)
+        theta, m, v = state["theta"], state["m"], state["v"]
+        bound = twin.bind(theta, state["stats"], apart=True)
+
+        def update() -> None:
+            rules.update_(theta, bound.gradient_KP, m, v, now, numbers.coefficients)
+
+        return step(bound, theta, numbers, x, y_KB, masks, update)
 
     # Tracing runs the step, which moves its state: on copies.
     graph = make_fx(flat)(*[tensor.clone() for tensor in (*_tensors(lanes), *_tensors(batch))])

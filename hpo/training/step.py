@@ -8,18 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo.optim import penalties, rules
-from hpo.spec.records import TrialConfig
+from hpo.optim import fused, penalties, rules
+from hpo.spec.records import Optimizer, TrialConfig
 from hpo.training import layout as lay
 from hpo.training.program import Bound, Program
-
-CACHED = 2**16
-"""Numbers of a matrix that are updated together on a CPU: all passes over them then find them in its cache."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +31,6 @@ class Numbers:
     l2_K1: Tensor | None
     clip_K1: Tensor | None
     max_norm_K1: Tensor | None
-    portion: int
-    """Lanes that are updated together."""
 
     @classmethod
     def of(
@@ -62,7 +58,6 @@ class Numbers:
                 device,
                 [rules.coefficients(c.optimizer) for c in witnesses],
             ),
-            portion=lanes if device.type == "cuda" else max(1, CACHED // lay.width(layout.parameters)),
             weights_1P=layout.weights().to(device),
             smoothing_K1=column([r.label_smoothing for r in table], 0.0),
             l1_K1=column([r.l1 for r in table], 0.0),
@@ -72,32 +67,62 @@ class Numbers:
         )
 
 
-Advance = Callable[[Tensor, Tensor, Mapping[str, Tensor], rules.StepColumns], tuple[Tensor, Tensor]]
-"""One step of some lanes, from inputs, targets, dropout masks and the step's columns; see `step`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """What the lanes' optimizers do over the steps of an epoch."""
+
+    optimizers: tuple[Optimizer, ...]
+    rate_SK: NDArray[np.float64]
+    """Learning rates."""
+    done: tuple[int, ...]
+    """Steps that each lane has made before."""
+
+    def columns(self, like: Tensor) -> rules.StepColumns:
+        """The same as columns of the formula, for parameters like these."""
+        coefficients = [rules.coefficients(optimizer) for optimizer in self.optimizers]
+        return rules.columns(coefficients, self.rate_SK, self.done, like.dtype, like.device)
+
+
+Advance = Callable[[int, Tensor, Tensor, Mapping[str, Tensor]], tuple[Tensor, Tensor]]
+"""One step of some lanes, from its number in the epoch (from 0), inputs, targets and dropout masks; see `step`."""
 
 
 def step(
     bound: Bound,
-    state: Mapping[str, Tensor],
+    theta_KP: Tensor,
     numbers: Numbers,
     x: Tensor,
     y_KB: Tensor,
     masks: Mapping[str, Tensor],
-    now: rules.StepColumns,
+    update: Callable[[], None],
 ) -> tuple[Tensor, Tensor]:
-    """Moves theta, stats, m and v in the state by one batch. Returns loss [K] and the raw gradient's norm [K]."""
+    """Moves all lanes by one batch; `update` makes the optimizers' step from the gradient that is then in `bound`.
+    Returns loss [K] and the raw gradient's norm [K]."""
     loss_K = bound.step(x, y_KB, masks, numbers.smoothing_K1)
-    theta_KP, gradient_KP = state["theta"], bound.gradient_KP
     if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
-        penalties.add_penalties_(gradient_KP, theta_KP, numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
-    norm_K = penalties.clip_(gradient_KP, numbers.clip_K1)
-    rules.update_(theta_KP, gradient_KP, state["m"], state["v"], now, numbers.coefficients, numbers.portion)
+        penalties.add_penalties_(bound.gradient_KP, theta_KP, numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
+    norm_K = penalties.clip_(bound.gradient_KP, numbers.clip_K1)
+    update()
     if numbers.max_norm_K1 is not None:
         for name, shape in bound.weights:
             penalties.max_norm_(bound.frame.parameters[name, shape], numbers.max_norm_K1)
     return loss_K, norm_K
 
 
-def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers) -> Advance:
+def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers, course: Course) -> Advance:
     """The step of these lanes, operation by operation."""
-    return partial(step, program.bind(state["theta"], state["stats"]), state, numbers)
+    theta, m, v = state["theta"], state["m"], state["v"]
+    bound = program.bind(theta, state["stats"])
+    update: Callable[[int], None]
+    if theta.device.type == "cpu":
+        update = fused.updater(course.optimizers, theta, bound.gradient_KP, m, v, course.rate_SK, course.done)
+    else:  # there a kernel costs more to start than to run, so one for all lanes is better
+        columns = course.columns(theta)
+
+        def update(s: int) -> None:
+            rules.update_(theta, bound.gradient_KP, m, v, columns.at(s), numbers.coefficients)
+
+    def advance(s: int, x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return step(bound, theta, numbers, x, y_KB, masks, lambda: update(s))
+
+    return advance

@@ -1,8 +1,7 @@
 """The loop of a study: all trials in flight train one epoch (a tick), then everything is decided and written at once.
 
-After every tick the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
-since the last one is trained again, with the same outcome. That is why the next tick may begin before the last one is
-written.
+Between two ticks the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
+since the last tick is trained again, with the same outcome.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from hpo import space
 from hpo.optim import rules
@@ -27,7 +26,6 @@ from hpo.workers.continuation import pick_up
 from hpo.workers.crew import Crew
 from hpo.workers.files import Files, Keeper
 from hpo.workers.holds import Alone, Hold
-from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
 
 
@@ -69,18 +67,6 @@ class Progress:
         return self.finished + self.pruned + self.failed
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Outcome:
-    """What a tick leaves to be written into files."""
-
-    worthy: list[FrozenTrial]
-    """Trials that have just ended among the best."""
-    settled: list[Settled]
-    """What each shard handed over."""
-    epochs: int = 0
-    """Trial-epochs that were recorded."""
-
-
 Observer = Callable[[Progress], None]
 
 
@@ -108,33 +94,27 @@ class _Loop:
         """Standard deviation of the objective over a trial's replicas, at its best epoch."""
 
     def run(self) -> Progress:
-        going = shown = False
         while (turn := self.hold.turn([trial.trial_id for trial in self.flight.values()])) is not None:
             if turn.take:
                 self._pick_up(turn.take)
-            if not shown:
-                self.observer(self._progress())
-                shown = True
             if turn.spent is not None:
                 self._cut(turn.spent)
-            elif not going:
-                with self.bench.store.tick():
-                    self._go_on(ask=turn.ask)
-            if not self.flight:
-                continue
-            trained, cpu_trained, cpu_began = self.crew.train_seconds, self.crew.cpu_seconds, time.process_time()
-            tick = self.crew.tick()
-            # Where the shard is in this process, the time it took is its own: it is not to be counted twice.
-            self.cpu_noted += time.process_time() - cpu_began - (self.crew.cpu_seconds - cpu_trained)
-            with self.bench.store.tick():
-                outcome = self._decided(tick)
-                going = self.hold.overlaps
-                if going:
-                    self._go_on(ask=True)
-                self._write(outcome, self.crew.train_seconds - trained)
-            self.files.sweep()
+            elif turn.ask:
+                self._fill()
+            self.crew.start()
             self.observer(self._progress())
+            if self.flight:
+                self._train()
+        self.observer(self._progress())
         return self._progress()
+
+    def _train(self) -> None:
+        """One epoch of everything in flight, from the training to the transaction."""
+        trained, cpu_trained, cpu_began = self.crew.train_seconds, self.crew.cpu_seconds, time.process_time()
+        tick = self.crew.tick()
+        # A shard in this process spends processor time that is this process's, too: it is not to be counted twice.
+        self.cpu_noted += time.process_time() - cpu_began - (self.crew.cpu_seconds - cpu_trained)
+        self._record(tick, self.crew.train_seconds - trained)
 
     def _pick_up(self, trial_ids: Collection[int]) -> None:
         """Goes on with running trials that this process has taken."""
@@ -143,23 +123,22 @@ class _Loop:
             self.seconds[trial.number] = self.bench.store.seconds_of(trial.trial_id)
             self.spread[trial.number] = self._known_spread(trial)
 
-    def _go_on(self, *, ask: bool) -> None:
-        """Asks for as many trials as may start, and begins the next epoch."""
-        if ask:
-            self._fill()
-        self.crew.start()
-
     def _fill(self) -> None:
+        """Asks for as many trials as may start."""
         searcher = self.bench.searcher
-        while (wanted := self.hold.room(len(self.flight))) > 0:
-            asked = searcher.ask(wanted)
-            for trial in asked:
-                if trial.config is None:
-                    searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
-            self.flight.update({t.number: t for t in asked if t.config is not None})
-            for failure in self.crew.admit({t.number: t.config for t in asked if t.config is not None}):
-                self._fail(failure)
-            self.hold.begin([trial.trial_id for trial in asked if trial.number in self.flight])
+        while True:
+            with self.bench.store.tick():
+                wanted = self.hold.room(len(self.flight))
+                if wanted <= 0:
+                    return
+                asked = searcher.ask(wanted)
+                for trial in asked:
+                    if trial.config is None:
+                        searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
+                self.flight.update({t.number: t for t in asked if t.config is not None})
+                for failure in self.crew.admit({t.number: t.config for t in asked if t.config is not None}):
+                    self._fail(failure)
+                self.hold.begin([trial.trial_id for trial in asked if trial.number in self.flight])
 
     def _fail(self, failure: Failure) -> None:
         trial = self.flight.pop(failure.trial)
@@ -183,70 +162,66 @@ class _Loop:
         with self.bench.store.tick():
             lost = self._without_lost()
             ended = {}
-            for number, trial in list(self.flight.items()):
+            for number, trial in self.flight.items():
                 epoch = len(self.bench.searcher.curve(trial.trial_id))
                 ended[number] = Decision(ended=f"{reason} at epoch {epoch}", state=TrialState.PRUNED)
-            self._write(self._settled(ended, best=set(), lost=lost), 0.0)
+            self._settle(set(), ended, lost)
         self.files.sweep()
 
-    def _decided(self, tick: Tick) -> _Outcome:
-        """Reports the epoch, ends trials, and takes over what the shards hold."""
+    def _record(self, tick: Tick, train_seconds: float) -> None:
+        """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
         store, searcher = self.bench.store, self.bench.searcher
-        lost = self._without_lost()
-        by_trial: dict[int, list[LaneEpoch]] = {}
-        for lane in tick.epochs:
-            if lane.trial in self.flight:
-                by_trial.setdefault(lane.trial, []).append(lane)
-        diverged = {number for number, lanes in by_trial.items() if any(lane.diverged for lane in lanes)}
-        for failure in tick.failures:
-            if failure.trial in self.flight:
-                self._fail(failure)
-        store.add_epochs([self._row(lane) for lanes in by_trial.values() for lane in lanes])
-        for number, lanes in by_trial.items():
-            self.epochs += 1
-            self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
-            if number not in diverged:
-                raw = fmean(self._objective(lane) for lane in lanes)
-                searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
-        decisions = {
-            number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
-            for number, lanes in by_trial.items()
-        }
-        best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
-        for number in best:
-            self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
-        ended = {number: d for number, d in decisions.items() if d.ended is not None}
-        return self._settled(ended, best=best, lost=lost, epochs=len(by_trial))
+        with store.tick():
+            lost = self._without_lost()
+            by_trial: dict[int, list[LaneEpoch]] = {}
+            for lane in tick.epochs:
+                if lane.trial in self.flight:
+                    by_trial.setdefault(lane.trial, []).append(lane)
+            diverged = {number for number, lanes in by_trial.items() if any(lane.diverged for lane in lanes)}
+            for failure in tick.failures:
+                if failure.trial in self.flight:
+                    self._fail(failure)
+            store.add_epochs([self._row(lane) for lanes in by_trial.values() for lane in lanes])
+            for number, lanes in by_trial.items():
+                self.epochs += 1
+                self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
+                if number not in diverged:
+                    raw = fmean(self._objective(lane) for lane in lanes)
+                    searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
+            decisions = {
+                number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
+                for number, lanes in by_trial.items()
+            }
+            best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
+            for number in best:
+                self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
+            self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None}, lost)
+            now, cpu = time.perf_counter(), time.process_time()
+            studies.add_seconds(
+                store,
+                self.bench.study_id,
+                train=train_seconds,
+                wall=now - self.noted,
+                cpu=cpu - self.cpu_noted,
+                epochs=len(by_trial),
+            )
+            self.noted, self.cpu_noted = now, cpu
+        self.files.sweep()
 
-    def _settled(
-        self, ended: Mapping[int, Decision], *, best: Collection[int], lost: Collection[int], epochs: int = 0
-    ) -> _Outcome:
-        """Tells how trials ended, and takes over what the shards hold."""
+    def _settle(self, best: Collection[int], ended: Mapping[int, Decision], lost: Collection[int]) -> None:
+        """In a transaction: tells how trials ended, makes room, and keeps what the crew hands over."""
         for number, decision in ended.items():
             self._end(number, decision)
-        worthy = self.files.worth_keeping(ended.keys())
-        settled = self.crew.settle(
+        wanted = self.files.worth_keeping(ended.keys())
+        shards = self.crew.settle(
             best=best,
-            wanted={trial.number for trial in worthy},
+            wanted=wanted,
             ended={*ended, *lost},
             with_ends=self.files.keeps_ends,
             path=self.files.next_path,
         )
-        return _Outcome(worthy=worthy, settled=settled, epochs=epochs)
-
-    def _write(self, outcome: _Outcome, train_seconds: float) -> None:
-        self.files.save_best(outcome.worthy, outcome.settled)
-        self.files.save_running(self.flight, outcome.settled)
-        now, cpu = time.perf_counter(), time.process_time()
-        studies.add_seconds(
-            self.bench.store,
-            self.bench.study_id,
-            train=train_seconds,
-            wall=now - self.noted,
-            cpu=cpu - self.cpu_noted,
-            epochs=outcome.epochs,
-        )
-        self.noted, self.cpu_noted = now, cpu
+        self.files.save_best(ended.keys(), shards)
+        self.files.save_running(self.flight, shards)
 
     def _row(self, lane: LaneEpoch) -> EpochRow:
         return EpochRow(

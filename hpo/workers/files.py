@@ -5,7 +5,7 @@ Rows about files are written in the tick's transaction; files that no row names 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -28,10 +28,10 @@ class Keeper(Protocol):
     def next_path(self) -> Path:
         """Of a new file of running trials, for a shard that writes files."""
 
-    def worth_keeping(self, ended: Collection[int]) -> list[FrozenTrial]:
+    def worth_keeping(self, ended: Collection[int]) -> set[int]:
         """Which of the trials that have just ended are among the best."""
 
-    def save_best(self, trials: Iterable[FrozenTrial], shards: Sequence[Settled]) -> None:
+    def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Keeps the weights of trials that have just ended among the best, drops those that no longer are."""
 
     def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
@@ -89,20 +89,22 @@ class Files:
         self.serial += 1
         return path
 
-    def worth_keeping(self, ended: Collection[int]) -> list[FrozenTrial]:
+    def worth_keeping(self, ended: Collection[int]) -> set[int]:
         """Which of the trials that have just ended are among the best."""
-        return [trial for trial in self._kept() if trial.number in ended]
+        return {trial.number for trial in self._kept() if trial.number in ended}
 
-    def save_best(self, trials: Iterable[FrozenTrial], shards: Sequence[Settled]) -> None:
+    def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Writes the weights of trials that have just ended among the best, drops those that no longer are."""
         weights = {number: data for shard in shards for number, data in shard.weights.items()}
-        for trial in trials:
-            path = self.bench.folder / f"best-{trial.number:06d}.pt"
-            written = checkpoints.write(path, weights[trial.number])
-            epoch = trial.user_attrs["best_epoch"]
-            self.bench.store.add_checkpoints([self._row(trial._trial_id, "best", epoch, written)])
-            self.best[trial.number] = self._relative(path)
-        kept = {trial.number for trial in self._kept()}
+        ranking = self._kept()
+        for trial in ranking:
+            if trial.number in ended:
+                path = self.bench.folder / f"best-{trial.number:06d}.pt"
+                written = checkpoints.write(path, weights[trial.number])
+                epoch = trial.user_attrs["best_epoch"]
+                self.bench.store.add_checkpoints([self._row(trial._trial_id, "best", epoch, written)])
+                self.best[trial.number] = self._relative(path)
+        kept = {trial.number for trial in ranking}
         self._drop([self.best.pop(number) for number in sorted(set(self.best) - kept)])
 
     def _kept(self) -> list[FrozenTrial]:

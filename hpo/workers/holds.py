@@ -34,9 +34,6 @@ class Turn:
 class Hold(Protocol):
     """One process's claim on trials of one study."""
 
-    overlaps: bool
-    """Whether the next epoch may begin before the last one is written: nothing that `turn` may say is lost by that."""
-
     def turn(self, flight: Collection[int]) -> Turn | None:
         """What to do next, given the ids of the trials in flight; None to leave the study. It may wait."""
 
@@ -64,7 +61,6 @@ class Alone:
         self.budget = space.budget(bench.spec)
         search = bench.spec.search
         self.budgeted = any(limit is not None for limit in (search.epochs, search.wall_seconds, search.cpu_seconds))
-        self.overlaps = not self.budgeted
         self.begun = False
 
     def turn(self, flight: Collection[int]) -> Turn | None:

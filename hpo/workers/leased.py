@@ -39,8 +39,6 @@ def has_work(now: Standing, budget: int, concurrency: int) -> bool:
 class Leased:
     """The leases of worker `name` on one study."""
 
-    overlaps = False
-
     def __init__(
         self,
         bench: Bench,

@@ -55,9 +55,9 @@ class Shelf:
     def next_path(self) -> Path:
         raise AssertionError("the depot may be no folder: shards hand their lanes over")
 
-    def worth_keeping(self, ended: Collection[int]) -> list[FrozenTrial]:
+    def worth_keeping(self, ended: Collection[int]) -> set[int]:
         """Which of the trials that have just ended are among the best."""
-        return [trial for trial in self._kept() if trial.number in ended] if ended else []
+        return {trial.number for trial in self._kept() if trial.number in ended} if ended else set()
 
     def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
         """Writes the state of all trials in flight into the free slot."""
@@ -81,21 +81,21 @@ class Shelf:
         )
         self.slots = [*self.slots[-1:], name]
 
-    def save_best(self, trials: Iterable[FrozenTrial], shards: Sequence[Settled]) -> None:
+    def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Writes the best weights, and the last state, of trials that have just ended among the best; forgets those
         of trials that no longer are, whoever wrote them."""
-        trials = list(trials)
-        if not trials:
+        if not ended:
             return
-        kept = {trial._trial_id for trial in self._kept()}
+        ranking = self._kept()
+        kept = {trial._trial_id for trial in ranking}
         rows = self.bench.store.checkpoints(self.bench.study_id)
         old = [row.path for row in rows if row.kind in ("best", "final") and row.trial_id not in kept]
         self._forget(old)
         self.garbage.update(old)
-        for trial in trials:
-            epochs = trial.user_attrs["epochs"]
+        for trial in ranking:
             for shard in shards:
                 if trial.number in shard.weights:
+                    epochs = trial.user_attrs["epochs"]
                     self._keep(trial, "best", trial.user_attrs["best_epoch"], shard.weights[trial.number])
                     self._keep(trial, "final", epochs, shard.ends[trial.number])
 

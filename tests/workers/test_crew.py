@@ -10,13 +10,16 @@ from typing import Any
 import psutil
 import pytest
 
+from hpo.spec.file import parse_study
 from hpo.workers.coordinator import Progress
 from hpo.workers.means import Means
 from hpo.workers.member import Died
 from hpo.workers.orders import Load, Train
 from hpo.workers.process import Child
 from hpo.workers.setup import Bench
-from tests.workers.small import at_bench, epochs_of, result_of, small_study, train, trials_of
+from tests.models.own import write
+from tests.spec.texts import study_text
+from tests.workers.small import TABLES, at_bench, epochs_of, result_of, small_study, train, trials_of
 
 Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
 
@@ -58,21 +61,12 @@ def test_killed_workers_are_replaced(whole: Result, tmp_path: Path) -> None:
     assert children() == []
 
 
-NET = """
-from torch import nn
-
-class Net(nn.Sequential):
-    def __init__(self, input_shape, outputs, width):
-        super().__init__(nn.Linear(input_shape[0], width), nn.Tanh(), nn.Linear(width, outputs))
-"""
-
-
 def test_models_of_the_users_own_need_no_file_where_they_train(tmp_path: Path) -> None:
     """Nor would another machine have it."""
-    own = {"model": 'family = "custom"\nmodule = "net.py:Net"\narguments.width = { choice = [4, 8] }'}
-    file = tmp_path / "net.py"
-    spec = small_study(folder=tmp_path, **own)
-    file.write_text(NET)
+    tables = {name: text for name, text in TABLES.items() if name not in ("norm", "dropout")}
+    tables["model"] = 'family = "custom"\nmodule = "net.py:Net"\narguments.width = { choice = [4, 8] }'
+    spec = parse_study(study_text(**tables), str(tmp_path / "small.toml"))
+    file = write(tmp_path)
     expected = result_of(spec, tmp_path / "alone")
 
     def action(bench: Bench) -> None:

@@ -1,0 +1,146 @@
+"""The update rules by PyTorch's fused kernels, lane by lane: one pass over memory instead of a dozen.
+
+On CPU a kernel call for each lane is several times as fast as `hpo.optim.rules` on all lanes at once, and a lane
+depends on nothing beside it. Rules and state are the same as there: m starts at 0, v at `Coefficients.initial_v`.
+
+Shapes: S steps, K lanes, P parameters per lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpo.spec.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
+
+kernels: Any = torch
+"""PyTorch's fused kernels are the functions behind `torch.optim.SGD(fused=True)` and its like; it types none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """One lane's rows, as the lists that the kernels take."""
+
+    theta: list[Tensor]
+    gradient: list[Tensor]
+    m: list[Tensor]
+    v: list[Tensor]
+
+
+def _sgd(optimizer: Sgd, lane: Lane, rate: float, step: list[Tensor], first: bool) -> None:
+    momentum = optimizer.momentum
+    kernels._fused_sgd_(
+        lane.theta,
+        lane.gradient,
+        lane.m if momentum else [],
+        weight_decay=optimizer.weight_decay,
+        momentum=momentum,
+        lr=rate,
+        dampening=0.0 if optimizer.nesterov else optimizer.dampening,
+        nesterov=optimizer.nesterov and momentum > 0.0,
+        maximize=False,
+        is_first_step=first,
+    )
+
+
+def _adagrad(optimizer: Adagrad, lane: Lane, rate: float, step: list[Tensor], first: bool) -> None:
+    kernels._fused_adagrad_(
+        lane.theta,
+        lane.gradient,
+        lane.v,
+        step,
+        lr=rate,
+        lr_decay=optimizer.lr_decay,
+        weight_decay=optimizer.weight_decay,
+        eps=optimizer.eps,
+        maximize=False,
+    )
+
+
+def _rmsprop(optimizer: Rmsprop, lane: Lane, rate: float, step: list[Tensor], first: bool) -> None:
+    # Adam without momentum, and so late that its bias corrections have become 1.
+    _adaptive(kernels._fused_adam_, optimizer, lane, rate, LATE, 0.0, optimizer.alpha)
+
+
+def _adam(optimizer: Adam, lane: Lane, rate: float, step: list[Tensor], first: bool) -> None:
+    _adaptive(kernels._fused_adam_, optimizer, lane, rate, step, optimizer.beta1, optimizer.beta2)
+
+
+def _adamw(optimizer: AdamW, lane: Lane, rate: float, step: list[Tensor], first: bool) -> None:
+    _adaptive(kernels._fused_adamw_, optimizer, lane, rate, step, optimizer.beta1, optimizer.beta2)
+
+
+def _adaptive(
+    kernel: Any,
+    optimizer: Rmsprop | Adam | AdamW,
+    lane: Lane,
+    rate: float,
+    step: list[Tensor],
+    beta1: float,
+    beta2: float,
+) -> None:
+    kernel(
+        lane.theta,
+        lane.gradient,
+        lane.m,
+        lane.v,
+        [],
+        step,
+        lr=rate,
+        beta1=beta1,
+        beta2=beta2,
+        weight_decay=optimizer.weight_decay,
+        eps=optimizer.eps,
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+LATE = [torch.tensor(1e30)]
+
+RULES: dict[str, Callable[[Any, Lane, float, list[Tensor], bool], None]] = {
+    "sgd": _sgd,
+    "adagrad": _adagrad,
+    "rmsprop": _rmsprop,
+    "adam": _adam,
+    "adamw": _adamw,
+}
+"""Name in a study file -> function from the record, the lane, its learning rate, the step (counted from 1, as a
+tensor) and whether it is the first."""
+
+
+def updater(
+    optimizers: Sequence[Optimizer],
+    theta_KP: Tensor,
+    gradient_KP: Tensor,
+    m_KP: Tensor,
+    v_KP: Tensor,
+    rate_SK: NDArray[np.float64],
+    done: Sequence[int],
+) -> Callable[[int], None]:
+    """What makes the s-th of S steps of every lane, in place on theta, m and v, once the gradient has been written.
+
+    `done` counts the steps each lane has made before.
+    """
+    lanes = [
+        Lane(theta=[theta], gradient=[gradient], m=[m], v=[v])
+        for theta, gradient, m, v in zip(theta_KP, gradient_KP, m_KP, v_KP, strict=True)
+    ]
+    step_SK = np.arange(1, len(rate_SK) + 1)[:, None] + np.asarray(done)[None, :]
+    steps = [[[step] for step in row] for row in torch.from_numpy(step_SK).float()]
+    table = [
+        list(zip((RULES[o.name] for o in optimizers), optimizers, lanes, rates, steps[s], first, strict=True))
+        for s, (rates, first) in enumerate(zip(rate_SK.tolist(), (step_SK == 1).tolist(), strict=True))
+    ]
+
+    def update(s: int) -> None:
+        for rule, optimizer, lane, rate, step, first in table[s]:
+            rule(optimizer, lane, rate, step, first)
+
+    return update

@@ -1,0 +1,86 @@
+"""The fused rules step like `torch.optim`, like the common formula, and each lane as if it were alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hpo.optim import fused, rules
+from hpo.spec.records import Adam, Optimizer, Sgd
+from tests.optim.test_rules import NAMES, OPTIMIZERS, STEPS, gradient, reference, start
+from tests.optim.test_rules import run as run_formula
+
+
+def run(
+    optimizers: list[Optimizer],
+    lanes: list[int],
+    *,
+    dtype: torch.dtype = torch.float64,
+    size: int = 37,
+    done: list[int] | None = None,
+) -> Tensor:
+    """Parameters after 20 steps; `lanes` seeds the starts."""
+    theta = torch.stack([start(lane, dtype, size) for lane in lanes])
+    m, found = torch.zeros_like(theta), torch.zeros_like(theta)
+    v = m + torch.tensor([[rules.coefficients(o).initial_v] for o in optimizers], dtype=dtype)
+    rates = np.array([[o.learning_rate for o in optimizers]] * STEPS)
+    update = fused.updater(optimizers, theta, found, m, v, rates, done or [0] * len(lanes))
+    for step in range(STEPS):
+        found.copy_(gradient(theta))
+        update(step)
+    return theta
+
+
+def test_every_rule_has_its_kernel() -> None:
+    assert set(fused.RULES) == set(rules.RULES)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=NAMES)
+def test_a_rule_steps_like_its_namesake_in_torch(optimizer: Optimizer) -> None:
+    theta = start(0).requires_grad_()
+    torch_optimizer = reference(optimizer, [theta])
+    for _ in range(STEPS):
+        theta.grad = gradient(theta.detach())
+        torch_optimizer.step()
+    torch.testing.assert_close(run([optimizer], [0])[0], theta.detach(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("done", [0, 3, 123_456])
+def test_all_rules_step_like_the_common_formula(done: int) -> None:
+    lanes = list(range(len(OPTIMIZERS)))
+    begun = [done] * len(lanes)
+    expected = run_formula(OPTIMIZERS, lanes, begun=begun)
+    torch.testing.assert_close(run(OPTIMIZERS, lanes, done=begun), expected, rtol=0, atol=1e-6 if done else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [1, 37, 4001])
+def test_a_lane_among_all_other_rules_equals_it_alone_bit_for_bit(dtype: torch.dtype, size: int) -> None:
+    together = run(OPTIMIZERS, list(range(len(OPTIMIZERS))), dtype=dtype, size=size)
+    for lane, optimizer in enumerate(OPTIMIZERS):
+        assert torch.equal(together[lane], run([optimizer], [lane], dtype=dtype, size=size)[0]), NAMES[lane]
+
+
+def test_a_diverged_lane_stays_alone_with_its_trouble() -> None:
+    wild = Sgd(name="sgd", learning_rate=1e300)
+    together = run([wild, *OPTIMIZERS, wild], [99, *range(len(OPTIMIZERS)), 98])
+    assert not together[[0, -1]].isfinite().any()
+    assert torch.equal(together[1:-1], run(OPTIMIZERS, list(range(len(OPTIMIZERS)))))
+
+
+def test_a_changing_rate_acts_at_its_own_step() -> None:
+    optimizer = Adam(name="adam", learning_rate=1.0)
+    rates = np.array([[0.01 * (step + 1)] for step in range(STEPS)])
+    theta, plain = start(0).unsqueeze(0), start(0).requires_grad_()
+    m, v, found = (torch.zeros_like(theta) for _ in range(3))
+    update = fused.updater([optimizer], theta, found, m, v, rates, [0])
+    torch_optimizer = reference(optimizer, [plain])
+    for step in range(STEPS):
+        found.copy_(gradient(theta))
+        update(step)
+        torch_optimizer.param_groups[0]["lr"] = rates[step, 0]
+        plain.grad = gradient(plain.detach())
+        torch_optimizer.step()
+    torch.testing.assert_close(theta[0], plain.detach(), rtol=0, atol=1e-12)

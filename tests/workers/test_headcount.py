@@ -1,0 +1,71 @@
+"""How many workers `auto` means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpo.workers import headcount, hiring
+from hpo.workers.means import Means
+from hpo.workers.setup import Bench
+from tests.workers.small import at_bench, run, small_study
+
+LONG = {"training": "epochs = 10000", "search": "trials = 1000\nconcurrency = 12"}
+
+
+def found(home: Path, places: int, **tables: str) -> int:
+    def count(bench: Bench) -> int:
+        return headcount.justified(bench.spec, bench.outfit.examples, hiring.left(bench), places)
+
+    workers: int = at_bench(small_study(**tables), home, count)
+    return workers
+
+
+def test_a_short_study_is_left_to_one_process(tmp_path: Path) -> None:
+    assert found(tmp_path, 64) == 1
+
+
+def test_a_long_one_uses_every_place_that_its_lanes_keep_busy(tmp_path: Path) -> None:
+    assert found(tmp_path / "few", 2, **LONG) == 2
+    assert found(tmp_path / "many", 64, **LONG) == 12 // headcount.LANES_EACH
+    folds = {"data": 'dataset = "wine"\nfolds = 10'}
+    assert found(tmp_path / "folds", 64, **LONG, **folds) == 12, "the folds of a trial stay together"
+
+
+def test_what_is_left_counts(tmp_path: Path) -> None:
+    assert at_bench(small_study(), tmp_path, hiring.left) == 1.0
+    run(small_study(), tmp_path)
+    assert at_bench(small_study(), tmp_path, hiring.left) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4.0),
+    ],
+)
+def test_the_share_of_a_container(files: dict[str, str], cores: float | None, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert headcount._quota(tmp_path) == cores
+
+
+def test_usable_cores_are_no_more_than_the_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    for quota, expected in ((None, 8), (0.5, 1), (2.5, 3), (64.0, 8)):
+        monkeypatch.setattr(headcount, "_quota", lambda root, quota=quota: quota)
+        assert headcount.usable_cores() == expected
+
+
+def test_the_crew_is_as_large_as_asked(tmp_path: Path) -> None:
+    def workers(bench: Bench) -> int:
+        with hiring.open_crew(bench, Means(workers=None)) as crew:
+            return crew.workers
+
+    assert at_bench(small_study(), tmp_path, workers) == 1
