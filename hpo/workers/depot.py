@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -31,6 +32,9 @@ class Depot(Protocol):
     def delete(self, name: str) -> None:
         """Remove what is stored under a name, if anything is."""
 
+    def names(self, prefix: str) -> list[str]:
+        """What is stored under names that begin so, as far as the place can tell."""
+
 
 class Folder:
     """Files below a folder."""
@@ -53,12 +57,19 @@ class Folder:
         except OSError as error:
             raise MachineError(f"The checkpoint {self.root / name} cannot be deleted: {error.strerror}.") from error
 
+    def names(self, prefix: str) -> list[str]:
+        return [path.relative_to(self.root).as_posix() for path in self.root.glob(f"{prefix}*")]
+
 
 class Artifacts:
     """Objects in one of Optuna's artifact stores."""
 
-    def __init__(self, store: ArtifactStore, place: str, prefix: str = "") -> None:
+    def __init__(
+        self, store: ArtifactStore, place: str, prefix: str = "", listed: Callable[[str], Iterable[str]] | None = None
+    ) -> None:
+        """`listed` gives the names that begin with a text; Optuna's stores cannot tell."""
         self.store = store
+        self.listed = listed
         self.place = place
         """As messages show it."""
         self.prefix = prefix
@@ -85,6 +96,14 @@ class Artifacts:
             return
         except Exception as error:
             raise self._refused("deleted", name, error) from None
+
+    def names(self, prefix: str) -> list[str]:
+        if self.listed is None:
+            return []
+        try:
+            return [name.removeprefix(self.prefix) for name in self.listed(self.prefix + prefix)]
+        except Exception as error:
+            raise self._refused("listed", f"{prefix}*", error) from None
 
     def _refused(self, verb: str, name: str, error: Exception) -> MachineError:
         # Not the error's text: it may spell out a signed address.
@@ -117,4 +136,9 @@ def _s3(bucket: str, prefix: str) -> Artifacts:
         raise InputError("--checkpoints s3://... needs boto3. Install it with `pip install 'hpo[s3]'`.") from None
     client = boto3.client("s3", endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3"))
     place = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
-    return Artifacts(Boto3ArtifactStore(bucket, client), place, f"{prefix}/" if prefix else "")
+
+    def listed(beginning: str) -> Iterator[str]:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=beginning):
+            yield from (found["Key"] for found in page.get("Contents", ()))
+
+    return Artifacts(Boto3ArtifactStore(bucket, client), place, f"{prefix}/" if prefix else "", listed)

@@ -104,6 +104,7 @@ class Leased:
                 self.bench.spec.study.name,
                 len(lost),
             )
+            self.shelf.begin_anew(set(trial_ids) - lost)
         return lost
 
     def end(self, trial_ids: Collection[int]) -> None:

@@ -1,14 +1,16 @@
 """Which checkpoints the service keeps in its depot: each worker's running trials, the best weights, the best's ends.
 
 A worker writes its trials in flight into one of three slots of its own: the last two are named by rows, the third is
-free, so nothing that a row names is written over, and nothing has to be deleted after every epoch. A depot that refuses
-is no reason to stop training: what could not be saved is trained again if it is ever needed.
+free, so nothing that a row names is written over, and nothing has to be deleted after every epoch. A slot that may hold
+trials of others is not its own any more: it gets three new ones. A depot that refuses is no reason to stop training:
+what could not be saved is trained again if it is ever needed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -35,9 +37,9 @@ class Shelf:
         self.bench = bench
         self.depot = depot
         self.worker = worker
-        own = [self._slot(index) for index in range(SLOTS)]
-        rows = [row for row in bench.store.checkpoints(bench.study_id) if row.path in own]
-        self.slots = list(dict.fromkeys(row.path for row in rows))[1 - SLOTS :]
+        self.term = uuid.uuid4().hex[:8]
+        """Tells the slots from all that any worker had before."""
+        self.slots: list[str] = []
         """Slots that rows name, oldest first."""
         self.foreign: dict[int, set[str]] = {}
         """Trial id -> what other workers had saved of it, until our own rows replace that."""
@@ -45,12 +47,17 @@ class Shelf:
         self.refused = False
 
     def adopt(self, trial_ids: Iterable[int]) -> None:
-        """Trials of other workers are ours now, and so are their rows."""
+        """What was saved of these trials in other slots goes when they have been saved here."""
         wanted = set(trial_ids)
-        own = {self._slot(index) for index in range(SLOTS)}
         for row in self.bench.store.checkpoints(self.bench.study_id):
-            if row.kind == "running" and row.trial_id in wanted and row.path not in own:
+            if row.kind == "running" and row.trial_id in wanted and row.path not in self.slots:
                 self.foreign.setdefault(row.trial_id, set()).add(row.path)
+
+    def begin_anew(self, trial_ids: Iterable[int]) -> None:
+        """Other workers have taken trials: what was saved of them here is theirs now. These remain."""
+        self.term = uuid.uuid4().hex[:8]
+        self.slots = []
+        self.adopt(trial_ids)
 
     def next_path(self) -> Path:
         raise AssertionError("the depot may be no folder: shards hand their lanes over")
@@ -116,13 +123,13 @@ class Shelf:
         self.garbage.update(self._slot(index) for index in range(SLOTS))
         self.sweep()
 
-    def clear(self, workers: Iterable[str]) -> None:
-        """After the study's end: deletes what was saved of running trials, also by these workers, killed ones."""
+    def clear(self) -> None:
+        """After the study's end: deletes all that was saved of running trials, also by workers that were killed."""
         rows = [row for row in self.bench.store.checkpoints(self.bench.study_id) if row.kind == "running"]
         self._forget(list({row.path for row in rows}))
         self.garbage.update(row.path for row in rows)
-        self.garbage.update(self._slot(index, worker) for worker in workers for index in range(SLOTS))
-        self.leave()
+        self.garbage.update(self.depot.names(f"{self._folder}/running-"))
+        self.sweep()
 
     def _replace_foreign(self, trial_id: int) -> None:
         paths = self.foreign.pop(trial_id, set())
@@ -161,5 +168,5 @@ class Shelf:
     def _folder(self) -> str:
         return f"checkpoints/{self.bench.spec.study.name}"
 
-    def _slot(self, index: int, worker: str | None = None) -> str:
-        return f"{self._folder}/running-{worker or self.worker}-{index}.pt"
+    def _slot(self, index: int) -> str:
+        return f"{self._folder}/running-{self.worker}-{self.term}-{index}.pt"

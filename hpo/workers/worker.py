@@ -230,7 +230,7 @@ class Worker:
         row = studies.study_row(self.store, now.name)
         facts = {**row.facts, **circumstances(bench.spec, bench.material, self.means.device)}
         studies.set_facts(self.store, now.study_id, facts)
-        shelf.clear(worker.name for worker in leases.workers(self.store))
+        shelf.clear()
         service.finish(self.store, now.study_id, self.name, now.generation)
         best = f"the winner is trial {winner.number}" if winner else "no trial finished"
         log.info("%s: ended; %s", now.name, best)

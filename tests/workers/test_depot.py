@@ -43,6 +43,8 @@ def test_what_is_put_is_there_until_it_is_deleted(depot: Depot) -> None:
     depot.put("a/b.pt", b"second")
     depot.put("a/c.pt", b"other")
     assert depot.get("a/b.pt") == b"second"
+    assert sorted(depot.names("a/")) == ["a/b.pt", "a/c.pt"]
+    assert depot.names("a/c") == ["a/c.pt"]
     depot.delete("a/b.pt")
     depot.delete("a/b.pt")
     assert depot.get("a/b.pt") is None
@@ -76,4 +78,5 @@ def test_a_study_with_its_checkpoints_in_s3(bucket: str, tmp_path: Path) -> None
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
     serve(tmp_path, depot=depot)
     assert (trials_of(spec, tmp_path), epochs_of(spec, tmp_path)) == expected, "nothing was trained again"
+    assert {name.split("/")[-1].partition("-")[0] for name in depot.names("checkpoints/small/")} == {"best", "final"}
     assert list(tmp_path.rglob("*.pt")) == list((tmp_path / "expected").rglob("*.pt"))
