@@ -119,6 +119,14 @@ class Trainer:
     def all_cohorts(self) -> list[Cohort]:
         return [cohort for cohorts in self.cohorts.values() for cohort in cohorts]
 
+    def alone(self, trial: int) -> list[Cohort]:
+        """Copies of a trial's lanes, without their neighbours."""
+        return [
+            cohort.take([i for i, lane in enumerate(cohort.lanes) if lane.trial == trial])
+            for cohort in self.all_cohorts()
+            if any(lane.trial == trial for lane in cohort.lanes)
+        ]
+
     def epoch(self, trial: int) -> int:
         """Epochs that the trial has trained."""
         return self._lane(trial).epoch

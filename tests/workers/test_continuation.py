@@ -198,7 +198,7 @@ def test_a_running_trial_that_cannot_be_drawn_any_more_fails(monkeypatch: pytest
     def contradict(bench: Any) -> None:
         left = bench.searcher.running()
         left[1] = replace(left[1], config=None, error="planted")
-        monkeypatch.setattr(bench.searcher, "running", lambda: left)
+        monkeypatch.setattr(bench.searcher, "running", lambda only: left)
         picked = picked_up(bench)
         assert [trial.number for trial in picked] == [0, 2]
         states = {trial.number: trial.state for trial in bench.searcher.all_trials()}
