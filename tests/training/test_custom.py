@@ -277,7 +277,7 @@ def test_a_lane_resumes_with_its_own_constant_buffers(tables: str, tmp_path: Pat
     for its in (through, first):
         its.admit(trials.items())
         its.tick()
-    written = checkpoints.save_running(first.all_cohorts(), tmp_path / "running.pt")
+    written = checkpoints.write(tmp_path / "running.pt", checkpoints.pack_running(first.all_cohorts()))
     saved = checkpoints.read_running(written.path, written.sha256)
     second = trainer(lanes=2)
     for trial, one in trials.items():
