@@ -55,6 +55,8 @@ def test_commands_and_options_that_are_shown_exist(place: str) -> None:
         if name.startswith("-") or name == "COMMAND":
             continue
         command = hpo.get_command(context, name)
+        if isinstance(command, click.Group):
+            command = command.get_command(context, arguments[0])
         assert command is not None, f"{place} shows `{line}`, but there is no such command"
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         options = {argument.split("=")[0] for argument in arguments if re.match(r"--?[a-z]", argument)}

@@ -16,6 +16,11 @@ from hpo.errors import HpoError
 COMMANDS = {
     "run": "hpo.cli.run:run",
     "check": "hpo.cli.check:check",
+    "submit": "hpo.cli.submit:submit",
+    "worker": "hpo.cli.worker:worker",
+    "stop": "hpo.cli.steer:stop",
+    "resume": "hpo.cli.steer:resume",
+    "extend": "hpo.cli.steer:extend",
     "studies": "hpo.cli.studies:studies",
     "show": "hpo.cli.studies:show",
     "report": "hpo.cli.report:report",

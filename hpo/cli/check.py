@@ -98,6 +98,9 @@ def _summary(spec: StudySpec) -> Table:
     table.add_row("objective", f"{goal} {study.objective} of the validation part, {study.epoch} epoch{smoothed}")
     table.add_row("data", _data(spec))
     table.add_row("budget", f"{search.trials} trials of up to {epochs} epochs, {search.concurrency} in flight")
+    others = ((search.epochs, "epochs in all"), (search.wall_seconds, "s"), (search.cpu_seconds, "s of processors"))
+    if any(limit is not None for limit, _ in others):
+        table.add_row("ends after", ", ".join(f"{limit:g} {unit}" for limit, unit in others if limit is not None))
     table.add_row("sampler", _named(search.sampler))
     table.add_row("pruner", _named(search.pruner))
     table.add_row("space", _size(spec))

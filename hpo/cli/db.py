@@ -18,9 +18,10 @@ def db() -> None:
 
 
 @db.command()
+@click.option("--create", is_flag=True, help="Make the tables in a database that is empty, for the start of a service.")
 @place_options
 @click.pass_obj
-def upgrade(place: Place) -> None:
+def upgrade(place: Place, create: bool) -> None:
     """Bring the database of an earlier hpo or Optuna to this version.
 
     End the programs that use it first. An SQLite file is copied beside itself before it is changed; make a backup of a
@@ -33,11 +34,11 @@ def upgrade(place: Place) -> None:
     """
     from hpo.storage.upgrade import upgrade
 
-    done = upgrade(place.storage_url)
+    done = upgrade(place.storage_url, create=create)
     if done.before == done.after:
         click.echo("The database is of this version already; nothing was changed.")
         return
-    click.echo(f"Optuna's tables: {done.before.optuna} -> {done.after.optuna}")
+    click.echo(f"Optuna's tables: {done.before.optuna or 'none'} -> {done.after.optuna}")
     click.echo(f"hpo's tables:    {done.before.own or 'none'} -> {done.after.own}")
     if done.copy is not None:
         click.echo(f"The database as it was: {done.copy}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,13 +11,13 @@ import click
 from hpo.cli.place import Place, place_options
 
 
-class _Count(click.ParamType["int | None"]):
+class Count(click.ParamType["int | None"]):
     name = "N|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
         if value in (None, "auto"):
             return None
-        if not str(value).isdigit() or int(value) < 1:
+        if not str(value).isdecimal() or int(value) < 1:
             self.fail(f"{value!r} is neither a number of at least 1 nor auto", param, ctx)
         return int(value)
 
@@ -28,13 +27,13 @@ class _Count(click.ParamType["int | None"]):
 @click.option("--trials", type=click.IntRange(min=1), help="Budget of trials, instead of the file's search.trials.")
 @click.option(
     "--workers",
-    type=_Count(),
+    type=Count(),
     default="auto",
     show_default=True,
     help="Processes that train: a number, or auto: one per usable core, if the study is long enough to gain by it.",
 )
 @click.option(
-    "--lanes", type=_Count(), default="auto", show_default=True, help="Trials in one program: a number, or auto."
+    "--lanes", type=Count(), default="auto", show_default=True, help="Trials in one program: a number, or auto."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -85,12 +84,13 @@ def run(
     """
     from hpo.errors import InputError
     from hpo.spec.file import find_study, read_study
+    from hpo.spec.study import with_budget
 
     if address is not None and engine != "ray":
         raise InputError(f"--address {address} names a Ray cluster; say --engine ray, too")
     spec = read_study(find_study(study))
     if trials is not None:
-        spec = replace(spec, search=spec.search.model_copy(update={"trials": trials}))
+        spec = with_budget(spec, trials=trials)
 
     from hpo.cli.screen import screen
     from hpo.errors import Interrupted

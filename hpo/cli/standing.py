@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpo.storage.read import StudyFacts
     from hpo.storage.store import Store
 
 BEST = 5
@@ -17,14 +18,19 @@ def standing_of_all(store: Store) -> list[dict[str, Any]]:
     """What a list shows of each study, oldest first."""
     from optuna.trial import TrialState
 
+    from hpo.storage.leases import workers
     from hpo.storage.read import read_study
     from hpo.storage.studies import list_studies
 
+    at_work = Counter(worker.study_id for worker in workers(store) if worker.alive)
+    rows = {study.study_id: read_study(store, study.name) for study in list_studies(store)}
     return [
         {
             "name": study.name,
-            "state": _state(study.finished_at),
-            "objective": read_study(store, study.name).objective,
+            "state": _state(rows[study.study_id]),
+            "priority": rows[study.study_id].priority,
+            "workers": at_work[study.study_id],
+            "objective": rows[study.study_id].objective,
             "direction": study.direction,
             "best": study.best,
             "finished": study.counts[TrialState.COMPLETE],
@@ -41,9 +47,11 @@ def standing_of_all(store: Store) -> list[dict[str, Any]]:
 def standing(store: Store, name: str) -> dict[str, Any]:
     """All that is shown of one study; an unknown name raises `StudyStateError`."""
     from hpo.reports.trials import count, ranked, trial_row
+    from hpo.storage.leases import holders
     from hpo.storage.read import read_study
 
     study = read_study(store, name)
+    held = holders(store, study.study_id)
     frozen = store.get_all_trials(study.study_id, deepcopy=False)
     trials = [trial_row(trial) for trial in frozen]
     counts = count(trials)
@@ -54,16 +62,26 @@ def standing(store: Store, name: str) -> dict[str, Any]:
     )
     return {
         "name": study.name,
-        "state": _state(study.finished_at),
+        "state": _state(study),
+        "priority": study.priority,
+        "workers": _workers(store, study, held),
         "objective": study.objective,
         "direction": study.direction,
         "source": study.spec_source,
-        "budget": max(study.facts["budget"], len(trials)) if "budget" in study.facts else None,
+        "budget": _budget(study, len(trials)),
+        "budgets": {
+            "epochs": study.max_epochs,
+            "wall_seconds": study.max_wall_seconds,
+            "cpu_seconds": study.max_cpu_seconds,
+        },
+        "epochs_spent": study.epochs_spent,
+        "cpu_seconds": study.cpu_seconds,
         "finished": counts.finished,
         "pruned": counts.pruned,
         "failed": counts.failed,
         "running": counts.running,
         "created_at": _utc(study.created_at),
+        "submitted_at": _utc(study.submitted_at),
         "finished_at": _utc(study.finished_at),
         "train_seconds": study.train_seconds,
         "wall_seconds": study.wall_seconds,
@@ -85,6 +103,7 @@ def standing(store: Store, name: str) -> dict[str, Any]:
         "in_training": [
             {
                 "number": trial.number,
+                "worker": held.get(trial._trial_id),
                 "epoch": trial.last_step or 0,
                 "value": None if trial.last_step is None else trial.intermediate_values[trial.last_step],
             }
@@ -99,8 +118,34 @@ def standing(store: Store, name: str) -> dict[str, Any]:
     }
 
 
-def _state(finished_at: datetime | None) -> str:
-    return "unfinished" if finished_at is None else "finished"
+def _workers(store: Store, study: StudyFacts, held: dict[int, str]) -> list[dict[str, Any]]:
+    """Workers that work on the study, or say why they cannot."""
+    from hpo.storage.leases import workers
+
+    trials = Counter(held.values())
+    return [
+        {
+            "name": worker.name,
+            "host": worker.host,
+            "pid": worker.pid,
+            "alive": worker.alive,
+            "trials": trials[worker.name],
+            "complaint": worker.complaints.get(study.name),
+        }
+        for worker in workers(store)
+        if worker.study_id == study.study_id or (worker.alive and study.name in worker.complaints)
+    ]
+
+
+def _budget(study: StudyFacts, trials: int) -> int | None:
+    budget = study.max_trials if study.submitted_at is not None else study.facts.get("budget")
+    return None if budget is None else max(budget, trials)
+
+
+def _state(study: StudyFacts) -> str:
+    if study.finished_at is not None:
+        return "finished"
+    return "unfinished" if study.stopped_at is None else "stopped"
 
 
 def _utc(time: datetime | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ from hpo.cli.place import Place, place_options
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+WATCH_SECONDS = 2.0
+"""Between two looks of `hpo show --watch`."""
 
 LISTED = 12
 """Running or failed trials shown before the rest is only counted; --json has them all."""
@@ -26,8 +30,9 @@ LISTED = 12
 def studies(place: Place, as_json: bool) -> None:
     """List the studies in the database.
 
-    With --json a list, oldest first, of objects with name, state ("finished" or "unfinished"), objective, direction,
-    best (value or null), finished, pruned, failed, running (trials), created_at, finished_at (UTC, or null).
+    With --json a list, oldest first, of objects with name, state ("finished", "unfinished" or "stopped"), priority,
+    workers (how many work on it), objective, direction, best (value or null), finished, pruned, failed, running
+    (trials), created_at, finished_at (UTC, or null).
 
     \b
     Examples:
@@ -50,30 +55,40 @@ def studies(place: Place, as_json: bool) -> None:
 @click.command()
 @click.argument("study")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--watch", is_flag=True, help="Show it again every 2 seconds, until it ends or Ctrl-C.")
 @place_options
 @click.pass_obj
-def show(place: Place, study: str, as_json: bool) -> None:
-    """Show STUDY: where it stands, its best trials and how the others ended.
+def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
+    """Show STUDY: where it stands, who works on it, its best trials and how the others ended.
 
-    With --json an object: what `hpo studies --json` says of the study (best is a list here) and source, budget,
-    train_seconds, wall_seconds, winner (trial number or null), test (metric to value, or null), ended (reason to count
-    of trials), best (the best trials first, each with number, value, spread, epochs, best_epoch, seconds, params),
-    in_training (each with number, epoch, value) and failures (each with number, reason).
+    With --json an object: what `hpo studies --json` says of the study (best and workers are lists here) and source,
+    submitted_at, budget (of trials), budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds,
+    winner (trial number or null), test (metric to value, or null), ended (reason to count of trials), workers (each
+    with name, host, pid, alive, trials, complaint), best (the best trials first, each with number, value, spread,
+    epochs, best_epoch, seconds, params), in_training (each with number, worker, epoch, value) and failures (each with
+    number, reason).
 
     \b
     Examples:
       hpo show digits
       hpo show digits --json
+      hpo show digits --watch
     """
     from hpo.cli.report import reading
     from hpo.cli.standing import standing
 
     with reading(place) as store:
-        found = standing(store, study)
-    if as_json:
-        _print_json(found)
-    else:
-        _print_study(found, place.options)
+        while True:
+            found = standing(store, study)
+            if watch and not as_json:
+                click.clear()
+            if as_json:
+                _print_json(found)
+            else:
+                _print_study(found, place.options)
+            if not watch or found["state"] == "finished":
+                return
+            time.sleep(WATCH_SECONDS)
 
 
 def _print_json(value: Any) -> None:
@@ -110,7 +125,8 @@ def _table(*names: str) -> Table:
 def _studies_table(found: list[dict[str, Any]]) -> Table:
     from hpo.reports.text import number
 
-    counts = ("finished", "pruned", "failed", "running")
+    served = any(study["workers"] or study["priority"] for study in found)
+    counts = ("finished", "pruned", "failed", "running", *(("workers", "priority") if served else ()))
     table = _table("study", "state", *counts, "best", "objective", "created")
     for study in found:
         created = datetime.fromisoformat(study["created_at"]).astimezone()
@@ -130,7 +146,7 @@ def _print_study(found: dict[str, Any], options: str) -> None:
 
     console = _console()
     ended = found["finished"] + found["pruned"] + found["failed"]
-    more = found["state"] == "unfinished" and found["budget"] is not None
+    more = found["state"] != "finished" and found["budget"] is not None
     trials = f"{ended} of {found['budget']} trials" if more else plural(ended, "trial")
     wall, train = found["wall_seconds"], found["train_seconds"]
     console.print(
@@ -145,10 +161,14 @@ def _print_study(found: dict[str, Any], options: str) -> None:
     if found["best"]:
         console.print()
         console.print(_best_table(found))
+    _list(console, "Workers", [_worker(worker) for worker in found["workers"]])
     _list(console, "In training", [_progress(trial) for trial in found["in_training"]])
     _list(console, "Failed", [f"trial {trial['number']}: {trial['reason']}" for trial in found["failures"]])
-    if found["state"] == "unfinished":
-        console.print(f"\nTo continue: hpo run {found['source']}{options}", soft_wrap=True)
+    if found["state"] == "stopped":
+        console.print(f"\nTo continue: hpo resume {found['name']}{options}", soft_wrap=True)
+    elif found["state"] == "unfinished":
+        command = f"hpo run {found['source']}" if found["submitted_at"] is None else "hpo worker"
+        console.print(f"\nTo continue: {command}{options}", soft_wrap=True)
 
 
 def _best_table(found: dict[str, Any]) -> Table:
@@ -180,7 +200,14 @@ def _progress(trial: dict[str, Any]) -> str:
     from hpo.reports.text import number
 
     value = "" if trial["value"] is None else f", {number(trial['value'])}"
-    return f"trial {trial['number']}: epoch {trial['epoch']}{value}"
+    worker = "" if trial["worker"] is None else f", {trial['worker']}"
+    return f"trial {trial['number']}: epoch {trial['epoch']}{value}{worker}"
+
+
+def _worker(worker: dict[str, Any]) -> str:
+    if worker["complaint"]:
+        return f"{worker['name']}: cannot work on it: {worker['complaint']}"
+    return f"{worker['name']}: {worker['trials']} trials" if worker["alive"] else f"{worker['name']}: silent"
 
 
 def _list(console: Console, title: str, lines: list[str]) -> None:

@@ -7,7 +7,7 @@ flight, in the order of trial numbers: what an ask or a decision has seen never 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -74,9 +74,17 @@ class Searcher:
         """Every trial of the study, by number."""
         return self.storage.get_all_trials(self.study_id, deepcopy=False)
 
-    def running(self) -> list[Asked]:
-        """Trials that had been asked for and have not ended, e.g. when their process was killed."""
-        return self._draw([t for t in self.all_trials() if t.state == TrialState.RUNNING])
+    def running(self, only: Collection[int] | None = None) -> list[Asked]:
+        """Trials that had been asked for and have not ended, e.g. when their process was killed; of these ids, or
+        all."""
+        wanted = None if only is None else set(only)
+        return self._draw(
+            [
+                t
+                for t in self.all_trials()
+                if t.state == TrialState.RUNNING and (wanted is None or t._trial_id in wanted)
+            ]
+        )
 
     def ask(self, count: int) -> list[Asked]:
         """New trials with their configurations."""

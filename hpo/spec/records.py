@@ -201,6 +201,12 @@ class SearchTable(Record):
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     """Budget: trials that end (finished, pruned or failed)."""
+    epochs: Count | None = None
+    """Budget of epochs over all trials; when it is spent, the trials in flight end. Absent: none."""
+    wall_seconds: Positive | None = None
+    """Budget of seconds in which the study runs, over all restarts. Absent: none."""
+    cpu_seconds: Positive | None = None
+    """Budget of processor seconds, over all processes and restarts. Absent: none."""
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
     """Trials in flight. Part of the study, not of the machine: it decides what each ask has seen."""
     sampler: Sampler = Tpe()

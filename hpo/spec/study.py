@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hpo.spec.fields import FIXED_TABLES, Shape, searched_tables
 from hpo.spec.records import CheckpointsTable, DataTable, SearchTable, StudyTable
 from hpo.spec.tree import Choice, join, toml
 
-FREE = ("search.trials", "checkpoints.")
+FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_seconds", "checkpoints.")
 """Values that may change between two runs of one study: they decide nothing about any trial."""
 
 
@@ -63,10 +63,22 @@ def entries(spec: StudySpec) -> dict[str, Entry]:
 
 
 def fingerprint(spec: StudySpec) -> str:
-    """SHA-256 of what decides the trials: comments, layout, order of keys, `search.trials` and `[checkpoints]`
-    leave it as it is."""
+    """SHA-256 of what decides the trials: comments, layout, order of keys, budgets and `[checkpoints]` leave
+    it as it is."""
     decisive = {path: entry.value for path, entry in entries(spec).items() if not path.startswith(FREE)}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def with_budget(spec: StudySpec, **budgets: float | None) -> StudySpec:
+    """The study with other budgets: `trials`, `epochs`, `wall_seconds`, `cpu_seconds`."""
+    return replace(spec, search=spec.search.model_copy(update=budgets))
+
+
+def with_epochs(spec: StudySpec, epochs: int | None) -> StudySpec:
+    """The study whose trials train for so many epochs; None: as the file says."""
+    if epochs is None:
+        return spec
+    return replace(spec, tree={**spec.tree, "training": {**spec.tree.get("training", {}), "epochs": epochs}})
 
 
 def changes(old: StudySpec, new: StudySpec) -> list[str]:

@@ -1,8 +1,33 @@
-"""Times as the tables hold them: Optuna stores naive UTC and shows naive local time; ours are naive UTC."""
+"""Times as the tables hold them: Optuna stores naive UTC and shows naive local time; ours are naive UTC.
+
+Leases go by the database's own clock, since the clocks of several machines disagree.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Float
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import FunctionElement
+
+
+class DatabaseNow(FunctionElement[float]):
+    """Seconds since 1970 by the database's clock, at the moment the statement runs."""
+
+    type = Float(53)
+    inherit_cache = True
+
+
+@compiles(DatabaseNow, "postgresql")
+def _on_postgresql(element: DatabaseNow, compiler: Any, **options: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+
+
+@compiles(DatabaseNow, "sqlite")
+def _on_sqlite(element: DatabaseNow, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
 def utc_now() -> datetime:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import URL, Connection, Engine, Executable, select
+from sqlalchemy import URL, Connection, Engine, Executable, Table, select
+from sqlalchemy import Row as SqlRow
 
 from hpo.errors import StorageError
 from hpo.storage.connect import connect
 from hpo.storage.faults import explained, masked
 from hpo.storage.load import load, one_of, read_newer, read_trials, refresh
 from hpo.storage.mirror import Mirror
+from hpo.storage.rows import Row
 from hpo.storage.tables import trials
 from hpo.storage.tick import Tick
 
@@ -81,6 +83,31 @@ class Database:
         """Execute a statement: in a tick at its end, else at once."""
         with self._changes() as tick:
             tick.run(statement)
+
+    def once(self, statement: Executable, *, write: bool = False) -> Sequence[SqlRow[Any]]:
+        """The rows of one statement, executed beside whatever tick is in progress and with no round trips but its
+        own."""
+        engine: Engine = self.writer if write else self.engine
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with explained(self.url), engine.begin() as connection:
+            return connection.execute(statement).all()
+
+    def put(self, table: Table, rows: Iterable[Row]) -> None:
+        """Write rows, each in place of the one with the same key: in a tick at its end, else at once."""
+        with self._changes() as tick:
+            for row in rows:
+                tick.put(table, row)
+
+    def lock_study(self, study_id: int) -> None:
+        """In a tick, before its first look: what it sees of the study's trials stays so until its end."""
+        assert self._tick is not None, "a lock lasts as long as a tick"
+        self._tick.lock_study(study_id)
+
+    def forget(self, study_id: int) -> None:
+        """Read a study anew when it is next asked for, because others may write what was ours."""
+        with self._lock:
+            self._forget([study_id])
 
     @contextmanager
     def _changes(self) -> Iterator[Tick]:

@@ -234,11 +234,13 @@ class Store(StudyStore):
             for row in rows:
                 tick.put(hpo_checkpoints, checkpoint_values(row))
 
-    def remove_checkpoints(self, paths: Collection[str]) -> None:
-        """Forget checkpoint files, whatever trials they belong to."""
+    def remove_checkpoints(self, paths: Collection[str], trial_id: int | None = None) -> None:
+        """Forget checkpoint files, whatever trials they belong to; with `trial_id`, as far as that trial goes."""
         with self._changes() as tick:
             tick.take_back(hpo_checkpoints, "path", set(paths))
             statement = delete(hpo_checkpoints).where(hpo_checkpoints.c.path == bindparam("gone"))
+            if trial_id is not None:
+                statement = statement.where(hpo_checkpoints.c.trial_id == trial_id)
             if paths:
                 tick.run(statement, [{"gone": path} for path in paths])
 
@@ -249,10 +251,11 @@ class Store(StudyStore):
             return float(connection.execute(total).scalar() or 0.0)
 
     def objectives_of(self, trial_id: int, epoch: int) -> list[float]:
-        """What the database has of an epoch of a trial, one for each replica."""
+        """The objectives of an epoch of a trial, one for each replica; those that were not finite are left out."""
         statement = select(hpo_epochs.c.objective).where(hpo_epochs.c.trial_id == trial_id, hpo_epochs.c.epoch == epoch)
         with self.reading() as connection:
-            return list(connection.execute(statement.order_by(hpo_epochs.c.replica)).scalars())
+            found = connection.execute(statement.order_by(hpo_epochs.c.replica)).scalars()
+            return [value for value in found if value is not None]
 
     def checkpoints(self, study_id: int) -> list[CheckpointRow]:
         """The checkpoint files of a study that are in the database, oldest first."""

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from optuna.trial import TrialState
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import case, func, insert, select, update
 
 from hpo.errors import StudyStateError
 from hpo.storage import catalogue
-from hpo.storage.clock import utc_now
+from hpo.storage.clock import DatabaseNow, utc_now
 from hpo.storage.store import Store
 from hpo.storage.tables import (
     hpo_studies,
@@ -63,6 +63,32 @@ class StudyRow:
     """Number of the trial that was scored on the test part."""
     test: Mapping[str, float] | None
     """The winner's metrics on the test part."""
+    submitted_at: datetime | None
+    """When it was given to the service; None: workers leave it alone."""
+    stopped_at: datetime | None
+    """Since when it is held up."""
+    priority: int
+    """The higher, the sooner workers turn to it."""
+    generation: int
+    """Counts the changes of budgets and epochs, so that workers notice one."""
+    max_trials: int | None
+    """Budget of trials in the service; None: as the study file says."""
+    max_epochs: int | None
+    """Budget of trial-epochs in the service; None: none."""
+    max_wall_seconds: float | None
+    """Budget of seconds in which anyone worked on it; None: none."""
+    max_cpu_seconds: float | None
+    """Budget of processor seconds over all workers; None: none."""
+    trial_epochs: int | None
+    """Epochs of a trial after an extension; None: as the study file says."""
+    epochs_spent: int
+    """Trial-epochs trained, over all restarts."""
+    cpu_seconds: float
+    """Processor seconds, over all workers and restarts."""
+    noted: float | None
+    """When seconds were last added, by the database's clock."""
+    concluder: str | None
+    """The worker that scores, or scored, the winner."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,13 +220,21 @@ def list_studies(store: Store) -> list[StudySummary]:
     ]
 
 
-def add_seconds(store: Store, study_id: int, *, train: float, wall: float) -> None:
-    """Add to the seconds spent."""
+def add_seconds(store: Store, study_id: int, *, train: float, wall: float, cpu: float = 0.0, epochs: int = 0) -> None:
+    """Add to the seconds and trial-epochs spent. `wall` is the time since this process last added its own.
+
+    Time in which several processes work counts once: of `wall`, no more than has passed since anyone added.
+    """
+    since = func.coalesce(DatabaseNow() - hpo_studies.c.noted, wall)
+    passed = case((since < 0.0, 0.0), (since < wall, since), else_=wall)
     _note(
         store,
         study_id,
+        epochs_spent=hpo_studies.c.epochs_spent + epochs,
         train_seconds=hpo_studies.c.train_seconds + train,
-        wall_seconds=hpo_studies.c.wall_seconds + wall,
+        wall_seconds=hpo_studies.c.wall_seconds + passed,
+        cpu_seconds=hpo_studies.c.cpu_seconds + cpu,
+        noted=DatabaseNow(),
     )
 
 

@@ -40,7 +40,7 @@ version_info: Table = OPTUNA.tables["version_info"]
 OWN = MetaData()
 VERSION_TABLE = "hpo_alembic_version"
 """Where our migrations note their revision; Optuna's use `alembic_version`."""
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in migrations/versions."""
 
 hpo_studies = Table(
@@ -61,6 +61,19 @@ hpo_studies = Table(
     Column("wall_seconds", Float(53), nullable=False, server_default="0", doc="summed over restarts"),
     Column("winner_number", Integer),
     Column("test_json", Text, doc="metrics of the winner on the test part, scored once"),
+    Column("submitted_at", DateTime, doc="naive UTC; NULL: workers of the service leave the study alone"),
+    Column("stopped_at", DateTime, doc="naive UTC; NULL unless `hpo stop` holds the study up"),
+    Column("priority", Integer, nullable=False, server_default="0", doc="the higher, the sooner it is worked on"),
+    Column("generation", Integer, nullable=False, server_default="0", doc="counts changes of budgets and epochs"),
+    Column("max_trials", Integer, doc="budgets; NULL where the study file decides"),
+    Column("max_epochs", Integer),
+    Column("max_wall_seconds", Float(53)),
+    Column("max_cpu_seconds", Float(53)),
+    Column("trial_epochs", Integer, doc="epochs of a trial after `hpo extend --epochs`; NULL: as in the study file"),
+    Column("epochs_spent", Integer, nullable=False, server_default="0", doc="trial-epochs, summed over restarts"),
+    Column("cpu_seconds", Float(53), nullable=False, server_default="0", doc="summed over workers and restarts"),
+    Column("noted", Float(53), doc="by the database's clock: when seconds were last added"),
+    Column("concluder", String(200), doc="worker that scores, or scored, the winner"),
 )
 
 hpo_epochs = Table(
@@ -83,12 +96,32 @@ hpo_checkpoints = Table(
     OWN,
     Column("id", Integer, primary_key=True),
     Column("trial_id", Integer, ForeignKey(trials.c.trial_id, ondelete="CASCADE"), nullable=False),
-    Column("kind", String(16), nullable=False, doc="'running' or 'best'"),
+    Column("kind", String(16), nullable=False, doc="'running', 'best' or 'final'"),
     Column("epoch", Integer, nullable=False, doc="last epoch the file contains"),
-    Column("path", Text, nullable=False, doc="relative to the home folder"),
+    Column("path", Text, nullable=False, doc="relative to the home folder or the store of checkpoints"),
     Column("sha256", String(64), nullable=False),
     Column("created_at", DateTime, nullable=False, doc="naive UTC"),
     UniqueConstraint("trial_id", "kind", "epoch", name="uq_hpo_checkpoints"),
+)
+
+hpo_workers = Table(
+    "hpo_workers",
+    OWN,
+    Column("name", String(200), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("study_id", Integer, doc="what it works on, or waits for a place in; NULL: nothing"),
+    Column("started", Float(53), nullable=False, doc="seconds since 1970 by the database's clock, as all times here"),
+    Column("seen", Float(53), nullable=False, doc="last sign of life"),
+    Column("expires", Float(53), nullable=False, doc="from then on others may take the trials it holds"),
+    Column("complaints_json", Text, nullable=False, server_default="{}", doc="study name -> why it cannot work on it"),
+)
+
+hpo_leases = Table(
+    "hpo_leases",
+    OWN,
+    Column("trial_id", Integer, ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True),
+    Column("worker", String(200), nullable=False, doc="the one that may write the trial, while it is not expired"),
 )
 
 KEYS: dict[Table, tuple[str, ...]] = {
@@ -101,5 +134,6 @@ KEYS: dict[Table, tuple[str, ...]] = {
     trial_values: ("trial_id", "objective"),
     hpo_epochs: ("trial_id", "replica", "epoch"),
     hpo_checkpoints: ("trial_id", "kind", "epoch"),
+    hpo_leases: ("trial_id",),
 }
 """The natural key of every table that a tick writes rows into: writing a row again replaces it."""

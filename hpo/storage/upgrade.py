@@ -31,8 +31,9 @@ class Upgrade:
     """The SQLite file as it was; None where nothing was to be done, and on a server, which has backups of its own."""
 
 
-def upgrade(url: str) -> Upgrade:
-    """Migrate Optuna's tables, then ours. Raises `StorageError` where there is nothing, or something newer."""
+def upgrade(url: str, *, create: bool = False) -> Upgrade:
+    """Migrate Optuna's tables, then ours. Raises `StorageError` where there is something newer, or nothing: an empty
+    database on a server gets its tables with `create`."""
     address = parse_url(url)
     path = Path(address.database or "")
     if address.get_backend_name() == "sqlite" and not path.is_file():
@@ -42,13 +43,13 @@ def upgrade(url: str) -> Upgrade:
         with explained(address):
             with engine.connect() as connection:
                 before = schema.versions(connection)
-            if before.optuna is None:
+            if before.optuna is None and not create:
                 raise StorageError(f"the database {masked(address)} is empty. Run `hpo run STUDY` first.")
             schema.refuse_newer(before, address)
             if schema.is_current(before):
                 return Upgrade(before=before, after=before, copy=None)
             copy = _copied(path, before) if address.get_backend_name() == "sqlite" else None
-            if not schema.is_optuna_current(before):
+            if before.optuna is not None and not schema.is_optuna_current(before):
                 _upgrade_optuna(address)
             schema.migrate(engine.execution_options(hpo_write=True), address)
             with engine.connect() as connection:
@@ -67,8 +68,11 @@ def _upgrade_optuna(url: URL) -> None:
 
 
 def _copied(path: Path, versions: Versions) -> Path:
-    """A copy of the file beside it, complete also where another program has it open."""
+    """A copy of the file beside it, complete also where another program has it open. One that is there already was
+    made before an upgrade that did not get to its end: it is the untouched one, and stays."""
     copy = path.with_name(f"{path.name}.{versions.own or versions.optuna}")
+    if copy.exists():
+        return copy
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     return copy

@@ -75,9 +75,12 @@ def read(path: Path, sha256: str) -> dict[str, Any] | None:
         data = path.read_bytes()
     except OSError:
         return None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        return None
-    return unpack(data)
+    return unpack(data) if is_whole(data, sha256) else None
+
+
+def is_whole(data: bytes, sha256: str) -> bool:
+    """Whether the bytes are those that were written."""
+    return hashlib.sha256(data).hexdigest() == sha256
 
 
 def pack_running(cohorts: Iterable[Cohort]) -> bytes:

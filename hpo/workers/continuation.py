@@ -6,7 +6,7 @@ that had been reported already are trained again without being reported, and giv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from optuna.trial import TrialState
 
@@ -21,17 +21,25 @@ from hpo.workers.here import Here
 from hpo.workers.orders import Past
 from hpo.workers.setup import Bench
 
+Behind = Callable[[Asked, int, int], None]
+"""Told of a trial whose newest readable checkpoint lacks epochs: how many were reported, how many are in it."""
 
-def pick_up(bench: Bench, crew: Crew) -> list[Asked]:
-    """Lets the crew bring every running trial to the epoch it had reported."""
+
+def pick_up(bench: Bench, crew: Crew, only: Collection[int] | None = None, behind: Behind | None = None) -> list[Asked]:
+    """Lets the crew bring every running trial, or those of these ids, to the epoch it had reported."""
     with bench.store.tick():
-        left = bench.searcher.running()
+        left = bench.searcher.running(only)
         for trial in left:
             if trial.config is None:
                 bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
     saved = _Saved(bench)
     picked = {trial.number: trial for trial in left if trial.config is not None}
-    failures = crew.resume([_past(bench, trial, saved.lanes(trial)) for trial in picked.values()])
+    pasts = [_past(bench, trial, saved.lanes(trial)) for trial in picked.values()]
+    for past in pasts:
+        newest = past.saved[0][0].epoch if past.saved else 0
+        if behind is not None and newest < past.epochs:
+            behind(picked[past.number], past.epochs, newest)
+    failures = crew.resume(pasts)
     for failure in failures:
         trial = picked.pop(failure.trial)
         facts = {"traceback": failure.traceback}
@@ -76,7 +84,8 @@ class _Saved:
         number, found = trial.number, []
         for row in rows:
             if row.path not in self.files:
-                self.files[row.path] = checkpoints.read_running(self.bench.home / row.path, row.sha256)
+                content = self.bench.content(row.path, row.sha256)
+                self.files[row.path] = checkpoints.lanes_of(content) if content else {}
             file = self.files[row.path]
             if all((number, replica) in file for replica in replicas):
                 found.append(tuple(file[number, replica] for replica in replicas))

@@ -6,6 +6,7 @@ since the last tick is trained again, with the same outcome.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from hpo.training.cohort import LaneEpoch
 from hpo.training.trainer import Failure, Tick
 from hpo.workers.continuation import pick_up
 from hpo.workers.crew import Crew
-from hpo.workers.files import Files
+from hpo.workers.files import Files, Keeper
+from hpo.workers.holds import Alone, Hold
 from hpo.workers.setup import Bench
 
 
@@ -69,50 +71,67 @@ class Progress:
 Observer = Callable[[Progress], None]
 
 
-def run(bench: Bench, crew: Crew, observer: Observer) -> Progress:
-    """Runs the study until its budget of trials has ended. Returns the final progress."""
-    return _Loop(bench, crew, observer).run()
+def run(
+    bench: Bench, crew: Crew, observer: Observer, hold: Hold | None = None, files: Keeper | None = None
+) -> Progress:
+    """Runs the study until its budgets are spent, or until `hold` says to leave it. Returns the final progress."""
+    return _Loop(bench, crew, observer, hold or Alone(bench), files or Files(bench)).run()
 
 
 class _Loop:
-    def __init__(self, bench: Bench, crew: Crew, observer: Observer) -> None:
+    def __init__(self, bench: Bench, crew: Crew, observer: Observer, hold: Hold, files: Keeper) -> None:
         self.bench = bench
         self.crew = crew
         self.observer = observer
+        self.hold = hold
         self.began = self.noted = time.perf_counter()
+        self.cpu_noted = time.process_time()
         self.epochs = 0
         self.budget = space.budget(bench.spec)
-        self.files = Files(bench)
+        self.files = files
         self.flight: dict[int, Asked] = {}
         self.seconds: dict[int, float] = {}
         self.spread: dict[int, float] = {}
         """Standard deviation of the objective over a trial's replicas, at its best epoch."""
 
     def run(self) -> Progress:
-        for trial in pick_up(self.bench, self.crew):
-            self.flight[trial.number] = trial
-        self.seconds = {number: self.bench.store.seconds_of(trial.trial_id) for number, trial in self.flight.items()}
-        self.spread = {number: self._known_spread(trial) for number, trial in self.flight.items()}
-        self.observer(self._progress())
-        while True:
-            self._fill()
-            if not self.flight:
-                return self._progress()
+        while (turn := self.hold.turn([trial.trial_id for trial in self.flight.values()])) is not None:
+            if turn.take:
+                self._pick_up(turn.take)
+            if turn.spent is not None:
+                self._cut(turn.spent)
+            elif turn.ask:
+                self._fill()
             self.crew.start()
-            trained = self.crew.train_seconds
-            tick = self.crew.tick()
-            self._record(tick, self.crew.train_seconds - trained)
             self.observer(self._progress())
+            if self.flight:
+                self._train()
+        self.observer(self._progress())
+        return self._progress()
+
+    def _train(self) -> None:
+        """One epoch of everything in flight, from the training to the transaction."""
+        trained, cpu_trained, cpu_began = self.crew.train_seconds, self.crew.cpu_seconds, time.process_time()
+        tick = self.crew.tick()
+        # A shard in this process spends processor time that is this process's, too: it is not to be counted twice.
+        self.cpu_noted += time.process_time() - cpu_began - (self.crew.cpu_seconds - cpu_trained)
+        self._record(tick, self.crew.train_seconds - trained)
+
+    def _pick_up(self, trial_ids: Collection[int]) -> None:
+        """Goes on with running trials that this process has taken."""
+        for trial in pick_up(self.bench, self.crew, trial_ids, self.hold.behind):
+            self.flight[trial.number] = trial
+            self.seconds[trial.number] = self.bench.store.seconds_of(trial.trial_id)
+            self.spread[trial.number] = self._known_spread(trial)
 
     def _fill(self) -> None:
         """Asks for as many trials as may start."""
         searcher = self.bench.searcher
         while True:
-            left = self.budget - len(searcher.all_trials())
-            wanted = min(self.bench.spec.search.concurrency - len(self.flight), left)
-            if wanted <= 0:
-                return
             with self.bench.store.tick():
+                wanted = self.hold.room(len(self.flight))
+                if wanted <= 0:
+                    return
                 asked = searcher.ask(wanted)
                 for trial in asked:
                     if trial.config is None:
@@ -120,23 +139,55 @@ class _Loop:
                 self.flight.update({t.number: t for t in asked if t.config is not None})
                 for failure in self.crew.admit({t.number: t.config for t in asked if t.config is not None}):
                     self._fail(failure)
+                self.hold.begin([trial.trial_id for trial in asked if trial.number in self.flight])
 
     def _fail(self, failure: Failure) -> None:
         trial = self.flight.pop(failure.trial)
         facts = {"traceback": failure.traceback, "seconds": round(self.seconds.get(trial.number, 0.0), 3)}
         self.bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
+        self.hold.end([trial.trial_id])
+
+    def _without_lost(self) -> set[int]:
+        """The numbers of trials that another process continues, which are no longer in flight: what was trained of
+        them here is as if it had not been. Their lanes have still to end."""
+        lost = self.hold.lost([trial.trial_id for trial in self.flight.values()])
+        numbers = {number for number, trial in self.flight.items() if trial.trial_id in lost}
+        for number in numbers:
+            del self.flight[number]
+        if numbers:
+            self.bench.store.forget(self.bench.study_id)
+        return numbers
+
+    def _cut(self, reason: str) -> None:
+        """Ends everything in flight, because a budget is spent."""
+        with self.bench.store.tick():
+            lost = self._without_lost()
+            ended = {}
+            for number, trial in self.flight.items():
+                epoch = len(self.bench.searcher.curve(trial.trial_id))
+                ended[number] = Decision(ended=f"{reason} at epoch {epoch}", state=TrialState.PRUNED)
+            self._settle(set(), ended, lost)
+        self.files.sweep()
 
     def _record(self, tick: Tick, train_seconds: float) -> None:
         """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
         store, searcher = self.bench.store, self.bench.searcher
-        by_trial: dict[int, list[LaneEpoch]] = {}
-        for lane in tick.epochs:
-            by_trial.setdefault(lane.trial, []).append(lane)
-        diverged = {lane.trial for lane in tick.epochs if lane.diverged}
         with store.tick():
+            lost = self._without_lost()
+            by_trial: dict[int, list[LaneEpoch]] = {}
+            for lane in tick.epochs:
+                if lane.trial in self.flight:
+                    by_trial.setdefault(lane.trial, []).append(lane)
+            diverged = {
+                lane.trial: "the loss" if lane.diverged else "the objective"
+                for lanes in by_trial.values()
+                for lane in lanes
+                if lane.diverged or not math.isfinite(self._objective(lane))
+            }
             for failure in tick.failures:
-                self._fail(failure)
-            store.add_epochs([self._row(lane) for lane in tick.epochs])
+                if failure.trial in self.flight:
+                    self._fail(failure)
+            store.add_epochs([self._row(lane) for lanes in by_trial.values() for lane in lanes])
             for number, lanes in by_trial.items():
                 self.epochs += 1
                 self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
@@ -144,24 +195,37 @@ class _Loop:
                     raw = fmean(self._objective(lane) for lane in lanes)
                     searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
             decisions = {
-                number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
+                number: _diverged(lanes[0].epoch, diverged[number]) if number in diverged else self._decide(number)
                 for number, lanes in by_trial.items()
             }
-            best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
+            best = {number for number in by_trial.keys() - diverged.keys() if self._is_best(number)}
             for number in best:
                 self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
-            self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
-            now = time.perf_counter()
-            studies.add_seconds(store, self.bench.study_id, train=train_seconds, wall=now - self.noted)
-            self.noted = now
+            self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None}, lost)
+            now, cpu = time.perf_counter(), time.process_time()
+            studies.add_seconds(
+                store,
+                self.bench.study_id,
+                train=train_seconds,
+                wall=now - self.noted,
+                cpu=cpu - self.cpu_noted,
+                epochs=len(by_trial),
+            )
+            self.noted, self.cpu_noted = now, cpu
         self.files.sweep()
 
-    def _settle(self, best: Collection[int], ended: Mapping[int, Decision]) -> None:
+    def _settle(self, best: Collection[int], ended: Mapping[int, Decision], lost: Collection[int]) -> None:
         """In a transaction: tells how trials ended, makes room, and keeps what the crew hands over."""
         for number, decision in ended.items():
             self._end(number, decision)
         wanted = self.files.worth_keeping(ended.keys())
-        shards = self.crew.settle(best=best, wanted=wanted, ended=ended.keys(), path=self.files.next_path)
+        shards = self.crew.settle(
+            best=best,
+            wanted=wanted,
+            ended={*ended, *lost},
+            with_ends=self.files.keeps_ends,
+            path=self.files.next_path,
+        )
         self.files.save_best(ended.keys(), shards)
         self.files.save_running(self.flight, shards)
 
@@ -211,6 +275,7 @@ class _Loop:
         if self.crew.replicas > 1 and number in self.spread:
             facts["spread"] = rounded(self.spread[number])
         self.bench.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
+        self.hold.end([trial.trial_id])
 
     def _progress(self) -> Progress:
         with self.bench.store.tick():  # one look at the database for all that is read here
@@ -236,8 +301,8 @@ class _Loop:
         )
 
 
-def _diverged(epoch: int) -> Decision:
-    return Decision(ended=f"diverged at epoch {epoch}: the loss is not finite", state=TrialState.PRUNED)
+def _diverged(epoch: int, what: str) -> Decision:
+    return Decision(ended=f"diverged at epoch {epoch}: {what} is not finite", state=TrialState.PRUNED)
 
 
 def _spread(objectives: Sequence[float]) -> float:

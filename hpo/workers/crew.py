@@ -28,6 +28,8 @@ class Crew:
         self._shares_files = shares_files
         self.train_seconds = 0.0
         """Time spent training, that of the slowest shard in each epoch."""
+        self.cpu_seconds = 0.0
+        """Processor time spent training, over all shards."""
         self._members: list[Member] = []
         self._sizes: dict[int, int] = {}
         self._busy: list[Member] = []
@@ -76,6 +78,7 @@ class Crew:
         answers = _gather(self._busy, Trained)
         self._busy = []
         self.train_seconds += max((answer.seconds for answer in answers), default=0.0)
+        self.cpu_seconds += sum(answer.cpu_seconds for answer in answers)
         epochs = [lane for answer in answers for lane in answer.tick.epochs]
         failures = [failure for answer in answers for failure in answer.failures]
         return Tick(
@@ -89,6 +92,7 @@ class Crew:
         best: Collection[int],
         wanted: Collection[int],
         ended: Collection[int],
+        with_ends: bool = False,
         path: Callable[[], Path] | None = None,
     ) -> list[Settled]:
         """Remembers the weights of these trials as their `best`, hands over those `wanted`, and lets the `ended` go.
@@ -101,6 +105,7 @@ class Crew:
                     best=frozenset(own & set(best)),
                     wanted=frozenset(own & set(wanted)),
                     ended=frozenset(own & set(ended)),
+                    with_ends=with_ends,
                     path=path() if path and self._shares_files else None,
                 )
             )

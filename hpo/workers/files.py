@@ -5,8 +5,9 @@ Rows about files are written in the tick's transaction; files that no row names 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
@@ -18,8 +19,32 @@ from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
 
 
+class Keeper(Protocol):
+    """What the coordinator asks of the keeper of checkpoints, all but the last in a transaction."""
+
+    keeps_ends: bool
+    """Whether the last state of the best trials is kept beside their best weights."""
+
+    def next_path(self) -> Path:
+        """Of a new file of running trials, for a shard that writes files."""
+
+    def worth_keeping(self, ended: Collection[int]) -> set[int]:
+        """Which of the trials that have just ended are among the best."""
+
+    def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Keeps the weights of trials that have just ended among the best, drops those that no longer are."""
+
+    def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
+        """Keeps the state of all trials in flight."""
+
+    def sweep(self) -> None:
+        """Deletes what no row names any more."""
+
+
 class Files:
     """The checkpoint folder of one study."""
+
+    keeps_ends = False
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -36,7 +61,7 @@ class Files:
         """Of the next file of running trials."""
         self._sweep_strays()
 
-    def save_running(self, flight: Mapping[int, Asked], shards: Iterable[Settled]) -> None:
+    def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
         """Records the files with the state of each shard's running trials; writes what a shard could not write."""
         old, self.running = self.running[:-1], self.running[-1:]
         paths = []
@@ -68,7 +93,7 @@ class Files:
         """Which of the trials that have just ended are among the best."""
         return {trial.number for trial in self._kept() if trial.number in ended}
 
-    def save_best(self, ended: Collection[int], shards: Iterable[Settled]) -> None:
+    def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Writes the weights of trials that have just ended among the best, drops those that no longer are."""
         weights = {number: data for shard in shards for number, data in shard.weights.items()}
         ranking = self._kept()

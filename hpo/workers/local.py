@@ -24,6 +24,7 @@ from hpo.workers.coordinator import Observer, Progress
 from hpo.workers.hiring import open_crew
 from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
 from hpo.workers.setup import Bench, check_models, load_material, open_bench
+from hpo.workers.submitting import for_one_process
 from hpo.workers.winner import Winner, conclude
 
 
@@ -57,8 +58,9 @@ def run_study(
     address: str | None = None,
 ) -> Result:
     """Runs or continues a study to the end of its budget, scores the winner once, and writes the report."""
+    prepare_process(home, threads)
     means = Means(
-        device=_device(device) if engine == "local" else CPU,
+        device=device_of(device) if engine == "local" else CPU,
         cluster_device=_cluster_device(device) if engine == "ray" else "auto",
         lanes=lanes,
         compile=compile,
@@ -67,12 +69,11 @@ def run_study(
         engine=engine,
         address=address,
     )
-    torch.set_num_threads(threads)
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
     material = load_material(spec)
     check_models(spec, material)
     # The database first: one that cannot be reached leaves no folder behind.
     with closing(open_store(url)) as store, _exclusive(home / "checkpoints" / spec.study.name):
+        spec = for_one_process(store, spec)
         bench = open_bench(spec, material, store, home, means)
         progress = _run(bench, means, observer)
         winner = conclude(bench)
@@ -81,6 +82,12 @@ def run_study(
         failed = (trial for trial in bench.searcher.all_trials() if trial.state == TrialState.FAIL)
         failure = next((trial.user_attrs.get("ended") for trial in failed), None)
     return Result(progress=progress, winner=winner, report=report, notes=material.dataset.notes, failure=failure)
+
+
+def prepare_process(home: Path, threads: int) -> None:
+    """Sets up what training shares with the whole process."""
+    torch.set_num_threads(threads)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
 
 
 def _run(bench: Bench, means: Means, observer: Observer) -> Progress:
@@ -94,7 +101,8 @@ def _run(bench: Bench, means: Means, observer: Observer) -> Progress:
         ) from error
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device that `--device` names."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -80,6 +80,8 @@ class Settle:
     """Trials whose best weights are to be handed over."""
     ended: frozenset[int]
     """Trials that make room, after that."""
+    with_ends: bool = False
+    """Whether the last state of those wanted is to be handed over, too."""
     path: Path | None
     """Where to write the state of those that go on; None where this machine's files cannot be reached."""
 
@@ -106,6 +108,8 @@ class Trained:
     tick: Tick
     seconds: float
     """Time it took."""
+    cpu_seconds: float = 0.0
+    """Processor time it took."""
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -123,6 +127,8 @@ class Settled:
     """Epochs trained by each running trial."""
     weights: dict[int, bytes] = field(default_factory=dict)
     """The best weights that were asked for, by trial."""
+    ends: dict[int, bytes] = field(default_factory=dict)
+    """The last state that was asked for, by trial, as a file of running trials would hold it."""
 
 
 Reply = Started | Trained | Settled

@@ -30,8 +30,9 @@ from hpo.spec.tree import Choice
 from hpo.storage import studies
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
-from hpo.training import batches
+from hpo.training import batches, checkpoints
 from hpo.training.batches import Examples
+from hpo.workers.depot import Depot, Folder
 from hpo.workers.means import CPU, TRIED, Means
 from hpo.workers.outfit import Outfit
 
@@ -59,6 +60,13 @@ class Bench:
     outfit: Outfit
     """What whoever trains its trials needs."""
     home: Path
+    depot: Depot | None = None
+    """Where checkpoints lie, if not in the home folder."""
+
+    def content(self, path: str, sha256: str) -> dict[str, Any] | None:
+        """A checkpoint that the database names; None if it is missing or damaged."""
+        data = (self.depot or Folder(self.home)).get(path)
+        return checkpoints.unpack(data) if data is not None and checkpoints.is_whole(data, sha256) else None
 
     @property
     def folder(self) -> Path:
@@ -212,7 +220,7 @@ def _register(spec: StudySpec, store: Store, material: Material, examples: Examp
     compiled = means.compiles(spec, examples, row.facts.get("compiled"))
     with store.tick():
         studies.set_balance(store, study_id, material.splits.balance)
-        facts = {**row.facts, **_facts(spec, material, means.device), "compiled": compiled}
+        facts = {**row.facts, **circumstances(spec, material, means.device), "compiled": compiled}
         studies.set_facts(store, study_id, facts)
         studies.mark_unfinished(store, study_id)
         for key, value in _card(spec, material).items():
@@ -253,7 +261,8 @@ def _card(spec: StudySpec, material: Material) -> dict[str, Any]:
     }
 
 
-def _facts(spec: StudySpec, material: Material, device: torch.device) -> dict[str, Any]:
+def circumstances(spec: StudySpec, material: Material, device: torch.device) -> dict[str, Any]:
+    """What a report says of the data, the budget and the machine."""
     dataset, splits = material.dataset, material.splits
     return {
         "budget": space.budget(spec),

@@ -59,14 +59,19 @@ class Shard:
 
     @_do.register
     def _train(self, order: Train) -> Trained:
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         tick = self.trainer.tick()
-        return Trained(tick=tick, seconds=time.perf_counter() - started)
+        return Trained(
+            tick=tick,
+            seconds=time.perf_counter() - started,
+            cpu_seconds=time.process_time() - cpu_started,
+        )
 
     @_do.register
     def _settle(self, order: Settle) -> Settled:
         self.trainer.keep_best(set(order.best))
         weights = {number: checkpoints.pack_best(self.trainer, number) for number in sorted(order.wanted)}
+        ends = {number: checkpoints.pack_running(self.trainer.alone(number)) for number in weights if order.with_ends}
         self.trainer.release(set(order.ended))
         cohorts = self.trainer.all_cohorts()
         lanes: Written | bytes | None = checkpoints.pack_running(cohorts) if cohorts else None
@@ -76,6 +81,7 @@ class Shard:
             lanes=lanes,
             epochs={lane.trial: lane.epoch for cohort in cohorts for lane in cohort.lanes},
             weights=weights,
+            ends=ends,
         )
 
     def _started(self, trials: Iterable[int], failures: list[Failure]) -> Started:

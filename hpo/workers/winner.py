@@ -62,8 +62,10 @@ def weights(bench: Bench, trial: FrozenTrial, config: TrialConfig) -> list[dict[
     """A `state_dict` for each replica, from the checkpoint or, where that is damaged, trained again."""
     rows = bench.store.checkpoints(bench.study_id)
     row = next((r for r in rows if r.kind == "best" and r.trial_id == trial._trial_id), None)
-    saved = checkpoints.read_best(bench.home / row.path, row.sha256) if row else None
-    if saved is None:
+    content = bench.content(row.path, row.sha256) if row else None
+    if content is not None:
+        saved = checkpoints.replicas_of(content)
+    else:
         curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
         saved = checkpoints.replicas_of(checkpoints.unpack(retrain(bench, trial.number, config, curve)))
     return saved

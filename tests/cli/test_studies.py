@@ -111,8 +111,8 @@ def test_show_tells_the_best_trials_and_the_winners_test_score(home: Path) -> No
 def test_show_tells_what_is_in_training_and_what_went_wrong(stopped: Path) -> None:
     found = as_json(stopped, "show", "tiny")
     assert found["in_training"] == [
-        {"number": 4, "epoch": 2, "value": 0.625},
-        {"number": 5, "epoch": 0, "value": None},
+        {"number": 4, "worker": None, "epoch": 2, "value": 0.625},
+        {"number": 5, "worker": None, "epoch": 0, "value": None},
     ]
     assert found["ended"] == {"finished": 4, "pruned by median": 1, "diverged": 1}
     assert found["failures"][0] == {"number": 8, "reason": "RuntimeError: [too] large"}

@@ -147,9 +147,9 @@ def test_a_newer_schema_of_ours_is_refused(store: Store, url: str) -> None:
 
 
 def test_an_earlier_schema_of_ours_is_refused(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpo.storage.schema.HEAD", "0002")
+    monkeypatch.setattr("hpo.storage.schema.HEAD", "9001")
     for readonly in (True, False):
-        with pytest.raises(StorageError, match=r"earlier hpo .schema 0001; .* with 0002.*run `hpo db upgrade`"):
+        with pytest.raises(StorageError, match=f"earlier hpo .schema {HEAD}; .* with 9001.*run `hpo db upgrade`"):
             open_store(url, readonly=readonly)
 
 

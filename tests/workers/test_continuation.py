@@ -113,6 +113,17 @@ def test_other_lanes_may_continue_it(whole: Result, monkeypatch: pytest.MonkeyPa
     assert result_of(small_study(), tmp_path, lanes=1) == whole
 
 
+def test_norms_on_every_nth_layer_continue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each value puts parameters elsewhere; rows of all trials have one order all the same."""
+    spec = small_study(
+        model='family = "mlp"\nhidden = [8, 8, 8]',
+        norm='choice = [{ kind = "none" }, { kind = "batch", every = { low = 1, high = 3 } }, { kind = "layer" }]',
+    )
+    uninterrupted = result_of(spec, tmp_path / "whole")
+    stop(monkeypatch, spec, tmp_path / "stopped", "before an epoch", 4)
+    assert result_of(spec, tmp_path / "stopped") == uninterrupted
+
+
 def test_folds_and_repeats_continue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     spec = small_study(data='dataset = "wine"\nfolds = 3\nrepeats = 2')
     expected = result_of(spec, tmp_path / "whole", lanes=5)
@@ -187,7 +198,7 @@ def test_a_running_trial_that_cannot_be_drawn_any_more_fails(monkeypatch: pytest
     def contradict(bench: Any) -> None:
         left = bench.searcher.running()
         left[1] = replace(left[1], config=None, error="planted")
-        monkeypatch.setattr(bench.searcher, "running", lambda: left)
+        monkeypatch.setattr(bench.searcher, "running", lambda only: left)
         picked = picked_up(bench)
         assert [trial.number for trial in picked] == [0, 2]
         states = {trial.number: trial.state for trial in bench.searcher.all_trials()}

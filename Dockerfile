@@ -1,0 +1,37 @@
+# Two variants of one image, both without root: `--target cpu` (the default) and `--target cuda`. PyTorch's CUDA wheels
+# bring CUDA along, so that both start from the same small base; the machine has to bring the driver.
+
+FROM python:3.11-slim AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/hpo
+ENV PATH=/opt/hpo/bin:$PATH
+WORKDIR /src
+
+FROM build AS build-cpu
+RUN pip install "torch>=2.11,<2.14" --index-url https://download.pytorch.org/whl/cpu
+COPY pyproject.toml README.md ./
+COPY hpo ./hpo
+RUN pip install ".[postgres,s3]"
+
+FROM build AS build-cuda
+RUN pip install "torch>=2.11,<2.14"
+COPY pyproject.toml README.md ./
+COPY hpo ./hpo
+RUN pip install ".[postgres,s3]"
+
+FROM python:3.11-slim AS base
+RUN groupadd --gid 10001 hpo \
+    && useradd --uid 10001 --gid hpo --create-home hpo \
+    && install --directory --owner=hpo --group=hpo /data /app
+ENV PATH=/opt/hpo/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HPO_HOME=/data HOME=/tmp
+WORKDIR /app
+USER 10001:10001
+VOLUME /data
+CMD ["hpo", "--help"]
+
+FROM base AS cuda
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=build-cuda /opt/hpo /opt/hpo
+
+FROM base AS cpu
+COPY --from=build-cpu /opt/hpo /opt/hpo

@@ -1,0 +1,171 @@
+"""Real worker processes on one database, what befalls them, and what must hold of a study they have ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+
+from hpo.storage import studies
+from hpo.storage.engine import open_store
+from hpo.storage.tables import hpo_epochs, hpo_leases, hpo_workers
+
+COMMAND = (sys.executable, "-c", "from hpo.cli import main; main()")
+LIMIT_SECONDS = 900.0
+"""After which a study counts as stuck."""
+
+
+class Crowd:
+    """Workers that are started, killed and replaced."""
+
+    def __init__(self, url: str, home: Path, *, lease: float) -> None:
+        self.url = url
+        self.home = home
+        self.lease = lease
+        self.log = home / "workers.log"
+        self.workers: list[subprocess.Popen[bytes]] = []
+        home.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Crowd:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+
+    def hpo(self, *arguments: object) -> str:
+        """A command, which must succeed; what it printed."""
+        done = subprocess.run(
+            [*COMMAND, *map(str, arguments)], env=self._environment(), capture_output=True, text=True, cwd=self.home
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def submit(self, text: str) -> None:
+        (self.home / "study.toml").write_text(text, encoding="utf-8")
+        self.hpo("submit", "study.toml")
+
+    def start(self, count: int = 1, *options: object) -> None:
+        with self.log.open("ab") as log:
+            for _ in range(count):
+                self.workers.append(
+                    subprocess.Popen(
+                        [*COMMAND, "worker", "--lease", str(self.lease), *map(str, options)],
+                        env=self._environment(),
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        cwd=self.home,
+                    )
+                )
+
+    def kill(self, worker: subprocess.Popen[bytes]) -> None:
+        """SIGKILL, and a new worker in its place."""
+        worker.kill()
+        worker.wait()
+        self.workers.remove(worker)
+        self.start()
+
+    def pause(self, worker: subprocess.Popen[bytes], seconds: float) -> None:
+        """SIGSTOP for a while."""
+        worker.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        worker.send_signal(signal.SIGCONT)
+
+    def drain(self) -> list[int]:
+        """SIGTERM to all; their exit codes."""
+        for worker in self.workers:
+            worker.terminate()
+        codes = [worker.wait(60) for worker in self.workers]
+        self.workers.clear()
+        return codes
+
+    def wait_until_ended(self, name: str, limit: float = LIMIT_SECONDS) -> None:
+        deadline = time.monotonic() + limit
+        with closing(open_store(self.url)) as store:
+            while studies.study_row(store, name).finished_at is None:
+                assert time.monotonic() < deadline, f"{name} does not end; see {self.log}"
+                dead = [worker.returncode for worker in self.workers if worker.poll() is not None]
+                assert not dead, f"a worker ended by itself ({dead}); see {self.log}"
+                time.sleep(0.2)
+
+    def wait_for_progress(self, name: str) -> None:
+        """Waits until something more has been trained, or the study has ended."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        with closing(open_store(self.url)) as store:
+            before = studies.study_row(store, name).epochs_spent
+            while True:
+                row = studies.study_row(store, name)
+                if row.epochs_spent > before or row.finished_at is not None:
+                    return
+                assert time.monotonic() < deadline, f"{name} stands still; see {self.log}"
+                time.sleep(0.05)
+
+    def busy(self) -> list[subprocess.Popen[bytes]]:
+        """The workers that hold trials."""
+        holding = select(hpo_workers.c.pid).join(hpo_leases, hpo_leases.c.worker == hpo_workers.c.name).distinct()
+        with closing(open_store(self.url)) as store, store.reading() as connection:
+            pids = set(connection.execute(holding).scalars())
+        return [worker for worker in self.workers if worker.pid in pids]
+
+    def warnings(self) -> list[str]:
+        """What the workers had to say, without the times."""
+        return [line[20:] for line in self.log.read_text(encoding="utf-8").splitlines() if line[:2] == "20"]
+
+    def _environment(self) -> dict[str, str]:
+        settings = {"HPO_STORAGE": self.url, "HPO_HOME": str(self.home), "OMP_NUM_THREADS": "1"}
+        return {key: value for key, value in os.environ.items() if not key.startswith("HPO_")} | settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A study whose table is whole."""
+
+    states: Counter[str]
+    epochs: int
+    """Trial-epochs that were recorded."""
+    counted: int
+    """Trial-epochs that the budget counted."""
+    restarted: tuple[str, ...]
+    """What trials say that were continued from less than had been reported."""
+    winner: int | None
+    wall_seconds: float
+
+
+def inspect(url: str, name: str, trials: int) -> Ended:
+    """Holds that all trials have ended, each once, without a gap in numbers or epochs, and that nothing is held."""
+    with closing(open_store(url)) as store:
+        row = studies.study_row(store, name)
+        found = store.get_all_trials(row.study_id, deepcopy=False)
+        with store.reading() as connection:
+            leases = connection.execute(select(hpo_leases)).all()
+            columns = (hpo_epochs.c.trial_id, hpo_epochs.c.replica, hpo_epochs.c.epoch)
+            epochs = Counter((trial_id, replica) for trial_id, replica, _ in connection.execute(select(*columns)))
+    assert [trial.number for trial in found] == list(range(trials)), "numbers have gaps or are too many"
+    assert all(trial.state.is_finished() for trial in found), "a trial still runs"
+    for trial in found:
+        reported = sorted(trial.intermediate_values)
+        assert reported == list(range(1, len(reported) + 1)), f"trial {trial.number} lacks epochs"
+        assert epochs[trial._trial_id, 0] == trial.user_attrs["epochs"] >= len(reported), f"trial {trial.number}"
+    assert not leases, "something is still held"
+    return Ended(
+        states=Counter(trial.state.name for trial in found),
+        epochs=sum(count for (_, replica), count in epochs.items() if replica == 0),
+        counted=row.epochs_spent,
+        restarted=tuple(
+            f"trial {trial.number}, {trial.user_attrs['restarted']}"
+            for trial in found
+            if "restarted" in trial.user_attrs
+        ),
+        winner=row.winner_number,
+        wall_seconds=row.wall_seconds,
+    )

@@ -1,0 +1,127 @@
+"""`hpo stop`, `hpo resume` and `hpo extend`: changing a submitted study while workers run it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from hpo.cli.place import Place, place_options
+from hpo.errors import InputError
+
+if TYPE_CHECKING:
+    from hpo.storage.store import Store
+    from hpo.storage.studies import StudyRow
+
+CONTINUED = ("finished", "the study's budget")
+"""How the endings begin of trials that go on when the epochs are extended; others ended for a reason of their own."""
+
+
+@click.command()
+@click.argument("study")
+@place_options
+@click.pass_obj
+def stop(place: Place, study: str) -> None:
+    """Hold STUDY up: its workers finish the epoch in hand, save it, and turn to other studies.
+
+    \b
+    Examples:
+      hpo stop digits
+    """
+    from hpo.storage import service
+
+    with _writing(place) as store:
+        service.stop(store, study)
+    click.echo(f"Study {study} is stopped. To go on: hpo resume {study}{place.options}")
+
+
+@click.command()
+@click.argument("study")
+@place_options
+@click.pass_obj
+def resume(place: Place, study: str) -> None:
+    """Let STUDY, which was stopped, go on where it stood.
+
+    \b
+    Examples:
+      hpo resume digits
+    """
+    from hpo.storage import service
+
+    with _writing(place) as store:
+        service.resume(store, study)
+    click.echo(f"Study {study} goes on.")
+
+
+@click.command()
+@click.argument("study")
+@click.option("--trials", type=click.IntRange(min=1), help="Another budget of trials, in all.")
+@click.option("--epochs", type=click.IntRange(min=1), help="More epochs for every trial, in all.")
+@click.option("--pruned", is_flag=True, help="With --epochs: trials that the pruner ended go on, too.")
+@place_options
+@click.pass_obj
+def extend(place: Place, study: str, trials: int | None, epochs: int | None, pruned: bool) -> None:
+    """Give STUDY more trials, or its trials more epochs, also while workers run it.
+
+    With more epochs, finished trials go on under their numbers, from their last state where that was kept (that of
+    the best is), else trained again from the start with the same outcome.
+
+    \b
+    Examples:
+      hpo extend digits --trials 200
+      hpo extend digits --epochs 60
+      hpo extend digits --epochs 60 --pruned
+    """
+    from hpo.storage import service
+
+    if pruned and epochs is None:
+        raise click.UsageError("--pruned says which trials get more epochs: add --epochs N.")
+    if trials is None and epochs is None:
+        raise click.UsageError("Say what to extend: --trials N, --epochs N or both.")
+    with _writing(place) as store:
+        row = service.submitted(store, study)
+        if trials is not None:
+            _extend_trials(store, row, trials)
+        if epochs is not None:
+            _extend_epochs(store, row, epochs, pruned)
+
+
+def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
+    from hpo.storage import service
+
+    now = service.standing(store, row.study_id)
+    assert now is not None
+    most = max(now.trials, now.max_trials or 0)
+    if count <= most:
+        raise InputError(f"--trials {count}: the study {row.name!r} has {most} already; give it more than that.")
+    service.extend_trials(store, row, count)
+    click.echo(f"Study {row.name} has a budget of {count} trials.")
+
+
+def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> None:
+    from hpo import space
+    from hpo.spec.file import parse_study
+    from hpo.spec.study import fingerprint, with_epochs
+    from hpo.storage import service
+
+    spec = parse_study(row.spec_text, row.spec_source)
+    (before,) = {
+        config.training.epochs for config in space.alternatives(with_epochs(spec, row.trial_epochs), "training")
+    }
+    if epochs <= before:
+        raise InputError(f"--epochs {epochs}: trials of {row.name!r} train {before} already; give them more than that.")
+    reasons = (*CONTINUED, "pruned by") if pruned else CONTINUED
+    meaning = fingerprint(with_epochs(spec, epochs))
+    numbers = service.extend_epochs(store, row, epochs, fingerprint=meaning, reasons=reasons)
+    click.echo(f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended go on.")
+
+
+@contextmanager
+def _writing(place: Place) -> Iterator[Store]:
+    from hpo.storage.engine import open_store
+
+    open_store(place.storage_url, readonly=True).close()  # a database that is not there is not to be made
+    with closing(open_store(place.storage_url)) as store:
+        yield store

@@ -1,0 +1,99 @@
+"""`hpo worker`: one process of the service."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from hpo.cli.place import Place, place_options
+from hpo.cli.run import Count
+
+if TYPE_CHECKING:
+    from hpo.workers.worker import Worker
+
+
+@click.command()
+@click.option("--studies", multiple=True, metavar="NAME", help="Work on this study only; may be repeated.")
+@click.option(
+    "--checkpoints",
+    envvar="HPO_CHECKPOINTS",
+    metavar="PLACE",
+    help="Folder or s3://BUCKET/PREFIX that all workers reach.  [default: the home folder; env: HPO_CHECKPOINTS]",
+)
+@click.option(
+    "--lease",
+    type=click.FloatRange(min=0.5),
+    default=30.0,
+    show_default=True,
+    help="Seconds of silence after which others take this worker's trials.",
+)
+@click.option(
+    "--lanes", type=Count(), default="auto", show_default=True, help="Trials in one program: a number, or auto."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@place_options
+@click.pass_obj
+def worker(
+    place: Place,
+    studies: tuple[str, ...],
+    checkpoints: str | None,
+    lease: float,
+    lanes: int | None,
+    device: str,
+    threads: int,
+) -> None:
+    """Work on submitted studies, for ever: the highest priority first, then the oldest.
+
+    SIGTERM (or Ctrl-C) has it finish the epoch in hand, save it, give its trials back and end; a second one ends it at
+    once. It may be killed, too: another worker goes on with its trials, under their numbers, when its lease ends.
+
+    \b
+    Examples:
+      hpo worker
+      hpo worker --studies digits --studies wine
+      hpo worker --storage postgresql://me@dbhost/hpo --checkpoints /shared/hpo
+    """
+    from contextlib import closing
+
+    from hpo.storage.engine import open_store
+    from hpo.workers.local import device_of, prepare_process
+    from hpo.workers.means import Means
+    from hpo.workers.worker import Worker
+
+    _log_to_stderr(place.storage_url)
+    from hpo.workers.depot import open_depot
+
+    prepare_process(place.home, threads)
+    means = Means(device=device_of(device), lanes=lanes, threads=threads)
+    depot = open_depot(checkpoints, place.home)
+    with closing(open_store(place.storage_url)) as store:
+        own = Worker(store, place.home, depot, means, names=studies, lease_seconds=lease)
+        _end_on_signals(own)
+        logging.getLogger("hpo").info("worker %s begins at %s", own.name, store.place)
+        own.run()
+    logging.getLogger("hpo").info("worker %s has ended; it holds nothing", own.name)
+
+
+def _log_to_stderr(url: str) -> None:
+    from hpo.cli.secret import Scrubbed
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Scrubbed(url))
+    logger = logging.getLogger("hpo")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+def _end_on_signals(worker: Worker) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
+        if worker.ending.is_set():
+            raise KeyboardInterrupt
+        worker.ending.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)

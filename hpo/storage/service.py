@@ -1,0 +1,266 @@
+"""What the service knows of a study as a whole: submitted, stopped, extended, budgets and what is spent of them.
+
+Who holds which trial is in `leases`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import TrialState
+from sqlalchemy import Row, Select, delete, exists, func, or_, select, update
+
+from hpo.errors import StudyStateError
+from hpo.storage.clock import DatabaseNow, utc_now
+from hpo.storage.leases import free
+from hpo.storage.store import Store
+from hpo.storage.studies import StudyRow, study_row
+from hpo.storage.tables import (
+    hpo_checkpoints,
+    hpo_studies,
+    hpo_workers,
+    studies,
+    trial_user_attributes,
+    trial_values,
+    trials,
+)
+
+RECENT_SECONDS = 60.0
+"""A study whose seconds were added to this short a time ago is being run."""
+
+REPORTED = ("ended", "best_epoch", "spread")
+"""Attributes that `tell` gave a trial and that do not hold any more once it goes on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """Where a study stands, as a worker needs to know it between two epochs."""
+
+    study_id: int
+    name: str
+    generation: int
+    active: bool
+    """Submitted, not stopped, not finished."""
+    priority: int
+    max_trials: int | None
+    max_epochs: int | None
+    max_wall_seconds: float | None
+    max_cpu_seconds: float | None
+    epochs_spent: int
+    wall_seconds: float
+    cpu_seconds: float
+    trials: int
+    """Trials that were created, ended ones included."""
+    running: int
+    free: int
+    """Of the running ones, those that nobody holds."""
+    workers: int
+    """Workers that are alive and work on it."""
+
+    @property
+    def spent(self) -> str | None:
+        """The budget that is spent, in words; the one of trials is not meant. None: none is."""
+        return spent(
+            (self.max_epochs, self.epochs_spent),
+            (self.max_wall_seconds, self.wall_seconds),
+            (self.max_cpu_seconds, self.cpu_seconds),
+        )
+
+
+def spent(
+    epochs: tuple[int | None, int], wall: tuple[float | None, float], cpu: tuple[float | None, float]
+) -> str | None:
+    """Which of the budgets (limit, spent) is spent, in words."""
+    for (limit, used), unit in ((epochs, "epochs"), (wall, "seconds"), (cpu, "processor seconds")):
+        if limit is not None and used >= limit:
+            return f"the study's budget of {limit:g} {unit} was spent"
+    return None
+
+
+def queue(store: Store, own: str | None = None) -> list[Standing]:
+    """Studies that workers may work on: the highest priority first, then the oldest. What worker `own` holds counts as
+    free: it is that worker who looks for work."""
+    statement = _standings(own).where(
+        hpo_studies.c.submitted_at.is_not(None), hpo_studies.c.stopped_at.is_(None), hpo_studies.c.finished_at.is_(None)
+    )
+    order = (hpo_studies.c.priority.desc(), hpo_studies.c.submitted_at, hpo_studies.c.study_id)
+    return [_standing(row) for row in store.once(statement.order_by(*order))]
+
+
+def standing(store: Store, study_id: int) -> Standing | None:
+    """One study; None if it has been deleted."""
+    with store.reading() as connection:
+        row = connection.execute(_standings().where(hpo_studies.c.study_id == study_id)).first()
+    return None if row is None else _standing(row)
+
+
+def submit(store: Store, study_id: int, *, priority: int, budgets: dict[str, float | None]) -> None:
+    """Give a study to the workers, or other budgets to one that they have. `budgets`: columns of `hpo_studies`."""
+    store.write(
+        update(hpo_studies)
+        .where(hpo_studies.c.study_id == study_id)
+        .values(
+            submitted_at=func.coalesce(hpo_studies.c.submitted_at, utc_now()),
+            finished_at=None,
+            priority=priority,
+            generation=hpo_studies.c.generation + 1,
+            **budgets,
+        )
+    )
+
+
+def withdraw(store: Store, study_id: int) -> None:
+    """Take a study from the workers, for one process to run."""
+    store.write(
+        update(hpo_studies).where(hpo_studies.c.study_id == study_id).values(submitted_at=None, stopped_at=None)
+    )
+
+
+def is_run_elsewhere(store: Store, row: StudyRow) -> bool:
+    """Whether a process that is no worker has just trained it."""
+    with store.reading() as connection:
+        now = float(connection.execute(select(DatabaseNow())).scalar_one())
+    recent = row.noted is not None and now - row.noted < RECENT_SECONDS
+    return recent and row.submitted_at is None and row.finished_at is None
+
+
+def stop(store: Store, name: str) -> StudyRow:
+    """Hold a study up: workers finish the epoch in hand and leave it. Returns it as it was."""
+    row = submitted(store, name)
+    if row.finished_at is not None:
+        raise StudyStateError(f"the study {name!r} has ended; there is nothing to stop.")
+    store.write(update(hpo_studies).where(hpo_studies.c.study_id == row.study_id).values(stopped_at=utc_now()))
+    return row
+
+
+def resume(store: Store, name: str) -> StudyRow:
+    """Let a stopped study go on. Returns it as it was."""
+    row = submitted(store, name)
+    if row.stopped_at is None:
+        raise StudyStateError(f"the study {name!r} is not stopped; there is nothing to resume.")
+    store.write(update(hpo_studies).where(hpo_studies.c.study_id == row.study_id).values(stopped_at=None))
+    return row
+
+
+def extend_trials(store: Store, row: StudyRow, count: int) -> None:
+    """Another budget of trials, in all."""
+    store.write(
+        update(hpo_studies)
+        .where(hpo_studies.c.study_id == row.study_id)
+        .values(max_trials=count, finished_at=None, generation=hpo_studies.c.generation + 1)
+    )
+
+
+def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str, reasons: tuple[str, ...]) -> list[int]:
+    """Other epochs for each trial; ended trials whose reason begins with one of `reasons` go on, under their
+    numbers. Returns these numbers. `fingerprint`: of what the study means with these epochs.
+
+    A trial that goes on loses its value and its reason and runs again, held by nobody. Its last state, where it was
+    kept, is what the worker that takes it continues from.
+    """
+    with store.tick() as tick:
+        connection = tick.lock_study(row.study_id)
+        ended = [
+            trial
+            for trial in store.get_all_trials(row.study_id, deepcopy=False)
+            if trial.state.is_finished() and str(trial.user_attrs.get("ended", "")).startswith(reasons)
+        ]
+        ids = [trial._trial_id for trial in ended]
+        connection.execute(delete(trial_values).where(trial_values.c.trial_id.in_(ids)))
+        attributes = trial_user_attributes
+        connection.execute(delete(attributes).where(attributes.c.trial_id.in_(ids), attributes.c.key.in_(REPORTED)))
+        connection.execute(
+            update(trials).where(trials.c.trial_id.in_(ids)).values(state=TrialState.RUNNING, datetime_complete=None)
+        )
+        of_these = hpo_checkpoints.c.trial_id.in_(ids)
+        connection.execute(delete(hpo_checkpoints).where(of_these, hpo_checkpoints.c.kind == "running"))
+        connection.execute(
+            update(hpo_checkpoints).where(of_these, hpo_checkpoints.c.kind == "final").values(kind="running")
+        )
+        connection.execute(
+            update(hpo_studies)
+            .where(hpo_studies.c.study_id == row.study_id)
+            .values(
+                trial_epochs=epochs, fingerprint=fingerprint, finished_at=None, generation=hpo_studies.c.generation + 1
+            )
+        )
+    store.forget(row.study_id)
+    return [trial.number for trial in ended]
+
+
+def begin_conclusion(store: Store, study_id: int, name: str, generation: int) -> bool:
+    """Whether this worker, and no other, is to score the winner: no trial runs, and nobody alive is at it."""
+    alive = exists().where(
+        hpo_workers.c.name == hpo_studies.c.concluder,
+        hpo_workers.c.name != name,
+        hpo_workers.c.study_id == study_id,
+        hpo_workers.c.expires > DatabaseNow(),
+    )
+    running = exists().where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
+    statement = (
+        update(hpo_studies)
+        .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
+        .where(hpo_studies.c.finished_at.is_(None), or_(hpo_studies.c.concluder.is_(None), ~alive), ~running)
+        .values(concluder=name)
+    )
+    with store.writing() as connection:
+        return connection.execute(statement).rowcount == 1
+
+
+def finish(store: Store, study_id: int, name: str, generation: int) -> None:
+    """Note that the study has ended, unless it was extended meanwhile or another worker has taken the conclusion."""
+    store.write(
+        update(hpo_studies)
+        .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
+        .where(hpo_studies.c.concluder == name)
+        .values(finished_at=utc_now())
+    )
+
+
+def submitted(store: Store, name: str) -> StudyRow:
+    """A study of the service; `StudyStateError` if it is none."""
+    row = study_row(store, name)
+    if row.submitted_at is None:
+        raise StudyStateError(
+            f"the study {name!r} was not submitted to workers, so they leave it alone. "
+            "Give it to them with `hpo submit STUDY`, or continue it yourself with `hpo run STUDY`."
+        )
+    return row
+
+
+def _standings(free_for: str | None = None) -> Select[Any]:
+    own = hpo_studies.c
+    of_study = trials.c.study_id == own.study_id
+    count = select(func.count()).select_from(trials).where(of_study)
+    at_work = (
+        select(func.count())
+        .select_from(hpo_workers)
+        .where(hpo_workers.c.study_id == own.study_id, hpo_workers.c.expires > DatabaseNow())
+    )
+    return select(
+        own.study_id,
+        studies.c.study_name.label("name"),
+        own.generation,
+        own.submitted_at,
+        own.stopped_at,
+        own.finished_at,
+        own.priority,
+        own.max_trials,
+        own.max_epochs,
+        own.max_wall_seconds,
+        own.max_cpu_seconds,
+        own.epochs_spent,
+        own.wall_seconds,
+        own.cpu_seconds,
+        count.scalar_subquery().label("trials"),
+        count.where(trials.c.state == TrialState.RUNNING).scalar_subquery().label("running"),
+        free(own.study_id, free_for).with_only_columns(func.count()).scalar_subquery().label("free"),
+        at_work.scalar_subquery().label("workers"),
+    ).join_from(hpo_studies, studies, studies.c.study_id == own.study_id)
+
+
+def _standing(row: Row[Any]) -> Standing:
+    found = dict(row._mapping)
+    open_, stopped, finished = (found.pop(key) for key in ("submitted_at", "stopped_at", "finished_at"))
+    return Standing(active=open_ is not None and stopped is None and finished is None, **found)

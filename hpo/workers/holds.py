@@ -1,0 +1,101 @@
+"""Which trials of a study a process may train: all of them (`Alone`), or those it holds leases on (`leased`).
+
+The coordinator asks before each epoch what it may do, within each transaction whether its trials are still its own,
+and says which trials begin and end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from optuna.trial import TrialState
+
+from hpo import space
+from hpo.search.searcher import Asked
+from hpo.storage import studies
+from hpo.storage.service import spent
+from hpo.workers.setup import Bench
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """What may be done before the next epoch."""
+
+    take: Collection[int] = ()
+    """Ids of running trials to go on with, besides those in flight."""
+    spent: str | None = None
+    """The budget that is spent, so that everything in flight has to end; None: none is."""
+    ask: bool = True
+    """Whether there may be room for new trials; how much is said in the transaction that creates them."""
+
+
+class Hold(Protocol):
+    """One process's claim on trials of one study."""
+
+    def turn(self, flight: Collection[int]) -> Turn | None:
+        """What to do next, given the ids of the trials in flight; None to leave the study. It may wait."""
+
+    def room(self, flight: int) -> int:
+        """In a transaction: how many trials may be created beside so many in flight."""
+
+    def begin(self, trial_ids: Collection[int]) -> None:
+        """In a transaction: trials that were just created are trained here."""
+
+    def lost(self, trial_ids: Collection[int]) -> set[int]:
+        """At the start of a transaction: which of the trials in flight are not this process's any more."""
+
+    def end(self, trial_ids: Collection[int]) -> None:
+        """In a transaction: trials have ended."""
+
+    def behind(self, trial: Asked, reported: int, saved: int) -> None:
+        """A trial is taken whose newest readable checkpoint lacks epochs that were reported."""
+
+
+class Alone:
+    """The only process that trains the study."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.budget = space.budget(bench.spec)
+        search = bench.spec.search
+        self.budgeted = any(limit is not None for limit in (search.epochs, search.wall_seconds, search.cpu_seconds))
+        self.begun = False
+
+    def turn(self, flight: Collection[int]) -> Turn | None:
+        if not self.begun:
+            self.begun = True
+            running = [t._trial_id for t in self.bench.searcher.all_trials() if t.state == TrialState.RUNNING]
+            return Turn(take=running, spent=self._spent())
+        spent = self._spent()
+        return Turn(spent=spent) if flight or (spent is None and self._left() > 0) else None
+
+    def room(self, flight: int) -> int:
+        return min(self.bench.spec.search.concurrency - flight, self._left())
+
+    def begin(self, trial_ids: Collection[int]) -> None:
+        """Nobody else is there who could take them."""
+
+    def lost(self, trial_ids: Collection[int]) -> set[int]:
+        return set()
+
+    def end(self, trial_ids: Collection[int]) -> None:
+        """There was no lease."""
+
+    def behind(self, trial: Asked, reported: int, saved: int) -> None:
+        """The epochs are trained again with the same outcome."""
+
+    def _left(self) -> int:
+        return self.budget - len(self.bench.searcher.all_trials())
+
+    def _spent(self) -> str | None:
+        if not self.budgeted:
+            return None
+        search = self.bench.spec.search
+        row = studies.study_row(self.bench.store, self.bench.spec.study.name)
+        return spent(
+            (search.epochs, row.epochs_spent),
+            (search.wall_seconds, row.wall_seconds),
+            (search.cpu_seconds, row.cpu_seconds),
+        )

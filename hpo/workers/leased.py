@@ -1,0 +1,156 @@
+"""One worker's hold on trials of one study, by leases in the database: `Leased` tells the coordinator what it may do.
+
+Workers share the study's `concurrency`: each trains its part of it, and takes what a silent worker held. A worker that
+is alone asks in the order in which `hpo run` asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Collection
+
+from hpo import space
+from hpo.search.searcher import Asked
+from hpo.storage import leases, service
+from hpo.storage.service import Standing
+from hpo.workers.holds import Turn
+from hpo.workers.setup import Bench
+from hpo.workers.shelf import Shelf
+
+log = logging.getLogger(__name__)
+
+OVER = "over"
+"""The reason to leave a study of which nothing is left but to conclude it."""
+
+WAITING_SECONDS = 0.5
+"""Between two looks, while another worker's next sign of life is waited for."""
+
+
+def has_work(now: Standing, budget: int, concurrency: int) -> bool:
+    """Whether a worker that trains nothing of the study could do something for it."""
+    if not now.active:
+        return False
+    if now.free > 0 or (now.running == 0 and (now.spent or now.trials >= budget)):  # to be continued, or concluded
+        return True
+    return now.spent is None and now.trials < budget and now.running < concurrency
+
+
+class Leased:
+    """The leases of worker `name` on one study."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        shelf: Shelf,
+        name: str,
+        lease_seconds: float,
+        *,
+        generation: int,
+        leave: Callable[[], str | None],
+        wait: Callable[[float], None],
+    ) -> None:
+        """`leave` gives a reason of the worker's own to leave the study, e.g. that it is to end; `wait` sleeps."""
+        self.bench = bench
+        self.shelf = shelf
+        self.name = name
+        self.lease_seconds = lease_seconds
+        self.generation = generation
+        self.leave = leave
+        self.wait = wait
+        self.budget = space.budget(bench.spec)
+        self.concurrency = bench.spec.search.concurrency
+        self.unknown: dict[str, float] | None = None
+        """Workers that held trials when this one came, and have not given a sign of life since."""
+        self.reason = ""
+        """Why the study was left."""
+
+    def turn(self, flight: Collection[int]) -> Turn | None:
+        while True:
+            now = service.standing(self.bench.store, self.bench.study_id)
+            reason = self._reason(now)
+            if now is None or reason is not None:
+                self._leave(flight, reason or "deleted")
+                return None
+            taken = self._take(now, flight)
+            held = len(flight) + len(taken)
+            asking = now.spent is None and now.trials < self.budget and now.running < self.concurrency
+            if held:
+                asking = asking and held < self._share(now) and not self._strangers()
+                return Turn(take=taken, spent=now.spent, ask=asking)
+            if not asking:
+                self._leave(flight, OVER if now.running == 0 else "others train its last trials")
+                return None
+            if not self._strangers():
+                return Turn()
+            self.wait(WAITING_SECONDS)
+
+    def room(self, flight: int) -> int:
+        store, study_id = self.bench.store, self.bench.study_id
+        store.lock_study(study_id)
+        now = service.standing(store, study_id)
+        if now is None or not now.active or now.generation != self.generation or now.spent is not None:
+            return 0
+        return min(self._share(now) - flight, self.concurrency - now.running, self.budget - now.trials)
+
+    def begin(self, trial_ids: Collection[int]) -> None:
+        leases.hold(self.bench.store, self.name, trial_ids)
+
+    def lost(self, trial_ids: Collection[int]) -> set[int]:
+        lost = leases.lost(self.bench.store, self.name, trial_ids, self.lease_seconds)
+        if lost:
+            log.warning(
+                "%s: %d trials were taken by other workers, or ended, while this one was silent; it drops them",
+                self.bench.spec.study.name,
+                len(lost),
+            )
+            self.shelf.begin_anew(set(trial_ids) - lost)
+        return lost
+
+    def end(self, trial_ids: Collection[int]) -> None:
+        leases.release(self.bench.store, self.name, trial_ids)
+
+    def behind(self, trial: Asked, reported: int, saved: int) -> None:
+        text = f"epoch {saved + 1} to {reported} trained again: no checkpoint of them could be read"
+        log.warning("%s: trial %d, %s", self.bench.spec.study.name, trial.number, text)
+        self.bench.store.set_trial_user_attr(trial.trial_id, "restarted", text)
+
+    def _reason(self, now: Standing | None) -> str | None:
+        if now is None:
+            return "deleted"
+        if not now.active:
+            return "stopped"
+        if now.generation != self.generation:
+            return "changed"
+        return self.leave()
+
+    def _leave(self, flight: Collection[int], reason: str) -> None:
+        """Everything in flight is as the last transaction left it: any worker may go on with it."""
+        leases.release(self.bench.store, self.name, flight)
+        self.reason = reason
+
+    def _take(self, now: Standing, flight: Collection[int]) -> list[int]:
+        # What this worker holds and does not train, e.g. after it lost its connection, is not free and not in flight.
+        if now.free == 0 and flight:
+            return []
+        most = self._share(now) - len(flight)
+        taken = leases.take(self.bench.store, self.bench.study_id, self.name, most, but=flight)
+        if taken:
+            self.bench.store.forget(self.bench.study_id)  # others wrote them since we last looked
+            self.shelf.adopt(taken)
+        return taken
+
+    def _share(self, now: Standing) -> int:
+        return math.ceil(self.concurrency / max(now.workers, 1))
+
+    def _strangers(self) -> bool:
+        """Whether a worker that was there before this one may be dead. Its trials would come back in a while: to ask
+        before that would be to ask in another order than if it had not died."""
+        if self.unknown == {}:
+            return False
+        found = leases.others(self.bench.store, self.bench.study_id, self.name)
+        if self.unknown is None:
+            self.unknown = found
+        else:
+            self.unknown = {name: at for name, at in self.unknown.items() if found.get(name) == at}
+        return bool(self.unknown)

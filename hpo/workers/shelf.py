@@ -1,0 +1,172 @@
+"""Which checkpoints the service keeps in its depot: each worker's running trials, the best weights, the best's ends.
+
+A worker writes its trials in flight into one of three slots of its own: the last two are named by rows, the third is
+free, so nothing that a row names is written over, and nothing has to be deleted after every epoch. A slot that may hold
+trials of others is not its own any more: it gets three new ones. A depot that refuses is no reason to stop training:
+what could not be saved is trained again if it is ever needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from hpo.errors import MachineError
+from hpo.search.searcher import Asked
+from hpo.storage.rows import CheckpointRow
+from hpo.workers.depot import Depot
+from hpo.workers.orders import Settled
+from hpo.workers.setup import Bench
+
+log = logging.getLogger(__name__)
+
+SLOTS = 3
+
+
+class Shelf:
+    """One worker's checkpoints of one study."""
+
+    keeps_ends = True
+
+    def __init__(self, bench: Bench, depot: Depot, worker: str) -> None:
+        self.bench = bench
+        self.depot = depot
+        self.worker = worker
+        self.term = uuid.uuid4().hex[:8]
+        """Tells the slots from all that any worker had before."""
+        self.slots: list[str] = []
+        """Slots that rows name, oldest first."""
+        self.foreign: dict[int, set[str]] = {}
+        """Trial id -> what other workers had saved of it, until our own rows replace that."""
+        self.garbage: set[str] = set()
+        self.refused = False
+
+    def adopt(self, trial_ids: Iterable[int]) -> None:
+        """What was saved of these trials in other slots goes when they have been saved here."""
+        wanted = set(trial_ids)
+        for row in self.bench.store.checkpoints(self.bench.study_id):
+            if row.kind == "running" and row.trial_id in wanted and row.path not in self.slots:
+                self.foreign.setdefault(row.trial_id, set()).add(row.path)
+
+    def begin_anew(self, trial_ids: Iterable[int]) -> None:
+        """Other workers have taken trials: what was saved of them here is theirs now. These remain."""
+        self.term = uuid.uuid4().hex[:8]
+        self.slots = []
+        self.adopt(trial_ids)
+
+    def next_path(self) -> Path:
+        raise AssertionError("the depot may be no folder: shards hand their lanes over")
+
+    def worth_keeping(self, ended: Collection[int]) -> set[int]:
+        """Which of the trials that have just ended are among the best."""
+        return {trial.number for trial in self._kept() if trial.number in ended} if ended else set()
+
+    def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
+        """Writes the state of all trials in flight into the free slot."""
+        if not flight:
+            self._forget(self.slots)
+            self.slots = []
+            return
+        name = next(slot for index in range(SLOTS) if (slot := self._slot(index)) not in self.slots)
+        (shard,) = shards
+        assert isinstance(shard.lanes, bytes)
+        sha256 = self._put(name, shard.lanes)
+        if sha256 is None:
+            return
+        epochs = shard.epochs
+        self._forget(self.slots[:-1])
+        for trial in flight.values():
+            self._replace_foreign(trial.trial_id)
+        self.bench.store.add_checkpoints(
+            CheckpointRow(trial_id=flight[n].trial_id, kind="running", epoch=epochs[n], path=name, sha256=sha256)
+            for n in sorted(flight)
+        )
+        self.slots = [*self.slots[-1:], name]
+
+    def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Writes the best weights, and the last state, of trials that have just ended among the best; forgets those
+        of trials that no longer are, whoever wrote them."""
+        if not ended:
+            return
+        ranking = self._kept()
+        kept = {trial._trial_id for trial in ranking}
+        rows = self.bench.store.checkpoints(self.bench.study_id)
+        old = [row.path for row in rows if row.kind in ("best", "final") and row.trial_id not in kept]
+        self._forget(old)
+        self.garbage.update(old)
+        for trial in ranking:
+            for shard in shards:
+                if trial.number in shard.weights:
+                    epochs = trial.user_attrs["epochs"]
+                    self._keep(trial, "best", trial.user_attrs["best_epoch"], shard.weights[trial.number])
+                    self._keep(trial, "final", epochs, shard.ends[trial.number])
+
+    def sweep(self) -> None:
+        """Deletes what no row names any more."""
+        if not self.garbage:
+            return
+        named = {row.path for row in self.bench.store.checkpoints(self.bench.study_id)}
+        for name in self.garbage - named:
+            try:
+                self.depot.delete(name)
+            except MachineError as error:
+                log.warning("%s", error)
+        self.garbage.clear()
+
+    def leave(self) -> None:
+        """Deletes what nobody can continue from."""
+        self.garbage.update(self._slot(index) for index in range(SLOTS))
+        self.sweep()
+
+    def clear(self) -> None:
+        """After the study's end: deletes all that was saved of running trials, also by workers that were killed."""
+        rows = [row for row in self.bench.store.checkpoints(self.bench.study_id) if row.kind == "running"]
+        self._forget(list({row.path for row in rows}))
+        self.garbage.update(row.path for row in rows)
+        self.garbage.update(self.depot.names(f"{self._folder}/running-"))
+        self.sweep()
+
+    def _replace_foreign(self, trial_id: int) -> None:
+        paths = self.foreign.pop(trial_id, set())
+        self.bench.store.remove_checkpoints(paths, trial_id)
+        self.garbage |= paths
+
+    def _kept(self) -> list[FrozenTrial]:
+        return self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
+
+    def _keep(self, trial: FrozenTrial, kind: str, epoch: int, data: bytes) -> None:
+        name = f"{self._folder}/{kind}-{trial.number:06d}.pt"
+        sha256 = self._put(name, data)
+        if sha256 is not None:
+            row = CheckpointRow(trial_id=trial._trial_id, kind=kind, epoch=epoch, path=name, sha256=sha256)
+            self.bench.store.add_checkpoints([row])
+
+    def _put(self, name: str, data: bytes) -> str | None:
+        """The sha256 of what was written; None where the depot refused, which is said once until it works again."""
+        try:
+            self.depot.put(name, data)
+        except MachineError as error:
+            if not self.refused:
+                log.warning("%s Training goes on; what could not be saved is trained again after a crash.", error)
+            self.refused = True
+            return None
+        if self.refused:
+            log.warning("checkpoints can be written again")
+        self.refused = False
+        return hashlib.sha256(data).hexdigest()
+
+    def _forget(self, names: list[str]) -> None:
+        if names:
+            self.bench.store.remove_checkpoints(names)
+
+    @property
+    def _folder(self) -> str:
+        return f"checkpoints/{self.bench.spec.study.name}"
+
+    def _slot(self, index: int) -> str:
+        return f"{self._folder}/running-{self.worker}-{self.term}-{index}.pt"

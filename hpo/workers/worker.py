@@ -1,0 +1,288 @@
+"""A worker of the service: it takes work from the studies in the database until it is told to end, and holds nothing
+that another worker could not go on with.
+
+Whatever goes wrong with the database, it drops what it has in memory and begins again from what is saved, which costs
+the epoch in hand. What goes wrong with one study is noted, and the study left to others.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import threading
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from optuna.exceptions import UpdateFinishedTrialError
+
+from hpo import space
+from hpo.errors import DataError, InputError, StorageError
+from hpo.spec.file import StudySpec, parse_study
+from hpo.spec.study import with_budget, with_epochs
+from hpo.storage import leases, service, studies
+from hpo.storage.service import Standing
+from hpo.storage.store import Store
+from hpo.storage.studies import StudyRow
+from hpo.workers import coordinator
+from hpo.workers.coordinator import Progress
+from hpo.workers.crew import Crew
+from hpo.workers.depot import Depot
+from hpo.workers.here import Here
+from hpo.workers.leased import OVER, Leased, has_work
+from hpo.workers.means import Means
+from hpo.workers.pulse import Pulse
+from hpo.workers.setup import Bench, Material, bench_of, changed_sources, circumstances, load_material
+from hpo.workers.shelf import Shelf
+from hpo.workers.winner import conclude
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 30.0
+"""How long a worker may be silent before others take its trials."""
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 2.0
+"""The pauses of a worker without work double from the first to the longest ..."""
+PAUSE_SECONDS_PER_WORKER = 0.25
+"""... or, where many workers look for work, to this times their number: all of them look four times a second."""
+RIVAL_SECONDS = 5.0
+"""Between two looks for a study of a higher priority."""
+LINE_SECONDS = 30.0
+"""Between two lines about the study in hand."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlook:
+    """What a worker needs to know of a study to tell whether there is work in it."""
+
+    spec: StudySpec
+    row: StudyRow
+
+    @property
+    def budget(self) -> int:
+        return space.budget(self.spec)
+
+
+class Worker:
+    """One process of the service."""
+
+    def __init__(
+        self,
+        store: Store,
+        home: Path,
+        depot: Depot,
+        means: Means,
+        *,
+        names: Collection[str] = (),
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        """`names`: the studies to work on; none given: all."""
+        self.store = store
+        self.home = home
+        self.depot = depot
+        self.means = means
+        self.names = frozenset(names)
+        self.lease_seconds = lease_seconds
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.ending = threading.Event()
+        """Set it to have the worker finish the epoch in hand, give everything back and return."""
+        self.pulse = Pulse(store, self.name, lease_seconds)
+        self.complaints: dict[tuple[int, int], tuple[str, str]] = {}
+        """Study and its generation -> its name and why this worker cannot work on it."""
+        self.lined_up: int | None = None
+        """The study that the database says this worker works on, or waits for a place in."""
+        self._outlooks: dict[tuple[int, int], Outlook] = {}
+        self._materials: dict[int, Material] = {}
+        self._jitter = random.Random()
+
+    def run(self) -> None:
+        """Works until `ending` is set."""
+        self.pulse.start()
+        pause = FIRST_PAUSE_SECONDS
+        try:
+            while not self.ending.is_set():
+                try:
+                    worked = self._work()
+                except StorageError as error:
+                    log.warning("%s Trying again.", error)
+                    worked = False
+                if worked:
+                    pause = FIRST_PAUSE_SECONDS
+                else:
+                    self.ending.wait(pause * self._jitter.uniform(0.5, 1.5))
+                    pause = min(2 * pause, max(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS_PER_WORKER * self.pulse.workers))
+        finally:
+            self.pulse.stop()
+            try:
+                leases.resign(self.store, self.name)
+            except StorageError as error:
+                log.warning("%s What this worker held is free when its lease ends.", error)
+
+    def _work(self) -> bool:
+        """Works on the first study that has something to do; False if none has."""
+        found = service.queue(self.store, self.name)
+        for now in found:
+            if self._suits(now):
+                self._serve(now)
+                return True
+        self._line_up(found)
+        return False
+
+    def _line_up(self, found: Sequence[Standing]) -> None:
+        """Lets the workers of a study whose places are all taken know that there is one more to share them with."""
+        wanted = None
+        for now in found:
+            outlook = self._outlook(now)
+            places = outlook.spec.search.concurrency if outlook else 0
+            others = now.workers - (self.lined_up == now.study_id)
+            if outlook and now.spent is None and now.trials < outlook.budget and others < places:
+                wanted = now.study_id
+                break
+        if wanted != self.lined_up:
+            self._turn_to(wanted)
+
+    def _turn_to(self, study_id: int | None) -> None:
+        leases.turn_to(self.store, self.name, study_id)
+        self.lined_up = study_id
+
+    def _suits(self, now: Standing) -> bool:
+        outlook = self._outlook(now)
+        return outlook is not None and has_work(now, outlook.budget, outlook.spec.search.concurrency)
+
+    def _outlook(self, now: Standing) -> Outlook | None:
+        """None where this worker is not to work on the study, or cannot."""
+        key = (now.study_id, now.generation)
+        if (self.names and now.name not in self.names) or key in self.complaints:
+            return None
+        if key not in self._outlooks:
+            row = studies.study_row(self.store, now.name)
+            try:
+                self._outlooks[key] = Outlook(spec=spec_of(row), row=row)
+            except InputError as error:
+                self._complain(now, str(error))
+        return self._outlooks.get(key)
+
+    def _serve(self, now: Standing) -> None:
+        """Works on a study until there is a reason to leave it."""
+        outlook = self._outlooks[now.study_id, now.generation]
+        try:
+            bench = self._bench(outlook)
+        except (InputError, OSError) as error:
+            self._complain(now, str(error))
+            return
+        self._turn_to(now.study_id)
+        shelf = Shelf(bench, self.depot, self.name)
+        hold = Leased(
+            bench,
+            shelf,
+            self.name,
+            self.lease_seconds,
+            generation=now.generation,
+            leave=_Leave(self, now),
+            wait=self._wait,
+        )
+        try:
+            with Crew(
+                lambda: Here(bench.outfit), workers=1, replicas=bench.outfit.examples.replicas, shares_files=False
+            ) as crew:
+                coordinator.run(bench, crew, _Lines(now.name), hold, shelf)
+            log.info("%s: left, %s", now.name, hold.reason)
+            if hold.reason == OVER:
+                self._conclude(bench, shelf, now)
+            shelf.leave()
+        except (StorageError, UpdateFinishedTrialError) as error:
+            log.warning("%s: %s Going on from what is saved.", now.name, error)
+        except Exception as error:  # whatever it is, it is this study's, and must not end the worker
+            log.exception("%s: this worker cannot work on it", now.name)
+            self._complain(now, f"{type(error).__name__}: {error}")
+            leases.release(self.store, self.name, list(leases.holders(self.store, now.study_id)))
+        finally:
+            self.store.forget(now.study_id)
+        self._turn_to(None)
+
+    def _bench(self, outlook: Outlook) -> Bench:
+        row = outlook.row
+        if row.study_id not in self._materials:
+            material = load_material(outlook.spec)
+            if material.dataset.fingerprint != row.dataset_fingerprint:
+                raise DataError(
+                    f"the data of {material.dataset.name!r} here are not those that the study was submitted with. "
+                    "Give this worker the same files."
+                )
+            if changed := changed_sources(material, row):
+                raise DataError(
+                    f"{' and '.join(changed)} here differ from what the study was submitted with. Give this worker the "
+                    "same code."
+                )
+            self._materials[row.study_id] = material
+        material = self._materials[row.study_id]
+        bench = bench_of(outlook.spec, material, self.store, row.study_id, self.home, self.means)
+        return replace(bench, depot=self.depot)
+
+    def _conclude(self, bench: Bench, shelf: Shelf, now: Standing) -> None:
+        """Scores the winner, if this worker is the one to do it."""
+        if not service.begin_conclusion(self.store, now.study_id, self.name, now.generation):
+            return
+        winner = conclude(bench)
+        row = studies.study_row(self.store, now.name)
+        facts = {**row.facts, **circumstances(bench.spec, bench.material, self.means.device)}
+        studies.set_facts(self.store, now.study_id, facts)
+        shelf.clear()
+        service.finish(self.store, now.study_id, self.name, now.generation)
+        best = f"the winner is trial {winner.number}" if winner else "no trial finished"
+        log.info("%s: ended; %s", now.name, best)
+
+    def _wait(self, seconds: float) -> None:
+        self.ending.wait(seconds)
+
+    def _complain(self, now: Standing, text: str) -> None:
+        log.warning("%s: left to other workers: %s", now.name, text)
+        self.complaints[now.study_id, now.generation] = (now.name, text)
+        leases.complain(self.store, self.name, dict(self.complaints.values()))
+
+
+class _Leave:
+    """Why a worker leaves a study that has work left: it is to end, or another study comes first."""
+
+    def __init__(self, worker: Worker, now: Standing) -> None:
+        self.worker = worker
+        self.now = now
+        self.looked = worker.pulse.clock()
+
+    def __call__(self) -> str | None:
+        if self.worker.ending.is_set():
+            return "this worker is to end"
+        if self.worker.pulse.clock() - self.looked < RIVAL_SECONDS:
+            return None
+        self.looked = self.worker.pulse.clock()
+        for other in service.queue(self.worker.store):
+            if other.priority <= self.now.priority:
+                return None
+            if self.worker._suits(other):
+                return f"{other.name} comes first"
+        return None
+
+
+class _Lines:
+    """Says now and then how far a study is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.said = -LINE_SECONDS
+
+    def __call__(self, now: Progress) -> None:
+        if now.wall_seconds - self.said < LINE_SECONDS:
+            return
+        self.said = now.wall_seconds
+        log.info("%s: %d of %d trials ended, %d train here", self.name, now.ended, now.budget, len(now.running))
+
+
+def spec_of(row: StudyRow) -> StudySpec:
+    """The study as the database has it, extensions included."""
+    spec = parse_study(row.spec_text, row.spec_source)
+    if row.max_trials is not None:
+        spec = with_budget(spec, trials=row.max_trials)
+    return with_epochs(spec, row.trial_epochs)

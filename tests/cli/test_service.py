@@ -1,0 +1,165 @@
+"""The commands of the service: submitting, following, steering, and what the process list and the log show."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+
+from hpo.storage import leases, studies
+from hpo.storage.engine import open_store, sqlite_url
+from tests.cli.runs import LIMIT, Project
+
+LONG = {"training": "epochs = 400", "search": 'trials = 9\nconcurrency = 3\npruner = "none"'}
+
+
+@contextmanager
+def worker(project: Project, *arguments: object) -> Iterator[Any]:
+    process = project.start("worker", "--lease", 5, *arguments)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def json_of(project: Project, *arguments: object) -> Any:
+    done = project.hpo(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def wait_for(project: Project, condition: Callable[[Any], bool]) -> Any:
+    """Waits until what `hpo show` would say of the study is so."""
+    from hpo.cli.standing import standing
+
+    deadline = time.monotonic() + LIMIT
+    while True:
+        with closing(open_store(sqlite_url(project.folder / "runs"), readonly=True)) as store:
+            found = standing(store, "small")
+        if condition(found):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def said(project: Project, *arguments: object) -> str:
+    done = project.hpo(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_from_submitting_to_the_end(project: Project) -> None:
+    project.write(**LONG)
+    assert "Study small is submitted." in said(project, "submit", "small.toml")
+    assert json_of(project, "studies")[0]["workers"] == 0
+    assert "To continue: hpo worker" in said(project, "show", "small")
+    with worker(project) as first:
+        found = wait_for(project, lambda found: found["epochs_spent"] > 20)
+        (at_work,) = found["workers"]
+        assert (at_work["pid"], at_work["trials"], at_work["alive"]) == (first.pid, 3, True)
+        assert {trial["worker"] for trial in found["in_training"]} == {at_work["name"]}
+        shown = said(project, "show", "small")
+        assert f"  {at_work['name']}: 3 trials" in shown
+        assert re.search(rf"trial 0: epoch \d+, [\d.]+, {at_work['name']}", shown)
+        assert "workers" in said(project, "studies").splitlines()[0]
+
+        assert "hpo resume small" in said(project, "stop", "small")
+        found = wait_for(project, lambda found: not found["workers"])
+        assert (found["state"], found["running"]) == ("stopped", 3)
+        assert said(project, "resume", "small") == "Study small goes on.\n"
+        wait_for(project, lambda found: found["workers"])
+
+        first.send_signal(signal.SIGTERM)
+        _, log = first.communicate(timeout=LIMIT)
+    assert first.returncode == 0, log
+    assert "it holds nothing" in log
+    with closing(open_store(sqlite_url(project.folder / "runs"))) as store:
+        study_id = studies.study_row(store, "small").study_id
+        assert (leases.workers(store), leases.holders(store, study_id)) == ([], {})
+    assert "small that had ended" not in log
+
+    assert said(project, "extend", "small", "--trials", 10) == "Study small has a budget of 10 trials.\n"
+    assert "train 410 epochs; 0 that had ended go on" in said(project, "extend", "small", "--epochs", 410)
+    watch = project.start("show", "small", "--watch")
+    with worker(project):
+        out, _ = watch.communicate(timeout=LIMIT)
+        assert watch.returncode == 0
+    assert "small: finished, 10 trials" in out
+    found = json_of(project, "show", "small")
+    assert (found["finished"], found["epochs_spent"], found["running"]) == (10, 4100, 0)
+    assert found["winner"] is not None
+    assert not any(trial["epochs"] != 410 for trial in found["best"])
+    # Its report, and the way back to `hpo run`, which finds nothing left to do.
+    said(project, "report", "small")
+    assert {trial["epochs"] for trial in project.trials()} == {"410"}
+
+
+def test_what_cannot_be_done_is_said(project: Project) -> None:
+    done = project.hpo("stop", "small")
+    assert done.returncode == 1
+    assert "no database at" in done.stderr
+    assert not (project.folder / "runs").exists()
+    said(project, "submit", "small.toml")
+    for arguments, message in (
+        (("resume", "small"), "is not stopped"),
+        (("extend", "small"), "Say what to extend"),
+        (("extend", "small", "--pruned"), "add --epochs N"),
+        (("extend", "small", "--trials", 3), "has 8 already"),
+        (("extend", "small", "--epochs", 12), "train 12 already"),
+        (("run", "small.toml"), "was submitted to workers"),
+        (("stop", "smal"), "Did you mean 'small'?"),
+        (("worker", "--device", "abacus"), "--device abacus"),
+        (("worker", "--checkpoints", "ftp://x/y"), "must be a folder"),
+    ):
+        done = project.hpo(*arguments)
+        assert (done.returncode, message in done.stderr) == (2, True), (arguments, done.stderr)
+    assert "has its budgets and priority" in said(project, "submit", "small.toml", "--priority", 3)
+    assert json_of(project, "studies")[0]["priority"] == 3
+
+
+def test_a_password_shows_nowhere(new_database: Callable[[], str], project: Project, tmp_path: Path) -> None:
+    secret = "c0rrect/horse"
+    url = make_url(new_database()).set(password=secret).render_as_string(hide_password=False)
+    assert secret not in url, "it is spelled otherwise in a URL"
+    spellings = (secret, "c0rrect%2Fhorse", "c0rrect%2fhorse")
+    printed = [project.hpo("submit", "small.toml", "--storage", url)]
+    process = project.start("worker", "--storage", url, "--lease", 5)
+    assert process.stderr is not None
+    try:
+        log = [process.stderr.readline()]
+        assert "begins at postgresql" in log[0]
+        command = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
+        assert "worker" in command
+        while "ended; the winner" not in log[-1]:
+            log.append(process.stderr.readline())
+            assert log[-1], "the worker ended"
+        process.terminate()
+        log.append(process.communicate(timeout=LIMIT)[1])
+    finally:
+        process.kill()
+    printed += [project.hpo("show", "small", "--storage", url), project.hpo("report", "small", "--storage", url)]
+    wrong = url.replace("/test_", "/no_such_")
+    printed.append(project.hpo("worker", "--storage", wrong))
+    assert printed[-1].returncode == 1
+    texts = [command, *log, *(done.stdout + done.stderr for done in printed)]
+    assert not [text for text in texts for spelling in spellings if spelling in text]
+    files = [path for path in (project.folder / "runs").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".pt", ".html"}
+    assert not [path for path in files for spelling in spellings if spelling.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("option", ["--trials", "--epochs"])
+def test_only_a_submitted_study_can_be_extended(option: str, project: Project) -> None:
+    project.run()
+    done = project.hpo("extend", "small", option, 99)
+    assert done.returncode == 2
+    assert "was not submitted to workers" in done.stderr

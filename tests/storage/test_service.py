@@ -1,0 +1,169 @@
+"""What the service knows of a study: queue, budgets, stopping, extending, concluding once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from hpo.errors import StudyStateError
+from hpo.storage import leases, service
+from hpo.storage.rows import CheckpointRow
+from hpo.storage.store import Store
+from hpo.storage.studies import add_seconds, register_study, study_row
+
+NO_BUDGETS: dict[str, float | None] = dict.fromkeys(("max_trials", "max_epochs", "max_wall_seconds", "max_cpu_seconds"))
+
+
+def registered(store: Store, name: str = "digits") -> int:
+    return register_study(
+        store,
+        name=name,
+        direction="maximize",
+        metric="accuracy",
+        spec_text="",
+        source="digits.toml",
+        fingerprint="f",
+        dataset_fingerprint="d",
+        seed=0,
+        hpo_version="0",
+    )
+
+
+def submitted(store: Store, name: str = "digits", priority: int = 0, **budgets: Any) -> int:
+    study_id = registered(store, name)
+    service.submit(store, study_id, priority=priority, budgets=NO_BUDGETS | budgets)
+    return study_id
+
+
+def test_the_queue_is_by_priority_then_age(store: Store) -> None:
+    for name, priority in (("old", 0), ("new", 0), ("urgent", 5), ("stopped", 9)):
+        submitted(store, name, priority)
+    registered(store, "not submitted")
+    ended = submitted(store, "ended", 9)
+    assert service.begin_conclusion(store, ended, "worker", 1)
+    service.finish(store, ended, "worker", 1)
+    service.stop(store, "stopped")
+    assert [study.name for study in service.queue(store)] == ["urgent", "old", "new"]
+    service.resume(store, "stopped")
+    assert [study.name for study in service.queue(store)] == ["stopped", "urgent", "old", "new"]
+
+
+def test_a_standing_counts_trials_and_workers(store: Store) -> None:
+    study_id = submitted(store, max_trials=9)
+    ids = store.create_trials(study_id, 5)
+    store.set_trial_state_values(ids[0], TrialState.COMPLETE, [1.0])
+    for name, seconds in (("first", 60.0), ("second", 60.0), ("silent", -1.0)):
+        leases.enrol(store, name, "host", 1, seconds)
+        leases.turn_to(store, name, study_id)
+    leases.take(store, study_id, "first", 2)
+    leases.take(store, study_id, "silent", 1)
+    now = service.standing(store, study_id)
+    assert now is not None
+    assert (now.trials, now.running, now.free, now.workers, now.max_trials) == (5, 4, 2, 2, 9)
+    assert now.active
+    assert service.standing(store, study_id + 1) is None
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ({"max_epochs": 10}, "the study's budget of 10 epochs was spent"),
+        ({"max_wall_seconds": 2.0}, "the study's budget of 2 seconds was spent"),
+        ({"max_cpu_seconds": 3.0}, "the study's budget of 3 processor seconds was spent"),
+        ({"max_epochs": 11, "max_wall_seconds": 2.5, "max_cpu_seconds": 3.5}, None),
+        ({"max_trials": 0}, None),
+    ],
+)
+def test_budgets_are_spent_over_all_that_was_added(store: Store, budget: dict[str, float], said: str | None) -> None:
+    study_id = submitted(store, **budget)
+    add_seconds(store, study_id, train=1.0, wall=2.0, cpu=1.0, epochs=4)
+    add_seconds(store, study_id, train=1.0, wall=0.0, cpu=2.0, epochs=6)
+    now = service.standing(store, study_id)
+    assert now is not None
+    assert now.spent == said
+
+
+def test_only_what_was_submitted_can_be_steered(store: Store) -> None:
+    registered(store)
+    for steer in (service.stop, service.resume):
+        with pytest.raises(StudyStateError, match=r"was not submitted to workers.*hpo submit STUDY"):
+            steer(store, "digits")
+    submitted(store, "wine")
+    with pytest.raises(StudyStateError, match="is not stopped"):
+        service.resume(store, "wine")
+    with pytest.raises(StudyStateError, match=r"no study 'win'.*Did you mean 'wine'"):
+        service.stop(store, "win")
+
+
+def test_exactly_one_worker_concludes_and_another_if_it_dies(store: Store) -> None:
+    study_id = submitted(store)
+    (trial_id,) = store.create_trials(study_id, 1)
+    for name in ("first", "second"):
+        leases.enrol(store, name, "host", 1, 60.0)
+        leases.turn_to(store, name, study_id)
+    assert not service.begin_conclusion(store, study_id, "first", 1), "a trial runs"
+    store.set_trial_state_values(trial_id, TrialState.COMPLETE, [1.0])
+    assert not service.begin_conclusion(store, study_id, "first", 0), "the study was changed meanwhile"
+    assert service.begin_conclusion(store, study_id, "first", 1)
+    assert not service.begin_conclusion(store, study_id, "second", 1)
+    leases.give_sign_of_life(store, "first", -1.0)
+    assert service.begin_conclusion(store, study_id, "second", 1)
+    service.finish(store, study_id, "first", 1)
+    assert study_row(store, "digits").finished_at is None, "the first one's time was over"
+    service.finish(store, study_id, "second", 1)
+    assert study_row(store, "digits").finished_at is not None
+    assert not service.begin_conclusion(store, study_id, "second", 1)
+
+
+def test_an_extension_during_the_conclusion_is_not_lost(store: Store) -> None:
+    study_id = submitted(store)
+    assert service.begin_conclusion(store, study_id, "first", 1)
+    service.extend_trials(store, study_row(store, "digits"), 10)
+    service.finish(store, study_id, "first", 1)
+    row = study_row(store, "digits")
+    assert (row.finished_at, row.max_trials, row.generation) == (None, 10, 2)
+
+
+def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store) -> None:
+    study_id = submitted(store)
+    ids = store.create_trials(study_id, 3)
+    for trial_id, reason, state in zip(
+        ids,
+        ("finished", "pruned by median at epoch 2", "the study's budget of 9 epochs was spent at epoch 3"),
+        (TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED),
+        strict=True,
+    ):
+        for step in (1, 2):
+            store.set_trial_intermediate_value(trial_id, step, step / 4)
+        store.set_trial_user_attr(trial_id, "ended", reason)
+        store.set_trial_user_attr(trial_id, "parameters", 7)
+        store.set_trial_state_values(trial_id, state, [0.5])
+    row = CheckpointRow(trial_id=ids[0], kind="final", epoch=2, path="final.pt", sha256="0" * 64)
+    store.add_checkpoints([row])
+    reasons = ("finished", "the study's budget")
+    continued = service.extend_epochs(store, study_row(store, "digits"), 4, fingerprint="g", reasons=reasons)
+    assert continued == [0, 2]
+    running, pruned, cut = store.get_all_trials(study_id)
+    for trial in (running, cut):
+        assert (trial.state, trial.values, trial.datetime_complete) == (TrialState.RUNNING, None, None)
+        assert trial.intermediate_values == {1: 0.25, 2: 0.5}
+        assert trial.user_attrs == {"parameters": 7}
+    assert (pruned.state, pruned.values) == (TrialState.PRUNED, [0.5])
+    assert [row.kind for row in store.checkpoints(study_id)] == ["running"]
+    now = study_row(store, "digits")
+    assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)
+    leases.enrol(store, "worker", "host", 1, 60.0)
+    assert leases.take(store, study_id, "worker", 9) == [ids[0], ids[2]]
+
+
+def test_a_study_that_is_being_run_is_noticed(store: Store) -> None:
+    study_id = registered(store)
+    assert not service.is_run_elsewhere(store, study_row(store, "digits"))
+    add_seconds(store, study_id, train=1.0, wall=1.0)
+    assert service.is_run_elsewhere(store, study_row(store, "digits"))
+    service.submit(store, study_id, priority=0, budgets=NO_BUDGETS)
+    assert not service.is_run_elsewhere(store, study_row(store, "digits"))
+    assert store.get_study_directions(study_id) == [StudyDirection.MAXIMIZE]

