@@ -67,7 +67,8 @@ class Screen:
         if now.ended >= now.budget and not now.running:
             text = f"has its {plural(max(now.ended, now.budget), 'trial')} already; --trials gives it more"
         else:
-            verb = f"continues after {plural(now.ended, 'ended trial')}" if now.ended or now.running else "begins"
+            begun = now.ended or any(trial.epoch for trial in now.running)
+            verb = f"continues after {plural(now.ended, 'ended trial')}" if begun else "begins"
             text = (
                 f"{verb}: {spec.data.dataset}, {spec.study.objective}, {plural(now.budget, 'trial')}, "
                 f"sampler {spec.search.sampler.name}, pruner {spec.search.pruner.name}"
