@@ -144,6 +144,13 @@ def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterato
     except Exception as error:
         yield f"{named(error)}, when a copy of it was tried in training mode"
         return
+    for (path, child), (_, after_child) in zip(module.named_modules(), rehearsal.named_modules(), strict=True):
+        for name, value in _plain(child).items():
+            if name != "training" and _plain(after_child).get(name) != value:
+                yield (
+                    f"its attribute {_join(path, name)} changes in training, but nothing of a model is saved beside "
+                    "parameters and the running averages of batch normalisation"
+                )
     kept = {path for path, child in module.named_modules() if type(child) in BATCH_NORMS}
     before = dict(module.named_buffers())
     for name, after in rehearsal.named_buffers():
@@ -155,6 +162,15 @@ def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterato
             )
         if name.endswith("num_batches_tracked") and owner in kept and after > before[name] + 1:
             yield f"{owner} normalises several times in one pass; give each place a layer of its own"
+
+
+def _plain(module: nn.Module) -> dict[str, Any]:
+    """Attributes that are plain values, and the lengths of others that have one."""
+    return {
+        name: value if isinstance(value, int | float | str | bool | None) else len(value)
+        for name, value in vars(module).items()
+        if isinstance(value, int | float | str | bool | list | tuple | dict | set | None) and not name.startswith("_")
+    }
 
 
 def _tensors(value: Any) -> Iterable[Tensor]:

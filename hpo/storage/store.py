@@ -251,10 +251,11 @@ class Store(StudyStore):
             return float(connection.execute(total).scalar() or 0.0)
 
     def objectives_of(self, trial_id: int, epoch: int) -> list[float]:
-        """What the database has of an epoch of a trial, one for each replica."""
+        """The objectives of an epoch of a trial, one for each replica; those that were not finite are left out."""
         statement = select(hpo_epochs.c.objective).where(hpo_epochs.c.trial_id == trial_id, hpo_epochs.c.epoch == epoch)
         with self.reading() as connection:
-            return list(connection.execute(statement.order_by(hpo_epochs.c.replica)).scalars())
+            found = connection.execute(statement.order_by(hpo_epochs.c.replica)).scalars()
+            return [value for value in found if value is not None]
 
     def checkpoints(self, study_id: int) -> list[CheckpointRow]:
         """The checkpoint files of a study that are in the database, oldest first."""

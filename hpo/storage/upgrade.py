@@ -68,8 +68,11 @@ def _upgrade_optuna(url: URL) -> None:
 
 
 def _copied(path: Path, versions: Versions) -> Path:
-    """A copy of the file beside it, complete also where another program has it open."""
+    """A copy of the file beside it, complete also where another program has it open. One that is there already was
+    made before an upgrade that did not get to its end: it is the untouched one, and stays."""
     copy = path.with_name(f"{path.name}.{versions.own or versions.optuna}")
+    if copy.exists():
+        return copy
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     return copy

@@ -34,7 +34,7 @@ class Architecture:
 
     layout: lay.Layout
     modules: tuple[nn.Sequential, ...]
-    """A plain module for each structure that a lane may have."""
+    """A plain module for each structure that a lane of this key may have."""
     configs: tuple[TrialConfig, ...]
     """Configurations that between them need all that a lane may need."""
 
@@ -50,18 +50,23 @@ class Architecture:
         return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
 
     @classmethod
-    def of(cls, examples: Examples, config: TrialConfig, variants: Iterable[TrialConfig]) -> Architecture:
-        """From one lane's configuration and the variants that the study may draw of it."""
-        configs = (config, *variants)
+    def of(cls, examples: Examples, config: TrialConfig, variants: Iterable[TrialConfig], key: Key) -> Architecture:
+        """From the variants that the study may draw of a lane's configuration; they include all that it may have.
+
+        The configuration itself counts for nothing, or the order of a row would depend on which lane came first.
+        """
+        configs = tuple(variants)
         modules: dict[tuple[str, ...], nn.Sequential] = {}
+        alike: dict[tuple[str, ...], nn.Sequential] = {}
         for one in {(str(c.norm), str(c.dropout)): c for c in configs}.values():
             # A variant that cannot be built never becomes a lane.
             with contextlib.suppress(InputError):
                 module = models.build(one, examples.input_shape, examples.outputs)
                 modules.setdefault(structure(module), module)
-        ordered = tuple(modules[which] for which in sorted(modules))
-        layout = lay.Layout.of(sorted(ordered, key=_tensors))
-        return cls(layout=layout, modules=ordered, configs=configs)
+                if key in (key_of(one, module, compiled=compiled) for compiled in (False, True)):
+                    alike.setdefault(structure(module), module)
+        layout = lay.Layout.of(sorted((modules[which] for which in sorted(modules)), key=_tensors))
+        return cls(layout=layout, modules=tuple(alike[which] for which in sorted(alike)), configs=configs)
 
 
 def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> Key:

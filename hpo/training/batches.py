@@ -91,6 +91,8 @@ class Examples:
 
 def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtype) -> Examples:
     """Moves a prepared data set to the device, once for a study."""
+    if device.type == "cuda":  # or convolutions would round their inputs to ten bits
+        torch.backends.cudnn.allow_tf32 = False
     found: dict[int, int] = {}
     unique: list[PreparedReplica] = []
     for replica in prepared.replicas:

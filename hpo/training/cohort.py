@@ -143,6 +143,7 @@ class Cohort:
 
     def join(self, other: Cohort) -> Cohort:
         """A cohort of both's lanes."""
+        assert self.layout == other.layout, "rows in another order"
         state = {name: torch.cat([value, other.state[name]]) for name, value in self.state.items()}
         return Cohort(self.setting, self.architecture, [*self.lanes, *other.lanes], state)
 
@@ -230,8 +231,8 @@ class Cohort:
         if state is not self.state:
             for name in CHANGING:
                 self.state[name] = state[name][: len(self.lanes)].clone()
-        lanes = self.lanes
-        loss_K, norm_K = (each.sum(0, dtype=torch.float64) for each in (losses_SK, norms_SK))
+        lanes = self.lanes  # without those that only made up the number
+        loss_K, norm_K = (each[:, : len(lanes)].sum(0, dtype=torch.float64) for each in (losses_SK, norms_SK))
         scores = self._score()
         seconds = (time.perf_counter() - started) / len(lanes)
         results = [

@@ -162,7 +162,8 @@ class Own:
             mine = {name: row[lane] for name, row in rows.items()}
             kept, drawn = ({name: value[lane] for name, value in each.items()} for each in (buffers, masks))
             with _drawing(0 if keys is None else int(keys[lane]), x.device):
-                passes.append(self._one(mine, kept, drawn, x[lane]))
+                # A copy: a module may write into its input, which lanes can share.
+                passes.append(self._one(mine, kept, drawn, x[lane].clone()))
         return torch.stack(passes)
 
     def _one(self, parameters: Tensors, buffers: Tensors, masks: Tensors, x: Tensor) -> Tensor:

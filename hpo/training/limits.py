@@ -76,9 +76,8 @@ class Limits:
         fastest = min(search.seconds)
         if search.before is not None and fastest * GAIN > search.before:
             search.limit, search.settled = search.limit // 2, True
-        elif 2 * search.limit > search.most:
+        elif 2 * search.limit > search.most:  # not noted: another time there may be more memory
             search.settled = True
-            self._note(program, search.limit)
             return False
         else:
             search.limit, search.before, search.seconds = 2 * search.limit, fastest, []

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo.training.frame import Pass, Place
-from hpo.training.stacked import IDENTITY, no_way_back
+from hpo.training.stacked import IDENTITY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,9 +50,7 @@ class MixedNorm:
         """[K, B, F] -> [K, B, F]."""
         if not (self.batch or self.layer):
             return IDENTITY
-        return self._bind_training(place) if place.frame.training else self._bind_inference(place)
-
-    def _bind_training(self, place: Place) -> Pass:
+        assert place.frame.training, "a program that is compiled only trains"
         shape = (self.features,)
         if self.batch:
             batch, not_batch = place.column("batch"), place.column("not_batch")
@@ -107,31 +105,6 @@ class MixedNorm:
             return _times(centred, by_feature, by_example)
 
         return Pass(forward, backward)
-
-    def _bind_inference(self, place: Place) -> Pass:
-        shape = (self.features,)
-        by_feature: Tensor | None = None
-        offset: Tensor | None = None
-        if self.batch:
-            batch = place.column("batch")
-            mean, variance = (place.average(f"running_{which}", shape).unsqueeze(1) for which in ("mean", "var"))
-            offset = mean * batch
-            by_feature = (variance + self.eps).rsqrt() * batch + place.column("not_batch")
-        if self.layer:
-            layer, not_layer = place.column("layer"), place.column("not_layer")
-        scale, shift = self._scale_and_shift(place)
-
-        def forward(x: Tensor) -> tuple[Tensor, None]:
-            centred, by_example = x, None
-            if offset is not None:
-                centred = centred - offset
-            if self.layer:
-                centred = centred - x.mean(2, keepdim=True) * layer
-                by_example = ((centred * centred).mean(2, keepdim=True) + self.eps).rsqrt() * layer + not_layer
-            xhat = _times(centred, by_feature, by_example)
-            return (xhat if scale is None or shift is None else torch.addcmul(shift, xhat, scale)), None
-
-        return Pass(forward, no_way_back)
 
     def _scale_and_shift(self, place: Place) -> tuple[Tensor | None, Tensor | None]:
         """[K, 1, F] each. A lane without them gets 1 and 0, whatever its row holds."""

@@ -50,7 +50,7 @@ def step_keys(epoch_keys: list[int], steps: int) -> Tensor:
 
 @lru_cache(maxsize=256)
 def index_hash(count: int, salt: int, device: torch.device) -> Tensor:
-    """[count] int32: well spread starting points for `uniform_16`; `salt` tells layers apart."""
+    """[count] int32: well spread starting points for `uniform_24`; `salt` tells layers apart."""
     index = torch.arange(count, dtype=torch.int64, device=device) + salt * 0x10000001
     return _as_int32(index * _GOLDEN_32)
 

@@ -7,7 +7,7 @@ other: the epoch is repeated lane by lane to find it. Which trials run and when 
 from __future__ import annotations
 
 import hashlib
-import math
+import logging
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ from hpo.spec.records import TrialConfig
 from hpo.training.architecture import Architecture, Key, key_of
 from hpo.training.cohort import Cohort, Lane, LaneEpoch, Setting, new_lane
 from hpo.training.limits import Limits, out_of_memory
+
+logger = logging.getLogger("hpo")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,11 +146,14 @@ class Trainer:
             moved = False
             trained: list[Cohort] = []
             for cohort in cohorts:
+                known, began = len(failures), len(epochs)
                 parts = self._train(cohort, epochs, failures)
-                moved |= len(parts) > 1
                 trained += parts
-                seconds = epochs[-1].seconds if epochs and len(parts) == 1 else math.inf
-                moved |= self.limits.timed(self._program(cohort), len(cohort.lanes), seconds)
+                if len(parts) > 1:
+                    moved = True
+                elif len(failures) == known:
+                    seconds = epochs[began].seconds
+                    moved |= self.limits.timed(self._program(cohort), len(cohort.lanes), seconds)
             if moved:
                 self._regroup(key, trained)
             else:
@@ -164,7 +169,9 @@ class Trainer:
         """What the lane shares with all others of its key."""
         key = self._key(lane)
         if key not in self._architectures:
-            self._architectures[key] = Architecture.of(self.setting.examples, lane.config, self.variants(lane.config))
+            self._architectures[key] = Architecture.of(
+                self.setting.examples, lane.config, self.variants(lane.config), key
+            )
         return self._architectures[key]
 
     def _key(self, lane: Lane) -> Key:
@@ -190,10 +197,16 @@ class Trainer:
             if len(cohort.lanes) == 1:
                 failures.setdefault(cohort.lanes[0].trial, Failure.of(cohort.lanes[0].trial, error))
                 return [cohort]
-            if out_of_memory(error):
-                self.limits.halve(self._program(cohort), len(cohort.lanes))
+            raised = error
+        if out_of_memory(raised):
+            self.limits.halve(self._program(cohort), len(cohort.lanes))
         if self.setting.examples.device.type == "cuda":
             torch.cuda.empty_cache()
+        known = len(failures)
         middle = len(cohort.lanes) // 2
         halves = (cohort.take(range(middle)), cohort.take(range(middle, len(cohort.lanes))))
-        return [part for half in halves for part in self._train(half, epochs, failures)]
+        parts = [part for half in halves for part in self._train(half, epochs, failures)]
+        if len(failures) == known and not out_of_memory(raised):
+            text = "%d trials cannot train in one program and train in smaller ones, which is slower: %s: %s"
+            logger.warning(text, len(cohort.lanes), type(raised).__name__, raised)
+        return parts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -157,14 +158,12 @@ def _connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _probe(address)
     secret = os.environ.pop(SECRET, None)  # processes that Ray starts inherit the environment
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None)
     except (ConnectionError, ValueError) as error:
-        raise MachineError(
-            f"no Ray cluster answers at --address {address} ({str(error).partition(chr(10))[0]}). "
-            "Start one with `ray start --head`, correct the address, or leave it out."
-        ) from error
+        raise _no_cluster(address, error) from error
     finally:
         if secret is not None:
             os.environ[SECRET] = secret
@@ -172,3 +171,21 @@ def _connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _probe(address: str | None) -> None:
+    """Ray tries a wrong address for many minutes."""
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as error:
+            raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str | None, error: Exception) -> MachineError:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return MachineError(
+        f"no Ray cluster answers at --address {address} ({lines[0]}). Start one with `ray start --head`, correct the "
+        "address, or leave it out."
+    )

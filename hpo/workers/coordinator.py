@@ -6,6 +6,7 @@ since the last tick is trained again, with the same outcome.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -177,7 +178,12 @@ class _Loop:
             for lane in tick.epochs:
                 if lane.trial in self.flight:
                     by_trial.setdefault(lane.trial, []).append(lane)
-            diverged = {number for number, lanes in by_trial.items() if any(lane.diverged for lane in lanes)}
+            diverged = {
+                lane.trial: "the loss" if lane.diverged else "the objective"
+                for lanes in by_trial.values()
+                for lane in lanes
+                if lane.diverged or not math.isfinite(self._objective(lane))
+            }
             for failure in tick.failures:
                 if failure.trial in self.flight:
                     self._fail(failure)
@@ -189,10 +195,10 @@ class _Loop:
                     raw = fmean(self._objective(lane) for lane in lanes)
                     searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
             decisions = {
-                number: _diverged(lanes[0].epoch) if number in diverged else self._decide(number)
+                number: _diverged(lanes[0].epoch, diverged[number]) if number in diverged else self._decide(number)
                 for number, lanes in by_trial.items()
             }
-            best = {number for number in by_trial.keys() - diverged if self._is_best(number)}
+            best = {number for number in by_trial.keys() - diverged.keys() if self._is_best(number)}
             for number in best:
                 self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
             self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None}, lost)
@@ -295,8 +301,8 @@ class _Loop:
         )
 
 
-def _diverged(epoch: int) -> Decision:
-    return Decision(ended=f"diverged at epoch {epoch}: the loss is not finite", state=TrialState.PRUNED)
+def _diverged(epoch: int, what: str) -> Decision:
+    return Decision(ended=f"diverged at epoch {epoch}: {what} is not finite", state=TrialState.PRUNED)
 
 
 def _spread(objectives: Sequence[float]) -> float:

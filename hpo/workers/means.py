@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -20,7 +20,7 @@ Engine = Literal["local", "ray"]
 ClusterDevice = Literal["auto", "cpu", "cuda"]
 CPU = torch.device("cpu")
 
-MOST_COMPILED = 32
+MOST_COMPILED = {"cpu": 32, "cuda": 256}
 """Lanes of a compiled program, at most: it takes one number of lanes, and the last one is repeated to make it up."""
 LONG = 15 * 60.0
 """Seconds of plain training from which on compiling pays: it saves about a third, and costs up to 20 s for each form
@@ -53,7 +53,11 @@ class Means:
 
     def compiled_lanes(self, spec: StudySpec, examples: Examples, *, compiled: bool) -> int | None:
         """Lanes of a compiled program; None where the step is not to be compiled."""
-        return min(self.lanes or MOST_COMPILED, spec.search.concurrency * examples.replicas) if compiled else None
+        return (
+            min(self.lanes or MOST_COMPILED[examples.device.type], spec.search.concurrency * examples.replicas)
+            if compiled
+            else None
+        )
 
     def compiles(self, spec: StudySpec, examples: Examples, before: bool | None) -> bool:
         """Whether the study's steps are compiled. Compiled results equal others up to rounding only, so `auto` depends
@@ -82,18 +86,37 @@ def plain_seconds(spec: StudySpec, examples: Examples) -> float:
 
 
 class Variants:
-    """Configurations of a trial's architecture that between them need all that any trial of the study may need."""
+    """Configurations of a trial's architecture that between them need all that any trial of the study may need.
+
+    They depend on the trial's model and batch size alone: rows of parameters are laid out by them, and all trials of
+    one architecture must have the same.
+    """
 
     def __init__(self, spec: StudySpec) -> None:
-        found = {
-            (table, repr(option)): option
-            for table in ("norm", "optimizer", "regularization", "dropout")
-            for option in (getattr(config, table) for config in _ends(spec, table))
+        self.options = {
+            table: list({repr(o): o for o in (getattr(config, table) for config in _ends(spec, table))}.values())
+            for table in ("norm", "dropout", "optimizer", "regularization")
         }
-        self.options = [(table, option) for (table, _), option in found.items()]
 
     def __call__(self, config: TrialConfig) -> Iterable[TrialConfig]:
-        return (config.model_copy(update={table: option}) for table, option in self.options)
+        base = config.model_copy(update={table: options[0] for table, options in self.options.items()})
+        whole = {dropout.spatial: dropout for dropout in self.options["dropout"]}
+        for norm in self._norms(config):
+            for dropout in whole.values():
+                yield base.model_copy(update={"norm": norm, "dropout": dropout})
+        for table in ("dropout", "optimizer", "regularization"):
+            for option in self.options[table]:
+                yield base.model_copy(update={table: option})
+
+    def _norms(self, config: TrialConfig) -> Iterable[Any]:
+        """All that a trial may draw. Where `every` is a range, each of its values puts layers in other places."""
+        layers = len(getattr(config.model, "hidden", ())) + len(getattr(config.model, "channels", ()))
+        for norm in self.options["norm"]:
+            yield norm
+            if norm.kind != "none":
+                others = [o.every for o in self.options["norm"] if o.kind == norm.kind]
+                for every in range(min(others) + 1, min(max(others), layers) + 1):
+                    yield norm.model_copy(update={"every": every})
 
 
 def _ends(spec: StudySpec, table: str) -> list[TrialConfig]:

@@ -146,6 +146,12 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
         {},
     ),
     (
+        START + "        self.steps = 0\n"
+        "    def forward(self, x):\n        self.steps += self.training\n        return self.output(x)\n",
+        "its attribute steps changes in training, but nothing of a model is saved beside parameters",
+        {},
+    ),
+    (
         START + "        torch.nn.utils.parametrizations.spectral_norm(self.output)" + FORWARD,
         "its buffer output.parametrizations.weight.0._u changes in training",
         {},

@@ -92,7 +92,8 @@ def mixed(trial: int, family: str = "mlp", epochs: int = 6) -> TrialConfig:
 
 
 def variants(config: TrialConfig) -> list[TrialConfig]:
-    return [config.model_copy(update={"norm": norm}) for norm in (*NORMS, GroupNorm(kind="group", groups=2))]
+    norms = (config.norm, *NORMS, GroupNorm(kind="group", groups=2))
+    return [config.model_copy(update={"norm": norm}) for norm in norms]
 
 
 def trainer(lanes: int = 32, dataset: str = "wine", dtype: torch.dtype = torch.float32, **options: Any) -> Trainer:

@@ -253,10 +253,10 @@ def test_what_cannot_be_fused_is_told_once(tables: str, caplog: pytest.LogCaptur
 def test_a_module_that_vmap_gets_wrong_is_not_fused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever looks behind vmap's back computes something else."""
     text = (
-        "import torch\nfrom torch import nn\n\n\nclass Net(nn.Module):\n"
-        "    def __init__(self, input_shape, outputs):\n        super().__init__()\n        self.passes = 0\n"
+        "import torch\nfrom torch import nn\n\nPASSES = []\n\n\nclass Net(nn.Module):\n"
+        "    def __init__(self, input_shape, outputs):\n        super().__init__()\n"
         "        self.output = nn.Linear(input_shape[0], outputs)\n\n"
-        "    def forward(self, x):\n        self.passes += 1\n        return self.output(x) * self.passes\n"
+        "    def forward(self, x):\n        PASSES.append(1)\n        return self.output(x) * len(PASSES)\n"
     )
     (tmp_path / "net.py").write_text(text)
     lane = new_lane(setting(), 0, 0, config(f"{tmp_path}/net.py:Net"))
@@ -277,7 +277,7 @@ def test_a_lane_resumes_with_its_own_constant_buffers(tables: str, tmp_path: Pat
     for its in (through, first):
         its.admit(trials.items())
         its.tick()
-    written = checkpoints.save_running(first.all_cohorts(), tmp_path / "running.pt")
+    written = checkpoints.write(tmp_path / "running.pt", checkpoints.pack_running(first.all_cohorts()))
     saved = checkpoints.read_running(written.path, written.sha256)
     second = trainer(lanes=2)
     for trial, one in trials.items():
@@ -313,3 +313,21 @@ def test_a_lane_that_fails_leaves_its_neighbours_alone(tmp_path: Path, caplog: p
     assert [failure.error for failure in tick.failures] == ["ValueError: too large"]
     assert [epoch.trial for epoch in tick.epochs] == [1]
     assert "train one after the other" in caplog.text  # the branch shows with batches of more than 4 alone
+
+
+def test_a_module_that_writes_into_its_input_changes_no_other_lane(tmp_path: Path) -> None:
+    text = (
+        "from torch import nn\n\n\nclass Net(nn.Module):\n"
+        "    def __init__(self, input_shape, outputs):\n        super().__init__()\n"
+        "        self.memory = nn.LSTM(input_shape[0], 4, batch_first=True)\n"
+        "        self.output = nn.Linear(4, outputs)\n\n"
+        "    def forward(self, x):\n        x.mul_(0.5)\n"
+        "        return self.output(self.memory(x.unsqueeze(1))[0][:, -1])\n"
+    )
+    (tmp_path / "net.py").write_text(text)
+    curves = []
+    for lanes in (1, 4):
+        its = trainer(lanes=lanes)
+        its.admit((trial, config(f"{tmp_path}/net.py:Net")) for trial in range(4))
+        curves.append([(e.trial, e.metrics["loss"]) for e in its.tick().epochs])
+    assert torch.allclose(*(torch.tensor(curve) for curve in curves), rtol=1e-9)

@@ -97,3 +97,22 @@ def test_a_study_without_normalisation_trains() -> None:
     plain = Trainer(setting(), lambda config: [config], Limits(4))
     plain.admit((trial, mixed(0)) for trial in range(3))
     assert len(plain.tick().epochs) == 3
+
+
+def test_an_error_of_many_lanes_together_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    original = cohort.Cohort._epoch
+
+    def faulty(self: cohort.Cohort) -> Any:
+        if len(self.lanes) > 2:
+            raise RuntimeError("planted")
+        return original(self)
+
+    monkeypatch.setattr(cohort.Cohort, "_epoch", faulty)
+    its = trainer()
+    its.admit((t, mixed(0)) for t in range(4))
+    assert len(its.tick().epochs) == 4
+    assert caplog.messages == [
+        "4 trials cannot train in one program and train in smaller ones, which is slower: RuntimeError: planted"
+    ]

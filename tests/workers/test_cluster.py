@@ -11,10 +11,11 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from hpo.errors import MachineError
 from hpo.workers import cluster
 from hpo.workers.coordinator import Progress
 from hpo.workers.means import Means
-from tests.workers.small import result_of, small_study
+from tests.workers.small import result_of, run, small_study
 
 pytestmark = pytest.mark.slow
 
@@ -49,3 +50,11 @@ def test_a_node_is_removed_in_mid_study(nodes: Cluster, monkeypatch: pytest.Monk
     result: Any = result_of(small_study(**STUDY), tmp_path / "ray", means=means, observer=watch)
     assert seen[-1].deaths > 0
     assert result == result_of(small_study(**STUDY), tmp_path / "alone")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "auto"])
+def test_an_address_where_no_cluster_is(address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where Ray looks for clusters of this machine
+    with pytest.raises(MachineError, match=f"no Ray cluster answers at --address {address} "):
+        run(small_study(), tmp_path, means=Means(engine="ray", address=address))

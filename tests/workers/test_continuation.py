@@ -113,6 +113,17 @@ def test_other_lanes_may_continue_it(whole: Result, monkeypatch: pytest.MonkeyPa
     assert result_of(small_study(), tmp_path, lanes=1) == whole
 
 
+def test_norms_on_every_nth_layer_continue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each value puts parameters elsewhere; rows of all trials have one order all the same."""
+    spec = small_study(
+        model='family = "mlp"\nhidden = [8, 8, 8]',
+        norm='choice = [{ kind = "none" }, { kind = "batch", every = { low = 1, high = 3 } }, { kind = "layer" }]',
+    )
+    uninterrupted = result_of(spec, tmp_path / "whole")
+    stop(monkeypatch, spec, tmp_path / "stopped", "before an epoch", 4)
+    assert result_of(spec, tmp_path / "stopped") == uninterrupted
+
+
 def test_folds_and_repeats_continue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     spec = small_study(data='dataset = "wine"\nfolds = 3\nrepeats = 2')
     expected = result_of(spec, tmp_path / "whole", lanes=5)

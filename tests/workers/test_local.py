@@ -12,14 +12,14 @@ from hpo.workers import local
 
 
 def test_devices() -> None:
-    assert local._device("cpu") == torch.device("cpu")
-    assert local._device("auto").type in ("cpu", "cuda")
+    assert local.device_of("cpu") == torch.device("cpu")
+    assert local.device_of("auto").type in ("cpu", "cuda")
 
 
 @pytest.mark.parametrize("name", ["gpu", "meta", "tpu", "cuda:x", ""])
 def test_a_device_that_is_none(name: str) -> None:
     with pytest.raises(InputError, match="use auto, cpu, cuda or cuda:N"):
-        local._device(name)
+        local.device_of(name)
 
 
 def test_a_study_is_held_by_one_process(tmp_path: Path) -> None:

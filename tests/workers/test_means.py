@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from hpo import space
+from hpo.spec.records import BatchNorm, LayerNorm, NoNorm
 from hpo.storage import studies
+from hpo.training.limits import Limits
+from hpo.training.trainer import Trainer
 from hpo.workers import means
 from hpo.workers.means import Means, Variants
+from tests.training.study import setting
 from tests.workers.small import at_bench, small_study
 
 LONG = 10**6
@@ -46,9 +51,25 @@ def test_variants_need_all_that_a_trial_may_need() -> None:
         regularization="l1 = { low = 0.0, high = 0.1 }",
         optimizer='learning_rate = 0.1\nchoice = [{ name = "sgd", momentum = { low = 0.0, high = 0.9 } }]',
     )
-    from hpo import space
-
     variants = list(Variants(spec)(next(space.alternatives(spec, "model"))))
     assert {v.norm.kind for v in variants} == {"none", "batch", "layer"}
     assert max(v.regularization.l1 for v in variants) == 0.1
     assert max(v.optimizer.momentum for v in variants if v.optimizer.name == "sgd") == 0.9
+
+
+@pytest.mark.parametrize(
+    ("every", "values"),
+    [("{ low = 1, high = 4 }", (1, 3, 4)), ("{ low = 2, high = 9 }", (2, 4, 7)), ("{ choice = [1, 3] }", (3, 1))],
+)
+def test_rows_have_one_layout_whichever_trial_comes_first(every: str, values: tuple[int, ...]) -> None:
+    spec = small_study(
+        model='family = "mlp"\nhidden = [8, 8, 8, 8]',
+        norm=f'choice = [{{ kind = "none" }}, {{ kind = "batch", every = {every} }}, {{ kind = "layer" }}]',
+    )
+    config = next(iter(space.alternatives(spec, "model")))
+    layouts = set()
+    for norm in (NoNorm(), LayerNorm(kind="layer"), *(BatchNorm(kind="batch", every=n) for n in values)):
+        its = Trainer(setting(), Variants(spec), Limits(4))
+        assert its.admit([(0, config.model_copy(update={"norm": norm}))]) == []
+        layouts.add(its.all_cohorts()[0].layout)
+    assert len(layouts) == 1
