@@ -30,10 +30,10 @@ def stop(place: Place, study: str) -> None:
     Examples:
       hpo stop digits
     """
-    from hpo.storage import service
+    from hpo.storage import steering
 
     with _writing(place) as store:
-        service.stop(store, study)
+        steering.stop(store, study)
     click.echo(f"Study {study} is stopped. To go on: hpo resume {study}{place.options}")
 
 
@@ -48,10 +48,10 @@ def resume(place: Place, study: str) -> None:
     Examples:
       hpo resume digits
     """
-    from hpo.storage import service
+    from hpo.storage import steering
 
     with _writing(place) as store:
-        service.resume(store, study)
+        steering.resume(store, study)
     click.echo(f"Study {study} goes on.")
 
 
@@ -74,14 +74,14 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
       hpo extend digits --epochs 60
       hpo extend digits --epochs 60 --pruned
     """
-    from hpo.storage import service
+    from hpo.storage import steering
 
     if pruned and epochs is None:
         raise click.UsageError("--pruned says which trials get more epochs: add --epochs N.")
     if trials is None and epochs is None:
         raise click.UsageError("Say what to extend: --trials N, --epochs N or both.")
     with _writing(place) as store:
-        row = service.submitted(store, study)
+        row = steering.submitted(store, study)
         if trials is not None:
             _extend_trials(store, row, trials)
         if epochs is not None:
@@ -89,14 +89,14 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
 
 
 def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
-    from hpo.storage import service
+    from hpo.storage import service, steering
 
     now = service.standing(store, row.study_id)
     assert now is not None
     most = max(now.trials, now.max_trials or 0)
     if count <= most:
         raise InputError(f"--trials {count}: the study {row.name!r} has {most} already; give it more than that.")
-    service.extend_trials(store, row, count)
+    steering.extend_trials(store, row, count)
     click.echo(f"Study {row.name} has a budget of {count} trials.")
 
 
@@ -104,7 +104,7 @@ def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> No
     from hpo import space
     from hpo.spec.file import parse_study
     from hpo.spec.study import fingerprint, with_epochs
-    from hpo.storage import service
+    from hpo.storage import steering
 
     spec = parse_study(row.spec_text, row.spec_source)
     (before,) = {
@@ -114,7 +114,7 @@ def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> No
         raise InputError(f"--epochs {epochs}: trials of {row.name!r} train {before} already; give them more than that.")
     reasons = (*CONTINUED, "pruned by") if pruned else CONTINUED
     meaning = fingerprint(with_epochs(spec, epochs))
-    numbers = service.extend_epochs(store, row, epochs, fingerprint=meaning, reasons=reasons)
+    numbers = steering.extend_epochs(store, row, epochs, fingerprint=meaning, reasons=reasons)
     click.echo(f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended go on.")
 
 

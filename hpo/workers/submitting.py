@@ -9,7 +9,7 @@ from hpo import space
 from hpo.errors import StudyStateError
 from hpo.spec.file import StudySpec
 from hpo.spec.study import with_epochs
-from hpo.storage import leases, service, studies
+from hpo.storage import leases, steering, studies
 from hpo.storage.engine import open_store
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
@@ -23,7 +23,7 @@ def submit_study(spec: StudySpec, url: str, home: Path, *, priority: int, compil
     check_models(spec, material)
     with closing(open_store(url)) as store:
         known = _known(store, spec)
-        if known is not None and service.is_run_elsewhere(store, known):
+        if known is not None and steering.is_run_elsewhere(store, known):
             raise StudyStateError(
                 f"the study {spec.study.name!r} is being run by `hpo run`. Wait for it, or interrupt it, then submit "
                 "the study: workers go on where it stands."
@@ -31,7 +31,7 @@ def submit_study(spec: StudySpec, url: str, home: Path, *, priority: int, compil
         spec = with_epochs(spec, known.trial_epochs if known else None)
         bench = open_bench(spec, material, store, home, Means(compile=compile))
         search = spec.search
-        service.submit(
+        steering.submit(
             store,
             bench.study_id,
             priority=priority,
@@ -57,7 +57,7 @@ def for_one_process(store: Store, spec: StudySpec) -> StudySpec:
                 f"`hpo show {spec.study.name} --watch`; to run it here, stop it first with "
                 f"`hpo stop {spec.study.name}`."
             )
-        service.withdraw(store, row.study_id)
+        steering.withdraw(store, row.study_id)
     return with_epochs(spec, row.trial_epochs)
 
 

@@ -14,19 +14,14 @@ import socket
 import threading
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optuna.exceptions import UpdateFinishedTrialError
 
-from hpo import space
-from hpo.errors import DataError, InputError, StorageError
-from hpo.spec.file import StudySpec, parse_study
-from hpo.spec.study import with_budget, with_epochs
+from hpo.errors import InputError, StorageError
 from hpo.storage import leases, service, studies
 from hpo.storage.service import Standing
 from hpo.storage.store import Store
-from hpo.storage.studies import StudyRow
 from hpo.workers import coordinator
 from hpo.workers.coordinator import Progress
 from hpo.workers.crew import Crew
@@ -34,8 +29,9 @@ from hpo.workers.depot import Depot
 from hpo.workers.here import Here
 from hpo.workers.leased import OVER, Leased, has_work
 from hpo.workers.means import Means
+from hpo.workers.outlook import Benches, Outlook
 from hpo.workers.pulse import Pulse
-from hpo.workers.setup import Bench, Material, bench_of, changed_sources, circumstances, load_material
+from hpo.workers.setup import Bench, circumstances
 from hpo.workers.shelf import Shelf
 from hpo.workers.winner import conclude
 
@@ -54,18 +50,6 @@ LINE_SECONDS = 30.0
 """Between two lines about the study in hand."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outlook:
-    """What a worker needs to know of a study to tell whether there is work in it."""
-
-    spec: StudySpec
-    row: StudyRow
-
-    @property
-    def budget(self) -> int:
-        return space.budget(self.spec)
-
-
 class Worker:
     """One process of the service."""
 
@@ -81,7 +65,6 @@ class Worker:
     ) -> None:
         """`names`: the studies to work on; none given: all."""
         self.store = store
-        self.home = home
         self.depot = depot
         self.means = means
         self.names = frozenset(names)
@@ -95,7 +78,7 @@ class Worker:
         self.lined_up: int | None = None
         """The study that the database says this worker works on, or waits for a place in."""
         self._outlooks: dict[tuple[int, int], Outlook] = {}
-        self._materials: dict[int, Material] = {}
+        self._benches = Benches(store, home, depot, means)
         self._jitter = random.Random()
 
     def run(self) -> None:
@@ -160,7 +143,7 @@ class Worker:
         if key not in self._outlooks:
             row = studies.study_row(self.store, now.name)
             try:
-                self._outlooks[key] = Outlook(spec=spec_of(row), row=row)
+                self._outlooks[key] = Outlook.of(row)
             except InputError as error:
                 self._complain(now, str(error))
         return self._outlooks.get(key)
@@ -169,7 +152,7 @@ class Worker:
         """Works on a study until there is a reason to leave it."""
         outlook = self._outlooks[now.study_id, now.generation]
         try:
-            bench = self._bench(outlook)
+            bench = self._benches.bench(outlook)
         except (InputError, OSError) as error:
             self._complain(now, str(error))
             return
@@ -202,25 +185,6 @@ class Worker:
         finally:
             self.store.forget(now.study_id)
         self._turn_to(None)
-
-    def _bench(self, outlook: Outlook) -> Bench:
-        row = outlook.row
-        if row.study_id not in self._materials:
-            material = load_material(outlook.spec)
-            if material.dataset.fingerprint != row.dataset_fingerprint:
-                raise DataError(
-                    f"the data of {material.dataset.name!r} here are not those that the study was submitted with. "
-                    "Give this worker the same files."
-                )
-            if changed := changed_sources(material, row):
-                raise DataError(
-                    f"{' and '.join(changed)} here differ from what the study was submitted with. Give this worker the "
-                    "same code."
-                )
-            self._materials[row.study_id] = material
-        material = self._materials[row.study_id]
-        bench = bench_of(outlook.spec, material, self.store, row.study_id, self.home, self.means)
-        return replace(bench, depot=self.depot)
 
     def _conclude(self, bench: Bench, shelf: Shelf, now: Standing) -> None:
         """Scores the winner, if this worker is the one to do it."""
@@ -278,11 +242,3 @@ class _Lines:
             return
         self.said = now.wall_seconds
         log.info("%s: %d of %d trials ended, %d train here", self.name, now.ended, now.budget, len(now.running))
-
-
-def spec_of(row: StudyRow) -> StudySpec:
-    """The study as the database has it, extensions included."""
-    spec = parse_study(row.spec_text, row.spec_source)
-    if row.max_trials is not None:
-        spec = with_budget(spec, trials=row.max_trials)
-    return with_epochs(spec, row.trial_epochs)

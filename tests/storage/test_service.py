@@ -9,7 +9,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from hpo.errors import StudyStateError
-from hpo.storage import leases, service
+from hpo.storage import leases, service, steering
 from hpo.storage.rows import CheckpointRow
 from hpo.storage.store import Store
 from hpo.storage.studies import add_seconds, register_study, study_row
@@ -34,7 +34,7 @@ def registered(store: Store, name: str = "digits") -> int:
 
 def submitted(store: Store, name: str = "digits", priority: int = 0, **budgets: Any) -> int:
     study_id = registered(store, name)
-    service.submit(store, study_id, priority=priority, budgets=NO_BUDGETS | budgets)
+    steering.submit(store, study_id, priority=priority, budgets=NO_BUDGETS | budgets)
     return study_id
 
 
@@ -45,9 +45,9 @@ def test_the_queue_is_by_priority_then_age(store: Store) -> None:
     ended = submitted(store, "ended", 9)
     assert service.begin_conclusion(store, ended, "worker", 1)
     service.finish(store, ended, "worker", 1)
-    service.stop(store, "stopped")
+    steering.stop(store, "stopped")
     assert [study.name for study in service.queue(store)] == ["urgent", "old", "new"]
-    service.resume(store, "stopped")
+    steering.resume(store, "stopped")
     assert [study.name for study in service.queue(store)] == ["stopped", "urgent", "old", "new"]
 
 
@@ -88,14 +88,14 @@ def test_budgets_are_spent_over_all_that_was_added(store: Store, budget: dict[st
 
 def test_only_what_was_submitted_can_be_steered(store: Store) -> None:
     registered(store)
-    for steer in (service.stop, service.resume):
+    for steer in (steering.stop, steering.resume):
         with pytest.raises(StudyStateError, match=r"was not submitted to workers.*hpo submit STUDY"):
             steer(store, "digits")
     submitted(store, "wine")
     with pytest.raises(StudyStateError, match="is not stopped"):
-        service.resume(store, "wine")
+        steering.resume(store, "wine")
     with pytest.raises(StudyStateError, match=r"no study 'win'.*Did you mean 'wine'"):
-        service.stop(store, "win")
+        steering.stop(store, "win")
 
 
 def test_exactly_one_worker_concludes_and_another_if_it_dies(store: Store) -> None:
@@ -121,7 +121,7 @@ def test_exactly_one_worker_concludes_and_another_if_it_dies(store: Store) -> No
 def test_an_extension_during_the_conclusion_is_not_lost(store: Store) -> None:
     study_id = submitted(store)
     assert service.begin_conclusion(store, study_id, "first", 1)
-    service.extend_trials(store, study_row(store, "digits"), 10)
+    steering.extend_trials(store, study_row(store, "digits"), 10)
     service.finish(store, study_id, "first", 1)
     row = study_row(store, "digits")
     assert (row.finished_at, row.max_trials, row.generation) == (None, 10, 2)
@@ -144,7 +144,7 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
     row = CheckpointRow(trial_id=ids[0], kind="final", epoch=2, path="final.pt", sha256="0" * 64)
     store.add_checkpoints([row])
     reasons = ("finished", "the study's budget")
-    continued = service.extend_epochs(store, study_row(store, "digits"), 4, fingerprint="g", reasons=reasons)
+    continued = steering.extend_epochs(store, study_row(store, "digits"), 4, fingerprint="g", reasons=reasons)
     assert continued == [0, 2]
     running, pruned, cut = store.get_all_trials(study_id)
     for trial in (running, cut):
@@ -161,9 +161,9 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
 
 def test_a_study_that_is_being_run_is_noticed(store: Store) -> None:
     study_id = registered(store)
-    assert not service.is_run_elsewhere(store, study_row(store, "digits"))
+    assert not steering.is_run_elsewhere(store, study_row(store, "digits"))
     add_seconds(store, study_id, train=1.0, wall=1.0)
-    assert service.is_run_elsewhere(store, study_row(store, "digits"))
-    service.submit(store, study_id, priority=0, budgets=NO_BUDGETS)
-    assert not service.is_run_elsewhere(store, study_row(store, "digits"))
+    assert steering.is_run_elsewhere(store, study_row(store, "digits"))
+    steering.submit(store, study_id, priority=0, budgets=NO_BUDGETS)
+    assert not steering.is_run_elsewhere(store, study_row(store, "digits"))
     assert store.get_study_directions(study_id) == [StudyDirection.MAXIMIZE]

@@ -14,7 +14,7 @@ from sqlalchemy import update
 
 from hpo.errors import MachineError, StorageError, StudyStateError
 from hpo.spec.study import StudySpec, fingerprint, with_epochs
-from hpo.storage import leases, service
+from hpo.storage import leases, service, steering
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_workers
@@ -238,12 +238,12 @@ def test_stopping_and_resuming(spec: StudySpec, expected: Any, tmp_path: Path) -
     submit(spec, tmp_path)
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
-        service.stop(store, "small")
+        steering.stop(store, "small")
         study_id = row_of(tmp_path).study_id
         wait_for(lambda: not leases.holders(store, study_id))
         before = row_of(tmp_path).epochs_spent
         assert service.queue(store) == []
-        service.resume(store, "small")
+        steering.resume(store, "small")
         wait_for(lambda: row_of(tmp_path).finished_at is not None)
     assert row_of(tmp_path).epochs_spent > before
     assert found(spec, tmp_path) == expected
@@ -251,8 +251,8 @@ def test_stopping_and_resuming(spec: StudySpec, expected: Any, tmp_path: Path) -
 
 def extend(store: Store, spec: StudySpec, epochs: int) -> list[int]:
     longer = fingerprint(with_epochs(spec, epochs))
-    row = service.submitted(store, spec.study.name)
-    return service.extend_epochs(store, row, epochs, fingerprint=longer, reasons=("finished",))
+    row = steering.submitted(store, spec.study.name)
+    return steering.extend_epochs(store, row, epochs, fingerprint=longer, reasons=("finished",))
 
 
 def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(tmp_path: Path) -> None:
@@ -289,9 +289,9 @@ def test_more_trials_while_it_runs_and_after_it(tmp_path: Path) -> None:
     submit(with_trials(spec, 4), tmp_path)
     serve(tmp_path)
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
-        service.extend_trials(store, service.submitted(store, "small"), 8)
+        steering.extend_trials(store, steering.submitted(store, "small"), 8)
         wait_for(lambda: len(trials_of(spec, tmp_path)) > 5)
-        service.extend_trials(store, service.submitted(store, "small"), 12)
+        steering.extend_trials(store, steering.submitted(store, "small"), 12)
         wait_for(lambda: row_of(tmp_path).finished_at is not None and len(trials_of(spec, tmp_path)) > 8)
     assert [trial["number"] for trial in trials_of(spec, tmp_path)] == list(range(12))
 
@@ -303,7 +303,7 @@ def test_a_run_and_workers_keep_out_of_each_others_way(spec: StudySpec, expected
     with working(tmp_path):
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        service.stop(store, "small")
+        steering.stop(store, "small")
     run_as_the_command_does(spec, tmp_path)
     assert found(spec, tmp_path) == expected
     assert row_of(tmp_path).submitted_at is None

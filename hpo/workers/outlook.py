@@ -1,0 +1,73 @@
+"""What a worker makes of a study that it finds in the database: its spec, its data if they are here, its bench."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hpo import space
+from hpo.errors import DataError
+from hpo.spec.file import StudySpec, parse_study
+from hpo.spec.study import with_budget, with_epochs
+from hpo.storage.store import Store
+from hpo.storage.studies import StudyRow
+from hpo.workers.depot import Depot
+from hpo.workers.means import Means
+from hpo.workers.setup import Bench, Material, bench_of, changed_sources, load_material
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlook:
+    """A study as one generation of it is to be trained."""
+
+    spec: StudySpec
+    """As its file says, and as it was extended since."""
+    row: StudyRow
+
+    @classmethod
+    def of(cls, row: StudyRow) -> Outlook:
+        """Raises `InputError` where this version of the program cannot read the study."""
+        spec = parse_study(row.spec_text, row.spec_source)
+        if row.max_trials is not None:
+            spec = with_budget(spec, trials=row.max_trials)
+        return cls(spec=with_epochs(spec, row.trial_epochs), row=row)
+
+    @property
+    def budget(self) -> int:
+        """Trials that are to end."""
+        return space.budget(self.spec)
+
+
+class Benches:
+    """Benches of studies, whose data are read once."""
+
+    def __init__(self, store: Store, home: Path, depot: Depot, means: Means) -> None:
+        self.store = store
+        self.home = home
+        self.depot = depot
+        self.means = means
+        self._materials: dict[int, Material] = {}
+
+    def bench(self, outlook: Outlook) -> Bench:
+        """Raises `InputError` or `OSError` where the study cannot be trained here."""
+        row = outlook.row
+        if row.study_id not in self._materials:
+            self._materials[row.study_id] = _material(outlook)
+        material = self._materials[row.study_id]
+        bench = bench_of(outlook.spec, material, self.store, row.study_id, self.home, self.means)
+        return replace(bench, depot=self.depot)
+
+
+def _material(outlook: Outlook) -> Material:
+    material = load_material(outlook.spec)
+    if material.dataset.fingerprint != outlook.row.dataset_fingerprint:
+        raise DataError(
+            f"the data of {material.dataset.name!r} here are not those that the study was submitted with. "
+            "Give this worker the same files."
+        )
+    if changed := changed_sources(material, outlook.row):
+        raise DataError(
+            f"{' and '.join(changed)} here differ from what the study was submitted with. Give this worker the same "
+            "code."
+        )
+    return material
