@@ -56,6 +56,19 @@ def facts(**changes: Any) -> StudyFacts:
         "train_seconds": 70.2,
         "winner_number": None,
         "test": None,
+        "submitted_at": None,
+        "stopped_at": None,
+        "priority": 0,
+        "generation": 0,
+        "max_trials": None,
+        "max_epochs": None,
+        "max_wall_seconds": None,
+        "max_cpu_seconds": None,
+        "trial_epochs": None,
+        "epochs_spent": 0,
+        "cpu_seconds": 0.0,
+        "noted": None,
+        "concluder": None,
     }
     if "objective" in changes:
         values["direction"] = "minimize" if changes["objective"] in MINIMIZED else "maximize"
