@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 MOST_COMPILED = {"cpu": 32, "cuda": 256}
 """Lanes of a compiled program, at most: it takes one number of lanes, and the last one is repeated to make it up."""
 LONG = 15 * 60.0
-"""Seconds of plain training from which on compiling pays: it saves about a third, and costs up to 20 s for each form
+"""Seconds of plain training from which on compiling pays: it saves up to a tenth, and costs up to 20 s for each form
 that a cohort can take."""
 TRIED = 64
 """Combinations of a model's choices that are looked at, at most: arguments of the user's own multiply."""
