@@ -1,4 +1,7 @@
-"""A small storm: real workers on PostgreSQL, killed and stopped at random, and a server that restarts."""
+"""A small storm: real workers on PostgreSQL, killed and stopped at random, and a server that restarts.
+
+The large one takes ten minutes: `python -m benchmarks.chaos`.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +48,3 @@ def test_one_worker_with_kills_equals_one_without_and_a_run(mortal: Server, tmp_
 @pytest.mark.parametrize("case", ["full", "cut"])
 def test_what_befalls_checkpoints(case: str, mortal: Server, tmp_path: Path) -> None:
     assert "60 trials ended" in chaos.CASES[case](mortal, tmp_path, argparse.Namespace(epochs=100))
-
-
-@pytest.mark.slow
-def test_forty_kills(mortal: Server, tmp_path: Path) -> None:
-    said = chaos.chaos(mortal, tmp_path, argparse.Namespace(trials=200, epochs=100, kills=40))
-    assert "0 continued from less than was reported" in said
