@@ -8,7 +8,10 @@ ENV PATH=/opt/hpo/bin:$PATH
 WORKDIR /src
 
 FROM build AS build-cpu
-RUN pip install "torch>=2.11,<2.14" --index-url https://download.pytorch.org/whl/cpu
+# Where PyTorch's smaller CPU wheels are: --build-arg TORCH_INDEX=URL. Without it the default wheels serve, which are
+# larger but run on a CPU too.
+ARG TORCH_INDEX=""
+RUN pip install "torch>=2.11,<2.14" ${TORCH_INDEX:+-i "$TORCH_INDEX"}
 COPY pyproject.toml README.md ./
 COPY hpo ./hpo
 RUN pip install ".[postgres,s3]"
