@@ -21,7 +21,7 @@ from pathlib import Path
 import optuna
 import torch
 
-from benchmarks.throughput import processor, spread
+from benchmarks.machine import processor, spread
 
 HERE = Path(__file__).parent
 

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.machine import processor, spread
 from hpo import models
 from hpo.data.catalogue import load_dataset
 from hpo.data.prepare import PreparedData, prepare
@@ -182,19 +183,6 @@ def main() -> None:
         for side in ("eager", "fast"):
             cells += [spread(times[side]), f"{one / statistics.median(times[side]):.1f}"]
         print(f"| {name} | {' | '.join(cells)} | {seconds:.1f} |", flush=True)
-
-
-def spread(values: list[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
-def processor() -> str:
-    """The name of the CPU."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

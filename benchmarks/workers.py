@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.end_to_end import run
-from benchmarks.throughput import processor, spread
+from benchmarks.machine import processor, spread
 from hpo.workers.headcount import usable_cores
 
 HERE = Path(__file__).parent
