@@ -78,7 +78,10 @@ def emptied_database(new_database: Callable[[], str]) -> Callable[[], str]:
     tables = [table.name for table in (*OPTUNA.sorted_tables, *OWN.sorted_tables) if table is not version_info]
 
     def empty() -> str:
+        # Stores that a former test left open would keep their sessions until Python collects them.
+        left = "datname LIKE 'test_%' AND pid <> pg_backend_pid()"
         with store.writing() as connection:
+            connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {left}"))
             connection.execute(text(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY"))
         return url
 
