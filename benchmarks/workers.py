@@ -2,9 +2,10 @@
 
     python -m benchmarks.workers [--runs 3] [--study benchmarks/workers.toml] [--workers 1 2 4]
 
-The study has work enough that the start of a process does not matter; its time is included, as are the database,
-checkpoints, scoring the winner and the report. What was imported before is not counted. More workers than cores cannot
-be faster than as many as there are cores; they are here for the table.
+Counted are the database, checkpoints, scoring the winner and the report, and what is left of the start of processes.
+Loading libraries is not counted, neither here nor in the workers, which are begun before it as by `hpo run`; the last
+column is the time of the whole process. More workers than cores cannot be faster than as many as there are cores; they
+are here for the table.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import platform
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -28,6 +30,9 @@ HERE = Path(__file__).parent
 SCRIPT = """
 import json, sys, time
 from pathlib import Path
+from hpo.workers.recruits import Recruits
+workers = int(sys.argv[3])
+recruits = Recruits(workers if workers > 1 else 0)
 from hpo.spec.file import read_study
 from hpo.storage.engine import sqlite_url
 from hpo.workers.local import run_study
@@ -35,7 +40,8 @@ import alembic.command, hpo.reports.build, plotly.io, sklearn.datasets, sklearn.
 home = Path(sys.argv[2])
 started = time.perf_counter()
 spec = read_study(Path(sys.argv[1]))
-result = run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu", workers=int(sys.argv[3]))
+url = sqlite_url(home)
+result = run_study(spec, url, home, lambda progress: None, device="cpu", workers=workers, recruits=recruits)
 wall = time.perf_counter() - started
 now = result.progress
 print(json.dumps({"wall_s": wall, "trials_per_s": now.ended / wall, "epochs": now.epochs,
@@ -46,7 +52,9 @@ print(json.dumps({"wall_s": wall, "trials_per_s": now.ended / wall, "epochs": no
 def measured(study: Path, workers: int) -> tuple[dict[str, float], str]:
     """Figures of one run in a fresh process, and a fingerprint of its table of trials."""
     with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
         figures = run([sys.executable, "-c", SCRIPT, str(study), folder, str(workers)])
+        figures["process_s"] = time.perf_counter() - started
         (table,) = Path(folder).glob("reports/*/trials.csv")
         return figures, hashlib.sha256(table.read_bytes()).hexdigest()[:12]
 
@@ -66,13 +74,13 @@ def main() -> None:
             tables.add(table)
     print(f"{processor()}, {usable_cores()} usable cores of {os.cpu_count()}, torch {torch.__version__}, ", end="")
     print(f"Python {platform.python_version()}, study {args.study.stem}, n = {args.runs}\n")
-    print("| workers | trials per second | ratio to the first | wall s | share in training |")
-    print("|---|---|---|---|---|")
+    print("| workers | trials per second | ratio to the first | wall s | share in training | process s |")
+    print("|---|---|---|---|---|---|")
     first = rows[args.workers[0]]
     for workers, its in rows.items():
         ratios = [row["trials_per_s"] / base["trials_per_s"] for row, base in zip(its, first, strict=True)]
-        columns = [[row[key] for row in its] for key in ("trials_per_s", "wall_s", "training")]
-        cells = [spread(columns[0]), spread(ratios), spread(columns[1]), spread(columns[2])]
+        rate, *others = ([row[key] for row in its] for key in ("trials_per_s", "wall_s", "training", "process_s"))
+        cells = [spread(column) for column in (rate, ratios, *others)]
         print(f"| {workers} | {' | '.join(cells)} |")
     print(f"\ntables of trials: {'all equal' if len(tables) == 1 else f'{len(tables)} DIFFERENT ONES'}")
 

@@ -123,3 +123,8 @@ hpo("check", sys.argv[1])
     study = ROOT / "studies" / "digits.toml"
     run(script.replace("sys.argv[1]", repr(str(study))), tmp_path)
     assert (tmp_path / "runs" / "reports" / "digits" / "index.html").is_file()
+
+
+def test_what_trains_loads_the_compiler_only_when_it_compiles(tmp_path: Path) -> None:
+    script = "import sys, hpo.workers.process; print(sorted({'torch._dynamo'} & set(sys.modules)))"
+    assert run(script, tmp_path) == "[]\n"

@@ -92,6 +92,11 @@ def run(
     if trials is not None:
         spec = with_budget(spec, trials=trials)
 
+    from hpo.workers.recruits import Recruits
+
+    # Before all that takes long to load: they load it, too.
+    recruits = Recruits(workers if workers and workers > 1 and engine == "local" else 0)
+
     from hpo.cli.screen import screen
     from hpo.errors import Interrupted
     from hpo.workers.local import run_study
@@ -101,7 +106,7 @@ def run(
     options += [] if engine == "local" else [f" --engine {engine}"]
     options += [] if address is None else [f" --address {shlex.quote(address)}"]
     command = f"hpo run {shlex.quote(study)}{''.join(options)}{place.options}"
-    with screen(spec) as show:
+    with recruits, screen(spec) as show:
         try:
             result = run_study(
                 spec,
@@ -115,6 +120,7 @@ def run(
                 workers=workers,
                 engine=engine,
                 address=address,
+                recruits=recruits,
             )
         except KeyboardInterrupt:
             show.stop()

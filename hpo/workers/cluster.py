@@ -22,7 +22,7 @@ from hpo.workers.means import Means
 from hpo.workers.member import Channel, Died
 from hpo.workers.orders import Order, Reply
 from hpo.workers.outfit import Outfit, shared
-from hpo.workers.process import SECRET
+from hpo.workers.recruits import SECRET
 from hpo.workers.setup import Bench
 from hpo.workers.shard import Shard
 

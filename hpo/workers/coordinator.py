@@ -103,9 +103,11 @@ class _Loop:
             elif turn.ask:
                 self._fill()
             self.crew.start()
+            self.files.sweep()
             self.observer(self._progress())
             if self.flight:
                 self._train()
+        self.files.sweep()
         self.observer(self._progress())
         return self._progress()
 
@@ -167,7 +169,6 @@ class _Loop:
                 epoch = len(self.bench.searcher.curve(trial.trial_id))
                 ended[number] = Decision(ended=f"{reason} at epoch {epoch}", state=TrialState.PRUNED)
             self._settle(set(), ended, lost)
-        self.files.sweep()
 
     def _record(self, tick: Tick, train_seconds: float) -> None:
         """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
@@ -212,7 +213,6 @@ class _Loop:
                 epochs=len(by_trial),
             )
             self.noted, self.cpu_noted = now, cpu
-        self.files.sweep()
 
     def _settle(self, best: Collection[int], ended: Mapping[int, Decision], lost: Collection[int]) -> None:
         """In a transaction: tells how trials ended, makes room, and keeps what the crew hands over."""

@@ -17,12 +17,13 @@ from hpo.workers.means import Means
 from hpo.workers.member import Channel
 from hpo.workers.outfit import shared
 from hpo.workers.process import Child
+from hpo.workers.recruits import Recruits
 from hpo.workers.setup import Bench
 
 
 @contextmanager
-def open_crew(bench: Bench, means: Means) -> Iterator[Crew]:
-    """The crew for what is left of a study."""
+def open_crew(bench: Bench, means: Means, recruits: Recruits | None = None) -> Iterator[Crew]:
+    """The crew for what is left of a study, from processes at hand where there are some."""
     replicas = bench.outfit.examples.replicas
     if means.engine == "ray":
         from hpo.workers.cluster import on_cluster
@@ -34,7 +35,7 @@ def open_crew(bench: Bench, means: Means) -> Iterator[Crew]:
             yield crew
         return
     workers = means.workers or _local_workers(bench, means)
-    with Crew(_hire_here(bench, means, workers), workers=workers, replicas=replicas) as crew:
+    with Crew(_hire_here(bench, means, workers, recruits or Recruits()), workers=workers, replicas=replicas) as crew:
         yield crew
 
 
@@ -53,7 +54,7 @@ def _local_workers(bench: Bench, means: Means) -> int:
     return justified(bench.spec, bench.outfit.examples, left(bench), places)
 
 
-def _hire_here(bench: Bench, means: Means, workers: int) -> Callable[[], Channel]:
+def _hire_here(bench: Bench, means: Means, workers: int, recruits: Recruits) -> Callable[[], Channel]:
     if workers == 1:
         return lambda: Here(bench.outfit)
     outfit, numbers = shared(bench.outfit, means, workers), count(1)
@@ -64,6 +65,7 @@ def _hire_here(bench: Bench, means: Means, workers: int) -> Callable[[], Channel
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", number % torch.cuda.device_count())
         return Child(
+            recruits.take(),
             replace(outfit, device=str(device)),
             threads=max(1, means.threads // workers),
             title=f"hpo: worker {number} of {bench.spec.study.name}",

@@ -23,6 +23,7 @@ from hpo.workers import coordinator
 from hpo.workers.coordinator import Observer, Progress
 from hpo.workers.hiring import open_crew
 from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
+from hpo.workers.recruits import Recruits
 from hpo.workers.setup import Bench, check_models, load_material, open_bench
 from hpo.workers.submitting import for_one_process
 from hpo.workers.winner import Winner, conclude
@@ -56,8 +57,12 @@ def run_study(
     workers: int | None = 1,
     engine: Engine = "local",
     address: str | None = None,
+    recruits: Recruits | None = None,
 ) -> Result:
-    """Runs or continues a study to the end of its budget, scores the winner once, and writes the report."""
+    """Runs or continues a study to the end of its budget, scores the winner once, and writes the report.
+
+    Where several processes train, those of `recruits` are taken first.
+    """
     prepare_process(home, threads)
     means = Means(
         device=device_of(device) if engine == "local" else CPU,
@@ -75,7 +80,7 @@ def run_study(
     with closing(open_store(url)) as store, _exclusive(home / "checkpoints" / spec.study.name):
         spec = for_one_process(store, spec)
         bench = open_bench(spec, material, store, home, means)
-        progress = _run(bench, means, observer)
+        progress = _run(bench, means, observer, recruits)
         winner = conclude(bench)
         studies.mark_finished(store, bench.study_id)
         report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
@@ -90,9 +95,9 @@ def prepare_process(home: Path, threads: int) -> None:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
 
 
-def _run(bench: Bench, means: Means, observer: Observer) -> Progress:
+def _run(bench: Bench, means: Means, observer: Observer, recruits: Recruits | None) -> Progress:
     try:
-        with open_crew(bench, means) as crew:
+        with open_crew(bench, means, recruits) as crew:
             return coordinator.run(bench, crew, observer)
     except UpdateFinishedTrialError as error:
         raise StudyStateError(

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import traceback
@@ -24,44 +22,30 @@ import torch
 from hpo.workers.member import Died
 from hpo.workers.orders import Order, Reply
 from hpo.workers.outfit import Outfit
+from hpo.workers.recruits import Recruit
 from hpo.workers.shard import Shard
-
-SECRET = "HPO_STORAGE"
-"""The environment variable that may hold a password; a child needs no database."""
 
 
 class Child:
     """A process of its own that holds one shard."""
 
-    def __init__(self, outfit: Outfit, *, threads: int, title: str) -> None:
-        ours, theirs = socket.socketpair()
-        environment = {name: value for name, value in os.environ.items() if name != SECRET}
-        with theirs:
-            # A group of its own: Ctrl-C on the terminal is the coordinator's business alone.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), str(threads), title],
-                stdin=subprocess.PIPE,  # nothing is written to it: it ends when this process does
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-                env=environment,
-            )
-        self._pipe = Connection(ours.detach())
-        self._outfit: Outfit | None = outfit
+    def __init__(self, recruit: Recruit, outfit: Outfit, *, threads: int, title: str) -> None:
+        self._recruit = recruit
+        self._first: Any = (outfit, threads, title)
 
     def send(self, order: Order) -> None:
         try:
-            if self._outfit is not None:
+            if self._first is not None:
                 # Only now: children that begin together load their libraries together.
-                _send(self._pipe, self._outfit)
-                self._outfit = None
-            _send(self._pipe, order)
+                _send(self._recruit.pipe, self._first)
+                self._first = None
+            _send(self._recruit.pipe, order)
         except OSError:
             raise self._died() from None
 
     def receive(self) -> Reply:
         try:
-            answer = pickle.loads(self._pipe.recv_bytes())
+            answer = pickle.loads(self._recruit.pipe.recv_bytes())
         except (EOFError, OSError):
             raise self._died() from None
         if isinstance(answer, BaseException):
@@ -70,15 +54,10 @@ class Child:
         return reply
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._pipe.close()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._recruit.end()
 
     def _died(self) -> Died:
-        self._process.kill()  # it may have closed the socket and live on
-        code = self._process.wait()
+        code = self._recruit.end()  # it may have closed the socket and live on
         return Died(f"signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"exit code {code}")
 
 
@@ -88,14 +67,15 @@ def _send(pipe: Connection, content: Any) -> None:
 
 def main() -> None:
     """Obeys the parent for as long as it is there."""
-    number, threads, title = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    number = int(sys.argv[1])
     os.set_inheritable(number, False)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    setproctitle.setproctitle(title)
-    torch.set_num_threads(threads)
     pipe = Connection(number)
     with suppress(EOFError, OSError):  # the parent is gone
-        shard = Shard(pickle.loads(pipe.recv_bytes()))
+        outfit, threads, title = pickle.loads(pipe.recv_bytes())
+        setproctitle.setproctitle(title)
+        torch.set_num_threads(threads)
+        shard = Shard(outfit)
         while True:
             order = pickle.loads(pipe.recv_bytes())
             try:

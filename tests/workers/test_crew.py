@@ -16,6 +16,7 @@ from hpo.workers.means import Means
 from hpo.workers.member import Died
 from hpo.workers.orders import Load, Train
 from hpo.workers.process import Child
+from hpo.workers.recruits import Recruit, Recruits
 from hpo.workers.setup import Bench
 from tests.models.own import write
 from tests.spec.texts import study_text
@@ -80,7 +81,7 @@ def test_models_of_the_users_own_need_no_file_where_they_train(tmp_path: Path) -
 
 def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
     def action(bench: Bench) -> None:
-        child = Child(bench.outfit, threads=1, title="hpo: worker of a test")
+        child = Child(Recruit(), bench.outfit, threads=1, title="hpo: worker of a test")
         try:
             child.send(Load(lanes=b"no lanes", configs={}))
             with pytest.raises(Exception, match="Weights only load failed") as caught:
@@ -88,10 +89,23 @@ def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
             assert "in _load" in "".join(caught.value.__notes__)
             child.send(Train())
             assert child.receive().failures == (), "it lives on"
-            os.kill(child._process.pid, signal.SIGKILL)
+            os.kill(child._recruit.process.pid, signal.SIGKILL)
             with pytest.raises(Died, match="signal 9, Killed"):
                 child.receive()
         finally:
             child.close()
 
     at_bench(small_study(), tmp_path, action)
+
+
+def test_recruits_are_used_first_and_the_rest_are_sent_home() -> None:
+    with Recruits(2) as recruits:
+        waiting = psutil.Process().children()
+        first = recruits.take()
+        assert first.process.pid in {child.pid for child in waiting}
+        assert first.process.poll() is None
+    assert [child.pid for child in psutil.Process().children()] == [first.process.pid]
+    assert first.end() == -signal.SIGKILL
+    another = Recruits().take()
+    assert another.process.poll() is None
+    another.end()

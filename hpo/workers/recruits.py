@@ -1,0 +1,65 @@
+"""Processes that are begun before it is known what they will train, because their libraries take long to load.
+
+This module loads none of them itself, so that a command can begin its workers first and load its own meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from types import TracebackType
+
+SECRET = "HPO_STORAGE"
+"""The environment variable that may hold a password; a worker needs no database."""
+
+
+class Recruit:
+    """A child process that waits to be told what to train."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        environment = {name: value for name, value in os.environ.items() if name != SECRET}
+        with theirs:
+            # A group of its own: Ctrl-C on the terminal is the coordinator's business alone.
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "hpo.workers.process", str(theirs.fileno())],
+                stdin=subprocess.PIPE,  # nothing is written to it: it ends when this process does
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+                env=environment,
+            )
+        self.pipe = Connection(ours.detach())
+
+    def end(self) -> int:
+        """Ends the process at once, if it has not ended; how it did, as a return code."""
+        self.process.kill()
+        code = self.process.wait()
+        self.pipe.close()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return code
+
+
+class Recruits:
+    """Recruits at hand, as many as asked for, and more when they are used up."""
+
+    def __init__(self, ready: int = 0) -> None:
+        self._ready = [Recruit() for _ in range(ready)]
+
+    def take(self) -> Recruit:
+        """A recruit, which is the caller's to end."""
+        return self._ready.pop() if self._ready else Recruit()
+
+    def __enter__(self) -> Recruits:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for recruit in self._ready:
+            recruit.end()
+        self._ready.clear()
