@@ -125,7 +125,7 @@ def chaos(server: Server, home: Path, args: argparse.Namespace) -> str:
         crowd.wait_until_ended("chaos")
         crowd.drain()
         found = inspect(crowd.url, "chaos", args.trials)
-        dropped = sum("drops them" in line for line in crowd.warnings())
+        dropped = sum("drops its lanes" in line for line in crowd.warnings())
     return (
         f"{args.kills} kills, 3 restarts, 2 stops beyond the lease | {_said(found)}; {dropped} times lanes were dropped"
     )

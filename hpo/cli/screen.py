@@ -18,8 +18,8 @@ from hpo.reports.text import number, plural
 from hpo.spec.file import StudySpec
 
 if TYPE_CHECKING:
-    from hpo.workers.coordinator import Progress
     from hpo.workers.local import Result
+    from hpo.workers.progress import Progress
 
 SHOWN = 12
 """Running trials in the live view; more would scroll off a small terminal."""

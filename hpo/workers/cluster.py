@@ -24,7 +24,7 @@ from hpo.workers.orders import Order, Reply
 from hpo.workers.outfit import Outfit, shared
 from hpo.workers.recruits import SECRET
 from hpo.workers.setup import Bench
-from hpo.workers.shard import Shard
+from hpo.workers.shard import Shard, answer
 
 try:
     import ray
@@ -53,7 +53,7 @@ class Host:
         """Gives an order to the shard of this number; a new number is an empty shard."""
         if number not in self.shards:
             self.shards[number] = Shard(self.outfit)
-        return self.shards[number].do(order)
+        return answer(self.shards[number], order)
 
     def end(self, number: int) -> None:
         self.shards.pop(number, None)

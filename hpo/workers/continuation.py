@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from optuna.trial import TrialState
-
 from hpo.errors import MachineError
 from hpo.search.objective import best_epoch
 from hpo.search.searcher import Asked
 from hpo.spec.records import TrialConfig
 from hpo.training import checkpoints
 from hpo.training.checkpoints import SavedLane
+from hpo.training.trainer import Failure
 from hpo.workers.crew import Crew
 from hpo.workers.here import Here
 from hpo.workers.orders import Past
@@ -25,26 +24,21 @@ Behind = Callable[[Asked, int, int], None]
 """Told of a trial whose newest readable checkpoint lacks epochs: how many were reported, how many are in it."""
 
 
-def pick_up(bench: Bench, crew: Crew, only: Collection[int] | None = None, behind: Behind | None = None) -> list[Asked]:
-    """Lets the crew bring every running trial, or those of these ids, to the epoch it had reported."""
+def pick_up(
+    bench: Bench, crew: Crew, only: Collection[int] | None = None, behind: Behind | None = None
+) -> tuple[list[Asked], list[Failure]]:
+    """Lets the crew bring every running trial, or those of these ids, to the epoch it had reported. Returns them all,
+    and how some of them failed, which is still to be told."""
     with bench.store.tick():
-        left = bench.searcher.running(only)
-        for trial in left:
-            if trial.config is None:
-                bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
+        picked = {trial.number: trial for trial in bench.searcher.running(only)}
+    failures = [Failure(trial=t.number, error=t.error or "", traceback="") for t in picked.values() if t.config is None]
     saved = _Saved(bench)
-    picked = {trial.number: trial for trial in left if trial.config is not None}
-    pasts = [_past(bench, trial, saved.lanes(trial)) for trial in picked.values()]
+    pasts = [_past(bench, trial, saved.lanes(trial)) for trial in picked.values() if trial.config is not None]
     for past in pasts:
         newest = past.saved[0][0].epoch if past.saved else 0
         if behind is not None and newest < past.epochs:
             behind(picked[past.number], past.epochs, newest)
-    failures = crew.resume(pasts)
-    for failure in failures:
-        trial = picked.pop(failure.trial)
-        facts = {"traceback": failure.traceback}
-        bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
-    return list(picked.values())
+    return list(picked.values()), [*failures, *crew.resume(pasts)]
 
 
 def retrain(bench: Bench, number: int, config: TrialConfig, curve: Sequence[float]) -> bytes:

@@ -1,20 +1,20 @@
 """The loop of a study: all trials in flight train one epoch (a tick), then everything is decided and written at once.
 
 Between two ticks the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
-since the last tick is trained again, with the same outcome.
+since the last tick is trained again, with the same outcome. Whatever takes long, such as training, checkpoints and
+waiting for a worker, is done before the transaction or after it: others would wait for its locks.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from statistics import fmean, stdev
 
 from optuna.trial import TrialState
 
-from hpo import space
 from hpo.optim import rules
 from hpo.search.objective import best_epoch, rounded
 from hpo.search.searcher import Asked, Decision
@@ -27,48 +27,8 @@ from hpo.workers.continuation import pick_up
 from hpo.workers.crew import Crew
 from hpo.workers.files import Files, Keeper
 from hpo.workers.holds import Alone, Hold
+from hpo.workers.progress import Observer, Progress, progress
 from hpo.workers.setup import Bench
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Running:
-    """A trial in flight, as shown to people."""
-
-    number: int
-    epoch: int
-    value: float | None
-    """Its latest intermediate value."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """Where a study stands after a tick."""
-
-    budget: int
-    """Trials that are to end."""
-    finished: int
-    pruned: int
-    failed: int
-    best: tuple[int, float] | None
-    """Number and value of the best finished trial."""
-    running: tuple[Running, ...]
-    epochs: int
-    """Trial-epochs trained by this process."""
-    train_seconds: float
-    """Time spent training since this process began; where several workers train, that of the slowest."""
-    wall_seconds: float
-    """Time since this process began."""
-    workers: int = 1
-    """Processes that train."""
-    deaths: int = 0
-    """Workers that died and were replaced."""
-
-    @property
-    def ended(self) -> int:
-        return self.finished + self.pruned + self.failed
-
-
-Observer = Callable[[Progress], None]
 
 
 def run(
@@ -85,9 +45,8 @@ class _Loop:
         self.observer = observer
         self.hold = hold
         self.began = self.noted = time.perf_counter()
-        self.cpu_noted = time.process_time()
+        self.cpu_noted = self._cpu()
         self.epochs = 0
-        self.budget = space.budget(bench.spec)
         self.files = files
         self.flight: dict[int, Asked] = {}
         self.seconds: dict[int, float] = {}
@@ -106,89 +65,80 @@ class _Loop:
             self.files.sweep()
             self.observer(self._progress())
             if self.flight:
-                self._train()
+                trained = self.crew.train_seconds
+                tick = self.crew.tick()
+                self._record(tick, self.crew.train_seconds - trained)
         self.files.sweep()
         self.observer(self._progress())
         return self._progress()
 
-    def _train(self) -> None:
-        """One epoch of everything in flight, from the training to the transaction."""
-        trained, cpu_trained, cpu_began = self.crew.train_seconds, self.crew.cpu_seconds, time.process_time()
-        tick = self.crew.tick()
-        # A shard in this process spends processor time that is this process's, too: it is not to be counted twice.
-        self.cpu_noted += time.process_time() - cpu_began - (self.crew.cpu_seconds - cpu_trained)
-        self._record(tick, self.crew.train_seconds - trained)
+    @contextmanager
+    def _tick(self) -> Iterator[None]:
+        """A transaction about trials in flight, written only if they are still this process's own."""
+        ids = [trial.trial_id for trial in self.flight.values()]
+        with self.bench.store.tick():
+            yield
+            self.hold.confirm(ids)
 
     def _pick_up(self, trial_ids: Collection[int]) -> None:
         """Goes on with running trials that this process has taken."""
-        for trial in pick_up(self.bench, self.crew, trial_ids, self.hold.behind):
+        trials, failures = pick_up(self.bench, self.crew, trial_ids, self.hold.behind)
+        for trial in trials:
             self.flight[trial.number] = trial
             self.seconds[trial.number] = self.bench.store.seconds_of(trial.trial_id)
             self.spread[trial.number] = self._known_spread(trial)
+        self._fail(failures)
 
     def _fill(self) -> None:
         """Asks for as many trials as may start."""
-        searcher = self.bench.searcher
         while True:
             with self.bench.store.tick():
-                wanted = self.hold.room(len(self.flight))
-                if wanted <= 0:
-                    return
-                asked = searcher.ask(wanted)
-                for trial in asked:
-                    if trial.config is None:
-                        searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {trial.error}", {})
-                self.flight.update({t.number: t for t in asked if t.config is not None})
-                for failure in self.crew.admit({t.number: t.config for t in asked if t.config is not None}):
-                    self._fail(failure)
-                self.hold.begin([trial.trial_id for trial in asked if trial.number in self.flight])
+                asked = self.bench.searcher.ask(self.hold.room(len(self.flight)))
+                self.hold.begin([trial.trial_id for trial in asked])
+            if not asked:
+                return
+            self.flight.update({trial.number: trial for trial in asked})
+            undrawn = [Failure(trial=t.number, error=t.error or "", traceback="") for t in asked if t.config is None]
+            started = self.crew.admit({t.number: t.config for t in asked if t.config is not None})
+            self._fail([*undrawn, *started])
 
-    def _fail(self, failure: Failure) -> None:
+    def _fail(self, failures: Collection[Failure]) -> None:
+        """Ends trials that could not be begun or continued."""
+        if failures:
+            with self._tick():
+                for failure in failures:
+                    self._tell_failure(failure)
+
+    def _tell_failure(self, failure: Failure) -> None:
         trial = self.flight.pop(failure.trial)
         facts = {"traceback": failure.traceback, "seconds": round(self.seconds.get(trial.number, 0.0), 3)}
         self.bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
         self.hold.end([trial.trial_id])
 
-    def _without_lost(self) -> set[int]:
-        """The numbers of trials that another process continues, which are no longer in flight: what was trained of
-        them here is as if it had not been. Their lanes have still to end."""
-        lost = self.hold.lost([trial.trial_id for trial in self.flight.values()])
-        numbers = {number for number, trial in self.flight.items() if trial.trial_id in lost}
-        for number in numbers:
-            del self.flight[number]
-        if numbers:
-            self.bench.store.forget(self.bench.study_id)
-        return numbers
-
     def _cut(self, reason: str) -> None:
         """Ends everything in flight, because a budget is spent."""
-        with self.bench.store.tick():
-            lost = self._without_lost()
+        with self._tick():
             ended = {}
             for number, trial in self.flight.items():
                 epoch = len(self.bench.searcher.curve(trial.trial_id))
                 ended[number] = Decision(ended=f"{reason} at epoch {epoch}", state=TrialState.PRUNED)
-            self._settle(set(), ended, lost)
+            self._settle(set(), ended)
 
     def _record(self, tick: Tick, train_seconds: float) -> None:
         """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
         store, searcher = self.bench.store, self.bench.searcher
-        with store.tick():
-            lost = self._without_lost()
+        with self._tick():
             by_trial: dict[int, list[LaneEpoch]] = {}
             for lane in tick.epochs:
-                if lane.trial in self.flight:
-                    by_trial.setdefault(lane.trial, []).append(lane)
+                by_trial.setdefault(lane.trial, []).append(lane)
             diverged = {
                 lane.trial: "the loss" if lane.diverged else "the objective"
-                for lanes in by_trial.values()
-                for lane in lanes
+                for lane in tick.epochs
                 if lane.diverged or not math.isfinite(self._objective(lane))
             }
             for failure in tick.failures:
-                if failure.trial in self.flight:
-                    self._fail(failure)
-            store.add_epochs([self._row(lane) for lanes in by_trial.values() for lane in lanes])
+                self._tell_failure(failure)
+            store.add_epochs([self._row(lane) for lane in tick.epochs])
             for number, lanes in by_trial.items():
                 self.epochs += 1
                 self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
@@ -202,8 +152,8 @@ class _Loop:
             best = {number for number in by_trial.keys() - diverged.keys() if self._is_best(number)}
             for number in best:
                 self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
-            self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None}, lost)
-            now, cpu = time.perf_counter(), time.process_time()
+            self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
+            now, cpu = time.perf_counter(), self._cpu()
             studies.add_seconds(
                 store,
                 self.bench.study_id,
@@ -214,15 +164,15 @@ class _Loop:
             )
             self.noted, self.cpu_noted = now, cpu
 
-    def _settle(self, best: Collection[int], ended: Mapping[int, Decision], lost: Collection[int]) -> None:
-        """In a transaction: tells how trials ended, makes room, and keeps what the crew hands over."""
+    def _settle(self, best: Collection[int], ended: Mapping[int, Decision]) -> None:
+        """In a tick: tells how trials ended, makes room, and keeps what the crew hands over."""
         for number, decision in ended.items():
             self._end(number, decision)
         wanted = self.files.worth_keeping(ended.keys())
         shards = self.crew.settle(
             best=best,
             wanted=wanted,
-            ended={*ended, *lost},
+            ended=ended.keys(),
             with_ends=self.files.keeps_ends,
             path=self.files.next_path,
         )
@@ -278,27 +228,12 @@ class _Loop:
         self.hold.end([trial.trial_id])
 
     def _progress(self) -> Progress:
-        with self.bench.store.tick():  # one look at the database for all that is read here
-            trials = self.bench.searcher.all_trials()
-            best = next((t for t in self.bench.searcher.ranking()[:1] if t.state == TrialState.COMPLETE), None)
-            curves = {number: self.bench.searcher.curve(t.trial_id) for number, t in sorted(self.flight.items())}
-        count = {state: sum(t.state == state for t in trials) for state in TrialState}
-        return Progress(
-            budget=self.budget,
-            finished=count[TrialState.COMPLETE],
-            pruned=count[TrialState.PRUNED],
-            failed=count[TrialState.FAIL],
-            best=(best.number, best.values[0]) if best else None,
-            running=tuple(
-                Running(number=number, epoch=len(curve), value=curve[-1] if curve else None)
-                for number, curve in curves.items()
-            ),
-            epochs=self.epochs,
-            train_seconds=self.crew.train_seconds,
-            wall_seconds=time.perf_counter() - self.began,
-            workers=self.crew.workers,
-            deaths=self.crew.deaths,
-        )
+        wall_seconds = time.perf_counter() - self.began
+        return progress(self.bench, self.crew, self.flight, epochs=self.epochs, wall_seconds=wall_seconds)
+
+    def _cpu(self) -> float:
+        """Processor time of this process and of the workers beside it."""
+        return time.process_time() + self.crew.cpu_seconds
 
 
 def _diverged(epoch: int, what: str) -> Decision:

@@ -28,8 +28,6 @@ class Crew:
         self._shares_files = shares_files
         self.train_seconds = 0.0
         """Time spent training, that of the slowest shard in each epoch."""
-        self.cpu_seconds = 0.0
-        """Processor time spent training, over all shards."""
         self._members: list[Member] = []
         self._sizes: dict[int, int] = {}
         self._busy: list[Member] = []
@@ -52,6 +50,11 @@ class Crew:
     @property
     def workers(self) -> int:
         return len(self._members)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of shards in other processes."""
+        return sum(member.cpu_seconds for member in self._members)
 
     @property
     def deaths(self) -> int:
@@ -78,7 +81,6 @@ class Crew:
         answers = _gather(self._busy, Trained)
         self._busy = []
         self.train_seconds += max((answer.seconds for answer in answers), default=0.0)
-        self.cpu_seconds += sum(answer.cpu_seconds for answer in answers)
         epochs = [lane for answer in answers for lane in answer.tick.epochs]
         failures = [failure for answer in answers for failure in answer.failures]
         return Tick(

@@ -1,7 +1,7 @@
 """Which trials of a study a process may train: all of them (`Alone`), or those it holds leases on (`leased`).
 
-The coordinator asks before each epoch what it may do, within each transaction whether its trials are still its own,
-and says which trials begin and end.
+The coordinator asks before each epoch what it may do, at the end of each transaction whether its trials are still its
+own, and says which trials begin and end.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ class Turn:
     """Whether there may be room for new trials; how much is said in the transaction that creates them."""
 
 
+class LostTrials(Exception):
+    """Trials in flight are not this process's any more. Nothing of the epoch is written; the message says why."""
+
+
 class Hold(Protocol):
     """One process's claim on trials of one study."""
 
@@ -43,8 +47,9 @@ class Hold(Protocol):
     def begin(self, trial_ids: Collection[int]) -> None:
         """In a transaction: trials that were just created are trained here."""
 
-    def lost(self, trial_ids: Collection[int]) -> set[int]:
-        """At the start of a transaction: which of the trials in flight are not this process's any more."""
+    def confirm(self, trial_ids: Collection[int]) -> None:
+        """At the end of a transaction: raises `LostTrials` unless all these are this process's own until it is
+        committed."""
 
     def end(self, trial_ids: Collection[int]) -> None:
         """In a transaction: trials have ended."""
@@ -77,8 +82,8 @@ class Alone:
     def begin(self, trial_ids: Collection[int]) -> None:
         """Nobody else is there who could take them."""
 
-    def lost(self, trial_ids: Collection[int]) -> set[int]:
-        return set()
+    def confirm(self, trial_ids: Collection[int]) -> None:
+        """Nobody else is there who could have taken them."""
 
     def end(self, trial_ids: Collection[int]) -> None:
         """There was no lease."""

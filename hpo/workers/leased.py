@@ -14,7 +14,7 @@ from hpo import space
 from hpo.search.searcher import Asked
 from hpo.storage import leases, service
 from hpo.storage.service import Standing
-from hpo.workers.holds import Turn
+from hpo.workers.holds import LostTrials, Turn
 from hpo.workers.setup import Bench
 from hpo.workers.shelf import Shelf
 
@@ -96,22 +96,16 @@ class Leased:
     def begin(self, trial_ids: Collection[int]) -> None:
         leases.hold(self.bench.store, self.name, trial_ids)
 
-    def lost(self, trial_ids: Collection[int]) -> set[int]:
+    def confirm(self, trial_ids: Collection[int]) -> None:
         lost = leases.lost(self.bench.store, self.name, trial_ids, self.lease_seconds)
         if lost:
-            log.warning(
-                "%s: %d trials were taken by other workers, or ended, while this one was silent; it drops them",
-                self.bench.spec.study.name,
-                len(lost),
-            )
-            self.shelf.begin_anew(set(trial_ids) - lost)
-        return lost
+            raise LostTrials(f"{len(lost)} trials were taken by other workers, or ended, while this one was silent.")
 
     def end(self, trial_ids: Collection[int]) -> None:
         leases.release(self.bench.store, self.name, trial_ids)
 
     def behind(self, trial: Asked, reported: int, saved: int) -> None:
-        text = f"epoch {saved + 1} to {reported} trained again: no checkpoint of them could be read"
+        text = f"epoch {saved + 1} to {reported} trained again: there is no checkpoint of them that can be read"
         log.warning("%s: trial %d, %s", self.bench.spec.study.name, trial.number, text)
         self.bench.store.set_trial_user_attr(trial.trial_id, "restarted", text)
 

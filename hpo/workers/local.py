@@ -20,9 +20,9 @@ from hpo.spec.file import StudySpec
 from hpo.storage import studies
 from hpo.storage.engine import open_store
 from hpo.workers import coordinator
-from hpo.workers.coordinator import Observer, Progress
 from hpo.workers.hiring import open_crew
 from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
+from hpo.workers.progress import Observer, Progress
 from hpo.workers.recruits import Recruits
 from hpo.workers.setup import Bench, check_models, load_material, open_bench
 from hpo.workers.submitting import for_one_process

@@ -48,6 +48,8 @@ class Member:
         """Its trials."""
         self.deaths = 0
         """So far."""
+        self.cpu_seconds = 0.0
+        """Processor time of its processes, as far as they told."""
         self._hire = hire
         self._channel = hire()
         self._told: list[Order] = []
@@ -75,7 +77,7 @@ class Member:
         try:
             if self._death is not None:
                 raise self._death
-            reply = self._channel.receive()
+            reply = self._heard()
         except Died as death:
             self._death = None
             reply = self._recovered(order, death)
@@ -146,7 +148,12 @@ class Member:
 
     def _asked(self, order: Order) -> Reply:
         self._channel.send(order)
-        return self._channel.receive()
+        return self._heard()
+
+    def _heard(self) -> Reply:
+        reply = self._channel.receive()
+        self.cpu_seconds += reply.cpu_seconds
+        return reply
 
     def _guilty(self, order: Order, trials: Sequence[int]) -> list[int]:
         """The trials that kill a process even where no others are, found by halving."""

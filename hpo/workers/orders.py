@@ -93,7 +93,15 @@ Order = Admit | Resume | Load | Train | Settle
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Started:
+class Answer:
+    """What a shard says when it has obeyed."""
+
+    cpu_seconds: float = 0.0
+    """Processor time it took, where the coordinator's own process did not spend it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started(Answer):
     """Trials that train from now on."""
 
     sizes: dict[int, int]
@@ -102,14 +110,12 @@ class Started:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
+class Trained(Answer):
     """One epoch of a shard's lanes."""
 
     tick: Tick
     seconds: float
     """Time it took."""
-    cpu_seconds: float = 0.0
-    """Processor time it took."""
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -117,7 +123,7 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settled:
+class Settled(Answer):
     """What a shard holds between two epochs."""
 
     lanes: Written | bytes | None

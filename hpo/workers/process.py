@@ -23,7 +23,7 @@ from hpo.workers.member import Died
 from hpo.workers.orders import Order, Reply
 from hpo.workers.outfit import Outfit
 from hpo.workers.recruits import Recruit
-from hpo.workers.shard import Shard
+from hpo.workers.shard import Shard, answer
 
 
 class Child:
@@ -79,11 +79,11 @@ def main() -> None:
         while True:
             order = pickle.loads(pipe.recv_bytes())
             try:
-                answer: Any = shard.do(order)
+                reply: Any = answer(shard, order)
             except Exception as error:
                 error.add_note("in a worker process:\n" + "".join(traceback.format_tb(error.__traceback__)))
-                answer = error
-            _send(pipe, answer)
+                reply = error
+            _send(pipe, reply)
 
 
 def _end_with_parent() -> None:

@@ -6,12 +6,14 @@ The same whether the coordinator calls it, or orders reach it through a pipe or 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import singledispatchmethod
 
 from hpo.errors import MachineError
 from hpo.training import checkpoints
 from hpo.training.checkpoints import SavedLane, Written
+from hpo.training.cohort import Cohort
 from hpo.training.trainer import Failure, Trainer
 from hpo.workers.orders import Admit, Load, Order, Past, Reply, Resume, Settle, Settled, Started, Train, Trained
 from hpo.workers.outfit import Outfit
@@ -37,15 +39,9 @@ class Shard:
 
     @_do.register
     def _resume(self, order: Resume) -> Started:
-        failures = []
-        for past in order.trials:
-            # Alone, because the others need not train the epochs that this one lacks.
-            alone = Trainer(self.trainer.setting, self.trainer.variants, self.trainer.limits)
-            if (failure := _replay(alone, past)) is not None:
-                failures.append(failure)
-                continue
-            for cohort in alone.all_cohorts():
-                self.trainer.place(cohort)
+        # Apart from those that train, who need not train the epochs that these lack.
+        apart = Trainer(self.trainer.setting, self.trainer.variants, self.trainer.limits)
+        failures = _replay(apart, order.trials, self.trainer.place)
         return self._started((past.number for past in order.trials), failures)
 
     @_do.register
@@ -59,13 +55,9 @@ class Shard:
 
     @_do.register
     def _train(self, order: Train) -> Trained:
-        started, cpu_started = time.perf_counter(), time.process_time()
+        started = time.perf_counter()
         tick = self.trainer.tick()
-        return Trained(
-            tick=tick,
-            seconds=time.perf_counter() - started,
-            cpu_seconds=time.process_time() - cpu_started,
-        )
+        return Trained(tick=tick, seconds=time.perf_counter() - started)
 
     @_do.register
     def _settle(self, order: Settle) -> Settled:
@@ -103,14 +95,34 @@ def _lanes(lanes: Written | bytes) -> dict[tuple[int, int], SavedLane]:
     return found
 
 
-def _replay(trainer: Trainer, past: Past) -> Failure | None:
-    """Brings a trial to where it stood: from what was saved, or from the start."""
-    if not any(checkpoints.restore(trainer, past.number, past.config, list(lanes)) for lanes in past.saved):
-        for failure in trainer.admit([(past.number, past.config)]):
-            return failure
-    for epoch in range(trainer.epoch(past.number) + 1, past.epochs + 1):
-        for failure in trainer.tick().failures:
-            return failure
-        if epoch in past.best:
-            trainer.keep_best({past.number})
-    return None
+def _replay(trainer: Trainer, pasts: Iterable[Past], hand_over: Callable[[Cohort], None]) -> list[Failure]:
+    """Brings trials to where they stood, from what was saved or from the start, and hands each over when it is there.
+    Those that have to train do so together."""
+    behind = {past.number: past for past in pasts}
+    fresh = [
+        (past.number, past.config)
+        for past in behind.values()
+        if not any(checkpoints.restore(trainer, past.number, past.config, list(lanes)) for lanes in past.saved)
+    ]
+    failures, failed = [], trainer.admit(fresh)
+    while True:
+        for failure in failed:
+            failures.append(failure)
+            del behind[failure.trial]
+        trainer.keep_best({number for number, past in behind.items() if trainer.epoch(number) in past.best})
+        there = {number for number, past in behind.items() if trainer.epoch(number) >= past.epochs}
+        for number in sorted(there):
+            for cohort in trainer.alone(number):
+                hand_over(cohort)
+            del behind[number]
+        trainer.release(there)
+        if not behind:
+            return failures
+        failed = list(trainer.tick().failures)
+
+
+def answer(shard: Shard, order: Order) -> Reply:
+    """What the shard of a process of its own answers."""
+    started = time.process_time()
+    reply = shard.do(order)
+    return replace(reply, cpu_seconds=time.process_time() - started)

@@ -1,9 +1,10 @@
 """Which checkpoints the service keeps in its depot: each worker's running trials, the best weights, the best's ends.
 
 A worker writes its trials in flight into one of three slots of its own: the last two are named by rows, the third is
-free, so nothing that a row names is written over, and nothing has to be deleted after every epoch. A slot that may hold
-trials of others is not its own any more: it gets three new ones. A depot that refuses is no reason to stop training:
-what could not be saved is trained again if it is ever needed.
+free, so nothing that a row names is written over, and nothing has to be deleted after every epoch. Whoever begins anew
+has three new ones, because others may have gone on from the old. Weights are named by their content: a worker that was
+silent for too long overwrites nothing of those who went on. A depot that refuses is no reason to stop training: what
+could not be saved is trained again if it is ever needed.
 """
 
 from __future__ import annotations
@@ -53,12 +54,6 @@ class Shelf:
             if row.kind == "running" and row.trial_id in wanted and row.path not in self.slots:
                 self.foreign.setdefault(row.trial_id, set()).add(row.path)
 
-    def begin_anew(self, trial_ids: Iterable[int]) -> None:
-        """Other workers have taken trials: what was saved of them here is theirs now. These remain."""
-        self.term = uuid.uuid4().hex[:8]
-        self.slots = []
-        self.adopt(trial_ids)
-
     def next_path(self) -> Path:
         raise AssertionError("the depot may be no folder: shards hand their lanes over")
 
@@ -75,9 +70,9 @@ class Shelf:
         name = next(slot for index in range(SLOTS) if (slot := self._slot(index)) not in self.slots)
         (shard,) = shards
         assert isinstance(shard.lanes, bytes)
-        sha256 = self._put(name, shard.lanes)
-        if sha256 is None:
+        if not self._put(name, shard.lanes):
             return
+        sha256 = hashlib.sha256(shard.lanes).hexdigest()
         epochs = shard.epochs
         self._forget(self.slots[:-1])
         for trial in flight.values():
@@ -140,25 +135,25 @@ class Shelf:
         return self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
 
     def _keep(self, trial: FrozenTrial, kind: str, epoch: int, data: bytes) -> None:
-        name = f"{self._folder}/{kind}-{trial.number:06d}.pt"
-        sha256 = self._put(name, data)
-        if sha256 is not None:
+        sha256 = hashlib.sha256(data).hexdigest()
+        name = f"{self._folder}/{kind}-{trial.number:06d}-{sha256[:8]}.pt"
+        if self._put(name, data):
             row = CheckpointRow(trial_id=trial._trial_id, kind=kind, epoch=epoch, path=name, sha256=sha256)
             self.bench.store.add_checkpoints([row])
 
-    def _put(self, name: str, data: bytes) -> str | None:
-        """The sha256 of what was written; None where the depot refused, which is said once until it works again."""
+    def _put(self, name: str, data: bytes) -> bool:
+        """Whether the depot has taken it; that it refused is said once until it works again."""
         try:
             self.depot.put(name, data)
         except MachineError as error:
             if not self.refused:
                 log.warning("%s Training goes on; what could not be saved is trained again after a crash.", error)
             self.refused = True
-            return None
+            return False
         if self.refused:
             log.warning("checkpoints can be written again")
         self.refused = False
-        return hashlib.sha256(data).hexdigest()
+        return True
 
     def _forget(self, names: list[str]) -> None:
         if names:

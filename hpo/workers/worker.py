@@ -23,13 +23,14 @@ from hpo.storage import leases, service, studies
 from hpo.storage.service import Standing
 from hpo.storage.store import Store
 from hpo.workers import coordinator
-from hpo.workers.coordinator import Progress
 from hpo.workers.crew import Crew
 from hpo.workers.depot import Depot
 from hpo.workers.here import Here
+from hpo.workers.holds import LostTrials
 from hpo.workers.leased import OVER, Leased, has_work
 from hpo.workers.means import Means
 from hpo.workers.outlook import Benches, Outlook
+from hpo.workers.progress import Progress
 from hpo.workers.pulse import Pulse
 from hpo.workers.setup import Bench, circumstances
 from hpo.workers.shelf import Shelf
@@ -176,6 +177,8 @@ class Worker:
             if hold.reason == OVER:
                 self._conclude(bench, shelf, now)
             shelf.leave()
+        except LostTrials as error:
+            log.warning("%s: %s This one drops its lanes and goes on from what is saved.", now.name, error)
         except (StorageError, UpdateFinishedTrialError) as error:
             log.warning("%s: %s Going on from what is saved.", now.name, error)
         except Exception as error:  # whatever it is, it is this study's, and must not end the worker

@@ -13,8 +13,8 @@ from ray.cluster_utils import Cluster
 
 from hpo.errors import MachineError
 from hpo.workers import cluster
-from hpo.workers.coordinator import Progress
 from hpo.workers.means import Means
+from hpo.workers.progress import Progress
 from tests.workers.small import result_of, run, small_study
 
 pytestmark = pytest.mark.slow

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.trial import TrialState
 
 from hpo.search.searcher import Asked, Searcher
 from hpo.spec.study import StudySpec
 from hpo.training import checkpoints
-from hpo.training.trainer import Trainer
+from hpo.training.trainer import Failure, Tick, Trainer
 from hpo.workers import continuation
 from hpo.workers.files import Files
 from hpo.workers.hiring import open_crew
 from hpo.workers.means import Means
 from hpo.workers.setup import Bench
-from tests.workers.small import at_bench, epochs_of, result_of, run, small_study, trials_of, with_trials
+from tests.workers.small import at_bench, epochs_of, result_of, run, small_study, train, trials_of, with_trials
 
 Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
 
@@ -152,7 +151,7 @@ def test_damaged_checkpoints_cost_time_alone(
     assert result_of(small_study(), tmp_path) == whole
 
 
-def picked_up(bench: Bench) -> list[Asked]:
+def picked_up(bench: Bench) -> tuple[list[Asked], list[Failure]]:
     with open_crew(bench, Means()) as crew:
         return continuation.pick_up(bench, crew)
 
@@ -160,14 +159,19 @@ def picked_up(bench: Bench) -> list[Asked]:
 def test_the_checkpoint_is_used_where_it_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Else the tests above would pass by training everything again."""
     stop(monkeypatch, small_study(), tmp_path, "before an epoch", 4)
-    epochs = []
+    epochs: list[list[int]] = []
     original = Trainer.tick
-    monkeypatch.setattr(Trainer, "tick", lambda self: epochs.append(1) or original(self))
+
+    def tick(trainer: Trainer) -> Tick:
+        epochs.append(sorted(lane.trial for cohort in trainer.all_cohorts() for lane in cohort.lanes))
+        return original(trainer)
+
+    monkeypatch.setattr(Trainer, "tick", tick)
     at_bench(small_study(), tmp_path, picked_up)
     assert epochs == []
     cut(running_files(tmp_path)[-1])
     at_bench(small_study(), tmp_path, picked_up)
-    assert len(epochs) == 3, "one epoch for each trial in flight, from the file before the last"
+    assert epochs == [[0, 1, 2]], "one epoch of those in flight, together, from the file before the last"
 
 
 def test_a_larger_budget_continues_an_ended_study(whole: Result, tmp_path: Path) -> None:
@@ -197,15 +201,15 @@ def test_a_running_trial_that_cannot_be_drawn_any_more_fails(monkeypatch: pytest
 
     def contradict(bench: Any) -> None:
         left = bench.searcher.running()
+        assert [trial.number for trial in left] == [0, 1, 2]
         left[1] = replace(left[1], config=None, error="planted")
         monkeypatch.setattr(bench.searcher, "running", lambda only: left)
-        picked = picked_up(bench)
-        assert [trial.number for trial in picked] == [0, 2]
-        states = {trial.number: trial.state for trial in bench.searcher.all_trials()}
-        assert states == {0: TrialState.RUNNING, 1: TrialState.FAIL, 2: TrialState.RUNNING}
+        train(bench, Means())
 
     at_bench(spec, tmp_path, contradict)
-    assert trials_of(spec, tmp_path)[1]["ended"] == "failed: planted"
+    trials = trials_of(spec, tmp_path)
+    assert (trials[1]["state"], trials[1]["ended"]) == ("FAIL", "failed: planted")
+    assert {trial["state"] for trial in trials[:1] + trials[2:]} <= {"COMPLETE", "PRUNED"}
 
 
 def test_a_file_of_running_trials_holds_tensors_and_text_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hpo import space
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
-from hpo.workers.coordinator import Progress
+from hpo.workers.progress import Progress
 from tests.workers.small import at_bench, epochs_of, result_of, run, small_study, trials_of
 
 COUNTABLE = {

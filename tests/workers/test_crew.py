@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import psutil
 import pytest
 
 from hpo.spec.file import parse_study
-from hpo.workers.coordinator import Progress
+from hpo.storage import studies
+from hpo.workers import coordinator
+from hpo.workers.hiring import open_crew
 from hpo.workers.means import Means
 from hpo.workers.member import Died
 from hpo.workers.orders import Load, Train
 from hpo.workers.process import Child
+from hpo.workers.progress import Progress
 from hpo.workers.recruits import Recruit, Recruits
 from hpo.workers.setup import Bench
 from tests.models.own import write
@@ -77,6 +81,21 @@ def test_models_of_the_users_own_need_no_file_where_they_train(tmp_path: Path) -
     at_bench(spec, tmp_path / "two", action)
     assert (trials_of(spec, tmp_path / "two"), epochs_of(spec, tmp_path / "two")) == expected
     assert {trial["state"] for trial in expected[0]} <= {"COMPLETE", "PRUNED"}
+
+
+def test_processor_time_of_other_processes_counts(tmp_path: Path) -> None:
+    """Loading and saving included, as in one process."""
+
+    def action(bench: Bench) -> None:
+        own = time.process_time()
+        with open_crew(bench, Means(workers=2)) as crew:
+            coordinator.run(bench, crew, lambda progress: None)
+        own = time.process_time() - own
+        counted = studies.study_row(bench.store, "small").cpu_seconds
+        assert 0.8 * crew.cpu_seconds > crew.train_seconds / 2 > 0
+        assert 0.5 * (own + crew.cpu_seconds) < counted < own + crew.cpu_seconds
+
+    at_bench(small_study(**FOLDS), tmp_path, action)
 
 
 def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:

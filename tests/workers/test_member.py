@@ -12,12 +12,12 @@ import pytest
 from hpo.errors import MachineError
 from hpo.training.trainer import Failure
 from hpo.workers import coordinator
-from hpo.workers.coordinator import Progress
 from hpo.workers.crew import Crew
 from hpo.workers.here import Here
 from hpo.workers.member import DEATHS, Died
 from hpo.workers.orders import Admit, Order, Reply, Settle, Train, Trained
 from hpo.workers.outfit import Outfit
+from hpo.workers.progress import Progress
 from hpo.workers.setup import Bench
 from tests.workers.small import at_bench, epochs_of, result_of, small_study, trials_of
 

@@ -20,10 +20,14 @@ from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_workers
 from hpo.training.trainer import Trainer
 from hpo.workers import worker as module
+from hpo.workers.crew import Crew
 from hpo.workers.depot import Folder
+from hpo.workers.holds import LostTrials
+from hpo.workers.orders import Settled
+from hpo.workers.setup import Bench
 from hpo.workers.shelf import Shelf
 from tests.workers.service import row_of, serve, submit, wait_for, working
-from tests.workers.small import TABLES, epochs_of, result_of, run, small_study, trials_of, with_trials
+from tests.workers.small import TABLES, at_bench, epochs_of, result_of, run, small_study, trials_of, with_trials
 
 LONG = {"training": "epochs = 12", "search": 'trials = 12\nconcurrency = 3\npruner = { name = "median" }'}
 
@@ -121,7 +125,7 @@ def test_lanes_of_a_trial_that_was_given_away_are_dropped(
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 6)
         leases.enrol(store, "other", "host", 1, 60.0)
         store.write(update(hpo_leases).where(hpo_leases.c.worker == worker.name).values(worker="other"))
-        wait_for(lambda: "drops them" in caplog.text)
+        wait_for(lambda: "drops its lanes" in caplog.text)
         taken = set(leases.holders(store, study_id))
         saved = {row.trial_id for row in store.checkpoints(study_id) if row.kind == "running"}
         assert taken <= saved, "what the others have to go on with is gone"
@@ -134,6 +138,64 @@ def test_lanes_of_a_trial_that_was_given_away_are_dropped(
     numbers = [row[:3] for row in epochs]
     assert len(numbers) == len(set(numbers))
     assert row_of(tmp_path).epochs_spent == len(numbers)
+
+
+def test_nothing_slow_happens_while_the_database_waits(spec: StudySpec, expected: Any, tmp_path: Path) -> None:
+    """A transaction that has begun keeps others waiting, and PostgreSQL ends one that idles for long."""
+    begun: list[str] = []
+    doing: list[str] = []
+
+    class Watched(Folder):
+        def put(self, name: str, data: bytes) -> None:
+            watch("put")
+            super().put(name, data)
+
+    def watch(what: str) -> None:
+        doing.append(what)
+        (store,) = {worker.store}
+        if store._tick is not None and store._tick.begun is not None:
+            begun.append(what)
+
+    submit(spec, tmp_path)
+    with pytest.MonkeyPatch.context() as patch, working(tmp_path, depot=Watched(tmp_path)) as worker:
+        for name in ("admit", "resume", "tick", "settle"):
+            original = getattr(Crew, name)
+
+            def watched(
+                *arguments: Any, name: str = name, original: Callable[..., Any] = original, **options: Any
+            ) -> Any:
+                watch(name)
+                return original(*arguments, **options)
+
+            patch.setattr(Crew, name, watched)
+        wait_for(lambda: row_of(tmp_path).finished_at is not None)
+    assert set(doing) == {"admit", "tick", "settle", "put"}
+    assert begun == []
+    assert found(spec, tmp_path) == expected
+
+
+def test_weights_of_one_that_was_silent_overwrite_nothing(spec: StudySpec, tmp_path: Path) -> None:
+    """Its trial was ended by another worker meanwhile, so its transaction fails when its files are written."""
+    run(spec, tmp_path)
+
+    def action(bench: Bench) -> None:
+        trial = bench.searcher.ranking()[0]
+
+        def keep(worker: str, weights: bytes) -> None:
+            settled = Settled(lanes=None, epochs={}, weights={trial.number: weights}, ends={trial.number: weights})
+            with bench.store.tick():
+                Shelf(bench, Folder(tmp_path), worker).save_best({trial.number}, [settled])
+                if worker == "silent":
+                    raise LostTrials("planted")
+
+        keep("alive", b"those that count")
+        with pytest.raises(LostTrials):
+            keep("silent", b"others")
+        rows = [r for r in bench.store.checkpoints(bench.study_id) if r.trial_id == trial._trial_id]
+        newest = [row for row in rows if row.path.startswith("checkpoints/small/final")]
+        assert [(tmp_path / row.path).read_bytes() for row in newest] == [b"those that count"]
+
+    at_bench(spec, tmp_path, action)
 
 
 def test_a_full_disk_is_a_warning(
@@ -165,7 +227,7 @@ def test_a_trial_without_a_readable_checkpoint_starts_again_and_says_so(
     said = {trial["number"]: trial.pop("restarted") for trial in trials if "restarted" in trial}
     assert (trials, epochs) == expected
     assert said
-    assert all("trained again: no checkpoint of them could be read" in text for text in said.values())
+    assert all("trained again: there is no checkpoint of them that can be read" in text for text in said.values())
 
 
 def test_a_study_whose_data_is_missing_is_left_to_others(tmp_path: Path) -> None:
