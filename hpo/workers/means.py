@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
 import torch
+from torch import Tensor, nn
 
 from hpo import models, space
-from hpo.errors import InputError
 from hpo.spec.file import StudySpec
 from hpo.spec.records import TrialConfig
 from hpo.training.batches import Examples
@@ -64,25 +64,43 @@ class Means:
         on the study and not on the machine, and a study that has begun (`before`) goes on as it was."""
         if self.compile != "auto":
             return self.compile == "on"
-        return plain_seconds(spec, examples) > LONG if before is None else before
+        return plain_seconds(spec, examples, compilable=True) > LONG if before is None else before
 
 
-def plain_seconds(spec: StudySpec, examples: Examples) -> float:
-    """Estimate of the time that the study trains on one core without compiling."""
+def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = False) -> float:
+    """Estimate of the time that the study trains on one core without compiling, were all its trials of the largest
+    model; with `compilable`, of the largest that can be compiled, which the user's own cannot."""
     pruned = spec.search.pruner.name != "none"
     longest = 0.0
     for config in islice(space.alternatives(spec, "model"), TRIED):
-        if config.model.family == "custom":  # never compiled
+        if compilable and config.model.family == "custom":
             continue
         try:
             module = models.build(config, examples.input_shape, examples.outputs)
-        except InputError:  # such a trial fails before it trains
+            uses = weight_uses(module, examples.input_shape)
+        except Exception:  # such a trial fails before it trains
             continue
-        parameters = sum(p.numel() for p in module.parameters())
         batch = examples.batch_size(config.training.batch_size)
-        step = STEP_SECONDS + 6 * parameters * batch / FLOPS
+        step = STEP_SECONDS + 6 * uses * batch / FLOPS
         longest = max(longest, step * examples.steps(batch) * config.training.epochs)
     return longest * space.budget(spec) * examples.replicas * (SURVIVING if pruned else 1.0)
+
+
+def weight_uses(module: nn.Module, input_shape: Sequence[int]) -> int:
+    """How often a weight is used for one example: once for each place of a layer's output."""
+    uses = 0
+
+    def count(layer: nn.Module, _: Any, output: Any) -> None:
+        nonlocal uses
+        weight = getattr(layer, "weight", None)
+        if isinstance(weight, Tensor) and isinstance(output, Tensor):
+            uses += weight.numel() * max(1, output[0].numel() // len(weight))
+
+    for layer in module.modules():
+        layer.register_forward_hook(count)
+    with torch.no_grad():
+        module.eval()(torch.zeros(2, *input_shape))
+    return uses
 
 
 class Variants:

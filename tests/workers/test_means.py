@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from hpo import space
+from hpo.spec.file import parse_study
 from hpo.spec.records import BatchNorm, LayerNorm, NoNorm
 from hpo.storage import studies
 from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
 from hpo.workers import means
 from hpo.workers.means import Means, Variants
+from hpo.workers.setup import Bench
+from tests.models.own import write
+from tests.spec.texts import study_text
 from tests.training.study import setting
-from tests.workers.small import at_bench, small_study
+from tests.workers.small import TABLES, at_bench, small_study
 
 LONG = 10**6
 
@@ -33,6 +38,27 @@ def test_long_studies_are_compiled_and_go_on_as_they_began(tmp_path: Path) -> No
     assert compiled(8, tmp_path / "asked", "auto") is True
     assert compiled(LONG, tmp_path / "long", "auto") is True
     assert compiled(LONG, tmp_path / "refused", "off") is False
+
+
+def test_a_weight_of_a_convolution_is_used_at_every_place() -> None:
+    dense = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    assert means.weight_uses(dense, (1, 8, 8)) == 64 * 3
+    convolution = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2, padding=1))
+    assert means.weight_uses(convolution, (1, 8, 8)) == 4 * 9 * 64 + 2 * 4 * 9 * 16
+
+
+def test_own_models_are_work_for_several_workers_and_not_for_the_compiler(tmp_path: Path) -> None:
+    write(tmp_path)
+    tables = {name: text for name, text in TABLES.items() if name not in ("norm", "dropout")}
+    tables["model"] = 'family = "custom"\nmodule = "net.py:Net"\narguments.width = 8'
+    spec = parse_study(study_text(**tables), str(tmp_path / "small.toml"))
+
+    def estimates(bench: Bench) -> tuple[float, float]:
+        examples = bench.outfit.examples
+        return means.plain_seconds(spec, examples), means.plain_seconds(spec, examples, compilable=True)
+
+    own, compilable = at_bench(spec, tmp_path, estimates)
+    assert own > compilable == 0
 
 
 @pytest.mark.parametrize("lanes", [None, 2])
