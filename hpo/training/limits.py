@@ -115,11 +115,33 @@ def free_memory(device: torch.device) -> int:
     """Bytes that new tensors may take."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    left = _left_to_container(Path("/sys/fs/cgroup"))
+    free = _free_on_machine()
+    return free if left is None else min(free, left)
+
+
+def _free_on_machine() -> int:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) // 2
+
+
+def _left_to_container(root: Path) -> int | None:
+    """Bytes up to a container's limit, file contents that can be dropped not counted; None where there is no limit."""
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            most, now = ((root / name).read_text().strip() for name in (limit, used))
+            stat = (root / limit).with_name("memory.stat").read_text().splitlines()
+        except OSError:
+            continue
+        dropped = sum(int(line.split()[1]) for line in stat if line.startswith("inactive_file "))
+        return max(0, int(most) - int(now) + dropped) if most.isdigit() else None
+    return None
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -94,3 +94,34 @@ def test_when_memory_runs_out_the_lanes_are_halved_and_all_goes_on(monkeypatch: 
         assert tick.failures == ()
         assert [numbers(e) for e in tick.epochs] == expected_tick
     assert max(sizes) <= 3
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({}, None),
+        ({"memory.max": "max", "memory.current": "5", "memory.stat": ""}, None),
+        ({"memory.max": "100", "memory.current": "70", "memory.stat": "anon 60\ninactive_file 8\nfile 10"}, 38),
+        ({"memory.max": "100", "memory.current": "170", "memory.stat": "anon 60"}, 0),
+        (
+            {
+                "memory/memory.limit_in_bytes": "100",
+                "memory/memory.usage_in_bytes": "40",
+                "memory/memory.stat": "total_inactive_file 9\ninactive_file 1",
+            },
+            61,
+        ),
+    ],
+)
+def test_what_a_container_may_still_take(files: dict[str, str], left: int | None, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert limits._left_to_container(tmp_path) == left
+
+
+@pytest.mark.parametrize(("left", "free"), [(None, 900), (500, 500), (1000, 900)])
+def test_a_containers_limit_counts(left: int | None, free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_left_to_container", lambda root: left)
+    monkeypatch.setattr(limits, "_free_on_machine", lambda: 900)
+    assert limits.free_memory(CPU) == free
