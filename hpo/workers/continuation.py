@@ -1,7 +1,8 @@
 """Picking up the trials that were running when their process ended.
 
 A trial continues under its own number from its last readable checkpoint, or from the start where there is none; epochs
-that had been reported already are trained again without being reported, and give the same state as then.
+that had been reported already are trained again without being reported, and give the same state as then. They are saved
+like others: it may take long, and the process may have to end once more.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hpo.training.checkpoints import SavedLane
 from hpo.training.trainer import Failure
 from hpo.workers.crew import Crew
 from hpo.workers.here import Here
-from hpo.workers.orders import Past
+from hpo.workers.orders import Goal, Past
 from hpo.workers.setup import Bench
 
 Behind = Callable[[Asked, int, int], None]
@@ -27,8 +28,8 @@ Behind = Callable[[Asked, int, int], None]
 def pick_up(
     bench: Bench, crew: Crew, only: Collection[int] | None = None, behind: Behind | None = None
 ) -> tuple[list[Asked], list[Failure]]:
-    """Lets the crew bring every running trial, or those of these ids, to the epoch it had reported. Returns them all,
-    and how some of them failed, which is still to be told."""
+    """Lets the crew go on with every running trial, or those of these ids, from the newest that can be read. Returns
+    them all, and how some of them failed, which is still to be told."""
     with bench.store.tick():
         picked = {trial.number: trial for trial in bench.searcher.running(only)}
     failures = [Failure(trial=t.number, error=t.error or "", traceback="") for t in picked.values() if t.config is None]
@@ -36,15 +37,19 @@ def pick_up(
     pasts = [_past(bench, trial, saved.lanes(trial)) for trial in picked.values() if trial.config is not None]
     for past in pasts:
         newest = past.saved[0][0].epoch if past.saved else 0
-        if behind is not None and newest < past.epochs:
-            behind(picked[past.number], past.epochs, newest)
+        if behind is not None and newest < past.goal.epochs:
+            behind(picked[past.number], past.goal.epochs, newest)
     return list(picked.values()), [*failures, *crew.resume(pasts)]
 
 
 def retrain(bench: Bench, number: int, config: TrialConfig, curve: Sequence[float]) -> bytes:
     """The best weights of an ended trial, packed, from training it again."""
     with Crew(lambda: Here(bench.outfit), workers=1, replicas=bench.outfit.examples.replicas) as crew:
-        for failure in crew.resume([past_of(bench, number, config, curve, ())]):
+        failures = crew.resume([past_of(bench, number, config, curve, ())])
+        while crew.behind and not failures:
+            crew.start()
+            failures = list(crew.tick().failures)
+        for failure in failures:
             raise MachineError(f"trial {number} cannot be trained again: {failure.error}")
         (settled,) = crew.settle(best=(), wanted={number}, ended={number})
     return settled.weights[number]
@@ -60,7 +65,8 @@ def past_of(
 ) -> Past:
     epochs = range(1, len(curve) + 1)
     best = (epoch for epoch in epochs if best_epoch(bench.spec.study, list(curve[:epoch])) == epoch)
-    return Past(number=number, config=config, epochs=len(curve), best=tuple(best), saved=tuple(saved))
+    goal = Goal(epochs=len(curve), best=tuple(best))
+    return Past(number=number, config=config, goal=goal, saved=tuple(saved))
 
 
 class _Saved:

@@ -59,7 +59,7 @@ class _Loop:
                 self._pick_up(turn.take)
             if turn.spent is not None:
                 self._cut(turn.spent)
-            elif turn.ask:
+            elif turn.ask and not self.crew.behind:
                 self._fill()
             self.crew.start()
             self.files.sweep()

@@ -52,6 +52,11 @@ class Crew:
         return len(self._members)
 
     @property
+    def behind(self) -> bool:
+        """Whether some trials are not yet where they stood: the others wait, so that all go on in step."""
+        return any(member.behind for member in self._members)
+
+    @property
     def cpu_seconds(self) -> float:
         """Processor time of shards in other processes."""
         return sum(member.cpu_seconds for member in self._members)
@@ -66,18 +71,21 @@ class Crew:
         return self._started([Admit(trials=share) for share in self._placed(trials)])
 
     def resume(self, trials: Sequence[Past]) -> list[Failure]:
-        """Brings trials to where they stood. What raises on the way is answered as a failure."""
+        """Goes on with trials from where they stood, or from before that: then some are `behind`. What cannot be built
+        is answered as a failure."""
         shares = self._placed({past.number: past.config for past in trials})
         return self._started([Resume(trials=tuple(past for past in trials if past.number in own)) for own in shares])
 
     def start(self) -> None:
-        """Lets every trial train an epoch; other work may be done until `tick`."""
-        self._busy = [member for member in self._members if member.configs]
+        """Lets every trial train an epoch, or only those that are behind; other work may be done until `tick`."""
+        behind = self.behind
+        self._busy = [member for member in self._members if (member.behind if behind else member.configs)]
         for member in self._busy:
             member.send(Train())
 
     def tick(self) -> Tick:
-        """What the epoch begun by `start` gave. The trials of the failures have ended."""
+        """What the epoch begun by `start` gave: no lanes, if it was of those that are behind. The trials of the
+        failures have ended."""
         answers = _gather(self._busy, Trained)
         self._busy = []
         self.train_seconds += max((answer.seconds for answer in answers), default=0.0)

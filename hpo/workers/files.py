@@ -98,7 +98,7 @@ class Files:
         weights = {number: data for shard in shards for number, data in shard.weights.items()}
         ranking = self._kept()
         for trial in ranking:
-            if trial.number in ended:
+            if trial.number in ended and trial.number in weights:
                 path = self.bench.folder / f"best-{trial.number:06d}.pt"
                 written = checkpoints.write(path, weights[trial.number])
                 epoch = trial.user_attrs["best_epoch"]

@@ -48,6 +48,8 @@ class Member:
         """Its trials."""
         self.deaths = 0
         """So far."""
+        self.behind = 0
+        """Trials that are not yet where they stood."""
         self.cpu_seconds = 0.0
         """Processor time of its processes, as far as they told."""
         self._hire = hire
@@ -84,10 +86,12 @@ class Member:
         if isinstance(reply, Settled):
             assert isinstance(order, Settle)
             self._drop(order.ended)
-            self._told = [Load(lanes=reply.lanes, configs=dict(self.configs))] if reply.lanes is not None else []
+            held = reply.lanes
+            self._told = [] if held is None else [Load(lanes=held, configs=dict(self.configs), behind=reply.behind)]
         else:
             self._told.append(order)
             self._drop({failure.trial for failure in reply.failures})
+        self.behind = len(reply.behind)
         return reply
 
     def close(self) -> None:

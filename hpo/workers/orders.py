@@ -26,22 +26,30 @@ class Admit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Past:
-    """A trial that had been training, and where it stood."""
+class Goal:
+    """Where a trial stood that had been training."""
 
-    number: int
-    config: TrialConfig
     epochs: int
     """Epochs to bring it to."""
     best: tuple[int, ...]
     """Epochs that were its best when they had just been trained."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """A trial that had been training."""
+
+    number: int
+    config: TrialConfig
+    goal: Goal
     saved: tuple[tuple[SavedLane, ...], ...]
     """What there is to continue from, newest first; each a lane for every replica."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resume:
-    """Bring trials to where they stood. Answered by `Started`."""
+    """Go on with trials from where they stood. Those for which not all of that was saved are behind: the next epochs
+    are theirs alone, and nothing is reported of them. Answered by `Started`."""
 
     trials: tuple[Past, ...]
 
@@ -56,15 +64,17 @@ class Load:
     lanes: Written | bytes
     configs: dict[int, TrialConfig]
     """Of the trials wanted, by number."""
+    behind: dict[int, Goal] = field(default_factory=dict)
+    """Those of them that are behind."""
 
     def only(self, trials: Set[int]) -> Load:
         wanted = {number: config for number, config in self.configs.items() if number in trials}
-        return replace(self, configs=wanted)
+        return replace(self, configs=wanted, behind={n: goal for n, goal in self.behind.items() if n in trials})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Train:
-    """Train every lane one epoch. Answered by `Trained`."""
+    """Train every lane one epoch, or those that are behind, if any are. Answered by `Trained`."""
 
     def only(self, trials: Set[int]) -> Train:
         return self
@@ -98,6 +108,8 @@ class Answer:
 
     cpu_seconds: float = 0.0
     """Processor time it took, where the coordinator's own process did not spend it."""
+    behind: dict[int, Goal] = field(default_factory=dict)
+    """Trials that are not yet where they stood, by number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +123,7 @@ class Started(Answer):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained(Answer):
-    """One epoch of a shard's lanes."""
+    """One epoch of a shard's lanes; without the lanes, if it was one of those that are behind."""
 
     tick: Tick
     seconds: float
@@ -132,7 +144,7 @@ class Settled(Answer):
     epochs: dict[int, int]
     """Epochs trained by each running trial."""
     weights: dict[int, bytes] = field(default_factory=dict)
-    """The best weights that were asked for, by trial."""
+    """The best weights that were asked for, by trial; without those of trials that are behind."""
     ends: dict[int, bytes] = field(default_factory=dict)
     """The last state that was asked for, by trial, as a file of running trials would hold it."""
 

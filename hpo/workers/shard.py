@@ -6,16 +6,15 @@ The same whether the coordinator calls it, or orders reach it through a pipe or 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import singledispatchmethod
 
 from hpo.errors import MachineError
 from hpo.training import checkpoints
 from hpo.training.checkpoints import SavedLane, Written
-from hpo.training.cohort import Cohort
 from hpo.training.trainer import Failure, Trainer
-from hpo.workers.orders import Admit, Load, Order, Past, Reply, Resume, Settle, Settled, Started, Train, Trained
+from hpo.workers.orders import Admit, Goal, Load, Order, Reply, Resume, Settle, Settled, Started, Train, Trained
 from hpo.workers.outfit import Outfit
 
 
@@ -24,10 +23,13 @@ class Shard:
 
     def __init__(self, outfit: Outfit) -> None:
         self.trainer = outfit.trainer()
+        self.apart = Trainer(self.trainer.setting, self.trainer.variants, self.trainer.limits)
+        """Trials that are behind."""
+        self.behind: dict[int, Goal] = {}
 
     def do(self, order: Order) -> Reply:
         """Obeys an order."""
-        return self._do(order)
+        return replace(self._do(order), behind=dict(self.behind))
 
     @singledispatchmethod
     def _do(self, order: Order) -> Reply:
@@ -39,9 +41,13 @@ class Shard:
 
     @_do.register
     def _resume(self, order: Resume) -> Started:
-        # Apart from those that train, who need not train the epochs that these lack.
-        apart = Trainer(self.trainer.setting, self.trainer.variants, self.trainer.limits)
-        failures = _replay(apart, order.trials, self.trainer.place)
+        fresh = []
+        for past in order.trials:
+            self.behind[past.number] = past.goal
+            if not any(checkpoints.restore(self.apart, past.number, past.config, list(lanes)) for lanes in past.saved):
+                fresh.append((past.number, past.config))
+        failures = self.apart.admit(fresh)
+        self._catch_up(failures)
         return self._started((past.number for past in order.trials), failures)
 
     @_do.register
@@ -49,23 +55,32 @@ class Shard:
         saved = _lanes(order.lanes)
         replicas = range(self.trainer.setting.examples.replicas)
         for number, config in order.configs.items():
-            fits = checkpoints.restore(self.trainer, number, config, [saved[number, replica] for replica in replicas])
+            trainer = self.apart if number in order.behind else self.trainer
+            fits = checkpoints.restore(trainer, number, config, [saved[number, replica] for replica in replicas])
             assert fits, "lanes go back into the study they come from"
+        self.behind |= order.behind
         return self._started(order.configs, [])
 
     @_do.register
     def _train(self, order: Train) -> Trained:
         started = time.perf_counter()
-        tick = self.trainer.tick()
+        if self.behind:
+            tick = replace(self.apart.tick(), epochs=())
+            self._catch_up(tick.failures)
+        else:
+            tick = self.trainer.tick()
         return Trained(tick=tick, seconds=time.perf_counter() - started)
 
     @_do.register
     def _settle(self, order: Settle) -> Settled:
         self.trainer.keep_best(set(order.best))
-        weights = {number: checkpoints.pack_best(self.trainer, number) for number in sorted(order.wanted)}
+        wanted = sorted(order.wanted - self.behind.keys())
+        weights = {number: checkpoints.pack_best(self.trainer, number) for number in wanted}
         ends = {number: checkpoints.pack_running(self.trainer.alone(number)) for number in weights if order.with_ends}
-        self.trainer.release(set(order.ended))
-        cohorts = self.trainer.all_cohorts()
+        for trainer in (self.trainer, self.apart):
+            trainer.release(set(order.ended))
+        self.behind = {number: goal for number, goal in self.behind.items() if number not in order.ended}
+        cohorts = [*self.trainer.all_cohorts(), *self.apart.all_cohorts()]
         lanes: Written | bytes | None = checkpoints.pack_running(cohorts) if cohorts else None
         if isinstance(lanes, bytes) and order.path is not None:
             lanes = checkpoints.write(order.path, lanes)
@@ -76,11 +91,22 @@ class Shard:
             ends=ends,
         )
 
+    def _catch_up(self, failures: Iterable[Failure]) -> None:
+        """Notes what the trials that are behind have reached, and lets those that are there join the others."""
+        for failure in failures:
+            del self.behind[failure.trial]
+        self.apart.keep_best({n for n, goal in self.behind.items() if self.apart.epoch(n) in goal.best})
+        there = {number for number, goal in self.behind.items() if self.apart.epoch(number) >= goal.epochs}
+        for number in sorted(there):
+            for cohort in self.apart.alone(number):
+                self.trainer.place(cohort)
+            del self.behind[number]
+        self.apart.release(there)
+
     def _started(self, trials: Iterable[int], failures: list[Failure]) -> Started:
-        present = set(trials) - {failure.trial for failure in failures}
-        return Started(
-            sizes={number: self.trainer.parameters(number) for number in sorted(present)}, failures=tuple(failures)
-        )
+        present = sorted(set(trials) - {failure.trial for failure in failures})
+        sizes = {n: (self.apart if n in self.behind else self.trainer).parameters(n) for n in present}
+        return Started(sizes=sizes, failures=tuple(failures))
 
 
 def _lanes(lanes: Written | bytes) -> dict[tuple[int, int], SavedLane]:
@@ -93,32 +119,6 @@ def _lanes(lanes: Written | bytes) -> dict[tuple[int, int], SavedLane]:
             "again: it continues from the checkpoint before."
         )
     return found
-
-
-def _replay(trainer: Trainer, pasts: Iterable[Past], hand_over: Callable[[Cohort], None]) -> list[Failure]:
-    """Brings trials to where they stood, from what was saved or from the start, and hands each over when it is there.
-    Those that have to train do so together."""
-    behind = {past.number: past for past in pasts}
-    fresh = [
-        (past.number, past.config)
-        for past in behind.values()
-        if not any(checkpoints.restore(trainer, past.number, past.config, list(lanes)) for lanes in past.saved)
-    ]
-    failures, failed = [], trainer.admit(fresh)
-    while True:
-        for failure in failed:
-            failures.append(failure)
-            del behind[failure.trial]
-        trainer.keep_best({number for number, past in behind.items() if trainer.epoch(number) in past.best})
-        there = {number for number, past in behind.items() if trainer.epoch(number) >= past.epochs}
-        for number in sorted(there):
-            for cohort in trainer.alone(number):
-                hand_over(cohort)
-            del behind[number]
-        trainer.release(there)
-        if not behind:
-            return failures
-        failed = list(trainer.tick().failures)
 
 
 def answer(shard: Shard, order: Order) -> Reply:

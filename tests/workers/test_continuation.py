@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from hpo.search.searcher import Asked, Searcher
+from hpo.search.searcher import Searcher
 from hpo.spec.study import StudySpec
+from hpo.storage.tables import hpo_checkpoints
 from hpo.training import checkpoints
-from hpo.training.trainer import Failure, Tick, Trainer
-from hpo.workers import continuation
+from hpo.training.trainer import Tick, Trainer
 from hpo.workers.files import Files
-from hpo.workers.hiring import open_crew
 from hpo.workers.means import Means
 from hpo.workers.setup import Bench
 from tests.workers.small import at_bench, epochs_of, result_of, run, small_study, train, trials_of, with_trials
@@ -151,27 +150,71 @@ def test_damaged_checkpoints_cost_time_alone(
     assert result_of(small_study(), tmp_path) == whole
 
 
-def picked_up(bench: Bench) -> tuple[list[Asked], list[Failure]]:
-    with open_crew(bench, Means()) as crew:
-        return continuation.pick_up(bench, crew)
-
-
-def test_the_checkpoint_is_used_where_it_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Else the tests above would pass by training everything again."""
-    stop(monkeypatch, small_study(), tmp_path, "before an epoch", 4)
-    epochs: list[list[int]] = []
+@pytest.fixture
+def ticks(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[int, int]]]:
+    """For each epoch that is trained: the trials, and the epoch that each begins with."""
+    seen: list[list[tuple[int, int]]] = []
     original = Trainer.tick
 
     def tick(trainer: Trainer) -> Tick:
-        epochs.append(sorted(lane.trial for cohort in trainer.all_cohorts() for lane in cohort.lanes))
+        lanes = [lane for cohort in trainer.all_cohorts() for lane in cohort.lanes]
+        seen.append(sorted((lane.trial, lane.epoch) for lane in lanes))
         return original(trainer)
 
     monkeypatch.setattr(Trainer, "tick", tick)
-    at_bench(small_study(), tmp_path, picked_up)
-    assert epochs == []
+    return seen
+
+
+def test_the_checkpoint_is_used_where_it_is_whole(
+    ticks: list[list[tuple[int, int]]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else the tests above would pass by training everything again."""
+    stop(monkeypatch, small_study(), tmp_path, "before an epoch", 4)
+    ticks.clear()
+    stop(monkeypatch, small_study(), tmp_path, "after an epoch, before it is recorded", 1)
+    assert ticks == [[(0, 3), (1, 3), (2, 3)]]
     cut(running_files(tmp_path)[-1])
-    at_bench(small_study(), tmp_path, picked_up)
-    assert epochs == [[0, 1, 2]], "one epoch of those in flight, together, from the file before the last"
+    ticks.clear()
+    stop(monkeypatch, small_study(), tmp_path, "after an epoch, before it is recorded", 2)
+    assert ticks == [[(0, 2), (1, 2), (2, 2)], [(0, 3), (1, 3), (2, 3)]], "one epoch, from the file before the last"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_trained_again_is_saved_and_makes_the_others_wait(
+    workers: int, whole: Result, ticks: list[list[tuple[int, int]]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So it may be stopped, too, and the table is the same."""
+    stop(monkeypatch, small_study(), tmp_path, "before an epoch", 4)
+
+    def forget(bench: Bench) -> None:
+        (lost,) = (trial for trial in bench.searcher.all_trials() if trial.number == 1)
+        with bench.store.writing() as connection:
+            connection.execute(hpo_checkpoints.delete().where(hpo_checkpoints.c.trial_id == lost._trial_id))
+
+    at_bench(small_study(), tmp_path, forget)
+    ticks.clear()
+    stop(monkeypatch, small_study(), tmp_path, "before an epoch", 3)
+    assert ticks == [[(1, 0)], [(1, 1)]]
+    ticks.clear()
+    assert result_of(small_study(), tmp_path, means=Means(workers=workers, lanes=32)) == whole
+    if workers == 1:
+        assert ticks[:2] == [[(1, 2)], [(0, 3), (1, 3), (2, 3)]]
+
+
+def test_a_budget_that_is_spent_while_a_trial_is_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It ends with what it had reported; its best weights are not there yet, and are trained when they are needed."""
+    spec = small_study(search='trials = 3\nconcurrency = 3\npruner = "none"\nepochs = 9')
+    stop(monkeypatch, spec, tmp_path, "before the running trials' file is written", 3)
+    for file in running_files(tmp_path):
+        cut(file)
+    assert (
+        at_bench(spec, tmp_path, lambda bench: [len(t.intermediate_values) for t in bench.searcher.all_trials()])
+        == [2] * 3
+    )
+    longer = replace(spec, search=spec.search.model_copy(update={"epochs": 6}))
+    trials, epochs = result_of(longer, tmp_path)
+    assert [(trial["state"], trial["epochs"]) for trial in trials] == [("PRUNED", 2)] * 3
+    assert len(epochs) == 6
 
 
 def test_a_larger_budget_continues_an_ended_study(whole: Result, tmp_path: Path) -> None:
