@@ -15,7 +15,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import space
+from hpo import endings, space
 from hpo.errors import InputError
 from hpo.search import objective
 from hpo.search.pruners import pruner_for
@@ -108,12 +108,11 @@ class Searcher:
         trial = self.storage.get_trial(trial_id)
         epoch = len(trial.intermediate_values)
         if epoch >= config.training.epochs:
-            return Decision(ended="finished", state=TrialState.COMPLETE)
+            return Decision(ended=endings.FINISHED, state=TrialState.COMPLETE)
         if objective.stops_early(self.spec.study, config.training.early_stopping, self.curve(trial_id)):
-            return Decision(ended=f"early stopping at epoch {epoch}", state=TrialState.COMPLETE)
+            return Decision(ended=endings.stopped_early(epoch), state=TrialState.COMPLETE)
         if self.study.pruner.prune(self.study, trial):
-            name = self.spec.search.pruner.name
-            return Decision(ended=f"pruned by {name} at epoch {epoch}", state=TrialState.PRUNED)
+            return Decision(ended=endings.pruned(self.spec.search.pruner.name, epoch), state=TrialState.PRUNED)
         return CONTINUE
 
     def tell(self, trial_id: int, state: TrialState, ended: str, facts: dict[str, Any]) -> None:

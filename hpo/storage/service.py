@@ -11,6 +11,7 @@ from typing import Any
 from optuna.trial import TrialState
 from sqlalchemy import Row, Select, exists, func, or_, select, update
 
+from hpo.endings import Spent
 from hpo.storage.clock import DatabaseNow, utc_now
 from hpo.storage.leases import free
 from hpo.storage.store import Store
@@ -48,8 +49,8 @@ class Standing:
     """Workers that are alive and work on it."""
 
     @property
-    def spent(self) -> str | None:
-        """The budget that is spent, in words; the one of trials is not meant. None: none is."""
+    def spent(self) -> Spent | None:
+        """The budget that is spent; the one of trials is not meant. None: none is."""
         return spent(
             (self.max_epochs, self.epochs_spent),
             (self.max_wall_seconds, self.wall_seconds),
@@ -59,11 +60,11 @@ class Standing:
 
 def spent(
     epochs: tuple[int | None, int], wall: tuple[float | None, float], cpu: tuple[float | None, float]
-) -> str | None:
-    """Which of the budgets (limit, spent) is spent, in words."""
-    for (limit, used), unit in ((epochs, "epochs"), (wall, "seconds"), (cpu, "processor seconds")):
+) -> Spent | None:
+    """Which of the budgets (limit, spent) is spent."""
+    for (limit, used), setting in ((epochs, "epochs"), (wall, "wall_seconds"), (cpu, "cpu_seconds")):
         if limit is not None and used >= limit:
-            return f"the study's budget of {limit:g} {unit} was spent"
+            return Spent(setting=setting, limit=limit)
     return None
 
 

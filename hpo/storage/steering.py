@@ -8,6 +8,7 @@ from __future__ import annotations
 from optuna.trial import TrialState
 from sqlalchemy import delete, func, select, update
 
+from hpo import endings
 from hpo.errors import StudyStateError
 from hpo.storage.clock import DatabaseNow, utc_now
 from hpo.storage.store import Store
@@ -78,9 +79,9 @@ def extend_trials(store: Store, row: StudyRow, count: int) -> None:
     )
 
 
-def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str, reasons: tuple[str, ...]) -> list[int]:
-    """Other epochs for each trial; ended trials whose reason begins with one of `reasons` go on, under their
-    numbers. Returns these numbers. `fingerprint`: of what the study means with these epochs.
+def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str, pruned: bool = False) -> list[int]:
+    """More epochs for each trial; trials that lacked nothing but epochs go on, under their numbers, and with `pruned`
+    those that the pruner ended. Returns these numbers. `fingerprint`: of what the study means with these epochs.
 
     A trial that goes on loses its value and its reason and runs again, held by nobody. Its last state, where it was
     kept, is what the worker that takes it continues from.
@@ -90,7 +91,7 @@ def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str,
         ended = [
             trial
             for trial in store.get_all_trials(row.study_id, deepcopy=False)
-            if trial.state.is_finished() and str(trial.user_attrs.get("ended", "")).startswith(reasons)
+            if trial.state.is_finished() and endings.goes_on(trial.user_attrs.get("ended", ""), also_pruned=pruned)
         ]
         ids = [trial._trial_id for trial in ended]
         connection.execute(delete(trial_values).where(trial_values.c.trial_id.in_(ids)))

@@ -14,7 +14,8 @@ from statistics import fmean, stdev
 
 from optuna.trial import TrialState
 
-from hpo import space
+from hpo import endings, space
+from hpo.endings import Spent
 from hpo.optim import rules
 from hpo.search.objective import best_epoch, rounded
 from hpo.search.searcher import Asked, Decision
@@ -160,14 +161,14 @@ class _Loop:
             self.bench.store.forget(self.bench.study_id)
         return numbers
 
-    def _cut(self, reason: str) -> None:
+    def _cut(self, spent: Spent) -> None:
         """Ends everything in flight, because a budget is spent."""
         with self.bench.store.tick():
             lost = self._without_lost()
             ended = {}
             for number, trial in self.flight.items():
                 epoch = len(self.bench.searcher.curve(trial.trial_id))
-                ended[number] = Decision(ended=f"{reason} at epoch {epoch}", state=TrialState.PRUNED)
+                ended[number] = Decision(ended=endings.cut(spent, epoch), state=TrialState.PRUNED)
             self._settle(set(), ended, lost)
 
     def _record(self, tick: Tick, train_seconds: float) -> None:
@@ -302,7 +303,7 @@ class _Loop:
 
 
 def _diverged(epoch: int, what: str) -> Decision:
-    return Decision(ended=f"diverged at epoch {epoch}: {what} is not finite", state=TrialState.PRUNED)
+    return Decision(ended=endings.diverged(what, epoch), state=TrialState.PRUNED)
 
 
 def _spread(objectives: Sequence[float]) -> float:

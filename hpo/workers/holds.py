@@ -13,6 +13,7 @@ from typing import Protocol
 from optuna.trial import TrialState
 
 from hpo import space
+from hpo.endings import Spent
 from hpo.search.searcher import Asked
 from hpo.storage import studies
 from hpo.storage.service import spent
@@ -25,7 +26,7 @@ class Turn:
 
     take: Collection[int] = ()
     """Ids of running trials to go on with, besides those in flight."""
-    spent: str | None = None
+    spent: Spent | None = None
     """The budget that is spent, so that everything in flight has to end; None: none is."""
     ask: bool = True
     """Whether there may be room for new trials; how much is said in the transaction that creates them."""
@@ -89,7 +90,7 @@ class Alone:
     def _left(self) -> int:
         return self.budget - len(self.bench.searcher.all_trials())
 
-    def _spent(self) -> str | None:
+    def _spent(self) -> Spent | None:
         if not self.budgeted:
             return None
         search = self.bench.spec.search

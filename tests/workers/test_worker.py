@@ -252,7 +252,7 @@ def test_stopping_and_resuming(spec: StudySpec, expected: Any, tmp_path: Path) -
 def extend(store: Store, spec: StudySpec, epochs: int) -> list[int]:
     longer = fingerprint(with_epochs(spec, epochs))
     row = steering.submitted(store, spec.study.name)
-    return steering.extend_epochs(store, row, epochs, fingerprint=longer, reasons=("finished",))
+    return steering.extend_epochs(store, row, epochs, fingerprint=longer)
 
 
 def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(tmp_path: Path) -> None:
