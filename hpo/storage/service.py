@@ -104,14 +104,17 @@ def begin_conclusion(store: Store, study_id: int, name: str, generation: int) ->
         return connection.execute(statement).rowcount == 1
 
 
-def finish(store: Store, study_id: int, name: str, generation: int) -> None:
-    """Note that the study has ended, unless it was extended meanwhile or another worker has taken the conclusion."""
-    store.write(
+def finish(store: Store, study_id: int, name: str, generation: int) -> bool:
+    """Note that the study has ended, unless it was extended meanwhile or another worker has taken the conclusion.
+    Returns whether it was noted; in a tick, nobody extends the study from then to its end."""
+    statement = (
         update(hpo_studies)
         .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
         .where(hpo_studies.c.concluder == name)
         .values(finished_at=utc_now())
     )
+    with store.writing() as connection:
+        return connection.execute(statement).rowcount == 1
 
 
 def _standings(free_for: str | None = None) -> Select[Any]:

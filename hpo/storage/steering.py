@@ -12,7 +12,7 @@ from hpo import endings
 from hpo.errors import StudyStateError
 from hpo.storage.clock import DatabaseNow, utc_now
 from hpo.storage.store import Store
-from hpo.storage.studies import StudyRow, study_row
+from hpo.storage.studies import StudyRow, forget_winner, study_row
 from hpo.storage.tables import hpo_checkpoints, hpo_studies, trial_user_attributes, trial_values, trials
 
 RECENT_SECONDS = 60.0
@@ -84,7 +84,7 @@ def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str,
     those that the pruner ended. Returns these numbers. `fingerprint`: of what the study means with these epochs.
 
     A trial that goes on loses its value and its reason and runs again, held by nobody. Its last state, where it was
-    kept, is what the worker that takes it continues from.
+    kept, is what the worker that takes it continues from. A winner among them is none until the study ends again.
     """
     with store.tick() as tick:
         connection = tick.lock_study(row.study_id)
@@ -94,6 +94,11 @@ def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str,
             if trial.state.is_finished() and endings.goes_on(trial.user_attrs.get("ended", ""), also_pruned=pruned)
         ]
         ids = [trial._trial_id for trial in ended]
+        winner = connection.execute(
+            select(hpo_studies.c.winner_number).where(hpo_studies.c.study_id == row.study_id)
+        ).scalar()
+        if any(trial.number == winner for trial in ended):
+            forget_winner(store, row.study_id)
         connection.execute(delete(trial_values).where(trial_values.c.trial_id.in_(ids)))
         attributes = trial_user_attributes
         connection.execute(delete(attributes).where(attributes.c.trial_id.in_(ids), attributes.c.key.in_(REPORTED)))

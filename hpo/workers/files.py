@@ -102,6 +102,7 @@ class Files:
                 path = self.bench.folder / f"best-{trial.number:06d}.pt"
                 written = checkpoints.write(path, weights[trial.number])
                 epoch = trial.user_attrs["best_epoch"]
+                self.bench.store.remove_checkpoints([self._relative(path)])  # of a trial that went on after its end
                 self.bench.store.add_checkpoints([self._row(trial._trial_id, "best", epoch, written)])
                 self.best[trial.number] = self._relative(path)
         kept = {trial.number for trial in ranking}

@@ -123,13 +123,17 @@ class Shelf:
         self.garbage.update(self._slot(index) for index in range(SLOTS))
         self.sweep()
 
-    def clear(self) -> None:
-        """After the study's end: deletes all that was saved of running trials, also by workers that were killed."""
-        rows = [row for row in self.bench.store.checkpoints(self.bench.study_id) if row.kind == "running"]
-        self._forget(list({row.path for row in rows}))
-        self.garbage.update(row.path for row in rows)
-        self.garbage.update(self.depot.names(f"{self._folder}/running-"))
-        self.sweep()
+    def leftovers(self) -> set[str]:
+        """Files of running trials, also those that workers left that were killed. With none running, nobody continues
+        from them: look before the transaction that ends the study, since from then on it may be extended."""
+        rows = self.bench.store.checkpoints(self.bench.study_id)
+        running = {row.path for row in rows if row.kind == "running"}
+        return running | set(self.depot.names(f"{self._folder}/running-"))
+
+    def clear(self, leftovers: Collection[str]) -> None:
+        """In the transaction that ends the study: forgets these files. The next sweep deletes them."""
+        self._forget(sorted(leftovers))
+        self.garbage.update(leftovers)
 
     def _replace_foreign(self, trial_id: int) -> None:
         paths = self.foreign.pop(trial_id, set())
@@ -141,6 +145,7 @@ class Shelf:
 
     def _keep(self, trial: FrozenTrial, kind: str, epoch: int, data: bytes) -> None:
         name = f"{self._folder}/{kind}-{trial.number:06d}.pt"
+        self._forget([name])  # a trial that went on after its end has a file of then
         sha256 = self._put(name, data)
         if sha256 is not None:
             row = CheckpointRow(trial_id=trial._trial_id, kind=kind, epoch=epoch, path=name, sha256=sha256)

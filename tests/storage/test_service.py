@@ -8,11 +8,12 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from hpo.endings import FINISHED, stopped_early
 from hpo.errors import StudyStateError
 from hpo.storage import leases, service, steering
 from hpo.storage.rows import CheckpointRow
 from hpo.storage.store import Store
-from hpo.storage.studies import add_seconds, register_study, study_row
+from hpo.storage.studies import add_seconds, register_study, set_facts, set_winner, study_row
 
 NO_BUDGETS: dict[str, float | None] = dict.fromkeys(("max_trials", "max_epochs", "max_wall_seconds", "max_cpu_seconds"))
 
@@ -111,9 +112,9 @@ def test_exactly_one_worker_concludes_and_another_if_it_dies(store: Store) -> No
     assert not service.begin_conclusion(store, study_id, "second", 1)
     leases.give_sign_of_life(store, "first", -1.0)
     assert service.begin_conclusion(store, study_id, "second", 1)
-    service.finish(store, study_id, "first", 1)
-    assert study_row(store, "digits").finished_at is None, "the first one's time was over"
-    service.finish(store, study_id, "second", 1)
+    assert not service.finish(store, study_id, "first", 1), "the first one's time was over"
+    assert study_row(store, "digits").finished_at is None
+    assert service.finish(store, study_id, "second", 1)
     assert study_row(store, "digits").finished_at is not None
     assert not service.begin_conclusion(store, study_id, "second", 1)
 
@@ -122,7 +123,7 @@ def test_an_extension_during_the_conclusion_is_not_lost(store: Store) -> None:
     study_id = submitted(store)
     assert service.begin_conclusion(store, study_id, "first", 1)
     steering.extend_trials(store, study_row(store, "digits"), 10)
-    service.finish(store, study_id, "first", 1)
+    assert not service.finish(store, study_id, "first", 1)
     row = study_row(store, "digits")
     assert (row.finished_at, row.max_trials, row.generation) == (None, 10, 2)
 
@@ -156,6 +157,23 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
     assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)
     leases.enrol(store, "worker", "host", 1, 60.0)
     assert leases.take(store, study_id, "worker", 9) == [ids[0], ids[2]]
+
+
+@pytest.mark.parametrize(("winner", "goes_on"), [(0, True), (1, False)])
+def test_a_winner_that_goes_on_is_none_until_the_study_ends_again(store: Store, winner: int, goes_on: bool) -> None:
+    study_id = submitted(store)
+    for trial_id, reason in zip(store.create_trials(study_id, 2), (FINISHED, stopped_early(2)), strict=True):
+        store.set_trial_user_attr(trial_id, "ended", reason)
+        store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+    set_facts(store, study_id, {"test_looks": [winner]})
+    set_winner(store, study_id, winner, {"accuracy": 0.5}, "accuracy")
+    shown = {"winner": f"trial {winner}", "test accuracy of the winner": 0.5}
+    assert store.get_study_user_attrs(study_id) == shown
+    assert steering.extend_epochs(store, study_row(store, "digits"), 4, fingerprint="g") == [0]
+    row = study_row(store, "digits")
+    assert row.facts == {"test_looks": [winner]}
+    assert (row.winner_number, row.test) == ((None, None) if goes_on else (winner, {"accuracy": 0.5}))
+    assert store.get_study_user_attrs(study_id) == ({} if goes_on else shown)
 
 
 def test_a_study_that_is_being_run_is_noticed(store: Store) -> None:
