@@ -65,9 +65,10 @@ class Searcher:
         self.storage = storage
         self.trials = trials
         self.study_id = study_id
-        epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
+        self.epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
+        """Of the longest trial."""
         name = spec.study.name
-        self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, epochs))
+        self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
         self.sampling = sampling_for(spec, self.study)
 
     def all_trials(self) -> list[FrozenTrial]:

@@ -85,6 +85,16 @@ def standing(store: Store, study_id: int) -> Standing | None:
     return None if row is None else _standing(row)
 
 
+def trial_epochs(store: Store, study_id: int) -> int | None:
+    """First of all in a tick, and true until its end: how many epochs an extension gave to each trial; None: none did.
+
+    An extension sees what such a tick ended, or such a tick sees the extension.
+    """
+    store.lock_study(study_id, shared=True)
+    with store.reading() as connection:  # a look of its own: one that waited for the lock would see what was before
+        return connection.execute(select(hpo_studies.c.trial_epochs).where(hpo_studies.c.study_id == study_id)).scalar()
+
+
 def begin_conclusion(store: Store, study_id: int, name: str, generation: int) -> bool:
     """Whether this worker, and no other, is to score the winner: no trial runs, and nobody alive is at it."""
     alive = exists().where(

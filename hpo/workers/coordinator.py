@@ -175,6 +175,8 @@ class _Loop:
         """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
         store, searcher = self.bench.store, self.bench.searcher
         with store.tick():
+            if self._completes(tick) and self.hold.extended():
+                return  # else trials would end for ever by a length that they no longer have
             lost = self._without_lost()
             by_trial: dict[int, list[LaneEpoch]] = {}
             for lane in tick.epochs:
@@ -214,6 +216,11 @@ class _Loop:
                 epochs=len(by_trial),
             )
             self.noted, self.cpu_noted = now, cpu
+
+    def _completes(self, tick: Tick) -> bool:
+        """Whether a trial has trained its last epoch."""
+        lengths = {number: trial.config.training.epochs for number, trial in self.flight.items() if trial.config}
+        return any(lane.epoch >= lengths[lane.trial] for lane in tick.epochs)
 
     def _settle(self, best: Collection[int], ended: Mapping[int, Decision], lost: Collection[int]) -> None:
         """In a transaction: tells how trials ended, makes room, and keeps what the crew hands over."""

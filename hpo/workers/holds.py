@@ -44,6 +44,10 @@ class Hold(Protocol):
     def begin(self, trial_ids: Collection[int]) -> None:
         """In a transaction: trials that were just created are trained here."""
 
+    def extended(self) -> bool:
+        """First of all in a transaction: whether trials have got more epochs than the coordinator knows of. If not,
+        they get none before the transaction's end."""
+
     def lost(self, trial_ids: Collection[int]) -> set[int]:
         """At the start of a transaction: which of the trials in flight are not this process's any more."""
 
@@ -77,6 +81,9 @@ class Alone:
 
     def begin(self, trial_ids: Collection[int]) -> None:
         """Nobody else is there who could take them."""
+
+    def extended(self) -> bool:
+        return False
 
     def lost(self, trial_ids: Collection[int]) -> set[int]:
         return set()

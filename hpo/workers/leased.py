@@ -96,6 +96,10 @@ class Leased:
     def begin(self, trial_ids: Collection[int]) -> None:
         leases.hold(self.bench.store, self.name, trial_ids)
 
+    def extended(self) -> bool:
+        epochs = service.trial_epochs(self.bench.store, self.bench.study_id)
+        return epochs is not None and epochs > self.bench.searcher.epochs
+
     def lost(self, trial_ids: Collection[int]) -> set[int]:
         lost = leases.lost(self.bench.store, self.name, trial_ids, self.lease_seconds)
         if lost:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from optuna.trial import TrialState
 from hpo.endings import FINISHED, stopped_early
 from hpo.errors import StudyStateError
 from hpo.storage import leases, service, steering
+from hpo.storage.engine import open_store
 from hpo.storage.rows import CheckpointRow
 from hpo.storage.store import Store
 from hpo.storage.studies import add_seconds, register_study, set_facts, set_winner, study_row
@@ -157,6 +160,22 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
     assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)
     leases.enrol(store, "worker", "host", 1, 60.0)
     assert leases.take(store, study_id, "worker", 9) == [ids[0], ids[2]]
+
+
+def test_more_epochs_wait_for_a_tick_that_ends_trials(store: Store, url: str) -> None:
+    study_id = submitted(store)
+    (trial_id,) = store.create_trials(study_id, 1)
+    row = study_row(store, "digits")
+    with closing(open_store(url)) as other, ThreadPoolExecutor() as pool:
+        with store.tick():
+            assert service.trial_epochs(store, study_id) is None
+            extension = pool.submit(steering.extend_epochs, other, row, 4, fingerprint="g")
+            wait([extension], timeout=0.5)
+            store.set_trial_user_attr(trial_id, "ended", FINISHED)
+            store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+        assert extension.result(timeout=30.0) == [0], "it missed a trial that ended meanwhile"
+    with store.tick():
+        assert service.trial_epochs(store, study_id) == 4
 
 
 @pytest.mark.parametrize(("winner", "goes_on"), [(0, True), (1, False)])

@@ -19,7 +19,7 @@ from hpo.storage import leases, service, steering
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_workers
-from hpo.training.trainer import Trainer
+from hpo.training.trainer import Tick, Trainer
 from hpo.workers import worker as module
 from hpo.workers.depot import Folder
 from hpo.workers.setup import Bench
@@ -319,6 +319,26 @@ def test_more_epochs_may_be_trained_by_a_run(epochs: int, tmp_path: Path) -> Non
     assert found(short, tmp_path) == found(long, tmp_path / "long")
     assert row_of(tmp_path).test == row_of(tmp_path / "long").test
     assert len({(row.trial_id, row.kind) for row in rows}) == len(rows) == 3
+
+
+def test_more_epochs_while_trials_train_their_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short, long = (steady(epochs) for epochs in (4, 9))
+    expected = result_of(long, tmp_path / "long")
+    submit(short, tmp_path)
+    train, given = Trainer.tick, []
+
+    def tick(trainer: Trainer) -> Tick:
+        trained = train(trainer)
+        if not given and any(lane.epoch == 4 for lane in trained.epochs):
+            with closing(open_store(sqlite_url(tmp_path))) as store:
+                given.append(extend(store, short, 9))
+        return trained
+
+    monkeypatch.setattr(Trainer, "tick", tick)
+    serve(tmp_path)
+    assert given == [[]], "none had ended yet"
+    assert found(short, tmp_path) == expected
+    assert row_of(tmp_path).epochs_spent == 6 * 9
 
 
 def test_more_epochs_while_the_winner_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
