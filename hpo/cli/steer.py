@@ -63,7 +63,8 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
     """Give STUDY more trials, or its trials more epochs, also while workers run it.
 
     With more epochs, finished trials go on under their numbers, from their last state where that was kept (that of
-    the best is), else trained again from the start with the same outcome.
+    the best is), else trained again from the start with the same outcome. Refused while the study's budget of epochs
+    or of time is spent: raise it in the study file, then `hpo submit` it again.
 
     \b
     Examples:

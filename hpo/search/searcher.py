@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo import endings, space
+from hpo.endings import Spent
 from hpo.errors import InputError
 from hpo.search import objective
 from hpo.search.pruners import pruner_for
@@ -115,6 +116,15 @@ class Searcher:
         if self.study.pruner.prune(self.study, trial):
             return Decision(ended=endings.pruned(self.spec.search.pruner.name, epoch), state=TrialState.PRUNED)
         return CONTINUE
+
+    def cut(self, trial_id: int, spent: Spent) -> Decision:
+        """How a trial ends whose study has spent a budget: one that had finished before, and went on, is finished."""
+        trial = self.storage.get_trial(trial_id)
+        finished = endings.FINISHED_BEFORE in trial.system_attrs
+        return Decision(
+            ended=endings.cut(spent, len(trial.intermediate_values)),
+            state=TrialState.COMPLETE if finished else TrialState.PRUNED,
+        )
 
     def tell(self, trial_id: int, state: TrialState, ended: str, facts: dict[str, Any]) -> None:
         """Ends a trial with its value (of its best or last epoch), the reason and facts for people."""

@@ -165,10 +165,7 @@ class _Loop:
         """Ends everything in flight, because a budget is spent."""
         with self.bench.store.tick():
             lost = self._without_lost()
-            ended = {}
-            for number, trial in self.flight.items():
-                epoch = len(self.bench.searcher.curve(trial.trial_id))
-                ended[number] = Decision(ended=endings.cut(spent, epoch), state=TrialState.PRUNED)
+            ended = {n: self.bench.searcher.cut(trial.trial_id, spent) for n, trial in self.flight.items()}
             self._settle(set(), ended, lost)
 
     def _record(self, tick: Tick, train_seconds: float) -> None:

@@ -10,7 +10,7 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from hpo.endings import FINISHED, stopped_early
+from hpo.endings import FINISHED, FINISHED_BEFORE, pruned, stopped_early
 from hpo.errors import StudyStateError
 from hpo.storage import leases, service, steering
 from hpo.storage.engine import open_store
@@ -149,17 +149,62 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
     store.add_checkpoints([row])
     continued = steering.extend_epochs(store, study_row(store, "digits"), 4, fingerprint="g")
     assert continued == [0, 2]
-    running, pruned, cut = store.get_all_trials(study_id)
+    running, ended, cut = store.get_all_trials(study_id)
     for trial in (running, cut):
         assert (trial.state, trial.values, trial.datetime_complete) == (TrialState.RUNNING, None, None)
         assert trial.intermediate_values == {1: 0.25, 2: 0.5}
         assert trial.user_attrs == {"parameters": 7}
-    assert (pruned.state, pruned.values) == (TrialState.PRUNED, [0.5])
+    assert (ended.state, ended.values) == (TrialState.PRUNED, [0.5])
+    assert running.system_attrs == {FINISHED_BEFORE: 2}
+    assert cut.system_attrs == ended.system_attrs == {}
     assert [row.kind for row in store.checkpoints(study_id)] == ["running"]
     now = study_row(store, "digits")
     assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)
     leases.enrol(store, "worker", "host", 1, 60.0)
     assert leases.take(store, study_id, "worker", 9) == [ids[0], ids[2]]
+
+
+def test_only_what_had_finished_last_is_known_as_finished(store: Store) -> None:
+    """A trial that finished, went on, was pruned, and goes on again."""
+    study_id = submitted(store)
+    (trial_id,) = store.create_trials(study_id, 1)
+    known = []
+    for epochs, reason in ((4, FINISHED), (6, pruned("median", 1))):
+        store.set_trial_user_attr(trial_id, "ended", reason)
+        store.set_trial_state_values(trial_id, TrialState.COMPLETE if reason == FINISHED else TrialState.PRUNED, [0.5])
+        row = study_row(store, "digits")
+        assert steering.extend_epochs(store, row, epochs, fingerprint="g", pruned=True) == [0]
+        known.append(FINISHED_BEFORE in store.get_trial(trial_id).system_attrs)
+    assert known == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("budget", "way_out"),
+    [
+        ({"max_epochs": 4}, r"budget of 4 epochs was spent.*Raise search\.epochs in digits\.toml.*`hpo submit digits"),
+        ({"max_wall_seconds": 2.0}, r"Raise search\.wall_seconds"),
+        ({"max_cpu_seconds": 3.0}, r"Raise search\.cpu_seconds"),
+    ],
+)
+def test_more_of_one_budget_is_refused_while_another_is_spent(
+    store: Store, budget: dict[str, float], way_out: str
+) -> None:
+    study_id = submitted(store, max_trials=1, **budget)
+    (trial_id,) = store.create_trials(study_id, 1)
+    store.set_trial_user_attr(trial_id, "ended", FINISHED)
+    store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+    add_seconds(store, study_id, train=2.0, wall=2.0, cpu=3.0, epochs=4)
+    before = study_row(store, "digits")
+    with pytest.raises(StudyStateError, match=way_out):
+        steering.extend_epochs(store, before, 9, fingerprint="g")
+    with pytest.raises(StudyStateError, match=way_out):
+        steering.extend_trials(store, before, 9)
+    assert study_row(store, "digits") == before
+    assert store.get_trial(trial_id).state == TrialState.COMPLETE
+    more = {name: 2 * limit for name, limit in budget.items()}
+    steering.submit(store, study_id, priority=0, budgets=NO_BUDGETS | more)
+    steering.extend_trials(store, before, 9)
+    assert steering.extend_epochs(store, before, 9, fingerprint="g") == [0]
 
 
 def test_more_epochs_wait_for_a_tick_that_ends_trials(store: Store, url: str) -> None:

@@ -258,12 +258,12 @@ def extend(store: Store, spec: StudySpec, epochs: int) -> list[int]:
     return steering.extend_epochs(store, row, epochs, fingerprint=longer)
 
 
-def steady(epochs: int) -> StudySpec:
+def steady(epochs: int, budget: str = "") -> StudySpec:
     """A study whose trials get better with each epoch."""
     return small_study(
         study='name = "small"\nseed = 3\nobjective = "loss"',
         training=f"epochs = {epochs}",
-        search='trials = 6\nconcurrency = 3\nsampler = "random"\npruner = "none"',
+        search='trials = 6\nconcurrency = 3\nsampler = "random"\npruner = "none"' + budget,
     )
 
 
@@ -365,6 +365,28 @@ def test_more_epochs_while_the_winner_is_scored(tmp_path: Path, monkeypatch: pyt
     assert len(again) == 3, "the three best went on from their last state"
     row = row_of(tmp_path)
     assert row.facts["test_looks"] == [row.winner_number]
+
+
+def test_a_trial_that_had_finished_stays_finished_when_a_budget_ends_it(tmp_path: Path) -> None:
+    """Three get 4 more epochs before the budget is spent, three get none."""
+    short = steady(4, "\nepochs = 36")
+    submit(short, tmp_path)
+    serve(tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        assert extend(store, short, 9) == list(range(6))
+        serve(tmp_path)
+        with pytest.raises(StudyStateError, match=r"Raise search\.epochs"):
+            extend(store, short, 12)
+    row, trials = row_of(tmp_path), trials_of(short, tmp_path)
+    assert row.epochs_spent == 36
+    assert {trial["state"] for trial in trials} == {"COMPLETE"}
+    assert sorted(trial["epochs"] for trial in trials) == [4, 4, 4, 8, 8, 8]
+    for trial in trials:
+        assert trial["epochs"] == len(trial["reports"])
+        assert trial["values"] == [min(trial["reports"].values())]
+        assert trial["ended"] == f"the study's budget of 36 epochs was spent at epoch {trial['epochs']}"
+    assert row.winner_number == min(trials, key=lambda trial: trial["values"])["number"]
+    assert row.test is not None
 
 
 def test_more_epochs_while_it_runs(tmp_path: Path) -> None:
