@@ -15,22 +15,35 @@ MODULES = sorted((ROOT / "hpo").rglob("*.py"))
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "endings": set(),
     "spec": {"errors"},
     "space": {"errors", "spec"},
     "data": {"errors", "spec"},
     "models": {"errors", "spec"},
     "optim": {"errors", "spec"},
     "training": {"errors", "spec", "data", "models", "optim"},
-    "search": {"errors", "spec", "space"},
-    "storage": {"errors"},
-    "reports": {"errors", "spec", "storage"},
-    "workers": {"errors", "spec", "space", "data", "models", "optim", "training", "search", "storage", "reports"},
+    "search": {"errors", "endings", "spec", "space"},
+    "storage": {"errors", "endings"},
+    "reports": {"errors", "endings", "spec", "storage"},
+    "workers": {
+        "errors",
+        "endings",
+        "spec",
+        "space",
+        "data",
+        "models",
+        "optim",
+        "training",
+        "search",
+        "storage",
+        "reports",
+    },
     "export": {"errors", "spec", "space", "data", "models", "training", "search", "storage", "reports", "workers"},
-    "cli": {"errors", "spec", "space", "data", "storage", "reports", "workers", "export"},
+    "cli": {"errors", "endings", "spec", "space", "data", "storage", "reports", "workers", "export"},
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = ("errors", "spec", "space", "data", "storage", "reports", "cli")
+WITHOUT_TORCH = ("errors", "endings", "spec", "space", "data", "storage", "reports", "cli")
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 

@@ -158,7 +158,7 @@ def conclusion(spec: StudySpec, result: Result) -> None:
         if winner.test is None:
             console.print("  no test part (data.test = 0)")
         else:
-            again = f" (look {winner.looks} at the test part: no longer unseen)" if winner.looks > 1 else ""
+            again = f" (look {len(winner.looks)} at the test part: no longer unseen)" if len(winner.looks) > 1 else ""
             console.print(f"  test {objective}: {winner.test[objective]:.4f}{again}")
     console.print(f"Report: {result.report}")
 

@@ -6,6 +6,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from hpo import endings
+
 if TYPE_CHECKING:
     from hpo.storage.read import StudyFacts
     from hpo.storage.store import Store
@@ -56,7 +58,7 @@ def standing(store: Store, name: str) -> dict[str, Any]:
     trials = [trial_row(trial) for trial in frozen]
     counts = count(trials)
     ended = Counter(
-        trial.ended.partition(" at epoch ")[0] or "without a reason"
+        endings.without_epoch(trial.ended) or "without a reason"
         for trial in trials
         if trial.state in ("COMPLETE", "PRUNED")
     )

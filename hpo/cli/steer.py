@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from hpo.storage.store import Store
     from hpo.storage.studies import StudyRow
 
-CONTINUED = ("finished", "the study's budget")
-"""How the endings begin of trials that go on when the epochs are extended; others ended for a reason of their own."""
-
 
 @click.command()
 @click.argument("study")
@@ -66,7 +63,8 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
     """Give STUDY more trials, or its trials more epochs, also while workers run it.
 
     With more epochs, finished trials go on under their numbers, from their last state where that was kept (that of
-    the best is), else trained again from the start with the same outcome.
+    the best is), else trained again from the start with the same outcome. Refused while the study's budget of epochs
+    or of time is spent: raise it in the study file, then `hpo submit` it again.
 
     \b
     Examples:
@@ -112,9 +110,8 @@ def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> No
     }
     if epochs <= before:
         raise InputError(f"--epochs {epochs}: trials of {row.name!r} train {before} already; give them more than that.")
-    reasons = (*CONTINUED, "pruned by") if pruned else CONTINUED
     meaning = fingerprint(with_epochs(spec, epochs))
-    numbers = steering.extend_epochs(store, row, epochs, fingerprint=meaning, reasons=reasons)
+    numbers = steering.extend_epochs(store, row, epochs, fingerprint=meaning, pruned=pruned)
     click.echo(f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended go on.")
 
 

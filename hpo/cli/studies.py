@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpo import endings
 from hpo.cli.place import Place, place_options
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _print_study(found: dict[str, Any], options: str) -> None:
         + (f", {share(train / wall, 0)} of it training" if wall else ""),
         soft_wrap=True,
     )
-    reasons = ", ".join(f"{count} {reason}" for reason, count in found["ended"].items() if reason != "finished")
+    reasons = ", ".join(f"{count} {reason}" for reason, count in found["ended"].items() if reason != endings.FINISHED)
     if reasons:
         console.print(f"Ended early: {reasons}", soft_wrap=True)
     if found["best"]:

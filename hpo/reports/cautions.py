@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hpo import endings
 from hpo.reports.text import label, number, plural, share
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def no_winner(e: Evidence) -> list[str]:
 
 def failures(e: Evidence) -> list[str]:
     failed = [trial for trial in e.trials if trial.state == "FAIL"]
-    diverged = [trial for trial in e.trials if trial.ended.startswith("diverged")]
+    diverged = [trial for trial in e.trials if endings.has_diverged(trial.ended)]
     found = []
     if failed:
         reason = failed[0].ended or "no reason recorded"

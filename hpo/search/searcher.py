@@ -15,7 +15,8 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import space
+from hpo import endings, space
+from hpo.endings import Spent
 from hpo.errors import InputError
 from hpo.search import objective
 from hpo.search.pruners import pruner_for
@@ -65,9 +66,10 @@ class Searcher:
         self.storage = storage
         self.trials = trials
         self.study_id = study_id
-        epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
+        self.epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
+        """Of the longest trial."""
         name = spec.study.name
-        self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, epochs))
+        self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
         self.sampling = sampling_for(spec, self.study)
 
     def all_trials(self) -> list[FrozenTrial]:
@@ -108,13 +110,21 @@ class Searcher:
         trial = self.storage.get_trial(trial_id)
         epoch = len(trial.intermediate_values)
         if epoch >= config.training.epochs:
-            return Decision(ended="finished", state=TrialState.COMPLETE)
+            return Decision(ended=endings.FINISHED, state=TrialState.COMPLETE)
         if objective.stops_early(self.spec.study, config.training.early_stopping, self.curve(trial_id)):
-            return Decision(ended=f"early stopping at epoch {epoch}", state=TrialState.COMPLETE)
+            return Decision(ended=endings.stopped_early(epoch), state=TrialState.COMPLETE)
         if self.study.pruner.prune(self.study, trial):
-            name = self.spec.search.pruner.name
-            return Decision(ended=f"pruned by {name} at epoch {epoch}", state=TrialState.PRUNED)
+            return Decision(ended=endings.pruned(self.spec.search.pruner.name, epoch), state=TrialState.PRUNED)
         return CONTINUE
+
+    def cut(self, trial_id: int, spent: Spent) -> Decision:
+        """How a trial ends whose study has spent a budget: one that had finished before, and went on, is finished."""
+        trial = self.storage.get_trial(trial_id)
+        finished = endings.FINISHED_BEFORE in trial.system_attrs
+        return Decision(
+            ended=endings.cut(spent, len(trial.intermediate_values)),
+            state=TrialState.COMPLETE if finished else TrialState.PRUNED,
+        )
 
     def tell(self, trial_id: int, state: TrialState, ended: str, facts: dict[str, Any]) -> None:
         """Ends a trial with its value (of its best or last epoch), the reason and facts for people."""

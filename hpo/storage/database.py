@@ -99,10 +99,11 @@ class Database:
             for row in rows:
                 tick.put(table, row)
 
-    def lock_study(self, study_id: int) -> None:
-        """In a tick, before its first look: what it sees of the study's trials stays so until its end."""
+    def lock_study(self, study_id: int, *, shared: bool = False) -> None:
+        """In a tick, before its first look: what it sees of the study's trials stays so until its end. `shared`: other
+        ticks may hold the study in this way at the same time."""
         assert self._tick is not None, "a lock lasts as long as a tick"
-        self._tick.lock_study(study_id)
+        self._tick.lock_study(study_id, shared=shared)
 
     def forget(self, study_id: int) -> None:
         """Read a study anew when it is next asked for, because others may write what was ours."""

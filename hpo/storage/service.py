@@ -11,6 +11,7 @@ from typing import Any
 from optuna.trial import TrialState
 from sqlalchemy import Row, Select, exists, func, or_, select, update
 
+from hpo.endings import Spent
 from hpo.storage.clock import DatabaseNow, utc_now
 from hpo.storage.leases import free
 from hpo.storage.store import Store
@@ -48,8 +49,8 @@ class Standing:
     """Workers that are alive and work on it."""
 
     @property
-    def spent(self) -> str | None:
-        """The budget that is spent, in words; the one of trials is not meant. None: none is."""
+    def spent(self) -> Spent | None:
+        """The budget that is spent; the one of trials is not meant. None: none is."""
         return spent(
             (self.max_epochs, self.epochs_spent),
             (self.max_wall_seconds, self.wall_seconds),
@@ -59,11 +60,11 @@ class Standing:
 
 def spent(
     epochs: tuple[int | None, int], wall: tuple[float | None, float], cpu: tuple[float | None, float]
-) -> str | None:
-    """Which of the budgets (limit, spent) is spent, in words."""
-    for (limit, used), unit in ((epochs, "epochs"), (wall, "seconds"), (cpu, "processor seconds")):
+) -> Spent | None:
+    """Which of the budgets (limit, spent) is spent."""
+    for (limit, used), setting in ((epochs, "epochs"), (wall, "wall_seconds"), (cpu, "cpu_seconds")):
         if limit is not None and used >= limit:
-            return f"the study's budget of {limit:g} {unit} was spent"
+            return Spent(setting=setting, limit=limit)
     return None
 
 
@@ -82,6 +83,16 @@ def standing(store: Store, study_id: int) -> Standing | None:
     with store.reading() as connection:
         row = connection.execute(_standings().where(hpo_studies.c.study_id == study_id)).first()
     return None if row is None else _standing(row)
+
+
+def trial_epochs(store: Store, study_id: int) -> int | None:
+    """First of all in a tick, and true until its end: how many epochs an extension gave to each trial; None: none did.
+
+    An extension sees what such a tick ended, or such a tick sees the extension.
+    """
+    store.lock_study(study_id, shared=True)
+    with store.reading() as connection:  # a look of its own: one that waited for the lock would see what was before
+        return connection.execute(select(hpo_studies.c.trial_epochs).where(hpo_studies.c.study_id == study_id)).scalar()
 
 
 def begin_conclusion(store: Store, study_id: int, name: str, generation: int) -> bool:
@@ -103,14 +114,17 @@ def begin_conclusion(store: Store, study_id: int, name: str, generation: int) ->
         return connection.execute(statement).rowcount == 1
 
 
-def finish(store: Store, study_id: int, name: str, generation: int) -> None:
-    """Note that the study has ended, unless it was extended meanwhile or another worker has taken the conclusion."""
-    store.write(
+def finish(store: Store, study_id: int, name: str, generation: int) -> bool:
+    """Note that the study has ended, unless it was extended meanwhile or another worker has taken the conclusion.
+    Returns whether it was noted; in a tick, nobody extends the study from then to its end."""
+    statement = (
         update(hpo_studies)
         .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
         .where(hpo_studies.c.concluder == name)
         .values(finished_at=utc_now())
     )
+    with store.writing() as connection:
+        return connection.execute(statement).rowcount == 1
 
 
 def _standings(free_for: str | None = None) -> Select[Any]:

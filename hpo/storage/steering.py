@@ -8,11 +8,21 @@ from __future__ import annotations
 from optuna.trial import TrialState
 from sqlalchemy import delete, func, select, update
 
+from hpo import endings
 from hpo.errors import StudyStateError
 from hpo.storage.clock import DatabaseNow, utc_now
+from hpo.storage.rows import attribute_row
+from hpo.storage.service import standing
 from hpo.storage.store import Store
-from hpo.storage.studies import StudyRow, study_row
-from hpo.storage.tables import hpo_checkpoints, hpo_studies, trial_user_attributes, trial_values, trials
+from hpo.storage.studies import StudyRow, forget_winner, study_row
+from hpo.storage.tables import (
+    hpo_checkpoints,
+    hpo_studies,
+    trial_system_attributes,
+    trial_user_attributes,
+    trial_values,
+    trials,
+)
 
 RECENT_SECONDS = 60.0
 """A study whose seconds were added to this short a time ago is being run."""
@@ -70,7 +80,8 @@ def resume(store: Store, name: str) -> StudyRow:
 
 
 def extend_trials(store: Store, row: StudyRow, count: int) -> None:
-    """Another budget of trials, in all."""
+    """Another budget of trials, in all; `StudyStateError` while another budget is spent."""
+    _refuse_spent(store, row)
     store.write(
         update(hpo_studies)
         .where(hpo_studies.c.study_id == row.study_id)
@@ -78,26 +89,43 @@ def extend_trials(store: Store, row: StudyRow, count: int) -> None:
     )
 
 
-def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str, reasons: tuple[str, ...]) -> list[int]:
-    """Other epochs for each trial; ended trials whose reason begins with one of `reasons` go on, under their
-    numbers. Returns these numbers. `fingerprint`: of what the study means with these epochs.
+def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str, pruned: bool = False) -> list[int]:
+    """More epochs for each trial; trials that lacked nothing but epochs go on, under their numbers, and with `pruned`
+    those that the pruner ended. Returns these numbers. `fingerprint`: of what the study means with these epochs.
+    `StudyStateError` while a budget is spent: the trials would be cut at once.
 
     A trial that goes on loses its value and its reason and runs again, held by nobody. Its last state, where it was
-    kept, is what the worker that takes it continues from.
+    kept, is what the worker that takes it continues from. A winner among them is none until the study ends again.
     """
+    _refuse_spent(store, row)
     with store.tick() as tick:
         connection = tick.lock_study(row.study_id)
         ended = [
             trial
             for trial in store.get_all_trials(row.study_id, deepcopy=False)
-            if trial.state.is_finished() and str(trial.user_attrs.get("ended", "")).startswith(reasons)
+            if trial.state.is_finished() and endings.goes_on(trial.user_attrs.get("ended", ""), also_pruned=pruned)
         ]
         ids = [trial._trial_id for trial in ended]
+        winner = connection.execute(
+            select(hpo_studies.c.winner_number).where(hpo_studies.c.study_id == row.study_id)
+        ).scalar()
+        if any(trial.number == winner for trial in ended):
+            forget_winner(store, row.study_id)
         connection.execute(delete(trial_values).where(trial_values.c.trial_id.in_(ids)))
         attributes = trial_user_attributes
         connection.execute(delete(attributes).where(attributes.c.trial_id.in_(ids), attributes.c.key.in_(REPORTED)))
         connection.execute(
             update(trials).where(trials.c.trial_id.in_(ids)).values(state=TrialState.RUNNING, datetime_complete=None)
+        )
+        marks = trial_system_attributes
+        connection.execute(delete(marks).where(marks.c.trial_id.in_(ids), marks.c.key == endings.FINISHED_BEFORE))
+        store.put(
+            marks,
+            (
+                attribute_row(trial._trial_id, endings.FINISHED_BEFORE, len(trial.intermediate_values))
+                for trial in ended
+                if trial.state == TrialState.COMPLETE
+            ),
         )
         of_these = hpo_checkpoints.c.trial_id.in_(ids)
         connection.execute(delete(hpo_checkpoints).where(of_these, hpo_checkpoints.c.kind == "running"))
@@ -113,6 +141,17 @@ def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str,
         )
     store.forget(row.study_id)
     return [trial.number for trial in ended]
+
+
+def _refuse_spent(store: Store, row: StudyRow) -> None:
+    now = standing(store, row.study_id)
+    if now is None or now.spent is None:
+        return
+    source, setting = row.spec_source, now.spent.setting
+    raise StudyStateError(
+        f"{now.spent}, so there would be no more training. Raise search.{setting} in {source}, "
+        f"give it to the study with `hpo submit {source}`, then extend it."
+    )
 
 
 def submitted(store: Store, name: str) -> StudyRow:

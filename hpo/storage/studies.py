@@ -13,7 +13,7 @@ from typing import Any, Literal
 from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from optuna.trial import TrialState
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import case, delete, func, insert, or_, select, update
 
 from hpo.errors import StudyStateError
 from hpo.storage import catalogue
@@ -24,11 +24,15 @@ from hpo.storage.tables import (
     studies,
     study_directions,
     study_system_attributes,
+    study_user_attributes,
     trial_values,
     trials,
 )
 
 Direction = Literal["maximize", "minimize"]
+
+WINNER, WINNERS_TEST = "winner", "test {} of the winner"
+"""User attributes of a study that show its winner in optuna-dashboard."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -248,9 +252,20 @@ def set_facts(store: Store, study_id: int, facts: Mapping[str, Any]) -> None:
     _note(store, study_id, facts_json=json.dumps(dict(facts)))
 
 
-def set_winner(store: Store, study_id: int, number: int, test: Mapping[str, float] | None) -> None:
-    """Note the winner and its metrics on the test part (None if there is no test part)."""
+def set_winner(store: Store, study_id: int, number: int, test: Mapping[str, float] | None, objective: str) -> None:
+    """Note the winner and its metrics on the test part (None if there is no test part), for optuna-dashboard, too."""
     _note(store, study_id, winner_number=number, test_json=None if test is None else json.dumps(dict(test)))
+    store.set_study_user_attr(study_id, WINNER, f"trial {number}")
+    if test is not None:
+        store.set_study_user_attr(study_id, WINNERS_TEST.format(objective), test[objective])
+
+
+def forget_winner(store: Store, study_id: int) -> None:
+    """Note that there is no winner any more: its trial goes on."""
+    _note(store, study_id, winner_number=None, test_json=None)
+    key = study_user_attributes.c.key
+    shown = or_(key == WINNER, key.like(WINNERS_TEST.format("%")))
+    store.write(delete(study_user_attributes).where(study_user_attributes.c.study_id == study_id, shown))
 
 
 def mark_finished(store: Store, study_id: int) -> None:

@@ -61,15 +61,18 @@ class Tick:
             self._connection.begin()
         return self._connection
 
-    def lock_study(self, study_id: int) -> Connection:
-        """Keep other processes from creating or claiming trials of the study; `KeyError` if there is none."""
+    def lock_study(self, study_id: int, *, shared: bool = False) -> Connection:
+        """Keep other processes from creating or claiming trials of the study; `KeyError` if there is none. `shared`:
+        others may hold it in this way at the same time. To be asked for before any other row is locked."""
         connection = self.begin()
         if study_id not in self._locked:
             # key_share lets others write rows that refer to the study: they would wait for us, and we for them.
             statement = select(studies.c.study_id).where(studies.c.study_id == study_id)
-            if connection.execute(statement.with_for_update(key_share=True)).first() is None:
+            statement = statement.with_for_update(read=shared, key_share=not shared)
+            if connection.execute(statement).first() is None:
                 raise KeyError(f"no study has the id {study_id}")
-            self._locked.add(study_id)
+            if not shared:
+                self._locked.add(study_id)
         return connection
 
     def hold_trial(self, trial_id: int) -> TrialState:

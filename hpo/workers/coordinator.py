@@ -15,6 +15,8 @@ from statistics import fmean, stdev
 
 from optuna.trial import TrialState
 
+from hpo import endings
+from hpo.endings import Spent
 from hpo.optim import rules
 from hpo.search.objective import best_epoch, rounded
 from hpo.search.searcher import Asked, Decision
@@ -73,12 +75,12 @@ class _Loop:
         return self._progress()
 
     @contextmanager
-    def _tick(self) -> Iterator[None]:
+    def _tick(self, *, completes: bool = False) -> Iterator[None]:
         """A transaction about trials in flight, written only if they are still this process's own."""
         ids = [trial.trial_id for trial in self.flight.values()]
         with self.bench.store.tick():
             yield
-            self.hold.confirm(ids)
+            self.hold.confirm(ids, completes=completes)
 
     def _pick_up(self, trial_ids: Collection[int]) -> None:
         """Goes on with running trials that this process has taken."""
@@ -115,19 +117,15 @@ class _Loop:
         self.bench.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
         self.hold.end([trial.trial_id])
 
-    def _cut(self, reason: str) -> None:
+    def _cut(self, spent: Spent) -> None:
         """Ends everything in flight, because a budget is spent."""
         with self._tick():
-            ended = {}
-            for number, trial in self.flight.items():
-                epoch = len(self.bench.searcher.curve(trial.trial_id))
-                ended[number] = Decision(ended=f"{reason} at epoch {epoch}", state=TrialState.PRUNED)
-            self._settle(set(), ended)
+            self._settle(set(), {n: self.bench.searcher.cut(trial.trial_id, spent) for n, trial in self.flight.items()})
 
     def _record(self, tick: Tick, train_seconds: float) -> None:
         """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
         store, searcher = self.bench.store, self.bench.searcher
-        with self._tick():
+        with self._tick(completes=self._completes(tick)):
             by_trial: dict[int, list[LaneEpoch]] = {}
             for lane in tick.epochs:
                 by_trial.setdefault(lane.trial, []).append(lane)
@@ -163,6 +161,11 @@ class _Loop:
                 epochs=len(by_trial),
             )
             self.noted, self.cpu_noted = now, cpu
+
+    def _completes(self, tick: Tick) -> bool:
+        """Whether a trial has trained its last epoch."""
+        lengths = {number: trial.config.training.epochs for number, trial in self.flight.items() if trial.config}
+        return any(lane.epoch >= lengths[lane.trial] for lane in tick.epochs)
 
     def _settle(self, best: Collection[int], ended: Mapping[int, Decision]) -> None:
         """In a tick: tells how trials ended, makes room, and keeps what the crew hands over."""
@@ -237,7 +240,7 @@ class _Loop:
 
 
 def _diverged(epoch: int, what: str) -> Decision:
-    return Decision(ended=f"diverged at epoch {epoch}: {what} is not finite", state=TrialState.PRUNED)
+    return Decision(ended=endings.diverged(what, epoch), state=TrialState.PRUNED)
 
 
 def _spread(objectives: Sequence[float]) -> float:

@@ -5,6 +5,7 @@ Rows about files are written in the tick's transaction; files that no row names 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -57,7 +58,10 @@ class Files:
         self.best = {numbers[row.trial_id]: row.path for row in rows if row.kind == "best"}
         """Path by trial number."""
         self.garbage: list[Path] = []
-        self.serial = 1 + max((int(Path(path).stem.rpartition("-")[2]) for path in found), default=0)
+        numbers_used = (
+            re.fullmatch(r"running-(\d+)", Path(path).stem) for path in found
+        )  # workers name them otherwise
+        self.serial = 1 + max((int(match[1]) for match in own if match), default=0)
         """Of the next file of running trials."""
         self._sweep_strays()
 
@@ -94,9 +98,14 @@ class Files:
         return {trial.number for trial in self._kept() if trial.number in ended}
 
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
-        """Writes the weights of trials that have just ended among the best, drops those that no longer are."""
+        """Writes the weights of trials that have just ended among the best; drops those of trials that no longer are,
+        or that had ended before and went on."""
         weights = {number: data for shard in shards for number, data in shard.weights.items()}
         ranking = self._kept()
+        kept = {trial.number for trial in ranking} - set(ended)
+        old = [self.best.pop(number) for number in sorted(set(self.best) - kept)]
+        if old:
+            self.bench.store.remove_checkpoints(old)
         for trial in ranking:
             if trial.number in ended and trial.number in weights:
                 path = self.bench.folder / f"best-{trial.number:06d}.pt"
@@ -104,8 +113,7 @@ class Files:
                 epoch = trial.user_attrs["best_epoch"]
                 self.bench.store.add_checkpoints([self._row(trial._trial_id, "best", epoch, written)])
                 self.best[trial.number] = self._relative(path)
-        kept = {trial.number for trial in ranking}
-        self._drop([self.best.pop(number) for number in sorted(set(self.best) - kept)])
+        self.garbage.extend(self.bench.home / path for path in set(old) - set(self.best.values()))
 
     def _kept(self) -> list[FrozenTrial]:
         return self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]

@@ -13,6 +13,7 @@ from typing import Protocol
 from optuna.trial import TrialState
 
 from hpo import space
+from hpo.endings import Spent
 from hpo.search.searcher import Asked
 from hpo.storage import studies
 from hpo.storage.service import spent
@@ -25,7 +26,7 @@ class Turn:
 
     take: Collection[int] = ()
     """Ids of running trials to go on with, besides those in flight."""
-    spent: str | None = None
+    spent: Spent | None = None
     """The budget that is spent, so that everything in flight has to end; None: none is."""
     ask: bool = True
     """Whether there may be room for new trials; how much is said in the transaction that creates them."""
@@ -47,9 +48,9 @@ class Hold(Protocol):
     def begin(self, trial_ids: Collection[int]) -> None:
         """In a transaction: trials that were just created are trained here."""
 
-    def confirm(self, trial_ids: Collection[int]) -> None:
+    def confirm(self, trial_ids: Collection[int], *, completes: bool) -> None:
         """At the end of a transaction: raises `LostTrials` unless all these are this process's own until it is
-        committed."""
+        committed and, if one of them `completes` its last epoch, have no more epochs than the coordinator knows of."""
 
     def end(self, trial_ids: Collection[int]) -> None:
         """In a transaction: trials have ended."""
@@ -82,7 +83,7 @@ class Alone:
     def begin(self, trial_ids: Collection[int]) -> None:
         """Nobody else is there who could take them."""
 
-    def confirm(self, trial_ids: Collection[int]) -> None:
+    def confirm(self, trial_ids: Collection[int], *, completes: bool) -> None:
         """Nobody else is there who could have taken them."""
 
     def end(self, trial_ids: Collection[int]) -> None:
@@ -94,7 +95,7 @@ class Alone:
     def _left(self) -> int:
         return self.budget - len(self.bench.searcher.all_trials())
 
-    def _spent(self) -> str | None:
+    def _spent(self) -> Spent | None:
         if not self.budgeted:
             return None
         search = self.bench.spec.search

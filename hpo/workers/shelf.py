@@ -85,11 +85,11 @@ class Shelf:
 
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Writes the best weights, and the last state, of trials that have just ended among the best; forgets those
-        of trials that no longer are, whoever wrote them."""
+        of trials that no longer are, or that had ended before and went on, whoever wrote them."""
         if not ended:
             return
         ranking = self._kept()
-        kept = {trial._trial_id for trial in ranking}
+        kept = {trial._trial_id for trial in ranking if trial.number not in ended}
         rows = self.bench.store.checkpoints(self.bench.study_id)
         old = [row.path for row in rows if row.kind in ("best", "final") and row.trial_id not in kept]
         self._forget(old)
@@ -118,13 +118,17 @@ class Shelf:
         self.garbage.update(self._slot(index) for index in range(SLOTS))
         self.sweep()
 
-    def clear(self) -> None:
-        """After the study's end: deletes all that was saved of running trials, also by workers that were killed."""
-        rows = [row for row in self.bench.store.checkpoints(self.bench.study_id) if row.kind == "running"]
-        self._forget(list({row.path for row in rows}))
-        self.garbage.update(row.path for row in rows)
-        self.garbage.update(self.depot.names(f"{self._folder}/running-"))
-        self.sweep()
+    def leftovers(self) -> set[str]:
+        """Files of running trials, also those that workers left that were killed. With none running, nobody continues
+        from them: look before the transaction that ends the study, since from then on it may be extended."""
+        rows = self.bench.store.checkpoints(self.bench.study_id)
+        running = {row.path for row in rows if row.kind == "running"}
+        return running | set(self.depot.names(f"{self._folder}/running-"))
+
+    def clear(self, leftovers: Collection[str]) -> None:
+        """In the transaction that ends the study: forgets these files. The next sweep deletes them."""
+        self._forget(sorted(leftovers))
+        self.garbage.update(leftovers)
 
     def _replace_foreign(self, trial_id: int) -> None:
         paths = self.foreign.pop(trial_id, set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -30,12 +31,20 @@ class Winner:
     """What was searched, by dotted path."""
     test: dict[str, float] | None
     """Metrics on the test part, the mean over replicas; None without a test part."""
-    looks: int
-    """Winners that have been scored on the test part so far: more than one where a study was continued."""
+    looks: tuple[int, ...]
+    """Winners that have been scored on the test part, this one included: several where a study was continued."""
 
 
 def conclude(bench: Bench) -> Winner | None:
-    """Finds the winner and scores it on the test part, unless that has been done before."""
+    """Finds the winner, scores it on the test part, unless that has been done before, and notes it."""
+    winner = find(bench)
+    with bench.store.tick():
+        note(bench, winner, {})
+    return winner
+
+
+def find(bench: Bench) -> Winner | None:
+    """The winner and its score on the test part, which nobody is told before `note`."""
     ranking = bench.searcher.ranking()
     if not ranking or ranking[0].state != TrialState.COMPLETE:
         return None
@@ -43,19 +52,23 @@ def conclude(bench: Bench) -> Winner | None:
     config = space.config_of(bench.spec, trial.params)
     row = studies.study_row(bench.store, bench.spec.study.name)
     test = dict(row.test) if row.test and row.winner_number == trial.number else None
-    looks = list(row.facts.get("test_looks", []))
+    looks = tuple(row.facts.get("test_looks", ()))
     if test is None and len(bench.material.splits.test_idx):
         test = _score(bench, config, weights(bench, trial, config))
-        looks.append(trial.number)
-        studies.set_facts(bench.store, bench.study_id, {**row.facts, "test_looks": looks})
-    studies.set_winner(bench.store, bench.study_id, trial.number, test)
-    objective = bench.spec.study.objective
-    bench.store.set_study_user_attr(bench.study_id, "winner", f"trial {trial.number}")
-    if test is not None:
-        bench.store.set_study_user_attr(bench.study_id, f"test {objective} of the winner", test[objective])
+        looks = (*looks, trial.number)
     return Winner(
-        number=trial.number, value=trial.values[0], config=config, params=trial.params, test=test, looks=len(looks)
+        number=trial.number, value=trial.values[0], config=config, params=trial.params, test=test, looks=looks
     )
+
+
+def note(bench: Bench, winner: Winner | None, facts: Mapping[str, Any]) -> None:
+    """In a transaction: writes down the winner and further facts of the study."""
+    store, study_id, study = bench.store, bench.study_id, bench.spec.study
+    known = studies.study_row(store, study.name).facts
+    looks = {"test_looks": list(winner.looks)} if winner and winner.looks else {}
+    studies.set_facts(store, study_id, {**known, **facts, **looks})
+    if winner is not None:
+        studies.set_winner(store, study_id, winner.number, winner.test, study.objective)
 
 
 def weights(bench: Bench, trial: FrozenTrial, config: TrialConfig) -> list[dict[str, torch.Tensor]]:

@@ -34,7 +34,7 @@ from hpo.workers.progress import Progress
 from hpo.workers.pulse import Pulse
 from hpo.workers.setup import Bench, circumstances
 from hpo.workers.shelf import Shelf
-from hpo.workers.winner import conclude
+from hpo.workers.winner import find, note
 
 log = logging.getLogger(__name__)
 
@@ -193,12 +193,14 @@ class Worker:
         """Scores the winner, if this worker is the one to do it."""
         if not service.begin_conclusion(self.store, now.study_id, self.name, now.generation):
             return
-        winner = conclude(bench)
-        row = studies.study_row(self.store, now.name)
-        facts = {**row.facts, **circumstances(bench.spec, bench.material, self.means.device)}
-        studies.set_facts(self.store, now.study_id, facts)
-        shelf.clear()
-        service.finish(self.store, now.study_id, self.name, now.generation)
+        winner, leftovers = find(bench), shelf.leftovers()
+        with self.store.tick():
+            if not service.finish(self.store, now.study_id, self.name, now.generation):
+                log.info("%s: goes on, or another worker concludes it", now.name)
+                return
+            note(bench, winner, circumstances(bench.spec, bench.material, self.means.device))
+            shelf.clear(leftovers)
+        shelf.sweep()
         best = f"the winner is trial {winner.number}" if winner else "no trial finished"
         log.info("%s: ended; %s", now.name, best)
 

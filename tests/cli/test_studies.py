@@ -135,7 +135,7 @@ def test_numbers_that_json_lacks_become_null(home: Path, tmp_path: Path) -> None
     shutil.copytree(home, tmp_path / "home")
     with closing(open_store(sqlite_url(tmp_path / "home"))) as store:
         study_id = store.get_study_id_from_name("tiny")
-        studies.set_winner(store, study_id, 0, {"accuracy": 0.5, "auroc": float("nan")})
+        studies.set_winner(store, study_id, 0, {"accuracy": 0.5, "auroc": float("nan")}, "accuracy")
     assert as_json(tmp_path / "home", "show", "tiny")["test"] == {"accuracy": 0.5, "auroc": None}
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from typing import Any
 
 import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from hpo.endings import FINISHED, FINISHED_BEFORE, pruned, stopped_early
 from hpo.errors import StudyStateError
 from hpo.storage import leases, service, steering
+from hpo.storage.engine import open_store
 from hpo.storage.rows import CheckpointRow
 from hpo.storage.store import Store
-from hpo.storage.studies import add_seconds, register_study, study_row
+from hpo.storage.studies import add_seconds, register_study, set_facts, set_winner, study_row
 
 NO_BUDGETS: dict[str, float | None] = dict.fromkeys(("max_trials", "max_epochs", "max_wall_seconds", "max_cpu_seconds"))
 
@@ -83,7 +87,7 @@ def test_budgets_are_spent_over_all_that_was_added(store: Store, budget: dict[st
     add_seconds(store, study_id, train=1.0, wall=0.0, cpu=2.0, epochs=6)
     now = service.standing(store, study_id)
     assert now is not None
-    assert now.spent == said
+    assert (now.spent and str(now.spent)) == said
 
 
 def test_only_what_was_submitted_can_be_steered(store: Store) -> None:
@@ -111,9 +115,9 @@ def test_exactly_one_worker_concludes_and_another_if_it_dies(store: Store) -> No
     assert not service.begin_conclusion(store, study_id, "second", 1)
     leases.give_sign_of_life(store, "first", -1.0)
     assert service.begin_conclusion(store, study_id, "second", 1)
-    service.finish(store, study_id, "first", 1)
-    assert study_row(store, "digits").finished_at is None, "the first one's time was over"
-    service.finish(store, study_id, "second", 1)
+    assert not service.finish(store, study_id, "first", 1), "the first one's time was over"
+    assert study_row(store, "digits").finished_at is None
+    assert service.finish(store, study_id, "second", 1)
     assert study_row(store, "digits").finished_at is not None
     assert not service.begin_conclusion(store, study_id, "second", 1)
 
@@ -122,7 +126,7 @@ def test_an_extension_during_the_conclusion_is_not_lost(store: Store) -> None:
     study_id = submitted(store)
     assert service.begin_conclusion(store, study_id, "first", 1)
     steering.extend_trials(store, study_row(store, "digits"), 10)
-    service.finish(store, study_id, "first", 1)
+    assert not service.finish(store, study_id, "first", 1)
     row = study_row(store, "digits")
     assert (row.finished_at, row.max_trials, row.generation) == (None, 10, 2)
 
@@ -143,20 +147,97 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
         store.set_trial_state_values(trial_id, state, [0.5])
     row = CheckpointRow(trial_id=ids[0], kind="final", epoch=2, path="final.pt", sha256="0" * 64)
     store.add_checkpoints([row])
-    reasons = ("finished", "the study's budget")
-    continued = steering.extend_epochs(store, study_row(store, "digits"), 4, fingerprint="g", reasons=reasons)
+    continued = steering.extend_epochs(store, study_row(store, "digits"), 4, fingerprint="g")
     assert continued == [0, 2]
-    running, pruned, cut = store.get_all_trials(study_id)
+    running, ended, cut = store.get_all_trials(study_id)
     for trial in (running, cut):
         assert (trial.state, trial.values, trial.datetime_complete) == (TrialState.RUNNING, None, None)
         assert trial.intermediate_values == {1: 0.25, 2: 0.5}
         assert trial.user_attrs == {"parameters": 7}
-    assert (pruned.state, pruned.values) == (TrialState.PRUNED, [0.5])
+    assert (ended.state, ended.values) == (TrialState.PRUNED, [0.5])
+    assert running.system_attrs == {FINISHED_BEFORE: 2}
+    assert cut.system_attrs == ended.system_attrs == {}
     assert [row.kind for row in store.checkpoints(study_id)] == ["running"]
     now = study_row(store, "digits")
     assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)
     leases.enrol(store, "worker", "host", 1, 60.0)
     assert leases.take(store, study_id, "worker", 9) == [ids[0], ids[2]]
+
+
+def test_only_what_had_finished_last_is_known_as_finished(store: Store) -> None:
+    """A trial that finished, went on, was pruned, and goes on again."""
+    study_id = submitted(store)
+    (trial_id,) = store.create_trials(study_id, 1)
+    known = []
+    for epochs, reason in ((4, FINISHED), (6, pruned("median", 1))):
+        store.set_trial_user_attr(trial_id, "ended", reason)
+        store.set_trial_state_values(trial_id, TrialState.COMPLETE if reason == FINISHED else TrialState.PRUNED, [0.5])
+        row = study_row(store, "digits")
+        assert steering.extend_epochs(store, row, epochs, fingerprint="g", pruned=True) == [0]
+        known.append(FINISHED_BEFORE in store.get_trial(trial_id).system_attrs)
+    assert known == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("budget", "way_out"),
+    [
+        ({"max_epochs": 4}, r"budget of 4 epochs was spent.*Raise search\.epochs in digits\.toml.*`hpo submit digits"),
+        ({"max_wall_seconds": 2.0}, r"Raise search\.wall_seconds"),
+        ({"max_cpu_seconds": 3.0}, r"Raise search\.cpu_seconds"),
+    ],
+)
+def test_more_of_one_budget_is_refused_while_another_is_spent(
+    store: Store, budget: dict[str, float], way_out: str
+) -> None:
+    study_id = submitted(store, max_trials=1, **budget)
+    (trial_id,) = store.create_trials(study_id, 1)
+    store.set_trial_user_attr(trial_id, "ended", FINISHED)
+    store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+    add_seconds(store, study_id, train=2.0, wall=2.0, cpu=3.0, epochs=4)
+    before = study_row(store, "digits")
+    with pytest.raises(StudyStateError, match=way_out):
+        steering.extend_epochs(store, before, 9, fingerprint="g")
+    with pytest.raises(StudyStateError, match=way_out):
+        steering.extend_trials(store, before, 9)
+    assert study_row(store, "digits") == before
+    assert store.get_trial(trial_id).state == TrialState.COMPLETE
+    more = {name: 2 * limit for name, limit in budget.items()}
+    steering.submit(store, study_id, priority=0, budgets=NO_BUDGETS | more)
+    steering.extend_trials(store, before, 9)
+    assert steering.extend_epochs(store, before, 9, fingerprint="g") == [0]
+
+
+def test_more_epochs_wait_for_a_tick_that_ends_trials(store: Store, url: str) -> None:
+    study_id = submitted(store)
+    (trial_id,) = store.create_trials(study_id, 1)
+    row = study_row(store, "digits")
+    with closing(open_store(url)) as other, ThreadPoolExecutor() as pool:
+        with store.tick():
+            assert service.trial_epochs(store, study_id) is None
+            extension = pool.submit(steering.extend_epochs, other, row, 4, fingerprint="g")
+            wait([extension], timeout=0.5)
+            store.set_trial_user_attr(trial_id, "ended", FINISHED)
+            store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+        assert extension.result(timeout=30.0) == [0], "it missed a trial that ended meanwhile"
+    with store.tick():
+        assert service.trial_epochs(store, study_id) == 4
+
+
+@pytest.mark.parametrize(("winner", "goes_on"), [(0, True), (1, False)])
+def test_a_winner_that_goes_on_is_none_until_the_study_ends_again(store: Store, winner: int, goes_on: bool) -> None:
+    study_id = submitted(store)
+    for trial_id, reason in zip(store.create_trials(study_id, 2), (FINISHED, stopped_early(2)), strict=True):
+        store.set_trial_user_attr(trial_id, "ended", reason)
+        store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+    set_facts(store, study_id, {"test_looks": [winner]})
+    set_winner(store, study_id, winner, {"accuracy": 0.5}, "accuracy")
+    shown = {"winner": f"trial {winner}", "test accuracy of the winner": 0.5}
+    assert store.get_study_user_attrs(study_id) == shown
+    assert steering.extend_epochs(store, study_row(store, "digits"), 4, fingerprint="g") == [0]
+    row = study_row(store, "digits")
+    assert row.facts == {"test_looks": [winner]}
+    assert (row.winner_number, row.test) == ((None, None) if goes_on else (winner, {"accuracy": 0.5}))
+    assert store.get_study_user_attrs(study_id) == ({} if goes_on else shown)
 
 
 def test_a_study_that_is_being_run_is_noticed(store: Store) -> None:

@@ -83,7 +83,7 @@ def test_what_a_run_notes_is_kept(store: Store, url: str) -> None:
         assert study_row(store, "digits").balance == ()
     add_seconds(store, study_id, train=1.5, wall=2.0, cpu=3.0, epochs=4)
     add_seconds(open_store(url), study_id, train=0.5, wall=1.0, cpu=1.0, epochs=8)
-    set_winner(store, study_id, 7, {"accuracy": 0.98})
+    set_winner(store, study_id, 7, {"accuracy": 0.98}, "accuracy")
     mark_finished(store, study_id)
     row = study_row(open_store(url, readonly=True), "digits")
     assert row.balance == tuple(balance)
@@ -95,7 +95,7 @@ def test_what_a_run_notes_is_kept(store: Store, url: str) -> None:
     assert row.finished_at is not None
     assert row.finished_at >= row.created_at
     mark_unfinished(store, study_id)
-    set_winner(store, study_id, 0, None)
+    set_winner(store, study_id, 0, None, "accuracy")
     row = study_row(store, "digits")
     assert (row.finished_at, row.winner_number, row.test) == (None, 0, None)
 

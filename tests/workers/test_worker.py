@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from hpo.storage import leases, service, steering
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_workers
-from hpo.training.trainer import Trainer
+from hpo.training.trainer import Tick, Trainer
 from hpo.workers import worker as module
 from hpo.workers.crew import Crew
 from hpo.workers.depot import Folder
@@ -26,6 +27,7 @@ from hpo.workers.holds import LostTrials
 from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
 from hpo.workers.shelf import Shelf
+from hpo.workers.winner import Winner, find
 from tests.workers.service import row_of, serve, submit, wait_for, working
 from tests.workers.small import TABLES, at_bench, epochs_of, result_of, run, small_study, trials_of, with_trials
 
@@ -314,25 +316,138 @@ def test_stopping_and_resuming(spec: StudySpec, expected: Any, tmp_path: Path) -
 def extend(store: Store, spec: StudySpec, epochs: int) -> list[int]:
     longer = fingerprint(with_epochs(spec, epochs))
     row = steering.submitted(store, spec.study.name)
-    return steering.extend_epochs(store, row, epochs, fingerprint=longer, reasons=("finished",))
+    return steering.extend_epochs(store, row, epochs, fingerprint=longer)
+
+
+def steady(epochs: int, budget: str = "") -> StudySpec:
+    """A study whose trials get better with each epoch."""
+    return small_study(
+        study='name = "small"\nseed = 3\nobjective = "loss"',
+        training=f"epochs = {epochs}",
+        search='trials = 6\nconcurrency = 3\nsampler = "random"\npruner = "none"' + budget,
+    )
 
 
 def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(tmp_path: Path) -> None:
-    search = 'trials = 6\nconcurrency = 3\nsampler = "random"\npruner = "none"'
-    short, long = (small_study(training=f"epochs = {epochs}", search=search) for epochs in (4, 9))
-    expected = result_of(long, tmp_path / "long")
+    short, long = (steady(epochs) for epochs in (4, 9))
+    run_as_the_command_does(long, tmp_path / "long")
+    expected, scored = found(long, tmp_path / "long"), row_of(tmp_path / "long")
     submit(short, tmp_path)
     serve(tmp_path)
+    before = row_of(tmp_path)
+    assert before.winner_number == scored.winner_number, "else the study shows nothing of its score"
+    assert before.test != scored.test
     with closing(open_store(sqlite_url(tmp_path))) as store:
         assert extend(store, short, 9) == list(range(6))
+    between = row_of(tmp_path)
+    assert (between.winner_number, between.test) == (None, None)
     serve(tmp_path)
     trials, epochs = found(short, tmp_path)
     again = [trial for trial in trials if trial.pop("restarted", None)]
     assert (trials, epochs) == expected
     assert len(again) == 3, "the three best went on from their last state"
+    after = row_of(tmp_path)
+    assert (after.winner_number, after.test) == (scored.winner_number, scored.test)
+    assert after.facts["test_looks"] == [after.winner_number] * 2
+    # Of each of the best, one file of weights and one of the last state, and the rows say what is in them.
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        rows = store.checkpoints(after.study_id)
+    best_epoch = {trial["number"]: trial["best_epoch"] for trial in trials}
+    numbers = sorted({row.trial_id - 1 for row in rows})
+    assert sorted((row.kind, row.trial_id - 1, row.epoch) for row in rows) == [
+        *(("best", number, best_epoch[number]) for number in numbers),
+        *(("final", number, 9) for number in numbers),
+    ]
+    assert {row.sha256 for row in rows} == {
+        hashlib.sha256(file.read_bytes()).hexdigest() for file in (tmp_path / "checkpoints" / "small").glob("*.pt")
+    }
     # A run of the same file, whose trials are longer now, has nothing left to do.
     run(with_epochs(short, 9), tmp_path)
     assert found(short, tmp_path)[1] == expected[1]
+
+
+@pytest.mark.parametrize("epochs", [5, 9])
+def test_more_epochs_may_be_trained_by_a_run(epochs: int, tmp_path: Path) -> None:
+    short, long = steady(4), steady(epochs)
+    run_as_the_command_does(long, tmp_path / "long")
+    submit(short, tmp_path)
+    serve(tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        extend(store, short, epochs)
+        steering.stop(store, "small")
+        run_as_the_command_does(short, tmp_path)
+        rows = store.checkpoints(row_of(tmp_path).study_id)
+    assert found(short, tmp_path) == found(long, tmp_path / "long")
+    assert row_of(tmp_path).test == row_of(tmp_path / "long").test
+    assert len({(row.trial_id, row.kind) for row in rows}) == len(rows) == 3
+
+
+def test_more_epochs_while_trials_train_their_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short, long = (steady(epochs) for epochs in (4, 9))
+    expected = result_of(long, tmp_path / "long")
+    submit(short, tmp_path)
+    train, given = Trainer.tick, []
+
+    def tick(trainer: Trainer) -> Tick:
+        trained = train(trainer)
+        if not given and any(lane.epoch == 4 for lane in trained.epochs):
+            with closing(open_store(sqlite_url(tmp_path))) as store:
+                given.append(extend(store, short, 9))
+        return trained
+
+    monkeypatch.setattr(Trainer, "tick", tick)
+    serve(tmp_path)
+    assert given == [[]], "none had ended yet"
+    assert found(short, tmp_path) == expected
+    assert row_of(tmp_path).epochs_spent == 6 * 9
+
+
+def test_more_epochs_while_the_winner_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was saved is what trials go on from, and the score of a moment ago is nobody's."""
+    short, long = (steady(epochs) for epochs in (4, 9))
+    expected = result_of(long, tmp_path / "long")
+    submit(short, tmp_path)
+    calls = []
+
+    def find_late(bench: Bench) -> Winner | None:
+        calls.append(bench)
+        winner = find(bench)
+        if len(calls) == 1:
+            with closing(open_store(sqlite_url(tmp_path))) as store:
+                assert extend(store, short, 9) == list(range(6))
+        return winner
+
+    monkeypatch.setattr(module, "find", find_late)
+    serve(tmp_path)
+    assert len(calls) == 2
+    trials, epochs = found(short, tmp_path)
+    again = [trial for trial in trials if trial.pop("restarted", None)]
+    assert (trials, epochs) == expected
+    assert len(again) == 3, "the three best went on from their last state"
+    row = row_of(tmp_path)
+    assert row.facts["test_looks"] == [row.winner_number]
+
+
+def test_a_trial_that_had_finished_stays_finished_when_a_budget_ends_it(tmp_path: Path) -> None:
+    """Three get 4 more epochs before the budget is spent, three get none."""
+    short = steady(4, "\nepochs = 36")
+    submit(short, tmp_path)
+    serve(tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        assert extend(store, short, 9) == list(range(6))
+        serve(tmp_path)
+        with pytest.raises(StudyStateError, match=r"Raise search\.epochs"):
+            extend(store, short, 12)
+    row, trials = row_of(tmp_path), trials_of(short, tmp_path)
+    assert row.epochs_spent == 36
+    assert {trial["state"] for trial in trials} == {"COMPLETE"}
+    assert sorted(trial["epochs"] for trial in trials) == [4, 4, 4, 8, 8, 8]
+    for trial in trials:
+        assert trial["epochs"] == len(trial["reports"])
+        assert trial["values"] == [min(trial["reports"].values())]
+        assert trial["ended"] == f"the study's budget of 36 epochs was spent at epoch {trial['epochs']}"
+    assert row.winner_number == min(trials, key=lambda trial: trial["values"])["number"]
+    assert row.test is not None
 
 
 def test_more_epochs_while_it_runs(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""Why trials end: the words in which their rows say it, and what these words mean for trials that could go on.
+
+Rows keep the words for people; whoever has to tell one ending from another asks here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FINISHED = "finished"
+"""It trained its last epoch."""
+
+FINISHED_BEFORE = "finished_before"
+"""System attribute of a trial that had finished when it was given more epochs: after how many."""
+
+UNITS = {"epochs": "epochs", "wall_seconds": "seconds", "cpu_seconds": "processor seconds"}
+"""Budgets of `[search]` beside the one of trials, and what they count."""
+
+_BUDGET = "the study's budget of "
+_PRUNED = "pruned by "
+_DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spent:
+    """A budget that is spent, so that everything in flight has to end."""
+
+    setting: str
+    """Its name in `[search]`."""
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{_BUDGET}{self.limit:g} {UNITS[self.setting]} was spent"
+
+
+def cut(spent: Spent, epoch: int) -> str:
+    """A budget of the study was spent."""
+    return f"{spent} at epoch {epoch}"
+
+
+def stopped_early(epoch: int) -> str:
+    """Its curve had not improved for long enough."""
+    return f"early stopping at epoch {epoch}"
+
+
+def pruned(pruner: str, epoch: int) -> str:
+    """The pruner saw no hope for it."""
+    return f"{_PRUNED}{pruner} at epoch {epoch}"
+
+
+def diverged(what: str, epoch: int) -> str:
+    """Something that was measured is not finite."""
+    return f"{_DIVERGED} at epoch {epoch}: {what} is not finite"
+
+
+def has_diverged(ended: str) -> bool:
+    """Whether a trial that ended so diverged."""
+    return ended.startswith(_DIVERGED)
+
+
+def goes_on(ended: str, *, also_pruned: bool) -> bool:
+    """Whether a trial that ended so goes on when trials are given more epochs: all that it lacked was epochs, or,
+    with `also_pruned`, the pruner's favour."""
+    return ended.startswith((FINISHED, _BUDGET, _PRUNED) if also_pruned else (FINISHED, _BUDGET))
+
+
+def without_epoch(ended: str) -> str:
+    """The reason alone, which trials have in common."""
+    return ended.partition(" at epoch ")[0]
