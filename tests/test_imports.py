@@ -15,6 +15,7 @@ MODULES = sorted((ROOT / "hpo").rglob("*.py"))
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "environment": set(),
     "spec": {"errors"},
     "space": {"errors", "spec"},
     "data": {"errors", "spec"},
@@ -24,13 +25,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "search": {"errors", "spec", "space"},
     "storage": {"errors"},
     "reports": {"errors", "spec", "storage"},
-    "workers": {"errors", "spec", "space", "data", "models", "optim", "training", "search", "storage", "reports"},
+    "workers": {
+        "errors",
+        "environment",
+        "spec",
+        "space",
+        "data",
+        "models",
+        "optim",
+        "training",
+        "search",
+        "storage",
+        "reports",
+    },
     "export": {"errors", "spec", "space", "data", "models", "training", "search", "storage", "reports", "workers"},
-    "cli": {"errors", "spec", "space", "data", "storage", "reports", "workers", "export"},
+    "cli": {"errors", "environment", "spec", "space", "data", "storage", "reports", "workers", "export"},
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = ("errors", "spec", "space", "data", "storage", "reports", "cli")
+WITHOUT_TORCH = ("errors", "environment", "spec", "space", "data", "storage", "reports", "cli")
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 
+from hpo.environment import secrets_withheld
 from hpo.errors import InputError, MachineError
 from hpo.workers.headcount import busy
 from hpo.workers.means import Means
 from hpo.workers.member import Channel, Died
 from hpo.workers.orders import Order, Reply
 from hpo.workers.outfit import Outfit, shared
-from hpo.workers.recruits import SECRET
 from hpo.workers.setup import Bench
 from hpo.workers.shard import Shard
 
@@ -158,34 +158,41 @@ def _connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    _probe(address)
-    secret = os.environ.pop(SECRET, None)  # processes that Ray starts inherit the environment
+    given = os.environ.get("RAY_ADDRESS")  # Ray goes by it where no address is given
+    place = f"--address {address}" if address else f"RAY_ADDRESS {given}" if given else None
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None)
-    except (ConnectionError, ValueError) as error:
-        raise _no_cluster(address, error) from error
-    finally:
-        if secret is not None:
-            os.environ[SECRET] = secret
+        _probe(address or given or "")
+        with secrets_withheld():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None)
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        raise _no_cluster(place, error) from error
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _probe(address: str | None) -> None:
-    """Ray tries a wrong address for many minutes."""
-    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+def _probe(address: str) -> None:
+    """Ray tries a wrong address for many minutes. Raises `OSError`."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
-        try:
-            socket.create_connection((host, int(port)), timeout=10).close()
-        except OSError as error:
-            raise _no_cluster(address, error) from error
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
-def _no_cluster(address: str | None, error: Exception) -> MachineError:
-    lines = str(error).splitlines() or [type(error).__name__]
+def _no_cluster(place: str | None, error: Exception) -> MachineError:
+    lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+    if lines[0].startswith("Version mismatch"):
+        there, _, here = " ".join(lines).partition(" This process ")
+        return MachineError(
+            f"the Ray cluster at {place or 'hand'} and this process do not fit together. {there.partition(': ')[2]}. This "
+            f"process {here.strip()}. Install the same versions of Ray and Python on all machines."
+        )
+    if place is None:
+        return MachineError(
+            f"Ray cannot be started on this machine ({lines[0]}). Name a cluster that runs with --address, or leave "
+            "out --engine ray."
+        )
     return MachineError(
-        f"no Ray cluster answers at --address {address} ({lines[0]}). Start one with `ray start --head`, correct the "
-        "address, or leave it out."
+        f"no Ray cluster answers at {place} ({lines[0]}). Start one with `ray start --head`, correct the address, "
+        "or leave it out."
     )
