@@ -65,6 +65,17 @@ def place_options(command: F) -> F:
     return storage(home(command))
 
 
+def checkpoints_option(default: str) -> Callable[[F], F]:
+    """Adds `--checkpoints`; `default` tells what holds without it."""
+    return click.option(
+        "--checkpoints",
+        envvar=environment.CHECKPOINTS,
+        metavar="PLACE",
+        help="Where workers keep checkpoints: a folder or s3://BUCKET/PREFIX that all reach.  "
+        f"[default: {default}; env: {environment.CHECKPOINTS}]",
+    )
+
+
 def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     place = ctx.ensure_object(Place)
     if option.name == "storage" and value is not None:

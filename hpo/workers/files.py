@@ -5,18 +5,22 @@ Rows about files are written in the tick's transaction; files that no row names 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
+from hpo.errors import MachineError
 from hpo.search.searcher import Asked
 from hpo.storage.rows import CheckpointRow
 from hpo.training import checkpoints
 from hpo.training.checkpoints import Written
 from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
+
+log = logging.getLogger(__name__)
 
 
 class Keeper(Protocol):
@@ -54,9 +58,14 @@ class Files:
         self.running = [found] if found else []
         """Paths of the last ticks, oldest first, relative to the home folder; what a process before left counts as
         one tick."""
-        self.best = {numbers[row.trial_id]: row.path for row in rows if row.kind == "best"}
-        """Path by trial number."""
-        self.garbage: list[Path] = []
+        self.kept: dict[int, list[str]] = {}
+        """Paths of an ended trial's files by its number: its best weights, and its last state if a worker kept that."""
+        for row in rows:
+            if row.kind != "running":
+                self.kept.setdefault(numbers[row.trial_id], []).append(row.path)
+        self.elsewhere = {row.path for row in rows if bench.depot and not (bench.home / row.path).exists()}
+        """Of all these, those that workers keep in another place."""
+        self.garbage: list[str] = []
         self.serial = 1 + max((int(Path(path).stem.rpartition("-")[2]) for path in found), default=0)
         """Of the next file of running trials."""
         self._sweep_strays()
@@ -103,9 +112,11 @@ class Files:
                 written = checkpoints.write(path, weights[trial.number])
                 epoch = trial.user_attrs["best_epoch"]
                 self.bench.store.add_checkpoints([self._row(trial._trial_id, "best", epoch, written)])
-                self.best[trial.number] = self._relative(path)
-        kept = {trial.number for trial in ranking}
-        self._drop([self.best.pop(number) for number in sorted(set(self.best) - kept)])
+                former = self.kept.get(trial.number, [])
+                self.kept[trial.number] = [self._relative(path)]
+                self._drop([other for other in former if other not in self.kept[trial.number]])
+        best = {trial.number for trial in ranking}
+        self._drop([path for number in sorted(set(self.kept) - best) for path in self.kept.pop(number)])
 
     def _kept(self) -> list[FrozenTrial]:
         return self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
@@ -113,19 +124,23 @@ class Files:
     def sweep(self) -> None:
         """Deletes what no row names any more. Call it after the transaction."""
         for path in self.garbage:
-            path.unlink(missing_ok=True)
+            (self.bench.home / path).unlink(missing_ok=True)
+            if self.bench.depot and path in self.elsewhere:
+                try:
+                    self.bench.depot.delete(path)
+                except MachineError as error:
+                    log.warning("%s", error)
         self.garbage.clear()
 
     def _drop(self, paths: list[str]) -> None:
         if paths:
             self.bench.store.remove_checkpoints(paths)
-            self.garbage.extend(self.bench.home / path for path in paths)
+            self.garbage.extend(paths)
 
     def _sweep_strays(self) -> None:
         """Deletes files that a killed process wrote without getting to their rows."""
-        known = {
-            self.bench.home / path for path in [*(path for tick in self.running for path in tick), *self.best.values()]
-        }
+        named = [*self.running, *self.kept.values()]
+        known = {self.bench.home / path for paths in named for path in paths}
         for path in self.bench.folder.glob("*.pt"):
             if path not in known:
                 path.unlink(missing_ok=True)
