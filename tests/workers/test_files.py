@@ -65,16 +65,16 @@ def test_files_that_nobody_names_are_swept(tmp_path: Path) -> None:
 
 def test_what_workers_kept_is_known(tmp_path: Path) -> None:
     """The last states of the best trials, too, which only they keep."""
-    spec = small_study(checkpoints="keep = 2")
-    submit(with_trials(spec, 3), tmp_path)
+    spec = small_study(checkpoints="keep = 1")
+    submit(with_trials(spec, 1), tmp_path)
     serve(tmp_path)
     left = on_disk(tmp_path)
-    assert sum(name.startswith("final-") for name in left) == 2
+    assert sum(name.startswith("final-") for name in left) == 1
     at_bench(spec, tmp_path, Files)
     assert in_database(tmp_path) == on_disk(tmp_path) == left
     run(with_trials(spec, 8), tmp_path)
     assert in_database(tmp_path) == on_disk(tmp_path)
-    assert sum(name.startswith("best-") for name in on_disk(tmp_path)) == 2
+    assert sum(name.startswith("best-") for name in on_disk(tmp_path)) == 1
     assert on_disk(tmp_path) != left, "choose a study whose further trials are better"
 
 
