@@ -107,6 +107,7 @@ def run(
     options += [] if compile == "auto" else [f" --compile {compile}"]
     options += [] if engine == "local" else [f" --engine {engine}"]
     options += [] if address is None else [f" --address {shlex.quote(address)}"]
+    options += [] if checkpoints is None else [f" --checkpoints {shlex.quote(checkpoints)}"]
     command = f"hpo run {shlex.quote(study)}{''.join(options)}{place.options}"
     with recruits, screen(spec) as show:
         try:

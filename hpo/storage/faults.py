@@ -98,7 +98,8 @@ def explain(error: DBAPIError, url: URL) -> StorageError:
     words = {"place": masked(url), "user": url.username, "database": url.database, "detail": detail}
     for pattern, sentence in SENTENCES.items():
         if re.search(pattern, text, re.IGNORECASE):
-            return StorageError(sentence.format(**words) + ".")
+            finding, _, _ = sentence.partition(". ")
+            return StorageError(sentence.format(**words) + ".", finding=finding.format(**words) + ".")
     return StorageError("the database {place} failed: {detail}.".format(**words))
 
 
