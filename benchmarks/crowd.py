@@ -14,11 +14,31 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from hpo.spec.file import parse_study
 from hpo.storage import studies
 from hpo.storage.engine import open_store
 from hpo.storage.tables import hpo_epochs, hpo_leases, hpo_workers
 
 COMMAND = (sys.executable, "-c", "from hpo.cli import main; main()")
+TRACE = "CROWD_TRACE"
+TRACED = """
+import os
+from hpo.cli import main
+from hpo.training.trainer import Trainer
+
+file = os.open(os.environ["CROWD_TRACE"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+train = Trainer.tick
+
+def tick(trainer):
+    trained = train(trainer)
+    lines = [f"{lane.trial} {lane.epoch}\\n" for lane in trained.epochs if lane.replica == 0]
+    os.write(file, "".join(lines).encode())
+    return trained
+
+Trainer.tick = tick
+main()
+"""
+"""A worker that notes every epoch of a trial that it has trained, whatever becomes of it."""
 LIMIT_SECONDS = 900.0
 """After which a study counts as stuck."""
 
@@ -31,6 +51,8 @@ class Crowd:
         self.home = home
         self.lease = lease
         self.log = home / "workers.log"
+        self.trace = home / "trained.txt"
+        """Trial and epoch of everything that was trained, line by line."""
         self.workers: list[subprocess.Popen[bytes]] = []
         home.mkdir(parents=True, exist_ok=True)
 
@@ -59,7 +81,7 @@ class Crowd:
             for _ in range(count):
                 self.workers.append(
                     subprocess.Popen(
-                        [*COMMAND, "worker", "--lease", str(self.lease), *map(str, options)],
+                        [sys.executable, "-c", TRACED, "worker", "--lease", str(self.lease), *map(str, options)],
                         env=self._environment(),
                         stdin=subprocess.DEVNULL,
                         stdout=log,
@@ -121,8 +143,13 @@ class Crowd:
         """What the workers had to say, without the times."""
         return [line[20:] for line in self.log.read_text(encoding="utf-8").splitlines() if line[:2] == "20"]
 
+    def again(self) -> int:
+        """Epochs of trials that were trained to their end more than once; one that was cut short is not known."""
+        lines = self.trace.read_text(encoding="utf-8").splitlines() if self.trace.exists() else []
+        return len(lines) - len(set(lines))
+
     def _environment(self) -> dict[str, str]:
-        settings = {"HPO_STORAGE": self.url, "HPO_HOME": str(self.home), "OMP_NUM_THREADS": "1"}
+        settings = {"HPO_STORAGE": self.url, "HPO_HOME": str(self.home), "OMP_NUM_THREADS": "1", TRACE: str(self.trace)}
         return {key: value for key, value in os.environ.items() if not key.startswith("HPO_")} | settings
 
 
@@ -132,18 +159,23 @@ class Ended:
 
     states: Counter[str]
     epochs: int
-    """Trial-epochs that were recorded."""
-    counted: int
-    """Trial-epochs that the budget counted."""
+    """Trial-epochs that were recorded and counted."""
+    again: int
+    """Trial-epochs that were trained more than once: what was lost."""
     restarted: tuple[str, ...]
     """What trials say that were continued from less than had been reported."""
     winner: int | None
     wall_seconds: float
 
 
-def inspect(url: str, name: str, trials: int) -> Ended:
-    """Holds that all trials have ended, each once, without a gap in numbers or epochs, and that nothing is held."""
-    with closing(open_store(url)) as store:
+def inspect(crowd: Crowd, name: str, trials: int, *, events: int | None = None) -> Ended:
+    """Holds that all trials have ended, each once, without a gap in numbers or epochs, that the budget counted every
+    epoch once, and that nothing is held.
+
+    `events`: how often a worker or the server was killed or stopped; what may be lost each time is one epoch of the
+    trials in flight. None: what befell the study costs more.
+    """
+    with closing(open_store(crowd.url)) as store:
         row = studies.study_row(store, name)
         found = store.get_all_trials(row.study_id, deepcopy=False)
         with store.reading() as connection:
@@ -157,10 +189,16 @@ def inspect(url: str, name: str, trials: int) -> Ended:
         assert reported == list(range(1, len(reported) + 1)), f"trial {trial.number} lacks epochs"
         assert epochs[trial._trial_id, 0] == trial.user_attrs["epochs"] >= len(reported), f"trial {trial.number}"
     assert not leases, "something is still held"
+    recorded = sum(count for (_, replica), count in epochs.items() if replica == 0)
+    assert row.epochs_spent == recorded, f"the budget counted {row.epochs_spent} of {recorded} epochs"
+    again = crowd.again()
+    if events is not None:
+        flight = parse_study(row.spec_text, row.spec_source).search.concurrency
+        assert again <= events * flight, f"{again} epochs trained again after {events} events, {flight} in flight"
     return Ended(
         states=Counter(trial.state.name for trial in found),
-        epochs=sum(count for (_, replica), count in epochs.items() if replica == 0),
-        counted=row.epochs_spent,
+        epochs=recorded,
+        again=again,
         restarted=tuple(
             f"trial {trial.number}, {trial.user_attrs['restarted']}"
             for trial in found

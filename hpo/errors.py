@@ -18,6 +18,11 @@ class MachineError(HpoError):
 class StorageError(MachineError):
     """The database cannot be reached, written or understood. Passwords never appear in the message."""
 
+    def __init__(self, message: str, finding: str | None = None) -> None:
+        super().__init__(message)
+        self.finding = finding or message
+        """The message without the way out, for a log of a program that goes on by itself."""
+
 
 class InputError(HpoError):
     """What the user gave is wrong: exit code 2, and nothing has been written."""

@@ -1,11 +1,12 @@
 """docker-compose.yml: its shape, what it promises about users, ports and passwords, and that its commands work.
 
-No Docker engine is needed: the file is held against the part of the compose format that it uses, and each command is
-run as it stands there.
+No Docker engine is needed: the file is held against the schema of the Compose Specification, and each command is run as
+it stands there.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft7Validator, FormatChecker
 
 from hpo.storage.engine import open_store
 from tests.storage.conftest import new_database, server
@@ -30,36 +32,34 @@ ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
-KINDS: dict[str, type | tuple[type, ...]] = {
-    "image": str,
-    "build": dict,
-    "user": str,
-    "environment": dict,
-    "env_file": (str, list),
-    "volumes": list,
-    "ports": list,
-    "healthcheck": dict,
-    "depends_on": dict,
-    "restart": str,
-    "command": list,
-    "entrypoint": list,
-    "profiles": list,
-    "read_only": bool,
-    "tmpfs": list,
-    "cap_drop": list,
-    "security_opt": list,
-    "stop_grace_period": str,
-}
-"""Keys of a service in the compose specification, those that are used here, and what stands there."""
+SCHEMA: dict[str, Any] = json.loads((ROOT / "tests/assets/compose-spec/compose-spec.json").read_text(encoding="utf-8"))
+SCHEMA["properties"]["name"] = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$"}  # a later version's
+FORMATS = FormatChecker(formats=())
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 
 
+@FORMATS.checks("duration")
+def is_duration(value: object) -> bool:
+    return not isinstance(value, str) or re.fullmatch(r"(\d+(us|ms|s|m|h))+", value) is not None
+
+
+@FORMATS.checks("ports")
+def is_port(value: object) -> bool:
+    """As `docker run --publish` takes it: [[ADDRESS:]PUBLISHED:]TARGET[/PROTOCOL], each port a number or a range."""
+    port = r"\d+(-\d+)?"
+    return re.fullmatch(rf"(([\d.]+:)?({port})?:)?{port}(/(tcp|udp|sctp))?", str(value)) is not None
+
+
+def mistakes(compose: object) -> list[str]:
+    """What the specification does not allow."""
+    found = Draft7Validator(SCHEMA, format_checker=FORMATS).iter_errors(compose)
+    return [f"{error.json_path}: {error.message}" for error in found]
+
+
 def test_it_is_a_compose_file() -> None:
-    assert {key for key in COMPOSE if not key.startswith("x-")} == {"name", "services", "volumes"}
+    assert mistakes(COMPOSE) == []
     assert SERVICES.keys() >= {"database", "migration", "worker", "dashboard"}
     for name, service in SERVICES.items():
-        for key, value in service.items():
-            assert isinstance(value, KINDS[key]), f"{name}.{key}"
         for wanted, how in service.get("depends_on", {}).items():
             assert wanted in SERVICES
             assert how["condition"] in CONDITIONS
@@ -68,6 +68,31 @@ def test_it_is_a_compose_file() -> None:
             source = volume.partition(":")[0]
             assert source.startswith("./") or source in COMPOSE["volumes"], f"{name}: {volume}"
         assert service.get("restart", "no") in ("no", "unless-stopped")
+
+
+@pytest.mark.parametrize(
+    ("service", "key", "wrong"),
+    [
+        ("database", "healthcheck", {"test": ["CMD", "true"], "interval": 5}),
+        ("database", "healthcheck", {"test": ["CMD", "true"], "interval": "five"}),
+        ("database", "healthcheck", {"test": {"CMD": "true"}}),
+        ("database", "healthcheck", {"command": ["CMD", "true"]}),
+        ("worker", "build", {"context": ".", "targets": "cpu"}),
+        ("worker", "build", {"context": ["."]}),
+        ("dashboard", "ports", ["127.0.0.1:http:8080"]),
+        ("dashboard", "ports", ["8080:8080:8080:8080"]),
+        ("dashboard", "ports", [{"target": "8080"}]),
+        ("dashboard", "ports", "8080:8080"),
+        ("worker", "depends_on", {"migration": {"condition": "service_done"}}),
+        ("worker", "environment", {"HPO_HOME": ["/data"]}),
+        ("worker", "stop_grace_period", "two minutes"),
+        ("worker", "volume", ["data:/data"]),
+    ],
+)
+def test_what_is_no_compose_file_is_found(service: str, key: str, wrong: object) -> None:
+    broken = copy.deepcopy(COMPOSE)
+    broken["services"][service][key] = wrong
+    assert mistakes(broken)
 
 
 def test_nothing_runs_as_root_and_nothing_is_open_to_others() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -17,11 +20,24 @@ from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
 from hpo.spec.file import parse_study
 from tests.reference import reference
+from tests.storage.conftest import new_database, server
+from tests.workers.small import small_text
+
+__all__ = ["new_database", "server"]
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
 HELP = {name: CliRunner().invoke(hpo, [name, "--help"], catch_exceptions=False).output for name in COMMANDS}
+WAYS = {
+    "local.md": ("run",),
+    "service.md": ("submit", "worker", "stop", "resume", "extend"),
+    "ray.md": ("run",),
+}
+"""Page of a way to run -> the commands whose options it tells."""
+COMMAND = (sys.executable, "-c", "from hpo.cli import main; main()")
+STEPS = small_text(study='name = "digits"', training="epochs = 30", search="trials = 60\nconcurrency = 3")
+"""Longer than the steps up to `hpo resume` take."""
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -63,14 +79,56 @@ def test_commands_and_options_that_are_shown_exist(place: str) -> None:
         assert options <= known | {"--help", "-h"}, f"{place} shows `{line}`"
 
 
-def test_options_that_the_readme_mentions_exist() -> None:
+def options_of(*names: str) -> set[str]:
     context = click.Context(hpo)
-    commands = [hpo.get_command(context, name) for name in COMMANDS]
-    known = {
-        option for command in commands if command for p in command.params for option in (*p.opts, *p.secondary_opts)
-    }
-    mentioned = set(re.findall(r"`(--[a-z-]+)", README))
-    assert mentioned <= known | {"--help"}
+    commands = [hpo.get_command(context, name) for name in names]
+    return {option for command in commands if command for p in command.params for option in p.opts if option[1] == "-"}
+
+
+@pytest.mark.parametrize("page", ["README.md", *WAYS])
+def test_options_that_are_mentioned_exist(page: str) -> None:
+    mentioned = set(re.findall(r"`(--[a-z-]+)", PAGES[page]))
+    assert mentioned <= options_of(*COMMANDS) | {"--help"}
+
+
+@pytest.mark.parametrize("page", WAYS)
+def test_every_option_of_a_way_to_run_is_told(page: str) -> None:
+    """In a row or a sentence of its page."""
+    told = set(re.findall(r"--[a-z-]+", PAGES[page]))
+    assert options_of(*WAYS[page]) <= told
+
+
+@pytest.mark.parametrize("page", WAYS)
+def test_the_readme_leads_to_every_way_to_run(page: str) -> None:
+    assert f"](docs/{page})" in README
+
+
+@pytest.mark.parametrize("page", ["local.md", "service.md"])
+def test_the_steps_of_a_page_work_in_their_order(page: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """On a small study that has the name of the one there; `hpo worker` in the background, as on other machines."""
+    steps = next(block for block in blocks(PAGES[page], "sh") if "hpo report digits" in block)
+    lines = [shlex.split(line)[1:] for line in command_lines(steps)]
+    assert len(lines) >= 6
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "digits.toml").write_text(STEPS, encoding="utf-8")
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("HPO_")}
+    if page == "service.md":
+        settings |= {"HPO_STORAGE": request.getfixturevalue("new_database")(), "HPO_HOME": str(tmp_path / "shared")}
+    workers = []
+    try:
+        for arguments in lines:
+            told = [*COMMAND, *arguments]
+            if arguments[0] == "worker":
+                log = (tmp_path / "worker.log").open("w")
+                workers.append(subprocess.Popen(told, cwd=tmp_path, env=settings, stdout=log, stderr=log))
+            else:
+                done = subprocess.run(told, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=120)
+                assert done.returncode == 0, (arguments, done.stderr)
+    finally:
+        for worker in workers:
+            worker.terminate()
+            assert worker.wait(60) == 0
+    assert (tmp_path / "digits-model" / "model.py").is_file()
 
 
 def test_the_two_commands_stand_in_the_readme_as_ci_reads_them() -> None:

@@ -16,6 +16,7 @@ MODULES = sorted((ROOT / "hpo").rglob("*.py"))
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "endings": set(),
+    "environment": set(),
     "spec": {"errors"},
     "space": {"errors", "spec"},
     "data": {"errors", "spec"},
@@ -28,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers": {
         "errors",
         "endings",
+        "environment",
         "spec",
         "space",
         "data",
@@ -39,11 +41,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reports",
     },
     "export": {"errors", "spec", "space", "data", "models", "training", "search", "storage", "reports", "workers"},
-    "cli": {"errors", "endings", "spec", "space", "data", "storage", "reports", "workers", "export"},
+    "cli": {"errors", "endings", "environment", "spec", "space", "data", "storage", "reports", "workers", "export"},
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = ("errors", "endings", "spec", "space", "data", "storage", "reports", "cli")
+WITHOUT_TORCH = ("errors", "endings", "environment", "spec", "space", "data", "storage", "reports", "cli")
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from hpo.cli.place import Place, place_options
+from hpo.cli.place import Place, checkpoints_option, place_options
 
 
 @click.command()
@@ -24,9 +25,10 @@ from hpo.cli.place import Place, place_options
     "--trial", "number", type=click.IntRange(min=0), metavar="N", help="Trial number.  [default: the best finished one]"
 )
 @click.option("--force", is_flag=True, help="Replace an earlier export in DIR.")
+@checkpoints_option("where the study's workers noted it")
 @place_options
 @click.pass_obj
-def export(place: Place, study: str, folder: Path, number: int | None, force: bool) -> None:
+def export(place: Place, study: str, folder: Path, number: int | None, force: bool, checkpoints: str | None) -> None:
     """Write a trial of STUDY into a folder: weights, configuration, preprocessing, and the model in plain PyTorch.
 
     STUDY is a name in the database. `model.py` rebuilds the model with torch and safetensors alone; `hpo predict`
@@ -46,7 +48,8 @@ def export(place: Place, study: str, folder: Path, number: int | None, force: bo
     with reading(place) as store:
         source = find_trial(store, study, number)
         check_free(folder, force=force)
-        trained = load_trained(store, place.home, source, lambda text: click.echo(text, err=True))
+        tell = partial(click.echo, err=True)
+        trained = load_trained(store, place.home, source, tell, place=checkpoints)
     write_files(folder, export_files(trained))
     objective, value = source.spec.study.objective, source.trial.values[0]
     click.echo(f"Trial {source.trial.number} of {study}, validation {objective} {value:.4g}", err=True)

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from hpo import environment
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -44,22 +46,34 @@ def place_options(command: F) -> F:
     """Adds `--storage` and `--home`; the command reads them from `ctx.obj`, a `Place`."""
     storage = click.option(
         "--storage",
-        envvar="HPO_STORAGE",
+        envvar=environment.STORAGE,
         metavar="URL",
         expose_value=False,
         callback=_remember,
-        help="Database, e.g. postgresql://user@host/db.  [default: SQLite in the home folder; env: HPO_STORAGE]",
+        help="Database, e.g. postgresql://user@host/db.  [default: SQLite in the home folder; "
+        f"env: {environment.STORAGE}]",
     )
     home = click.option(
         "--home",
-        envvar="HPO_HOME",
+        envvar=environment.HOME,
         metavar="DIR",
         type=click.Path(file_okay=False, path_type=Path),
         expose_value=False,
         callback=_remember,
-        help="Folder for the database, checkpoints and reports.  [default: runs; env: HPO_HOME]",
+        help=f"Folder for the database, checkpoints and reports.  [default: runs; env: {environment.HOME}]",
     )
     return storage(home(command))
+
+
+def checkpoints_option(default: str) -> Callable[[F], F]:
+    """Adds `--checkpoints`; `default` tells what holds without it."""
+    return click.option(
+        "--checkpoints",
+        envvar=environment.CHECKPOINTS,
+        metavar="PLACE",
+        help="Where workers keep checkpoints: a folder or s3://BUCKET/PREFIX that all reach.  "
+        f"[default: {default}; env: {environment.CHECKPOINTS}]",
+    )
 
 
 def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hpo.cli.place import Place, place_options
+from hpo.cli.place import Place, checkpoints_option, place_options
 
 
 class Count(click.ParamType["int | None"]):
@@ -54,6 +54,7 @@ class Count(click.ParamType["int | None"]):
     help="Where workers run: on this machine, or on a Ray cluster.",
 )
 @click.option("--address", metavar="ADDRESS", help="Ray cluster, or auto; without it, one is found or started.")
+@checkpoints_option("where the study's workers noted it")
 @place_options
 @click.pass_obj
 def run(
@@ -67,6 +68,7 @@ def run(
     compile: Any,
     engine: Any,
     address: str | None,
+    checkpoints: str | None,
 ) -> None:
     """Run STUDY, or continue it where it was stopped.
 
@@ -105,6 +107,7 @@ def run(
     options += [] if compile == "auto" else [f" --compile {compile}"]
     options += [] if engine == "local" else [f" --engine {engine}"]
     options += [] if address is None else [f" --address {shlex.quote(address)}"]
+    options += [] if checkpoints is None else [f" --checkpoints {shlex.quote(checkpoints)}"]
     command = f"hpo run {shlex.quote(study)}{''.join(options)}{place.options}"
     with recruits, screen(spec) as show:
         try:
@@ -120,6 +123,7 @@ def run(
                 workers=workers,
                 engine=engine,
                 address=address,
+                checkpoints=checkpoints,
                 recruits=recruits,
             )
         except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpo.cli.place import Place, place_options
+from hpo.cli.place import Place, checkpoints_option, place_options
 from hpo.cli.run import Count
 
 if TYPE_CHECKING:
@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--studies", multiple=True, metavar="NAME", help="Work on this study only; may be repeated.")
-@click.option(
-    "--checkpoints",
-    envvar="HPO_CHECKPOINTS",
-    metavar="PLACE",
-    help="Folder or s3://BUCKET/PREFIX that all workers reach.  [default: the home folder; env: HPO_CHECKPOINTS]",
-)
+@checkpoints_option("the home folder")
 @click.option(
     "--lease",
     type=click.FloatRange(min=0.5),

@@ -7,7 +7,7 @@ trained again from its configuration and its seed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
@@ -20,7 +20,7 @@ from hpo.spec.file import StudySpec, parse_study
 from hpo.spec.records import TrialConfig
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
-from hpo.training import checkpoints
+from hpo.workers.kept import kept_elsewhere
 from hpo.workers.means import Means
 from hpo.workers.setup import Bench, Material, bench_of, changed_sources, load_material
 from hpo.workers.winner import weights
@@ -56,8 +56,11 @@ def find_trial(store: Store, name: str, number: int | None) -> Source:
     return Source(row=row, spec=spec, searcher=searcher, trial=trial, config=space.config_of(spec, trial.params))
 
 
-def load_trained(store: Store, home: Path, source: Source, note: Callable[[str], None]) -> Trained:
-    """The trial's data and weights; `note` is told in a sentence if it has to be trained again."""
+def load_trained(
+    store: Store, home: Path, source: Source, note: Callable[[str], None], *, place: str | None = None
+) -> Trained:
+    """The trial's data and weights; `note` is told in a sentence if it has to be trained again. `place`: where workers
+    keep checkpoints, if not where they noted it."""
     material = load_material(source.spec)
     if material.dataset.fingerprint != source.row.dataset_fingerprint:
         raise StudyStateError(
@@ -70,10 +73,12 @@ def load_trained(store: Store, home: Path, source: Source, note: Callable[[str],
             "trained cannot be built again. Restore the code."
         )
     row, spec = source.row, source.spec
-    bench = bench_of(spec, material, store, row.study_id, home, Means())
+    depot = kept_elsewhere(store, row.study_id, place, home)
+    bench = replace(bench_of(spec, material, store, row.study_id, home, Means()), depot=depot)
     if not _kept(bench, source.trial):
         epochs = len(source.trial.intermediate_values)
-        note(f"No readable weights of trial {source.trial.number}: it is trained again, {epochs} epochs.")
+        number = source.trial.number
+        note(f"No readable weights of trial {number} in {bench.places}: it is trained again, {epochs} epochs.")
     return Trained(source=source, material=material, states=tuple(weights(bench, source.trial, source.config)))
 
 
@@ -112,7 +117,7 @@ def _kept(bench: Bench, trial: FrozenTrial) -> bool:
     """Whether the trial's checkpoint is there and whole."""
     rows = bench.store.checkpoints(bench.study_id)
     return any(
-        checkpoints.read_best(bench.home / row.path, row.sha256) is not None
+        bench.content(row.path, row.sha256) is not None
         for row in rows
         if row.kind == "best" and row.trial_id == trial._trial_id
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import time
 import weakref
@@ -34,6 +35,7 @@ all others from creating any; after this time the server undoes its transaction.
 
 def parse_url(text: str) -> URL:
     """The URL, with the driver we use made explicit."""
+    _refuse_misread(text)
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -53,6 +55,18 @@ def parse_url(text: str) -> URL:
     if backend == "sqlite" and (path in ("", ":memory:") or path.startswith("file:")):
         raise StorageError(f"{masked(url)} names no file. Write sqlite:///FOLDER/hpo.db.")
     return url
+
+
+def _refuse_misread(text: str) -> None:
+    """A password with an `@` in it would be read as far as that, and its rest be taken for the host and shown."""
+    scheme, _, rest = text.partition("://")
+    user = re.match(r"[^:/]*(:[^@]*)?@", rest)  # as `make_url` finds it
+    before, after = (user[0], rest[user.end() :]) if user else ("", rest)
+    if not scheme.startswith("sqlite") and ("@" in after or "password=" in before):
+        raise StorageError(
+            "the database URL has an @ too many, so that user, password and host cannot be told apart. Within each of "
+            "them, write %40 for @, %3A for :, %2F for /, %3F for ? and %25 for %."
+        )
 
 
 def connect(url: URL, readonly: bool) -> Engine:

@@ -63,20 +63,28 @@ SENTENCES: dict[str, str] = {
 
 def masked(url: URL) -> str:
     """The URL as messages show it."""
-    return url.render_as_string(hide_password=True)
+    return url.difference_update_query(_secret_keys(url)).render_as_string(hide_password=True)
 
 
 def scrubbed(text: str, url: URL) -> str:
-    """The text without the URL's password, in any spelling a driver may repeat it in."""
-    password = str(url.password or "")
-    spellings = {password, quote(password), quote(password, safe=""), quote_plus(password)} - {""}
+    """The text without the URL's passwords, in any spelling a driver may repeat them in."""
+    given = [url.password, *(value for key in _secret_keys(url) for value in url.normalized_query[key])]
+    spellings: set[str] = set()
+    for password in map(str, filter(None, given)):
+        spellings |= {password, quote(password), quote(password, safe=""), quote_plus(password)}
     for spelling in sorted(spellings, key=len, reverse=True):
         text = text.replace(spelling, "***")
     return text
 
 
+def _secret_keys(url: URL) -> list[str]:
+    """Parameters of the URL that are passwords, e.g. `password` and `sslpassword`."""
+    return [key for key in url.query if "password" in key.lower()]
+
+
 def masked_text(text: str) -> str:
     """A text that was meant as a URL but is none, without what may be a user and a password in it."""
+    text = re.sub(r"(?is)password\s*=.*", "***", text)
     before, at, host = text.rpartition("@")
     scheme, colon, _ = before.partition("://")
     return f"{scheme + colon if colon else ''}***@{host}" if at else text
@@ -90,7 +98,8 @@ def explain(error: DBAPIError, url: URL) -> StorageError:
     words = {"place": masked(url), "user": url.username, "database": url.database, "detail": detail}
     for pattern, sentence in SENTENCES.items():
         if re.search(pattern, text, re.IGNORECASE):
-            return StorageError(sentence.format(**words) + ".")
+            finding, _, _ = sentence.partition(". ")
+            return StorageError(sentence.format(**words) + ".", finding=finding.format(**words) + ".")
     return StorageError("the database {place} failed: {detail}.".format(**words))
 
 

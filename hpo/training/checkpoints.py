@@ -171,12 +171,6 @@ def pack_best(trainer: Trainer, trial: int) -> bytes:
     return pack({"replicas": states})
 
 
-def read_best(path: Path, sha256: str) -> list[dict[str, Tensor]] | None:
-    """A `state_dict` for each replica, or None if the file is missing or damaged."""
-    content = read(path, sha256)
-    return replicas_of(content) if content else None
-
-
 def replicas_of(content: dict[str, Any]) -> list[dict[str, Tensor]]:
     """The `state_dict`s of unpacked content."""
     replicas: list[dict[str, Tensor]] = content["replicas"]

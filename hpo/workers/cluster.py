@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 
+from hpo.environment import secrets_withheld
 from hpo.errors import InputError, MachineError
 from hpo.workers.headcount import busy
 from hpo.workers.means import Means
 from hpo.workers.member import Channel, Died
 from hpo.workers.orders import Order, Reply
 from hpo.workers.outfit import Outfit, shared
-from hpo.workers.recruits import SECRET
 from hpo.workers.setup import Bench
 from hpo.workers.shard import Shard, answer
 
@@ -36,6 +36,10 @@ ROOM_SECONDS = 20.0
 """How long a new worker waits for room while others are there to move in with."""
 LONGEST_SECONDS = 600.0
 """How long it waits where there is no other, e.g. for a cluster that grows on demand."""
+TOKENS = (
+    " If a cluster is there, it may ask for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to what `ray "
+    "get-auth-token` prints on its head."
+)
 
 
 class Host:
@@ -102,7 +106,13 @@ class Guest:
             raise error.cause from error
         except RayError as error:
             self._hosts.settled.pop(self._host, None)
-            raise Died(str(error).partition("\n")[0]) from None
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            if "error raised in its creation task" in lines[0]:
+                raise MachineError(
+                    f"a machine of the Ray cluster cannot begin a worker ({lines[-1]}). Install the same versions of "
+                    "hpo and of what it needs on all of its machines; then run the same command again."
+                ) from None
+            raise Died(lines[0]) from None
         return answer
 
     def close(self) -> None:
@@ -158,34 +168,45 @@ def _connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    _probe(address)
-    secret = os.environ.pop(SECRET, None)  # processes that Ray starts inherit the environment
+    given = os.environ.get("RAY_ADDRESS")  # Ray goes by it where no address is given
+    place = f"--address {address}" if address else f"RAY_ADDRESS {given}" if given else None
+    listens = False
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None)
-    except (ConnectionError, ValueError) as error:
-        raise _no_cluster(address, error) from error
-    finally:
-        if secret is not None:
-            os.environ[SECRET] = secret
+        listens = _probe(address or given or "")
+        with secrets_withheld():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None)
+    except (OSError, ValueError, RuntimeError, ImportError, RayError) as error:
+        raise _no_cluster(place, error, unwelcome=listens) from error
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _probe(address: str | None) -> None:
-    """Ray tries a wrong address for many minutes."""
-    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
-    if host and port.isdigit():
-        try:
-            socket.create_connection((host, int(port)), timeout=10).close()
-        except OSError as error:
-            raise _no_cluster(address, error) from error
+def _probe(address: str) -> bool:
+    """Ray tries a wrong address for many minutes. Raises `OSError` where nothing listens; False if it cannot tell."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    known = bool(host) and port.isdigit()
+    if known:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    return known
 
 
-def _no_cluster(address: str | None, error: Exception) -> MachineError:
-    lines = str(error).splitlines() or [type(error).__name__]
+def _no_cluster(place: str | None, error: Exception, *, unwelcome: bool = False) -> MachineError:
+    """`unwelcome`: something does listen there."""
+    lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+    if lines[0].startswith("Version mismatch"):
+        there, _, here = " ".join(lines).partition(" This process ")
+        return MachineError(
+            f"the Ray cluster at {place or 'hand'} and this process do not fit together. {there.partition(': ')[2]}. "
+            f"This process {here.strip()}. Install the same versions of Ray and Python on all machines."
+        )
+    if place is None:
+        return MachineError(
+            f"Ray cannot be started on this machine ({lines[0]}). Name a cluster that runs with --address, or leave "
+            "out --engine ray."
+        )
     return MachineError(
-        f"no Ray cluster answers at --address {address} ({lines[0]}). Start one with `ray start --head`, correct the "
-        "address, or leave it out."
+        f"no Ray cluster answers at {place} ({lines[0]}). Start one with `ray start --head`, correct the address, "
+        f"or leave it out.{TOKENS if unwelcome else ''}"
     )

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 class Depot(Protocol):
     """A place for checkpoints. Every method raises `MachineError` where the place refuses."""
 
+    @property
+    def place(self) -> str:
+        """As messages show it, and as `open_depot` takes it on any machine that reaches it. It holds no secret."""
+
     def put(self, name: str, data: bytes) -> None:
         """Store bytes under a name, all of them or none; what was there is replaced."""
 
@@ -41,6 +45,10 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @property
+    def place(self) -> str:
+        return str(self.root.resolve())
 
     def put(self, name: str, data: bytes) -> None:
         checkpoints.write(self.root / name, data)
@@ -70,9 +78,12 @@ class Artifacts:
         """`listed` gives the names that begin with a text; Optuna's stores cannot tell."""
         self.store = store
         self.listed = listed
-        self.place = place
-        """As messages show it."""
+        self._place = place
         self.prefix = prefix
+
+    @property
+    def place(self) -> str:
+        return self._place
 
     def put(self, name: str, data: bytes) -> None:
         try:
@@ -115,6 +126,11 @@ def open_depot(text: str | None, home: Path) -> Depot:
     if text is None:
         return Folder(home)
     address = urlsplit(text)
+    if address.scheme == "s3" and "@" in address.netloc:
+        raise InputError(
+            "--checkpoints s3://...: found an @ in the bucket's name. Keys do not belong there: boto3 takes them from "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or ~/.aws; must be s3://BUCKET/PREFIX."
+        )
     if address.scheme == "s3" and address.netloc:
         return _s3(address.netloc, address.path.strip("/"))
     if address.scheme == "file" and not address.netloc and address.path:

@@ -5,6 +5,7 @@ Rows about files are written in the tick's transaction; files that no row names 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
+from hpo.errors import MachineError
 from hpo.search.searcher import Asked
 from hpo.storage.rows import CheckpointRow
 from hpo.training import checkpoints
 from hpo.training.checkpoints import Written
 from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
+
+log = logging.getLogger(__name__)
 
 
 class Keeper(Protocol):
@@ -55,12 +59,15 @@ class Files:
         self.running = [found] if found else []
         """Paths of the last ticks, oldest first, relative to the home folder; what a process before left counts as
         one tick."""
-        self.best = {numbers[row.trial_id]: row.path for row in rows if row.kind == "best"}
-        """Path by trial number."""
-        self.garbage: list[Path] = []
-        numbers_used = (
-            re.fullmatch(r"running-(\d+)", Path(path).stem) for path in found
-        )  # workers name them otherwise
+        self.kept: dict[int, list[str]] = {}
+        """Paths of an ended trial's files by its number: its best weights, and its last state if a worker kept that."""
+        for row in rows:
+            if row.kind != "running":
+                self.kept.setdefault(numbers[row.trial_id], []).append(row.path)
+        self.elsewhere = {row.path for row in rows if bench.depot and not (bench.home / row.path).exists()}
+        """Of all these, those that workers keep in another place."""
+        self.garbage: list[str] = []
+        own = (re.fullmatch(r"running-(\d+)", Path(path).stem) for path in found)  # workers name theirs otherwise
         self.serial = 1 + max((int(match[1]) for match in own if match), default=0)
         """Of the next file of running trials."""
         self._sweep_strays()
@@ -85,7 +92,9 @@ class Files:
             self.running.append(paths)
         else:
             old, self.running = old + self.running, []
-        self._drop([path for tick in old for path in tick])
+        gone = [path for tick in old for path in tick]
+        self._forget(gone)
+        self.garbage.extend(gone)
 
     def next_path(self) -> Path:
         """Of a new file of running trials."""
@@ -103,17 +112,16 @@ class Files:
         weights = {number: data for shard in shards for number, data in shard.weights.items()}
         ranking = self._kept()
         kept = {trial.number for trial in ranking} - set(ended)
-        old = [self.best.pop(number) for number in sorted(set(self.best) - kept)]
-        if old:
-            self.bench.store.remove_checkpoints(old)
+        old = [path for number in sorted(set(self.kept) - kept) for path in self.kept.pop(number)]
+        self._forget(old)
         for trial in ranking:
             if trial.number in ended and trial.number in weights:
                 path = self.bench.folder / f"best-{trial.number:06d}.pt"
                 written = checkpoints.write(path, weights[trial.number])
                 epoch = trial.user_attrs["best_epoch"]
                 self.bench.store.add_checkpoints([self._row(trial._trial_id, "best", epoch, written)])
-                self.best[trial.number] = self._relative(path)
-        self.garbage.extend(self.bench.home / path for path in set(old) - set(self.best.values()))
+                self.kept[trial.number] = [self._relative(path)]
+        self.garbage.extend(set(old) - {path for paths in self.kept.values() for path in paths})
 
     def _kept(self) -> list[FrozenTrial]:
         return self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
@@ -121,19 +129,22 @@ class Files:
     def sweep(self) -> None:
         """Deletes what no row names any more. Call it after the transaction."""
         for path in self.garbage:
-            path.unlink(missing_ok=True)
+            (self.bench.home / path).unlink(missing_ok=True)
+            if self.bench.depot and path in self.elsewhere:
+                try:
+                    self.bench.depot.delete(path)
+                except MachineError as error:
+                    log.warning("%s", error)
         self.garbage.clear()
 
-    def _drop(self, paths: list[str]) -> None:
+    def _forget(self, paths: list[str]) -> None:
         if paths:
             self.bench.store.remove_checkpoints(paths)
-            self.garbage.extend(self.bench.home / path for path in paths)
 
     def _sweep_strays(self) -> None:
         """Deletes files that a killed process wrote without getting to their rows."""
-        known = {
-            self.bench.home / path for path in [*(path for tick in self.running for path in tick), *self.best.values()]
-        }
+        named = [*self.running, *self.kept.values()]
+        known = {self.bench.home / path for paths in named for path in paths}
         for path in self.bench.folder.glob("*.pt"):
             if path not in known:
                 path.unlink(missing_ok=True)

@@ -1,4 +1,5 @@
-"""A study on this machine: one process from data to report."""
+"""`hpo run`: a study from its data to its report by this process, which decides, writes the database and has trials
+trained: by itself, by child processes or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,7 @@ from hpo.storage import studies
 from hpo.storage.engine import open_store
 from hpo.workers import coordinator
 from hpo.workers.hiring import open_crew
+from hpo.workers.kept import kept_elsewhere, noted_place
 from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
 from hpo.workers.progress import Observer, Progress
 from hpo.workers.recruits import Recruits
@@ -57,11 +59,13 @@ def run_study(
     workers: int | None = 1,
     engine: Engine = "local",
     address: str | None = None,
+    checkpoints: str | None = None,
     recruits: Recruits | None = None,
 ) -> Result:
     """Runs or continues a study to the end of its budget, scores the winner once, and writes the report.
 
-    Where several processes train, those of `recruits` are taken first.
+    Where several processes train, those of `recruits` are taken first. `checkpoints`: where workers of the service
+    kept those of this study, if not where they noted it.
     """
     prepare_process(home, threads)
     means = Means(
@@ -80,6 +84,8 @@ def run_study(
     with closing(open_store(url)) as store, _exclusive(home / "checkpoints" / spec.study.name):
         spec = for_one_process(store, spec)
         bench = open_bench(spec, material, store, home, means)
+        if noted_place(store, bench.study_id):  # what workers left elsewhere is read from there; new files lie here
+            bench = replace(bench, depot=kept_elsewhere(store, bench.study_id, checkpoints, home))
         progress = _run(bench, means, observer, recruits)
         winner = conclude(bench)
         studies.mark_finished(store, bench.study_id)

@@ -12,6 +12,7 @@ from hpo.spec.study import with_budget, with_epochs
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
 from hpo.workers.depot import Depot
+from hpo.workers.kept import note_place
 from hpo.workers.means import Means
 from hpo.workers.setup import Bench, Material, bench_of, changed_sources, load_material
 
@@ -55,6 +56,7 @@ class Benches:
             self._materials[row.study_id] = _material(outlook)
         material = self._materials[row.study_id]
         bench = bench_of(outlook.spec, material, self.store, row.study_id, self.home, self.means)
+        note_place(self.store, row.study_id, self.depot, self.home)
         return replace(bench, depot=self.depot)
 
 

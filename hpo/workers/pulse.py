@@ -49,7 +49,7 @@ class Pulse:
                 self.beat()
             except StorageError as error:
                 if not silent:
-                    log.warning("no sign of life could be given: %s", error)
+                    log.warning("no sign of life could be given: %s", error.finding)
                 silent = True
             else:
                 silent = False

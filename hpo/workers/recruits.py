@@ -5,15 +5,13 @@ This module loads none of them itself, so that a command can begin its workers f
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
 from multiprocessing.connection import Connection
 from types import TracebackType
 
-SECRET = "HPO_STORAGE"
-"""The environment variable that may hold a password; a worker needs no database."""
+from hpo.environment import without_secrets
 
 
 class Recruit:
@@ -21,7 +19,6 @@ class Recruit:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = {name: value for name, value in os.environ.items() if name != SECRET}
         with theirs:
             # A group of its own: Ctrl-C on the terminal is the coordinator's business alone.
             self.process = subprocess.Popen(
@@ -30,7 +27,7 @@ class Recruit:
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 process_group=0,
-                env=environment,
+                env=without_secrets(),
             )
         self.pipe = Connection(ours.detach())
 

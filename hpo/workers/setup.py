@@ -6,7 +6,7 @@ All that can be wrong with the data or the study is found here, before anything 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -61,12 +61,26 @@ class Bench:
     """What whoever trains its trials needs."""
     home: Path
     depot: Depot | None = None
-    """Where checkpoints lie, if not in the home folder."""
+    """Where workers keep checkpoints; None: in the home folder, which is looked through in any case."""
 
     def content(self, path: str, sha256: str) -> dict[str, Any] | None:
         """A checkpoint that the database names; None if it is missing or damaged."""
-        data = (self.depot or Folder(self.home)).get(path)
-        return checkpoints.unpack(data) if data is not None and checkpoints.is_whole(data, sha256) else None
+        for depot in self._depots():
+            data = depot.get(path)
+            if data is not None and checkpoints.is_whole(data, sha256):
+                return checkpoints.unpack(data)
+        return None
+
+    @property
+    def places(self) -> str:
+        """Where `content` looks, in words."""
+        return " or ".join(depot.place for depot in self._depots())
+
+    def _depots(self) -> Iterator[Depot]:
+        home = Folder(self.home)
+        if self.depot is not None and self.depot.place != home.place:
+            yield self.depot
+        yield home
 
     @property
     def folder(self) -> Path:

@@ -38,8 +38,6 @@ from hpo.workers.winner import find, note
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 30.0
-"""How long a worker may be silent before others take its trials."""
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 2.0
 """The pauses of a worker without work double from the first to the longest ..."""
@@ -61,10 +59,11 @@ class Worker:
         depot: Depot,
         means: Means,
         *,
+        lease_seconds: float,
         names: Collection[str] = (),
-        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
-        """`names`: the studies to work on; none given: all."""
+        """`lease_seconds`: how long it may be silent before others take its trials. `names`: the studies to work on;
+        none given: all."""
         self.store = store
         self.depot = depot
         self.means = means
@@ -91,7 +90,7 @@ class Worker:
                 try:
                     worked = self._work()
                 except StorageError as error:
-                    log.warning("%s Trying again.", error)
+                    log.warning("%s Trying again.", error.finding)
                     worked = False
                 if worked:
                     pause = FIRST_PAUSE_SECONDS
@@ -103,7 +102,7 @@ class Worker:
             try:
                 leases.resign(self.store, self.name)
             except StorageError as error:
-                log.warning("%s What this worker held is free when its lease ends.", error)
+                log.warning("%s What this worker held is free when its lease ends.", error.finding)
 
     def _work(self) -> bool:
         """Works on the first study that has something to do; False if none has."""
@@ -179,7 +178,9 @@ class Worker:
             shelf.leave()
         except LostTrials as error:
             log.warning("%s: %s This one drops its lanes and goes on from what is saved.", now.name, error)
-        except (StorageError, UpdateFinishedTrialError) as error:
+        except StorageError as error:
+            log.warning("%s: %s Going on from what is saved.", now.name, error.finding)
+        except UpdateFinishedTrialError as error:
             log.warning("%s: %s Going on from what is saved.", now.name, error)
         except Exception as error:  # whatever it is, it is this study's, and must not end the worker
             log.exception("%s: this worker cannot work on it", now.name)

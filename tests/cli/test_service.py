@@ -85,7 +85,8 @@ def test_from_submitting_to_the_end(project: Project) -> None:
     with closing(open_store(sqlite_url(project.folder / "runs"))) as store:
         study_id = studies.study_row(store, "small").study_id
         assert (leases.workers(store), leases.holders(store, study_id)) == ([], {})
-    assert "small that had ended" not in log
+    assert not [line for line in log.splitlines() if "dropped" in line or "drops" in line or "trained again" in line]
+    assert re.search(r"small: left, (stopped|this worker is to end)\n", log)
 
     assert said(project, "extend", "small", "--trials", 10) == "Study small has a budget of 10 trials.\n"
     assert "train 410 epochs; 0 that had ended go on" in said(project, "extend", "small", "--epochs", 410)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import stat
@@ -18,10 +19,12 @@ import pytest
 from optuna.study import StudyDirection
 from sqlalchemy import event, make_url, text
 
+from hpo.cli.secret import Scrubbed
 from hpo.errors import StorageError
 from hpo.reports.build import write_report
 from hpo.storage.connect import parse_url
 from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.faults import masked, scrubbed
 from hpo.storage.studies import list_studies
 
 from .crew import TRIALS, conduct, for_optuna
@@ -215,6 +218,62 @@ def test_a_server_that_is_not_there() -> None:
     with pytest.raises(StorageError, match=r"cannot reach the server at .*me:\*\*\*@") as caught:
         open_store(f"postgresql://me:{QUOTED}@127.0.0.1:1/d")
     assert_no_secret(caught.value)
+
+
+PARAMETERS = (
+    "postgresql://me@127.0.0.1:1/d?password={}",
+    "postgresql://me@127.0.0.1:1/d?sslpassword={}&connect_timeout=5",
+    "postgresql:///d?host=127.0.0.1&port=1&user=me&PassWord={}",
+    "postgresql://me:other@127.0.0.1:1/d?password={}&password={}x",
+)
+
+
+@pytest.mark.parametrize("written", PARAMETERS)
+def test_a_password_among_the_parameters_shows_nowhere(written: str) -> None:
+    url = parse_url(written.format(QUOTED, QUOTED))
+    assert SECRET in str(url.query)
+    assert_no_secret(StorageError(masked(url)))
+    assert "127.0.0.1" in masked(url)
+    assert_no_secret(StorageError(scrubbed(f"{SECRET} and {QUOTED}", url)))
+    line = logging.LogRecord("hpo", logging.INFO, "", 0, "asked for %s", (written.format(QUOTED, QUOTED),), None)
+    assert_no_secret(StorageError(Scrubbed(written.format(QUOTED, QUOTED)).format(line)))
+    with pytest.raises(StorageError) as caught:
+        open_store(written.format(QUOTED, QUOTED))
+    assert_no_secret(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3@cret@127.0.0.1:1/d",
+        "postgresql://me:s3@cre/t@127.0.0.1:1/d",
+        "postgresql://me:s3@c:ret@127.0.0.1:1/d",
+        "postgresql://me:s3@c?ret@127.0.0.1:1/d",
+        "postgresql://127.0.0.1:1/d?password=s3@cret",
+        "postgresql://127.0.0.1/d?password=s3@cret",
+        "mysql://me:s3@cret@127.0.0.1:1/d",
+    ],
+)
+def test_a_password_that_is_not_written_as_in_a_url(url: str) -> None:
+    with pytest.raises(StorageError, match="write %40 for @") as caught:
+        open_store(url)
+    assert not [part for part in ("s3", "cre", "ret") if part in str(caught.value).replace("secret", "")]
+
+
+@pytest.mark.parametrize(
+    "text", ["host=127.0.0.1 password=s3cret", "postgresql://me@h:1a/d?password=s3cret", "me:s3cret@host/d"]
+)
+def test_what_is_no_url_is_shown_without_a_password(text: str) -> None:
+    with pytest.raises(StorageError, match="is no database URL") as caught:
+        parse_url(text)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me%40corp:s3%40cret@host/d", "postgresql://me@corp:s3cret@host/d", "sqlite:////me@work/h.db"]
+)
+def test_an_at_sign_where_it_may_stand(url: str) -> None:
+    assert parse_url(url).host in ("host", None)
 
 
 def test_a_database_that_is_not_there(new_database: Callable[[], str]) -> None:

@@ -58,8 +58,11 @@ def test_a_server_that_stays_away_is_an_error(mortal: Any, monkeypatch: pytest.M
     store = open_store(mortal.get_uri())
     monkeypatch.setattr(connect, "RETURN_SECONDS", 0.5)
     mortal.stop()
-    with pytest.raises(StorageError, match="cannot reach the server"):
+    with pytest.raises(StorageError, match="cannot reach the server") as caught:
         store.create_new_study([StudyDirection.MAXIMIZE], "study")
+    assert str(caught.value).startswith(caught.value.finding)
+    assert "Start it" in str(caught.value)
+    assert "Start it" not in caught.value.finding
     with pytest.raises(StorageError, match="cannot reach the server"):
         open_store(mortal.get_uri())
     mortal.ensure_postgres_running()

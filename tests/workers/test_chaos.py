@@ -33,8 +33,10 @@ def test_a_small_storm(mortal: Server, tmp_path: Path) -> None:
         storm(crowd, mortal, name="chaos", kills=2, restarts=1, stops=1)
         crowd.wait_until_ended("chaos")
         assert crowd.drain() == [0, 0]
-        found = inspect(crowd.url, "chaos", 24)
-    assert found.counted == found.epochs
+        found = inspect(crowd, "chaos", 24, events=4)
+        with pytest.raises(AssertionError, match=f"{found.again} epochs trained again"):
+            inspect(crowd, "chaos", 24, events=-1)
+    assert found.epochs > 24
     assert found.restarted == (), "a kill cost more than the epoch in hand"
     assert found.winner is not None
 

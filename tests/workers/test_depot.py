@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from hpo.errors import InputError, MachineError
+from hpo.export.source import find_trial, load_trained
+from hpo.storage.engine import open_store, sqlite_url
 from hpo.workers.depot import Artifacts, Depot, Folder, open_depot
 from tests.workers.service import row_of, serve, submit, wait_for, working
 from tests.workers.small import epochs_of, result_of, small_study, trials_of
@@ -58,6 +61,9 @@ def test_places_by_their_names(tmp_path: Path) -> None:
         assert found.root == Path(root)
     with pytest.raises(InputError, match="'ftp'; must be a folder, file:///FOLDER or s3://BUCKET/PREFIX"):
         open_depot("ftp://host/folder", tmp_path)
+    with pytest.raises(InputError, match="Keys do not belong there") as refused:
+        open_depot("s3://key:secret@bucket/prefix", tmp_path)
+    assert "secret" not in str(refused.value)
 
 
 def test_a_place_that_refuses_says_which_and_no_secret(bucket: str, tmp_path: Path) -> None:
@@ -80,3 +86,8 @@ def test_a_study_with_its_checkpoints_in_s3(bucket: str, tmp_path: Path) -> None
     assert (trials_of(spec, tmp_path), epochs_of(spec, tmp_path)) == expected, "nothing was trained again"
     assert {name.split("/")[-1].partition("-")[0] for name in depot.names("checkpoints/small/")} == {"best", "final"}
     assert list(tmp_path.rglob("*.pt")) == list((tmp_path / "expected").rglob("*.pt"))
+    # What reads weights is told by the study where they are.
+    notes: list[str] = []
+    with closing(open_store(sqlite_url(tmp_path), readonly=True)) as store:
+        load_trained(store, tmp_path, find_trial(store, "small", None), notes.append)
+    assert notes == []

@@ -9,7 +9,8 @@ import pytest
 
 from hpo.workers.files import Files
 from hpo.workers.setup import Bench
-from tests.workers.small import at_bench, run, small_study, trials_of
+from tests.workers.service import serve, submit
+from tests.workers.small import at_bench, run, small_study, trials_of, with_trials
 
 
 def on_disk(home: Path) -> set[str]:
@@ -60,6 +61,21 @@ def test_files_that_nobody_names_are_swept(tmp_path: Path) -> None:
     assert on_disk(tmp_path) == kept
     assert not (folder / ".running-0000007.pt.123").exists()
     assert (folder / "notes.txt").exists()
+
+
+def test_what_workers_kept_is_known(tmp_path: Path) -> None:
+    """The last states of the best trials, too, which only they keep."""
+    spec = small_study(checkpoints="keep = 1")
+    submit(with_trials(spec, 1), tmp_path)
+    serve(tmp_path)
+    left = on_disk(tmp_path)
+    assert sum(name.startswith("final-") for name in left) == 1
+    at_bench(spec, tmp_path, Files)
+    assert in_database(tmp_path) == on_disk(tmp_path) == left
+    run(with_trials(spec, 8), tmp_path)
+    assert in_database(tmp_path) == on_disk(tmp_path)
+    assert sum(name.startswith("best-") for name in on_disk(tmp_path)) == 1
+    assert on_disk(tmp_path) != left, "choose a study whose further trials are better"
 
 
 def test_the_home_folder_may_be_moved(tmp_path: Path) -> None:

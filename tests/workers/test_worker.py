@@ -82,13 +82,21 @@ def test_one_worker_equals_a_run(spec: StudySpec, expected: Any, tmp_path: Path)
 @pytest.mark.parametrize("call", [2, 7, 20])
 @pytest.mark.parametrize("place", [(service, "standing"), (Trainer, "tick"), (Shelf, "save_running"), (Shelf, "sweep")])
 def test_a_database_that_fails_at_any_moment_changes_nothing(
-    place: tuple[Any, str], call: int, spec: StudySpec, expected: Any, tmp_path: Path, failing: Callable[..., list[int]]
+    place: tuple[Any, str],
+    call: int,
+    spec: StudySpec,
+    expected: Any,
+    tmp_path: Path,
+    failing: Callable[..., list[int]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     submit(spec, tmp_path)
-    calls = failing(*place, call, StorageError("planted"))
+    calls = failing(*place, call, StorageError("planted. Run the same command again.", finding="planted."))
     serve(tmp_path)
     assert len(calls) > call
     assert found(spec, tmp_path) == expected
+    assert "small: planted. Going on from what is saved." in caplog.messages
+    assert "command" not in caplog.text
 
 
 def test_workers_come_and_go(spec: StudySpec, expected: Any, tmp_path: Path) -> None:
