@@ -64,7 +64,7 @@ def standing(store: Store, name: str) -> dict[str, Any]:
         "name": study.name,
         "state": _state(study),
         "priority": study.priority,
-        "workers": _workers(store, study, held),
+        "workers": _workers(store, study, held, counts.running),
         "objective": study.objective,
         "direction": study.direction,
         "source": study.spec_source,
@@ -118,8 +118,9 @@ def standing(store: Store, name: str) -> dict[str, Any]:
     }
 
 
-def _workers(store: Store, study: StudyFacts, held: dict[int, str]) -> list[dict[str, Any]]:
-    """Workers that work on the study, or say why they cannot."""
+def _workers(store: Store, study: StudyFacts, held: dict[int, str], running: int) -> list[dict[str, Any]]:
+    """Workers that work on the study, or say why they cannot; an `hpo run`, which has all that run."""
+    from hpo.storage.claims import RUN
     from hpo.storage.leases import workers
 
     trials = Counter(held.values())
@@ -129,7 +130,7 @@ def _workers(store: Store, study: StudyFacts, held: dict[int, str]) -> list[dict
             "host": worker.host,
             "pid": worker.pid,
             "alive": worker.alive,
-            "trials": trials[worker.name],
+            "trials": running if worker.name.startswith(RUN) else trials[worker.name],
             "complaint": worker.complaints.get(study.name),
         }
         for worker in workers(store)

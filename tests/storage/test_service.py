@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from hpo.errors import StudyStateError
@@ -157,13 +156,3 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
     assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)
     leases.enrol(store, "worker", "host", 1, 60.0)
     assert leases.take(store, study_id, "worker", 9) == [ids[0], ids[2]]
-
-
-def test_a_study_that_is_being_run_is_noticed(store: Store) -> None:
-    study_id = registered(store)
-    assert not steering.is_run_elsewhere(store, study_row(store, "digits"))
-    add_seconds(store, study_id, train=1.0, wall=1.0)
-    assert steering.is_run_elsewhere(store, study_row(store, "digits"))
-    steering.submit(store, study_id, priority=0, budgets=NO_BUDGETS)
-    assert not steering.is_run_elsewhere(store, study_row(store, "digits"))
-    assert store.get_study_directions(study_id) == [StudyDirection.MAXIMIZE]

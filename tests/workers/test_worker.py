@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ from hpo.storage.tables import hpo_leases, hpo_workers
 from hpo.training.trainer import Trainer
 from hpo.workers import worker as module
 from hpo.workers.depot import Folder
+from hpo.workers.local import run_study
 from hpo.workers.shelf import Shelf
 from tests.workers.service import row_of, serve, submit, wait_for, working
 from tests.workers.small import TABLES, epochs_of, result_of, run, small_study, trials_of, with_trials
@@ -309,9 +311,39 @@ def test_a_run_and_workers_keep_out_of_each_others_way(spec: StudySpec, expected
     assert row_of(tmp_path).submitted_at is None
 
 
-def run_as_the_command_does(spec: StudySpec, home: Path) -> None:
-    from hpo.workers.local import run_study
+def test_a_worker_that_slept_through_the_way_to_a_run_writes_nothing(
+    spec: StudySpec, expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is stopped in an epoch, for longer than its lease, while people stop the study and run it."""
+    submit(spec, tmp_path)
+    asleep, awake, tick = threading.Event(), threading.Event(), Trainer.tick
 
+    def sleeping(trainer: Trainer) -> Any:
+        if threading.current_thread() is not threading.main_thread() and row_of(tmp_path).epochs_spent >= 10:
+            asleep.set()
+            assert awake.wait(60.0)
+        return tick(trainer)
+
+    monkeypatch.setattr(Trainer, "tick", sleeping)
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path) as worker:
+        assert asleep.wait(60.0)
+        worker.pulse.stop()
+        leases.give_sign_of_life(store, worker.name, -1.0)
+        steering.stop(store, "small")
+        trained = []
+
+        def wake(progress: Any) -> None:
+            trained.append(progress)
+            if len(trained) == 3:
+                awake.set()
+                wait_for(lambda: "drops them" in caplog.text)
+
+        run_study(spec, sqlite_url(tmp_path), tmp_path, wake, device="cpu")
+    assert found(spec, tmp_path) == expected
+    assert row_of(tmp_path).epochs_spent == len(epochs_of(spec, tmp_path))
+
+
+def run_as_the_command_does(spec: StudySpec, home: Path) -> None:
     run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu")
 
 
