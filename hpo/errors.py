@@ -19,6 +19,10 @@ class StorageError(MachineError):
     """The database cannot be reached, written or understood. Passwords never appear in the message."""
 
 
+class RefusedStatementError(StorageError):
+    """The database refused a statement for what it says, e.g. a row that breaks a rule: to try again is no use."""
+
+
 class InputError(HpoError):
     """What the user gave is wrong: exit code 2, and nothing has been written."""
 
