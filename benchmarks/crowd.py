@@ -17,7 +17,7 @@ from sqlalchemy import select
 from hpo.spec.file import parse_study
 from hpo.storage import studies
 from hpo.storage.engine import open_store
-from hpo.storage.tables import hpo_epochs, hpo_leases, hpo_workers
+from hpo.storage.tables import hpo_epochs, hpo_leases, hpo_workers, trials
 
 COMMAND = (sys.executable, "-c", "from hpo.cli import main; main()")
 TRACE = "CROWD_TRACE"
@@ -168,7 +168,7 @@ class Ended:
     wall_seconds: float
 
 
-def inspect(crowd: Crowd, name: str, trials: int, *, events: int | None = None) -> Ended:
+def inspect(crowd: Crowd, name: str, count: int, *, events: int | None = None) -> Ended:
     """Holds that all trials have ended, each once, without a gap in numbers or epochs, that the budget counted every
     epoch once, and that nothing is held.
 
@@ -181,8 +181,10 @@ def inspect(crowd: Crowd, name: str, trials: int, *, events: int | None = None) 
         with store.reading() as connection:
             leases = connection.execute(select(hpo_leases)).all()
             columns = (hpo_epochs.c.trial_id, hpo_epochs.c.replica, hpo_epochs.c.epoch)
-            epochs = Counter((trial_id, replica) for trial_id, replica, _ in connection.execute(select(*columns)))
-    assert [trial.number for trial in found] == list(range(trials)), "numbers have gaps or are too many"
+            of_study = select(*columns).join(trials, trials.c.trial_id == hpo_epochs.c.trial_id)
+            rows = connection.execute(of_study.where(trials.c.study_id == row.study_id))
+            epochs = Counter((trial_id, replica) for trial_id, replica, _ in rows)
+    assert [trial.number for trial in found] == list(range(count)), "numbers have gaps or are too many"
     assert all(trial.state.is_finished() for trial in found), "a trial still runs"
     for trial in found:
         reported = sorted(trial.intermediate_values)

@@ -24,6 +24,10 @@ class StorageError(MachineError):
         """The message without the way out, for a log of a program that goes on by itself."""
 
 
+class RefusedStatementError(StorageError):
+    """The database refused a statement for what it says, e.g. a row that breaks a rule: to try again is no use."""
+
+
 class InputError(HpoError):
     """What the user gave is wrong: exit code 2, and nothing has been written."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hpo import endings
+from hpo.errors import StudyStateError
 
 if TYPE_CHECKING:
     from hpo.storage.read import StudyFacts
@@ -21,18 +22,22 @@ def standing_of_all(store: Store) -> list[dict[str, Any]]:
     from optuna.trial import TrialState
 
     from hpo.storage.leases import workers
-    from hpo.storage.read import read_study
     from hpo.storage.studies import list_studies
 
-    at_work = Counter(worker.study_id for worker in workers(store) if worker.alive)
-    rows = {study.study_id: read_study(store, study.name) for study in list_studies(store)}
+    at_work: dict[int | None, list[str]] = defaultdict(list)
+    for worker in workers(store):
+        if worker.alive:
+            at_work[worker.study_id].append(worker.name)
+    # One look: what is registered or deleted meanwhile is not half in it.
+    found = [(study, row) for study in list_studies(store) if (row := _read(store, study.name)) is not None]
     return [
         {
             "name": study.name,
-            "state": _state(rows[study.study_id]),
-            "priority": rows[study.study_id].priority,
-            "workers": at_work[study.study_id],
-            "objective": rows[study.study_id].objective,
+            "state": _state(row),
+            "priority": row.priority,
+            "workers": len(at_work[study.study_id]),
+            "worker_names": at_work[study.study_id],
+            "objective": row.objective,
             "direction": study.direction,
             "best": study.best,
             "finished": study.counts[TrialState.COMPLETE],
@@ -42,8 +47,18 @@ def standing_of_all(store: Store) -> list[dict[str, Any]]:
             "created_at": _utc(study.created_at),
             "finished_at": _utc(study.finished_at),
         }
-        for study in list_studies(store)
+        for study, row in found
     ]
+
+
+def _read(store: Store, name: str) -> StudyFacts | None:
+    """None where it has just been deleted."""
+    from hpo.storage.read import read_study
+
+    try:
+        return read_study(store, name)
+    except (StudyStateError, KeyError):
+        return None
 
 
 def standing(store: Store, name: str) -> dict[str, Any]:
@@ -53,6 +68,7 @@ def standing(store: Store, name: str) -> dict[str, Any]:
     from hpo.storage.read import read_study
 
     study = read_study(store, name)
+    store.forget(study.study_id)  # an extension may have let ended trials run again
     held = holders(store, study.study_id)
     frozen = store.get_all_trials(study.study_id, deepcopy=False)
     trials = [trial_row(trial) for trial in frozen]
@@ -66,7 +82,7 @@ def standing(store: Store, name: str) -> dict[str, Any]:
         "name": study.name,
         "state": _state(study),
         "priority": study.priority,
-        "workers": _workers(store, study, held),
+        "workers": _workers(store, study, held, counts.running),
         "objective": study.objective,
         "direction": study.direction,
         "source": study.spec_source,
@@ -120,8 +136,9 @@ def standing(store: Store, name: str) -> dict[str, Any]:
     }
 
 
-def _workers(store: Store, study: StudyFacts, held: dict[int, str]) -> list[dict[str, Any]]:
-    """Workers that work on the study, or say why they cannot."""
+def _workers(store: Store, study: StudyFacts, held: dict[int, str], running: int) -> list[dict[str, Any]]:
+    """Workers that work on the study, or say why they cannot; an `hpo run`, which has all that run."""
+    from hpo.storage.claims import RUN
     from hpo.storage.leases import workers
 
     trials = Counter(held.values())
@@ -131,7 +148,7 @@ def _workers(store: Store, study: StudyFacts, held: dict[int, str]) -> list[dict
             "host": worker.host,
             "pid": worker.pid,
             "alive": worker.alive,
-            "trials": trials[worker.name],
+            "trials": running if worker.name.startswith(RUN) else trials[worker.name],
             "complaint": worker.complaints.get(study.name),
         }
         for worker in workers(store)

@@ -18,39 +18,45 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WATCH_SECONDS = 2.0
-"""Between two looks of `hpo show --watch`."""
+"""Between two looks of `--watch`."""
 
 LISTED = 12
-"""Running or failed trials shown before the rest is only counted; --json has them all."""
+"""Workers, and running or failed trials, shown before the rest is only counted; --json has them all."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--watch", is_flag=True, help="Show them again every 2 seconds, until all have ended or Ctrl-C.")
 @place_options
 @click.pass_obj
-def studies(place: Place, as_json: bool) -> None:
-    """List the studies in the database.
+def studies(place: Place, as_json: bool, watch: bool) -> None:
+    """List the studies in the database, and who works on them.
 
     With --json a list, oldest first, of objects with name, state ("finished", "unfinished" or "stopped"), priority,
-    workers (how many work on it), objective, direction, best (value or null), finished, pruned, failed, running
-    (trials), created_at, finished_at (UTC, or null).
+    workers (how many work on it), worker_names, objective, direction, best (value or null), finished, pruned, failed,
+    running (trials), created_at, finished_at (UTC, or null).
 
     \b
     Examples:
       hpo studies
       hpo studies --json
+      hpo studies --watch
     """
     from hpo.cli.report import reading
     from hpo.cli.standing import standing_of_all
 
     with reading(place) as store:
-        found = standing_of_all(store)
-    if as_json:
-        _print_json(found)
-    elif found:
-        _console().print(_studies_table(found))
-    else:
-        click.echo("No studies yet. Begin one with: hpo run STUDY")
+        while True:
+            found = standing_of_all(store)
+            if watch and not as_json:
+                click.clear()
+            if as_json:
+                _print_json(found)
+            else:
+                _print_studies(found)
+            if not watch or all(study["state"] == "finished" for study in found):
+                return
+            time.sleep(WATCH_SECONDS)
 
 
 @click.command()
@@ -117,10 +123,19 @@ def _console() -> Console:
 def _table(*names: str) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in names:
         table.add_column(name, justify="left" if name in ("", "study", "state", "objective", "created") else "right")
     return table
+
+
+def _print_studies(found: list[dict[str, Any]]) -> None:
+    if not found:
+        click.echo("No studies yet. Begin one with: hpo run STUDY")
+        return
+    console = _console()
+    console.print(_studies_table(found))
+    _list(console, "Workers", [f"{name}: {study['name']}" for study in found for name in study["worker_names"]])
 
 
 def _studies_table(found: list[dict[str, Any]]) -> Table:
@@ -167,7 +182,7 @@ def _print_study(found: dict[str, Any], options: str) -> None:
     _list(console, "Failed", [f"trial {trial['number']}: {trial['reason']}" for trial in found["failures"]])
     if found["state"] == "stopped":
         console.print(f"\nTo continue: hpo resume {found['name']}{options}", soft_wrap=True)
-    elif found["state"] == "unfinished":
+    elif found["state"] == "unfinished" and not any(_at_work(worker) for worker in found["workers"]):
         command = f"hpo run {found['source']}" if found["submitted_at"] is None else "hpo worker"
         console.print(f"\nTo continue: {command}{options}", soft_wrap=True)
 
@@ -209,6 +224,10 @@ def _worker(worker: dict[str, Any]) -> str:
     if worker["complaint"]:
         return f"{worker['name']}: cannot work on it: {worker['complaint']}"
     return f"{worker['name']}: {worker['trials']} trials" if worker["alive"] else f"{worker['name']}: silent"
+
+
+def _at_work(worker: dict[str, Any]) -> bool:
+    return worker["alive"] and not worker["complaint"]
 
 
 def _list(console: Console, title: str, lines: list[str]) -> None:

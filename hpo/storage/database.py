@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import URL, Connection, Engine, Executable, Table, select
+from sqlalchemy import URL, Connection, Engine, Executable, Table, Update, select
 from sqlalchemy import Row as SqlRow
 
 from hpo.errors import StorageError
@@ -104,6 +104,17 @@ class Database:
         ticks may hold the study in this way at the same time."""
         assert self._tick is not None, "a lock lasts as long as a tick"
         self._tick.lock_study(study_id, shared=shared)
+
+    @contextmanager
+    def locking(self, study_id: int) -> Iterator[Connection]:
+        """As `writing`, with the study locked; `KeyError` if there is none."""
+        with self._changes() as tick:
+            yield tick.lock_study(study_id)
+
+    def require(self, statement: Update, error: Exception) -> None:
+        """Have the tick in progress raise the error, and write nothing, if the statement affects no row."""
+        assert self._tick is not None, "a condition is one of a tick"
+        self._tick.require(statement, error)
 
     def forget(self, study_id: int) -> None:
         """Read a study anew when it is next asked for, because others may write what was ours."""

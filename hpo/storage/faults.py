@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
 
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 
-from hpo.errors import StorageError
+from hpo.errors import RefusedStatementError, StorageError
 
 ELSEWHERE = "choose another place with --home DIR or --storage URL"
 
@@ -60,6 +60,9 @@ SENTENCES: dict[str, str] = {
     ),
 }
 
+REFUSALS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+"""What is not the database's trouble but the statement's, where none of the sentences says otherwise."""
+
 
 def masked(url: URL) -> str:
     """The URL as messages show it."""
@@ -100,7 +103,8 @@ def explain(error: DBAPIError, url: URL) -> StorageError:
         if re.search(pattern, text, re.IGNORECASE):
             finding, _, _ = sentence.partition(". ")
             return StorageError(sentence.format(**words) + ".", finding=finding.format(**words) + ".")
-    return StorageError("the database {place} failed: {detail}.".format(**words))
+    kind = RefusedStatementError if isinstance(error, REFUSALS) else StorageError
+    return kind("the database {place} failed: {detail}.".format(**words))
 
 
 @contextmanager

@@ -41,14 +41,14 @@ class Worker:
     """Study name -> why it cannot work on that study."""
 
 
-def enrol(store: Store, name: str, host: str, pid: int, lease_seconds: float) -> None:
+def enrol(store: Store, name: str, host: str, pid: int, lease_seconds: float, study_id: int | None = None) -> None:
     """Add a worker's row; forget those that have been silent for a day."""
     now = DatabaseNow()
     with store.writing() as connection:
         connection.execute(delete(hpo_workers).where(hpo_workers.c.expires < now - FORGOTTEN_SECONDS))
         connection.execute(
             insert(hpo_workers).values(
-                name=name, host=host, pid=pid, started=now, seen=now, expires=now + lease_seconds
+                name=name, host=host, pid=pid, study_id=study_id, started=now, seen=now, expires=now + lease_seconds
             )
         )
 
@@ -105,9 +105,14 @@ def take(store: Store, study_id: int, name: str, most: int, *, but: Collection[i
     with store.tick() as tick:
         # The lock, and the look after it: a look before it could miss what another worker has just taken.
         connection = tick.lock_study(study_id)
-        statement = free(study_id, name).where(trials.c.trial_id.not_in(sorted(but)))
-        rows = connection.execute(statement.order_by(trials.c.trial_id).limit(most))
-        found = [row.trial_id for row in rows]
+        statement = free(study_id, name).where(trials.c.trial_id.not_in(sorted(but))).order_by(trials.c.trial_id)
+        candidates = [row.trial_id for row in connection.execute(statement)]
+        # A worker that was stopped in the middle of a transaction has locked the leases that it had: to wait for it
+        # would have all others wait for the study.
+        leased = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id.in_(candidates))
+        locked = set(connection.execute(leased).scalars())
+        locked -= set(connection.execute(leased.with_for_update(skip_locked=True)).scalars())
+        found = [trial_id for trial_id in candidates if trial_id not in locked][:most]
         hold(store, name, found)
     return found
 

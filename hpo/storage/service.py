@@ -6,10 +6,11 @@ Who holds which trial is in `leases`; what people change about a study is in `st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from optuna.trial import TrialState
-from sqlalchemy import Row, Select, exists, func, or_, select, update
+from sqlalchemy import Exists, Row, Select, exists, func, or_, select, update
 
 from hpo.endings import Spent
 from hpo.storage.clock import DatabaseNow, utc_now
@@ -22,6 +23,10 @@ from hpo.storage.tables import (
     trials,
 )
 
+Key = tuple[int, datetime, int]
+"""A study as it is: its id, which SQLite gives to another when it has been deleted, when it was registered, and its
+generation."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
@@ -29,6 +34,7 @@ class Standing:
 
     study_id: int
     name: str
+    created_at: datetime
     generation: int
     active: bool
     """Submitted, not stopped, not finished."""
@@ -47,6 +53,13 @@ class Standing:
     """Of the running ones, those that nobody holds."""
     workers: int
     """Workers that are alive and work on it."""
+    concluding: bool
+    """Whether a worker that is alive scores its winner."""
+
+    @property
+    def key(self) -> Key:
+        """Equal for the same study, unchanged."""
+        return self.study_id, self.created_at, self.generation
 
     @property
     def spent(self) -> Spent | None:
@@ -70,7 +83,7 @@ def spent(
 
 def queue(store: Store, own: str | None = None) -> list[Standing]:
     """Studies that workers may work on: the highest priority first, then the oldest. What worker `own` holds counts as
-    free: it is that worker who looks for work."""
+    free, and what it concludes as not begun: it is that worker who looks for work."""
     statement = _standings(own).where(
         hpo_studies.c.submitted_at.is_not(None), hpo_studies.c.stopped_at.is_(None), hpo_studies.c.finished_at.is_(None)
     )
@@ -97,12 +110,7 @@ def trial_epochs(store: Store, study_id: int) -> int | None:
 
 def begin_conclusion(store: Store, study_id: int, name: str, generation: int) -> bool:
     """Whether this worker, and no other, is to score the winner: no trial runs, and nobody alive is at it."""
-    alive = exists().where(
-        hpo_workers.c.name == hpo_studies.c.concluder,
-        hpo_workers.c.name != name,
-        hpo_workers.c.study_id == study_id,
-        hpo_workers.c.expires > DatabaseNow(),
-    )
+    alive = _concluding(name)
     running = exists().where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
     statement = (
         update(hpo_studies)
@@ -127,6 +135,16 @@ def finish(store: Store, study_id: int, name: str, generation: int) -> bool:
         return connection.execute(statement).rowcount == 1
 
 
+def _concluding(own: str | None) -> Exists:
+    """Whether a worker, but `own`, is alive that has begun to score the study's winner."""
+    return exists().where(
+        hpo_workers.c.name == hpo_studies.c.concluder,
+        hpo_workers.c.study_id == hpo_studies.c.study_id,
+        hpo_workers.c.expires > DatabaseNow(),
+        *([hpo_workers.c.name != own] if own else []),
+    )
+
+
 def _standings(free_for: str | None = None) -> Select[Any]:
     own = hpo_studies.c
     of_study = trials.c.study_id == own.study_id
@@ -139,6 +157,7 @@ def _standings(free_for: str | None = None) -> Select[Any]:
     return select(
         own.study_id,
         studies.c.study_name.label("name"),
+        own.created_at,
         own.generation,
         own.submitted_at,
         own.stopped_at,
@@ -155,6 +174,7 @@ def _standings(free_for: str | None = None) -> Select[Any]:
         count.where(trials.c.state == TrialState.RUNNING).scalar_subquery().label("running"),
         free(own.study_id, free_for).with_only_columns(func.count()).scalar_subquery().label("free"),
         at_work.scalar_subquery().label("workers"),
+        _concluding(free_for).label("concluding"),
     ).join_from(hpo_studies, studies, studies.c.study_id == own.study_id)
 
 

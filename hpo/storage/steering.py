@@ -10,7 +10,8 @@ from sqlalchemy import delete, func, select, update
 
 from hpo import endings
 from hpo.errors import StudyStateError
-from hpo.storage.clock import DatabaseNow, utc_now
+from hpo.storage import claims
+from hpo.storage.clock import utc_now
 from hpo.storage.rows import attribute_row
 from hpo.storage.service import standing
 from hpo.storage.store import Store
@@ -24,41 +25,28 @@ from hpo.storage.tables import (
     trials,
 )
 
-RECENT_SECONDS = 60.0
-"""A study whose seconds were added to this short a time ago is being run."""
-
 REPORTED = ("ended", "best_epoch", "spread")
 """Attributes that `tell` gave a trial and that do not hold any more once it goes on."""
 
 
-def submit(store: Store, study_id: int, *, priority: int, budgets: dict[str, float | None]) -> None:
-    """Give a study to the workers, or other budgets to one that they have. `budgets`: columns of `hpo_studies`."""
-    store.write(
-        update(hpo_studies)
-        .where(hpo_studies.c.study_id == study_id)
-        .values(
-            submitted_at=func.coalesce(hpo_studies.c.submitted_at, utc_now()),
-            finished_at=None,
-            priority=priority,
-            generation=hpo_studies.c.generation + 1,
-            **budgets,
+def submit(
+    store: Store, study_id: int, *, priority: int, budgets: dict[str, float | None], dead: str | None = None
+) -> None:
+    """Give a study to the workers, or other budgets to one that they have; `StudyStateError` while `hpo run` has it.
+    `budgets`: columns of `hpo_studies`; `dead`: a process that is known to be no more."""
+    with store.locking(study_id) as connection:
+        claims.free_from_runs(connection, study_id, store.get_study_name_from_id(study_id), dead=dead)
+        connection.execute(
+            update(hpo_studies)
+            .where(hpo_studies.c.study_id == study_id)
+            .values(
+                submitted_at=func.coalesce(hpo_studies.c.submitted_at, utc_now()),
+                finished_at=None,
+                priority=priority,
+                generation=hpo_studies.c.generation + 1,
+                **budgets,
+            )
         )
-    )
-
-
-def withdraw(store: Store, study_id: int) -> None:
-    """Take a study from the workers, for one process to run."""
-    store.write(
-        update(hpo_studies).where(hpo_studies.c.study_id == study_id).values(submitted_at=None, stopped_at=None)
-    )
-
-
-def is_run_elsewhere(store: Store, row: StudyRow) -> bool:
-    """Whether a process that is no worker has just trained it."""
-    with store.reading() as connection:
-        now = float(connection.execute(select(DatabaseNow())).scalar_one())
-    recent = row.noted is not None and now - row.noted < RECENT_SECONDS
-    return recent and row.submitted_at is None and row.finished_at is None
 
 
 def stop(store: Store, name: str) -> StudyRow:

@@ -46,6 +46,7 @@ class Tick:
         self._rows: dict[Table, dict[tuple[Any, ...], Row]] = {}
         self._heads: dict[int, Row] = {}
         self._statements: list[tuple[Executable, list[Row] | None]] = []
+        self._conditions: list[tuple[Update, Exception]] = []
         self._held: set[int] = set()
         self._locked: set[int] = set()
 
@@ -104,11 +105,18 @@ class Tick:
         """Execute a statement at the commit, before any rows are written."""
         self._statements.append((statement, rows))
 
+    def require(self, statement: Update, error: Exception) -> None:
+        """Execute a statement at the commit, if anything is written, before all else; raise if it affects no row."""
+        self._conditions.append((statement, error))
+
     def commit(self) -> None:
         """Write everything, or raise and write nothing."""
         if not (self._rows or self._heads or self._statements or self._connection):
             return
         connection = self.begin()
+        for condition, error in self._conditions:
+            if connection.execute(condition).rowcount == 0:
+                raise error
         self._drop_ended()
         for statement, rows in self._statements:
             connection.execute(statement, rows)

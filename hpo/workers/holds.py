@@ -6,7 +6,7 @@ own, and says which trials begin and end.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,8 +62,10 @@ class Hold(Protocol):
 class Alone:
     """The only process that trains the study."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, keep: Callable[[], None] = lambda: None) -> None:
+        """`keep`, called in each transaction, raises if the study is not this process's any more."""
         self.bench = bench
+        self.keep = keep
         self.budget = space.budget(bench.spec)
         search = bench.spec.search
         self.budgeted = any(limit is not None for limit in (search.epochs, search.wall_seconds, search.cpu_seconds))
@@ -78,13 +80,14 @@ class Alone:
         return Turn(spent=spent) if flight or (spent is None and self._left() > 0) else None
 
     def room(self, flight: int) -> int:
+        self.keep()
         return min(self.bench.spec.search.concurrency - flight, self._left())
 
     def begin(self, trial_ids: Collection[int]) -> None:
         """Nobody else is there who could take them."""
 
     def confirm(self, trial_ids: Collection[int], *, completes: bool) -> None:
-        """Nobody else is there who could have taken them."""
+        self.keep()
 
     def end(self, trial_ids: Collection[int]) -> None:
         """There was no lease."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from hpo import space
 from hpo.search.searcher import Asked
 from hpo.storage import leases, service
-from hpo.storage.service import Standing
+from hpo.storage.service import Key, Standing
 from hpo.workers.holds import LostTrials, Turn
 from hpo.workers.setup import Bench
 from hpo.workers.shelf import Shelf
@@ -31,9 +31,11 @@ def has_work(now: Standing, budget: int, concurrency: int) -> bool:
     """Whether a worker that trains nothing of the study could do something for it."""
     if not now.active:
         return False
-    if now.free > 0 or (now.running == 0 and (now.spent or now.trials >= budget)):  # to be continued, or concluded
+    if now.free > 0:
         return True
-    return now.spent is None and now.trials < budget and now.running < concurrency
+    if now.spent is not None or now.trials >= budget:
+        return now.running == 0 and not now.concluding
+    return now.running < concurrency
 
 
 class Leased:
@@ -46,16 +48,17 @@ class Leased:
         name: str,
         lease_seconds: float,
         *,
-        generation: int,
+        key: Key,
         leave: Callable[[], str | None],
         wait: Callable[[float], None],
     ) -> None:
-        """`leave` gives a reason of the worker's own to leave the study, e.g. that it is to end; `wait` sleeps."""
+        """`key`: of the study as it is to be trained. `leave` gives a reason of the worker's own to leave it, e.g. that
+        the worker is to end; `wait` sleeps."""
         self.bench = bench
         self.shelf = shelf
         self.name = name
         self.lease_seconds = lease_seconds
-        self.generation = generation
+        self.key = key
         self.leave = leave
         self.wait = wait
         self.budget = space.budget(bench.spec)
@@ -89,7 +92,7 @@ class Leased:
         store, study_id = self.bench.store, self.bench.study_id
         store.lock_study(study_id)
         now = service.standing(store, study_id)
-        if now is None or not now.active or now.generation != self.generation or now.spent is not None:
+        if now is None or not now.active or now.key != self.key or now.spent is not None:
             return 0
         return min(self._share(now) - flight, self.concurrency - now.running, self.budget - now.trials)
 
@@ -120,7 +123,7 @@ class Leased:
             return "deleted"
         if not now.active:
             return "stopped"
-        if now.generation != self.generation:
+        if now.key != self.key:
             return "changed"
         return self.leave()
 

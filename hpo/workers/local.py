@@ -3,10 +3,8 @@ trained: by itself, by child processes or on a Ray cluster."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -15,19 +13,24 @@ import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from hpo.errors import InputError, MachineError, StudyStateError
+from hpo.errors import InputError, StudyStateError
 from hpo.reports.build import write_report
 from hpo.spec.file import StudySpec
 from hpo.storage import studies
+from hpo.storage.claims import RUN
 from hpo.storage.engine import open_store
 from hpo.workers import coordinator
+from hpo.workers.claim import Claim
 from hpo.workers.hiring import open_crew
+from hpo.workers.holds import Alone
 from hpo.workers.kept import kept_elsewhere, noted_place
+from hpo.workers.lock import exclusive
 from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
 from hpo.workers.progress import Observer, Progress
+from hpo.workers.pulse import name_of_this_process
 from hpo.workers.recruits import Recruits
 from hpo.workers.setup import Bench, check_models, load_material, open_bench
-from hpo.workers.submitting import for_one_process
+from hpo.workers.submitting import as_extended
 from hpo.workers.winner import Winner, conclude
 
 
@@ -80,15 +83,22 @@ def run_study(
     )
     material = load_material(spec)
     check_models(spec, material)
+    name = RUN + name_of_this_process()
     # The database first: one that cannot be reached leaves no folder behind.
-    with closing(open_store(url)) as store, _exclusive(home / "checkpoints" / spec.study.name):
-        spec = for_one_process(store, spec)
-        bench = open_bench(spec, material, store, home, means)
+    with (
+        closing(open_store(url)) as store,
+        exclusive(home / "checkpoints" / spec.study.name, name) as last,
+        Claim(store, name, dead=last) as claim,
+    ):
+        spec = as_extended(store, spec)
+        bench = open_bench(spec, material, store, home, means, claim=claim.take)
         if noted_place(store, bench.study_id):  # what workers left elsewhere is read from there; new files lie here
             bench = replace(bench, depot=kept_elsewhere(store, bench.study_id, checkpoints, home))
-        progress = _run(bench, means, observer, recruits)
+        progress = _run(bench, means, observer, recruits, Alone(bench, claim.keep))
         winner = conclude(bench)
-        studies.mark_finished(store, bench.study_id)
+        with store.tick():
+            claim.keep()
+            studies.mark_finished(store, bench.study_id)
         report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
         failed = (trial for trial in bench.searcher.all_trials() if trial.state == TrialState.FAIL)
         failure = next((trial.user_attrs.get("ended") for trial in failed), None)
@@ -101,10 +111,10 @@ def prepare_process(home: Path, threads: int) -> None:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
 
 
-def _run(bench: Bench, means: Means, observer: Observer, recruits: Recruits | None) -> Progress:
+def _run(bench: Bench, means: Means, observer: Observer, recruits: Recruits | None, hold: Alone) -> Progress:
     try:
         with open_crew(bench, means, recruits) as crew:
-            return coordinator.run(bench, crew, observer)
+            return coordinator.run(bench, crew, observer, hold)
     except UpdateFinishedTrialError as error:
         raise StudyStateError(
             f"another program has ended a trial that this one was training ({error}). Is the study "
@@ -131,30 +141,3 @@ def _cluster_device(name: str) -> ClusterDevice:
     if name not in ("auto", "cpu", "cuda"):
         raise InputError(f"--device {name}: on a Ray cluster use auto, cpu or cuda; Ray says which GPU")
     return cast(ClusterDevice, name)
-
-
-@contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Holds the study's folder for this process; the system releases it even if the process is killed."""
-    path = folder / ".lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
-    except OSError as error:
-        raise MachineError(
-            f"{folder}: cannot be written ({error.strerror}). "
-            "Choose another folder with --home, or change its permissions."
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise StudyStateError(
-                f"the study {folder.name!r} is already being run by process {file.read().strip() or 'unknown'} "
-                f"(folder {folder}). Wait for it, or stop it first."
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield

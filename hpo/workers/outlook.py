@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from hpo import space
 from hpo.errors import DataError
 from hpo.spec.file import StudySpec, parse_study
 from hpo.spec.study import with_budget, with_epochs
+from hpo.storage.service import Key
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
 from hpo.workers.depot import Depot
@@ -47,17 +50,23 @@ class Benches:
         self.home = home
         self.depot = depot
         self.means = means
-        self._materials: dict[int, Material] = {}
+        self._materials: dict[tuple[int, datetime], Material] = {}
 
     def bench(self, outlook: Outlook) -> Bench:
         """Raises `InputError` or `OSError` where the study cannot be trained here."""
         row = outlook.row
-        if row.study_id not in self._materials:
-            self._materials[row.study_id] = _material(outlook)
-        material = self._materials[row.study_id]
+        registration = row.study_id, row.created_at
+        if registration not in self._materials:
+            self._materials[registration] = _material(outlook)
+        material = self._materials[registration]
         bench = bench_of(outlook.spec, material, self.store, row.study_id, self.home, self.means)
         note_place(self.store, row.study_id, self.depot, self.home)
         return replace(bench, depot=self.depot)
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Forgets the data of all other studies."""
+        registrations = {key[:2] for key in keys}
+        self._materials = {known: found for known, found in self._materials.items() if known in registrations}
 
 
 def _material(outlook: Outlook) -> Material:

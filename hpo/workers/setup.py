@@ -6,7 +6,7 @@ All that can be wrong with the data or the study is found here, before anything 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
 from hpo.data.prepare import PreparedData, prepare
 from hpo.data.splits import Splits, split
-from hpo.errors import InputError, StudyFileError
+from hpo.errors import InputError, StudyFileError, StudyStateError
 from hpo.models import source
 from hpo.search.objective import direction
 from hpo.search.searcher import Searcher
@@ -170,10 +170,15 @@ def open_bench(
     home: Path,
     means: Means,
     dtype: torch.dtype = torch.float32,
+    *,
+    claim: Callable[[int], None] = lambda study_id: None,
 ) -> Bench:
-    """Registers the study, or opens it if the database has it and its file has not changed."""
+    """Registers the study, or opens it if the database has it and its file has not changed.
+
+    `claim` is given the study's id in the transaction that notes how it is to be run, and may refuse by raising.
+    """
     examples = batches.on_device(material.prepared, device=CPU, dtype=dtype)
-    study_id, compiled = _register(spec, store, material, examples, means)
+    study_id, compiled = _register(spec, store, material, examples, means, claim)
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
 
@@ -215,7 +220,14 @@ def _bench(
     )
 
 
-def _register(spec: StudySpec, store: Store, material: Material, examples: Examples, means: Means) -> tuple[int, bool]:
+def _register(
+    spec: StudySpec,
+    store: Store,
+    material: Material,
+    examples: Examples,
+    means: Means,
+    claim: Callable[[int], None],
+) -> tuple[int, bool]:
     """The study's id, and whether its steps are compiled."""
     study_id = studies.register_study(
         store,
@@ -233,8 +245,12 @@ def _register(spec: StudySpec, store: Store, material: Material, examples: Examp
     _refuse_changes(spec, row, material)
     compiled = means.compiles(spec, examples, row.facts.get("compiled"))
     with store.tick():
+        claim(study_id)
+        now = studies.study_row(store, spec.study.name)
+        if now.fingerprint != row.fingerprint:
+            raise StudyStateError(f"the study {row.name!r} was extended at this moment. Run the same command again.")
         studies.set_balance(store, study_id, material.splits.balance)
-        facts = {**row.facts, **circumstances(spec, material, means.device), "compiled": compiled}
+        facts = {**now.facts, **circumstances(spec, material, means.device), "compiled": compiled}
         studies.set_facts(store, study_id, facts)
         studies.mark_unfinished(store, study_id)
         for key, value in _card(spec, material).items():

@@ -1,4 +1,4 @@
-"""Putting a study into the database for workers, and keeping `hpo run` and workers apart."""
+"""Putting a study into the database for workers; what `hpo extend` has made of it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from hpo import space
 from hpo.errors import StudyStateError
 from hpo.spec.file import StudySpec
 from hpo.spec.study import with_epochs
-from hpo.storage import leases, steering, studies
+from hpo.storage import steering, studies
 from hpo.storage.engine import open_store
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
+from hpo.workers.lock import last_holder
 from hpo.workers.means import Compile, Means
 from hpo.workers.setup import check_models, load_material, open_bench
 
@@ -23,45 +24,31 @@ def submit_study(spec: StudySpec, url: str, home: Path, *, priority: int, compil
     check_models(spec, material)
     with closing(open_store(url)) as store:
         known = _known(store, spec)
-        if known is not None and steering.is_run_elsewhere(store, known):
-            raise StudyStateError(
-                f"the study {spec.study.name!r} is being run by `hpo run`. Wait for it, or interrupt it, then submit "
-                "the study: workers go on where it stands."
-            )
         spec = with_epochs(spec, known.trial_epochs if known else None)
-        bench = open_bench(spec, material, store, home, Means(compile=compile))
         search = spec.search
-        steering.submit(
-            store,
-            bench.study_id,
-            priority=priority,
-            budgets={
-                "max_trials": space.budget(spec),
-                "max_epochs": search.epochs,
-                "max_wall_seconds": search.wall_seconds,
-                "max_cpu_seconds": search.cpu_seconds,
-            },
-        )
+        budgets = {
+            "max_trials": space.budget(spec),
+            "max_epochs": search.epochs,
+            "max_wall_seconds": search.wall_seconds,
+            "max_cpu_seconds": search.cpu_seconds,
+        }
+
+        def claim(study_id: int) -> None:
+            dead = last_holder(home / "checkpoints" / spec.study.name)
+            steering.submit(store, study_id, priority=priority, budgets=budgets, dead=dead)
+
+        open_bench(spec, material, store, home, Means(compile=compile), claim=claim)
         return known is None or known.submitted_at is None
 
 
-def for_one_process(store: Store, spec: StudySpec) -> StudySpec:
-    """The study as `hpo run` is to run it, extended as it may have been. Refused while workers work on it."""
-    row = _known(store, spec)
-    if row is None:
-        return spec
-    if row.submitted_at is not None:
-        if row.finished_at is None and (row.stopped_at is None or leases.holders(store, row.study_id)):
-            raise StudyStateError(
-                f"the study {spec.study.name!r} was submitted to workers, who train it. Follow it with "
-                f"`hpo show {spec.study.name} --watch`; to run it here, stop it first with "
-                f"`hpo stop {spec.study.name}`."
-            )
-        steering.withdraw(store, row.study_id)
-    return with_epochs(spec, row.trial_epochs)
+def as_extended(store: Store, spec: StudySpec) -> StudySpec:
+    """The study with the epochs that it may have been given since its file was written."""
+    known = _known(store, spec)
+    return with_epochs(spec, known.trial_epochs if known else None)
 
 
 def _known(store: Store, spec: StudySpec) -> StudyRow | None:
-    if all(study.name != spec.study.name for study in studies.list_studies(store)):
+    try:
+        return studies.study_row(store, spec.study.name)
+    except StudyStateError:
         return None
-    return studies.study_row(store, spec.study.name)

@@ -8,21 +8,19 @@ the epoch in hand. What goes wrong with one study is noted, and the study left t
 from __future__ import annotations
 
 import logging
-import os
 import random
-import socket
 import threading
-import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from optuna.exceptions import UpdateFinishedTrialError
 
-from hpo.errors import InputError, StorageError
+from hpo.errors import InputError, RefusedStatementError, StorageError
 from hpo.storage import leases, service, studies
-from hpo.storage.service import Standing
+from hpo.storage.service import Key, Standing
 from hpo.storage.store import Store
 from hpo.workers import coordinator
+from hpo.workers.complaints import Complaints
 from hpo.workers.crew import Crew
 from hpo.workers.depot import Depot
 from hpo.workers.here import Here
@@ -30,8 +28,8 @@ from hpo.workers.holds import LostTrials
 from hpo.workers.leased import OVER, Leased, has_work
 from hpo.workers.means import Means
 from hpo.workers.outlook import Benches, Outlook
-from hpo.workers.progress import Progress
-from hpo.workers.pulse import Pulse
+from hpo.workers.progress import Observer, Progress
+from hpo.workers.pulse import Pulse, name_of_this_process
 from hpo.workers.setup import Bench, circumstances
 from hpo.workers.shelf import Shelf
 from hpo.workers.winner import find, note
@@ -69,15 +67,14 @@ class Worker:
         self.means = means
         self.names = frozenset(names)
         self.lease_seconds = lease_seconds
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.name = name_of_this_process()
         self.ending = threading.Event()
         """Set it to have the worker finish the epoch in hand, give everything back and return."""
         self.pulse = Pulse(store, self.name, lease_seconds)
-        self.complaints: dict[tuple[int, int], tuple[str, str]] = {}
-        """Study and its generation -> its name and why this worker cannot work on it."""
+        self.complaints = Complaints(self.pulse.clock)
         self.lined_up: int | None = None
         """The study that the database says this worker works on, or waits for a place in."""
-        self._outlooks: dict[tuple[int, int], Outlook] = {}
+        self._outlooks: dict[Key, Outlook] = {}
         self._benches = Benches(store, home, depot, means)
         self._jitter = random.Random()
 
@@ -105,14 +102,22 @@ class Worker:
                 log.warning("%s What this worker held is free when its lease ends.", error.finding)
 
     def _work(self) -> bool:
-        """Works on the first study that has something to do; False if none has."""
+        """Works on the first study for which something can be done; False if there is none."""
         found = service.queue(self.store, self.name)
+        self._forget_all_but({now.key for now in found})
         for now in found:
-            if self._suits(now):
-                self._serve(now)
+            if self._suits(now) and self._serve(now):
                 return True
+            if self.ending.is_set():
+                return False
         self._line_up(found)
         return False
+
+    def _forget_all_but(self, keys: Collection[Key]) -> None:
+        self._outlooks = {key: outlook for key, outlook in self._outlooks.items() if key in keys}
+        self._benches.keep(keys)
+        if self.complaints.keep(keys):
+            self._tell_complaints()
 
     def _line_up(self, found: Sequence[Standing]) -> None:
         """Lets the workers of a study whose places are all taken know that there is one more to share them with."""
@@ -137,25 +142,49 @@ class Worker:
 
     def _outlook(self, now: Standing) -> Outlook | None:
         """None where this worker is not to work on the study, or cannot."""
-        key = (now.study_id, now.generation)
-        if (self.names and now.name not in self.names) or key in self.complaints:
+        if (self.names and now.name not in self.names) or self.complaints.bar(now.key):
             return None
-        if key not in self._outlooks:
-            row = studies.study_row(self.store, now.name)
+        if now.key not in self._outlooks:
             try:
-                self._outlooks[key] = Outlook.of(row)
+                self._outlooks[now.key] = Outlook.of(studies.study_row(self.store, now.name))
             except InputError as error:
                 self._complain(now, str(error))
-        return self._outlooks.get(key)
+        return self._outlooks.get(now.key)
 
-    def _serve(self, now: Standing) -> None:
-        """Works on a study until there is a reason to leave it."""
-        outlook = self._outlooks[now.study_id, now.generation]
+    def _serve(self, now: Standing) -> bool:
+        """Works on a study until there is a reason to leave it; whether anything was trained or concluded."""
+        lines = _Lines(now.name)
+        concluded = False
+
+        def observe(progress: Progress) -> None:
+            lines(progress)
+            if progress.epochs and self.complaints.worked(now.key):
+                self._tell_complaints()
+
         try:
-            bench = self._benches.bench(outlook)
+            concluded = self._train(now, observe)
+        except LostTrials as error:
+            log.warning("%s: %s This one drops its lanes and goes on from what is saved.", now.name, error)
+        except (StorageError, UpdateFinishedTrialError) as error:
+            if isinstance(error, RefusedStatementError) or self.complaints.failed(now.key):
+                self._give_up(now, error)
+            else:
+                said = getattr(error, "finding", error)
+                log.warning("%s: %s Going on from what is saved.", now.name, said)
+        except Exception as error:  # whatever it is, it is this study's, and must not end the worker
+            self._give_up(now, error)
+        finally:
+            self.store.forget(now.study_id)
+        self._turn_to(None)
+        return concluded or lines.epochs > 0
+
+    def _train(self, now: Standing, observe: Observer) -> bool:
+        """Trains until there is a reason to leave the study; whether it was this worker who concluded it."""
+        try:
+            bench = self._benches.bench(self._outlooks[now.key])
         except (InputError, OSError) as error:
             self._complain(now, str(error))
-            return
+            return False
         self._turn_to(now.study_id)
         shelf = Shelf(bench, self.depot, self.name)
         hold = Leased(
@@ -163,55 +192,51 @@ class Worker:
             shelf,
             self.name,
             self.lease_seconds,
-            generation=now.generation,
+            key=now.key,
             leave=_Leave(self, now),
             wait=self._wait,
         )
-        try:
-            with Crew(
-                lambda: Here(bench.outfit), workers=1, replicas=bench.outfit.examples.replicas, shares_files=False
-            ) as crew:
-                coordinator.run(bench, crew, _Lines(now.name), hold, shelf)
-            log.info("%s: left, %s", now.name, hold.reason)
-            if hold.reason == OVER:
-                self._conclude(bench, shelf, now)
-            shelf.leave()
-        except LostTrials as error:
-            log.warning("%s: %s This one drops its lanes and goes on from what is saved.", now.name, error)
-        except StorageError as error:
-            log.warning("%s: %s Going on from what is saved.", now.name, error.finding)
-        except UpdateFinishedTrialError as error:
-            log.warning("%s: %s Going on from what is saved.", now.name, error)
-        except Exception as error:  # whatever it is, it is this study's, and must not end the worker
-            log.exception("%s: this worker cannot work on it", now.name)
-            self._complain(now, f"{type(error).__name__}: {error}")
-            leases.release(self.store, self.name, list(leases.holders(self.store, now.study_id)))
-        finally:
-            self.store.forget(now.study_id)
-        self._turn_to(None)
+        with Crew(
+            lambda: Here(bench.outfit), workers=1, replicas=bench.outfit.examples.replicas, shares_files=False
+        ) as crew:
+            coordinator.run(bench, crew, observe, hold, shelf)
+        log.info("%s: left, %s", now.name, hold.reason)
+        concluded = hold.reason == OVER and self._conclude(bench, shelf, now)
+        shelf.leave()
+        return concluded
 
-    def _conclude(self, bench: Bench, shelf: Shelf, now: Standing) -> None:
+    def _conclude(self, bench: Bench, shelf: Shelf, now: Standing) -> bool:
         """Scores the winner, if this worker is the one to do it."""
         if not service.begin_conclusion(self.store, now.study_id, self.name, now.generation):
-            return
+            return False
         winner, leftovers = find(bench), shelf.leftovers()
         with self.store.tick():
             if not service.finish(self.store, now.study_id, self.name, now.generation):
                 log.info("%s: goes on, or another worker concludes it", now.name)
-                return
+                return False
             note(bench, winner, circumstances(bench.spec, bench.material, self.means.device))
             shelf.clear(leftovers)
         shelf.sweep()
         best = f"the winner is trial {winner.number}" if winner else "no trial finished"
         log.info("%s: ended; %s", now.name, best)
+        return True
 
     def _wait(self, seconds: float) -> None:
         self.ending.wait(seconds)
 
     def _complain(self, now: Standing, text: str) -> None:
-        log.warning("%s: left to other workers: %s", now.name, text)
-        self.complaints[now.study_id, now.generation] = (now.name, text)
-        leases.complain(self.store, self.name, dict(self.complaints.values()))
+        log.warning("%s: left to other workers for a while: %s", now.name, text)
+        self.complaints.add(now.key, now.name, text)
+        self._tell_complaints()
+
+    def _give_up(self, now: Standing, error: Exception) -> None:
+        """What went wrong is the study's own: nothing of it is held any more."""
+        log.error("%s: this worker cannot work on it", now.name, exc_info=error)
+        self._complain(now, f"{type(error).__name__}: {error}")
+        leases.release(self.store, self.name, list(leases.holders(self.store, now.study_id)))
+
+    def _tell_complaints(self) -> None:
+        leases.complain(self.store, self.name, self.complaints.texts)
 
 
 class _Leave:
@@ -242,8 +267,10 @@ class _Lines:
     def __init__(self, name: str) -> None:
         self.name = name
         self.said = -LINE_SECONDS
+        self.epochs = 0
 
     def __call__(self, now: Progress) -> None:
+        self.epochs = now.epochs
         if now.wall_seconds - self.said < LINE_SECONDS:
             return
         self.said = now.wall_seconds

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, update
 
 from hpo.storage import leases, studies
 from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.tables import hpo_studies
 from tests.cli.runs import LIMIT, Project
 
 LONG = {"training": "epochs = 400", "search": 'trials = 9\nconcurrency = 3\npruner = "none"'}
@@ -49,6 +50,13 @@ def wait_for(project: Project, condition: Callable[[Any], bool]) -> Any:
             return found
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def said(project: Project, *arguments: object) -> str:
@@ -156,6 +164,37 @@ def test_a_password_shows_nowhere(new_database: Callable[[], str], project: Proj
     files = [path for path in (project.folder / "runs").rglob("*") if path.is_file()]
     assert {path.suffix for path in files} >= {".pt", ".html"}
     assert not [path for path in files for spelling in spellings if spelling.encode() in path.read_bytes()]
+
+
+def test_a_run_has_its_study_for_itself_from_any_home_until_it_is_gone(
+    new_database: Callable[[], str], project: Project
+) -> None:
+    """Also in the middle of an epoch that lasts longer than anything was noted of it."""
+    place = ("--storage", new_database())
+    project.write(**LONG)
+    run = project.start("run", "small.toml", "--workers", 1, *place)
+    try:
+        with closing(open_store(place[1])) as store:
+            wait_until(lambda: project.ticks() >= 3)
+            run.send_signal(signal.SIGSTOP)
+            store.write(update(hpo_studies).values(noted=None))
+            shown = project.hpo("show", "small", *place).stdout
+            assert re.search(rf"  hpo run \S+-{run.pid}-\S+: 3 trials", shown), shown
+            for arguments in (("submit", "small.toml"), ("run", "small.toml", "--home", "elsewhere")):
+                done = project.hpo(*arguments, *place)
+                assert done.returncode == 2
+                assert f"is being run by `hpo run`, process {run.pid} on " in done.stderr
+            done = project.hpo("run", "small.toml", *place)
+            assert f"already being run by process {run.pid} (folder " in done.stderr
+            run.kill()
+            run.wait()
+            # From its own home the dead one is known to be dead, so its lease need not end.
+            assert project.run(*place).startswith("Study small continues after")
+            assert leases.workers(store) == []
+            said(project, "submit", "small.toml", "--trials", 10, *place)
+    finally:
+        run.kill()
+        run.communicate()
 
 
 @pytest.mark.parametrize("option", ["--trials", "--epochs"])

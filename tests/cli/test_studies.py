@@ -15,10 +15,13 @@ from click.testing import CliRunner
 from optuna.trial import TrialState
 
 from hpo.cli import hpo
+from hpo.cli import studies as module
+from hpo.cli.standing import standing
 from hpo.errors import StudyStateError
 from hpo.spec.file import parse_study
-from hpo.storage import studies
+from hpo.storage import leases, steering, studies
 from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.store import Store
 from tests.export import tiny
 
 
@@ -45,6 +48,21 @@ def stopped(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             store.set_trial_state_values(trial_id, TrialState.FAIL)
         studies.mark_unfinished(store, study_id)
     return copy
+
+
+def register(store: Store, name: str, text: str = "[study]\nunknown = 1") -> int:
+    return studies.register_study(
+        store,
+        name=name,
+        direction="maximize",
+        metric="accuracy",
+        spec_text=text,
+        source="study.toml",
+        fingerprint="f",
+        dataset_fingerprint="d",
+        seed=0,
+        hpo_version="0",
+    )
 
 
 def printed(home: Path, *arguments: str) -> str:
@@ -131,6 +149,87 @@ def test_show_tells_what_is_in_training_and_what_went_wrong(stopped: Path) -> No
         assert line in output.splitlines()
 
 
+@pytest.fixture
+def served(stopped: Path, tmp_path: Path) -> Path:
+    """The stopped study, given to workers: two are at work on it, one is silent, one has nothing to do."""
+    copy = tmp_path / "served"
+    shutil.copytree(stopped, copy)
+    with closing(open_store(sqlite_url(copy))) as store:
+        study_id = store.get_study_id_from_name("tiny")
+        steering.submit(store, study_id, priority=0, budgets={"max_trials": 28})
+        for name, seconds, at in (("a", 60, study_id), ("b", 60, study_id), ("c", -1, study_id), ("d", 60, None)):
+            leases.enrol(store, f"worker-{name}", "host", 1, seconds, at)
+    return copy
+
+
+def test_who_works_on_what_is_listed(served: Path) -> None:
+    [study] = as_json(served, "studies")
+    assert (study["workers"], study["worker_names"]) == (2, ["worker-a", "worker-b"])
+    assert printed(served, "studies").splitlines()[-3:] == ["Workers", "  worker-a: tiny", "  worker-b: tiny"]
+
+
+def test_who_could_continue_is_not_told_while_others_do(served: Path) -> None:
+    assert "To continue" not in printed(served, "show", "tiny")
+    with closing(open_store(sqlite_url(served))) as store:
+        leases.complain(store, "worker-a", {"tiny": "no data"})
+        leases.resign(store, "worker-b")
+    output = printed(served, "show", "tiny")
+    assert "To continue: hpo worker" in output
+    assert "worker-c: silent" in output
+
+
+def test_studies_are_watched_until_all_have_ended(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            with closing(open_store(sqlite_url(served))) as store:
+                studies.mark_finished(store, store.get_study_id_from_name("tiny"))
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    output = printed(served, "studies", "--watch")
+    assert looks == [module.WATCH_SECONDS] * 2
+    assert [line.split()[1] for line in output.splitlines() if line.startswith("tiny")] == [
+        "unfinished",
+        "unfinished",
+        "finished",
+    ]
+
+
+@pytest.mark.parametrize("change", ["registered", "deleted"])
+def test_a_study_that_comes_or_goes_meanwhile_is_no_error(
+    change: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "home"
+    shutil.copytree(home, copy)
+    list_studies = studies.list_studies
+
+    def listed(store: Store) -> list[studies.StudySummary]:
+        found = list_studies(store)
+        with closing(open_store(sqlite_url(copy))) as other:
+            if change == "deleted":
+                other.delete_study(found[0].study_id)
+            else:
+                register(other, "new")
+        return found
+
+    monkeypatch.setattr(studies, "list_studies", listed)
+    assert [study["name"] for study in as_json(copy, "studies")] == ([] if change == "deleted" else ["tiny"])
+
+
+def test_watching_sees_ended_trials_run_again(home: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "home"
+    shutil.copytree(home, copy)
+    url = sqlite_url(copy)
+    with closing(open_store(url, readonly=True)) as watching, closing(open_store(url)) as store:
+        assert standing(watching, "tiny")["finished"] == 4
+        row = studies.study_row(store, "tiny")
+        steering.extend_epochs(store, row, 9, fingerprint="f", reasons=("finished",))
+        found = standing(watching, "tiny")
+    assert (found["finished"], found["running"]) == (0, 4)
+
+
 def test_numbers_that_json_lacks_become_null(home: Path, tmp_path: Path) -> None:
     shutil.copytree(home, tmp_path / "home")
     with closing(open_store(sqlite_url(tmp_path / "home"))) as store:
@@ -143,31 +242,8 @@ def test_a_grid_has_no_more_trials_than_combinations(tmp_path: Path) -> None:
     text = tiny.WINE.replace('"random"', '"grid"').replace("{ low = 1e-3, high = 1e-1, log = true }", "1e-2")
     spec = parse_study(text, "study.toml")
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        study_id = studies.register_study(
-            store,
-            name="tiny",
-            direction="maximize",
-            metric="accuracy",
-            spec_text=spec.text,
-            source=spec.source,
-            fingerprint="f",
-            dataset_fingerprint="d",
-            seed=0,
-            hpo_version="0",
-        )
-        studies.set_facts(store, study_id, {"budget": 2})
-        studies.register_study(
-            store,
-            name="of another version",
-            direction="minimize",
-            metric="loss",
-            spec_text="[study]\nunknown = 1",
-            source="s.toml",
-            fingerprint="f",
-            dataset_fingerprint="d",
-            seed=0,
-            hpo_version="0",
-        )
+        studies.set_facts(store, register(store, "tiny", spec.text), {"budget": 2})
+        register(store, "of another version")
     assert as_json(tmp_path, "show", "tiny")["budget"] == 2
     assert printed(tmp_path, "show", "tiny").startswith("tiny: unfinished, 0 of 2 trials")
     assert as_json(tmp_path, "show", "of another version")["budget"] is None

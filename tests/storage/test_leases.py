@@ -11,6 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import select
 
+from hpo.errors import RefusedStatementError
 from hpo.storage import leases
 from hpo.storage.engine import open_store
 from hpo.storage.store import Store
@@ -107,6 +108,12 @@ def test_a_worker_that_was_forgotten_is_told(store: Store) -> None:
     enrol(store, "second")
     assert leases.give_sign_of_life(store, "first", LONG) is None
     assert [worker.name for worker in leases.workers(store)] == ["second"]
+
+
+def test_a_statement_that_breaks_a_rule_is_told_from_a_database_in_trouble(store: Store) -> None:
+    enrol(store, "first")
+    with pytest.raises(RefusedStatementError, match="failed"):
+        enrol(store, "first")
 
 
 def test_leases_go_with_their_study(store: Store, study_id: int) -> None:

@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from hpo.endings import FINISHED, FINISHED_BEFORE, pruned, stopped_early
@@ -238,13 +237,3 @@ def test_a_winner_that_goes_on_is_none_until_the_study_ends_again(store: Store, 
     assert row.facts == {"test_looks": [winner]}
     assert (row.winner_number, row.test) == ((None, None) if goes_on else (winner, {"accuracy": 0.5}))
     assert store.get_study_user_attrs(study_id) == ({} if goes_on else shown)
-
-
-def test_a_study_that_is_being_run_is_noticed(store: Store) -> None:
-    study_id = registered(store)
-    assert not steering.is_run_elsewhere(store, study_row(store, "digits"))
-    add_seconds(store, study_id, train=1.0, wall=1.0)
-    assert steering.is_run_elsewhere(store, study_row(store, "digits"))
-    steering.submit(store, study_id, priority=0, budgets=NO_BUDGETS)
-    assert not steering.is_run_elsewhere(store, study_row(store, "digits"))
-    assert store.get_study_directions(study_id) == [StudyDirection.MAXIMIZE]

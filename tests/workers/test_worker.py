@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,18 +14,22 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from hpo.errors import MachineError, StorageError, StudyStateError
+from hpo.errors import MachineError, RefusedStatementError, StorageError, StudyStateError
 from hpo.spec.study import StudySpec, fingerprint, with_epochs
 from hpo.storage import leases, service, steering
 from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.service import Standing
 from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_workers
 from hpo.training.trainer import Tick, Trainer
+from hpo.workers import complaints, coordinator
 from hpo.workers import worker as module
 from hpo.workers.crew import Crew
 from hpo.workers.depot import Folder
 from hpo.workers.holds import LostTrials
+from hpo.workers.local import run_study
 from hpo.workers.orders import Settled
+from hpo.workers.progress import Progress
 from hpo.workers.setup import Bench
 from hpo.workers.shelf import Shelf
 from hpo.workers.winner import Winner, find
@@ -266,10 +271,113 @@ def test_a_bug_in_one_study_does_not_end_the_worker(
     submit(second, tmp_path)
     failing(Trainer, "admit", 1, ZeroDivisionError("planted"))
     serve(tmp_path)
-    assert "first: left to other workers: ZeroDivisionError: planted" in caplog.text
+    assert "first: left to other workers for a while: ZeroDivisionError: planted" in caplog.text
     assert row_of(tmp_path, "first").finished_at is None
     serve(tmp_path, "first")
     assert len(trials_of(first, tmp_path)) == 2
+
+
+def test_a_complaint_is_forgotten_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder with the data was away for a moment."""
+    monkeypatch.setattr(complaints, "FIRST_SECONDS", 0.1)
+    data = tmp_path / "data.csv"
+    data.write_text("a,b,y\n" + "\n".join(f"{i % 7},{(i * 3) % 5},{i % 2}" for i in range(60)), encoding="utf-8")
+    spec = small_study(
+        folder=tmp_path, data='dataset = "data.csv"\ntarget = "y"', training="epochs = 30", search="trials = 40"
+    )
+    submit(spec, tmp_path)
+    data.rename(tmp_path / "elsewhere.csv")
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
+        wait_for(lambda: any(worker.complaints for worker in leases.workers(store)))
+        (tmp_path / "elsewhere.csv").rename(data)
+        wait_for(lambda: row_of(tmp_path).epochs_spent > 0)
+        wait_for(lambda: not any(worker.complaints for worker in leases.workers(store)))
+        assert row_of(tmp_path).finished_at is None, "it says so while it trains"
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"), [(StorageError("planted"), complaints.FAILURES), (RefusedStatementError("planted"), 1)]
+)
+def test_a_database_that_fails_for_one_study_does_not_starve_the_others(
+    error: StorageError, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.01)
+    submit(small_study(study='name = "first"', search="trials = 2"), tmp_path, priority=1)
+    submit(small_study(search="trials = 2"), tmp_path)
+    run, tried = coordinator.run, []
+
+    def failing_for_the_first(bench: Bench, *arguments: Any) -> Progress:
+        if bench.spec.study.name == "first":
+            tried.append(row_of(tmp_path).finished_at)
+            raise error
+        return run(bench, *arguments)
+
+    monkeypatch.setattr(coordinator, "run", failing_for_the_first)
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).finished_at is not None)
+        wait_for(lambda: any("planted" in each.complaints.get("first", "") for each in leases.workers(store)))
+        looks = looked(monkeypatch)
+        wait_for(lambda: len(looks) > 3)
+    assert len(tried) == tries
+    assert tried.count(None) <= 1, "the other one had to wait for more than one failure"
+
+
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows whenever a worker looks for work."""
+    queue, looks = service.queue, []
+
+    def wrapped(*arguments: Any) -> Any:
+        looks.append(1)
+        return queue(*arguments)
+
+    monkeypatch.setattr(service, "queue", wrapped)
+    return looks
+
+
+def test_a_study_that_another_worker_concludes_is_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = small_study(search="trials = 2")
+    run(spec, tmp_path)
+    submit(spec, tmp_path)
+    study_id = row_of(tmp_path).study_id
+    served = []
+    serve_study = module.Worker._serve
+
+    def counted(worker: module.Worker, now: Standing) -> bool:
+        served.append(now.name)
+        return serve_study(worker, now)
+
+    monkeypatch.setattr(module.Worker, "_serve", counted)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        leases.enrol(store, "other", "host", 1, 60.0)
+        leases.turn_to(store, "other", study_id)
+        assert service.begin_conclusion(store, study_id, "other", row_of(tmp_path).generation)
+        looks = looked(monkeypatch)
+        with working(tmp_path):
+            wait_for(lambda: len(looks) > 3)
+            assert served == []
+            leases.resign(store, "other")
+            wait_for(lambda: row_of(tmp_path).finished_at is not None)
+    assert served == ["small"]
+
+
+@pytest.mark.parametrize("moment", ["after its end", "while it runs"])
+def test_a_study_that_was_deleted_and_submitted_again_is_another_one(moment: str, tmp_path: Path) -> None:
+    """SQLite gives it the same id, and both have been submitted once."""
+    old = small_study(training="epochs = 400" if moment == "while it runs" else "epochs = 3")
+    new = small_study(data='dataset = "iris"', training="epochs = 5")
+    expected = result_of(new, tmp_path / "run")
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
+        submit(old, tmp_path)
+        before = row_of(tmp_path).study_id
+        if moment == "while it runs":
+            wait_for(lambda: row_of(tmp_path).epochs_spent >= 5)
+        else:
+            wait_for(lambda: row_of(tmp_path).finished_at is not None)
+        store.delete_study(before)
+        submit(new, tmp_path)
+        assert row_of(tmp_path).study_id == before
+        wait_for(lambda: row_of(tmp_path).finished_at is not None)
+    assert found(new, tmp_path) == expected
 
 
 def test_a_study_of_higher_priority_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -494,9 +602,39 @@ def test_a_run_and_workers_keep_out_of_each_others_way(spec: StudySpec, expected
     assert row_of(tmp_path).submitted_at is None
 
 
-def run_as_the_command_does(spec: StudySpec, home: Path) -> None:
-    from hpo.workers.local import run_study
+def test_a_worker_that_slept_through_the_way_to_a_run_writes_nothing(
+    spec: StudySpec, expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is stopped in an epoch, for longer than its lease, while people stop the study and run it."""
+    submit(spec, tmp_path)
+    asleep, awake, tick = threading.Event(), threading.Event(), Trainer.tick
 
+    def sleeping(trainer: Trainer) -> Any:
+        if threading.current_thread() is not threading.main_thread() and row_of(tmp_path).epochs_spent >= 10:
+            asleep.set()
+            assert awake.wait(60.0)
+        return tick(trainer)
+
+    monkeypatch.setattr(Trainer, "tick", sleeping)
+    with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path) as worker:
+        assert asleep.wait(60.0)
+        worker.pulse.stop()
+        leases.give_sign_of_life(store, worker.name, -1.0)
+        steering.stop(store, "small")
+        trained = []
+
+        def wake(progress: Any) -> None:
+            trained.append(progress)
+            if len(trained) == 3:
+                awake.set()
+                wait_for(lambda: "drops them" in caplog.text)
+
+        run_study(spec, sqlite_url(tmp_path), tmp_path, wake, device="cpu")
+    assert found(spec, tmp_path) == expected
+    assert row_of(tmp_path).epochs_spent == len(epochs_of(spec, tmp_path))
+
+
+def run_as_the_command_does(spec: StudySpec, home: Path) -> None:
     run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu")
 
 
