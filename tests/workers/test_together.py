@@ -48,7 +48,7 @@ def test_a_budget_holds_over_workers_at_the_same_time(budget: str, trials: int, 
             assert time.monotonic() < deadline, f"see {crowd.log}"
             time.sleep(0.02)
         made = store.get_n_trials(row.study_id)
-    found = inspect(crowd.url, budget, made)
+    found = inspect(crowd, budget, made)
     assert together > 1, "they did not work at the same time"
     assert found.counted == found.epochs
     if budget == "trials":
