@@ -31,15 +31,16 @@ REPORTED = ("ended", "best_epoch", "spread")
 """Attributes that `tell` gave a trial and that do not hold any more once it goes on."""
 
 
-def submit(store: Store, study_id: int, *, priority: int, budgets: dict[str, float | None]) -> None:
-    """Give a study to the workers, or other budgets to one that they have. `budgets`: columns of `hpo_studies`."""
+def submit(store: Store, study_id: int, *, priority: int | None, budgets: dict[str, float | None]) -> None:
+    """Give a study to the workers, or other budgets to one that they have. `budgets`: columns of `hpo_studies`;
+    `priority`: None for the one it has, at first 0."""
     store.write(
         update(hpo_studies)
         .where(hpo_studies.c.study_id == study_id)
         .values(
             submitted_at=func.coalesce(hpo_studies.c.submitted_at, utc_now()),
             finished_at=None,
-            priority=priority,
+            priority=hpo_studies.c.priority if priority is None else priority,
             generation=hpo_studies.c.generation + 1,
             **budgets,
         )
