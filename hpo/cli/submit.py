@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from hpo import endings
 from hpo.cli.place import Place, place_options
+
+if TYPE_CHECKING:
+    from hpo.storage.studies import StudyRow
 
 
 @click.command()
 @click.argument("study")
 @click.option("--trials", type=click.IntRange(min=1), help="Budget of trials, instead of the file's search.trials.")
 @click.option(
-    "--priority", type=int, default=0, show_default=True, help="Workers turn to the highest first, then to the oldest."
+    "--priority",
+    type=int,
+    help="Workers turn to the highest first, then to the oldest. Default: what it has, at first 0.",
 )
 @place_options
 @click.pass_obj
-def submit(place: Place, study: str, trials: int | None, priority: int) -> None:
+def submit(place: Place, study: str, trials: int | None, priority: int | None) -> None:
     """Put STUDY into the database for workers (`hpo worker`) to run.
 
     STUDY is the path of a study file or a name under studies/. A data set of its own must lie at the same path on the
-    workers' machines. A study that is there already gets the file's budgets and the priority; nothing of it is lost.
+    workers' machines. A study that is there already gets the file's budgets, also in place of what
+    `hpo extend --trials` gave; nothing of it is lost. One that is stopped remains so.
 
     \b
     Examples:
@@ -36,7 +45,29 @@ def submit(place: Place, study: str, trials: int | None, priority: int) -> None:
 
     from hpo.workers.submitting import submit_study
 
-    new = submit_study(spec, place.storage_url, place.home, priority=priority)
-    name = spec.study.name
-    click.echo(f"Study {name} {'is submitted' if new else 'has its budgets and priority'}.")
+    found, name = submit_study(spec, place.storage_url, place.home, priority=priority), spec.study.name
+    before, now = found.before, found.now
+    if before is None or before.submitted_at is None:
+        click.echo(f"Study {name} is submitted.")
+    if before is not None and before.max_trials is not None:
+        click.echo(f"Study {name} has {_settings(before, now)}.")
+    if now.stopped_at is not None:
+        click.echo(f"It is stopped. To let it go on: hpo resume {name}{place.options}")
     click.echo(f"Follow it with: hpo show {name} --watch{place.options}", err=True)
+
+
+def _settings(before: StudyRow, now: StudyRow) -> str:
+    """Priority and budgets, and what they were."""
+    units = {f"max_{setting}": unit for setting, unit in {"trials": "trials", **endings.UNITS}.items()}
+    budgets = []
+    for column, unit in units.items():
+        limit, old = getattr(now, column), getattr(before, column)
+        if limit is not None or old is not None:
+            budgets.append(f"{'any number of' if limit is None else f'{limit:g}'} {unit}{_was(old, limit)}")
+    return f"priority {now.priority}{_was(before.priority, now.priority)} and a budget of {', '.join(budgets)}"
+
+
+def _was(old: float | None, new: float | None) -> str:
+    if old == new:
+        return ""
+    return f" (before: {'any number' if old is None else f'{old:g}'})"

@@ -30,10 +30,11 @@ REPORTED = ("ended", "best_epoch", "spread")
 
 
 def submit(
-    store: Store, study_id: int, *, priority: int, budgets: dict[str, float | None], dead: str | None = None
+    store: Store, study_id: int, *, priority: int | None, budgets: dict[str, float | None], dead: str | None = None
 ) -> None:
     """Give a study to the workers, or other budgets to one that they have; `StudyStateError` while `hpo run` has it.
-    `budgets`: columns of `hpo_studies`; `dead`: a process that is known to be no more."""
+    `budgets`: columns of `hpo_studies`; `priority`: None for the one it has, at first 0; `dead`: a process that is
+    known to be no more."""
     with store.locking(study_id) as connection:
         claims.free_from_runs(connection, study_id, store.get_study_name_from_id(study_id), dead=dead)
         connection.execute(
@@ -42,7 +43,7 @@ def submit(
             .values(
                 submitted_at=func.coalesce(hpo_studies.c.submitted_at, utc_now()),
                 finished_at=None,
-                priority=priority,
+                priority=hpo_studies.c.priority if priority is None else priority,
                 generation=hpo_studies.c.generation + 1,
                 **budgets,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from hpo import space
@@ -18,8 +19,19 @@ from hpo.workers.means import Compile, Means
 from hpo.workers.setup import check_models, load_material, open_bench
 
 
-def submit_study(spec: StudySpec, url: str, home: Path, *, priority: int, compile: Compile = "auto") -> bool:
-    """Registers the study, or gives one that is there other budgets. Returns whether it is new to the workers."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """What became of a study that was submitted."""
+
+    before: StudyRow | None
+    """None where it was not in the database."""
+    now: StudyRow
+
+
+def submit_study(
+    spec: StudySpec, url: str, home: Path, *, priority: int | None, compile: Compile = "auto"
+) -> Submission:
+    """Registers the study, or gives one that is there the budgets of `spec` and, if it is given, another priority."""
     material = load_material(spec)
     check_models(spec, material)
     with closing(open_store(url)) as store:
@@ -38,7 +50,7 @@ def submit_study(spec: StudySpec, url: str, home: Path, *, priority: int, compil
             steering.submit(store, study_id, priority=priority, budgets=budgets, dead=dead)
 
         open_bench(spec, material, store, home, Means(compile=compile), claim=claim)
-        return known is None or known.submitted_at is None
+        return Submission(before=known, now=studies.study_row(store, spec.study.name))
 
 
 def as_extended(store: Store, spec: StudySpec) -> StudySpec:

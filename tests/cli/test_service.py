@@ -131,8 +131,22 @@ def test_what_cannot_be_done_is_said(project: Project) -> None:
     ):
         done = project.hpo(*arguments)
         assert (done.returncode, message in done.stderr) == (2, True), (arguments, done.stderr)
-    assert "has its budgets and priority" in said(project, "submit", "small.toml", "--priority", 3)
-    assert json_of(project, "studies")[0]["priority"] == 3
+
+
+def test_submitting_again_says_what_changes(project: Project) -> None:
+    search = 'trials = 8\nconcurrency = 3\npruner = "none"'
+    project.write(search=search)
+    assert said(project, "submit", "small.toml", "--priority", 3) == "Study small is submitted.\n"
+    assert said(project, "submit", "small.toml") == "Study small has priority 3 and a budget of 8 trials.\n"
+    said(project, "extend", "small", "--trials", 20)
+    said(project, "stop", "small")
+    project.write(search=search + "\nepochs = 500")
+    assert said(project, "submit", "small.toml", "--priority", 1).splitlines() == [
+        "Study small has priority 1 (before: 3) and a budget of 8 trials (before: 20), "
+        "500 epochs (before: any number).",
+        "It is stopped. To let it go on: hpo resume small",
+    ]
+    assert json_of(project, "studies")[0]["priority"] == 1
 
 
 def test_a_password_shows_nowhere(new_database: Callable[[], str], project: Project, tmp_path: Path) -> None:

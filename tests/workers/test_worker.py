@@ -627,7 +627,7 @@ def test_a_worker_that_slept_through_the_way_to_a_run_writes_nothing(
             trained.append(progress)
             if len(trained) == 3:
                 awake.set()
-                wait_for(lambda: "drops them" in caplog.text)
+                wait_for(lambda: "drops its lanes" in caplog.text)
 
         run_study(spec, sqlite_url(tmp_path), tmp_path, wake, device="cpu")
     assert found(spec, tmp_path) == expected
