@@ -21,8 +21,10 @@ from hpo.spec.records import TrialConfig
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
 from hpo.workers.kept import kept_elsewhere
+from hpo.workers.material import Material, load_material
 from hpo.workers.means import Means
-from hpo.workers.setup import Bench, Material, bench_of, changed_sources, load_material
+from hpo.workers.register import changed_sources
+from hpo.workers.setup import Bench, bench_of
 from hpo.workers.winner import weights
 
 

@@ -25,11 +25,12 @@ from hpo.workers.hiring import open_crew
 from hpo.workers.holds import Alone
 from hpo.workers.kept import kept_elsewhere, noted_place
 from hpo.workers.lock import exclusive
+from hpo.workers.material import check_models, load_material
 from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
 from hpo.workers.progress import Observer, Progress
 from hpo.workers.pulse import name_of_this_process
 from hpo.workers.recruits import Recruits
-from hpo.workers.setup import Bench, check_models, load_material, open_bench
+from hpo.workers.setup import Bench, open_bench
 from hpo.workers.submitting import as_extended
 from hpo.workers.winner import Winner, conclude
 

@@ -16,8 +16,10 @@ from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
 from hpo.workers.depot import Depot
 from hpo.workers.kept import note_place
+from hpo.workers.material import Material, load_material
 from hpo.workers.means import Means
-from hpo.workers.setup import Bench, Material, bench_of, changed_sources, load_material
+from hpo.workers.register import changed_sources
+from hpo.workers.setup import Bench, bench_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,11 @@ from hpo import space
 from hpo.search.searcher import Asked
 from hpo.workers.crew import Crew
 from hpo.workers.setup import Bench
+
+log = logging.getLogger(__name__)
+
+LINE_SECONDS = 30.0
+"""Between two lines of a log."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,3 +83,20 @@ def progress(bench: Bench, crew: Crew, flight: Mapping[int, Asked], *, epochs: i
         workers=crew.workers,
         deaths=crew.deaths,
     )
+
+
+class Lines:
+    """Says in the log now and then how far a study is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.said = -LINE_SECONDS
+        self.epochs = 0
+        """Trial-epochs trained by this process."""
+
+    def __call__(self, now: Progress) -> None:
+        self.epochs = now.epochs
+        if now.wall_seconds - self.said < LINE_SECONDS:
+            return
+        self.said = now.wall_seconds
+        log.info("%s: %d of %d trials ended, %d train here", self.name, now.ended, now.budget, len(now.running))

@@ -15,8 +15,9 @@ from hpo.storage.engine import open_store
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
 from hpo.workers.lock import last_holder
+from hpo.workers.material import check_models, load_material
 from hpo.workers.means import Compile, Means
-from hpo.workers.setup import check_models, load_material, open_bench
+from hpo.workers.setup import open_bench
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,9 +28,10 @@ from hpo.workers.holds import LostTrials
 from hpo.workers.leased import OVER, Leased, has_work
 from hpo.workers.means import Means
 from hpo.workers.outlook import Benches, Outlook
-from hpo.workers.progress import Observer, Progress
+from hpo.workers.progress import Lines, Observer, Progress
 from hpo.workers.pulse import Pulse, name_of_this_process
-from hpo.workers.setup import Bench, circumstances
+from hpo.workers.register import circumstances
+from hpo.workers.setup import Bench
 from hpo.workers.shelf import Shelf
 from hpo.workers.winner import find, note
 
@@ -43,8 +44,6 @@ PAUSE_SECONDS_PER_WORKER = 0.25
 """... or, where many workers look for work, to this times their number: all of them look four times a second."""
 RIVAL_SECONDS = 5.0
 """Between two looks for a study of a higher priority."""
-LINE_SECONDS = 30.0
-"""Between two lines about the study in hand."""
 
 
 class Worker:
@@ -153,7 +152,7 @@ class Worker:
 
     def _serve(self, now: Standing) -> bool:
         """Works on a study until there is a reason to leave it; whether anything was trained or concluded."""
-        lines = _Lines(now.name)
+        lines = Lines(now.name)
         concluded = False
 
         def observe(progress: Progress) -> None:
@@ -259,19 +258,3 @@ class _Leave:
             if self.worker._suits(other):
                 return f"{other.name} comes first"
         return None
-
-
-class _Lines:
-    """Says now and then how far a study is."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.said = -LINE_SECONDS
-        self.epochs = 0
-
-    def __call__(self, now: Progress) -> None:
-        self.epochs = now.epochs
-        if now.wall_seconds - self.said < LINE_SECONDS:
-            return
-        self.said = now.wall_seconds
-        log.info("%s: %d of %d trials ended, %d train here", self.name, now.ended, now.budget, len(now.running))

@@ -15,9 +15,10 @@ from hpo.storage.read import epochs_frame
 from hpo.storage.store import Store
 from hpo.workers import coordinator
 from hpo.workers.hiring import open_crew
+from hpo.workers.material import load_material
 from hpo.workers.means import Means
 from hpo.workers.progress import Observer, Progress
-from hpo.workers.setup import Bench, load_material, open_bench
+from hpo.workers.setup import Bench, open_bench
 from tests.spec.texts import study_text
 
 TABLES = {
