@@ -24,6 +24,10 @@ class StorageError(MachineError):
         """The message without the way out, for a log of a program that goes on by itself."""
 
 
+class AwayError(StorageError):
+    """The database server does not answer: it is not there, or restarts."""
+
+
 class RefusedStatementError(StorageError):
     """The database refused a statement for what it says, e.g. a row that breaks a rule: to try again is no use."""
 

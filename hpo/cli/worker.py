@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from hpo.workers.worker import Worker
 
 
+PATIENCE_SECONDS = 15.0
+"""For a database server that restarts just when the worker begins."""
+
+
 @click.command()
 @click.option("--studies", multiple=True, metavar="NAME", help="Work on this study only; may be repeated.")
 @checkpoints_option("the home folder")
@@ -66,7 +70,7 @@ def worker(
     prepare_process(place.home, threads)
     means = Means(device=device_of(device), lanes=lanes, threads=threads)
     depot = open_depot(checkpoints, place.home)
-    with closing(open_store(place.storage_url)) as store:
+    with closing(open_store(place.storage_url, patience=PATIENCE_SECONDS)) as store:
         own = Worker(store, place.home, depot, means, names=studies, lease_seconds=lease)
         _end_on_signals(own)
         logging.getLogger("hpo").info("worker %s begins at %s", own.name, store.place)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from pathlib import Path
 
 from sqlalchemy import URL
 
-from hpo.errors import StorageError
+from hpo.errors import AwayError, StorageError
 from hpo.storage import schema
 from hpo.storage.connect import parse_url
 from hpo.storage.faults import ELSEWHERE, explained
 from hpo.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""Between two looks for a server that does not answer."""
 
 
 def sqlite_url(home: Path) -> str:
@@ -18,12 +25,27 @@ def sqlite_url(home: Path) -> str:
     return f"sqlite:///{home / 'hpo.db'}"
 
 
-def open_store(url: str, *, readonly: bool = False) -> Store:
+def open_store(url: str, *, readonly: bool = False, patience: float = 0.0) -> Store:
     """Open a database, creating the file, its folder and the tables as needed.
 
-    With `readonly` nothing is created or changed, and a database that is not there is an error.
-    Raises `StorageError` with the place and the way out; no password is ever in it.
+    With `readonly` nothing is created or changed, and a database that is not there is an error. A server that does not
+    answer is waited for `patience` seconds. Raises `StorageError` with the place and the way out; no password is ever
+    in it.
     """
+    began, waiting = time.monotonic(), False
+    while True:
+        try:
+            return _open(url, readonly)
+        except AwayError as error:
+            if time.monotonic() - began >= patience:
+                raise
+            if not waiting:
+                log.warning("%s Waiting for it.", error.finding)
+            waiting = True
+            time.sleep(LOOK_SECONDS)
+
+
+def _open(url: str, readonly: bool) -> Store:
     address = parse_url(url)
     if address.get_backend_name() == "sqlite":
         _check_file(address, readonly)

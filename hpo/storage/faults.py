@@ -10,9 +10,15 @@ from urllib.parse import quote, quote_plus
 from sqlalchemy import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 
-from hpo.errors import RefusedStatementError, StorageError
+from hpo.errors import AwayError, RefusedStatementError, StorageError
 
 ELSEWHERE = "choose another place with --home DIR or --storage URL"
+
+AWAY = (
+    r"connection (to server )?(at .*|on .*)?(failed|timed? ?out)|could not (connect|translate)|connection refused"
+    r"|failed to resolve|timeout expired"
+)
+"""What is said where a server does not answer."""
 
 # Matched in this order against the driver's message, which is the only thing SQLite and a failed login tell.
 SENTENCES: dict[str, str] = {
@@ -51,10 +57,7 @@ SENTENCES: dict[str, str] = {
     r"read-only transaction": (
         "the database {place} was opened, or is served, for reading only. Use a user that may write"
     ),
-    r"connection (to server )?(at .*|on .*)?(failed|timed? ?out)|could not (connect|translate)|connection refused"
-    r"|failed to resolve|timeout expired": (
-        "cannot reach the server at {place} ({detail}). Start it, or correct HPO_STORAGE or --storage"
-    ),
+    AWAY: ("cannot reach the server at {place} ({detail}). Start it, or correct HPO_STORAGE or --storage"),
     r"closed the connection|terminating connection|connection (is|was) (lost|closed)|server conn crashed": (
         "the connection to {place} was lost ({detail}). Run the same command again: it continues"
     ),
@@ -102,7 +105,8 @@ def explain(error: DBAPIError, url: URL) -> StorageError:
     for pattern, sentence in SENTENCES.items():
         if re.search(pattern, text, re.IGNORECASE):
             finding, _, _ = sentence.partition(". ")
-            return StorageError(sentence.format(**words) + ".", finding=finding.format(**words) + ".")
+            said = AwayError if pattern == AWAY else StorageError
+            return said(sentence.format(**words) + ".", finding=finding.format(**words) + ".")
     kind = RefusedStatementError if isinstance(error, REFUSALS) else StorageError
     return kind("the database {place} failed: {detail}.".format(**words))
 

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -67,6 +68,18 @@ def test_a_server_that_stays_away_is_an_error(mortal: Any, monkeypatch: pytest.M
         open_store(mortal.get_uri())
     mortal.ensure_postgres_running()
     store.create_new_study([StudyDirection.MAXIMIZE], "study")
+
+
+def test_a_worker_begins_while_the_server_restarts(mortal: Any, caplog: pytest.LogCaptureFixture) -> None:
+    url = mortal.get_uri()
+    open_store(url).close()
+    mortal.stop()
+    back = threading.Timer(0.7, mortal.ensure_postgres_running)
+    back.start()
+    with closing(open_store(url, patience=60.0)) as store:
+        assert store.get_all_studies() == []
+    back.join()
+    assert caplog.text.count("Waiting for it.") == 1
 
 
 def _write(store: Store, study_id: int, count: int) -> None:
