@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url, update
+from sqlalchemy import make_url, text, update
 
 from hpo.storage import leases, studies
 from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.store import Store
 from hpo.storage.tables import hpo_studies
 from tests.cli.runs import LIMIT, Project
 
@@ -180,17 +182,33 @@ def test_a_password_shows_nowhere(new_database: Callable[[], str], project: Proj
     assert not [path for path in files for spelling in spellings if spelling.encode() in path.read_bytes()]
 
 
+def stop_between_transactions(process: subprocess.Popen[str], store: Store) -> None:
+    """SIGSTOP; in the middle of a transaction, the process would keep its locks."""
+
+    def stopped() -> bool:
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.2)  # what has been sent to the server is done by then
+        with store.reading() as connection:
+            idle = "state LIKE 'idle in transaction%' AND datname = current_database()"
+            if not connection.execute(text(f"SELECT count(*) FROM pg_stat_activity WHERE {idle}")).scalar():
+                return True
+        process.send_signal(signal.SIGCONT)
+        return False
+
+    wait_until(stopped)
+
+
 def test_a_run_has_its_study_for_itself_from_any_home_until_it_is_gone(
     new_database: Callable[[], str], project: Project
 ) -> None:
     """Also in the middle of an epoch that lasts longer than anything was noted of it."""
     place = ("--storage", new_database())
-    project.write(**LONG)
+    project.write(**LONG | {"training": "epochs = 100"})
     run = project.start("run", "small.toml", "--workers", 1, *place)
     try:
         with closing(open_store(place[1])) as store:
             wait_until(lambda: project.ticks() >= 3)
-            run.send_signal(signal.SIGSTOP)
+            stop_between_transactions(run, store)
             store.write(update(hpo_studies).values(noted=None))
             shown = project.hpo("show", "small", *place).stdout
             assert re.search(rf"  hpo run \S+-{run.pid}-\S+: 3 trials", shown), shown
