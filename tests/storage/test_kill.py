@@ -31,6 +31,7 @@ def uninterrupted(store: Store) -> tuple[list[tuple[Any, ...]], int]:
 def check_kills(url: str, plain_url: str, stride: int) -> None:
     store = open_store(url)
     whole, statements = uninterrupted(store)
+    optunas = optuna.storages.RDBStorage(plain_url)  # one for all: each keeps a connection until Python collects it
     for number in range(1, statements, stride):
         name = f"killed at {number}"
         study_id = store.create_new_study([StudyDirection.MAXIMIZE], name)
@@ -48,7 +49,7 @@ def check_kills(url: str, plain_url: str, stride: int) -> None:
             else:
                 assert values is None
                 assert len(reports) < EPOCHS
-        plain = optuna.load_study(study_name=name, storage=plain_url)
+        plain = optuna.load_study(study_name=name, storage=optunas)
         assert plain.get_trials() == left
 
         conduct(store, study_id)
