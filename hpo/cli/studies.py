@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +17,8 @@ from hpo.cli.place import Place, place_options
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+T = TypeVar("T")
 
 WATCH_SECONDS = 2.0
 """Between two looks of `--watch`."""
@@ -46,17 +49,10 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
     from hpo.cli.standing import standing_of_all
 
     with reading(place) as store:
-        while True:
-            found = standing_of_all(store)
-            if watch and not as_json:
-                click.clear()
-            if as_json:
-                _print_json(found)
-            else:
-                _print_studies(found)
-            if not watch or all(study["state"] == "finished" for study in found):
+        for found in _looks(lambda: standing_of_all(store), watch=watch, clears=not as_json):
+            (_print_json if as_json else _print_studies)(found)
+            if all(study["state"] == "finished" for study in found):
                 return
-            time.sleep(WATCH_SECONDS)
 
 
 @click.command()
@@ -85,17 +81,25 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
     from hpo.cli.standing import standing
 
     with reading(place) as store:
-        while True:
-            found = standing(store, study)
-            if watch and not as_json:
-                click.clear()
+        for found in _looks(lambda: standing(store, study), watch=watch, clears=not as_json):
             if as_json:
                 _print_json(found)
             else:
                 _print_study(found, place.options)
-            if not watch or found["state"] == "finished":
+            if found["state"] == "finished":
                 return
-            time.sleep(WATCH_SECONDS)
+
+
+def _looks(look: Callable[[], T], *, watch: bool, clears: bool) -> Iterator[T]:
+    """What is found: once, or with `watch` again and again, on a screen that is cleared for it."""
+    while True:
+        found = look()
+        if watch and clears:
+            click.clear()
+        yield found
+        if not watch:
+            return
+        time.sleep(WATCH_SECONDS)
 
 
 def _print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Select, delete, exists, select, update
 
 from hpo.errors import StudyStateError
-from hpo.storage import leases
+from hpo.storage import leases, service
 from hpo.storage.clock import DatabaseNow
 from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_studies, hpo_workers, studies, trials
@@ -89,17 +89,10 @@ def _are_at_it(connection: Connection, study_id: int) -> bool:
     alive = hpo_workers.c.expires > DatabaseNow()
     held = hpo_leases.c.trial_id.in_(_trials(study_id))
     holding = exists().where(held, hpo_workers.c.name == hpo_leases.c.worker, alive)
-    concluding = exists().where(
-        hpo_studies.c.study_id == study_id,
-        hpo_workers.c.name == hpo_studies.c.concluder,
-        hpo_workers.c.study_id == study_id,
-        alive,
-    )
+    concluding = service.concluding().where(hpo_studies.c.study_id == study_id)
     if connection.execute(select(holding | concluding)).scalar_one():
         return True
-    rows = set(connection.execute(select(hpo_leases.c.trial_id).where(held)).scalars())
-    unlocked = select(hpo_leases.c.trial_id).where(held).with_for_update(skip_locked=True)
-    return rows != set(connection.execute(unlocked).scalars())
+    return bool(leases.locked(connection, held))
 
 
 def _trials(study_id: int) -> Select[tuple[int]]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from optuna.trial import TrialState
-from sqlalchemy import ColumnElement, Select, Update, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Update, and_, delete, func, insert, select, update
 
 from hpo.storage.clock import DatabaseNow
 from hpo.storage.store import Store
@@ -107,14 +107,18 @@ def take(store: Store, study_id: int, name: str, most: int, *, but: Collection[i
         connection = tick.lock_study(study_id)
         statement = free(study_id, name).where(trials.c.trial_id.not_in(sorted(but))).order_by(trials.c.trial_id)
         candidates = [row.trial_id for row in connection.execute(statement)]
-        # A worker that was stopped in the middle of a transaction has locked the leases that it had: to wait for it
-        # would have all others wait for the study.
-        leased = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id.in_(candidates))
-        locked = set(connection.execute(leased).scalars())
-        locked -= set(connection.execute(leased.with_for_update(skip_locked=True)).scalars())
-        found = [trial_id for trial_id in candidates if trial_id not in locked][:most]
+        unmoved = locked(connection, hpo_leases.c.trial_id.in_(candidates))
+        found = [trial_id for trial_id in candidates if trial_id not in unmoved][:most]
         hold(store, name, found)
     return found
+
+
+def locked(connection: Connection, among: ColumnElement[bool]) -> set[int]:
+    """Trials whose leases another transaction has locked. It may be that of a worker that was stopped in the middle of
+    it: whoever waits for that has all wait who wait for him. The other leases are locked from here on."""
+    leased = select(hpo_leases.c.trial_id).where(among)
+    every = set(connection.execute(leased).scalars())
+    return every - set(connection.execute(leased.with_for_update(skip_locked=True)).scalars())
 
 
 def hold(store: Store, name: str, trial_ids: Iterable[int]) -> None:

@@ -110,7 +110,7 @@ def trial_epochs(store: Store, study_id: int) -> int | None:
 
 def begin_conclusion(store: Store, study_id: int, name: str, generation: int) -> bool:
     """Whether this worker, and no other, is to score the winner: no trial runs, and nobody alive is at it."""
-    alive = _concluding(name)
+    alive = concluding(name)
     running = exists().where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
     statement = (
         update(hpo_studies)
@@ -135,7 +135,7 @@ def finish(store: Store, study_id: int, name: str, generation: int) -> bool:
         return connection.execute(statement).rowcount == 1
 
 
-def _concluding(own: str | None) -> Exists:
+def concluding(own: str | None = None) -> Exists:
     """Whether a worker, but `own`, is alive that has begun to score the study's winner."""
     return exists().where(
         hpo_workers.c.name == hpo_studies.c.concluder,
@@ -174,7 +174,7 @@ def _standings(free_for: str | None = None) -> Select[Any]:
         count.where(trials.c.state == TrialState.RUNNING).scalar_subquery().label("running"),
         free(own.study_id, free_for).with_only_columns(func.count()).scalar_subquery().label("free"),
         at_work.scalar_subquery().label("workers"),
-        _concluding(free_for).label("concluding"),
+        concluding(free_for).label("concluding"),
     ).join_from(hpo_studies, studies, studies.c.study_id == own.study_id)
 
 

@@ -21,8 +21,8 @@ from hpo import models
 from hpo.errors import InputError
 from hpo.optim import rules, schedules
 from hpo.spec.records import BatchNorm, TrialConfig
+from hpo.training import compiled, metrics, randomness, step
 from hpo.training import layout as lay
-from hpo.training import metrics, randomness, step
 from hpo.training.architecture import Architecture
 from hpo.training.batches import Examples
 from hpo.training.program import Program, structure
@@ -216,12 +216,7 @@ class Cohort:
             rate_SK=rates_KS.T,
             done=tuple(lane.epoch * steps for lane in lanes),
         )
-        if program is self.program:
-            advance = step.plain(program, state, numbers, course)
-        else:
-            from hpo.training import compiled  # its libraries take longer to load than the rest of PyTorch
-
-            advance = compiled.native(program, state, numbers, course)
+        advance = (step.plain if program is self.program else compiled.native)(program, state, numbers, course)
         losses_SK, norms_SK = (torch.empty(steps, len(lanes), device=device, dtype=setting.dtype) for _ in range(2))
         batch = order_SKB.shape[2]
         portion = program.portion(len(lanes), batch)

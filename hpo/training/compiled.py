@@ -3,6 +3,8 @@
 The step is traced into a flat graph of tensor operations, which `torch.compile` turns into code. What a program's lanes
 differ in are inputs of that graph, so it serves every cohort of the same form: lanes may come and go. Compiling takes
 seconds; results equal those of the plain step up to rounding. Where no compiler is at hand the plain step goes on.
+
+The compiler's libraries take longer to load than the rest of PyTorch: they are loaded when a step is to be compiled.
 """
 
 from __future__ import annotations
@@ -15,8 +17,6 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
-from torch._dynamo.exc import TorchDynamoException
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from hpo.optim import rules
 from hpo.training.program import Program, form_of
@@ -33,6 +33,8 @@ _compiled: dict[Any, Any] = {}
 
 def native(program: Program, state: dict[str, Tensor], numbers: Numbers, course: Course) -> Advance:
     """The step of these lanes; compiled at its first call, or when a cohort of the same form made its first."""
+    from torch._dynamo.exc import TorchDynamoException
+
     lanes = (state, program.columns, program.momentum_KQ, numbers)
     fixed = list(_tensors(lanes))
     form = (form_of(program), _form(lanes))
@@ -60,6 +62,8 @@ def native(program: Program, state: dict[str, Tensor], numbers: Numbers, course:
 
 
 def _compile(program: Program, lanes: Any, batch: Any) -> Any:
+    from torch.fx.experimental.proxy_tensor import make_fx
+
     def flat(*tensors: Tensor) -> tuple[Tensor, Tensor]:
         given = iter(tensors)
         state, columns, momentum_KQ, numbers = _refilled(lanes, given)

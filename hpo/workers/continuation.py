@@ -32,14 +32,18 @@ def pick_up(
     them all, and how some of them failed, which is still to be told."""
     with bench.store.tick():
         picked = {trial.number: trial for trial in bench.searcher.running(only)}
-    failures = [Failure(trial=t.number, error=t.error or "", traceback="") for t in picked.values() if t.config is None]
     saved = _Saved(bench)
     pasts = [_past(bench, trial, saved.lanes(trial)) for trial in picked.values() if trial.config is not None]
     for past in pasts:
         newest = past.saved[0][0].epoch if past.saved else 0
         if behind is not None and newest < past.goal.epochs:
             behind(picked[past.number], past.goal.epochs, newest)
-    return list(picked.values()), [*failures, *crew.resume(pasts)]
+    return list(picked.values()), [*undrawn(picked.values()), *crew.resume(pasts)]
+
+
+def undrawn(trials: Iterable[Asked]) -> list[Failure]:
+    """Those of the trials for which no configuration could be drawn, as failures."""
+    return [Failure(trial=t.number, error=t.error or "", traceback="") for t in trials if t.config is None]
 
 
 def retrain(bench: Bench, number: int, config: TrialConfig, curve: Sequence[float]) -> bytes:

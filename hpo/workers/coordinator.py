@@ -25,7 +25,7 @@ from hpo.storage import studies
 from hpo.storage.rows import EpochRow
 from hpo.training.cohort import LaneEpoch
 from hpo.training.trainer import Failure, Tick
-from hpo.workers.continuation import pick_up
+from hpo.workers.continuation import pick_up, undrawn
 from hpo.workers.crew import Crew
 from hpo.workers.files import Files, Keeper
 from hpo.workers.holds import Alone, Hold
@@ -71,8 +71,9 @@ class _Loop:
                 tick = self.crew.tick()
                 self._record(tick, self.crew.train_seconds - trained)
         self.files.sweep()
-        self.observer(self._progress())
-        return self._progress()
+        final = self._progress()
+        self.observer(final)
+        return final
 
     @contextmanager
     def _tick(self, *, completes: bool = False) -> Iterator[None]:
@@ -100,9 +101,8 @@ class _Loop:
             if not asked:
                 return
             self.flight.update({trial.number: trial for trial in asked})
-            undrawn = [Failure(trial=t.number, error=t.error or "", traceback="") for t in asked if t.config is None]
-            started = self.crew.admit({t.number: t.config for t in asked if t.config is not None})
-            self._fail([*undrawn, *started])
+            unbuilt = self.crew.admit({t.number: t.config for t in asked if t.config is not None})
+            self._fail([*undrawn(asked), *unbuilt])
 
     def _fail(self, failures: Collection[Failure]) -> None:
         """Ends trials that could not be begun or continued."""
