@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 STORAGE = "HPO_STORAGE"
 HOME = "HPO_HOME"
@@ -12,6 +13,11 @@ CHECKPOINTS = "HPO_CHECKPOINTS"
 
 SECRETS = (STORAGE, "PGPASSWORD")
 """Those that may hold the database's password. What only trains needs no database."""
+
+
+def keep_compiled(home: Path) -> None:
+    """Has this process, and those begun from now on, keep compiled steps in the home folder, unless told otherwise."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
 
 
 def without_secrets() -> dict[str, str]:

@@ -94,9 +94,11 @@ def run(
     if trials is not None:
         spec = with_budget(spec, trials=trials)
 
+    from hpo.environment import keep_compiled
     from hpo.workers.recruits import Recruits
 
-    # Before all that takes long to load: they load it, too.
+    # Before all that takes long to load: they load it, too. They inherit where compiled steps are kept.
+    keep_compiled(place.home)
     recruits = Recruits(workers if workers and workers > 1 and engine == "local" else 0)
 
     from hpo.cli.screen import screen

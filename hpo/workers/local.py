@@ -3,7 +3,6 @@ trained: by itself, by child processes or on a Ray cluster."""
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from hpo.environment import keep_compiled
 from hpo.errors import InputError, StudyStateError
 from hpo.reports.build import write_report
 from hpo.spec.file import StudySpec
@@ -109,7 +109,7 @@ def run_study(
 def prepare_process(home: Path, threads: int) -> None:
     """Sets up what training shares with the whole process."""
     torch.set_num_threads(threads)
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
+    keep_compiled(home)
 
 
 def _run(bench: Bench, means: Means, observer: Observer, recruits: Recruits | None, hold: Alone) -> Progress:

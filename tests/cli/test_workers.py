@@ -12,6 +12,8 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
+from hpo.cli import hpo
+from hpo.workers import recruits
 from tests.cli.runs import LIMIT, Project
 
 pytestmark = pytest.mark.slow
@@ -54,6 +56,22 @@ def test_ctrl_c_reaches_the_whole_group_and_another_number_continues(project: Pr
     assert project.run("--workers", 1).startswith("Study small continues after")
     assert project.table() == whole.table()
     assert project.epochs() == whole.epochs()
+
+
+def test_workers_begin_with_what_they_are_to_inherit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each would keep compiled steps in a place of its own."""
+    begun: list[str | None] = []
+
+    def begin(count: int) -> None:
+        begun.extend([os.environ.get("TORCHINDUCTOR_CACHE_DIR")] * count)
+        raise SystemExit(0)
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # so that it is put back in any case
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    monkeypatch.setattr(recruits, "Recruits", begin)
+    with pytest.raises(SystemExit):
+        hpo.main(["run", str(project.folder / "small.toml"), "--workers", "2", "--home", str(project.folder / "runs")])
+    assert begun == [str(project.folder / "runs" / "cache" / "compiled")] * 2
 
 
 def test_a_killed_coordinator_leaves_no_workers(project: Project, whole: Project) -> None:
