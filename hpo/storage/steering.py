@@ -5,8 +5,12 @@ Workers notice it between two epochs, by what `service` tells them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from optuna.trial import TrialState
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, update
 
 from hpo import endings
 from hpo.errors import StudyStateError
@@ -52,30 +56,27 @@ def submit(
 
 def stop(store: Store, name: str) -> StudyRow:
     """Hold a study up: workers finish the epoch in hand and leave it. Returns it as it was."""
-    row = submitted(store, name)
-    if row.finished_at is not None:
-        raise StudyStateError(f"the study {name!r} has ended; there is nothing to stop.")
-    store.write(update(hpo_studies).where(hpo_studies.c.study_id == row.study_id).values(stopped_at=utc_now()))
+    with _locked(store, submitted(store, name)) as row:
+        if row.finished_at is not None:
+            raise StudyStateError(f"the study {name!r} has ended; there is nothing to stop.")
+        _set(store, row, stopped_at=utc_now())
     return row
 
 
 def resume(store: Store, name: str) -> StudyRow:
     """Let a stopped study go on. Returns it as it was."""
-    row = submitted(store, name)
-    if row.stopped_at is None:
-        raise StudyStateError(f"the study {name!r} is not stopped; there is nothing to resume.")
-    store.write(update(hpo_studies).where(hpo_studies.c.study_id == row.study_id).values(stopped_at=None))
+    with _locked(store, submitted(store, name)) as row:
+        if row.stopped_at is None:
+            raise StudyStateError(f"the study {name!r} is not stopped; there is nothing to resume.")
+        _set(store, row, stopped_at=None)
     return row
 
 
 def extend_trials(store: Store, row: StudyRow, count: int) -> None:
     """Another budget of trials, in all; `StudyStateError` while another budget is spent."""
-    _refuse_spent(store, row)
-    store.write(
-        update(hpo_studies)
-        .where(hpo_studies.c.study_id == row.study_id)
-        .values(max_trials=count, finished_at=None, generation=hpo_studies.c.generation + 1)
-    )
+    with _locked(store, row) as now:
+        _refuse_spent(store, now)
+        _set(store, now, max_trials=count, finished_at=None, generation=now.generation + 1)
 
 
 def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str, pruned: bool = False) -> list[int]:
@@ -86,19 +87,19 @@ def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str,
     A trial that goes on loses its value and its reason and runs again, held by nobody. Its last state, where it was
     kept, is what the worker that takes it continues from. A winner among them is none until the study ends again.
     """
-    _refuse_spent(store, row)
-    with store.tick() as tick:
-        connection = tick.lock_study(row.study_id)
+    with _locked(store, row) as now, store.writing() as connection:
+        if now.trial_epochs != row.trial_epochs:
+            raise StudyStateError(
+                f"the study {row.name!r} got {now.trial_epochs} epochs at the same moment; look at it, then try again."
+            )
+        _refuse_spent(store, row)
         ended = [
             trial
             for trial in store.get_all_trials(row.study_id, deepcopy=False)
             if trial.state.is_finished() and endings.goes_on(trial.user_attrs.get("ended", ""), also_pruned=pruned)
         ]
         ids = [trial._trial_id for trial in ended]
-        winner = connection.execute(
-            select(hpo_studies.c.winner_number).where(hpo_studies.c.study_id == row.study_id)
-        ).scalar()
-        if any(trial.number == winner for trial in ended):
+        if any(trial.number == now.winner_number for trial in ended):
             forget_winner(store, row.study_id)
         connection.execute(delete(trial_values).where(trial_values.c.trial_id.in_(ids)))
         attributes = trial_user_attributes
@@ -121,12 +122,13 @@ def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str,
         connection.execute(
             update(hpo_checkpoints).where(of_these, hpo_checkpoints.c.kind == "final").values(kind="running")
         )
-        connection.execute(
-            update(hpo_studies)
-            .where(hpo_studies.c.study_id == row.study_id)
-            .values(
-                trial_epochs=epochs, fingerprint=fingerprint, finished_at=None, generation=hpo_studies.c.generation + 1
-            )
+        _set(
+            store,
+            row,
+            trial_epochs=epochs,
+            fingerprint=fingerprint,
+            finished_at=None,
+            generation=now.generation + 1,
         )
     store.forget(row.study_id)
     return [trial.number for trial in ended]
@@ -141,6 +143,19 @@ def _refuse_spent(store: Store, row: StudyRow) -> None:
         f"{now.spent}, so there would be no more training. Raise search.{setting} in {source}, "
         f"give it to the study with `hpo submit {source}`, then extend it."
     )
+
+
+@contextmanager
+def _locked(store: Store, before: StudyRow) -> Iterator[StudyRow]:
+    """A tick with a study of the service locked, and its row as it is now; `StudyStateError` if it is the service's no
+    more."""
+    with store.tick() as tick:
+        tick.lock_study(before.study_id)
+        yield submitted(store, before.name)
+
+
+def _set(store: Store, row: StudyRow, **columns: Any) -> None:
+    store.write(update(hpo_studies).where(hpo_studies.c.study_id == row.study_id).values(**columns))
 
 
 def submitted(store: Store, name: str) -> StudyRow:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import update
 
 from hpo.endings import FINISHED, FINISHED_BEFORE, pruned, stopped_early
 from hpo.errors import StudyStateError
-from hpo.storage import leases, service, steering
+from hpo.storage import claims, leases, service, steering
+from hpo.storage.clock import utc_now
 from hpo.storage.engine import open_store
 from hpo.storage.rows import CheckpointRow
 from hpo.storage.store import Store
-from hpo.storage.studies import add_seconds, register_study, set_facts, set_winner, study_row
+from hpo.storage.studies import StudyRow, add_seconds, register_study, set_facts, set_winner, study_row
+from hpo.storage.tables import hpo_studies
 
 NO_BUDGETS: dict[str, float | None] = dict.fromkeys(("max_trials", "max_epochs", "max_wall_seconds", "max_cpu_seconds"))
 
@@ -99,6 +103,31 @@ def test_only_what_was_submitted_can_be_steered(store: Store) -> None:
         steering.resume(store, "wine")
     with pytest.raises(StudyStateError, match=r"no study 'win'.*Did you mean 'wine'"):
         steering.stop(store, "win")
+
+
+@pytest.mark.parametrize(
+    "steer",
+    [
+        lambda store, row: steering.stop(store, row.name),
+        lambda store, row: steering.extend_trials(store, row, 9),
+        lambda store, row: steering.extend_epochs(store, row, 9, fingerprint="g"),
+    ],
+    ids=["stop", "trials", "epochs"],
+)
+def test_a_study_that_a_run_takes_meanwhile_is_not_steered(
+    steer: Callable[[Store, StudyRow], object], store: Store, url: str
+) -> None:
+    study_id = submitted(store)
+    row = study_row(store, "digits")
+    store.write(update(hpo_studies).values(stopped_at=utc_now()))
+    with closing(open_store(url)) as other, ThreadPoolExecutor() as pool:
+        with store.tick():
+            claims.claim(store, study_id, "hpo run here", "here", 1, 60.0)
+            steered = pool.submit(steer, other, row)
+            wait([steered], timeout=0.5)
+        with pytest.raises(StudyStateError, match="was not submitted"):
+            steered.result(timeout=30.0)
+    assert study_row(store, "digits").max_trials == row.max_trials
 
 
 def test_exactly_one_worker_concludes_and_another_if_it_dies(store: Store) -> None:
