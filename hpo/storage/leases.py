@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from optuna.trial import TrialState
-from sqlalchemy import ColumnElement, Connection, Select, Update, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Delete, Select, Update, and_, delete, func, insert, select, update
 
 from hpo.storage.clock import DatabaseNow
 from hpo.storage.store import Store
@@ -80,33 +80,36 @@ def complain(store: Store, name: str, complaints: Mapping[str, str]) -> None:
 def resign(store: Store, name: str) -> None:
     """Give everything back and remove the worker."""
     with store.writing() as connection:
-        connection.execute(delete(hpo_leases).where(hpo_leases.c.worker == name))
+        connection.execute(_all_of(name))
         connection.execute(delete(hpo_workers).where(hpo_workers.c.name == name))
 
 
-def free(study_id: ColumnElement[int] | int, own: str | None = None) -> Select[tuple[int]]:
-    """Running trials of a study that nobody holds; with `own`, also those that this worker holds."""
-    held = and_(
-        hpo_leases.c.worker == hpo_workers.c.name,
-        hpo_workers.c.expires > DatabaseNow(),
-        *([hpo_leases.c.worker != own] if own else []),
-    )
+def give_back(store: Store, name: str) -> None:
+    """Hold nothing any more."""
+    store.write(_all_of(name))
+
+
+def _all_of(name: str) -> Delete:
+    return delete(hpo_leases).where(hpo_leases.c.worker == name)
+
+
+def free(study_id: ColumnElement[int] | int) -> Select[tuple[int]]:
+    """Running trials of a study that nobody holds."""
+    held = and_(hpo_leases.c.worker == hpo_workers.c.name, hpo_workers.c.expires > DatabaseNow())
     holder = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id == trials.c.trial_id, held)
     return select(trials.c.trial_id).where(
         trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING, ~holder.exists()
     )
 
 
-def take(store: Store, study_id: int, name: str, most: int, *, but: Collection[int] = ()) -> list[int]:
-    """Take up to `most` running trials that nobody holds, oldest first; also what the worker itself holds, `but` for
-    these. Exactly one worker gets each."""
+def take(store: Store, study_id: int, name: str, most: int) -> list[int]:
+    """Take up to `most` running trials that nobody holds, oldest first. Exactly one worker gets each."""
     if most <= 0:
         return []
     with store.tick() as tick:
         # The lock, and the look after it: a look before it could miss what another worker has just taken.
         connection = tick.lock_study(study_id)
-        statement = free(study_id, name).where(trials.c.trial_id.not_in(sorted(but))).order_by(trials.c.trial_id)
-        candidates = [row.trial_id for row in connection.execute(statement)]
+        candidates = [row.trial_id for row in connection.execute(free(study_id).order_by(trials.c.trial_id))]
         unmoved = locked(connection, hpo_leases.c.trial_id.in_(candidates))
         found = [trial_id for trial_id in candidates if trial_id not in unmoved][:most]
         hold(store, name, found)

@@ -82,8 +82,8 @@ def spent(
 
 
 def queue(store: Store, own: str | None = None) -> list[Standing]:
-    """Studies that workers may work on: the highest priority first, then the oldest. What worker `own` holds counts as
-    free, and what it concludes as not begun: it is that worker who looks for work."""
+    """Studies that workers may work on: the highest priority first, then the oldest. What worker `own` concludes counts
+    as not begun: it is that worker who looks for work."""
     statement = _standings(own).where(
         hpo_studies.c.submitted_at.is_not(None), hpo_studies.c.stopped_at.is_(None), hpo_studies.c.finished_at.is_(None)
     )
@@ -145,7 +145,7 @@ def concluding(own: str | None = None) -> Exists:
     )
 
 
-def _standings(free_for: str | None = None) -> Select[Any]:
+def _standings(own_name: str | None = None) -> Select[Any]:
     own = hpo_studies.c
     of_study = trials.c.study_id == own.study_id
     count = select(func.count()).select_from(trials).where(of_study)
@@ -172,9 +172,9 @@ def _standings(free_for: str | None = None) -> Select[Any]:
         own.cpu_seconds,
         count.scalar_subquery().label("trials"),
         count.where(trials.c.state == TrialState.RUNNING).scalar_subquery().label("running"),
-        free(own.study_id, free_for).with_only_columns(func.count()).scalar_subquery().label("free"),
+        free(own.study_id).with_only_columns(func.count()).scalar_subquery().label("free"),
         at_work.scalar_subquery().label("workers"),
-        concluding(free_for).label("concluding"),
+        concluding(own_name).label("concluding"),
     ).join_from(hpo_studies, studies, studies.c.study_id == own.study_id)
 
 

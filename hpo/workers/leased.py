@@ -133,11 +133,10 @@ class Leased:
         self.reason = reason
 
     def _take(self, now: Standing, flight: Collection[int]) -> list[int]:
-        # What this worker holds and does not train, e.g. after it lost its connection, is not free and not in flight.
-        if now.free == 0 and flight:
+        if now.free == 0:
             return []
         most = self._share(now) - len(flight)
-        taken = leases.take(self.bench.store, self.bench.study_id, self.name, most, but=flight)
+        taken = leases.take(self.bench.store, self.bench.study_id, self.name, most)
         if taken:
             self.bench.store.forget(self.bench.study_id)  # others wrote them since we last looked
             self.shelf.adopt(taken)

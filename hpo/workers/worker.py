@@ -73,6 +73,8 @@ class Worker:
         self.complaints = Complaints(self.pulse.clock)
         self.lined_up: int | None = None
         """The study that the database says this worker works on, or waits for a place in."""
+        self._holds = False
+        """Whether it may hold trials."""
         self._outlooks: dict[Key, Outlook] = {}
         self._benches = Benches(store, home, depot, means)
         self._jitter = random.Random()
@@ -102,6 +104,7 @@ class Worker:
 
     def _work(self) -> bool:
         """Works on the first study for which something can be done; False if there is none."""
+        self._let_go()
         found = service.queue(self.store, self.name)
         self._forget_all_but({now.key for now in found})
         for now in found:
@@ -111,6 +114,12 @@ class Worker:
                 return False
         self._line_up(found)
         return False
+
+    def _let_go(self) -> None:
+        """Gives back what it still holds and does not train, because something went wrong."""
+        if self._holds:
+            leases.give_back(self.store, self.name)
+            self._holds = False
 
     def _forget_all_but(self, keys: Collection[Key]) -> None:
         self._outlooks = {key: outlook for key, outlook in self._outlooks.items() if key in keys}
@@ -174,6 +183,7 @@ class Worker:
             self._give_up(now, error)
         finally:
             self.store.forget(now.study_id)
+        self._let_go()
         self._turn_to(None)
         return concluded or lines.epochs > 0
 
@@ -185,6 +195,7 @@ class Worker:
             self._complain(now, str(error))
             return False
         self._turn_to(now.study_id)
+        self._holds = True
         shelf = Shelf(bench, self.depot, self.name)
         hold = Leased(
             bench,
@@ -199,6 +210,7 @@ class Worker:
             lambda: Here(bench.outfit), workers=1, replicas=bench.outfit.examples.replicas, shares_files=False
         ) as crew:
             coordinator.run(bench, crew, observe, hold, shelf)
+        self._holds = False
         log.info("%s: left, %s", now.name, hold.reason)
         concluded = hold.reason == OVER and self._conclude(bench, shelf, now)
         shelf.leave()
@@ -229,10 +241,9 @@ class Worker:
         self._tell_complaints()
 
     def _give_up(self, now: Standing, error: Exception) -> None:
-        """What went wrong is the study's own: nothing of it is held any more."""
+        """What went wrong is the study's own."""
         log.error("%s: this worker cannot work on it", now.name, exc_info=error)
         self._complain(now, f"{type(error).__name__}: {error}")
-        leases.release(self.store, self.name, list(leases.holders(self.store, now.study_id)))
 
     def _tell_complaints(self) -> None:
         leases.complain(self.store, self.name, self.complaints.texts)

@@ -155,6 +155,27 @@ def test_lanes_of_a_trial_that_was_given_away_are_dropped(
     assert row_of(tmp_path).epochs_spent == len(numbers)
 
 
+@pytest.mark.parametrize("error", [LostTrials("planted."), StorageError("planted"), ZeroDivisionError("planted")])
+def test_what_is_left_in_an_accident_is_free_while_the_worker_does_other_work(
+    error: Exception, spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick, held = Trainer.tick, []
+
+    def watched(trainer: Trainer) -> Tick:
+        held.append(set(leases.holders(watcher, row_of(tmp_path).study_id)))
+        if len(held) == 3:
+            submit(small_study(study='name = "other"', search="trials = 2"), tmp_path, priority=1)
+            raise error
+        return tick(trainer)
+
+    monkeypatch.setattr(Trainer, "tick", watched)
+    submit(spec, tmp_path)
+    with closing(open_store(sqlite_url(tmp_path), readonly=True)) as watcher, working(tmp_path):
+        wait_for(lambda: len(held) > 3)
+    assert all(held[:3])
+    assert held[3] == set()
+
+
 def test_nothing_slow_happens_while_the_database_waits(spec: StudySpec, expected: Any, tmp_path: Path) -> None:
     """A transaction that has begun keeps others waiting, and PostgreSQL ends one that idles for long."""
     begun: list[str] = []
