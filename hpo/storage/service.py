@@ -43,6 +43,8 @@ class Standing:
     max_epochs: int | None
     max_wall_seconds: float | None
     max_cpu_seconds: float | None
+    trial_epochs: int | None
+    """Of each trial, after an extension; None: as the study file says."""
     epochs_spent: int
     wall_seconds: float
     cpu_seconds: float
@@ -98,14 +100,13 @@ def standing(store: Store, study_id: int) -> Standing | None:
     return None if row is None else _standing(row)
 
 
-def trial_epochs(store: Store, study_id: int) -> int | None:
-    """First of all in a tick, and true until its end: how many epochs an extension gave to each trial; None: none did.
-
-    An extension sees what such a tick ended, or such a tick sees the extension.
-    """
+def standing_now(store: Store, study_id: int) -> Standing:
+    """First of all in a tick, and true until its end as far as people change it: an extension sees what such a tick
+    ended, or such a tick sees the extension. `KeyError` if the study has been deleted."""
     store.lock_study(study_id, shared=True)
-    with store.reading() as connection:  # a look of its own: one that waited for the lock would see what was before
-        return connection.execute(select(hpo_studies.c.trial_epochs).where(hpo_studies.c.study_id == study_id)).scalar()
+    now = standing(store, study_id)  # a look of its own: one that waited for the lock would see what was before
+    assert now is not None
+    return now
 
 
 def begin_conclusion(store: Store, study_id: int, name: str, generation: int) -> bool:
@@ -167,6 +168,7 @@ def _standings(own_name: str | None = None) -> Select[Any]:
         own.max_epochs,
         own.max_wall_seconds,
         own.max_cpu_seconds,
+        own.trial_epochs,
         own.epochs_spent,
         own.wall_seconds,
         own.cpu_seconds,

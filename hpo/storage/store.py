@@ -234,13 +234,18 @@ class Store(StudyStore):
             for row in rows:
                 tick.put(hpo_checkpoints, checkpoint_values(row))
 
-    def remove_checkpoints(self, paths: Collection[str], trial_id: int | None = None) -> None:
-        """Forget checkpoint files, whatever trials they belong to; with `trial_id`, as far as that trial goes."""
+    def remove_checkpoints(
+        self, paths: Collection[str], *, trial_id: int | None = None, spared: str | None = None
+    ) -> None:
+        """Forget checkpoint files, whatever trials they belong to; with `trial_id`, as far as that trial goes; but
+        for those that are of the kind `spared` at the end of the tick."""
         with self._changes() as tick:
             tick.take_back(hpo_checkpoints, "path", set(paths))
             statement = delete(hpo_checkpoints).where(hpo_checkpoints.c.path == bindparam("gone"))
             if trial_id is not None:
                 statement = statement.where(hpo_checkpoints.c.trial_id == trial_id)
+            if spared is not None:
+                statement = statement.where(hpo_checkpoints.c.kind != spared)
             if paths:
                 tick.run(statement, [{"gone": path} for path in paths])
 

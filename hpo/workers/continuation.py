@@ -46,11 +46,12 @@ def undrawn(trials: Iterable[Asked]) -> list[Failure]:
     return [Failure(trial=t.number, error=t.error or "", traceback="") for t in trials if t.config is None]
 
 
-def retrain(bench: Bench, number: int, config: TrialConfig, curve: Sequence[float]) -> bytes:
-    """The best weights of an ended trial, packed, from training it again."""
+def retrain(bench: Bench, number: int, config: TrialConfig, curve: Sequence[float], go_on: Callable[[], None]) -> bytes:
+    """The best weights of an ended trial, packed, from training it again. `go_on` is called before each epoch."""
     with Crew(lambda: Here(bench.outfit), workers=1, replicas=bench.outfit.examples.replicas) as crew:
         failures = crew.resume([past_of(bench, number, config, curve, ())])
         while crew.behind and not failures:
+            go_on()
             crew.start()
             failures = list(crew.tick().failures)
         for failure in failures:

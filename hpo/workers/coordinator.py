@@ -58,7 +58,7 @@ class _Loop:
     def run(self) -> Progress:
         while (turn := self.hold.turn([trial.trial_id for trial in self.flight.values()])) is not None:
             if turn.take:
-                self._pick_up(turn.take)
+                self._pick_up(turn.take, trains=turn.spent is None)
             if turn.spent is not None:
                 self._cut(turn.spent)
             elif turn.ask and not self.crew.behind:
@@ -76,16 +76,16 @@ class _Loop:
         return final
 
     @contextmanager
-    def _tick(self, *, completes: bool = False) -> Iterator[None]:
+    def _tick(self, *, completes: bool = False, cut: bool = False) -> Iterator[None]:
         """A transaction about trials in flight, written only if they are still this process's own."""
         ids = [trial.trial_id for trial in self.flight.values()]
         with self.bench.store.tick():
             yield
-            self.hold.confirm(ids, completes=completes)
+            self.hold.confirm(ids, completes=completes, cut=cut)
 
-    def _pick_up(self, trial_ids: Collection[int]) -> None:
-        """Goes on with running trials that this process has taken."""
-        trials, failures = pick_up(self.bench, self.crew, trial_ids, self.hold.behind)
+    def _pick_up(self, trial_ids: Collection[int], *, trains: bool) -> None:
+        """Goes on with running trials that this process has taken, if only to end them."""
+        trials, failures = pick_up(self.bench, self.crew, trial_ids, self.hold.behind if trains else None)
         for trial in trials:
             self.flight[trial.number] = trial
             self.seconds[trial.number] = self.bench.store.seconds_of(trial.trial_id)
@@ -119,7 +119,7 @@ class _Loop:
 
     def _cut(self, spent: Spent) -> None:
         """Ends everything in flight, because a budget is spent."""
-        with self._tick():
+        with self._tick(cut=True):
             self._settle(set(), {n: self.bench.searcher.cut(trial.trial_id, spent) for n, trial in self.flight.items()})
 
     def _record(self, tick: Tick, train_seconds: float) -> None:

@@ -81,7 +81,7 @@ class Crew:
         behind = self.behind
         self._busy = [member for member in self._members if (member.behind if behind else member.configs)]
         for member in self._busy:
-            member.send(Train())
+            member.send(Train(behind=behind))
 
     def tick(self) -> Tick:
         """What the epoch begun by `start` gave: no lanes, if it was of those that are behind. The trials of the

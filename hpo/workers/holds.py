@@ -48,9 +48,10 @@ class Hold(Protocol):
     def begin(self, trial_ids: Collection[int]) -> None:
         """In a transaction: trials that were just created are trained here."""
 
-    def confirm(self, trial_ids: Collection[int], *, completes: bool) -> None:
+    def confirm(self, trial_ids: Collection[int], *, completes: bool, cut: bool) -> None:
         """At the end of a transaction: raises `LostTrials` unless all these are this process's own until it is
-        committed and, if one of them `completes` its last epoch, have no more epochs than the coordinator knows of."""
+        committed and, if one of them `completes` its last epoch, have no more epochs than the coordinator knows of; if
+        they are `cut`, unless a budget is still spent."""
 
     def end(self, trial_ids: Collection[int]) -> None:
         """In a transaction: trials have ended."""
@@ -86,7 +87,7 @@ class Alone:
     def begin(self, trial_ids: Collection[int]) -> None:
         """Nobody else is there who could take them."""
 
-    def confirm(self, trial_ids: Collection[int], *, completes: bool) -> None:
+    def confirm(self, trial_ids: Collection[int], *, completes: bool, cut: bool) -> None:
         self.keep()
 
     def end(self, trial_ids: Collection[int]) -> None:

@@ -99,13 +99,14 @@ class Leased:
     def begin(self, trial_ids: Collection[int]) -> None:
         leases.hold(self.bench.store, self.name, trial_ids)
 
-    def confirm(self, trial_ids: Collection[int], *, completes: bool) -> None:
+    def confirm(self, trial_ids: Collection[int], *, completes: bool, cut: bool) -> None:
         # The study before the trials, as everywhere: else two processes could block each other.
-        if (
-            completes
-            and (service.trial_epochs(self.bench.store, self.bench.study_id) or 0) > self.bench.searcher.epochs
-        ):
-            raise LostTrials("trials have got more epochs while they trained their last.")
+        if completes or cut:
+            now = service.standing_now(self.bench.store, self.bench.study_id)
+            if completes and (now.trial_epochs or 0) > self.bench.searcher.epochs:
+                raise LostTrials("trials have got more epochs while they trained their last.")
+            if cut and now.spent is None:
+                raise LostTrials("the study has got a larger budget while trials were cut.")
         lost = leases.lost(self.bench.store, self.name, trial_ids, self.lease_seconds)
         if lost:
             raise LostTrials(f"{len(lost)} trials were taken by other workers, or ended, while this one was silent.")

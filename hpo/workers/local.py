@@ -32,7 +32,7 @@ from hpo.workers.pulse import name_of_this_process
 from hpo.workers.recruits import Recruits
 from hpo.workers.setup import Bench, open_bench
 from hpo.workers.submitting import as_extended
-from hpo.workers.winner import Winner, conclude
+from hpo.workers.winner import Winner, find, note
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,9 +96,11 @@ def run_study(
         if noted_place(store, bench.study_id):  # what workers left elsewhere is read from there; new files lie here
             bench = replace(bench, depot=kept_elsewhere(store, bench.study_id, checkpoints, home))
         progress = _run(bench, means, observer, recruits, Alone(bench, claim.keep))
-        winner = conclude(bench)
-        with store.tick():
+        winner = find(bench)
+        with store.tick() as tick:
+            tick.lock_study(bench.study_id)
             claim.keep()
+            note(bench, winner, {})
             studies.mark_finished(store, bench.study_id)
         report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
         failed = (trial for trial in bench.searcher.all_trials() if trial.state == TrialState.FAIL)

@@ -74,7 +74,9 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Train:
-    """Train every lane one epoch, or those that are behind, if any are. Answered by `Trained`."""
+    """Train every lane one epoch, or only those that are behind. Answered by `Trained`."""
+
+    behind: bool
 
     def only(self, trials: Set[int]) -> Train:
         return self

@@ -64,7 +64,7 @@ class Shard:
     @_do.register
     def _train(self, order: Train) -> Trained:
         started = time.perf_counter()
-        if self.behind:
+        if order.behind:
             tick = replace(self.apart.tick(), epochs=())
             self._catch_up(tick.failures)
         else:

@@ -42,8 +42,8 @@ class Shelf:
         """Tells the slots from all that any worker had before."""
         self.slots: list[str] = []
         """Slots that rows name, oldest first."""
-        self.foreign: dict[int, set[str]] = {}
-        """Trial id -> what other workers had saved of it, until our own rows replace that."""
+        self.foreign: dict[int, dict[str, int]] = {}
+        """Trial id -> what other workers had saved of it, and its epoch, until our own rows replace that."""
         self.garbage: set[str] = set()
         self.refused = False
 
@@ -52,7 +52,7 @@ class Shelf:
         wanted = set(trial_ids)
         for row in self.bench.store.checkpoints(self.bench.study_id):
             if row.kind == "running" and row.trial_id in wanted and row.path not in self.slots:
-                self.foreign.setdefault(row.trial_id, set()).add(row.path)
+                self.foreign.setdefault(row.trial_id, {})[row.path] = row.epoch
 
     def next_path(self) -> Path:
         raise AssertionError("the depot may be no folder: shards hand their lanes over")
@@ -63,6 +63,8 @@ class Shelf:
 
     def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
         """Writes the state of all trials in flight into the free slot."""
+        for trial_id in self.foreign.keys() - {trial.trial_id for trial in flight.values()}:
+            self._replace_foreign(trial_id)
         if not flight:
             self._forget(self.slots)
             self.slots = []
@@ -75,8 +77,8 @@ class Shelf:
         sha256 = hashlib.sha256(shard.lanes).hexdigest()
         epochs = shard.epochs
         self._forget(self.slots[:-1])
-        for trial in flight.values():
-            self._replace_foreign(trial.trial_id)
+        for number, trial in flight.items():
+            self._replace_foreign(trial.trial_id, epochs[number])
         self.bench.store.add_checkpoints(
             CheckpointRow(trial_id=flight[n].trial_id, kind="running", epoch=epochs[n], path=name, sha256=sha256)
             for n in sorted(flight)
@@ -92,7 +94,8 @@ class Shelf:
         kept = {trial._trial_id for trial in ranking if trial.number not in ended}
         rows = self.bench.store.checkpoints(self.bench.study_id)
         old = [row.path for row in rows if row.kind in ("best", "final") and row.trial_id not in kept]
-        self._forget(old)
+        # An extension may just be turning a last state into that of a running trial.
+        self.bench.store.remove_checkpoints(old, spared="running")
         self.garbage.update(old)
         for trial in ranking:
             for shard in shards:
@@ -123,16 +126,26 @@ class Shelf:
         from them: look before the transaction that ends the study, since from then on it may be extended."""
         rows = self.bench.store.checkpoints(self.bench.study_id)
         running = {row.path for row in rows if row.kind == "running"}
-        return running | set(self.depot.names(f"{self._folder}/running-"))
+        try:
+            return running | set(self.depot.names(f"{self._folder}/running-"))
+        except MachineError as error:
+            log.warning("%s Files of workers that were killed may stay there.", error)
+            return running
 
     def clear(self, leftovers: Collection[str]) -> None:
         """In the transaction that ends the study: forgets these files. The next sweep deletes them."""
         self._forget(sorted(leftovers))
         self.garbage.update(leftovers)
 
-    def _replace_foreign(self, trial_id: int) -> None:
-        paths = self.foreign.pop(trial_id, set())
-        self.bench.store.remove_checkpoints(paths, trial_id)
+    def _replace_foreign(self, trial_id: int, epoch: int | None = None) -> None:
+        """Forgets what others had saved of a trial up to this epoch; all of it, if the trial has ended. What could not
+        be read may be readable again before the trial is there."""
+        known = self.foreign.pop(trial_id, {})
+        later = {path: at for path, at in known.items() if epoch is not None and at > epoch}
+        if later:
+            self.foreign[trial_id] = later
+        paths = known.keys() - later.keys()
+        self.bench.store.remove_checkpoints(paths, trial_id=trial_id)
         self.garbage |= paths
 
     def _kept(self) -> list[FrozenTrial]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -35,16 +35,9 @@ class Winner:
     """Winners that have been scored on the test part, this one included: several where a study was continued."""
 
 
-def conclude(bench: Bench) -> Winner | None:
-    """Finds the winner, scores it on the test part, unless that has been done before, and notes it."""
-    winner = find(bench)
-    with bench.store.tick():
-        note(bench, winner, {})
-    return winner
-
-
-def find(bench: Bench) -> Winner | None:
-    """The winner and its score on the test part, which nobody is told before `note`."""
+def find(bench: Bench, go_on: Callable[[], None] = lambda: None) -> Winner | None:
+    """The winner and its score on the test part, unless that is known already; nobody is told before `note`. `go_on`
+    is called now and then, and may raise to end it."""
     ranking = bench.searcher.ranking()
     if not ranking or ranking[0].state != TrialState.COMPLETE:
         return None
@@ -54,7 +47,7 @@ def find(bench: Bench) -> Winner | None:
     test = dict(row.test) if row.test and row.winner_number == trial.number else None
     looks = tuple(row.facts.get("test_looks", ()))
     if test is None and len(bench.material.splits.test_idx):
-        test = _score(bench, config, weights(bench, trial, config))
+        test = _score(bench, config, weights(bench, trial, config, go_on))
         looks = (*looks, trial.number)
     return Winner(
         number=trial.number, value=trial.values[0], config=config, params=trial.params, test=test, looks=looks
@@ -71,7 +64,9 @@ def note(bench: Bench, winner: Winner | None, facts: Mapping[str, Any]) -> None:
         studies.set_winner(store, study_id, winner.number, winner.test, study.objective)
 
 
-def weights(bench: Bench, trial: FrozenTrial, config: TrialConfig) -> list[dict[str, torch.Tensor]]:
+def weights(
+    bench: Bench, trial: FrozenTrial, config: TrialConfig, go_on: Callable[[], None] = lambda: None
+) -> list[dict[str, torch.Tensor]]:
     """A `state_dict` for each replica, from the checkpoint or, where that is damaged, trained again."""
     rows = bench.store.checkpoints(bench.study_id)
     row = next((r for r in rows if r.kind == "best" and r.trial_id == trial._trial_id), None)
@@ -80,7 +75,7 @@ def weights(bench: Bench, trial: FrozenTrial, config: TrialConfig) -> list[dict[
         saved = checkpoints.replicas_of(content)
     else:
         curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
-        saved = checkpoints.replicas_of(checkpoints.unpack(retrain(bench, trial.number, config, curve)))
+        saved = checkpoints.replicas_of(checkpoints.unpack(retrain(bench, trial.number, config, curve, go_on)))
     return saved
 
 

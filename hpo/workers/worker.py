@@ -171,6 +171,8 @@ class Worker:
 
         try:
             concluded = self._train(now, observe)
+        except _Ending:
+            log.info("%s: left, this worker is to end; another one concludes it", now.name)
         except LostTrials as error:
             log.warning("%s: %s This one drops its lanes and goes on from what is saved.", now.name, error)
         except (StorageError, UpdateFinishedTrialError) as error:
@@ -220,8 +222,9 @@ class Worker:
         """Scores the winner, if this worker is the one to do it."""
         if not service.begin_conclusion(self.store, now.study_id, self.name, now.generation):
             return False
-        winner, leftovers = find(bench), shelf.leftovers()
-        with self.store.tick():
+        winner, leftovers = find(bench, self._go_on), shelf.leftovers()
+        with self.store.tick() as tick:
+            tick.lock_study(now.study_id)  # before its other rows, as whoever extends it
             if not service.finish(self.store, now.study_id, self.name, now.generation):
                 log.info("%s: goes on, or another worker concludes it", now.name)
                 return False
@@ -231,6 +234,10 @@ class Worker:
         best = f"the winner is trial {winner.number}" if winner else "no trial finished"
         log.info("%s: ended; %s", now.name, best)
         return True
+
+    def _go_on(self) -> None:
+        if self.ending.is_set():
+            raise _Ending
 
     def _wait(self, seconds: float) -> None:
         self.ending.wait(seconds)
@@ -247,6 +254,10 @@ class Worker:
 
     def _tell_complaints(self) -> None:
         leases.complain(self.store, self.name, self.complaints.texts)
+
+
+class _Ending(Exception):
+    """The worker is to end, in the middle of something that another one can do."""
 
 
 class _Leave:

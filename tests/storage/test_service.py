@@ -241,14 +241,14 @@ def test_more_epochs_wait_for_a_tick_that_ends_trials(store: Store, url: str) ->
     row = study_row(store, "digits")
     with closing(open_store(url)) as other, ThreadPoolExecutor() as pool:
         with store.tick():
-            assert service.trial_epochs(store, study_id) is None
+            assert service.standing_now(store, study_id).trial_epochs is None
             extension = pool.submit(steering.extend_epochs, other, row, 4, fingerprint="g")
             wait([extension], timeout=0.5)
             store.set_trial_user_attr(trial_id, "ended", FINISHED)
             store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
         assert extension.result(timeout=30.0) == [0], "it missed a trial that ended meanwhile"
     with store.tick():
-        assert service.trial_epochs(store, study_id) == 4
+        assert service.standing_now(store, study_id).trial_epochs == 4
 
 
 @pytest.mark.parametrize(("winner", "goes_on"), [(0, True), (1, False)])

@@ -106,7 +106,7 @@ def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
             with pytest.raises(Exception, match="Weights only load failed") as caught:
                 child.receive()
             assert "in _load" in "".join(caught.value.__notes__)
-            child.send(Train())
+            child.send(Train(behind=False))
             assert child.receive().failures == (), "it lives on"
             os.kill(child._recruit.process.pid, signal.SIGKILL)
             with pytest.raises(Died, match="signal 9, Killed"):

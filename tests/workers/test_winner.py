@@ -12,14 +12,16 @@ from hpo.storage.studies import study_row
 from hpo.workers import winner
 from hpo.workers.means import Means
 from hpo.workers.setup import Bench
-from hpo.workers.winner import Winner, conclude
+from hpo.workers.winner import Winner, find, note
 from tests.workers.small import at_bench, run, small_study, train, trials_of, with_trials
 
 
 def concluded(bench: Bench) -> Winner:
     train(bench, Means())
-    found = conclude(bench)
+    found = find(bench)
     assert found is not None
+    with bench.store.tick():
+        note(bench, found, {})
     return found
 
 
@@ -108,4 +110,4 @@ def test_without_a_finished_trial_there_is_no_winner(tmp_path: Path) -> None:
     spec = small_study(search='trials = 3\npruner = { name = "threshold", lower = 1.5 }')
     run(spec, tmp_path)
     assert {trial["state"] for trial in trials_of(spec, tmp_path)} == {"PRUNED"}
-    assert at_bench(spec, tmp_path, conclude) is None
+    assert at_bench(spec, tmp_path, find) is None
