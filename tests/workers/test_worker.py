@@ -546,9 +546,9 @@ def test_more_epochs_while_the_winner_is_scored(tmp_path: Path, monkeypatch: pyt
     submit(short, tmp_path)
     calls = []
 
-    def find_late(bench: Bench) -> Winner | None:
+    def find_late(bench: Bench, go_on: Callable[[], None]) -> Winner | None:
         calls.append(bench)
-        winner = find(bench)
+        winner = find(bench, go_on)
         if len(calls) == 1:
             with closing(open_store(sqlite_url(tmp_path))) as store:
                 assert extend(store, short, 9) == list(range(6))
