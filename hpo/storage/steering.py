@@ -5,36 +5,25 @@ Workers notice it between two epochs, by what `service` tells them.
 
 from __future__ import annotations
 
-from optuna.trial import TrialState
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, update
 
 from hpo import endings
 from hpo.errors import StudyStateError
 from hpo.storage import claims
 from hpo.storage.clock import utc_now
-from hpo.storage.rows import attribute_row
+from hpo.storage.reopening import reopen
 from hpo.storage.service import standing
 from hpo.storage.store import Store
-from hpo.storage.studies import StudyRow, forget_winner, study_row
-from hpo.storage.tables import (
-    hpo_checkpoints,
-    hpo_studies,
-    trial_system_attributes,
-    trial_user_attributes,
-    trial_values,
-    trials,
-)
-
-REPORTED = ("ended", "best_epoch", "spread")
-"""Attributes that `tell` gave a trial and that do not hold any more once it goes on."""
+from hpo.storage.studies import StudyRow, study_row
+from hpo.storage.tables import hpo_studies
 
 
 def submit(
     store: Store, study_id: int, *, priority: int | None, budgets: dict[str, float | None], dead: str | None = None
 ) -> None:
     """Give a study to the workers, or other budgets to one that they have; `StudyStateError` while `hpo run` has it.
-    `budgets`: columns of `hpo_studies`; `priority`: None for the one it has, at first 0; `dead`: a process that is
-    known to be no more."""
+    One that has ended remains so until it is marked as unfinished. `budgets`: columns of `hpo_studies`; `priority`:
+    None for the one it has, at first 0; `dead`: a process that is known to be no more."""
     with store.locking(study_id) as connection:
         claims.free_from_runs(connection, study_id, store.get_study_name_from_id(study_id), dead=dead)
         connection.execute(
@@ -42,7 +31,6 @@ def submit(
             .where(hpo_studies.c.study_id == study_id)
             .values(
                 submitted_at=func.coalesce(hpo_studies.c.submitted_at, utc_now()),
-                finished_at=None,
                 priority=hpo_studies.c.priority if priority is None else priority,
                 generation=hpo_studies.c.generation + 1,
                 **budgets,
@@ -81,11 +69,7 @@ def extend_trials(store: Store, row: StudyRow, count: int) -> None:
 def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str, pruned: bool = False) -> list[int]:
     """More epochs for each trial; trials that lacked nothing but epochs go on, under their numbers, and with `pruned`
     those that the pruner ended. Returns these numbers. `fingerprint`: of what the study means with these epochs.
-    `StudyStateError` while a budget is spent: the trials would be cut at once.
-
-    A trial that goes on loses its value and its reason and runs again, held by nobody. Its last state, where it was
-    kept, is what the worker that takes it continues from. A winner among them is none until the study ends again.
-    """
+    `StudyStateError` while a budget is spent: the trials would be cut at once."""
     _refuse_spent(store, row)
     with store.tick() as tick:
         connection = tick.lock_study(row.study_id)
@@ -94,33 +78,7 @@ def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str,
             for trial in store.get_all_trials(row.study_id, deepcopy=False)
             if trial.state.is_finished() and endings.goes_on(trial.user_attrs.get("ended", ""), also_pruned=pruned)
         ]
-        ids = [trial._trial_id for trial in ended]
-        winner = connection.execute(
-            select(hpo_studies.c.winner_number).where(hpo_studies.c.study_id == row.study_id)
-        ).scalar()
-        if any(trial.number == winner for trial in ended):
-            forget_winner(store, row.study_id)
-        connection.execute(delete(trial_values).where(trial_values.c.trial_id.in_(ids)))
-        attributes = trial_user_attributes
-        connection.execute(delete(attributes).where(attributes.c.trial_id.in_(ids), attributes.c.key.in_(REPORTED)))
-        connection.execute(
-            update(trials).where(trials.c.trial_id.in_(ids)).values(state=TrialState.RUNNING, datetime_complete=None)
-        )
-        marks = trial_system_attributes
-        connection.execute(delete(marks).where(marks.c.trial_id.in_(ids), marks.c.key == endings.FINISHED_BEFORE))
-        store.put(
-            marks,
-            (
-                attribute_row(trial._trial_id, endings.FINISHED_BEFORE, len(trial.intermediate_values))
-                for trial in ended
-                if trial.state == TrialState.COMPLETE
-            ),
-        )
-        of_these = hpo_checkpoints.c.trial_id.in_(ids)
-        connection.execute(delete(hpo_checkpoints).where(of_these, hpo_checkpoints.c.kind == "running"))
-        connection.execute(
-            update(hpo_checkpoints).where(of_these, hpo_checkpoints.c.kind == "final").values(kind="running")
-        )
+        reopen(store, connection, row.study_id, ended)
         connection.execute(
             update(hpo_studies)
             .where(hpo_studies.c.study_id == row.study_id)

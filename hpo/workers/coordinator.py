@@ -29,6 +29,7 @@ from hpo.workers.continuation import pick_up, undrawn
 from hpo.workers.crew import Crew
 from hpo.workers.files import Files, Keeper
 from hpo.workers.holds import Alone, Hold
+from hpo.workers.keeping import trials_with_ends
 from hpo.workers.progress import Observer, Progress, progress
 from hpo.workers.setup import Bench
 
@@ -171,15 +172,15 @@ class _Loop:
         """In a tick: tells how trials ended, makes room, and keeps what the crew hands over."""
         for number, decision in ended.items():
             self._end(number, decision)
-        wanted = self.files.worth_keeping(ended.keys())
         shards = self.crew.settle(
             best=best,
-            wanted=wanted,
+            wanted=self.files.worth_keeping(ended.keys()),
+            ends=trials_with_ends(self.bench).keys() & ended.keys() if ended else (),
             ended=ended.keys(),
-            with_ends=self.files.keeps_ends,
             path=self.files.next_path,
         )
         self.files.save_best(ended.keys(), shards)
+        self.files.save_ends(ended.keys(), shards)
         self.files.save_running(self.flight, shards)
 
     def _row(self, lane: LaneEpoch) -> EpochRow:

@@ -16,7 +16,7 @@ from hpo import space
 from hpo.endings import Spent
 from hpo.search.searcher import Asked
 from hpo.storage import studies
-from hpo.storage.service import spent
+from hpo.workers.budgets import spent_by
 from hpo.workers.setup import Bench
 
 
@@ -101,10 +101,4 @@ class Alone:
     def _spent(self) -> Spent | None:
         if not self.budgeted:
             return None
-        search = self.bench.spec.search
-        row = studies.study_row(self.bench.store, self.bench.spec.study.name)
-        return spent(
-            (search.epochs, row.epochs_spent),
-            (search.wall_seconds, row.wall_seconds),
-            (search.cpu_seconds, row.cpu_seconds),
-        )
+        return spent_by(self.bench.spec, studies.study_row(self.bench.store, self.bench.spec.study.name))

@@ -14,7 +14,7 @@ from hpo.errors import MachineError
 from hpo.training import checkpoints
 from hpo.training.checkpoints import SavedLane, Written
 from hpo.training.trainer import Failure, Trainer
-from hpo.workers.orders import Admit, Goal, Load, Order, Reply, Resume, Settle, Settled, Started, Train, Trained
+from hpo.workers.orders import Admit, End, Goal, Load, Order, Reply, Resume, Settle, Settled, Started, Train, Trained
 from hpo.workers.outfit import Outfit
 
 
@@ -76,7 +76,7 @@ class Shard:
         self.trainer.keep_best(set(order.best))
         wanted = sorted(order.wanted - self.behind.keys())
         weights = {number: checkpoints.pack_best(self.trainer, number) for number in wanted}
-        ends = {number: checkpoints.pack_running(self.trainer.alone(number)) for number in weights if order.with_ends}
+        ends = {number: self._end(number) for number in sorted(order.ends)}
         for trainer in (self.trainer, self.apart):
             trainer.release(set(order.ended))
         self.behind = {number: goal for number, goal in self.behind.items() if number not in order.ended}
@@ -90,6 +90,10 @@ class Shard:
             weights=weights,
             ends=ends,
         )
+
+    def _end(self, number: int) -> End:
+        trainer = self.apart if number in self.behind else self.trainer
+        return End(epoch=trainer.epoch(number), state=checkpoints.pack_running(trainer.alone(number)))
 
     def _catch_up(self, failures: Iterable[Failure]) -> None:
         """Notes what the trials that are behind have reached, and lets those that are there join the others."""

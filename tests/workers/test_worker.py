@@ -28,7 +28,7 @@ from hpo.workers.crew import Crew
 from hpo.workers.depot import Folder
 from hpo.workers.holds import LostTrials
 from hpo.workers.local import run_study
-from hpo.workers.orders import Settled
+from hpo.workers.orders import End, Settled
 from hpo.workers.progress import Progress
 from hpo.workers.setup import Bench
 from hpo.workers.shelf import Shelf
@@ -197,9 +197,12 @@ def test_weights_of_one_that_was_silent_overwrite_nothing(spec: StudySpec, tmp_p
         trial = bench.searcher.ranking()[0]
 
         def keep(worker: str, weights: bytes) -> None:
-            settled = Settled(lanes=None, epochs={}, weights={trial.number: weights}, ends={trial.number: weights})
+            end = End(epoch=12, state=weights)
+            settled = Settled(lanes=None, epochs={}, weights={trial.number: weights}, ends={trial.number: end})
+            shelf = Shelf(bench, Folder(tmp_path), worker)
             with bench.store.tick():
-                Shelf(bench, Folder(tmp_path), worker).save_best({trial.number}, [settled])
+                shelf.save_best({trial.number}, [settled])
+                shelf.save_ends({trial.number}, [settled])
                 if worker == "silent":
                     raise LostTrials("planted")
 
@@ -207,8 +210,10 @@ def test_weights_of_one_that_was_silent_overwrite_nothing(spec: StudySpec, tmp_p
         with pytest.raises(LostTrials):
             keep("silent", b"others")
         rows = [r for r in bench.store.checkpoints(bench.study_id) if r.trial_id == trial._trial_id]
-        newest = [row for row in rows if row.path.startswith("checkpoints/small/final")]
-        assert [(tmp_path / row.path).read_bytes() for row in newest] == [b"those that count"]
+        assert {row.kind: (tmp_path / row.path).read_bytes() for row in rows} == {
+            "best": b"those that count",
+            "final": b"those that count",
+        }
 
     at_bench(spec, tmp_path, action)
 
@@ -495,7 +500,8 @@ def test_more_epochs_may_be_trained_by_a_run(epochs: int, tmp_path: Path) -> Non
         rows = store.checkpoints(row_of(tmp_path).study_id)
     assert found(short, tmp_path) == found(long, tmp_path / "long")
     assert row_of(tmp_path).test == row_of(tmp_path / "long").test
-    assert len({(row.trial_id, row.kind) for row in rows}) == len(rows) == 3
+    assert len({(row.trial_id, row.kind) for row in rows}) == len(rows)
+    assert sorted(row.kind for row in rows) == ["best"] * 3 + ["final"] * 3
 
 
 def test_more_epochs_while_trials_train_their_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
