@@ -54,10 +54,11 @@ def register(
         if now.fingerprint != row.fingerprint:
             raise StudyStateError(f"the study {row.name!r} was extended at this moment. Run the same command again.")
         studies.set_balance(store, study_id, material.splits.balance)
-        facts = {**now.facts, **circumstances(spec, material, means.device), "compiled": compiled}
-        studies.set_facts(store, study_id, facts)
-        if _has_work(spec, store, now):
+        facts: dict[str, Any] = {"budget": space.budget(spec), "compiled": compiled}
+        if _has_work(spec, store, now) or now.finished_at is None:  # else it stays as it ended
+            facts |= circumstances(spec, material, means.device)
             studies.mark_unfinished(store, study_id)
+        studies.set_facts(store, study_id, {**now.facts, **facts})
         for key, value in _card(spec, material).items():
             store.set_study_user_attr(study_id, key, value)
     store.forget(study_id)

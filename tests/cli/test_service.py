@@ -151,6 +151,35 @@ def test_submitting_again_says_what_changes(project: Project) -> None:
     assert json_of(project, "studies")[0]["priority"] == 1
 
 
+def test_submitting_what_has_ended_leaves_it_so_unless_there_is_something_to_train(project: Project) -> None:
+    search = 'trials = 4\nconcurrency = 3\npruner = "none"\nepochs = 40'
+    project.write(search=search)
+    project.run()
+    ended = json_of(project, "show", "small")
+    assert (ended["state"], ended["epochs_spent"]) == ("finished", 40)
+    for arguments, first in (
+        ((), "Study small is submitted."),
+        ((), "Study small has priority 0 and a budget of 4 trials, 40 epochs."),
+        (("--priority", 2), "Study small has priority 2 (before: 0) and a budget of 4 trials, 40 epochs."),
+        # Another budget is spent.
+        (("--trials", 9), "Study small has priority 2 and a budget of 9 trials (before: 4), 40 epochs."),
+    ):
+        told = said(project, "submit", "small.toml", *arguments).splitlines()
+        assert told[0] == first
+        assert told[1].startswith("It has ended, and its budgets leave nothing to train.")
+        now = json_of(project, "show", "small")
+        assert all(now[key] == ended[key] for key in ("state", "finished_at", "winner", "test", "running"))
+    project.run()
+    said(project, "submit", "small.toml")
+    project.write(search=search.replace("40", "1000"))
+    (line,) = said(project, "submit", "small.toml").splitlines()
+    assert "1000 epochs (before: 40)" in line
+    assert json_of(project, "show", "small")["running"] == 1
+    with worker(project):
+        found = wait_for(project, lambda found: found["state"] == "finished")
+    assert (found["finished"], found["epochs_spent"]) == (4, 48)
+
+
 def test_a_password_shows_nowhere(new_database: Callable[[], str], project: Project, tmp_path: Path) -> None:
     secret = "c0rrect/horse"
     url = make_url(new_database()).set(password=secret).render_as_string(hide_password=False)
