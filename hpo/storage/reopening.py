@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, delete, select, update
 
-from hpo import endings
+from hpo import endings, lengths
 from hpo.storage.rows import attribute_row
 from hpo.storage.store import Store
 from hpo.storage.studies import forget_winner
@@ -24,6 +24,7 @@ from hpo.storage.tables import (
     trial_values,
     trials,
 )
+from hpo.storage.tick import upsert
 
 REPORTED = ("ended", "best_epoch", "spread")
 """Attributes that `tell` gave a trial and that do not hold any more once it goes on."""
@@ -33,11 +34,25 @@ def reopen_cut(store: Store, study_id: int) -> int:
     """In a tick, when no budget is spent: lets the trials go on that one had cut; how many these are. The store has to
     forget the study after the tick."""
     with store.locking(study_id) as connection:
+        store.forget(study_id)  # what had ended may have gone on and ended again
         ended = store.get_all_trials(study_id, deepcopy=False)
         cut = [t for t in ended if t.state.is_finished() and endings.is_cut(t.user_attrs.get("ended", ""))]
         if cut:
             reopen(store, connection, study_id, cut)
     return len(cut)
+
+
+def note_lengths(connection: Connection, study_id: int, known: Sequence[FrozenTrial]) -> None:
+    """With the study locked, before its trials get more epochs: notes how many these were trained for."""
+    length = connection.execute(select(hpo_studies.c.trial_epochs).where(hpo_studies.c.study_id == study_id)).scalar()
+    marks = trial_system_attributes
+    rows = [
+        attribute_row(trial._trial_id, lengths.ATTRIBUTE, lengths.lengthened(pairs, length))
+        for trial in known
+        if not lengths.is_open(pairs := trial.system_attrs.get(lengths.ATTRIBUTE, ()))
+    ]
+    if rows:  # at once, since a tick writes nothing of trials that have ended
+        connection.execute(upsert(connection.dialect.name, marks), rows)
 
 
 def reopen(store: Store, connection: Connection, study_id: int, ended: Sequence[FrozenTrial]) -> None:

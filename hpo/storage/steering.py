@@ -11,7 +11,7 @@ from hpo import endings
 from hpo.errors import StudyStateError
 from hpo.storage import claims
 from hpo.storage.clock import utc_now
-from hpo.storage.reopening import reopen
+from hpo.storage.reopening import note_lengths, reopen
 from hpo.storage.service import standing
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
@@ -73,9 +73,12 @@ def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str,
     _refuse_spent(store, row)
     with store.tick() as tick:
         connection = tick.lock_study(row.study_id)
+        store.forget(row.study_id)  # what had ended may have gone on and ended again
+        found = store.get_all_trials(row.study_id, deepcopy=False)
+        note_lengths(connection, row.study_id, found)
         ended = [
             trial
-            for trial in store.get_all_trials(row.study_id, deepcopy=False)
+            for trial in found
             if trial.state.is_finished() and endings.goes_on(trial.user_attrs.get("ended", ""), also_pruned=pruned)
         ]
         reopen(store, connection, row.study_id, ended)

@@ -7,7 +7,9 @@ like others: it may take long, and the process may have to end once more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
+
+from optuna.trial import FrozenTrial
 
 from hpo.errors import MachineError
 from hpo.search.objective import best_epoch
@@ -32,6 +34,8 @@ def pick_up(
     them all, and how some of them failed, which is still to be told."""
     with bench.store.tick():
         picked = {trial.number: trial for trial in bench.searcher.running(only)}
+        for trial in picked.values():
+            bench.searcher.note_length(trial.trial_id)
     saved = _Saved(bench)
     pasts = [_past(bench, trial, saved.lanes(trial)) for trial in picked.values() if trial.config is not None]
     for past in pasts:
@@ -46,10 +50,11 @@ def undrawn(trials: Iterable[Asked]) -> list[Failure]:
     return [Failure(trial=t.number, error=t.error or "", traceback="") for t in trials if t.config is None]
 
 
-def retrain(bench: Bench, number: int, config: TrialConfig, curve: Sequence[float]) -> bytes:
+def retrain(bench: Bench, trial: FrozenTrial, config: TrialConfig) -> bytes:
     """The best weights of an ended trial, packed, from training it again."""
+    number = trial.number
     with Crew(lambda: Here(bench.outfit), workers=1, replicas=bench.outfit.examples.replicas) as crew:
-        failures = crew.resume([past_of(bench, number, config, curve, ())])
+        failures = crew.resume([past_of(bench, trial, config, ())])
         while crew.behind and not failures:
             crew.start()
             failures = list(crew.tick().failures)
@@ -61,16 +66,15 @@ def retrain(bench: Bench, number: int, config: TrialConfig, curve: Sequence[floa
 
 def _past(bench: Bench, trial: Asked, saved: Iterable[tuple[SavedLane, ...]]) -> Past:
     assert trial.config is not None
-    return past_of(bench, trial.number, trial.config, bench.searcher.curve(trial.trial_id), saved)
+    return past_of(bench, bench.store.get_trial(trial.trial_id), trial.config, saved)
 
 
-def past_of(
-    bench: Bench, number: int, config: TrialConfig, curve: Sequence[float], saved: Iterable[tuple[SavedLane, ...]]
-) -> Past:
+def past_of(bench: Bench, trial: FrozenTrial, config: TrialConfig, saved: Iterable[tuple[SavedLane, ...]]) -> Past:
+    curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
     epochs = range(1, len(curve) + 1)
     best = (epoch for epoch in epochs if best_epoch(bench.spec.study, list(curve[:epoch])) == epoch)
-    goal = Goal(epochs=len(curve), best=tuple(best))
-    return Past(number=number, config=config, goal=goal, saved=tuple(saved))
+    goal = Goal(epochs=len(curve), best=tuple(best), former=bench.searcher.former(trial))
+    return Past(number=trial.number, config=config, goal=goal, saved=tuple(saved))
 
 
 class _Saved:

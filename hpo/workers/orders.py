@@ -9,6 +9,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hpo.lengths import Former
 from hpo.spec.records import TrialConfig
 from hpo.training.checkpoints import SavedLane, Written
 from hpo.training.trainer import Failure, Tick
@@ -33,6 +34,8 @@ class Goal:
     """Epochs to bring it to."""
     best: tuple[int, ...]
     """Epochs that were its best when they had just been trained."""
+    former: Former = ()
+    """How many epochs trials were to have when these were trained, where they have more now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import singledispatchmethod
 
 from hpo.errors import MachineError
+from hpo.spec.records import TrialConfig
 from hpo.training import checkpoints
 from hpo.training.checkpoints import SavedLane, Written
 from hpo.training.trainer import Failure, Trainer
@@ -44,9 +45,9 @@ class Shard:
         fresh = []
         for past in order.trials:
             self.behind[past.number] = past.goal
-            if not any(checkpoints.restore(self.apart, past.number, past.config, list(lanes)) for lanes in past.saved):
+            if not any(self._restore(self.apart, past.number, past.config, list(lanes)) for lanes in past.saved):
                 fresh.append((past.number, past.config))
-        failures = self.apart.admit(fresh)
+        failures = self.apart.admit(fresh, {number: goal.former for number, goal in self.behind.items()})
         self._catch_up(failures)
         return self._started((past.number for past in order.trials), failures)
 
@@ -54,11 +55,11 @@ class Shard:
     def _load(self, order: Load) -> Started:
         saved = _lanes(order.lanes)
         replicas = range(self.trainer.setting.examples.replicas)
+        self.behind |= order.behind
         for number, config in order.configs.items():
             trainer = self.apart if number in order.behind else self.trainer
-            fits = checkpoints.restore(trainer, number, config, [saved[number, replica] for replica in replicas])
+            fits = self._restore(trainer, number, config, [saved[number, replica] for replica in replicas])
             assert fits, "lanes go back into the study they come from"
-        self.behind |= order.behind
         return self._started(order.configs, [])
 
     @_do.register
@@ -90,6 +91,10 @@ class Shard:
             weights=weights,
             ends=ends,
         )
+
+    def _restore(self, trainer: Trainer, number: int, config: TrialConfig, saved: list[SavedLane]) -> bool:
+        former = self.behind[number].former if number in self.behind else ()
+        return checkpoints.restore(trainer, number, config, saved, former)
 
     def _end(self, number: int) -> End:
         trainer = self.apart if number in self.behind else self.trainer

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from hpo.endings import FINISHED, FINISHED_BEFORE, pruned, stopped_early
 from hpo.errors import StudyStateError
+from hpo.lengths import ATTRIBUTE as LENGTHS
 from hpo.storage import leases, service, steering
 from hpo.storage.engine import open_store
 from hpo.storage.rows import CheckpointRow
@@ -154,8 +155,8 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
         assert trial.intermediate_values == {1: 0.25, 2: 0.5}
         assert trial.user_attrs == {"parameters": 7}
     assert (ended.state, ended.values) == (TrialState.PRUNED, [0.5])
-    assert running.system_attrs == {FINISHED_BEFORE: 2}
-    assert cut.system_attrs == ended.system_attrs == {}
+    assert running.system_attrs == {FINISHED_BEFORE: 2, LENGTHS: [[None, None]]}
+    assert cut.system_attrs == ended.system_attrs == {LENGTHS: [[None, None]]}
     assert [row.kind for row in store.checkpoints(study_id)] == ["running"]
     now = study_row(store, "digits")
     assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)
