@@ -7,7 +7,8 @@ like others: it may take long, and the process may have to end once more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
 
@@ -15,6 +16,7 @@ from hpo.errors import MachineError
 from hpo.search.objective import best_epoch
 from hpo.search.searcher import Asked
 from hpo.spec.records import TrialConfig
+from hpo.storage.rows import CheckpointRow
 from hpo.training import checkpoints
 from hpo.training.checkpoints import SavedLane
 from hpo.training.trainer import Failure
@@ -23,25 +25,35 @@ from hpo.workers.here import Here
 from hpo.workers.orders import Goal, Past
 from hpo.workers.setup import Bench
 
-Behind = Callable[[Asked, int, int], None]
-"""Told of a trial whose newest readable checkpoint lacks epochs: how many were reported, how many are in it."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Behind:
+    """A trial whose newest readable checkpoint lacks epochs that were reported."""
+
+    trial: Asked
+    reported: int
+    """Epochs that were reported."""
+    saved: int
+    """Epochs that are in that checkpoint; 0: there is none."""
+    damaged: bool
+    """Whether there is a newer one, which cannot be read; else nothing newer was kept."""
 
 
 def pick_up(
-    bench: Bench, crew: Crew, only: Collection[int] | None = None, behind: Behind | None = None
+    bench: Bench,
+    crew: Crew,
+    only: Collection[int] | None = None,
+    told: Callable[[Sequence[Behind]], None] = lambda behind: None,
 ) -> tuple[list[Asked], list[Failure]]:
     """Lets the crew go on with every running trial, or those of these ids, from the newest that can be read. Returns
-    them all, and how some of them failed, which is still to be told."""
+    them all, and how some of them failed, which is still to be told. `told` of those that are behind."""
     with bench.store.tick():
         picked = {trial.number: trial for trial in bench.searcher.running(only)}
         for trial in picked.values():
             bench.searcher.note_length(trial.trial_id)
     saved = _Saved(bench)
     pasts = [_past(bench, trial, saved.lanes(trial)) for trial in picked.values() if trial.config is not None]
-    for past in pasts:
-        newest = past.saved[0][0].epoch if past.saved else 0
-        if behind is not None and newest < past.goal.epochs:
-            behind(picked[past.number], past.goal.epochs, newest)
+    told([saved.behind(picked[past.number], past) for past in pasts if _newest(past) < past.goal.epochs])
     return list(picked.values()), [*undrawn(picked.values()), *crew.resume(pasts)]
 
 
@@ -77,6 +89,11 @@ def past_of(bench: Bench, trial: FrozenTrial, config: TrialConfig, saved: Iterab
     return Past(number=trial.number, config=config, goal=goal, saved=tuple(saved))
 
 
+def _newest(past: Past) -> int:
+    """Epochs in the newest checkpoint that can be read."""
+    return past.saved[0][0].epoch if past.saved else 0
+
+
 class _Saved:
     """Checkpoints of running trials, each file read once."""
 
@@ -88,9 +105,8 @@ class _Saved:
     def lanes(self, trial: Asked) -> list[tuple[SavedLane, ...]]:
         """The trial's readable checkpoints, newest first; in each a lane for every replica."""
         replicas = range(self.bench.outfit.examples.replicas)
-        rows = sorted((row for row in self.rows if row.trial_id == trial.trial_id), key=lambda row: -row.epoch)
         number, found = trial.number, []
-        for row in rows:
+        for row in self._rows_of(trial):
             if row.path not in self.files:
                 content = self.bench.content(row.path, row.sha256)
                 self.files[row.path] = checkpoints.lanes_of(content) if content else {}
@@ -98,3 +114,12 @@ class _Saved:
             if all((number, replica) in file for replica in replicas):
                 found.append(tuple(file[number, replica] for replica in replicas))
         return found
+
+    def behind(self, trial: Asked, past: Past) -> Behind:
+        newest = _newest(past)
+        damaged = any(row.epoch > newest for row in self._rows_of(trial))
+        return Behind(trial=trial, reported=past.goal.epochs, saved=newest, damaged=damaged)
+
+    def _rows_of(self, trial: Asked) -> list[CheckpointRow]:
+        """Newest first."""
+        return sorted((row for row in self.rows if row.trial_id == trial.trial_id), key=lambda row: -row.epoch)

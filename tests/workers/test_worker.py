@@ -233,7 +233,7 @@ def test_a_full_disk_is_a_warning(
 
 
 def test_a_trial_without_a_readable_checkpoint_starts_again_and_says_so(
-    spec: StudySpec, expected: Any, tmp_path: Path
+    spec: StudySpec, expected: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     submit(spec, tmp_path)
     with working(tmp_path):
@@ -247,7 +247,10 @@ def test_a_trial_without_a_readable_checkpoint_starts_again_and_says_so(
     said = {trial["number"]: trial.pop("restarted") for trial in trials if "restarted" in trial}
     assert (trials, epochs) == expected
     assert said
-    assert all("trained again: there is no checkpoint of them that can be read" in text for text in said.values())
+    assert all("trained again: their checkpoint cannot be read" in text for text in said.values())
+    (line,) = [line for line in caplog.messages if "trained again" in line]
+    assert f"epochs of trials {', '.join(map(str, said))} are trained again" in line
+    assert line.endswith("in all: their checkpoint cannot be read")
 
 
 def test_a_study_whose_data_is_missing_is_left_to_others(tmp_path: Path) -> None:
@@ -449,7 +452,9 @@ def steady(epochs: int, budget: str = "") -> StudySpec:
     )
 
 
-def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(tmp_path: Path) -> None:
+def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     short, long = (steady(epochs) for epochs in (4, 9))
     run_as_the_command_does(long, tmp_path / "long")
     expected, scored = found(long, tmp_path / "long"), row_of(tmp_path / "long")
@@ -464,9 +469,13 @@ def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(tmp_path: P
     assert (between.winner_number, between.test) == (None, None)
     serve(tmp_path)
     trials, epochs = found(short, tmp_path)
-    again = [trial for trial in trials if trial.pop("restarted", None)]
+    again = {trial["number"]: trial.pop("restarted") for trial in trials if "restarted" in trial}
     assert (trials, epochs) == expected
     assert len(again) == 3, "the three best went on from their last state"
+    assert set(again.values()) == {"epoch 1 to 4 trained again: their last state was not kept"}
+    lines = [line for line in caplog.messages if "trained again" in line]
+    assert all("their last state was not kept" in line for line in lines)
+    assert len(lines) <= 2, "a line each time that the worker takes some"
     after = row_of(tmp_path)
     assert (after.winner_number, after.test) == (scored.winner_number, scored.test)
     assert after.facts["test_looks"] == [after.winner_number] * 2
