@@ -52,6 +52,8 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
         click.echo(f"Study {name} is submitted.")
     if before is not None and before.max_trials is not None:
         click.echo(f"Study {name} has {_settings(before, now)}.")
+    if now.max_trials is not None and found.trials > now.max_trials:
+        click.echo(f"It has {found.trials} trials already: they go on to their ends, and no more are asked for.")
     if now.finished_at is not None:
         click.echo(
             "It has ended, and its budgets leave nothing to train. For more: larger budgets in the study file, or "

@@ -9,7 +9,7 @@ from sqlalchemy import func, update
 
 from hpo import endings
 from hpo.errors import StudyStateError
-from hpo.storage import claims
+from hpo.storage import claims, leases
 from hpo.storage.clock import utc_now
 from hpo.storage.reopening import note_lengths, reopen
 from hpo.storage.service import standing
@@ -108,6 +108,14 @@ def submitted(store: Store, name: str) -> StudyRow:
     """A study of the service; `StudyStateError` if it is none."""
     row = study_row(store, name)
     if row.submitted_at is None:
+        for run in leases.workers(store):
+            if run.alive and run.study_id == row.study_id and run.name.startswith(claims.RUN):
+                raise StudyStateError(
+                    f"the study {name!r} is in the hands of `hpo run`, process {run.pid} on {run.host}. To stop it, "
+                    "interrupt that with Ctrl-C: everything is saved. For more trials or larger budgets, change them "
+                    f"in {row.spec_source} then and run the same command again; for more epochs for each trial, give "
+                    f"it to workers with `hpo submit {row.spec_source}`, then extend it."
+                )
         raise StudyStateError(
             f"the study {name!r} was not submitted to workers, so they leave it alone. "
             "Give it to them with `hpo submit STUDY`, or continue it yourself with `hpo run STUDY`."

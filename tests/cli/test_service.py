@@ -23,6 +23,14 @@ from tests.cli.runs import LIMIT, Project
 
 LONG = {"training": "epochs = 400", "search": 'trials = 9\nconcurrency = 3\npruner = "none"'}
 
+GRID = {
+    "norm": 'kind = "none"',
+    "dropout": "p = { choice = [0.0, 0.2] }",
+    "optimizer": 'name = "adam"\nlearning_rate = 0.01',
+    "training": "epochs = 2",
+}
+"""With two sizes of the model, four combinations."""
+
 
 @contextmanager
 def worker(project: Project, *arguments: object) -> Iterator[Any]:
@@ -178,6 +186,19 @@ def test_submitting_what_has_ended_leaves_it_so_unless_there_is_something_to_tra
     with worker(project):
         found = wait_for(project, lambda found: found["state"] == "finished")
     assert (found["finished"], found["epochs_spent"]) == (4, 48)
+
+
+def test_fewer_trials_than_there_are_and_more_than_a_grid_has(project: Project) -> None:
+    project.write(search='trials = 3\nsampler = "grid"', **GRID)
+    project.run()
+    said(project, "submit", "small.toml")
+    for trials in (2, 3):
+        done = project.hpo("extend", "small", "--trials", trials)
+        assert (done.returncode, "has 3 already" in done.stderr) == (2, True)
+    assert "has a budget of 4 trials, its whole grid." in said(project, "extend", "small", "--trials", 9)
+    done = project.hpo("extend", "small", "--trials", 9)
+    assert (done.returncode, "has 4 combinations, and it has them all" in done.stderr) == (2, True)
+    assert "It has 3 trials already" in said(project, "submit", "small.toml", "--trials", 2)
 
 
 def test_a_password_shows_nowhere(new_database: Callable[[], str], project: Project, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from hpo.endings import FINISHED, FINISHED_BEFORE, pruned, stopped_early
 from hpo.errors import StudyStateError
 from hpo.lengths import ATTRIBUTE as LENGTHS
-from hpo.storage import leases, service, steering
+from hpo.storage import claims, leases, service, steering
 from hpo.storage.engine import open_store
 from hpo.storage.rows import CheckpointRow
 from hpo.storage.store import Store
@@ -100,6 +100,17 @@ def test_only_what_was_submitted_can_be_steered(store: Store) -> None:
         steering.resume(store, "wine")
     with pytest.raises(StudyStateError, match=r"no study 'win'.*Did you mean 'wine'"):
         steering.stop(store, "win")
+
+
+def test_who_steers_what_hpo_run_has_is_told_what_helps(store: Store) -> None:
+    study_id = registered(store)
+    claims.claim(store, study_id, "hpo run one", "host", 7, 60.0)
+    for steer in (steering.stop, steering.submitted):
+        with pytest.raises(StudyStateError, match=r"process 7 on host.*Ctrl-C.*budgets.*in digits\.toml.*hpo submit"):
+            steer(store, "digits")
+    leases.give_sign_of_life(store, "hpo run one", -1.0)
+    with pytest.raises(StudyStateError, match="was not submitted to workers"):
+        steering.stop(store, "digits")
 
 
 def test_exactly_one_worker_concludes_and_another_if_it_dies(store: Store) -> None:
