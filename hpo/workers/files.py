@@ -103,12 +103,14 @@ class Files:
 
     def worth_keeping(self, ended: Collection[int]) -> set[int]:
         """Which of the trials that have just ended are among the best."""
-        return {trial.number for trial in self._kept() if trial.number in ended}
+        return {trial.number for trial in best_trials(self.bench) if trial.number in ended} if ended else set()
 
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Writes the weights of trials that have just ended among the best; drops those of trials that no longer are,
         or that had ended before and went on."""
-        ranking = self._kept()
+        if not ended:
+            return
+        ranking = best_trials(self.bench)
         self._drop(self.best, {trial.number for trial in ranking} - set(ended))
         weights = {number: data for shard in shards for number, data in shard.weights.items()}
         for trial in ranking:
@@ -129,9 +131,6 @@ class Files:
                 path = self.bench.folder / f"final-{number:06d}-{digest[:8]}.pt"
                 self._take_from_running(self._relative(path))
                 self._keep(self.ends, trials[number], "final", end.epoch, path, end.state)
-
-    def _kept(self) -> list[FrozenTrial]:
-        return best_trials(self.bench)
 
     def _drop(self, files: dict[int, str], kept: Collection[int]) -> None:
         """Forgets files of all trials but some."""

@@ -11,6 +11,7 @@ import pytest
 from hpo.spec.study import StudySpec, with_budget
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.training.trainer import Tick, Trainer
+from hpo.workers.means import Means
 from tests.workers.service import row_of, serve, submit
 from tests.workers.small import epochs_of, result_of, run, small_study, trials_of
 
@@ -74,6 +75,14 @@ def test_workers_and_runs_take_turns_at_it(trained: list[int], tmp_path: Path) -
         go(budgeted(epochs), tmp_path)
     assert (trials_of(budgeted(1000), tmp_path), epochs_of(budgeted(1000), tmp_path)) == expected
     assert len(trained) == len(expected[1])
+
+
+def test_what_several_processes_trained_goes_on(tmp_path: Path) -> None:
+    expected = result_of(budgeted(1000), tmp_path / "whole")
+    for epochs in (8, 13):
+        run(budgeted(epochs), tmp_path, means=Means(workers=2, lanes=32))
+    run(budgeted(1000), tmp_path)
+    assert (trials_of(budgeted(1000), tmp_path), epochs_of(budgeted(1000), tmp_path)) == expected
 
 
 @pytest.mark.parametrize("way", WAYS)
