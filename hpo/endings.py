@@ -58,6 +58,11 @@ def has_diverged(ended: str) -> bool:
     return ended.startswith(_DIVERGED)
 
 
+def is_cut(ended: str) -> bool:
+    """Whether a trial ended so because a budget was spent."""
+    return ended.startswith(_BUDGET)
+
+
 def goes_on(ended: str, *, also_pruned: bool) -> bool:
     """Whether a trial that ended so goes on when trials are given more epochs: all that it lacked was epochs, or,
     with `also_pruned`, the pruner's favour."""

@@ -17,19 +17,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "endings": set(),
     "environment": set(),
+    "lengths": set(),
     "spec": {"errors"},
     "space": {"errors", "spec"},
     "data": {"errors", "spec"},
     "models": {"errors", "spec"},
     "optim": {"errors", "spec"},
-    "training": {"errors", "spec", "data", "models", "optim"},
-    "search": {"errors", "endings", "spec", "space"},
-    "storage": {"errors", "endings"},
+    "training": {"errors", "lengths", "spec", "data", "models", "optim"},
+    "search": {"errors", "endings", "lengths", "spec", "space"},
+    "storage": {"errors", "endings", "lengths"},
     "reports": {"errors", "endings", "spec", "storage"},
     "workers": {
         "errors",
         "endings",
         "environment",
+        "lengths",
         "spec",
         "space",
         "data",
@@ -45,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = ("errors", "endings", "environment", "spec", "space", "data", "storage", "reports", "cli")
+WITHOUT_TORCH = ("errors", "endings", "environment", "lengths", "spec", "space", "data", "storage", "reports", "cli")
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 

@@ -87,6 +87,9 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
 
 
 def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
+    from hpo import space
+    from hpo.spec.file import parse_study
+    from hpo.spec.study import with_budget
     from hpo.storage import service, steering
 
     now = service.standing(store, row.study_id)
@@ -94,8 +97,11 @@ def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
     most = max(now.trials, now.max_trials or 0)
     if count <= most:
         raise InputError(f"--trials {count}: the study {row.name!r} has {most} already; give it more than that.")
-    steering.extend_trials(store, row, count)
-    click.echo(f"Study {row.name} has a budget of {count} trials.")
+    budget = space.budget(with_budget(parse_study(row.spec_text, row.spec_source), trials=count))
+    if budget <= most:
+        raise InputError(f"--trials {count}: the grid of {row.name!r} has {budget} combinations, and it has them all.")
+    steering.extend_trials(store, row, budget)
+    click.echo(f"Study {row.name} has a budget of {budget} trials{'' if budget == count else ', its whole grid'}.")
 
 
 def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> None:

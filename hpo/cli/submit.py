@@ -28,7 +28,8 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
 
     STUDY is the path of a study file or a name under studies/. A data set of its own must lie at the same path on the
     workers' machines. A study that is there already gets the file's budgets, also in place of what
-    `hpo extend --trials` gave; nothing of it is lost. One that is stopped remains so.
+    `hpo extend --trials` gave; nothing of it is lost, and trials that a smaller budget had cut go on. One that is
+    stopped remains so, and one that has ended, if its budgets leave nothing to train.
 
     \b
     Examples:
@@ -51,6 +52,14 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
         click.echo(f"Study {name} is submitted.")
     if before is not None and before.max_trials is not None:
         click.echo(f"Study {name} has {_settings(before, now)}.")
+    if now.max_trials is not None and found.trials > now.max_trials:
+        click.echo(f"It has {found.trials} trials already: they go on to their ends, and no more are asked for.")
+    if now.finished_at is not None:
+        click.echo(
+            "It has ended, and its budgets leave nothing to train. For more: larger budgets in the study file, or "
+            f"hpo extend {name} --epochs N{place.options}"
+        )
+        return
     if now.stopped_at is not None:
         click.echo(f"It is stopped. To let it go on: hpo resume {name}{place.options}")
     click.echo(f"Follow it with: hpo show {name} --watch{place.options}", err=True)

@@ -13,11 +13,11 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
-from hpo import space
 from hpo.errors import StudyStateError
 from hpo.search.searcher import Searcher
 from hpo.spec.file import StudySpec, parse_study
 from hpo.spec.records import TrialConfig
+from hpo.spec.study import with_epochs
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
 from hpo.workers.kept import kept_elsewhere
@@ -52,10 +52,10 @@ class Trained:
 def find_trial(store: Store, name: str, number: int | None) -> Source:
     """The trial of this number, or the best finished one. `StudyStateError` if there is none or it has no weights."""
     row = study_row(store, name)
-    spec = parse_study(row.spec_text, row.spec_source)
+    spec = with_epochs(parse_study(row.spec_text, row.spec_source), row.trial_epochs)
     searcher = Searcher(spec, store, store, row.study_id)
     trial = _best(searcher) if number is None else _numbered(searcher, number)
-    return Source(row=row, spec=spec, searcher=searcher, trial=trial, config=space.config_of(spec, trial.params))
+    return Source(row=row, spec=spec, searcher=searcher, trial=trial, config=searcher.config(trial))
 
 
 def load_trained(

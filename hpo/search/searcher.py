@@ -9,20 +9,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import endings, space
+from hpo import endings, lengths, space
 from hpo.endings import Spent
 from hpo.errors import InputError
+from hpo.lengths import Former
 from hpo.search import objective
 from hpo.search.pruners import pruner_for
 from hpo.search.samplers import sampling_for
-from hpo.spec.file import StudySpec
+from hpo.spec.file import StudySpec, parse_study
 from hpo.spec.records import TrialConfig
+from hpo.spec.study import with_epochs
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 
@@ -66,7 +69,7 @@ class Searcher:
         self.storage = storage
         self.trials = trials
         self.study_id = study_id
-        self.epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
+        self.epochs = _longest(spec)
         """Of the longest trial."""
         name = spec.study.name
         self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
@@ -94,6 +97,25 @@ class Searcher:
             return []
         ids = self.trials.create_trials(self.study_id, count)
         return self._draw([self.storage.get_trial(trial_id) for trial_id in ids])
+
+    def config(self, trial: FrozenTrial) -> TrialConfig:
+        """What an ended trial was trained with; it may have had fewer epochs than others have now."""
+        pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
+        spec = with_epochs(self._as_filed, pairs[-1][1]) if lengths.is_open(pairs) else self.spec
+        return space.config_of(spec, trial.params)
+
+    def former(self, trial: FrozenTrial) -> Former:
+        """The lengths of training that a trial had."""
+        pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
+        return lengths.former(pairs, len(trial.intermediate_values), _longest(self._as_filed)) if pairs else ()
+
+    def note_length(self, trial_id: int) -> None:
+        """A running trial goes on, with as many epochs as trials have now."""
+        trial = self.storage.get_trial(trial_id)
+        pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
+        if lengths.is_open(pairs):
+            now = lengths.closed(pairs, len(trial.intermediate_values))
+            self.storage.set_trial_system_attr(trial_id, lengths.ATTRIBUTE, now)
 
     def curve(self, trial_id: int) -> list[float]:
         """Intermediate values so far, epoch 1 first."""
@@ -145,6 +167,10 @@ class Searcher:
         sign = 1.0 if objective.direction(self.spec.study.objective) == "minimize" else -1.0
         return sorted(ended, key=lambda t: (t.state != TrialState.COMPLETE, sign * t.values[0], t.number))
 
+    @cached_property
+    def _as_filed(self) -> StudySpec:
+        return parse_study(self.spec.text, self.spec.source)
+
     def _draw(self, trials: Sequence[FrozenTrial]) -> list[Asked]:
         """The trials' configurations; what their rows lack is drawn."""
         asked = []
@@ -156,3 +182,8 @@ class Searcher:
                 error = str(found)
             asked.append(Asked(number=trial.number, trial_id=trial._trial_id, config=config, error=error))
         return asked
+
+
+def _longest(spec: StudySpec) -> int:
+    """Epochs of the longest trial."""
+    return max(config.training.epochs for config in space.alternatives(spec, "training"))

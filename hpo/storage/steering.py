@@ -9,36 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from optuna.trial import TrialState
-from sqlalchemy import delete, func, update
+from sqlalchemy import func, update
 
 from hpo import endings
 from hpo.errors import StudyStateError
-from hpo.storage import claims
+from hpo.storage import claims, leases
 from hpo.storage.clock import utc_now
-from hpo.storage.rows import attribute_row
+from hpo.storage.reopening import note_lengths, reopen
 from hpo.storage.service import standing
 from hpo.storage.store import Store
-from hpo.storage.studies import StudyRow, forget_winner, study_row
-from hpo.storage.tables import (
-    hpo_checkpoints,
-    hpo_studies,
-    trial_system_attributes,
-    trial_user_attributes,
-    trial_values,
-    trials,
-)
-
-REPORTED = ("ended", "best_epoch", "spread")
-"""Attributes that `tell` gave a trial and that do not hold any more once it goes on."""
+from hpo.storage.studies import StudyRow, study_row
+from hpo.storage.tables import hpo_studies
 
 
 def submit(
     store: Store, study_id: int, *, priority: int | None, budgets: dict[str, float | None], dead: str | None = None
 ) -> None:
     """Give a study to the workers, or other budgets to one that they have; `StudyStateError` while `hpo run` has it.
-    `budgets`: columns of `hpo_studies`; `priority`: None for the one it has, at first 0; `dead`: a process that is
-    known to be no more."""
+    One that has ended remains so until it is marked as unfinished. `budgets`: columns of `hpo_studies`; `priority`:
+    None for the one it has, at first 0; `dead`: a process that is known to be no more."""
     with store.locking(study_id) as connection:
         claims.free_from_runs(connection, study_id, store.get_study_name_from_id(study_id), dead=dead)
         connection.execute(
@@ -46,7 +35,6 @@ def submit(
             .where(hpo_studies.c.study_id == study_id)
             .values(
                 submitted_at=func.coalesce(hpo_studies.c.submitted_at, utc_now()),
-                finished_at=None,
                 priority=hpo_studies.c.priority if priority is None else priority,
                 generation=hpo_studies.c.generation + 1,
                 **budgets,
@@ -82,46 +70,22 @@ def extend_trials(store: Store, row: StudyRow, count: int) -> None:
 def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str, pruned: bool = False) -> list[int]:
     """More epochs for each trial; trials that lacked nothing but epochs go on, under their numbers, and with `pruned`
     those that the pruner ended. Returns these numbers. `fingerprint`: of what the study means with these epochs.
-    `StudyStateError` while a budget is spent: the trials would be cut at once.
-
-    A trial that goes on loses its value and its reason and runs again, held by nobody. Its last state, where it was
-    kept, is what the worker that takes it continues from. A winner among them is none until the study ends again.
-    """
+    `StudyStateError` while a budget is spent: the trials would be cut at once."""
     with _locked(store, row) as now, store.writing() as connection:
         if now.trial_epochs != row.trial_epochs:
             raise StudyStateError(
                 f"the study {row.name!r} got {now.trial_epochs} epochs at the same moment; look at it, then try again."
             )
         _refuse_spent(store, row)
+        store.forget(row.study_id)  # what had ended may have gone on and ended again
+        found = store.get_all_trials(row.study_id, deepcopy=False)
+        note_lengths(connection, row.study_id, found)
         ended = [
             trial
-            for trial in store.get_all_trials(row.study_id, deepcopy=False)
+            for trial in found
             if trial.state.is_finished() and endings.goes_on(trial.user_attrs.get("ended", ""), also_pruned=pruned)
         ]
-        ids = [trial._trial_id for trial in ended]
-        if any(trial.number == now.winner_number for trial in ended):
-            forget_winner(store, row.study_id)
-        connection.execute(delete(trial_values).where(trial_values.c.trial_id.in_(ids)))
-        attributes = trial_user_attributes
-        connection.execute(delete(attributes).where(attributes.c.trial_id.in_(ids), attributes.c.key.in_(REPORTED)))
-        connection.execute(
-            update(trials).where(trials.c.trial_id.in_(ids)).values(state=TrialState.RUNNING, datetime_complete=None)
-        )
-        marks = trial_system_attributes
-        connection.execute(delete(marks).where(marks.c.trial_id.in_(ids), marks.c.key == endings.FINISHED_BEFORE))
-        store.put(
-            marks,
-            (
-                attribute_row(trial._trial_id, endings.FINISHED_BEFORE, len(trial.intermediate_values))
-                for trial in ended
-                if trial.state == TrialState.COMPLETE
-            ),
-        )
-        of_these = hpo_checkpoints.c.trial_id.in_(ids)
-        connection.execute(delete(hpo_checkpoints).where(of_these, hpo_checkpoints.c.kind == "running"))
-        connection.execute(
-            update(hpo_checkpoints).where(of_these, hpo_checkpoints.c.kind == "final").values(kind="running")
-        )
+        reopen(store, connection, row.study_id, ended)
         _set(
             store,
             row,
@@ -162,6 +126,14 @@ def submitted(store: Store, name: str) -> StudyRow:
     """A study of the service; `StudyStateError` if it is none."""
     row = study_row(store, name)
     if row.submitted_at is None:
+        for run in leases.workers(store):
+            if run.alive and run.study_id == row.study_id and run.name.startswith(claims.RUN):
+                raise StudyStateError(
+                    f"the study {name!r} is in the hands of `hpo run`, process {run.pid} on {run.host}. To stop it, "
+                    "interrupt that with Ctrl-C: everything is saved. For more trials or larger budgets, change them "
+                    f"in {row.spec_source} then and run the same command again; for more epochs for each trial, give "
+                    f"it to workers with `hpo submit {row.spec_source}`, then extend it."
+                )
         raise StudyStateError(
             f"the study {name!r} was not submitted to workers, so they leave it alone. "
             "Give it to them with `hpo submit STUDY`, or continue it yourself with `hpo run STUDY`."

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from hpo.errors import MachineError
+from hpo.lengths import Former
 from hpo.optim import schedules
 from hpo.spec.records import TrialConfig
 from hpo.training.cohort import Cohort, new_lane
@@ -136,9 +137,10 @@ def lanes_of(content: dict[str, Any]) -> dict[tuple[int, int], SavedLane]:
     return found
 
 
-def restore(trainer: Trainer, trial: int, config: TrialConfig, saved: list[SavedLane]) -> bool:
-    """Continues a trial from its saved lanes, one for each replica; False if they do not fit this study's layout."""
-    lanes = [new_lane(trainer.setting, trial, replica, config) for replica in range(len(saved))]
+def restore(trainer: Trainer, trial: int, config: TrialConfig, saved: list[SavedLane], former: Former = ()) -> bool:
+    """Continues a trial from its saved lanes, one for each replica; False if they do not fit this study's layout.
+    `former`: lengths that it had."""
+    lanes = [new_lane(trainer.setting, trial, replica, config, former) for replica in range(len(saved))]
     architecture = trainer.architecture(lanes[0])
     if any(s.layout != _fingerprint(architecture.layout) for s in saved):
         return False

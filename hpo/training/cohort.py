@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hpo import models
+from hpo import lengths, models
 from hpo.errors import InputError
 from hpo.optim import rules, schedules
 from hpo.spec.records import BatchNorm, TrialConfig
@@ -47,6 +47,8 @@ class Lane:
     """Epochs trained."""
     plateau: schedules.Plateau = field(default_factory=schedules.Plateau)
     """State of reduce_on_plateau."""
+    former: lengths.Former = ()
+    """How long the training was to be, as far as it began when trials had fewer epochs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +90,7 @@ class Setting:
     lanes, and equal up to the order of additions. None: all are eager."""
 
 
-def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig) -> Lane:
+def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, former: lengths.Former = ()) -> Lane:
     """Builds and initialises a lane's module from its own random numbers."""
     if isinstance(config.norm, BatchNorm) and setting.examples.batch_size(config.training.batch_size) == 1:
         raise InputError("batch normalisation needs batches of at least 2 examples; raise training.batch_size")
@@ -96,7 +98,7 @@ def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig) ->
     seed = randomness.key("init", *numbers)
     module = models.build(config, setting.examples.input_shape, setting.examples.outputs, seed)
     models.initialize(module, config, randomness.generator("init", *numbers))
-    return Lane(trial=trial, replica=replica, config=config, module=module)
+    return Lane(trial=trial, replica=replica, config=config, module=module, former=former)
 
 
 class Cohort:
@@ -278,7 +280,7 @@ class Cohort:
             config.schedule,
             config.optimizer.learning_rate,
             lane.epoch,
-            config.training.epochs,
+            lengths.length_at(lane.former, lane.epoch, config.training.epochs),
             steps,
             lane.plateau.factor,
         )

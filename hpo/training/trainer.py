@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 
+from hpo.lengths import Former
 from hpo.spec.records import TrialConfig
 from hpo.training.architecture import Architecture, Key, key_of
 from hpo.training.cohort import Cohort, Lane, LaneEpoch, Setting, new_lane
@@ -62,14 +64,18 @@ class Trainer:
         self.cohorts: dict[Key, list[Cohort]] = {}
         self._architectures: dict[Key, Architecture] = {}
 
-    def admit(self, trials: Iterable[tuple[int, TrialConfig]]) -> list[Failure]:
-        """Starts trials, one lane for each replica. What cannot be built is answered as a failure."""
+    def admit(
+        self, trials: Iterable[tuple[int, TrialConfig]], former: Mapping[int, Former] = MappingProxyType({})
+    ) -> list[Failure]:
+        """Starts trials, one lane for each replica. What cannot be built is answered as a failure. `former`: lengths
+        that trials had, by number."""
         failures: list[Failure] = []
         newcomers: dict[Key, list[Lane]] = {}
         for trial, config in trials:
             try:
                 lanes = [
-                    new_lane(self.setting, trial, replica, config) for replica in range(self.setting.examples.replicas)
+                    new_lane(self.setting, trial, replica, config, former.get(trial, ()))
+                    for replica in range(self.setting.examples.replicas)
                 ]
                 self.architecture(lanes[0])
             except Exception as error:

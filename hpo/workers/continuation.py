@@ -8,11 +8,15 @@ like others: it may take long, and the process may have to end once more.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial
 
 from hpo.errors import MachineError
 from hpo.search.objective import best_epoch
 from hpo.search.searcher import Asked
 from hpo.spec.records import TrialConfig
+from hpo.storage.rows import CheckpointRow
 from hpo.training import checkpoints
 from hpo.training.checkpoints import SavedLane
 from hpo.training.trainer import Failure
@@ -21,23 +25,36 @@ from hpo.workers.here import Here
 from hpo.workers.orders import Goal, Past
 from hpo.workers.setup import Bench
 
-Behind = Callable[[Asked, int, int], None]
-"""Told of a trial whose newest readable checkpoint lacks epochs: how many were reported, how many are in it."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Behind:
+    """A trial whose newest readable checkpoint lacks epochs that were reported."""
+
+    trial: Asked
+    reported: int
+    """Epochs that were reported."""
+    saved: int
+    """Epochs that are in that checkpoint; 0: there is none."""
+    damaged: bool
+    """Whether there is a newer one, which cannot be read; else nothing newer was kept."""
 
 
 def pick_up(
-    bench: Bench, crew: Crew, only: Collection[int] | None = None, behind: Behind | None = None
+    bench: Bench,
+    crew: Crew,
+    only: Collection[int] | None = None,
+    told: Callable[[Sequence[Behind]], None] | None = None,
 ) -> tuple[list[Asked], list[Failure]]:
     """Lets the crew go on with every running trial, or those of these ids, from the newest that can be read. Returns
-    them all, and how some of them failed, which is still to be told."""
+    them all, and how some of them failed, which is still to be told. `told` of those that are behind."""
     with bench.store.tick():
         picked = {trial.number: trial for trial in bench.searcher.running(only)}
+        for trial in picked.values():
+            bench.searcher.note_length(trial.trial_id)
     saved = _Saved(bench)
     pasts = [_past(bench, trial, saved.lanes(trial)) for trial in picked.values() if trial.config is not None]
-    for past in pasts:
-        newest = past.saved[0][0].epoch if past.saved else 0
-        if behind is not None and newest < past.goal.epochs:
-            behind(picked[past.number], past.goal.epochs, newest)
+    if told is not None:
+        told([saved.behind(picked[past.number], past) for past in pasts if _newest(past) < past.goal.epochs])
     return list(picked.values()), [*undrawn(picked.values()), *crew.resume(pasts)]
 
 
@@ -46,10 +63,11 @@ def undrawn(trials: Iterable[Asked]) -> list[Failure]:
     return [Failure(trial=t.number, error=t.error or "", traceback="") for t in trials if t.config is None]
 
 
-def retrain(bench: Bench, number: int, config: TrialConfig, curve: Sequence[float], go_on: Callable[[], None]) -> bytes:
+def retrain(bench: Bench, trial: FrozenTrial, config: TrialConfig, go_on: Callable[[], None]) -> bytes:
     """The best weights of an ended trial, packed, from training it again. `go_on` is called before each epoch."""
+    number = trial.number
     with Crew(lambda: Here(bench.outfit), workers=1, replicas=bench.outfit.examples.replicas) as crew:
-        failures = crew.resume([past_of(bench, number, config, curve, ())])
+        failures = crew.resume([past_of(bench, trial, config, ())])
         while crew.behind and not failures:
             go_on()
             crew.start()
@@ -62,16 +80,20 @@ def retrain(bench: Bench, number: int, config: TrialConfig, curve: Sequence[floa
 
 def _past(bench: Bench, trial: Asked, saved: Iterable[tuple[SavedLane, ...]]) -> Past:
     assert trial.config is not None
-    return past_of(bench, trial.number, trial.config, bench.searcher.curve(trial.trial_id), saved)
+    return past_of(bench, bench.store.get_trial(trial.trial_id), trial.config, saved)
 
 
-def past_of(
-    bench: Bench, number: int, config: TrialConfig, curve: Sequence[float], saved: Iterable[tuple[SavedLane, ...]]
-) -> Past:
+def past_of(bench: Bench, trial: FrozenTrial, config: TrialConfig, saved: Iterable[tuple[SavedLane, ...]]) -> Past:
+    curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
     epochs = range(1, len(curve) + 1)
     best = (epoch for epoch in epochs if best_epoch(bench.spec.study, list(curve[:epoch])) == epoch)
-    goal = Goal(epochs=len(curve), best=tuple(best))
-    return Past(number=number, config=config, goal=goal, saved=tuple(saved))
+    goal = Goal(epochs=len(curve), best=tuple(best), former=bench.searcher.former(trial))
+    return Past(number=trial.number, config=config, goal=goal, saved=tuple(saved))
+
+
+def _newest(past: Past) -> int:
+    """Epochs in the newest checkpoint that can be read."""
+    return past.saved[0][0].epoch if past.saved else 0
 
 
 class _Saved:
@@ -85,9 +107,8 @@ class _Saved:
     def lanes(self, trial: Asked) -> list[tuple[SavedLane, ...]]:
         """The trial's readable checkpoints, newest first; in each a lane for every replica."""
         replicas = range(self.bench.outfit.examples.replicas)
-        rows = sorted((row for row in self.rows if row.trial_id == trial.trial_id), key=lambda row: -row.epoch)
         number, found = trial.number, []
-        for row in rows:
+        for row in self._rows_of(trial):
             if row.path not in self.files:
                 content = self.bench.content(row.path, row.sha256)
                 self.files[row.path] = checkpoints.lanes_of(content) if content else {}
@@ -95,3 +116,12 @@ class _Saved:
             if all((number, replica) in file for replica in replicas):
                 found.append(tuple(file[number, replica] for replica in replicas))
         return found
+
+    def behind(self, trial: Asked, past: Past) -> Behind:
+        newest = _newest(past)
+        damaged = any(row.epoch > newest for row in self._rows_of(trial))
+        return Behind(trial=trial, reported=past.goal.epochs, saved=newest, damaged=damaged)
+
+    def _rows_of(self, trial: Asked) -> list[CheckpointRow]:
+        """Newest first."""
+        return sorted((row for row in self.rows if row.trial_id == trial.trial_id), key=lambda row: -row.epoch)

@@ -172,14 +172,16 @@ class _Loop:
         for number, decision in ended.items():
             self._end(number, decision)
         wanted = self.files.worth_keeping(ended.keys())
+        cut = {number for number, decision in ended.items() if endings.is_cut(decision.ended or "")}
         shards = self.crew.settle(
             best=best,
             wanted=wanted,
+            ends=wanted | cut,
             ended=ended.keys(),
-            with_ends=self.files.keeps_ends,
             path=self.files.next_path,
         )
         self.files.save_best(ended.keys(), shards)
+        self.files.save_ends(ended.keys(), shards)
         self.files.save_running(self.flight, shards)
 
     def _row(self, lane: LaneEpoch) -> EpochRow:

@@ -102,10 +102,11 @@ class Crew:
         best: Collection[int],
         wanted: Collection[int],
         ended: Collection[int],
-        with_ends: bool = False,
+        ends: Collection[int] = (),
         path: Callable[[], Path] | None = None,
     ) -> list[Settled]:
-        """Remembers the weights of these trials as their `best`, hands over those `wanted`, and lets the `ended` go.
+        """Remembers the weights of these trials as their `best`, hands over those `wanted` and the last states of
+        `ends`, and lets the `ended` go.
         Every shard answers with the state of the trials it goes on with, in a file at a `path` if it can."""
         members = [member for member in self._members if member.configs]
         for member in members:
@@ -115,7 +116,7 @@ class Crew:
                     best=frozenset(own & set(best)),
                     wanted=frozenset(own & set(wanted)),
                     ended=frozenset(own & set(ended)),
-                    with_ends=with_ends,
+                    ends=frozenset(own & set(ends)),
                     path=path() if path and self._shares_files else None,
                 )
             )

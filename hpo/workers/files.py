@@ -5,6 +5,7 @@ Rows about files are written in the tick's transaction; files that no row names 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -18,6 +19,7 @@ from hpo.search.searcher import Asked
 from hpo.storage.rows import CheckpointRow
 from hpo.training import checkpoints
 from hpo.training.checkpoints import Written
+from hpo.workers.keeping import best_trials, trials_with_ends
 from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
 
@@ -27,9 +29,6 @@ log = logging.getLogger(__name__)
 class Keeper(Protocol):
     """What the coordinator asks of the keeper of checkpoints, all but the last in a transaction."""
 
-    keeps_ends: bool
-    """Whether the last state of the best trials is kept beside their best weights."""
-
     def next_path(self) -> Path:
         """Of a new file of running trials, for a shard that writes files."""
 
@@ -38,6 +37,9 @@ class Keeper(Protocol):
 
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Keeps the weights of trials that have just ended among the best, drops those that no longer are."""
+
+    def save_ends(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Keeps the last state of trials that have just ended and may go on, drops those of no more use."""
 
     def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
         """Keeps the state of all trials in flight."""
@@ -49,8 +51,6 @@ class Keeper(Protocol):
 class Files:
     """The checkpoint folder of one study."""
 
-    keeps_ends = False
-
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         rows = bench.store.checkpoints(bench.study_id)
@@ -59,11 +59,10 @@ class Files:
         self.running = [found] if found else []
         """Paths of the last ticks, oldest first, relative to the home folder; what a process before left counts as
         one tick."""
-        self.kept: dict[int, list[str]] = {}
-        """Paths of an ended trial's files by its number: its best weights, and its last state if a worker kept that."""
-        for row in rows:
-            if row.kind != "running":
-                self.kept.setdefault(numbers[row.trial_id], []).append(row.path)
+        self.best = {numbers[row.trial_id]: row.path for row in rows if row.kind == "best"}
+        """Paths of ended trials' best weights by number."""
+        self.ends = {numbers[row.trial_id]: row.path for row in rows if row.kind == "final"}
+        """Paths of ended trials' last states by number."""
         self.elsewhere = {row.path for row in rows if bench.depot and not (bench.home / row.path).exists()}
         """Of all these, those that workers keep in another place."""
         self.garbage: list[str] = []
@@ -104,27 +103,52 @@ class Files:
 
     def worth_keeping(self, ended: Collection[int]) -> set[int]:
         """Which of the trials that have just ended are among the best."""
-        return {trial.number for trial in self._kept() if trial.number in ended}
+        return {trial.number for trial in best_trials(self.bench) if trial.number in ended} if ended else set()
 
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Writes the weights of trials that have just ended among the best; drops those of trials that no longer are,
         or that had ended before and went on."""
+        if not ended:
+            return
+        ranking = best_trials(self.bench)
+        self._drop(self.best, {trial.number for trial in ranking} - set(ended))
         weights = {number: data for shard in shards for number, data in shard.weights.items()}
-        ranking = self._kept()
-        kept = {trial.number for trial in ranking} - set(ended)
-        old = [path for number in sorted(set(self.kept) - kept) for path in self.kept.pop(number)]
-        self._forget(old)
         for trial in ranking:
-            if trial.number in ended and trial.number in weights:
+            if trial.number in weights:
                 path = self.bench.folder / f"best-{trial.number:06d}.pt"
-                written = checkpoints.write(path, weights[trial.number])
-                epoch = trial.user_attrs["best_epoch"]
-                self.bench.store.add_checkpoints([self._row(trial._trial_id, "best", epoch, written)])
-                self.kept[trial.number] = [self._relative(path)]
-        self.garbage.extend(set(old) - {path for paths in self.kept.values() for path in paths})
+                self._keep(self.best, trial, "best", trial.user_attrs["best_epoch"], path, weights[trial.number])
 
-    def _kept(self) -> list[FrozenTrial]:
-        return self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
+    def save_ends(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Writes the last state of trials that have just ended and may go on; drops those that are no longer worth
+        it, or of trials that had ended before and went on."""
+        if not ended:
+            return
+        trials = trials_with_ends(self.bench)
+        self._drop(self.ends, trials.keys() - set(ended))
+        for shard in shards:
+            for number, end in shard.ends.items():
+                digest = hashlib.sha256(end.state).hexdigest()
+                path = self.bench.folder / f"final-{number:06d}-{digest[:8]}.pt"
+                self._take_from_running(self._relative(path))
+                self._keep(self.ends, trials[number], "final", end.epoch, path, end.state)
+
+    def _drop(self, files: dict[int, str], kept: Collection[int]) -> None:
+        """Forgets files of all trials but some."""
+        old = [files.pop(number) for number in sorted(files.keys() - set(kept))]
+        self._forget(old)
+        self.garbage.extend(old)
+
+    def _keep(self, files: dict[int, str], trial: FrozenTrial, kind: str, epoch: int, path: Path, data: bytes) -> None:
+        written = checkpoints.write(path, data)
+        self.bench.store.add_checkpoints([self._row(trial._trial_id, kind, epoch, written)])
+        files[trial.number] = self._relative(path)
+        self.garbage = [old for old in self.garbage if old != files[trial.number]]
+
+    def _take_from_running(self, path: str) -> None:
+        """A trial that is cut before it went on has the file that it was to go on from."""
+        if any(path in tick for tick in self.running):
+            self.running = [[other for other in tick if other != path] for tick in self.running]
+            self._forget([path])
 
     def sweep(self) -> None:
         """Deletes what no row names any more. Call it after the transaction."""
@@ -143,7 +167,7 @@ class Files:
 
     def _sweep_strays(self) -> None:
         """Deletes files that a killed process wrote without getting to their rows."""
-        named = [*self.running, *self.kept.values()]
+        named = [*self.running, self.best.values(), self.ends.values()]
         known = {self.bench.home / path for paths in named for path in paths}
         for path in self.bench.folder.glob("*.pt"):
             if path not in known:

@@ -6,7 +6,7 @@ own, and says which trials begin and end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,9 +14,9 @@ from optuna.trial import TrialState
 
 from hpo import space
 from hpo.endings import Spent
-from hpo.search.searcher import Asked
 from hpo.storage import studies
-from hpo.storage.service import spent
+from hpo.workers.budgets import spent_by
+from hpo.workers.continuation import Behind
 from hpo.workers.setup import Bench
 
 
@@ -56,8 +56,8 @@ class Hold(Protocol):
     def end(self, trial_ids: Collection[int]) -> None:
         """In a transaction: trials have ended."""
 
-    def behind(self, trial: Asked, reported: int, saved: int) -> None:
-        """A trial is taken whose newest readable checkpoint lacks epochs that were reported."""
+    def behind(self, trials: Sequence[Behind]) -> None:
+        """These of the trials just taken are trained again, in part or all."""
 
 
 class Alone:
@@ -93,7 +93,7 @@ class Alone:
     def end(self, trial_ids: Collection[int]) -> None:
         """There was no lease."""
 
-    def behind(self, trial: Asked, reported: int, saved: int) -> None:
+    def behind(self, trials: Sequence[Behind]) -> None:
         """The epochs are trained again with the same outcome."""
 
     def _left(self) -> int:
@@ -102,10 +102,4 @@ class Alone:
     def _spent(self) -> Spent | None:
         if not self.budgeted:
             return None
-        search = self.bench.spec.search
-        row = studies.study_row(self.bench.store, self.bench.spec.study.name)
-        return spent(
-            (search.epochs, row.epochs_spent),
-            (search.wall_seconds, row.wall_seconds),
-            (search.cpu_seconds, row.cpu_seconds),
-        )
+        return spent_by(self.bench.spec, studies.study_row(self.bench.store, self.bench.spec.study.name))

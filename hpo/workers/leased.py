@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from hpo import space
-from hpo.search.searcher import Asked
 from hpo.storage import leases, service
 from hpo.storage.service import Key, Standing
+from hpo.workers.continuation import Behind
 from hpo.workers.holds import LostTrials, Turn
 from hpo.workers.setup import Bench
 from hpo.workers.shelf import Shelf
@@ -114,10 +114,17 @@ class Leased:
     def end(self, trial_ids: Collection[int]) -> None:
         leases.release(self.bench.store, self.name, trial_ids)
 
-    def behind(self, trial: Asked, reported: int, saved: int) -> None:
-        text = f"epoch {saved + 1} to {reported} trained again: there is no checkpoint of them that can be read"
-        log.warning("%s: trial %d, %s", self.bench.spec.study.name, trial.number, text)
-        self.bench.store.set_trial_user_attr(trial.trial_id, "restarted", text)
+    def behind(self, trials: Sequence[Behind]) -> None:
+        for why, damaged in (("their checkpoint cannot be read", True), ("their last state was not kept", False)):
+            these = [behind for behind in trials if behind.damaged == damaged]
+            for behind in these:
+                text = f"epoch {behind.saved + 1} to {behind.reported} trained again: {why}"
+                self.bench.store.set_trial_user_attr(behind.trial.trial_id, "restarted", text)
+            if these:
+                numbers = ", ".join(str(behind.trial.number) for behind in these)
+                epochs = sum(behind.reported - behind.saved for behind in these)
+                text = "%s: epochs of trials %s are trained again, %d in all: %s"
+                log.warning(text, self.bench.spec.study.name, numbers, epochs, why)
 
     def _reason(self, now: Standing | None) -> str | None:
         if now is None:

@@ -9,6 +9,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hpo.lengths import Former
 from hpo.spec.records import TrialConfig
 from hpo.training.checkpoints import SavedLane, Written
 from hpo.training.trainer import Failure, Tick
@@ -33,6 +34,8 @@ class Goal:
     """Epochs to bring it to."""
     best: tuple[int, ...]
     """Epochs that were its best when they had just been trained."""
+    former: Former = ()
+    """How many epochs trials were to have when these were trained, where they have more now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,13 +95,19 @@ class Settle:
     """Trials whose best weights are to be handed over."""
     ended: frozenset[int]
     """Trials that make room, after that."""
-    with_ends: bool = False
-    """Whether the last state of those wanted is to be handed over, too."""
+    ends: frozenset[int] = frozenset()
+    """Trials whose last state is to be handed over."""
     path: Path | None
     """Where to write the state of those that go on; None where this machine's files cannot be reached."""
 
     def only(self, trials: Set[int]) -> Settle:
-        return replace(self, best=self.best & trials, wanted=self.wanted & trials, ended=self.ended & trials)
+        return replace(
+            self,
+            best=self.best & trials,
+            wanted=self.wanted & trials,
+            ends=self.ends & trials,
+            ended=self.ended & trials,
+        )
 
 
 Order = Admit | Resume | Load | Train | Settle
@@ -137,6 +146,16 @@ class Trained(Answer):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class End:
+    """What a trial can go on from that has ended."""
+
+    epoch: int
+    """Epochs that it has trained there: fewer than were reported, if it was behind."""
+    state: bytes
+    """As a file of running trials would hold it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settled(Answer):
     """What a shard holds between two epochs."""
 
@@ -147,8 +166,8 @@ class Settled(Answer):
     """Epochs trained by each running trial."""
     weights: dict[int, bytes] = field(default_factory=dict)
     """The best weights that were asked for, by trial; without those of trials that are behind."""
-    ends: dict[int, bytes] = field(default_factory=dict)
-    """The last state that was asked for, by trial, as a file of running trials would hold it."""
+    ends: dict[int, End] = field(default_factory=dict)
+    """The last states that were asked for, by trial."""
 
 
 Reply = Started | Trained | Settled

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from optuna.trial import TrialState
 
 from hpo import __version__, space
 from hpo.errors import StudyFileError, StudyStateError
 from hpo.search.objective import direction
 from hpo.spec.file import StudySpec, changes, fingerprint, parse_study
 from hpo.storage import studies
+from hpo.storage.reopening import reopen_cut
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
 from hpo.training.batches import Examples
+from hpo.workers.budgets import spent_by
 from hpo.workers.material import Material
 from hpo.workers.means import Means
 
@@ -51,17 +54,30 @@ def register(
         if now.fingerprint != row.fingerprint:
             raise StudyStateError(f"the study {row.name!r} was extended at this moment. Run the same command again.")
         studies.set_balance(store, study_id, material.splits.balance)
-        facts = {**now.facts, **circumstances(spec, material, means.device), "compiled": compiled}
-        studies.set_facts(store, study_id, facts)
-        studies.mark_unfinished(store, study_id)
+        facts: dict[str, Any] = {"budget": space.budget(spec), "compiled": compiled}
+        if _has_work(spec, store, now) or now.finished_at is None:  # else it stays as it ended
+            facts |= circumstances(spec, material, means.device)
+            studies.mark_unfinished(store, study_id)
+        studies.set_facts(store, study_id, {**now.facts, **facts})
         for key, value in _card(spec, material).items():
             store.set_study_user_attr(study_id, key, value)
+    store.forget(study_id)
     return study_id, compiled
 
 
 def changed_sources(material: Material, row: StudyRow) -> list[str]:
     """The files or modules whose code is no longer what it was when the study began."""
     return [name for name, digest in material.sources.items() if row.facts.get(_fact(name), digest) != digest]
+
+
+def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
+    """In a tick: whether the study's budgets leave anything to train. Trials that one had cut go on once none is
+    spent."""
+    running = store.get_n_trials(row.study_id, TrialState.RUNNING) > 0
+    if spent_by(spec, row) is not None:
+        return running
+    unasked = store.get_n_trials(row.study_id) < space.budget(spec)
+    return reopen_cut(store, row.study_id) > 0 or running or unasked
 
 
 def _fact(module: str) -> str:

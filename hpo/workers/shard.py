@@ -11,10 +11,11 @@ from dataclasses import replace
 from functools import singledispatchmethod
 
 from hpo.errors import MachineError
+from hpo.spec.records import TrialConfig
 from hpo.training import checkpoints
 from hpo.training.checkpoints import SavedLane, Written
 from hpo.training.trainer import Failure, Trainer
-from hpo.workers.orders import Admit, Goal, Load, Order, Reply, Resume, Settle, Settled, Started, Train, Trained
+from hpo.workers.orders import Admit, End, Goal, Load, Order, Reply, Resume, Settle, Settled, Started, Train, Trained
 from hpo.workers.outfit import Outfit
 
 
@@ -44,9 +45,9 @@ class Shard:
         fresh = []
         for past in order.trials:
             self.behind[past.number] = past.goal
-            if not any(checkpoints.restore(self.apart, past.number, past.config, list(lanes)) for lanes in past.saved):
+            if not any(self._restore(self.apart, past.number, past.config, list(lanes)) for lanes in past.saved):
                 fresh.append((past.number, past.config))
-        failures = self.apart.admit(fresh)
+        failures = self.apart.admit(fresh, {number: goal.former for number, goal in self.behind.items()})
         self._catch_up(failures)
         return self._started((past.number for past in order.trials), failures)
 
@@ -54,11 +55,11 @@ class Shard:
     def _load(self, order: Load) -> Started:
         saved = _lanes(order.lanes)
         replicas = range(self.trainer.setting.examples.replicas)
+        self.behind |= order.behind
         for number, config in order.configs.items():
             trainer = self.apart if number in order.behind else self.trainer
-            fits = checkpoints.restore(trainer, number, config, [saved[number, replica] for replica in replicas])
+            fits = self._restore(trainer, number, config, [saved[number, replica] for replica in replicas])
             assert fits, "lanes go back into the study they come from"
-        self.behind |= order.behind
         return self._started(order.configs, [])
 
     @_do.register
@@ -76,7 +77,7 @@ class Shard:
         self.trainer.keep_best(set(order.best))
         wanted = sorted(order.wanted - self.behind.keys())
         weights = {number: checkpoints.pack_best(self.trainer, number) for number in wanted}
-        ends = {number: checkpoints.pack_running(self.trainer.alone(number)) for number in weights if order.with_ends}
+        ends = {number: self._end(number) for number in sorted(order.ends)}
         for trainer in (self.trainer, self.apart):
             trainer.release(set(order.ended))
         self.behind = {number: goal for number, goal in self.behind.items() if number not in order.ended}
@@ -90,6 +91,14 @@ class Shard:
             weights=weights,
             ends=ends,
         )
+
+    def _restore(self, trainer: Trainer, number: int, config: TrialConfig, saved: list[SavedLane]) -> bool:
+        former = self.behind[number].former if number in self.behind else ()
+        return checkpoints.restore(trainer, number, config, saved, former)
+
+    def _end(self, number: int) -> End:
+        trainer = self.apart if number in self.behind else self.trainer
+        return End(epoch=trainer.epoch(number), state=checkpoints.pack_running(trainer.alone(number)))
 
     def _catch_up(self, failures: Iterable[Failure]) -> None:
         """Notes what the trials that are behind have reached, and lets those that are there join the others."""

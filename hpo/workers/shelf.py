@@ -21,6 +21,7 @@ from hpo.errors import MachineError
 from hpo.search.searcher import Asked
 from hpo.storage.rows import CheckpointRow
 from hpo.workers.depot import Depot
+from hpo.workers.keeping import best_trials, trials_with_ends
 from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
 
@@ -31,8 +32,6 @@ SLOTS = 3
 
 class Shelf:
     """One worker's checkpoints of one study."""
-
-    keeps_ends = True
 
     def __init__(self, bench: Bench, depot: Depot, worker: str) -> None:
         self.bench = bench
@@ -86,23 +85,38 @@ class Shelf:
         self.slots = [*self.slots[-1:], name]
 
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
-        """Writes the best weights, and the last state, of trials that have just ended among the best; forgets those
-        of trials that no longer are, or that had ended before and went on, whoever wrote them."""
+        """Writes the best weights of trials that have just ended among the best; forgets those of trials that no
+        longer are, or that had ended before and went on, whoever wrote them."""
         if not ended:
             return
         ranking = self._kept()
         kept = {trial._trial_id for trial in ranking if trial.number not in ended}
         rows = self.bench.store.checkpoints(self.bench.study_id)
-        old = [row.path for row in rows if row.kind in ("best", "final") and row.trial_id not in kept]
-        # An extension may just be turning a last state into that of a running trial.
-        self.bench.store.remove_checkpoints(old, spared="running")
+        old = [row.path for row in rows if row.kind == "best" and row.trial_id not in kept]
+        self._forget(old)
         self.garbage.update(old)
         for trial in ranking:
             for shard in shards:
                 if trial.number in shard.weights:
-                    epochs = trial.user_attrs["epochs"]
                     self._keep(trial, "best", trial.user_attrs["best_epoch"], shard.weights[trial.number])
-                    self._keep(trial, "final", epochs, shard.ends[trial.number])
+
+    def save_ends(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Writes the last state of trials that have just ended and may go on; forgets that of trials that are no
+        longer worth it, whoever wrote it."""
+        if not ended:
+            return
+        trials = trials_with_ends(self.bench)
+        kept = {trial._trial_id for trial in trials.values() if trial.number not in ended}
+        rows = self.bench.store.checkpoints(self.bench.study_id)
+        old = [row.path for row in rows if row.kind == "final" and row.trial_id not in kept]
+        # An extension may just be turning one into that of a running trial.
+        self.bench.store.remove_checkpoints(old, spared="running")
+        self.garbage.update(old)
+        for shard in shards:
+            for number, end in shard.ends.items():
+                # One that is cut before it went on has the file that it was to go on from, perhaps of another worker.
+                self._replace_foreign(trials[number]._trial_id)
+                self._keep(trials[number], "final", end.epoch, end.state)
 
     def sweep(self) -> None:
         """Deletes what no row names any more."""
@@ -149,7 +163,7 @@ class Shelf:
         self.garbage |= paths
 
     def _kept(self) -> list[FrozenTrial]:
-        return self.bench.searcher.ranking()[: self.bench.spec.checkpoints.keep]
+        return best_trials(self.bench)
 
     def _keep(self, trial: FrozenTrial, kind: str, epoch: int, data: bytes) -> None:
         sha256 = hashlib.sha256(data).hexdigest()

@@ -27,6 +27,8 @@ class Submission:
     before: StudyRow | None
     """None where it was not in the database."""
     now: StudyRow
+    trials: int
+    """How many it has."""
 
 
 def submit_study(
@@ -50,8 +52,9 @@ def submit_study(
             dead = last_holder(home / "checkpoints" / spec.study.name)
             steering.submit(store, study_id, priority=priority, budgets=budgets, dead=dead)
 
-        open_bench(spec, material, store, home, Means(compile=compile), claim=claim)
-        return Submission(before=known, now=studies.study_row(store, spec.study.name))
+        bench = open_bench(spec, material, store, home, Means(compile=compile), claim=claim)
+        now = studies.study_row(store, spec.study.name)
+        return Submission(before=known, now=now, trials=store.get_n_trials(bench.study_id))
 
 
 def as_extended(store: Store, spec: StudySpec) -> StudySpec:

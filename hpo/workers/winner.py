@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import models, space
+from hpo import models
 from hpo.data.prepare import prepare_test
 from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, TrialConfig
 from hpo.storage import studies
@@ -42,7 +42,7 @@ def find(bench: Bench, go_on: Callable[[], None] = lambda: None) -> Winner | Non
     if not ranking or ranking[0].state != TrialState.COMPLETE:
         return None
     trial = ranking[0]
-    config = space.config_of(bench.spec, trial.params)
+    config = bench.searcher.config(trial)
     row = studies.study_row(bench.store, bench.spec.study.name)
     test = dict(row.test) if row.test and row.winner_number == trial.number else None
     looks = tuple(row.facts.get("test_looks", ()))
@@ -74,8 +74,7 @@ def weights(
     if content is not None:
         saved = checkpoints.replicas_of(content)
     else:
-        curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
-        saved = checkpoints.replicas_of(checkpoints.unpack(retrain(bench, trial.number, config, curve, go_on)))
+        saved = checkpoints.replicas_of(checkpoints.unpack(retrain(bench, trial, config, go_on)))
     return saved
 
 

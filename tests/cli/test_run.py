@@ -57,7 +57,7 @@ def test_what_a_run_leaves(whole: Project) -> None:
         "summary.md",
     }
     kept = sorted(file.name for file in (home / "checkpoints" / "small").glob("*.pt"))
-    assert [name.partition("-")[0] for name in kept] == ["best"] * 3, "the weights of the three best, nothing else"
+    assert [name.partition("-")[0] for name in kept] == ["best"] * 3 + ["final"] * 3, "of the three best, nothing else"
     with sqlite3.connect(home / "hpo.db") as database:
         (winner, test), *_ = database.execute("SELECT winner_number, test_json FROM hpo_studies").fetchall()
         epochs = dict(database.execute("SELECT number, COUNT(*) FROM hpo_epochs NATURAL JOIN trials GROUP BY number"))

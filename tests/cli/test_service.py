@@ -23,6 +23,14 @@ from tests.cli.runs import LIMIT, Project
 
 LONG = {"training": "epochs = 400", "search": 'trials = 9\nconcurrency = 3\npruner = "none"'}
 
+GRID = {
+    "norm": 'kind = "none"',
+    "dropout": "p = { choice = [0.0, 0.2] }",
+    "optimizer": 'name = "adam"\nlearning_rate = 0.01',
+    "training": "epochs = 2",
+}
+"""With two sizes of the model, four combinations."""
+
 
 @contextmanager
 def worker(project: Project, *arguments: object) -> Iterator[Any]:
@@ -149,6 +157,48 @@ def test_submitting_again_says_what_changes(project: Project) -> None:
         "It is stopped. To let it go on: hpo resume small",
     ]
     assert json_of(project, "studies")[0]["priority"] == 1
+
+
+def test_submitting_what_has_ended_leaves_it_so_unless_there_is_something_to_train(project: Project) -> None:
+    search = 'trials = 4\nconcurrency = 3\npruner = "none"\nepochs = 40'
+    project.write(search=search)
+    project.run()
+    ended = json_of(project, "show", "small")
+    assert (ended["state"], ended["epochs_spent"]) == ("finished", 40)
+    for arguments, first in (
+        ((), "Study small is submitted."),
+        ((), "Study small has priority 0 and a budget of 4 trials, 40 epochs."),
+        (("--priority", 2), "Study small has priority 2 (before: 0) and a budget of 4 trials, 40 epochs."),
+        # Another budget is spent.
+        (("--trials", 9), "Study small has priority 2 and a budget of 9 trials (before: 4), 40 epochs."),
+    ):
+        told = said(project, "submit", "small.toml", *arguments).splitlines()
+        assert told[0] == first
+        assert told[1].startswith("It has ended, and its budgets leave nothing to train.")
+        now = json_of(project, "show", "small")
+        assert all(now[key] == ended[key] for key in ("state", "finished_at", "winner", "test", "running"))
+    project.run()
+    said(project, "submit", "small.toml")
+    project.write(search=search.replace("40", "1000"))
+    (line,) = said(project, "submit", "small.toml").splitlines()
+    assert "1000 epochs (before: 40)" in line
+    assert json_of(project, "show", "small")["running"] == 1
+    with worker(project):
+        found = wait_for(project, lambda found: found["state"] == "finished")
+    assert (found["finished"], found["epochs_spent"]) == (4, 48)
+
+
+def test_fewer_trials_than_there_are_and_more_than_a_grid_has(project: Project) -> None:
+    project.write(search='trials = 3\nsampler = "grid"', **GRID)
+    project.run()
+    said(project, "submit", "small.toml")
+    for trials in (2, 3):
+        done = project.hpo("extend", "small", "--trials", trials)
+        assert (done.returncode, "has 3 already" in done.stderr) == (2, True)
+    assert "has a budget of 4 trials, its whole grid." in said(project, "extend", "small", "--trials", 9)
+    done = project.hpo("extend", "small", "--trials", 9)
+    assert (done.returncode, "has 4 combinations, and it has them all" in done.stderr) == (2, True)
+    assert "It has 3 trials already" in said(project, "submit", "small.toml", "--trials", 2)
 
 
 def test_a_password_shows_nowhere(new_database: Callable[[], str], project: Project, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import update
 
 from hpo.endings import FINISHED, FINISHED_BEFORE, pruned, stopped_early
 from hpo.errors import StudyStateError
+from hpo.lengths import ATTRIBUTE as LENGTHS
 from hpo.storage import claims, leases, service, steering
 from hpo.storage.clock import utc_now
 from hpo.storage.engine import open_store
@@ -125,9 +126,20 @@ def test_a_study_that_a_run_takes_meanwhile_is_not_steered(
             claims.claim(store, study_id, "hpo run here", "here", 1, 60.0)
             steered = pool.submit(steer, other, row)
             wait([steered], timeout=0.5)
-        with pytest.raises(StudyStateError, match="was not submitted"):
+        with pytest.raises(StudyStateError, match="is in the hands of `hpo run`"):
             steered.result(timeout=30.0)
     assert study_row(store, "digits").max_trials == row.max_trials
+
+
+def test_who_steers_what_hpo_run_has_is_told_what_helps(store: Store) -> None:
+    study_id = registered(store)
+    claims.claim(store, study_id, "hpo run one", "host", 7, 60.0)
+    for steer in (steering.stop, steering.submitted):
+        with pytest.raises(StudyStateError, match=r"process 7 on host.*Ctrl-C.*budgets.*in digits\.toml.*hpo submit"):
+            steer(store, "digits")
+    leases.give_sign_of_life(store, "hpo run one", -1.0)
+    with pytest.raises(StudyStateError, match="was not submitted to workers"):
+        steering.stop(store, "digits")
 
 
 def test_exactly_one_worker_concludes_and_another_if_it_dies(store: Store) -> None:
@@ -183,8 +195,8 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
         assert trial.intermediate_values == {1: 0.25, 2: 0.5}
         assert trial.user_attrs == {"parameters": 7}
     assert (ended.state, ended.values) == (TrialState.PRUNED, [0.5])
-    assert running.system_attrs == {FINISHED_BEFORE: 2}
-    assert cut.system_attrs == ended.system_attrs == {}
+    assert running.system_attrs == {FINISHED_BEFORE: 2, LENGTHS: [[None, None]]}
+    assert cut.system_attrs == ended.system_attrs == {LENGTHS: [[None, None]]}
     assert [row.kind for row in store.checkpoints(study_id)] == ["running"]
     now = study_row(store, "digits")
     assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)

@@ -26,14 +26,16 @@ def in_database(home: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("keep", [1, 3, 100])
-def test_the_best_trials_weights_are_kept(keep: int, tmp_path: Path) -> None:
+def test_the_best_trials_weights_and_last_states_are_kept(keep: int, tmp_path: Path) -> None:
     spec = small_study(checkpoints=f"keep = {keep}")
     run(spec, tmp_path)
     ended = sorted(
         trials_of(spec, tmp_path),
         key=lambda trial: (trial["state"] != "COMPLETE", -trial["values"][0], trial["number"]),
     )
-    assert on_disk(tmp_path) == {f"best-{trial['number']:06d}.pt" for trial in ended[:keep]}
+    for kind in ("best", "final"):
+        kept = sorted(name[: len(kind) + 7] for name in on_disk(tmp_path) if name.startswith(kind))
+        assert kept == sorted(f"{kind}-{trial['number']:06d}" for trial in ended[:keep])
     assert in_database(tmp_path) == on_disk(tmp_path)
 
 
@@ -64,7 +66,6 @@ def test_files_that_nobody_names_are_swept(tmp_path: Path) -> None:
 
 
 def test_what_workers_kept_is_known(tmp_path: Path) -> None:
-    """The last states of the best trials, too, which only they keep."""
     spec = small_study(checkpoints="keep = 1")
     submit(with_trials(spec, 1), tmp_path)
     serve(tmp_path)

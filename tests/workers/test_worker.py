@@ -28,7 +28,7 @@ from hpo.workers.crew import Crew
 from hpo.workers.depot import Folder
 from hpo.workers.holds import LostTrials
 from hpo.workers.local import run_study
-from hpo.workers.orders import Settled
+from hpo.workers.orders import End, Settled
 from hpo.workers.progress import Progress
 from hpo.workers.setup import Bench
 from hpo.workers.shelf import Shelf
@@ -218,9 +218,12 @@ def test_weights_of_one_that_was_silent_overwrite_nothing(spec: StudySpec, tmp_p
         trial = bench.searcher.ranking()[0]
 
         def keep(worker: str, weights: bytes) -> None:
-            settled = Settled(lanes=None, epochs={}, weights={trial.number: weights}, ends={trial.number: weights})
+            end = End(epoch=12, state=weights)
+            settled = Settled(lanes=None, epochs={}, weights={trial.number: weights}, ends={trial.number: end})
+            shelf = Shelf(bench, Folder(tmp_path), worker)
             with bench.store.tick():
-                Shelf(bench, Folder(tmp_path), worker).save_best({trial.number}, [settled])
+                shelf.save_best({trial.number}, [settled])
+                shelf.save_ends({trial.number}, [settled])
                 if worker == "silent":
                     raise LostTrials("planted")
 
@@ -228,8 +231,10 @@ def test_weights_of_one_that_was_silent_overwrite_nothing(spec: StudySpec, tmp_p
         with pytest.raises(LostTrials):
             keep("silent", b"others")
         rows = [r for r in bench.store.checkpoints(bench.study_id) if r.trial_id == trial._trial_id]
-        newest = [row for row in rows if row.path.startswith("checkpoints/small/final")]
-        assert [(tmp_path / row.path).read_bytes() for row in newest] == [b"those that count"]
+        assert {row.kind: (tmp_path / row.path).read_bytes() for row in rows} == {
+            "best": b"those that count",
+            "final": b"those that count",
+        }
 
     at_bench(spec, tmp_path, action)
 
@@ -249,7 +254,7 @@ def test_a_full_disk_is_a_warning(
 
 
 def test_a_trial_without_a_readable_checkpoint_starts_again_and_says_so(
-    spec: StudySpec, expected: Any, tmp_path: Path
+    spec: StudySpec, expected: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     submit(spec, tmp_path)
     with working(tmp_path):
@@ -263,7 +268,10 @@ def test_a_trial_without_a_readable_checkpoint_starts_again_and_says_so(
     said = {trial["number"]: trial.pop("restarted") for trial in trials if "restarted" in trial}
     assert (trials, epochs) == expected
     assert said
-    assert all("trained again: there is no checkpoint of them that can be read" in text for text in said.values())
+    assert all("trained again: their checkpoint cannot be read" in text for text in said.values())
+    (line,) = [line for line in caplog.messages if "trained again" in line]
+    assert f"epochs of trials {', '.join(map(str, said))} are trained again" in line
+    assert line.endswith("in all: their checkpoint cannot be read")
 
 
 def test_a_study_whose_data_is_missing_is_left_to_others(tmp_path: Path) -> None:
@@ -465,7 +473,9 @@ def steady(epochs: int, budget: str = "") -> StudySpec:
     )
 
 
-def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(tmp_path: Path) -> None:
+def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     short, long = (steady(epochs) for epochs in (4, 9))
     run_as_the_command_does(long, tmp_path / "long")
     expected, scored = found(long, tmp_path / "long"), row_of(tmp_path / "long")
@@ -480,9 +490,13 @@ def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(tmp_path: P
     assert (between.winner_number, between.test) == (None, None)
     serve(tmp_path)
     trials, epochs = found(short, tmp_path)
-    again = [trial for trial in trials if trial.pop("restarted", None)]
+    again = {trial["number"]: trial.pop("restarted") for trial in trials if "restarted" in trial}
     assert (trials, epochs) == expected
     assert len(again) == 3, "the three best went on from their last state"
+    assert set(again.values()) == {"epoch 1 to 4 trained again: their last state was not kept"}
+    lines = [line for line in caplog.messages if "trained again" in line]
+    assert all("their last state was not kept" in line for line in lines)
+    assert len(lines) <= 2, "a line each time that the worker takes some"
     after = row_of(tmp_path)
     assert (after.winner_number, after.test) == (scored.winner_number, scored.test)
     assert after.facts["test_looks"] == [after.winner_number] * 2
@@ -516,7 +530,8 @@ def test_more_epochs_may_be_trained_by_a_run(epochs: int, tmp_path: Path) -> Non
         rows = store.checkpoints(row_of(tmp_path).study_id)
     assert found(short, tmp_path) == found(long, tmp_path / "long")
     assert row_of(tmp_path).test == row_of(tmp_path / "long").test
-    assert len({(row.trial_id, row.kind) for row in rows}) == len(rows) == 3
+    assert len({(row.trial_id, row.kind) for row in rows}) == len(rows)
+    assert sorted(row.kind for row in rows) == ["best"] * 3 + ["final"] * 3
 
 
 def test_more_epochs_while_trials_train_their_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

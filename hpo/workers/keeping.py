@@ -1,0 +1,21 @@
+"""Which ended trials keep what: the best their best weights and their last state; those that a budget cut their last
+state, from which they go on when it is raised. A budget cuts no more than `search.concurrency` trials."""
+
+from __future__ import annotations
+
+from optuna.trial import FrozenTrial
+
+from hpo import endings
+from hpo.workers.setup import Bench
+
+
+def best_trials(bench: Bench) -> list[FrozenTrial]:
+    """The trials whose best weights are kept, the best first."""
+    return bench.searcher.ranking()[: bench.spec.checkpoints.keep]
+
+
+def trials_with_ends(bench: Bench) -> dict[int, FrozenTrial]:
+    """The trials whose last state is kept, by number."""
+    ended = (trial for trial in bench.searcher.all_trials() if trial.state.is_finished())
+    cut = (trial for trial in ended if endings.is_cut(trial.user_attrs.get("ended", "")))
+    return {trial.number: trial for trial in (*best_trials(bench), *cut)}

@@ -1,0 +1,111 @@
+"""Trials that get more epochs under a schedule that depends on how many: what is trained again is what was trained."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpo.export.source import find_trial, load_trained
+from hpo.spec.study import StudySpec, fingerprint, with_epochs
+from hpo.storage import steering
+from hpo.storage.engine import open_store, sqlite_url
+from tests.workers.service import row_of, serve, submit, wait_for, working
+from tests.workers.small import epochs_of, small_study, trials_of
+
+SCHEDULES = ['name = "cosine"', 'name = "warmup_cosine"', 'name = "one_cycle"']
+
+
+def study(schedule: str = SCHEDULES[0], pruner: str = '"none"', epochs: int = 4) -> StudySpec:
+    return small_study(
+        study='name = "small"\nseed = 3\nobjective = "loss"',
+        schedule=schedule,
+        training=f"epochs = {epochs}",
+        search=f'trials = 6\nconcurrency = 3\nsampler = "random"\npruner = {pruner}',
+        checkpoints="keep = 6",
+    )
+
+
+def extend(spec: StudySpec, home: Path, epochs: int, *, pruned: bool = False) -> list[int]:
+    with closing(open_store(sqlite_url(home))) as store:
+        row = steering.submitted(store, "small")
+        meaning = fingerprint(with_epochs(spec, epochs))
+        return steering.extend_epochs(store, row, epochs, fingerprint=meaning, pruned=pruned)
+
+
+def lose(home: Path) -> None:
+    for file in (home / "checkpoints" / "small").glob("*.pt"):
+        file.unlink()
+
+
+def found(spec: StudySpec, home: Path) -> object:
+    trials = trials_of(spec, home)
+    return [{key: value for key, value in t.items() if key != "restarted"} for t in trials], epochs_of(spec, home)
+
+
+def weights(home: Path, number: int) -> list[dict[str, torch.Tensor]]:
+    with closing(open_store(sqlite_url(home), readonly=True)) as store:
+        return list(load_trained(store, home, find_trial(store, "small", number), lambda note: None).states)
+
+
+def same(one: list[dict[str, torch.Tensor]], other: list[dict[str, torch.Tensor]]) -> bool:
+    return all(
+        torch.equal(tensor, second[name])
+        for first, second in zip(one, other, strict=True)
+        for name, tensor in first.items()
+    )
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_lost_state_and_a_kept_one_go_on_alike(schedule: str, tmp_path: Path) -> None:
+    """Also after several extensions, whatever was lost between them."""
+    spec = study(schedule)
+    for name, lost in (("kept", ()), ("at once", (6, 9)), ("late", (9,)), ("early", (6,))):
+        home = tmp_path / name
+        submit(spec, home)
+        serve(home)
+        for epochs in (6, 9):
+            assert extend(spec, home, epochs) == list(range(6))
+            if epochs in lost:
+                lose(home)
+            serve(home)
+        assert found(spec, home) == found(spec, tmp_path / "kept"), name
+    kept = [weights(tmp_path / "kept", number) for number in range(6)]
+    lose(tmp_path / "kept")
+    for number in range(6):
+        assert same(weights(tmp_path / "kept", number), kept[number])
+
+
+def test_a_trial_that_ended_before_keeps_its_length(tmp_path: Path) -> None:
+    spec = study(pruner='{ name = "median", startup_trials = 2 }')
+    submit(spec, tmp_path)
+    serve(tmp_path)
+    ended = {trial["number"]: weights(tmp_path, trial["number"]) for trial in trials_of(spec, tmp_path)}
+    pruned = [trial["number"] for trial in trials_of(spec, tmp_path) if trial["state"] == "PRUNED"]
+    assert pruned
+    extend(spec, tmp_path, 6)
+    serve(tmp_path)
+    lose(tmp_path)
+    with closing(open_store(sqlite_url(tmp_path), readonly=True)) as store:
+        lengths = {n: find_trial(store, "small", n).config.training.epochs for n in ended}
+    assert lengths == {number: 4 if number in pruned else 6 for number in ended}
+    for number in pruned:
+        assert same(weights(tmp_path, number), ended[number])
+    # With more epochs for them, too, they go on as those did that had been kept.
+    assert set(extend(spec, tmp_path, 9, pruned=True)) >= set(pruned)
+
+
+def test_more_epochs_in_the_middle_of_a_trial(tmp_path: Path) -> None:
+    """What it had trained by then, it has trained as one of the former length."""
+    spec = study(epochs=40)
+    submit(spec, tmp_path)
+    with working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 20)
+        extend(spec, tmp_path, 60)
+        wait_for(lambda: row_of(tmp_path).finished_at is not None)
+    kept = [weights(tmp_path, number) for number in range(6)]
+    lose(tmp_path)
+    for number in range(6):
+        assert same(weights(tmp_path, number), kept[number])
