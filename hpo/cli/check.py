@@ -28,8 +28,8 @@ def check(study: str | None, as_json: bool, schema: bool) -> None:
     """Check a study file, its data and its models, and show what it asks for.
 
     STUDY is a path, or a name under studies/. Every mistake is listed with its place, what is allowed and the
-    nearest valid name; the exit code is then 2. It finds what `hpo run` would refuse before it trains, but for what only
-    the code of a model of your own can tell, which is not run, and a change to a study that has trials already.
+    nearest valid name; the exit code is then 2. It finds what `hpo run` would refuse before it trains, but for what
+    only the code of a model of your own can tell, which is not run, and a change to a study that has trials already.
 
     \b
     Examples:
