@@ -28,6 +28,7 @@ COMMANDS = {
     "export": "hpo.cli.export:export",
     "predict": "hpo.cli.predict:predict",
     "dashboard": "hpo.cli.dashboard:dashboard",
+    "delete": "hpo.cli.delete:delete",
     "db": "hpo.cli.db:db",
 }
 """Name -> module:function, in the order in which a user meets them."""

@@ -47,8 +47,13 @@ def create(connection: Connection, name: str, directions: Sequence[StudyDirectio
 
 def drop(connection: Connection, study_id: int) -> None:
     """Delete a study with all that belongs to it; `KeyError` if there is none."""
-    name_of(connection, study_id)
     doomed = select(trials.c.trial_id).where(trials.c.study_id == study_id)
+    # All is locked first: a row that somebody adds after its table has been emptied would keep its trial, and with it
+    # the study, from being deleted. Whoever comes later waits, and finds them gone.
+    if connection.execute(select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()).first():
+        connection.execute(doomed.order_by(trials.c.trial_id).with_for_update()).all()
+    else:
+        raise KeyError(f"no study has the id {study_id}")
     for table in (
         trial_heartbeats,
         trial_intermediate_values,

@@ -38,7 +38,7 @@ def claim(
                     f"`hpo show {row.study_name} --watch`; to run it here, stop it first with "
                     f"`hpo stop {row.study_name}`."
                 )
-            if _are_at_it(connection, study_id):
+            if are_at_it(connection, study_id):
                 raise StudyStateError(
                     f"the study {row.study_name!r} is stopped, but workers are still at the epoch in hand. "
                     "Try again in a moment."
@@ -84,7 +84,7 @@ def free_from_runs(connection: Connection, study_id: int, study: str, *, dead: s
         connection.execute(delete(hpo_workers).where(own.name.in_(over_now)))
 
 
-def _are_at_it(connection: Connection, study_id: int) -> bool:
+def are_at_it(connection: Connection, study_id: int) -> bool:
     """Whether a worker that lives holds trials of the study or scores its winner, or is writing what it trained."""
     alive = hpo_workers.c.expires > DatabaseNow()
     held = hpo_leases.c.trial_id.in_(_trials(study_id))

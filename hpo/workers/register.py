@@ -91,7 +91,8 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material) -> Non
         raise StudyFileError(
             f"{spec.source}: study {name!r} already has trials from another version of this file:\n"
             + "\n".join(f"  {line}" for line in lines)
-            + "\nGive the changed study another study.name, or undo the change."
+            + "\nGive the changed study another study.name, undo the change, or delete the trials there are with "
+            f"`hpo delete {name}`."
         )
     if known.dataset_fingerprint != material.dataset.fingerprint:
         raise StudyFileError(

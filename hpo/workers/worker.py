@@ -170,7 +170,7 @@ class Worker:
                 self._tell_complaints()
 
         try:
-            concluded = self._train(now, observe)
+            concluded = self._attempt(now, observe)
         except _Ending:
             log.info("%s: left, this worker is to end; another one concludes it", now.name)
         except LostTrials as error:
@@ -189,11 +189,27 @@ class Worker:
         self._turn_to(None)
         return concluded or lines.epochs > 0
 
+    def _attempt(self, now: Standing, observe: Observer) -> bool:
+        """`_train`, where it does not matter what went wrong with a study that is no more."""
+        try:
+            return self._train(now, observe)
+        except Exception:
+            if not self._is_deleted(now):
+                raise
+            log.info("%s: deleted", now.name)
+            return False
+
+    def _is_deleted(self, now: Standing) -> bool:
+        found = service.standing(self.store, now.study_id)
+        return found is None or found.created_at != now.created_at
+
     def _train(self, now: Standing, observe: Observer) -> bool:
         """Trains until there is a reason to leave the study; whether it was this worker who concluded it."""
         try:
             bench = self._benches.bench(self._outlooks[now.key])
         except (InputError, OSError) as error:
+            if self._is_deleted(now):
+                raise
             self._complain(now, str(error))
             return False
         self._turn_to(now.study_id)

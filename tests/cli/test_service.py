@@ -138,6 +138,7 @@ def test_what_cannot_be_done_is_said(project: Project) -> None:
         (("stop", "smal"), "Did you mean 'small'?"),
         (("worker", "--device", "abacus"), "--device abacus"),
         (("worker", "--checkpoints", "ftp://x/y"), "must be a folder"),
+        (("worker", "--checkpoints", "small.toml/x"), "Name another place with --checkpoints"),
     ):
         done = project.hpo(*arguments)
         assert (done.returncode, message in done.stderr) == (2, True), (arguments, done.stderr)
@@ -285,3 +286,62 @@ def test_only_a_submitted_study_can_be_extended(option: str, project: Project) -
     done = project.hpo("extend", "small", option, 99)
     assert done.returncode == 2
     assert "was not submitted to workers" in done.stderr
+
+
+def test_a_study_is_deleted_with_all_it_has(project: Project) -> None:
+    project.write(**LONG)
+    elsewhere = project.folder / "elsewhere"
+    said(project, "submit", "small.toml")
+    with worker(project, "--checkpoints", elsewhere):
+        wait_for(project, lambda found: found["epochs_spent"] > 20)
+        done = project.hpo("delete", "small", "--yes")
+        assert (done.returncode, "Stop it with `hpo stop small`" in done.stderr) == (2, True), done.stderr
+        said(project, "stop", "small")
+        wait_for(project, lambda found: not found["workers"])
+    stray = elsewhere / "checkpoints" / "small" / ".best-000001.pt.77"
+    stray.touch()
+    other = project.folder / "runs" / "checkpoints" / "small-too" / "best-000001.pt"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    files = list(elsewhere.rglob("*.pt*"))
+    assert len(files) >= 3
+
+    done = project.hpo("delete", "small")
+    assert done.returncode == 2
+    assert "Delete the study small with its 3 trials and its checkpoints from sqlite" in done.stderr
+    assert "nothing was deleted, as there is nobody to ask" in done.stderr
+    assert all(file.exists() for file in files)
+    project.write(training="epochs = 2")
+    assert "delete the trials there are with `hpo delete small`" in project.hpo("submit", "small.toml").stderr
+
+    assert f"Study small is deleted: 3 trials, {len(files)} checkpoint files.\n" == said(
+        project, "delete", "small", "--yes"
+    )
+    assert [*elsewhere.rglob("*.pt*")] == []
+    assert other.exists()
+    assert json_of(project, "studies") == []
+    assert "No studies yet" in said(project, "studies")
+    done = project.hpo("delete", "small", "--yes")
+    assert (done.returncode, "It has none" in done.stderr) == (2, True)
+    project.run()
+
+
+def test_checkpoints_that_are_not_to_be_found_are_told(project: Project) -> None:
+    project.run()
+    kept = project.folder / "runs" / "checkpoints" / "small"
+    (kept / next(kept.glob("best-*")).name).unlink()
+    left = len([*kept.glob("*.pt")])
+    done = project.hpo("delete", "small", "--yes")
+    assert f"{left} checkpoint files.\n" in done.stdout
+    assert re.search(r"^1 more checkpoint file that it named: not found in /.*runs\.$", done.stderr, re.MULTILINE)
+
+
+def test_a_worker_says_which_of_its_studies_it_waits_for(project: Project) -> None:
+    project.run("--trials", 1)
+    project.write(study='name = "other"')
+    said(project, "submit", "small.toml")
+    names = ("othr", "small", "other")
+    with worker(project, *(word for name in names for word in ("--studies", name))) as process:
+        log = [process.stderr.readline() for _ in range(3)]
+    assert re.search(r"--studies othr: no study 'othr' in .* Did you mean 'other'\?", log[1])
+    assert "--studies small: was not submitted to workers. Waiting for it." in log[2]

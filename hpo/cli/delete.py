@@ -1,0 +1,68 @@
+"""`hpo delete`: removes a study for good."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+
+import click
+
+from hpo.cli.place import Place, checkpoints_option, place_options
+from hpo.errors import InputError
+
+
+@click.command()
+@click.argument("study")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@checkpoints_option("where the study's workers noted it")
+@place_options
+@click.pass_obj
+def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None:
+    """Delete STUDY for good: its trials and all else that the database has of it, and its checkpoints.
+
+    Its reports, its exports and its study file stay. Refused while `hpo run` or workers work on it: interrupt the run,
+    or use `hpo stop` first.
+
+    \b
+    Examples:
+      hpo delete digits
+      hpo delete digits --yes
+    """
+    from hpo.cli.report import reading
+    from hpo.cli.standing import standing
+    from hpo.reports.text import plural
+
+    with reading(place) as store:
+        found = standing(store, study)
+        trials = plural(sum(found[count] for count in ("finished", "pruned", "failed", "running")), "trial")
+        where = store.place
+    if not yes:
+        _ask(f"Delete the study {study} with its {trials} and its checkpoints from {where}?")
+
+    from hpo.storage.engine import open_store
+    from hpo.workers.deletion import delete_study
+
+    with closing(open_store(place.storage_url)) as store:
+        done = delete_study(store, study, place.home, checkpoints)
+    click.echo(f"Study {study} is deleted: {trials}, {plural(done.files, 'checkpoint file')}.")
+    if done.missing:
+        click.echo(
+            f"{plural(done.missing, 'more checkpoint file')} that it named: not found in {' or '.join(done.places)}.",
+            err=True,
+        )
+    for refusal in done.refusals:
+        click.echo(refusal, err=True)
+    if done.refusals:
+        sys.exit(1)
+
+
+def _ask(question: str) -> None:
+    try:
+        sure = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)
+        raise InputError("nothing was deleted, as there is nobody to ask. To delete it without: --yes") from None
+    if not sure:
+        raise InputError("nothing was deleted.")
