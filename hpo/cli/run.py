@@ -85,6 +85,7 @@ def run(
       hpo run digits --storage postgresql://me@localhost/hpo
     """
     from hpo.errors import InputError, Interrupted
+    from hpo.reports.text import plural
     from hpo.spec.file import find_study, read_study
     from hpo.spec.study import with_budget
 
@@ -102,11 +103,18 @@ def run(
     command = f"hpo run {shlex.quote(study)}{''.join(options)}{place.options}"
 
     from hpo.environment import keep_compiled
-    from hpo.workers.recruits import Recruits
+    from hpo.workers.recruits import Recruits, employable
 
+    if workers is not None and (most := employable(workers, spec)) < workers:
+        click.echo(
+            f"hpo: --workers {workers}: {plural(most, 'worker')} will train, as the study has no more trials in flight "
+            "(search.concurrency)",
+            err=True,
+        )
+        workers = most
     keep_compiled(place.home)
     try:
-        # Before all that takes long to load: they load it, too. They inherit where compiled steps are kept.
+        # Before all that takes long to load: they load it, too, and inherit where compiled steps are kept.
         with Recruits(workers if workers and workers > 1 and engine == "local" else 0) as recruits:
             from hpo.cli.screen import conclusion, screen
             from hpo.workers.local import run_study

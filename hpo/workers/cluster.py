@@ -23,6 +23,7 @@ from hpo.workers.means import Means
 from hpo.workers.member import Channel, Died
 from hpo.workers.orders import Order, Reply
 from hpo.workers.outfit import Outfit, shared
+from hpo.workers.recruits import employable
 from hpo.workers.setup import Bench
 from hpo.workers.shard import Shard, answer
 
@@ -151,7 +152,8 @@ def on_cluster(bench: Bench, means: Means) -> Iterator[tuple[Callable[[], Channe
         if means.cluster_device == "cuda" and not gpus:
             raise InputError("--device cuda: the Ray cluster has no GPU; use --device cpu")
         places = gpus or int(resources.get("CPU", 1)) // means.threads
-        workers = means.workers or max(1, min(places, busy(bench.spec, bench.outfit.examples.replicas)))
+        workers = means.workers or min(places, busy(bench.spec, bench.outfit.examples.replicas))
+        workers = employable(max(1, workers), bench.spec)
         outfit = ray.put(shared(bench.outfit, means, workers, device="cuda" if gpus else "cpu", elsewhere=True))
         actor = ray.remote(
             num_cpus=means.threads,

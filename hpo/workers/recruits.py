@@ -12,6 +12,12 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 
 from hpo.environment import without_secrets
+from hpo.spec.study import StudySpec
+
+
+def employable(workers: int, spec: StudySpec) -> int:
+    """Of so many workers, those that can have a trial: a study never has more of them in flight."""
+    return min(workers, spec.search.concurrency)
 
 
 class Recruit:
