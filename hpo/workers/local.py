@@ -13,7 +13,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from hpo.environment import keep_compiled
-from hpo.errors import InputError, StudyStateError
+from hpo.errors import InputError, TakenError
 from hpo.reports.build import write_report
 from hpo.spec.file import StudySpec
 from hpo.storage import studies
@@ -129,7 +129,7 @@ def _run(bench: Bench, means: Means, observer: Observer, recruits: Recruits | No
         with open_crew(bench, means, recruits) as crew:
             return coordinator.run(bench, crew, observer, hold)
     except UpdateFinishedTrialError as error:
-        raise StudyStateError(
+        raise TakenError(
             f"another program has ended a trial that this one was training ({error}). Is the study "
             f"{bench.spec.study.name!r} being run elsewhere on the same database? Leave it to one of them."
         ) from error
