@@ -32,6 +32,10 @@ class RefusedStatementError(StorageError):
     """The database refused a statement for what it says, e.g. a row that breaks a rule: to try again is no use."""
 
 
+class TakenError(HpoError):
+    """Another program has taken what this one was working on: the study, or a trial of it."""
+
+
 class InputError(HpoError):
     """What the user gave is wrong: exit code 2, and nothing has been written."""
 

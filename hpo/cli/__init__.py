@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 import click
 
 from hpo import __version__
+from hpo.cli.signals import EXIT_CODE, interruptible
 from hpo.errors import HpoError
 
 COMMANDS = {
@@ -67,25 +66,20 @@ def hpo() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The console script: every error of ours becomes a sentence and an exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        hpo.main(args=args, standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except HpoError as error:
-        click.echo(f"hpo: {error}", err=True)
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("hpo: interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM ends a run like Ctrl-C: the state of the last tick is on disk."""
-    raise KeyboardInterrupt
+    with interruptible():
+        try:
+            hpo.main(args=args, standalone_mode=False)
+        except click.exceptions.Exit as stop:
+            sys.exit(stop.exit_code)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except HpoError as error:
+            click.echo(f"hpo: {error}", err=True)
+            sys.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("hpo: interrupted", err=True)
+            sys.exit(EXIT_CODE)
+        except BrokenPipeError:
+            sys.stderr.close()
+            sys.exit(1)

@@ -84,7 +84,8 @@ def run(
       hpo run digits --engine ray --address auto
       hpo run digits --storage postgresql://me@localhost/hpo
     """
-    from hpo.errors import InputError
+    from hpo.errors import InputError, Interrupted
+    from hpo.reports.text import plural
     from hpo.spec.file import find_study, read_study
     from hpo.spec.study import with_budget
 
@@ -94,48 +95,50 @@ def run(
     if trials is not None:
         spec = with_budget(spec, trials=trials)
 
-    from hpo.environment import keep_compiled
-    from hpo.workers.recruits import Recruits
-
-    # Before all that takes long to load: they load it, too. They inherit where compiled steps are kept.
-    keep_compiled(place.home)
-    recruits = Recruits(workers if workers and workers > 1 and engine == "local" else 0)
-
-    from hpo.cli.screen import screen
-    from hpo.errors import Interrupted
-    from hpo.workers.local import run_study
-
     options = [f" --trials {trials}"] if trials else []
     options += [] if compile == "auto" else [f" --compile {compile}"]
     options += [] if engine == "local" else [f" --engine {engine}"]
     options += [] if address is None else [f" --address {shlex.quote(address)}"]
     options += [] if checkpoints is None else [f" --checkpoints {shlex.quote(checkpoints)}"]
     command = f"hpo run {shlex.quote(study)}{''.join(options)}{place.options}"
-    with recruits, screen(spec) as show:
-        try:
-            result = run_study(
-                spec,
-                place.storage_url,
-                place.home,
-                show.progress,
-                lanes=lanes,
-                device=device,
-                threads=threads,
-                compile=compile,
-                workers=workers,
-                engine=engine,
-                address=address,
-                checkpoints=checkpoints,
-                recruits=recruits,
-            )
-        except KeyboardInterrupt:
-            show.stop()
-            raise Interrupted(
-                f"interrupted. Every trial in flight is saved at its last whole epoch; to continue:\n  {command}"
-            ) from None
-        show.stop()
-    from hpo.cli.screen import conclusion
 
+    from hpo.environment import keep_compiled
+    from hpo.workers.recruits import Recruits, employable
+
+    if workers is not None and (most := employable(workers, spec)) < workers:
+        click.echo(
+            f"hpo: --workers {workers}: {plural(most, 'worker')} will train, as the study has no more trials in flight "
+            "(search.concurrency)",
+            err=True,
+        )
+        workers = most
+    keep_compiled(place.home)
+    try:
+        # Before all that takes long to load: they load it, too, and inherit where compiled steps are kept.
+        with Recruits(workers if workers and workers > 1 and engine == "local" else 0) as recruits:
+            from hpo.cli.screen import conclusion, screen
+            from hpo.workers.local import run_study
+
+            with screen(spec) as show:
+                result = run_study(
+                    spec,
+                    place.storage_url,
+                    place.home,
+                    show.progress,
+                    lanes=lanes,
+                    device=device,
+                    threads=threads,
+                    compile=compile,
+                    workers=workers,
+                    engine=engine,
+                    address=address,
+                    checkpoints=checkpoints,
+                    recruits=recruits,
+                )
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted. Every trial in flight is saved at its last whole epoch; to continue:\n  {command}"
+        ) from None
     conclusion(spec, result)
     if result.winner is None:
         sys.exit(1)

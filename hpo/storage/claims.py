@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Select, delete, exists, select, update
 
-from hpo.errors import StudyStateError
+from hpo.errors import StudyStateError, TakenError
 from hpo.storage import leases, service
 from hpo.storage.clock import DatabaseNow
 from hpo.storage.store import Store
@@ -57,7 +57,7 @@ def keep(store: Store, name: str, lease_seconds: float) -> None:
     """Have the tick in progress written only if the process still has what it claimed, with a sign of life."""
     store.require(
         leases.sign_of_life(name, lease_seconds),
-        StudyStateError(
+        TakenError(
             "this process was silent for so long that another program has taken the study meanwhile. What was saved "
             "until then is what the other goes on from."
         ),

@@ -31,7 +31,7 @@ class Claim:
         claims.claim(self.store, study_id, self.name, host, pid, LEASE_SECONDS, dead=self.dead)
 
     def keep(self) -> None:
-        """In a tick: it raises `StudyStateError` and writes nothing if the study was taken from this process."""
+        """In a tick: it raises `TakenError` and writes nothing if the study was taken from this process."""
         claims.keep(self.store, self.name, LEASE_SECONDS)
 
     def __enter__(self) -> Claim:

@@ -23,6 +23,7 @@ from hpo.workers.means import Means
 from hpo.workers.member import Channel, Died
 from hpo.workers.orders import Order, Reply
 from hpo.workers.outfit import Outfit, shared
+from hpo.workers.recruits import employable
 from hpo.workers.setup import Bench
 from hpo.workers.shard import Shard, answer
 
@@ -145,13 +146,12 @@ class Guest:
 @contextmanager
 def on_cluster(bench: Bench, means: Means) -> Iterator[tuple[Callable[[], Channel], int]]:
     """How to hire on the cluster, and how many."""
-    with _connected(means.address):
+    with connected(means):
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0)) if means.cluster_device != "cpu" else 0
-        if means.cluster_device == "cuda" and not gpus:
-            raise InputError("--device cuda: the Ray cluster has no GPU; use --device cpu")
         places = gpus or int(resources.get("CPU", 1)) // means.threads
-        workers = means.workers or max(1, min(places, busy(bench.spec, bench.outfit.examples.replicas)))
+        workers = means.workers or min(places, busy(bench.spec, bench.outfit.examples.replicas))
+        workers = employable(max(1, workers), bench.spec)
         outfit = ray.put(shared(bench.outfit, means, workers, device="cuda" if gpus else "cpu", elsewhere=True))
         actor = ray.remote(
             num_cpus=means.threads,
@@ -164,10 +164,12 @@ def on_cluster(bench: Bench, means: Means) -> Iterator[tuple[Callable[[], Channe
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[None]:
+def connected(means: Means) -> Iterator[None]:
+    """Within the block there is a cluster that has what was asked for; `on_cluster` uses the same."""
     if ray.is_initialized():
         yield
         return
+    address = means.address
     given = os.environ.get("RAY_ADDRESS")  # Ray goes by it where no address is given
     place = f"--address {address}" if address else f"RAY_ADDRESS {given}" if given else None
     listens = False
@@ -178,6 +180,8 @@ def _connected(address: str | None) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError, ImportError, RayError) as error:
         raise _no_cluster(place, error, unwelcome=listens) from error
     try:
+        if means.cluster_device == "cuda" and not ray.cluster_resources().get("GPU"):
+            raise InputError("--device cuda: the Ray cluster has no GPU; use --device cpu")
         yield
     finally:
         ray.shutdown()

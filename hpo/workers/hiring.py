@@ -17,7 +17,7 @@ from hpo.workers.means import Means
 from hpo.workers.member import Channel
 from hpo.workers.outfit import shared
 from hpo.workers.process import Child
-from hpo.workers.recruits import Recruits
+from hpo.workers.recruits import Recruits, employable
 from hpo.workers.setup import Bench
 
 
@@ -34,7 +34,7 @@ def open_crew(bench: Bench, means: Means, recruits: Recruits | None = None) -> I
         ):
             yield crew
         return
-    workers = means.workers or _local_workers(bench, means)
+    workers = employable(means.workers or _local_workers(bench, means), bench.spec)
     with Crew(_hire_here(bench, means, workers, recruits or Recruits()), workers=workers, replicas=replicas) as crew:
         yield crew
 

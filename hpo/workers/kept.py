@@ -24,6 +24,6 @@ def noted_place(store: Store, study_id: int) -> str | None:
 
 
 def kept_elsewhere(store: Store, study_id: int, given: str | None, home: Path) -> Depot | None:
-    """The place that was given, else the one that workers noted; None: the home folder alone."""
+    """The place that was given, else the one that was noted; None: the home folder alone."""
     place = given or noted_place(store, study_id)
     return open_depot(place, home) if place else None

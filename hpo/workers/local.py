@@ -3,7 +3,7 @@ trained: by itself, by child processes or on a Ray cluster."""
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -13,7 +13,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from hpo.environment import keep_compiled
-from hpo.errors import InputError, StudyStateError
+from hpo.errors import InputError, TakenError
 from hpo.reports.build import write_report
 from hpo.spec.file import StudySpec
 from hpo.storage import studies
@@ -23,7 +23,7 @@ from hpo.workers import coordinator
 from hpo.workers.claim import Claim
 from hpo.workers.hiring import open_crew
 from hpo.workers.holds import Alone
-from hpo.workers.kept import kept_elsewhere, noted_place
+from hpo.workers.kept import kept_elsewhere, note_place, noted_place
 from hpo.workers.lock import exclusive
 from hpo.workers.material import check_models, load_material
 from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
@@ -31,7 +31,7 @@ from hpo.workers.progress import Observer, Progress
 from hpo.workers.pulse import name_of_this_process
 from hpo.workers.recruits import Recruits
 from hpo.workers.setup import Bench, open_bench
-from hpo.workers.submitting import as_extended
+from hpo.workers.submitting import as_extended, known_study
 from hpo.workers.winner import Winner, find, note
 
 
@@ -69,7 +69,7 @@ def run_study(
     """Runs or continues a study to the end of its budget, scores the winner once, and writes the report.
 
     Where several processes train, those of `recruits` are taken first. `checkpoints`: where workers of the service
-    kept those of this study, if not where they noted it.
+    kept those of this study, if not where they noted it; new ones are kept in the home folder.
     """
     prepare_process(home, threads)
     means = Means(
@@ -88,13 +88,17 @@ def run_study(
     # The database first: one that cannot be reached leaves no folder behind.
     with (
         closing(open_store(url)) as store,
+        _cluster(means),
         exclusive(home / "checkpoints" / spec.study.name, name) as last,
         Claim(store, name, dead=last) as claim,
     ):
-        spec = as_extended(store, spec)
-        bench = open_bench(spec, material, store, home, means, claim=claim.take)
-        if noted_place(store, bench.study_id):  # what workers left elsewhere is read from there; new files lie here
-            bench = replace(bench, depot=kept_elsewhere(store, bench.study_id, checkpoints, home))
+        known = known_study(store, spec)
+        spec = as_extended(spec, known)
+        # Before the study is taken from its workers: a place that cannot be opened ends the command.
+        depot = kept_elsewhere(store, known.study_id, checkpoints, home) if known else None
+        bench = replace(open_bench(spec, material, store, home, means, claim=claim.take), depot=depot)
+        if depot is not None and noted_place(store, bench.study_id) is None:
+            note_place(store, bench.study_id, depot, home)
         progress = _run(bench, means, observer, recruits, Alone(bench, claim.keep))
         winner = find(bench)
         with store.tick() as tick:
@@ -108,6 +112,14 @@ def run_study(
     return Result(progress=progress, winner=winner, report=report, notes=material.dataset.notes, failure=failure)
 
 
+def _cluster(means: Means) -> AbstractContextManager[None]:
+    if means.engine == "local":
+        return nullcontext()
+    from hpo.workers.cluster import connected
+
+    return connected(means)
+
+
 def prepare_process(home: Path, threads: int) -> None:
     """Sets up what training shares with the whole process."""
     torch.set_num_threads(threads)
@@ -119,7 +131,7 @@ def _run(bench: Bench, means: Means, observer: Observer, recruits: Recruits | No
         with open_crew(bench, means, recruits) as crew:
             return coordinator.run(bench, crew, observer, hold)
     except UpdateFinishedTrialError as error:
-        raise StudyStateError(
+        raise TakenError(
             f"another program has ended a trial that this one was training ({error}). Is the study "
             f"{bench.spec.study.name!r} being run elsewhere on the same database? Leave it to one of them."
         ) from error

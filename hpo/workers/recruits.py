@@ -12,6 +12,12 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 
 from hpo.environment import without_secrets
+from hpo.spec.study import StudySpec
+
+
+def employable(workers: int, spec: StudySpec) -> int:
+    """Of so many workers, those that can have a trial: a study never has more of them in flight."""
+    return min(workers, spec.search.concurrency)
 
 
 class Recruit:
@@ -45,7 +51,13 @@ class Recruits:
     """Recruits at hand, as many as asked for, and more when they are used up."""
 
     def __init__(self, ready: int = 0) -> None:
-        self._ready = [Recruit() for _ in range(ready)]
+        self._ready: list[Recruit] = []
+        try:
+            for _ in range(ready):
+                self._ready.append(Recruit())
+        except BaseException:
+            self._end()
+            raise
 
     def take(self) -> Recruit:
         """A recruit, which is the caller's to end."""
@@ -57,6 +69,9 @@ class Recruits:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         for recruit in self._ready:
             recruit.end()
         self._ready.clear()

@@ -38,8 +38,8 @@ def submit_study(
     material = load_material(spec)
     check_models(spec, material)
     with closing(open_store(url)) as store:
-        known = _known(store, spec)
-        spec = with_epochs(spec, known.trial_epochs if known else None)
+        known = known_study(store, spec)
+        spec = as_extended(spec, known)
         search = spec.search
         budgets = {
             "max_trials": space.budget(spec),
@@ -57,14 +57,14 @@ def submit_study(
         return Submission(before=known, now=now, trials=store.get_n_trials(bench.study_id))
 
 
-def as_extended(store: Store, spec: StudySpec) -> StudySpec:
-    """The study with the epochs that it may have been given since its file was written."""
-    known = _known(store, spec)
-    return with_epochs(spec, known.trial_epochs if known else None)
-
-
-def _known(store: Store, spec: StudySpec) -> StudyRow | None:
+def known_study(store: Store, spec: StudySpec) -> StudyRow | None:
+    """What the database has of the study, if anything."""
     try:
         return studies.study_row(store, spec.study.name)
     except StudyStateError:
         return None
+
+
+def as_extended(spec: StudySpec, known: StudyRow | None) -> StudySpec:
+    """The study with the epochs that it may have been given since its file was written."""
+    return with_epochs(spec, known.trial_epochs if known else None)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,10 @@ class Project:
         text = small_text(**({"training": "epochs = 12"} | tables))
         (self.folder / "small.toml").write_text(text, encoding="utf-8")
 
-    def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, command: Sequence[str] = COMMAND, **options: Any) -> subprocess.Popen[str]:
         environment = {key: value for key, value in os.environ.items() if key not in SETTINGS}
         return subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
+            [*command, *map(str, arguments)],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,

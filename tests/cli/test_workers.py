@@ -74,6 +74,24 @@ def test_workers_begin_with_what_they_are_to_inherit(project: Project, monkeypat
     assert begun == [str(project.folder / "runs" / "cache" / "compiled")] * 2
 
 
+def test_no_more_workers_begin_than_trials_are_in_flight(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun: list[int] = []
+
+    def begin(count: int) -> None:
+        begun.append(count)
+        raise SystemExit(0)
+
+    project.write(search="trials = 8\nconcurrency = 3")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(project.folder))
+    monkeypatch.setattr(recruits, "Recruits", begin)
+    with pytest.raises(SystemExit):
+        hpo.main(["run", str(project.folder / "small.toml"), "--workers", "99"])
+    assert begun == [3]
+    assert "--workers 99: 3 workers will train" in capsys.readouterr().err
+
+
 def test_a_killed_coordinator_leaves_no_workers(project: Project, whole: Project) -> None:
     process, workers = started(project, "--workers", 2)
     process.kill()

@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import select
 
-from hpo.errors import StudyStateError
+from hpo.errors import StudyStateError, TakenError
 from hpo.storage import claims, leases, service, steering
 from hpo.storage.claims import RUN
 from hpo.storage.engine import open_store
@@ -64,8 +64,9 @@ def test_one_that_is_silent_or_known_to_be_dead_is_given_up(store: Store) -> Non
     steering.submit(store, study_id, priority=0, budgets=NO_BUDGETS, dead=third)
     assert known(store) == []
     for name in (first, second, third):
-        with pytest.raises(StudyStateError, match="another program has taken the study"):
+        with pytest.raises(TakenError, match="another program has taken the study") as caught:
             write(store, study_id, name)
+        assert caught.value.exit_code == 1, "nothing is wrong with what the user gave"
     assert store.get_study_user_attrs(study_id) == {}
 
 

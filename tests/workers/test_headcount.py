@@ -65,7 +65,19 @@ def test_usable_cores_are_no_more_than_the_quota(monkeypatch: pytest.MonkeyPatch
 
 def test_the_crew_is_as_large_as_asked(tmp_path: Path) -> None:
     def workers(bench: Bench) -> int:
-        with hiring.open_crew(bench, Means(workers=None)) as crew:
+        with hiring.open_crew(bench, Means(workers=asked)) as crew:
             return crew.workers
 
+    asked: int | None = None
     assert at_bench(small_study(), tmp_path, workers) == 1
+    asked = 2
+    assert at_bench(small_study(), tmp_path, workers) == 2
+
+
+def test_the_crew_is_no_larger_than_the_trials_in_flight(tmp_path: Path) -> None:
+    def workers(bench: Bench) -> int:
+        with hiring.open_crew(bench, Means(workers=5)) as crew:
+            return crew.workers
+
+    spec = small_study(search="trials = 8\nconcurrency = 2")
+    assert at_bench(spec, tmp_path, workers) == 2

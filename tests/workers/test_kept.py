@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hpo.cli import hpo
+from hpo.errors import InputError, MachineError
 from hpo.storage import steering, studies
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.workers import continuation
@@ -76,6 +78,43 @@ def test_a_run_goes_on_with_what_workers_left_elsewhere(
     assert all(past.saved for past in pasts), "they were trained again from the start"
     assert (trials_of(spec, home), epochs_of(spec, home)) == expected
     assert not list(elsewhere.rglob("running-*")), "what the workers left is nobody's any more"
+
+
+def test_a_run_reads_and_notes_the_place_that_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers note no place where each keeps checkpoints in its own home folder."""
+    spec = small_study(training="epochs = 12", search="trials = 6\nconcurrency = 3")
+    expected = result_of(spec, tmp_path / "expected")
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    submit(spec, theirs)
+    with working(theirs):
+        wait_for(lambda: row_of(theirs).epochs_spent >= 10)
+    with closing(open_store(sqlite_url(theirs))) as store:
+        steering.stop(store, "small")
+    assert place_of(theirs) is None
+    pasts: list[Any] = []
+    monkeypatch.setattr(continuation, "past_of", _recorded(continuation.past_of, pasts))
+    run_study(spec, sqlite_url(theirs), ours, lambda progress: None, device="cpu", checkpoints=str(theirs))
+    assert pasts
+    assert all(past.saved for past in pasts), "they were trained again from the start"
+    assert (trials_of(spec, theirs), epochs_of(spec, theirs)) == expected
+    assert place_of(theirs) == str(theirs)
+
+
+@pytest.mark.parametrize(
+    "options", [{"checkpoints": "s3://bucket"}, {"engine": "ray", "address": "127.0.0.1:1", "device": "auto"}]
+)
+def test_a_run_that_cannot_go_on_leaves_the_study_to_the_workers(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, url = small_study(), sqlite_url(tmp_path)
+    submit(spec, tmp_path)
+    with closing(open_store(url)) as store:
+        steering.stop(store, "small")
+        monkeypatch.setitem(sys.modules, "boto3", None)  # as if it were not installed
+        with pytest.raises((InputError, MachineError), match=r"boto3|no Ray cluster answers"):
+            run_study(spec, url, tmp_path, lambda progress: None, **({"device": "cpu"} | options))
+        assert studies.study_row(store, "small").submitted_at is not None
+        steering.resume(store, "small")
 
 
 def _recorded(function: Any, results: list[Any]) -> Any:

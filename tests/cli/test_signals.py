@@ -1,0 +1,92 @@
+"""Ctrl-C and SIGTERM at a bad moment: while libraries load, twice, or while the report is made."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.runs import LIMIT, Project
+
+AT_IMPORT = """
+import os, signal, sys
+from hpo.cli import main
+number, times, module, *arguments = sys.argv[1:]
+
+class Hook:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            for _ in range(int(times)):
+                os.kill(os.getpid(), int(number))
+
+sys.meta_path.insert(0, Hook())
+main(arguments)
+"""
+"""The command with signals in the middle of the import of a module."""
+
+IMPORTED = """
+import os, signal, sys, time
+from hpo.cli.signals import interruptible
+sys.path.insert(0, ".")
+try:
+    with interruptible():
+        import half
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", half.whole)
+    print(signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+"""
+HALF = "import os, signal\nos.kill(os.getpid(), signal.{name})\nfor n in range(100000): pass\nwhole = True\n"
+
+
+def python(project: Project, script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    process = project.start(*arguments, command=(sys.executable, "-c", script))
+    out, err = process.communicate(timeout=LIMIT)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_import_is_finished_before_the_interrupt(name: str, project: Project) -> None:
+    (project.folder / "half.py").write_text(HALF.format(name=name))
+    assert python(project, IMPORTED).stdout == "interrupted True\nTrue\n"
+
+
+def test_a_signal_that_is_ignored_stays_so(project: Project) -> None:
+    (project.folder / "half.py").write_text(HALF.format(name="SIGINT"))
+    script = IMPORTED.replace("time.sleep(60)", "print(half.whole)")
+    assert python(project, f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{script}").stdout == "True\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["numpy.exceptions", "torch.nn.functional", "hpo.workers.local"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_libraries_load(number: signal.Signals, module: str, project: Project) -> None:
+    done = python(project, AT_IMPORT, int(number), 1, module, "run", "small.toml", "--workers", 2)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].strip().startswith("hpo run small.toml")
+
+
+def test_asked_twice_while_libraries_load_it_ends_at_once(project: Project) -> None:
+    done = python(project, AT_IMPORT, int(signal.SIGINT), 2, "numpy.exceptions", "run", "small.toml")
+    assert (done.returncode, done.stderr) == (130, "hpo: interrupted\n")
+
+
+@pytest.mark.parametrize("module", ["hpo.cli.check", "pydantic.main"])
+def test_another_command_interrupted_while_it_loads(module: str, project: Project) -> None:
+    done = python(project, AT_IMPORT, int(signal.SIGINT), 1, module, "check", "small.toml")
+    assert (done.returncode, done.stderr.strip()) == (130, "hpo: interrupted")
+
+
+@pytest.mark.slow
+def test_interrupted_while_the_report_is_made(project: Project) -> None:
+    done = python(project, AT_IMPORT, int(signal.SIGTERM), 1, "plotly.offline", "run", "small.toml")
+    assert done.returncode == 130
+    assert done.stderr.strip().splitlines()[-1].strip() == "hpo run small.toml"
+    again = project.hpo("run", "small.toml")
+    assert again.returncode == 0
+    folder: Path = project.folder / "runs" / "reports" / "small"
+    assert {file.name for file in folder.iterdir()} == {"index.html", "trials.csv", "epochs.csv", "summary.md"}
