@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hpo.errors import MachineError, StudyStateError
+from hpo.errors import MachineError, TakenError
 from hpo.search.searcher import Searcher
 from hpo.spec.study import StudySpec
 from hpo.storage import leases
@@ -51,7 +51,7 @@ def test_a_run_that_has_lost_its_study_writes_no_winner(
         return found
 
     monkeypatch.setattr(local, "find", slow)
-    with pytest.raises(StudyStateError, match="taken the study"):
+    with pytest.raises(TakenError, match="taken the study"):
         run_study(spec, sqlite_url(tmp_path), tmp_path, lambda progress: None)
     row = row_of(tmp_path)
     assert (row.winner_number, row.test, row.finished_at) == (None, None, None)
