@@ -72,11 +72,16 @@ def masked(url: URL) -> str:
     return url.difference_update_query(_secret_keys(url)).render_as_string(hide_password=True)
 
 
+def passwords(url: URL) -> list[str]:
+    """Those that the URL holds."""
+    given = [url.password, *(value for key in _secret_keys(url) for value in url.normalized_query[key])]
+    return [str(password) for password in given if password]
+
+
 def scrubbed(text: str, url: URL) -> str:
     """The text without the URL's passwords, in any spelling a driver may repeat them in."""
-    given = [url.password, *(value for key in _secret_keys(url) for value in url.normalized_query[key])]
     spellings: set[str] = set()
-    for password in map(str, filter(None, given)):
+    for password in passwords(url):
         spellings |= {password, quote(password), quote(password, safe=""), quote_plus(password)}
     for spelling in sorted(spellings, key=len, reverse=True):
         text = text.replace(spelling, "***")
