@@ -28,10 +28,10 @@ class Place:
 
     @property
     def storage_url(self) -> str:
-        """The database asked for, or SQLite in the home folder."""
-        from hpo.storage.engine import sqlite_url
+        """The database asked for, or SQLite in the home folder. `StorageUrlError` where what was asked for is none."""
+        from hpo.storage.engine import given_url, sqlite_url
 
-        return self.storage or sqlite_url(self.home)
+        return given_url(self.storage) if self.storage else sqlite_url(self.home)
 
     @property
     def options(self) -> str:

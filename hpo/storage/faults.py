@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 from sqlalchemy import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 
-from hpo.errors import AwayError, RefusedStatementError, StorageError
+from hpo.errors import AwayError, RefusedStatementError, StorageError, StorageUrlError
 
 ELSEWHERE = "choose another place with --home DIR or --storage URL"
 
@@ -19,6 +19,8 @@ AWAY = (
     r"|failed to resolve|timeout expired"
 )
 """What is said where a server does not answer."""
+UNUSABLE = r"invalid (connection option|port number|\w+ value)|bad value for"
+"""What is said of a URL's port or parameters."""
 
 # Matched in this order against the driver's message, which is the only thing SQLite and a failed login tell.
 SENTENCES: dict[str, str] = {
@@ -57,6 +59,7 @@ SENTENCES: dict[str, str] = {
     r"read-only transaction": (
         "the database {place} was opened, or is served, for reading only. Use a user that may write"
     ),
+    UNUSABLE: "the URL {place} cannot be used ({detail}). Correct HPO_STORAGE or --storage",
     AWAY: ("cannot reach the server at {place} ({detail}). Start it, or correct HPO_STORAGE or --storage"),
     r"closed the connection|terminating connection|connection (is|was) (lost|closed)|server conn crashed": (
         "the connection to {place} was lost ({detail}). Run the same command again: it continues"
@@ -110,7 +113,7 @@ def explain(error: DBAPIError, url: URL) -> StorageError:
     for pattern, sentence in SENTENCES.items():
         if re.search(pattern, text, re.IGNORECASE):
             finding, _, _ = sentence.partition(". ")
-            said = AwayError if pattern == AWAY else StorageError
+            said = {AWAY: AwayError, UNUSABLE: StorageUrlError}.get(pattern, StorageError)
             return said(sentence.format(**words) + ".", finding=finding.format(**words) + ".")
     kind = RefusedStatementError if isinstance(error, REFUSALS) else StorageError
     return kind("the database {place} failed: {detail}.".format(**words))
