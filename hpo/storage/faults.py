@@ -66,6 +66,9 @@ SENTENCES: dict[str, str] = {
     ),
 }
 
+DISTINCT = 6
+"""Characters from which on a password that is found within a word is taken for the password."""
+
 REFUSALS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """What is not the database's trouble but the statement's, where none of the sentences says otherwise."""
 
@@ -82,12 +85,15 @@ def passwords(url: URL) -> list[str]:
 
 
 def scrubbed(text: str, url: URL) -> str:
-    """The text without the URL's passwords, in any spelling a driver may repeat them in."""
+    """The text without the URL's passwords, in any spelling a driver may repeat them in. A short one is replaced only
+    where it is no part of a word, as no driver glues it to one."""
     spellings: set[str] = set()
     for password in passwords(url):
         spellings |= {password, quote(password), quote(password, safe=""), quote_plus(password)}
     for spelling in sorted(spellings, key=len, reverse=True):
-        text = text.replace(spelling, "***")
+        anywhere = len(spelling) >= DISTINCT
+        found = re.escape(spelling) if anywhere else rf"(?<!\w){re.escape(spelling)}(?!\w)"
+        text = re.sub(found, "***", text)
     return text
 
 
@@ -106,8 +112,8 @@ def masked_text(text: str) -> str:
 
 def explain(error: DBAPIError, url: URL) -> StorageError:
     """The error as a sentence with the place and the way out."""
+    text = " ".join(str(error.orig or error).split())
     lines = [line.strip() for line in scrubbed(str(error.orig or error), url).splitlines() if line.strip()]
-    text = " ".join(lines)
     detail = re.sub(r"^(connection failed: )+", "", lines[0])[:200].rstrip(":,. ") if lines else "no reason given"
     words = {"place": masked(url), "user": url.username, "database": url.database, "detail": detail}
     for pattern, sentence in SENTENCES.items():
