@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpo import endings
 from hpo.cli.place import Place, place_options
 from hpo.errors import InputError
 
@@ -95,7 +96,7 @@ def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
     if count <= most:
         raise InputError(f"--trials {count}: the study {row.name!r} has {most} already; give it more than that.")
     steering.extend_trials(store, row, count)
-    click.echo(f"Study {row.name} has a budget of {count} trials.")
+    click.echo(f"Study {row.name} has a budget of {endings.amount(count, 'trials')}.")
 
 
 def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> None:
