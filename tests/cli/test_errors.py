@@ -25,14 +25,11 @@ Answer = tuple[int, str]
 
 
 @pytest.fixture
-def hpo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Answer]]:
+def hpo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Runs the command in an empty folder: its exit code and standard error, where a traceback would be."""
     monkeypatch.chdir(tmp_path)
     for setting in ("HPO_HOME", "HPO_STORAGE"):
         monkeypatch.delenv(setting, raising=False)
-    handler = signal.getsignal(signal.SIGTERM)
 
     def call(*arguments: object) -> Answer:
         with pytest.raises(SystemExit) as stop:
@@ -42,8 +39,7 @@ def hpo(
         assert isinstance(stop.value.code, int)
         return stop.value.code, shown.err
 
-    yield call
-    signal.signal(signal.SIGTERM, handler)
+    return call
 
 
 def written(folder: Path) -> set[str]:
