@@ -30,7 +30,12 @@ class Spent:
     limit: float
 
     def __str__(self) -> str:
-        return f"{_BUDGET}{self.limit:g} {UNITS[self.setting]} was spent"
+        return f"{_BUDGET}{amount(self.limit, UNITS[self.setting])} was spent"
+
+
+def amount(limit: float, units: str) -> str:
+    """`1 epoch`, `2 epochs`, `0.5 seconds`."""
+    return f"{limit:g} {units.removesuffix('s') if limit == 1 else units}"
 
 
 def cut(spent: Spent, epoch: int) -> str:

@@ -24,6 +24,12 @@ class StorageError(MachineError):
         """The message without the way out, for a log of a program that goes on by itself."""
 
 
+class StorageUrlError(StorageError):
+    """What was given as the database's URL is none that can be used: exit code 2."""
+
+    exit_code = 2
+
+
 class AwayError(StorageError):
     """The database server does not answer: it is not there, or restarts."""
 

@@ -35,3 +35,10 @@ def test_trials_that_lacked_nothing_but_epochs_go_on(ended: str, goes_on: bool, 
 def test_a_divergence_is_told_from_other_endings() -> None:
     assert endings.has_diverged(endings.diverged("the objective", 4))
     assert not endings.has_diverged(endings.FINISHED)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [(1, "1 processor second"), (1.0, "1 processor second"), (0.5, "0.5 processor seconds")]
+)
+def test_one_of_a_unit(limit: float, words: str) -> None:
+    assert str(Spent(setting="cpu_seconds", limit=limit)) == f"the study's budget of {words} was spent"

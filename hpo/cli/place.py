@@ -28,18 +28,24 @@ class Place:
 
     @property
     def storage_url(self) -> str:
-        """The database asked for, or SQLite in the home folder."""
-        from hpo.storage.engine import sqlite_url
+        """The database asked for, or SQLite in the home folder. `StorageUrlError` where what was asked for is none."""
+        from hpo.storage.engine import given_url, sqlite_url
 
-        return self.storage or sqlite_url(self.home)
+        return given_url(self.storage) if self.storage else sqlite_url(self.home)
 
     @property
     def options(self) -> str:
-        """The options to repeat in a command that continues; a URL is not repeated, it may hold a password."""
+        """The options to repeat in a command that continues; a URL with a password in it is not repeated."""
         home = (
             "" if self.home == Path("runs") or "home" in self.environment else f" --home {shlex.quote(str(self.home))}"
         )
-        return home + (" --storage ..." if self.storage and "storage" not in self.environment else "")
+        if not self.storage or "storage" in self.environment:
+            return home
+        from hpo.storage.connect import parse_url
+        from hpo.storage.faults import passwords
+
+        secret = passwords(parse_url(self.storage))
+        return f"{home} --storage {'...' if secret else shlex.quote(self.storage)}"
 
 
 def place_options(command: F) -> F:

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from hpo.cli.place import Place, checkpoints_option, place_options
 
@@ -95,13 +96,6 @@ def run(
     if trials is not None:
         spec = with_budget(spec, trials=trials)
 
-    options = [f" --trials {trials}"] if trials else []
-    options += [] if compile == "auto" else [f" --compile {compile}"]
-    options += [] if engine == "local" else [f" --engine {engine}"]
-    options += [] if address is None else [f" --address {shlex.quote(address)}"]
-    options += [] if checkpoints is None else [f" --checkpoints {shlex.quote(checkpoints)}"]
-    command = f"hpo run {shlex.quote(study)}{''.join(options)}{place.options}"
-
     from hpo.environment import keep_compiled
     from hpo.workers.recruits import Recruits, employable
 
@@ -136,9 +130,21 @@ def run(
                     recruits=recruits,
                 )
     except KeyboardInterrupt:
+        command = f"hpo run {shlex.quote(study)}{_given(click.get_current_context())}{place.options}"
         raise Interrupted(
             f"interrupted. Every trial in flight is saved at its last whole epoch; to continue:\n  {command}"
         ) from None
     conclusion(spec, result)
     if result.winner is None:
         sys.exit(1)
+
+
+def _given(context: click.Context) -> str:
+    """The options of the command line, to be repeated; those of the place are not among them."""
+    return "".join(
+        f" {option.opts[0]} {shlex.quote(str(context.params[option.name] or 'auto'))}"
+        for option in context.command.params
+        if isinstance(option, click.Option)
+        and option.name in context.params
+        and context.get_parameter_source(option.name) == ParameterSource.COMMANDLINE
+    )

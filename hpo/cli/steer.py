@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpo import endings
 from hpo.cli.place import Place, place_options
 from hpo.errors import InputError
 
@@ -101,7 +102,8 @@ def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
     if budget <= most:
         raise InputError(f"--trials {count}: the grid of {row.name!r} has {budget} combinations, and it has them all.")
     steering.extend_trials(store, row, budget)
-    click.echo(f"Study {row.name} has a budget of {budget} trials{'' if budget == count else ', its whole grid'}.")
+    whole = "" if budget == count else ", its whole grid"
+    click.echo(f"Study {row.name} has a budget of {endings.amount(budget, 'trials')}{whole}.")
 
 
 def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> None:

@@ -72,7 +72,8 @@ def _settings(before: StudyRow, now: StudyRow) -> str:
     for column, unit in units.items():
         limit, old = getattr(now, column), getattr(before, column)
         if limit is not None or old is not None:
-            budgets.append(f"{'any number of' if limit is None else f'{limit:g}'} {unit}{_was(old, limit)}")
+            now_has = f"any number of {unit}" if limit is None else endings.amount(limit, unit)
+            budgets.append(f"{now_has}{_was(old, limit)}")
     return f"priority {now.priority}{_was(before.priority, now.priority)} and a budget of {', '.join(budgets)}"
 
 

@@ -146,7 +146,9 @@ def named(error: BaseException) -> str:
 
 
 def kind(value: Any) -> str:
-    return f"a {type(value).__name__}"
+    """`an int`, `a tuple`."""
+    name = type(value).__name__
+    return f"a{'n' if name[0] in 'AEIOUaeiou' else ''} {name}"
 
 
 def _place(reference: Reference, error: BaseException) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from hpo.errors import StorageError
+from hpo.errors import StorageUrlError
 from hpo.storage.faults import masked, masked_text
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def parse_url(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise StorageError(
+        raise StorageUrlError(
             f"{masked_text(text)!r} is no database URL. "
             "Write sqlite:///FOLDER/hpo.db or postgresql://USER:PASSWORD@HOST/DATABASE."
         ) from None
@@ -47,13 +47,13 @@ def parse_url(text: str) -> URL:
         return url.set(drivername="postgresql+psycopg")
     backend = url.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
-        raise StorageError(
+        raise StorageUrlError(
             f"studies are kept in SQLite or PostgreSQL, but {masked(url)} asks for {backend!r}. "
             "Write sqlite:///FOLDER/hpo.db or postgresql://USER:PASSWORD@HOST/DATABASE."
         )
     path = url.database or ""
     if backend == "sqlite" and (path in ("", ":memory:") or path.startswith("file:")):
-        raise StorageError(f"{masked(url)} names no file. Write sqlite:///FOLDER/hpo.db.")
+        raise StorageUrlError(f"{masked(url)} names no file. Write sqlite:///FOLDER/hpo.db.")
     return url
 
 
@@ -63,7 +63,7 @@ def _refuse_misread(text: str) -> None:
     user = re.match(r"[^:/]*(:[^@]*)?@", rest)  # as `make_url` finds it
     before, after = (user[0], rest[user.end() :]) if user else ("", rest)
     if not scheme.startswith("sqlite") and ("@" in after or "password=" in before):
-        raise StorageError(
+        raise StorageUrlError(
             "the database URL has an @ too many, so that user, password and host cannot be told apart. Within each of "
             "them, write %40 for @, %3A for :, %2F for /, %3F for ? and %25 for %."
         )
@@ -85,11 +85,11 @@ def connect(url: URL, readonly: bool) -> Engine:
     try:
         engine = create_engine(url, **options)
     except NoSuchModuleError:
-        raise StorageError(
+        raise StorageUrlError(
             f"the driver of {masked(url)} is unknown. Write postgresql://USER:PASSWORD@HOST/DATABASE."
         ) from None
     except ImportError as error:
-        raise StorageError(
+        raise StorageUrlError(
             f"the driver of {masked(url)} is not installed ({error.name}). "
             "Install it with `pip install 'hpo[postgres]'`."
         ) from None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from pathlib import Path
 
 from sqlalchemy import URL
 
-from hpo.errors import AwayError, StorageError
+from hpo.errors import AwayError, StorageError, StorageUrlError
 from hpo.storage import schema
 from hpo.storage.connect import parse_url
-from hpo.storage.faults import ELSEWHERE, explained
+from hpo.storage.faults import ELSEWHERE, explained, masked
 from hpo.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,19 @@ LOOK_SECONDS = 1.0
 def sqlite_url(home: Path) -> str:
     """The database of a home folder."""
     return f"sqlite:///{home / 'hpo.db'}"
+
+
+def given_url(text: str) -> str:
+    """A URL that the user gave. Unlike the home folder, the folder of an absolute path is not made: it may be a
+    misspelt one, or a disk that is not there."""
+    url = parse_url(text)
+    path = Path(url.database or "")
+    if url.get_backend_name() == "sqlite" and path.is_absolute() and not path.parent.exists():
+        raise StorageUrlError(
+            f"{masked(url)}: there is no folder {path.parent}. "
+            f"Make it with `mkdir -p {shlex.quote(str(path.parent))}`, or {ELSEWHERE}."
+        )
+    return text
 
 
 def open_store(url: str, *, readonly: bool = False, patience: float = 0.0) -> Store:
@@ -66,7 +80,7 @@ def _open(url: str, readonly: bool) -> Store:
 def _check_file(url: URL, readonly: bool) -> None:
     path = Path(url.database or "")
     if path.is_dir():
-        raise StorageError(f"{path} is a folder, not a database file. Write sqlite:///{path}/hpo.db.")
+        raise StorageUrlError(f"{path} is a folder, not a database file. Write sqlite:///{path}/hpo.db.")
     if readonly:
         if not path.exists():
             raise StorageError(f"no database at {path}. Run `hpo run STUDY` first.")

@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 from sqlalchemy import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 
-from hpo.errors import AwayError, RefusedStatementError, StorageError
+from hpo.errors import AwayError, RefusedStatementError, StorageError, StorageUrlError
 
 ELSEWHERE = "choose another place with --home DIR or --storage URL"
 
@@ -19,6 +19,8 @@ AWAY = (
     r"|failed to resolve|timeout expired"
 )
 """What is said where a server does not answer."""
+UNUSABLE = r"invalid (connection option|port number|\w+ value)|bad value for"
+"""What is said of a URL's port or parameters."""
 
 # Matched in this order against the driver's message, which is the only thing SQLite and a failed login tell.
 SENTENCES: dict[str, str] = {
@@ -57,11 +59,15 @@ SENTENCES: dict[str, str] = {
     r"read-only transaction": (
         "the database {place} was opened, or is served, for reading only. Use a user that may write"
     ),
+    UNUSABLE: "the URL {place} cannot be used ({detail}). Correct HPO_STORAGE or --storage",
     AWAY: ("cannot reach the server at {place} ({detail}). Start it, or correct HPO_STORAGE or --storage"),
     r"closed the connection|terminating connection|connection (is|was) (lost|closed)|server conn crashed": (
         "the connection to {place} was lost ({detail}). Run the same command again: it continues"
     ),
 }
+
+DISTINCT = 6
+"""Characters from which on a password that is found within a word is taken for the password."""
 
 REFUSALS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """What is not the database's trouble but the statement's, where none of the sentences says otherwise."""
@@ -72,14 +78,22 @@ def masked(url: URL) -> str:
     return url.difference_update_query(_secret_keys(url)).render_as_string(hide_password=True)
 
 
-def scrubbed(text: str, url: URL) -> str:
-    """The text without the URL's passwords, in any spelling a driver may repeat them in."""
+def passwords(url: URL) -> list[str]:
+    """Those that the URL holds."""
     given = [url.password, *(value for key in _secret_keys(url) for value in url.normalized_query[key])]
+    return [str(password) for password in given if password]
+
+
+def scrubbed(text: str, url: URL) -> str:
+    """The text without the URL's passwords, in any spelling a driver may repeat them in. A short one is replaced only
+    where it is no part of a word, as no driver glues it to one."""
     spellings: set[str] = set()
-    for password in map(str, filter(None, given)):
+    for password in passwords(url):
         spellings |= {password, quote(password), quote(password, safe=""), quote_plus(password)}
     for spelling in sorted(spellings, key=len, reverse=True):
-        text = text.replace(spelling, "***")
+        anywhere = len(spelling) >= DISTINCT
+        found = re.escape(spelling) if anywhere else rf"(?<!\w){re.escape(spelling)}(?!\w)"
+        text = re.sub(found, "***", text)
     return text
 
 
@@ -98,14 +112,14 @@ def masked_text(text: str) -> str:
 
 def explain(error: DBAPIError, url: URL) -> StorageError:
     """The error as a sentence with the place and the way out."""
+    text = " ".join(str(error.orig or error).split())
     lines = [line.strip() for line in scrubbed(str(error.orig or error), url).splitlines() if line.strip()]
-    text = " ".join(lines)
     detail = re.sub(r"^(connection failed: )+", "", lines[0])[:200].rstrip(":,. ") if lines else "no reason given"
     words = {"place": masked(url), "user": url.username, "database": url.database, "detail": detail}
     for pattern, sentence in SENTENCES.items():
         if re.search(pattern, text, re.IGNORECASE):
             finding, _, _ = sentence.partition(". ")
-            said = AwayError if pattern == AWAY else StorageError
+            said = {AWAY: AwayError, UNUSABLE: StorageUrlError}.get(pattern, StorageError)
             return said(sentence.format(**words) + ".", finding=finding.format(**words) + ".")
     kind = RefusedStatementError if isinstance(error, REFUSALS) else StorageError
     return kind("the database {place} failed: {detail}.".format(**words))

@@ -20,7 +20,7 @@ from hpo.workers.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
-OVER = "over"
+OVER = "as all its trials have ended"
 """The reason to leave a study of which nothing is left but to conclude it."""
 
 WAITING_SECONDS = 0.5
@@ -82,7 +82,7 @@ class Leased:
                 asking = asking and held < self._share(now) and not self._strangers()
                 return Turn(take=taken, spent=now.spent, ask=asking)
             if not asking:
-                self._leave(flight, OVER if now.running == 0 else "others train its last trials")
+                self._leave(flight, OVER if now.running == 0 else "as others train its last trials")
                 return None
             if not self._strangers():
                 return Turn()

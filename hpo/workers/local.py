@@ -3,6 +3,7 @@ trained: by itself, by child processes or on a Ray cluster."""
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from hpo.storage.claims import RUN
 from hpo.storage.engine import open_store
 from hpo.workers import coordinator
 from hpo.workers.claim import Claim
+from hpo.workers.headcount import usable_cores
 from hpo.workers.hiring import open_crew
 from hpo.workers.holds import Alone
 from hpo.workers.kept import kept_elsewhere, note_place, noted_place
@@ -33,6 +35,8 @@ from hpo.workers.recruits import Recruits
 from hpo.workers.setup import Bench, open_bench
 from hpo.workers.submitting import as_extended, known_study
 from hpo.workers.winner import Winner, find, note
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,14 +75,14 @@ def run_study(
     Where several processes train, those of `recruits` are taken first. `checkpoints`: where workers of the service
     kept those of this study, if not where they noted it; new ones are kept in the home folder.
     """
-    prepare_process(home, threads)
+    usable = prepare_process(home, threads if engine == "local" else min(threads, usable_cores()))
     means = Means(
         device=device_of(device) if engine == "local" else CPU,
         cluster_device=_cluster_device(device) if engine == "ray" else "auto",
         lanes=lanes,
         compile=compile,
         workers=workers,
-        threads=threads,
+        threads=usable if engine == "local" else threads,
         engine=engine,
         address=address,
     )
@@ -120,10 +124,16 @@ def _cluster(means: Means) -> AbstractContextManager[None]:
     return connected(means)
 
 
-def prepare_process(home: Path, threads: int) -> None:
-    """Sets up what training shares with the whole process."""
-    torch.set_num_threads(threads)
+def prepare_process(home: Path, threads: int) -> int:
+    """Sets up what training shares with the whole process. How many threads it has: no more than cores."""
+    cores = usable_cores()
+    if threads > cores:
+        log.warning(
+            "--threads %d: this process may use %d of the machine's cores, and trains with so many", threads, cores
+        )
+    torch.set_num_threads(min(threads, cores))
     keep_compiled(home)
+    return min(threads, cores)
 
 
 def _run(bench: Bench, means: Means, observer: Observer, recruits: Recruits | None, hold: Alone) -> Progress:

@@ -25,14 +25,11 @@ Answer = tuple[int, str]
 
 
 @pytest.fixture
-def hpo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Answer]]:
+def hpo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Runs the command in an empty folder: its exit code and standard error, where a traceback would be."""
     monkeypatch.chdir(tmp_path)
     for setting in ("HPO_HOME", "HPO_STORAGE"):
         monkeypatch.delenv(setting, raising=False)
-    handler = signal.getsignal(signal.SIGTERM)
 
     def call(*arguments: object) -> Answer:
         with pytest.raises(SystemExit) as stop:
@@ -42,8 +39,7 @@ def hpo(
         assert isinstance(stop.value.code, int)
         return stop.value.code, shown.err
 
-    yield call
-    signal.signal(signal.SIGTERM, handler)
+    return call
 
 
 def written(folder: Path) -> set[str]:
@@ -209,13 +205,41 @@ def test_a_database_that_does_not_answer(hpo: Callable[..., Answer], tmp_path: P
     assert written(tmp_path) == set()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://me:secret@localhost/hpo", "sqlite://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "mysql://me:secret@localhost/hpo",
+        "sqlite://",
+        "postgresql://localhost:port/hpo",
+        "postgresql+pg9000://me:secret@localhost/hpo",
+    ],
+)
 def test_a_url_of_no_database(url: str, hpo: Callable[..., Answer], tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(small_text())
     code, said = hpo("run", "small.toml", "--storage", url)
-    assert code in (1, 2)
-    assert "sqlite:///" in said
+    assert code == 2
+    assert "Write " in said
     assert "secret" not in said
+    assert written(tmp_path) == set()
+
+
+@pytest.mark.parametrize("wrong", [":99999/hpo", ":1/hpo?colour=red", ":1/hpo?sslmode=maybe"])
+def test_a_url_that_the_driver_refuses(wrong: str, hpo: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(small_text())
+    code, said = hpo("run", "small.toml", "--storage", f"postgresql://me:secret@127.0.0.1{wrong}")
+    assert code == 2
+    assert "invalid" in said
+    assert "Correct HPO_STORAGE or --storage" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("command", [("run", "small.toml"), ("submit", "small.toml"), ("studies",)])
+def test_a_misspelt_folder_of_a_database(command: tuple[str, ...], hpo: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(small_text())
+    code, said = hpo(*command, "--storage", f"sqlite:///{tmp_path}/no such/hpo.db")
+    assert code == 2
+    assert f"mkdir -p '{tmp_path}/no such'" in said
     assert written(tmp_path) == set()
 
 

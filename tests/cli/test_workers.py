@@ -50,7 +50,7 @@ def test_ctrl_c_reaches_the_whole_group_and_another_number_continues(project: Pr
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
-    assert err.strip().splitlines()[-1].strip() == "hpo run small.toml"
+    assert err.strip().splitlines()[-1].strip() == "hpo run small.toml --workers 2"
     assert "Traceback" not in err
     assert gone(workers)
     assert project.run("--workers", 1).startswith("Study small continues after")

@@ -103,7 +103,7 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     ("class Nett: pass", 'there is no Net in it. Did you mean "Nett"? It defines Nett.', {}),
     ("def model(): pass", "there is no Net in it. It defines model.", {}),
     ("import torch", "there is no Net in it. It defines no class and no function.", {}),
-    ("Net = 3", "Net is a int; it must be a class or a function that gives a torch.nn.Module", {}),
+    ("Net = 3", "Net is an int; it must be a class or a function that gives a torch.nn.Module", {}),
     ("def Net(:", "running net.py raised SyntaxError: invalid syntax (net.py, line 1).", {}),
     ("x = 1\n1 / 0", "running net.py raised ZeroDivisionError: division by zero (net.py, line 2)", {}),
     ("import sys\nsys.exit(3)", "running net.py raised SystemExit: 3 (net.py, line 2)", {}),

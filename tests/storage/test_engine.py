@@ -72,6 +72,26 @@ def test_sqlite_is_set_up_for_several_writers(tmp_path: Path) -> None:
     assert settings == {"journal_mode": "wal", "busy_timeout": 30_000, "synchronous": 1}
 
 
+@pytest.mark.parametrize(
+    ("password", "text", "expected"),
+    [
+        ("p", 'open "postgresql://me:p@host/app", password=p', 'open "postgresql://me:***@host/app", password=***'),
+        ("in", "connection to 'inner' failed: 'in'", "connection to 'inner' failed: '***'"),
+        ("a b", "user=me password=a%20b a+b 'a b'", "user=me password=*** *** '***'"),
+        ("secret", "xsecretx", "x***x"),
+    ],
+)
+def test_a_short_password_garbles_no_words(password: str, text: str, expected: str) -> None:
+    url = make_url("postgresql://me@host/app").set(password=password)
+    assert scrubbed(text, url) == expected
+
+
+def test_a_password_that_is_a_word_of_the_message_does_not_hide_what_it_says() -> None:
+    with pytest.raises(StorageError, match=r"cannot reach the server at .* Start it, or correct") as caught:
+        open_store("postgresql://me:connection@127.0.0.1:1/hpo")
+    assert "connection" not in str(caught.value)
+
+
 def test_writing_takes_the_lock_at_once(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/hpo.db")
     seen: list[str] = []

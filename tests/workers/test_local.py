@@ -1,6 +1,8 @@
-"""Devices by name."""
+"""Devices by name, and threads."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,3 +20,19 @@ def test_devices() -> None:
 def test_a_device_that_is_none(name: str) -> None:
     with pytest.raises(InputError, match="use auto, cpu, cuda or cuda:N"):
         local.device_of(name)
+
+
+def test_threads_are_no_more_than_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(local, "usable_cores", lambda: 2)
+    before = torch.get_num_threads()
+    try:
+        assert [local.prepare_process(tmp_path, threads) for threads in (1, 2)] == [1, 2]
+        assert not caplog.records
+        assert local.prepare_process(tmp_path, 1000) == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert "--threads 1000: this process may use 2" in caplog.text
