@@ -211,8 +211,8 @@ def _way_on(found: dict[str, Any], options: str) -> str | None:
         return f"To continue: hpo run {found['source']}{options}"
     if any(worker["alive"] for worker in found["workers"]):
         return (
-            "No worker can work on it. Where the reason above is mended, a worker tries again by itself within 16 "
-            f"minutes; a new one, there or on another machine, at once: hpo worker{options}"
+            "No worker can work on it. Where the reason above is mended, a worker tries again by itself after a "
+            f"while; a new one, there or on another machine, at once: hpo worker{options}"
         )
     return f"To continue: hpo worker{options}"
 

@@ -12,6 +12,7 @@ from optuna.study._frozen import FrozenStudy
 from sqlalchemy import Connection, Table, delete, insert, select
 
 from hpo.storage.tables import (
+    hpo_leases,
     studies,
     study_directions,
     study_system_attributes,
@@ -49,11 +50,14 @@ def drop(connection: Connection, study_id: int) -> None:
     """Delete a study with all that belongs to it; `KeyError` if there is none."""
     doomed = select(trials.c.trial_id).where(trials.c.study_id == study_id)
     # All is locked first: a row that somebody adds after its table has been emptied would keep its trial, and with it
-    # the study, from being deleted. Whoever comes later waits, and finds them gone.
-    if connection.execute(select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()).first():
-        connection.execute(doomed.order_by(trials.c.trial_id).with_for_update()).all()
-    else:
+    # the study, from being deleted. Whoever comes later waits, and finds them gone. Leases first, as workers do.
+    if not connection.execute(
+        select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()
+    ).first():
         raise KeyError(f"no study has the id {study_id}")
+    leases = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id.in_(doomed)).order_by(hpo_leases.c.trial_id)
+    connection.execute(leases.with_for_update()).all()
+    connection.execute(doomed.order_by(trials.c.trial_id).with_for_update()).all()
     for table in (
         trial_heartbeats,
         trial_intermediate_values,

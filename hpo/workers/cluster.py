@@ -166,10 +166,20 @@ def on_cluster(bench: Bench, means: Means) -> Iterator[tuple[Callable[[], Channe
 @contextmanager
 def connected(means: Means) -> Iterator[None]:
     """Within the block there is a cluster that has what was asked for; `on_cluster` uses the same."""
-    if ray.is_initialized():
+    begun = not ray.is_initialized()
+    if begun:
+        _begin(means.address)
+    try:
+        if means.cluster_device == "cuda" and not ray.cluster_resources().get("GPU"):
+            raise InputError("--device cuda: the Ray cluster has no GPU; use --device cpu")
         yield
-        return
-    address = means.address
+    finally:
+        if begun:
+            ray.shutdown()
+
+
+def _begin(address: str | None) -> None:
+    """Connects to the cluster at an address, or begins one here."""
     given = os.environ.get("RAY_ADDRESS")  # Ray goes by it where no address is given
     place = f"--address {address}" if address else f"RAY_ADDRESS {given}" if given else None
     listens = False
@@ -179,12 +189,6 @@ def connected(means: Means) -> Iterator[None]:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None)
     except (OSError, ValueError, RuntimeError, ImportError, RayError) as error:
         raise _no_cluster(place, error, unwelcome=listens) from error
-    try:
-        if means.cluster_device == "cuda" and not ray.cluster_resources().get("GPU"):
-            raise InputError("--device cuda: the Ray cluster has no GPU; use --device cpu")
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _probe(address: str) -> bool:

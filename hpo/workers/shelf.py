@@ -58,7 +58,7 @@ class Shelf:
 
     def worth_keeping(self, ended: Collection[int]) -> set[int]:
         """Which of the trials that have just ended are among the best."""
-        return {trial.number for trial in self._kept() if trial.number in ended} if ended else set()
+        return {trial.number for trial in best_trials(self.bench) if trial.number in ended} if ended else set()
 
     def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
         """Writes the state of all trials in flight into the free slot."""
@@ -89,10 +89,9 @@ class Shelf:
         longer are, or that had ended before and went on, whoever wrote them."""
         if not ended:
             return
-        ranking = self._kept()
+        ranking = best_trials(self.bench)
         kept = {trial._trial_id for trial in ranking if trial.number not in ended}
-        rows = self.bench.store.checkpoints(self.bench.study_id)
-        old = [row.path for row in rows if row.kind == "best" and row.trial_id not in kept]
+        old = self._outdated("best", kept)
         self._forget(old)
         self.garbage.update(old)
         for trial in ranking:
@@ -107,8 +106,7 @@ class Shelf:
             return
         trials = trials_with_ends(self.bench)
         kept = {trial._trial_id for trial in trials.values() if trial.number not in ended}
-        rows = self.bench.store.checkpoints(self.bench.study_id)
-        old = [row.path for row in rows if row.kind == "final" and row.trial_id not in kept]
+        old = self._outdated("final", kept)
         # An extension may just be turning one into that of a running trial.
         self.bench.store.remove_checkpoints(old, spared="running")
         self.garbage.update(old)
@@ -162,8 +160,12 @@ class Shelf:
         self.bench.store.remove_checkpoints(paths, trial_id=trial_id)
         self.garbage |= paths
 
-    def _kept(self) -> list[FrozenTrial]:
-        return best_trials(self.bench)
+    def _outdated(self, kind: str, kept: Collection[int]) -> list[str]:
+        """Files of this kind of trials that have ended, but for these ids. As this tick sees the trials: what another
+        worker ends and keeps meanwhile is not ours to judge."""
+        over = {trial._trial_id for trial in self.bench.searcher.all_trials() if trial.state.is_finished()}
+        rows = self.bench.store.checkpoints(self.bench.study_id)
+        return [row.path for row in rows if row.kind == kind and row.trial_id in over.difference(kept)]
 
     def _keep(self, trial: FrozenTrial, kind: str, epoch: int, data: bytes) -> None:
         sha256 = hashlib.sha256(data).hexdigest()

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 
+from hpo.endings import Spent, cut
 from hpo.errors import MachineError, TakenError
 from hpo.search.searcher import Searcher
 from hpo.spec.study import StudySpec
 from hpo.storage import leases
 from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.rows import CheckpointRow
 from hpo.training.trainer import Tick, Trainer
 from hpo.workers import local, winner
 from hpo.workers.depot import Folder
@@ -23,10 +26,12 @@ from hpo.workers.means import Means
 from hpo.workers.orders import Admit, Train
 from hpo.workers.setup import Bench
 from hpo.workers.shard import Shard
+from hpo.workers.shelf import Shelf
 from hpo.workers.winner import Winner, find
 from tests.workers.service import row_of, serve, submit, wait_for, working
 from tests.workers.small import at_bench, epochs_of, result_of, small_study, train, trials_of
 
+SPENT = Spent(setting="epochs", limit=1)
 STEADY = {"training": "epochs = 12", "search": 'trials = 6\nconcurrency = 3\npruner = "none"'}
 
 
@@ -77,6 +82,28 @@ def test_a_budget_that_is_raised_while_trials_are_cut_cuts_none(
     serve(tmp_path)
     assert raised
     assert (trials_of(with_epochs_budget(1000), tmp_path), epochs_of(with_epochs_budget(1000), tmp_path)) == expected
+
+
+def test_workers_who_cut_at_the_same_time_keep_each_others_last_states(spec: StudySpec, tmp_path: Path) -> None:
+    """The other one ends its trial after this one's tick has looked, and before it looks which files are outdated."""
+
+    def action(bench: Bench) -> None:
+        store, depot = bench.store, Folder(tmp_path)
+        own, others = bench.searcher.ask(2)
+        with store.tick(), closing(open_store(sqlite_url(tmp_path))) as other:
+            assert bench.searcher.cut(own.trial_id, SPENT).ended
+            other.set_trial_user_attr(others.trial_id, "ended", cut(SPENT, 1))
+            other.set_trial_state_values(others.trial_id, TrialState.PRUNED)
+            other.add_checkpoints(
+                CheckpointRow(trial_id=others.trial_id, kind=kind, epoch=1, path=f"{kind}.pt", sha256="")
+                for kind in ("best", "final")
+            )
+            shelf = Shelf(bench, depot, "worker")
+            shelf.save_best([own.number], [])
+            shelf.save_ends([own.number], [])
+        assert [row.path for row in store.checkpoints(bench.study_id)] == ["best.pt", "final.pt"]
+
+    at_bench(spec, tmp_path, action)
 
 
 def test_trials_that_are_only_cut_are_not_called_trained_again(tmp_path: Path) -> None:
