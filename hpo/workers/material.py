@@ -64,13 +64,17 @@ def references(spec: StudySpec) -> list[Reference]:
     return [reference.below(Path(spec.source).parent) for reference in modules_of(spec.tree["model"])]
 
 
-def check_models(spec: StudySpec, material: Material) -> None:
+def check_models(spec: StudySpec, material: Material, *, runs_own: bool = True) -> None:
     """Refuses a study none of whose model families can be built for the data, or that names a module of the user's
-    own which cannot be built whatever its arguments are."""
+    own which cannot be built whatever its arguments are. `runs_own`: without it, no code of the user's own is run, and
+    it is taken to fit."""
     model = spec.tree["model"]
     errors: list[str] = []
     fits = False
     for table in _families(model):
+        if table["family"] == "custom" and not runs_own:
+            fits = True
+            continue
         error = _error_of(replace(spec, tree=spec.tree | {"model": table}), material.prepared)
         if error and table["family"] == "custom":
             raise StudyFileError(f"{spec.source}: {error}")

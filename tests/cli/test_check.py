@@ -116,3 +116,10 @@ def test_the_examples_of_the_help_work() -> None:
     for example in examples:
         arguments = example.partition(" > ")[0].split()[2:]
         assert CliRunner().invoke(check, arguments).exit_code == 0
+
+
+def test_what_the_reader_of_the_data_left_out_is_told(tmp_path: Path) -> None:
+    rows = "".join(f"{row % 7},1,{row % 2}\n" for row in range(40))
+    (tmp_path / "table.csv").write_text(f"width,same,kind\n{rows}")
+    output = printed_for(tmp_path, data='dataset = "table.csv"\ntarget = "kind"')
+    assert 'Note: Column "same" was left out: it is constant.' in output.splitlines()

@@ -96,12 +96,13 @@ FILES: dict[str, tuple[str, tuple[str, ...]]] = {
 """Study files that are wrong, and what the answer names."""
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
 @pytest.mark.parametrize("mistake", FILES)
-def test_a_wrong_study_file(mistake: str, hpo: Callable[..., Answer], tmp_path: Path) -> None:
+def test_a_wrong_study_file(mistake: str, command: str, hpo: Callable[..., Answer], tmp_path: Path) -> None:
     text, named = FILES[mistake]
     (tmp_path / "small.toml").write_text(text)
     (tmp_path / "table.csv").write_text(CSV)
-    code, said = hpo("run", "small.toml")
+    code, said = hpo(command, "small.toml")
     assert code == 2
     assert said.startswith("hpo: ")
     for part in named:
@@ -122,12 +123,13 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
 """CSV files that cannot be used, and what the answer names."""
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
 @pytest.mark.parametrize("mistake", TABLES)
-def test_a_wrong_table(mistake: str, hpo: Callable[..., Answer], tmp_path: Path) -> None:
+def test_a_wrong_table(mistake: str, command: str, hpo: Callable[..., Answer], tmp_path: Path) -> None:
     text, named = TABLES[mistake]
     (tmp_path / "small.toml").write_text(small_text(data=TABLE))
     (tmp_path / "table.csv").write_bytes(text.encode("latin1"))
-    code, said = hpo("run", "small.toml")
+    code, said = hpo(command, "small.toml")
     assert code == 2
     for part in named:
         assert part in said

@@ -125,6 +125,10 @@ def test_checking_does_not_run_the_file(tmp_path: Path, hpo: Command, capsys: py
     shown = capsys.readouterr().out
     assert "model.arguments.width" in shown
     assert '"net.py:Net"' in shown
+    (tmp_path / "net.py").unlink()
+    code, error = hpo("check", "small.toml")
+    assert code == 2
+    assert "there is no file" in error
 
 
 def test_a_trial_whose_arguments_do_not_work_fails_alone(tmp_path: Path, hpo: Command) -> None:
