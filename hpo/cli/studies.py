@@ -162,7 +162,7 @@ def _studies_table(found: list[dict[str, Any]]) -> Table:
 
 
 def _print_study(found: dict[str, Any], options: str) -> None:
-    from hpo.reports.text import duration, plural, share
+    from hpo.reports.text import duration, plural, training
 
     console = _console()
     ended = found["finished"] + found["pruned"] + found["failed"]
@@ -172,7 +172,7 @@ def _print_study(found: dict[str, Any], options: str) -> None:
     console.print(
         f"{found['name']}: {found['state']}, {trials} "
         f"({found['finished']} finished, {found['pruned']} pruned, {found['failed']} failed), {duration(wall)}"
-        + (f", {share(train / wall, 0)} of it training" if wall else ""),
+        + (f", {training(train, wall, shared=found['submitted_at'] is not None)}" if wall else ""),
         soft_wrap=True,
     )
     reasons = ", ".join(f"{count} {reason}" for reason, count in found["ended"].items() if reason != endings.FINISHED)

@@ -80,20 +80,15 @@ class StudyReport:
     wall_seconds: float | None
     """Time the study ran, over all restarts."""
     train_seconds: float | None
-    """Part of it spent training and validating."""
+    """Spent training and validating, added up over the workers that shared the wall time."""
+    shared: bool
+    """Whether workers of the service have the study, who train side by side."""
     cautions: tuple[str, ...]
     """What a reader should know before trusting the winner."""
 
     @property
     def minimized(self) -> bool:
         return self.direction == "minimize"
-
-    @property
-    def idle_share(self) -> float | None:
-        """Share of the wall time not spent training."""
-        if not self.wall_seconds or self.train_seconds is None:
-            return None
-        return max(0.0, 1.0 - self.train_seconds / self.wall_seconds)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -167,6 +162,7 @@ def report_of(study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataF
         epochs_spent=sum(trial.epochs for trial in trials),
         wall_seconds=study.wall_seconds,
         train_seconds=study.train_seconds,
+        shared=study.submitted_at is not None,
         cautions=cautions(evidence),
     )
 

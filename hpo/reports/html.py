@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.reports import figures
 from hpo.reports.curves import Curves, curves_of
-from hpo.reports.text import STATES, duration, label, number, plural, share, size
+from hpo.reports.text import STATES, duration, label, number, plural, share, size, training
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -34,7 +34,9 @@ def render(report: StudyReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, share=share, duration=duration, label=label, size=size, plural=plural)
+    environment.filters.update(
+        number=number, share=share, duration=duration, training=training, label=label, size=size, plural=plural
+    )
     scripts = files("hpo.reports") / "templates"
 
     def figure(plot: Figure, name: str) -> Markup:

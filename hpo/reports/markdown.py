@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from hpo.reports.text import duration, label, number, share
+from hpo.reports.text import duration, label, number, share, training
 
 if TYPE_CHECKING:
     from hpo.reports.facts import StudyReport
@@ -47,8 +47,11 @@ def _figures(report: StudyReport) -> Iterable[str]:
         ("finished / pruned / failed", f"{counts.finished} / {counts.pruned} / {counts.failed}"),
         *([("still running", str(counts.running))] if counts.running else []),
         ("epochs trained", str(report.epochs_spent)),
-        ("wall time", duration(report.wall_seconds)),
-        ("not spent training", share(report.idle_share)),
+        (
+            "wall time",
+            f"{duration(report.wall_seconds)}, "
+            + training(report.train_seconds, report.wall_seconds, shared=report.shared),
+        ),
         ("seed", str(report.seed)),
         *((f"test {label(name)}", number(value)) for name, value in sorted(report.test.items())),
     ]

@@ -64,6 +64,15 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def training(train: float | None, wall: float | None, *, shared: bool = False) -> str:
+    """How much of the wall time was training; of workers that `shared` it, each trained in the same seconds."""
+    if train is None or not wall:
+        return "– of it training"
+    if shared or train > wall:
+        return f"{duration(train)} of training, over all workers"
+    return f"{share(train / wall, 0)} of it training"
+
+
 def plural(count: int, noun: str) -> str:
     """`1 trial`, `2 trials`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

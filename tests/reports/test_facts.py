@@ -1,6 +1,5 @@
-"""Facts computed from trials: counts, ranking, winner, history, shares of time."""
+"""Facts computed from trials: counts, ranking, winner, history."""
 
-import pytest
 from optuna.trial import TrialState
 
 from . import factory
@@ -76,11 +75,9 @@ def test_history_only_finished_trials_can_be_best():
 
 
 def test_effort():
-    report = small([trial(0, 0.9, epochs=10), trial(1, 0.8, epochs=3)], wall_seconds=100.0, train_seconds=80.0)
+    report = small([trial(0, 0.9, epochs=10), trial(1, 0.8, epochs=3)])
     assert report.epochs_spent == 13
-    assert report.idle_share == pytest.approx(0.2)
-    assert small([trial(0, 0.9)], wall_seconds=10.0, train_seconds=12.0).idle_share == 0.0
-    assert small([trial(0, 0.9)], wall_seconds=0.0).idle_share is None
+    assert not report.shared
 
 
 def test_a_study_without_trials():

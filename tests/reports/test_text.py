@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpo.reports.text import duration, label, number, plural, share, size
+from hpo.reports.text import duration, label, number, plural, share, size, training
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,17 @@ def test_shares_sizes_and_words():
     assert plural(0, "trial") == "0 trials"
     assert label("valid_loss") == "validation loss"
     assert label("my_metric") == "my metric"
+
+
+@pytest.mark.parametrize(
+    ("train", "wall", "shared", "text"),
+    [
+        (80.0, 100.0, False, "80 % of it training"),
+        (153.0, 100.0, False, "2 min 33 s of training, over all workers"),
+        (80.0, 100.0, True, "1 min 20 s of training, over all workers"),
+        (None, 100.0, False, "– of it training"),
+        (0.0, 0.0, False, "– of it training"),
+    ],
+)
+def test_workers_that_share_the_time_train_longer_than_it(train, wall, shared, text):
+    assert training(train, wall, shared=shared) == text
