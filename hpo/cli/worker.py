@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Collection, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from hpo.cli.place import Place, checkpoints_option, place_options
 from hpo.cli.run import Count
 
 if TYPE_CHECKING:
+    from hpo.storage.store import Store
     from hpo.workers.worker import Worker
 
 
@@ -65,17 +67,35 @@ def worker(
     from hpo.workers.worker import Worker
 
     _log_to_stderr(place.storage_url)
-    from hpo.workers.depot import open_depot
+    from hpo.workers.depot import open_depot, refuse_unwritable
 
     prepare_process(place.home, threads)
     means = Means(device=device_of(device), lanes=lanes, threads=threads)
     depot = open_depot(checkpoints, place.home)
+    refuse_unwritable(depot)
     with closing(open_store(place.storage_url, patience=PATIENCE_SECONDS)) as store:
         own = Worker(store, place.home, depot, means, names=studies, lease_seconds=lease)
         _end_on_signals(own)
         logging.getLogger("hpo").info("worker %s begins at %s", own.name, store.place)
+        for line in _waited_for(store, studies):
+            logging.getLogger("hpo").warning("%s", line)
         own.run()
     logging.getLogger("hpo").info("worker %s has ended; it holds nothing", own.name)
+
+
+def _waited_for(store: Store, names: Collection[str]) -> Iterator[str]:
+    """What is said of studies that a worker is told to work on and that are not submitted."""
+    from hpo.errors import StudyStateError
+    from hpo.storage.studies import study_row
+
+    for name in names:
+        try:
+            submitted = study_row(store, name).submitted_at is not None
+        except StudyStateError as error:
+            yield f"--studies {name}: {error} Waiting for it to be submitted."
+        else:
+            if not submitted:
+                yield f"--studies {name}: was not submitted to workers. Waiting for it."
 
 
 def _log_to_stderr(url: str) -> None:

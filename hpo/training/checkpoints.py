@@ -15,6 +15,7 @@ import io
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ def write(path: Path, data: bytes) -> Written:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what has no folder cannot be deleted either
+            temporary.unlink()
         raise MachineError(
             f"The checkpoint {path} cannot be written: {error.strerror}. "
             "Free some space or choose another folder with --home, then run the same command again."

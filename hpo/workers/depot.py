@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -141,6 +142,21 @@ def open_depot(text: str | None, home: Path) -> Depot:
             "s3://BUCKET/PREFIX."
         )
     return Folder(Path(text))
+
+
+def refuse_unwritable(depot: Depot) -> None:
+    """Raises `InputError` for a place that takes no file or cannot be rid of it."""
+    name = f"checkpoints/.probe-{uuid.uuid4().hex}"
+    try:
+        depot.put(name, b"probe")
+        depot.delete(name)
+    except MachineError as error:
+        cause = error.__cause__
+        found = cause.strerror if isinstance(cause, OSError) else str(error).removesuffix(".")
+        raise InputError(
+            f"checkpoints cannot be kept at {depot.place}: {found}. Name another place with --checkpoints, or let "
+            "this user write there."
+        ) from None
 
 
 def _s3(bucket: str, prefix: str) -> Artifacts:

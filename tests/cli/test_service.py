@@ -130,6 +130,7 @@ def test_what_cannot_be_done_is_said(project: Project) -> None:
         (("stop", "smal"), "Did you mean 'small'?"),
         (("worker", "--device", "abacus"), "--device abacus"),
         (("worker", "--checkpoints", "ftp://x/y"), "must be a folder"),
+        (("worker", "--checkpoints", "small.toml/x"), "Name another place with --checkpoints"),
     ):
         done = project.hpo(*arguments)
         assert (done.returncode, message in done.stderr) == (2, True), (arguments, done.stderr)
@@ -283,3 +284,14 @@ def test_checkpoints_that_are_not_to_be_found_are_told(project: Project) -> None
     done = project.hpo("delete", "small", "--yes")
     assert f"{left} checkpoint files.\n" in done.stdout
     assert re.search(r"^1 more checkpoint file that it named: not found in /.*runs\.$", done.stderr, re.MULTILINE)
+
+
+def test_a_worker_says_which_of_its_studies_it_waits_for(project: Project) -> None:
+    project.run("--trials", 1)
+    project.write(study='name = "other"')
+    said(project, "submit", "small.toml")
+    names = ("othr", "small", "other")
+    with worker(project, *(word for name in names for word in ("--studies", name))) as process:
+        log = [process.stderr.readline() for _ in range(3)]
+    assert re.search(r"--studies othr: no study 'othr' in .* Did you mean 'other'\?", log[1])
+    assert "--studies small: was not submitted to workers. Waiting for it." in log[2]

@@ -11,7 +11,7 @@ import pytest
 from hpo.errors import InputError, MachineError
 from hpo.export.source import find_trial, load_trained
 from hpo.storage.engine import open_store, sqlite_url
-from hpo.workers.depot import Artifacts, Depot, Folder, open_depot
+from hpo.workers.depot import Artifacts, Depot, Folder, open_depot, refuse_unwritable
 from tests.workers.service import row_of, serve, submit, wait_for, working
 from tests.workers.small import epochs_of, result_of, small_study, trials_of
 
@@ -52,6 +52,19 @@ def test_what_is_put_is_there_until_it_is_deleted(depot: Depot) -> None:
     depot.delete("a/b.pt")
     assert depot.get("a/b.pt") is None
     assert depot.get("a/c.pt") == b"other"
+
+
+def test_a_place_that_takes_nothing_is_refused(depot: Depot, tmp_path: Path) -> None:
+    refuse_unwritable(depot)
+    assert depot.names("checkpoints/") == []
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot be kept at .*file/below: .*irectory.* --checkpoints"):
+        refuse_unwritable(Folder(tmp_path / "file" / "below"))
+
+
+def test_a_bucket_that_is_not_there_is_refused(bucket: str) -> None:
+    with pytest.raises(InputError, match=r"cannot be kept at s3://other: The checkpoint .*NoSuchBucket"):
+        refuse_unwritable(open_depot("s3://other", Path()))
 
 
 def test_places_by_their_names(tmp_path: Path) -> None:
