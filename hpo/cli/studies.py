@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import time
-from collections.abc import Callable, Iterator
+import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpo import endings
 from hpo.cli.place import Place, place_options
+from hpo.cli.watching import follow, follow_text, line_of
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-
-T = TypeVar("T")
-
-WATCH_SECONDS = 2.0
-"""Between two looks of `--watch`."""
 
 LISTED = 12
 """Workers, and running or failed trials, shown before the rest is only counted; --json has them all."""
@@ -29,7 +25,11 @@ LISTED = 12
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--watch", is_flag=True, help="Show them again every 2 seconds, until all have ended or Ctrl-C.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Follow them until all have ended or Ctrl-C; a line a change, if not on a terminal.",
+)
 @place_options
 @click.pass_obj
 def studies(place: Place, as_json: bool, watch: bool) -> None:
@@ -48,17 +48,23 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
     from hpo.cli.report import reading
     from hpo.cli.standing import standing_of_all
 
+    def over(found: list[dict[str, Any]]) -> bool:
+        return not watch or all(study["state"] == "finished" for study in found)
+
     with reading(place) as store:
-        for found in _looks(lambda: standing_of_all(store), watch=watch, clears=not as_json):
-            (_print_json if as_json else _print_studies)(found)
-            if all(study["state"] == "finished" for study in found):
-                return
+        look = partial(standing_of_all, store)
+        if as_json:
+            follow_text(look, over=over, text=_json)
+        elif watch:
+            follow(look, over=over, show=_print_studies, lines=_lines)
+        else:
+            _print_studies(look())
 
 
 @click.command()
 @click.argument("study")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--watch", is_flag=True, help="Show it again every 2 seconds, until it ends or Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Follow it until it ends or Ctrl-C; a line a change, if not on a terminal.")
 @place_options
 @click.pass_obj
 def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
@@ -80,30 +86,37 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
     from hpo.cli.report import reading
     from hpo.cli.standing import standing
 
+    def over(found: dict[str, Any]) -> bool:
+        return not watch or found["state"] == "finished"
+
+    def show_whole(found: dict[str, Any]) -> None:
+        _print_study(found, place.options)
+
     with reading(place) as store:
-        for found in _looks(lambda: standing(store, study), watch=watch, clears=not as_json):
-            if as_json:
-                _print_json(found)
-            else:
-                _print_study(found, place.options)
-            if found["state"] == "finished":
-                return
+        look = partial(standing, store, study)
+        if as_json:
+            follow_text(look, over=over, text=_json)
+        elif watch:
+            last = follow(look, over=over, show=show_whole, lines=_line)
+            if not sys.stdout.isatty():
+                show_whole(last)
+        else:
+            show_whole(look())
 
 
-def _looks(look: Callable[[], T], *, watch: bool, clears: bool) -> Iterator[T]:
-    """What is found: once, or with `watch` again and again, on a screen that is cleared for it."""
-    while True:
-        found = look()
-        if watch and clears:
-            click.clear()
-        yield found
-        if not watch:
-            return
-        time.sleep(WATCH_SECONDS)
+def _lines(found: list[dict[str, Any]]) -> dict[str, str]:
+    return {study["name"]: line_of(study, study["best"], study["workers"]) for study in found}
 
 
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+def _line(found: dict[str, Any]) -> dict[str, str]:
+    best = found["best"][0]["value"] if found["best"] else None
+    line = line_of(found, best, sum(_at_work(worker) for worker in found["workers"]))
+    complaints = (_worker(worker) for worker in found["workers"] if worker["alive"] and worker["complaint"])
+    return {found["name"]: "; ".join((line, *complaints))}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False)
 
 
 def _finite(value: Any) -> Any:
@@ -184,11 +197,24 @@ def _print_study(found: dict[str, Any], options: str) -> None:
     _list(console, "Workers", [_worker(worker) for worker in found["workers"]])
     _list(console, "In training", [_progress(trial) for trial in found["in_training"]])
     _list(console, "Failed", [f"trial {trial['number']}: {trial['reason']}" for trial in found["failures"]])
+    if way_on := _way_on(found, options):
+        console.print(f"\n{way_on}", soft_wrap=True)
+
+
+def _way_on(found: dict[str, Any], options: str) -> str | None:
+    """How a study that stands still goes on."""
     if found["state"] == "stopped":
-        console.print(f"\nTo continue: hpo resume {found['name']}{options}", soft_wrap=True)
-    elif found["state"] == "unfinished" and not any(_at_work(worker) for worker in found["workers"]):
-        command = f"hpo run {found['source']}" if found["submitted_at"] is None else "hpo worker"
-        console.print(f"\nTo continue: {command}{options}", soft_wrap=True)
+        return f"To continue: hpo resume {found['name']}{options}"
+    if found["state"] == "finished" or any(_at_work(worker) for worker in found["workers"]):
+        return None
+    if found["submitted_at"] is None:
+        return f"To continue: hpo run {found['source']}{options}"
+    if any(worker["alive"] for worker in found["workers"]):
+        return (
+            "No worker can work on it. Where the reason above is mended, a worker tries again by itself within 16 "
+            f"minutes; a new one, there or on another machine, at once: hpo worker{options}"
+        )
+    return f"To continue: hpo worker{options}"
 
 
 def _best_table(found: dict[str, Any]) -> Table:

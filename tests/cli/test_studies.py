@@ -9,14 +9,14 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from optuna.trial import TrialState
 
-from hpo.cli import hpo
-from hpo.cli import studies as module
+from hpo.cli import hpo, watching
 from hpo.cli.standing import standing
 from hpo.errors import StudyStateError
 from hpo.spec.file import parse_study
@@ -184,27 +184,92 @@ def test_who_could_continue_is_not_told_while_others_do(served: Path) -> None:
         leases.complain(store, "worker-a", {"tiny": "no data"})
         leases.resign(store, "worker-b")
     output = printed(served, "show", "tiny")
-    assert "To continue: hpo worker" in output
+    assert "  worker-a: cannot work on it: no data" in output.splitlines()
     assert "worker-c: silent" in output
+    assert "To continue" not in output
+    assert output.splitlines()[-1] == (
+        "No worker can work on it. Where the reason above is mended, a worker tries again by itself within 16 minutes; "
+        f"a new one, there or on another machine, at once: hpo worker --home {served}"
+    )
+    with closing(open_store(sqlite_url(served))) as store:
+        leases.resign(store, "worker-a")
+    assert printed(served, "show", "tiny").splitlines()[-1] == f"To continue: hpo worker --home {served}"
 
 
-def test_studies_are_watched_until_all_have_ended(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = []
+@pytest.fixture
+def looks(served: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Between looks: nothing changes, a worker complains, it goes, the study ends."""
+    slept: list[float] = []
 
     def sleep(seconds: float) -> None:
-        looks.append(seconds)
-        if len(looks) == 2:
-            with closing(open_store(sqlite_url(served))) as store:
+        slept.append(seconds)
+        with closing(open_store(sqlite_url(served))) as store:
+            if len(slept) == 2:
+                leases.complain(store, "worker-a", {"tiny": "no data"})
+            elif len(slept) == 3:
+                leases.resign(store, "worker-a")
+            elif len(slept) == 4:
                 studies.mark_finished(store, store.get_study_id_from_name("tiny"))
 
-    monkeypatch.setattr(module.time, "sleep", sleep)
+    monkeypatch.setattr(watching.time, "sleep", sleep)
+    return slept
+
+
+COUNTS = r"4 finished, 2 pruned, 20 failed, 2 running; best accuracy [\d.]+"
+
+
+def test_studies_are_watched_until_all_have_ended(served: Path, looks: list[float]) -> None:
+    lines = printed(served, "studies", "--watch").splitlines()
+    assert looks == [watching.WATCH_SECONDS] * 4
+    expected = ("unfinished; {}; 2 workers", "unfinished; {}; 1 worker", "finished; {}; 1 worker")
+    assert len(lines) == len(expected)
+    for line, text in zip(lines, expected, strict=True):
+        assert re.fullmatch("tiny: " + text.format(COUNTS), line)
+
+
+def test_a_study_is_watched_until_its_end(served: Path, looks: list[float]) -> None:
+    lines = printed(served, "show", "tiny", "--watch").splitlines()
+    assert len(looks) == 4
+    for line, text in zip(
+        lines,
+        (
+            "unfinished; {}; 2 workers",
+            "unfinished; {}; 1 worker; worker-a: cannot work on it: no data",
+            "unfinished; {}; 1 worker",
+            "finished; {}; 1 worker",
+        ),
+        strict=False,
+    ):
+        assert re.fullmatch("tiny: " + text.format(COUNTS), line)
+    assert "\n".join(lines[4:]) == printed(served, "show", "tiny").rstrip("\n")
+
+
+def test_watching_as_json_prints_what_differs(served: Path, looks: list[float]) -> None:
+    output = printed(served, "studies", "--watch", "--json")
+    assert output.count('"name": "tiny"') == 3
+
+
+def test_a_terminal_is_cleared_for_each_look(served: Path, looks: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    cleared: list[int] = []
+    monkeypatch.setattr(watching, "sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr(watching.click, "clear", lambda: cleared.append(1))
     output = printed(served, "studies", "--watch")
-    assert looks == [module.WATCH_SECONDS] * 2
+    assert len(cleared) == 5
     assert [line.split()[1] for line in output.splitlines() if line.startswith("tiny")] == [
-        "unfinished",
-        "unfinished",
+        *["unfinished"] * 4,
         "finished",
     ]
+
+
+def test_a_study_that_is_deleted_while_it_is_watched(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sleep(seconds: float) -> None:
+        with closing(open_store(sqlite_url(served))) as store:
+            store.delete_study(store.get_study_id_from_name("tiny"))
+
+    monkeypatch.setattr(watching.time, "sleep", sleep)
+    assert printed(served, "studies", "--watch").splitlines()[1:] == ["tiny: deleted"]
+    with pytest.raises(StudyStateError, match="no study 'tiny'"):
+        printed(served, "show", "tiny", "--watch")
 
 
 @pytest.mark.parametrize("change", ["registered", "deleted"])

@@ -1,0 +1,62 @@
+"""`--watch`: looking again and again. A terminal is cleared for each look; elsewhere only what changed is told, in a
+line, since what is printed there stays."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+T = TypeVar("T")
+
+WATCH_SECONDS = 2.0
+"""Between two looks."""
+
+
+def follow(
+    look: Callable[[], T], *, over: Callable[[T], bool], show: Callable[[T], None], lines: Callable[[T], dict[str, str]]
+) -> T:
+    """Looks until it is `over`, and returns the last look. `show` fills a screen; `lines` tells each subject, by name,
+    in a line."""
+    told: dict[str, str] = {}
+    while True:
+        found = look()
+        if sys.stdout.isatty():
+            click.clear()
+            show(found)
+        else:
+            now = lines(found)
+            for name in told.keys() - now.keys():
+                click.echo(f"{name}: deleted")
+            for line in (line for name, line in now.items() if told.get(name) != line):
+                click.echo(line)
+            told = now
+        if over(found):
+            return found
+        time.sleep(WATCH_SECONDS)
+
+
+def follow_text(look: Callable[[], T], *, over: Callable[[T], bool], text: Callable[[T], str]) -> None:
+    """Prints each look that differs from the one before, until it is `over`."""
+    told = None
+    while True:
+        found = look()
+        if (now := text(found)) != told:
+            click.echo(now)
+            told = now
+        if over(found):
+            return
+        time.sleep(WATCH_SECONDS)
+
+
+def line_of(study: Mapping[str, Any], best: float | None, workers: int) -> str:
+    """Where a study stands, without what changes all the time."""
+    from hpo.reports.text import number, plural
+
+    counts = ", ".join(f"{study[count]} {count}" for count in ("finished", "pruned", "failed", "running"))
+    found = "" if best is None else f"; best {study['objective']} {number(best)}"
+    at_work = f"; {plural(workers, 'worker')}" if workers else ""
+    return f"{study['name']}: {study['state']}; {counts}{found}{at_work}"
