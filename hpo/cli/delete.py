@@ -37,7 +37,7 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
         trials = plural(sum(found[count] for count in ("finished", "pruned", "failed", "running")), "trial")
         where = store.place
     if not yes:
-        _ask(f"Delete the study {study} with its {trials} and its checkpoints from {where}?")
+        _ask(f"Delete the study {study} with {trials} and its checkpoints from {where}?")
 
     from hpo.storage.engine import open_store
     from hpo.workers.deletion import delete_study

@@ -49,6 +49,9 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
     if score is not None:
         left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""
         click.echo(f"{score.metric} {score.value:.4g} over {score.rows} rows{left_out}", err=True)
+    elif predictor.target_name in frame.columns:
+        known = f" none of the classes {', '.join(predictor.class_names)}" if predictor.class_names else " no numbers"
+        click.echo(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)
 
 
 def _save(path: Path, text: str) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -83,7 +82,9 @@ def read_export(folder: Path) -> Predictor:
             module = models.build(config, tuple(about["input_shape"]), about["outputs"])
             module.load_state_dict(_weights(folder / name))
             modules.append(module.eval())
-    except (AttributeError, KeyError, TypeError, ValidationError, RuntimeError) as error:
+        if not modules:
+            raise ValueError("preprocessing.json is empty")
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{folder}: the files do not fit together ({reason}). Export the trial again with --force."

@@ -54,7 +54,7 @@ def find_trial(store: Store, name: str, number: int | None) -> Source:
     row = study_row(store, name)
     spec = with_epochs(parse_study(row.spec_text, row.spec_source), row.trial_epochs)
     searcher = Searcher(spec, store, store, row.study_id)
-    trial = _best(searcher) if number is None else _numbered(searcher, number)
+    trial = _best(searcher, row) if number is None else _numbered(searcher, number)
     return Source(row=row, spec=spec, searcher=searcher, trial=trial, config=searcher.config(trial))
 
 
@@ -84,15 +84,19 @@ def load_trained(
     return Trained(source=source, material=material, states=tuple(weights(bench, source.trial, source.config)))
 
 
-def _best(searcher: Searcher) -> FrozenTrial:
+def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
     ranking = searcher.ranking()
-    if not ranking or ranking[0].state != TrialState.COMPLETE:
-        name = searcher.spec.study.name
-        raise StudyStateError(
-            f"no trial of {name!r} has finished. Continue the study with `hpo run`, or name a pruned trial "
-            f"with --trial N (`hpo show {name}` lists them)."
-        )
-    return ranking[0]
+    if ranking and ranking[0].state == TrialState.COMPLETE:
+        return ranking[0]
+    if row.finished_at is not None:
+        way_on = f"Give it more trials: `hpo run {row.spec_source} --trials N`."
+    elif row.submitted_at is not None:
+        way_on = f"Follow its workers with `hpo show {row.name} --watch`."
+    else:
+        way_on = f"Continue it, or wait for it: `hpo run {row.spec_source}`."
+    pruned = [t.number for t in searcher.all_trials() if t.state == TrialState.PRUNED and t.intermediate_values]
+    other = f" Or take one that was pruned, e.g. --trial {pruned[-1]}." if pruned else ""
+    raise StudyStateError(f"no trial of {row.name!r} has finished. {way_on}{other}")
 
 
 def _numbered(searcher: Searcher, number: int) -> FrozenTrial:

@@ -37,8 +37,13 @@ def write_files(report: StudyReport, folder: Path) -> Path:
     return folder / "index.html"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` by a file with this text; a reader sees the old file or the new one, never a part."""
+def write_text(
+    path: Path,
+    text: str,
+    way_out: str = "A report needs a folder that can be written and has room; choose another with --home or --output.",
+) -> None:
+    """Replace `path` by a file with this text; a reader sees the old file or the new one, never a part. `way_out`: what
+    to do where it cannot be written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +53,4 @@ def write_text(path: Path, text: str) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise MachineError(
-            f"Cannot write {path}: {error.strerror or error}. "
-            "A report needs a folder that can be written and has room; choose another with --home or --output."
-        ) from error
+        raise MachineError(f"Cannot write {path}: {error.strerror or error}. {way_out}") from error

@@ -93,4 +93,4 @@ def compare_csv(frame: pd.DataFrame) -> str:
 
 def write_compare_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write the comparison; MachineError if the folder refuses."""
-    write_text(path, compare_csv(frame))
+    write_text(path, compare_csv(frame), "Give another file with --csv.")

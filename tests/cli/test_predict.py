@@ -48,6 +48,17 @@ def test_it_can_be_written_to_a_file(folder: Path, tmp_path: Path, capsys: pytes
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 81
 
 
+def test_a_target_of_which_nothing_is_known_is_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (folder / "houses.csv").read_text().splitlines()
+    target = lines[0].rpartition(",")[2]
+    (tmp_path / "new.csv").write_text("\n".join([lines[0], lines[1].rpartition(",")[0] + ",cheap"]) + "\n")
+    capsys.readouterr()
+    assert called("predict", folder / "export", tmp_path / "new.csv") == 0
+    assert capsys.readouterr().err == f'Not scored: the column "{target}" holds no numbers.\n'
+
+
 def test_bad_input_is_answered_in_a_sentence(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table, out = tmp_path / "new.csv", tmp_path / "out.csv"
     table.write_text("area,heating\n70,gas\n")

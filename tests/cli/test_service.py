@@ -308,7 +308,7 @@ def test_a_study_is_deleted_with_all_it_has(project: Project) -> None:
 
     done = project.hpo("delete", "small")
     assert done.returncode == 2
-    assert "Delete the study small with its 3 trials and its checkpoints from sqlite" in done.stderr
+    assert "Delete the study small with 3 trials and its checkpoints from sqlite" in done.stderr
     assert "nothing was deleted, as there is nobody to ask" in done.stderr
     assert all(file.exists() for file in files)
     project.write(training="epochs = 2")

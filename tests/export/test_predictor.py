@@ -171,7 +171,7 @@ def test_an_incomplete_or_damaged_export_is_refused(wine: tuple[Path, Trained], 
         read_export(tmp_path)
     damages = {
         "config.json": ["{", "[]", '{"format": 99}', '{"format": 1}'],
-        "preprocessing.json": ["nonsense", "[3]", '[{"kind": "image"}]'],
+        "preprocessing.json": ["nonsense", "[3]", "[]", "{}", '[{"kind": "image"}]'],
         "weights.safetensors": ["", "nonsense" * 10],
     }
     for number, (name, text) in enumerate((name, text) for name, texts in damages.items() for text in texts):

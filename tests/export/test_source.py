@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from optuna.trial import TrialState
 
 from hpo.data.files import read_table
 from hpo.errors import StudyStateError
 from hpo.export.source import Trained, find_trial, load_trained
+from hpo.storage import steering, studies
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.storage.store import Store
 from tests.export import tiny
@@ -122,9 +124,7 @@ def test_trials_without_weights_are_refused_with_their_reason(home: Path, tmp_pa
 def test_a_study_without_a_finished_trial(home: Path, tmp_path: Path) -> None:
     with closing(open_store(sqlite_url(tmp_path))) as store, reading(home) as known:
         row = find_trial(known, "tiny", None).row
-        from hpo.storage.studies import register_study
-
-        register_study(
+        study_id = studies.register_study(
             store,
             name="tiny",
             direction="maximize",
@@ -136,10 +136,21 @@ def test_a_study_without_a_finished_trial(home: Path, tmp_path: Path) -> None:
             seed=row.seed,
             hpo_version=row.hpo_version,
         )
-        with pytest.raises(StudyStateError, match="no trial of 'tiny' has finished"):
-            find_trial(store, "tiny", None)
+
+        def refused(text: str) -> None:
+            with pytest.raises(StudyStateError, match=f"no trial of 'tiny' has finished. {text}"):
+                find_trial(store, "tiny", None)
+
+        refused("Continue it, or wait for it: `hpo run .*toml`.$")
         with pytest.raises(StudyStateError, match="it has none yet"):
             find_trial(store, "tiny", 0)
+        steering.submit(store, study_id, priority=0, budgets={})
+        for trial_id in store.create_trials(study_id, 2)[:1]:
+            store.set_trial_intermediate_value(trial_id, 1, 0.5)
+            store.set_trial_state_values(trial_id, TrialState.PRUNED)
+        refused("Follow its workers with `hpo show tiny --watch`. Or take one that was pruned, e.g. --trial 0.$")
+        studies.mark_finished(store, study_id)
+        refused("Give it more trials: `hpo run .*toml --trials N`. Or take")
 
 
 def test_data_that_has_changed_is_refused(tmp_path: Path) -> None:

@@ -124,6 +124,12 @@ def test_compare_prints_a_table_and_writes_csv(home, tmp_path, capsys):
     assert [row["study"] for row in csv.DictReader(file.open())] == ["digits", "digits-cnn"]
 
 
+def test_a_comparison_that_cannot_be_written_says_so(home, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert hpo("compare", "digits", "--home", home, "--csv", tmp_path / "file" / "x.csv") == 1
+    assert capsys.readouterr().err.endswith("Give another file with --csv.\n")
+
+
 def test_compare_to_standard_output_is_csv_alone(home, capsys):
     assert hpo("compare", "digits", "digits-cnn", "--home", home, "--csv", "-") == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
