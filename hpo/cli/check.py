@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the study as JSON.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of study files, for editors.")
 def check(study: str | None, as_json: bool, schema: bool) -> None:
-    """Check a study file, its data and its models, and show what it asks for.
+    """Check a study file and its data, and show what it asks for.
 
     STUDY is a path, or a name under studies/. Every mistake is listed with its place, what is allowed and the
-    nearest valid name; the exit code is then 2. It finds what `hpo run` would refuse before it trains, but for what
-    only the code of a model of your own can tell, which is not run, and a change to a study that has trials already.
+    nearest valid name; the exit code is then 2. Models are not built, and no database is asked: `hpo run` may
+    still find that no model fits the data, or that the study was changed since it has trials.
 
     \b
     Examples:
@@ -44,15 +44,14 @@ def check(study: str | None, as_json: bool, schema: bool) -> None:
         raise click.UsageError("Name a study file, or ask for --schema. Example: hpo check digits")
     spec = read_study(find_study(study))
 
-    from hpo.workers.material import check_models, load_material
+    from hpo.data.study import load_data
 
-    material = load_material(spec)
-    check_models(spec, material, runs_own=False)
+    data = load_data(spec)
     if as_json:
         click.echo(json.dumps(_as_json(spec), indent=2))
     else:
         _print(spec)
-        for note in material.dataset.notes:
+        for note in data.dataset.notes:
             click.echo(f"Note: {note}")
 
 

@@ -12,43 +12,28 @@ from pathlib import Path
 from typing import Any
 
 from hpo import models, space
-from hpo.data.catalogue import load_dataset
-from hpo.data.dataset import Dataset
-from hpo.data.prepare import PreparedData, prepare
-from hpo.data.splits import Splits, split
+from hpo.data.prepare import PreparedData
+from hpo.data.study import StudyData, load_data
 from hpo.errors import InputError, StudyFileError
 from hpo.models import source
 from hpo.spec.custom import Reference, modules_of
 from hpo.spec.file import StudySpec
-from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from hpo.spec.tree import Choice
 from hpo.workers.means import TRIED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Material:
+class Material(StudyData):
     """What a study is made of beside its file: the data, and the code of the user's own models."""
 
-    dataset: Dataset
-    splits: Splits
-    prepared: PreparedData
     sources: dict[str, str]
     """SHA-256 of the code of every module of the user's own, by file or module as the study names it."""
 
 
 def load_material(spec: StudySpec) -> Material:
-    """Loads, splits and prepares the data, and checks that the objective suits it and that all code is there."""
-    dataset = load_dataset(spec.data, Path(spec.source).parent)
-    suited = REGRESSION_METRICS if dataset.task == "regression" else CLASSIFICATION_METRICS
-    if spec.study.objective not in suited:
-        raise StudyFileError(
-            f"{spec.source}: study.objective is {spec.study.objective!r}, which does not suit {dataset.task}, "
-            f"the task of {dataset.name!r}. Allowed here: {', '.join(sorted(suited))}."
-        )
-    splits = split(dataset, spec.data, spec.study.seed)
-    return Material(
-        dataset=dataset, splits=splits, prepared=prepare(dataset, splits, spec.data), sources=_sources(spec)
-    )
+    """Loads the data, and checks that all code is there."""
+    data = load_data(spec)
+    return Material(dataset=data.dataset, splits=data.splits, prepared=data.prepared, sources=_sources(spec))
 
 
 def _sources(spec: StudySpec) -> dict[str, str]:
@@ -64,17 +49,13 @@ def references(spec: StudySpec) -> list[Reference]:
     return [reference.below(Path(spec.source).parent) for reference in modules_of(spec.tree["model"])]
 
 
-def check_models(spec: StudySpec, material: Material, *, runs_own: bool = True) -> None:
+def check_models(spec: StudySpec, material: Material) -> None:
     """Refuses a study none of whose model families can be built for the data, or that names a module of the user's
-    own which cannot be built whatever its arguments are. `runs_own`: without it, no code of the user's own is run, and
-    it is taken to fit."""
+    own which cannot be built whatever its arguments are."""
     model = spec.tree["model"]
     errors: list[str] = []
     fits = False
     for table in _families(model):
-        if table["family"] == "custom" and not runs_own:
-            fits = True
-            continue
         error = _error_of(replace(spec, tree=spec.tree | {"model": table}), material.prepared)
         if error and table["family"] == "custom":
             raise StudyFileError(f"{spec.source}: {error}")
