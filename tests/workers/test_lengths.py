@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from hpo.export.source import find_trial, load_trained
 from hpo.spec.study import StudySpec, fingerprint, trial_epochs, with_epochs
 from hpo.storage import steering
 from hpo.storage.engine import open_store, sqlite_url
+from hpo.workers import coordinator
+from hpo.workers.continuation import pick_up
 from hpo.workers.local import run_study
 from tests.workers.service import row_of, serve, submit, wait_for, working
 from tests.workers.small import epochs_of, small_study, trials_of
@@ -123,6 +126,30 @@ def test_more_epochs_in_the_middle_of_a_trial(tmp_path: Path) -> None:
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 20)
         extend(spec, tmp_path, 60)
         wait_for(lambda: row_of(tmp_path).finished_at is not None)
+    kept = [weights(tmp_path, number) for number in range(6)]
+    lose(tmp_path)
+    for number in range(6):
+        assert same(weights(tmp_path, number), kept[number])
+
+
+@pytest.mark.parametrize("extensions", [(60,), (60, 80)])
+def test_more_epochs_while_a_worker_picks_trials_up(
+    extensions: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the study and the transaction in which it goes on with trials."""
+    spec = study(epochs=40)
+    submit(spec, tmp_path)
+    with working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 12)
+    coming = list(extensions)
+
+    def late(*arguments: Any) -> Any:
+        while coming:
+            extend(spec, tmp_path, coming.pop(0))
+        return pick_up(*arguments)
+
+    monkeypatch.setattr(coordinator, "pick_up", late)
+    serve(tmp_path)
     kept = [weights(tmp_path, number) for number in range(6)]
     lose(tmp_path)
     for number in range(6):
