@@ -49,8 +49,9 @@ def resume(place: Place, study: str) -> None:
     from hpo.storage import steering
 
     with _writing(place) as store:
-        steering.resume(store, study)
-    click.echo(f"Study {study} goes on.")
+        before = steering.resume(store, study)
+    ended = before.finished_at is not None
+    click.echo(f"Study {study} {'is not stopped any more, and has ended' if ended else 'goes on'}.")
 
 
 @click.command()
@@ -85,6 +86,8 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
             _extend_trials(store, row, trials)
         if epochs is not None:
             _extend_epochs(store, row, epochs, pruned)
+    if row.stopped_at is not None:
+        click.echo(f"It is stopped. To let it go on: hpo resume {study}{place.options}")
 
 
 def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
