@@ -3,7 +3,7 @@ depend on it, so that what is trained again has to know.
 
 Each trial of a study whose trials got more epochs has a list of pairs. `[4, 6]` says that its epochs up to the fourth,
 from where the pair before ended, were trained when trials had 6. Until somebody goes on with the trial, the last pair
-is about all that it has, `[null, 6]`; `[.., null]` means as many epochs as the study file says.
+is about all that it has, `[null, 6]`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 ATTRIBUTE = "lengths"
 """The trial's system attribute that holds the list."""
 
-Pairs = Sequence[tuple[int | None, int | None]]
+Pairs = Sequence[tuple[int | None, int]]
 """The list, as it is stored."""
 
 Former = tuple[tuple[int, int], ...]
-"""The list in numbers. What is beyond its last epoch has the length that trials have now."""
+"""The list of a trial that somebody goes on with. What is beyond its last epoch has the length that trials have now."""
 
 
-def lengthened(pairs: Pairs, length: int | None) -> Pairs:
+def lengthened(pairs: Pairs, length: int) -> Pairs:
     """The list of a trial when trials get more epochs than `length`."""
     return pairs if is_open(pairs) else [*pairs, (None, length)]
 
@@ -30,21 +30,9 @@ def is_open(pairs: Pairs) -> bool:
     return bool(pairs) and pairs[-1][0] is None
 
 
-def closed(pairs: Pairs, reported: int) -> Pairs:
+def closed(pairs: Pairs, reported: int) -> Former:
     """The list when somebody goes on with a trial that has reported so many epochs."""
-    if not is_open(pairs):
-        return pairs
-    *before, (_, length) = pairs
-    return [*before, (reported, length)]
-
-
-def former(pairs: Pairs, reported: int, file_length: int) -> Former:
-    """The list in numbers, of a trial that has reported so many epochs."""
-    return tuple(
-        (until, file_length if length is None else length)
-        for until, length in closed(pairs, reported)
-        if until is not None
-    )
+    return tuple((reported if until is None else until, length) for until, length in pairs)
 
 
 def length_at(former: Former, epoch: int, now: int) -> int:

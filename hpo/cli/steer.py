@@ -49,8 +49,9 @@ def resume(place: Place, study: str) -> None:
     from hpo.storage import steering
 
     with _writing(place) as store:
-        steering.resume(store, study)
-    click.echo(f"Study {study} goes on.")
+        before = steering.resume(store, study)
+    ended = before.finished_at is not None
+    click.echo(f"Study {study} {'is not stopped any more, and has ended' if ended else 'goes on'}.")
 
 
 @click.command()
@@ -85,6 +86,8 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
             _extend_trials(store, row, trials)
         if epochs is not None:
             _extend_epochs(store, row, epochs, pruned)
+    if row.stopped_at is not None:
+        click.echo(f"It is stopped. To let it go on: hpo resume {study}{place.options}")
 
 
 def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
@@ -107,19 +110,16 @@ def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
 
 
 def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> None:
-    from hpo import space
     from hpo.spec.file import parse_study
-    from hpo.spec.study import fingerprint, with_epochs
+    from hpo.spec.study import fingerprint, trial_epochs, with_epochs
     from hpo.storage import steering
 
     spec = parse_study(row.spec_text, row.spec_source)
-    (before,) = {
-        config.training.epochs for config in space.alternatives(with_epochs(spec, row.trial_epochs), "training")
-    }
+    before = row.trial_epochs or trial_epochs(spec)
     if epochs <= before:
         raise InputError(f"--epochs {epochs}: trials of {row.name!r} train {before} already; give them more than that.")
     meaning = fingerprint(with_epochs(spec, epochs))
-    numbers = steering.extend_epochs(store, row, epochs, fingerprint=meaning, pruned=pruned)
+    numbers = steering.extend_epochs(store, row, epochs, before=before, fingerprint=meaning, pruned=pruned)
     click.echo(f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended go on.")
 
 

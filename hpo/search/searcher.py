@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import optuna
@@ -23,9 +22,8 @@ from hpo.lengths import Former
 from hpo.search import objective
 from hpo.search.pruners import pruner_for
 from hpo.search.samplers import sampling_for
-from hpo.spec.file import StudySpec, parse_study
 from hpo.spec.records import TrialConfig
-from hpo.spec.study import with_epochs
+from hpo.spec.study import StudySpec, trial_epochs, with_epochs
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 
@@ -69,8 +67,8 @@ class Searcher:
         self.storage = storage
         self.trials = trials
         self.study_id = study_id
-        self.epochs = _longest(spec)
-        """Of the longest trial."""
+        self.epochs = trial_epochs(spec)
+        """Of each trial."""
         name = spec.study.name
         self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
         self.sampling = sampling_for(spec, self.study)
@@ -101,13 +99,12 @@ class Searcher:
     def config(self, trial: FrozenTrial) -> TrialConfig:
         """What an ended trial was trained with; it may have had fewer epochs than others have now."""
         pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
-        spec = with_epochs(self._as_filed, pairs[-1][1]) if lengths.is_open(pairs) else self.spec
+        spec = with_epochs(self.spec, pairs[-1][1]) if lengths.is_open(pairs) else self.spec
         return space.config_of(spec, trial.params)
 
     def former(self, trial: FrozenTrial) -> Former:
         """The lengths of training that a trial had."""
-        pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
-        return lengths.former(pairs, len(trial.intermediate_values), _longest(self._as_filed)) if pairs else ()
+        return lengths.closed(trial.system_attrs.get(lengths.ATTRIBUTE, ()), len(trial.intermediate_values))
 
     def note_length(self, trial_id: int) -> None:
         """A running trial goes on, with as many epochs as trials have now."""
@@ -167,10 +164,6 @@ class Searcher:
         sign = 1.0 if objective.direction(self.spec.study.objective) == "minimize" else -1.0
         return sorted(ended, key=lambda t: (t.state != TrialState.COMPLETE, sign * t.values[0], t.number))
 
-    @cached_property
-    def _as_filed(self) -> StudySpec:
-        return parse_study(self.spec.text, self.spec.source)
-
     def _draw(self, trials: Sequence[FrozenTrial]) -> list[Asked]:
         """The trials' configurations; what their rows lack is drawn."""
         asked = []
@@ -182,8 +175,3 @@ class Searcher:
                 error = str(found)
             asked.append(Asked(number=trial.number, trial_id=trial._trial_id, config=config, error=error))
         return asked
-
-
-def _longest(spec: StudySpec) -> int:
-    """Epochs of the longest trial."""
-    return max(config.training.epochs for config in space.alternatives(spec, "training"))

@@ -78,7 +78,21 @@ def with_epochs(spec: StudySpec, epochs: int | None) -> StudySpec:
     """The study whose trials train for so many epochs; None: as the file says."""
     if epochs is None:
         return spec
-    return replace(spec, tree={**spec.tree, "training": {**spec.tree.get("training", {}), "epochs": epochs}})
+    node = spec.tree.get("training", {})
+    longer: Any
+    if isinstance(node, Choice):
+        longer = replace(node, options=tuple({**option, "epochs": epochs} for option in node.options))
+    else:
+        longer = {**node, "epochs": epochs}
+    return replace(spec, tree={**spec.tree, "training": longer})
+
+
+def trial_epochs(spec: StudySpec) -> int:
+    """How many epochs each trial trains."""
+    default = searched_tables()["training"].default
+    node = spec.tree.get("training", default)
+    table = node.options[0] if isinstance(node, Choice) else node
+    return int(table.get("epochs", default["epochs"]))
 
 
 def changes(old: StudySpec, new: StudySpec) -> list[str]:

@@ -42,9 +42,8 @@ def reopen_cut(store: Store, study_id: int) -> int:
     return len(cut)
 
 
-def note_lengths(connection: Connection, study_id: int, known: Sequence[FrozenTrial]) -> None:
-    """With the study locked, before its trials get more epochs: notes how many these were trained for."""
-    length = connection.execute(select(hpo_studies.c.trial_epochs).where(hpo_studies.c.study_id == study_id)).scalar()
+def note_lengths(connection: Connection, known: Sequence[FrozenTrial], length: int) -> None:
+    """With the study locked: notes of these trials, before they get more epochs, that they had so many."""
     marks = trial_system_attributes
     rows = [
         attribute_row(trial._trial_id, lengths.ATTRIBUTE, lengths.lengthened(pairs, length))

@@ -67,10 +67,12 @@ def extend_trials(store: Store, row: StudyRow, count: int) -> None:
         _set(store, now, max_trials=count, finished_at=None, generation=now.generation + 1)
 
 
-def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str, pruned: bool = False) -> list[int]:
-    """More epochs for each trial; trials that lacked nothing but epochs go on, under their numbers, and with `pruned`
-    those that the pruner ended. Returns these numbers. `fingerprint`: of what the study means with these epochs.
-    `StudyStateError` while a budget is spent: the trials would be cut at once."""
+def extend_epochs(
+    store: Store, row: StudyRow, epochs: int, *, before: int, fingerprint: str, pruned: bool = False
+) -> list[int]:
+    """More epochs for each trial, which had as many as `before`; trials that lacked nothing but epochs go on, under
+    their numbers, and with `pruned` those that the pruner ended. Returns these numbers. `fingerprint`: of what the
+    study means with these epochs. `StudyStateError` while a budget is spent: the trials would be cut at once."""
     with _locked(store, row) as now, store.writing() as connection:
         if now.trial_epochs != row.trial_epochs:
             raise StudyStateError(
@@ -79,7 +81,7 @@ def extend_epochs(store: Store, row: StudyRow, epochs: int, *, fingerprint: str,
         _refuse_spent(store, row)
         store.forget(row.study_id)  # what had ended may have gone on and ended again
         found = store.get_all_trials(row.study_id, deepcopy=False)
-        note_lengths(connection, row.study_id, found)
+        note_lengths(connection, found, before)
         ended = [
             trial
             for trial in found

@@ -42,12 +42,15 @@ class Behind:
 def pick_up(
     bench: Bench,
     crew: Crew,
-    only: Collection[int] | None = None,
+    only: Collection[int] | None,
+    check: Callable[[], None],
     told: Callable[[Sequence[Behind]], None] | None = None,
 ) -> tuple[list[Asked], list[Failure]]:
     """Lets the crew go on with every running trial, or those of these ids, from the newest that can be read. Returns
-    them all, and how some of them failed, which is still to be told. `told` of those that are behind."""
+    them all, and how some of them failed, which is still to be told. `check`, called first in the transaction, raises
+    unless the study is to be trained as the bench has it; `told` of those that are behind."""
     with bench.store.tick():
+        check()
         picked = {trial.number: trial for trial in bench.searcher.running(only)}
         for trial in picked.values():
             bench.searcher.note_length(trial.trial_id)

@@ -85,7 +85,8 @@ class _Loop:
 
     def _pick_up(self, trial_ids: Collection[int], *, trains: bool) -> None:
         """Goes on with running trials that this process has taken, if only to end them."""
-        trials, failures = pick_up(self.bench, self.crew, trial_ids, self.hold.behind if trains else None)
+        told = self.hold.behind if trains else None
+        trials, failures = pick_up(self.bench, self.crew, trial_ids, self.hold.check, told)
         for trial in trials:
             self.flight[trial.number] = trial
             self.seconds[trial.number] = self.bench.store.seconds_of(trial.trial_id)

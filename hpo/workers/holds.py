@@ -42,6 +42,10 @@ class Hold(Protocol):
     def turn(self, flight: Collection[int]) -> Turn | None:
         """What to do next, given the ids of the trials in flight; None to leave the study. It may wait."""
 
+    def check(self) -> None:
+        """First of all in a transaction: raises `LostTrials` unless the study is, until it is committed, as the
+        coordinator knows it."""
+
     def room(self, flight: int) -> int:
         """In a transaction: how many trials may be created beside so many in flight."""
 
@@ -79,6 +83,9 @@ class Alone:
             return Turn(take=running, spent=self._spent())
         spent = self._spent()
         return Turn(spent=spent) if flight or (spent is None and self._left() > 0) else None
+
+    def check(self) -> None:
+        self.keep()
 
     def room(self, flight: int) -> int:
         self.keep()

@@ -88,6 +88,10 @@ class Leased:
                 return Turn()
             self.wait(WAITING_SECONDS)
 
+    def check(self) -> None:
+        if service.standing_now(self.bench.store, self.bench.study_id).key != self.key:
+            raise LostTrials("the study was changed while its trials were picked up.")
+
     def room(self, flight: int) -> int:
         store, study_id = self.bench.store, self.bench.study_id
         store.lock_study(study_id)

@@ -14,6 +14,7 @@ from hpo import __version__, space
 from hpo.errors import StudyFileError, StudyStateError
 from hpo.search.objective import direction
 from hpo.spec.file import StudySpec, changes, fingerprint, parse_study
+from hpo.spec.study import trial_epochs, with_epochs
 from hpo.storage import studies
 from hpo.storage.reopening import reopen_cut
 from hpo.storage.store import Store
@@ -46,7 +47,7 @@ def register(
         hpo_version=__version__,
     )
     row = studies.study_row(store, spec.study.name)
-    _refuse_changes(spec, row, material)
+    _refuse_changes(spec, row, material, store.place)
     compiled = means.compiles(spec, examples, row.facts.get("compiled"))
     with store.tick():
         claim(study_id)
@@ -84,15 +85,17 @@ def _fact(module: str) -> str:
     return f"sha256 of {module}"
 
 
-def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material) -> None:
+def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material, place: str) -> None:
     name = spec.study.name
     if known.fingerprint != fingerprint(spec):
-        lines = changes(parse_study(known.spec_text, known.spec_source), spec)
+        before = with_epochs(parse_study(known.spec_text, known.spec_source), known.trial_epochs)
+        longer = trial_epochs(spec) > trial_epochs(before)
         raise StudyFileError(
             f"{spec.source}: study {name!r} already has trials from another version of this file:\n"
-            + "\n".join(f"  {line}" for line in lines)
-            + "\nGive the changed study another study.name, undo the change, or delete the trials there are with "
-            f"`hpo delete {name}`."
+            + "\n".join(f"  {line}" for line in changes(before, spec))
+            + ("\nFor more epochs, undo that change and use `hpo extend --epochs`." if longer else "")
+            + "\nGive the changed study another study.name, undo the change, or delete its trials from "
+            f"{place} with `hpo delete`."
         )
     if known.dataset_fingerprint != material.dataset.fingerprint:
         raise StudyFileError(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hpo import space
 from hpo.errors import StudyStateError
-from hpo.spec.file import StudySpec
-from hpo.spec.study import with_epochs
+from hpo.spec.file import StudySpec, parse_study
+from hpo.spec.study import trial_epochs, with_epochs
 from hpo.storage import steering, studies
 from hpo.storage.engine import open_store
 from hpo.storage.store import Store
@@ -66,5 +66,8 @@ def known_study(store: Store, spec: StudySpec) -> StudyRow | None:
 
 
 def as_extended(spec: StudySpec, known: StudyRow | None) -> StudySpec:
-    """The study with the epochs that it may have been given since its file was written."""
-    return with_epochs(spec, known.trial_epochs if known else None)
+    """The study with the epochs that it may have been given since it was registered, if its file still says what it
+    said then; a file that was edited stands for itself."""
+    if known is None or trial_epochs(spec) != trial_epochs(parse_study(known.spec_text, known.spec_source)):
+        return spec
+    return with_epochs(spec, known.trial_epochs)

@@ -300,7 +300,7 @@ def test_watching_sees_ended_trials_run_again(home: Path, tmp_path: Path) -> Non
     with closing(open_store(url, readonly=True)) as watching, closing(open_store(url)) as store:
         assert standing(watching, "tiny")["finished"] == 4
         row = studies.study_row(store, "tiny")
-        steering.extend_epochs(store, row, 9, fingerprint="f")
+        steering.extend_epochs(store, row, 9, before=3, fingerprint="f")
         found = standing(watching, "tiny")
     assert (found["finished"], found["running"]) == (0, 4)
 

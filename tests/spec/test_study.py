@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpo.spec.file import changes, fingerprint, parse_study
-from hpo.spec.study import entries
+from hpo.spec.study import entries, trial_epochs, with_epochs
 from tests.spec.texts import study, study_text
 
 CHOICE = '[{ kind = "none" }, { kind = "batch", placement = "input" }, { kind = "layer" }]'
@@ -80,6 +80,15 @@ def test_a_change_beside_a_choice_is_one_line() -> None:
 def test_a_change_in_one_option_names_the_option() -> None:
     old, new = study(norm=f"choice = {CHOICE}"), study(norm=f"choice = {CHOICE.replace('input', 'after_activation')}")
     assert changes(old, new) == ['norm.batch.placement: was "input", is "after_activation"']
+
+
+@pytest.mark.parametrize("training", ["", "epochs = 20", "choice = [{ batch_size = 16 }, { batch_size = 32 }]"])
+def test_trials_get_more_epochs_wherever_their_number_stands(training: str) -> None:
+    spec = study(training=training)
+    longer = with_epochs(spec, 30)
+    assert (trial_epochs(spec), trial_epochs(longer)) == (20, 30)
+    assert changes(spec, longer) == ["training.epochs: was 20, is 30"]
+    assert with_epochs(spec, None) == spec
 
 
 def test_entries_tell_what_the_file_says_from_defaults() -> None:

@@ -111,7 +111,7 @@ def test_only_what_was_submitted_can_be_steered(store: Store) -> None:
     [
         lambda store, row: steering.stop(store, row.name),
         lambda store, row: steering.extend_trials(store, row, 9),
-        lambda store, row: steering.extend_epochs(store, row, 9, fingerprint="g"),
+        lambda store, row: steering.extend_epochs(store, row, 9, before=3, fingerprint="g"),
     ],
     ids=["stop", "trials", "epochs"],
 )
@@ -187,7 +187,7 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
         store.set_trial_state_values(trial_id, state, [0.5])
     row = CheckpointRow(trial_id=ids[0], kind="final", epoch=2, path="final.pt", sha256="0" * 64)
     store.add_checkpoints([row])
-    continued = steering.extend_epochs(store, study_row(store, "digits"), 4, fingerprint="g")
+    continued = steering.extend_epochs(store, study_row(store, "digits"), 4, before=3, fingerprint="g")
     assert continued == [0, 2]
     running, ended, cut = store.get_all_trials(study_id)
     for trial in (running, cut):
@@ -195,8 +195,8 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
         assert trial.intermediate_values == {1: 0.25, 2: 0.5}
         assert trial.user_attrs == {"parameters": 7}
     assert (ended.state, ended.values) == (TrialState.PRUNED, [0.5])
-    assert running.system_attrs == {FINISHED_BEFORE: 2, LENGTHS: [[None, None]]}
-    assert cut.system_attrs == ended.system_attrs == {LENGTHS: [[None, None]]}
+    assert running.system_attrs == {FINISHED_BEFORE: 2, LENGTHS: [[None, 3]]}
+    assert cut.system_attrs == ended.system_attrs == {LENGTHS: [[None, 3]]}
     assert [row.kind for row in store.checkpoints(study_id)] == ["running"]
     now = study_row(store, "digits")
     assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)
@@ -213,7 +213,7 @@ def test_only_what_had_finished_last_is_known_as_finished(store: Store) -> None:
         store.set_trial_user_attr(trial_id, "ended", reason)
         store.set_trial_state_values(trial_id, TrialState.COMPLETE if reason == FINISHED else TrialState.PRUNED, [0.5])
         row = study_row(store, "digits")
-        assert steering.extend_epochs(store, row, epochs, fingerprint="g", pruned=True) == [0]
+        assert steering.extend_epochs(store, row, epochs, before=epochs - 2, fingerprint="g", pruned=True) == [0]
         known.append(FINISHED_BEFORE in store.get_trial(trial_id).system_attrs)
     assert known == [True, False]
 
@@ -236,7 +236,7 @@ def test_more_of_one_budget_is_refused_while_another_is_spent(
     add_seconds(store, study_id, train=2.0, wall=2.0, cpu=3.0, epochs=4)
     before = study_row(store, "digits")
     with pytest.raises(StudyStateError, match=way_out):
-        steering.extend_epochs(store, before, 9, fingerprint="g")
+        steering.extend_epochs(store, before, 9, before=3, fingerprint="g")
     with pytest.raises(StudyStateError, match=way_out):
         steering.extend_trials(store, before, 9)
     assert study_row(store, "digits") == before
@@ -244,7 +244,7 @@ def test_more_of_one_budget_is_refused_while_another_is_spent(
     more = {name: 2 * limit for name, limit in budget.items()}
     steering.submit(store, study_id, priority=0, budgets=NO_BUDGETS | more)
     steering.extend_trials(store, before, 9)
-    assert steering.extend_epochs(store, before, 9, fingerprint="g") == [0]
+    assert steering.extend_epochs(store, before, 9, before=3, fingerprint="g") == [0]
 
 
 def test_more_epochs_wait_for_a_tick_that_ends_trials(store: Store, url: str) -> None:
@@ -254,7 +254,7 @@ def test_more_epochs_wait_for_a_tick_that_ends_trials(store: Store, url: str) ->
     with closing(open_store(url)) as other, ThreadPoolExecutor() as pool:
         with store.tick():
             assert service.standing_now(store, study_id).trial_epochs is None
-            extension = pool.submit(steering.extend_epochs, other, row, 4, fingerprint="g")
+            extension = pool.submit(steering.extend_epochs, other, row, 4, before=3, fingerprint="g")
             wait([extension], timeout=0.5)
             store.set_trial_user_attr(trial_id, "ended", FINISHED)
             store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
@@ -273,7 +273,7 @@ def test_a_winner_that_goes_on_is_none_until_the_study_ends_again(store: Store, 
     set_winner(store, study_id, winner, {"accuracy": 0.5}, "accuracy")
     shown = {"winner": f"trial {winner}", "test accuracy of the winner": 0.5}
     assert store.get_study_user_attrs(study_id) == shown
-    assert steering.extend_epochs(store, study_row(store, "digits"), 4, fingerprint="g") == [0]
+    assert steering.extend_epochs(store, study_row(store, "digits"), 4, before=3, fingerprint="g") == [0]
     row = study_row(store, "digits")
     assert row.facts == {"test_looks": [winner]}
     assert (row.winner_number, row.test) == ((None, None) if goes_on else (winner, {"accuracy": 0.5}))

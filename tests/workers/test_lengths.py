@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from hpo.export.source import find_trial, load_trained
-from hpo.spec.study import StudySpec, fingerprint, with_epochs
+from hpo.spec.study import StudySpec, fingerprint, trial_epochs, with_epochs
 from hpo.storage import steering
 from hpo.storage.engine import open_store, sqlite_url
+from hpo.workers import coordinator
+from hpo.workers.continuation import pick_up
+from hpo.workers.local import run_study
 from tests.workers.service import row_of, serve, submit, wait_for, working
 from tests.workers.small import epochs_of, small_study, trials_of
 
@@ -32,7 +36,8 @@ def extend(spec: StudySpec, home: Path, epochs: int, *, pruned: bool = False) ->
     with closing(open_store(sqlite_url(home))) as store:
         row = steering.submitted(store, "small")
         meaning = fingerprint(with_epochs(spec, epochs))
-        return steering.extend_epochs(store, row, epochs, fingerprint=meaning, pruned=pruned)
+        before = row.trial_epochs or trial_epochs(spec)
+        return steering.extend_epochs(store, row, epochs, before=before, fingerprint=meaning, pruned=pruned)
 
 
 def lose(home: Path) -> None:
@@ -97,6 +102,22 @@ def test_a_trial_that_ended_before_keeps_its_length(tmp_path: Path) -> None:
     assert set(extend(spec, tmp_path, 9, pruned=True)) >= set(pruned)
 
 
+@pytest.mark.parametrize("epochs", [4, 6])
+def test_the_file_may_follow_an_extension(epochs: int, tmp_path: Path) -> None:
+    """What was trained for 4 epochs stays so when the file says 6."""
+    spec = study()
+    for name in ("kept", "lost"):
+        submit(spec, tmp_path / name)
+        serve(tmp_path / name)
+        extend(spec, tmp_path / name, 6)
+    lose(tmp_path / "lost")
+    with closing(open_store(sqlite_url(tmp_path / "lost"))) as store:
+        steering.stop(store, "small")
+    run_study(study(epochs=epochs), sqlite_url(tmp_path / "lost"), tmp_path / "lost", lambda progress: None)
+    serve(tmp_path / "kept")
+    assert found(spec, tmp_path / "lost") == found(spec, tmp_path / "kept")
+
+
 def test_more_epochs_in_the_middle_of_a_trial(tmp_path: Path) -> None:
     """What it had trained by then, it has trained as one of the former length."""
     spec = study(epochs=40)
@@ -105,6 +126,30 @@ def test_more_epochs_in_the_middle_of_a_trial(tmp_path: Path) -> None:
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 20)
         extend(spec, tmp_path, 60)
         wait_for(lambda: row_of(tmp_path).finished_at is not None)
+    kept = [weights(tmp_path, number) for number in range(6)]
+    lose(tmp_path)
+    for number in range(6):
+        assert same(weights(tmp_path, number), kept[number])
+
+
+@pytest.mark.parametrize("extensions", [(60,), (60, 80)])
+def test_more_epochs_while_a_worker_picks_trials_up(
+    extensions: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the study and the transaction in which it goes on with trials."""
+    spec = study(epochs=40)
+    submit(spec, tmp_path)
+    with working(tmp_path):
+        wait_for(lambda: row_of(tmp_path).epochs_spent >= 12)
+    coming = list(extensions)
+
+    def late(*arguments: Any) -> Any:
+        while coming:
+            extend(spec, tmp_path, coming.pop(0))
+        return pick_up(*arguments)
+
+    monkeypatch.setattr(coordinator, "pick_up", late)
+    serve(tmp_path)
     kept = [weights(tmp_path, number) for number in range(6)]
     lose(tmp_path)
     for number in range(6):

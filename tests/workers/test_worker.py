@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import update
 
 from hpo.errors import MachineError, RefusedStatementError, StorageError, StudyStateError
-from hpo.spec.study import StudySpec, fingerprint, with_epochs
+from hpo.spec.study import StudySpec, fingerprint, trial_epochs, with_epochs
 from hpo.storage import leases, service, steering
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.storage.service import Standing
@@ -461,7 +461,8 @@ def test_stopping_and_resuming(spec: StudySpec, expected: Any, tmp_path: Path) -
 def extend(store: Store, spec: StudySpec, epochs: int) -> list[int]:
     longer = fingerprint(with_epochs(spec, epochs))
     row = steering.submitted(store, spec.study.name)
-    return steering.extend_epochs(store, row, epochs, fingerprint=longer)
+    before = row.trial_epochs or trial_epochs(spec)
+    return steering.extend_epochs(store, row, epochs, before=before, fingerprint=longer)
 
 
 def steady(epochs: int, budget: str = "") -> StudySpec:
