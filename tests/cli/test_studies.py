@@ -188,7 +188,7 @@ def test_who_could_continue_is_not_told_while_others_do(served: Path) -> None:
     assert "worker-c: silent" in output
     assert "To continue" not in output
     assert output.splitlines()[-1] == (
-        "No worker can work on it. Where the reason above is mended, a worker tries again by itself within 16 minutes; "
+        "No worker can work on it. Where the reason above is mended, a worker tries again by itself after a while; "
         f"a new one, there or on another machine, at once: hpo worker --home {served}"
     )
     with closing(open_store(sqlite_url(served))) as store:
@@ -299,6 +299,7 @@ def test_watching_sees_ended_trials_run_again(home: Path, tmp_path: Path) -> Non
     url = sqlite_url(copy)
     with closing(open_store(url, readonly=True)) as watching, closing(open_store(url)) as store:
         assert standing(watching, "tiny")["finished"] == 4
+        steering.submit(store, store.get_study_id_from_name("tiny"), priority=0, budgets={})
         row = studies.study_row(store, "tiny")
         steering.extend_epochs(store, row, 9, before=3, fingerprint="f")
         found = standing(watching, "tiny")
