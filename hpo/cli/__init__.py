@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -66,6 +67,9 @@ def hpo() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The console script: every error of ours becomes a sentence and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or file in ASCII is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     with interruptible():
         try:
             hpo.main(args=args, standalone_mode=False)

@@ -44,6 +44,7 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
     if trials is not None:
         spec = with_budget(spec, trials=trials)
 
+    from hpo.workers.budgets import spent_by
     from hpo.workers.submitting import submit_study
 
     found, name = submit_study(spec, place.storage_url, place.home, priority=priority), spec.study.name
@@ -55,9 +56,9 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
     if now.max_trials is not None and found.trials > now.max_trials:
         click.echo(f"It has {found.trials} trials already: they go on to their ends, and no more are asked for.")
     if now.finished_at is not None:
+        more = "" if spent_by(spec, now) else f", or hpo extend {name} --epochs N{place.options}"
         click.echo(
-            "It has ended, and its budgets leave nothing to train. For more: larger budgets in the study file, or "
-            f"hpo extend {name} --epochs N{place.options}"
+            f"It has ended, and its budgets leave nothing to train. For more: larger budgets in the study file{more}"
         )
         return
     if now.stopped_at is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hpo.cli import main
-from tests.cli.runs import Project
+from tests.cli.runs import COMMAND, Project
 from tests.workers.small import run as run_small
 from tests.workers.small import small_study, small_text
 
@@ -319,6 +319,14 @@ def test_a_database_without_the_right_to_write(project: Project, read_only: Path
 
 def test_reading_needs_no_right_to_write(project: Project, read_only: Path) -> None:
     assert deprived(project, "studies")[0] == 0
+
+
+def test_a_terminal_that_knows_ascii_alone(project: Project) -> None:
+    project.write()
+    (project.folder / "small.toml").rename(project.folder / "größe.toml")
+    done = project.hpo("check", "größe.toml", command=["env", "PYTHONIOENCODING=ascii", *COMMAND])
+    assert done.returncode == 0, done.stderr
+    assert "is a valid study" in done.stdout
 
 
 @pytest.mark.slow

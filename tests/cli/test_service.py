@@ -176,6 +176,7 @@ def test_submitting_what_has_ended_leaves_it_so_unless_there_is_something_to_tra
         told = said(project, "submit", "small.toml", *arguments).splitlines()
         assert told[0] == first
         assert told[1].startswith("It has ended, and its budgets leave nothing to train.")
+        assert "hpo extend" not in told[1], "it would be refused"
         now = json_of(project, "show", "small")
         assert all(now[key] == ended[key] for key in ("state", "finished_at", "winner", "test", "running"))
     project.run()
