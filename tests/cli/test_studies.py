@@ -299,6 +299,7 @@ def test_watching_sees_ended_trials_run_again(home: Path, tmp_path: Path) -> Non
     url = sqlite_url(copy)
     with closing(open_store(url, readonly=True)) as watching, closing(open_store(url)) as store:
         assert standing(watching, "tiny")["finished"] == 4
+        steering.submit(store, store.get_study_id_from_name("tiny"), priority=0, budgets={})
         row = studies.study_row(store, "tiny")
         steering.extend_epochs(store, row, 9, before=3, fingerprint="f")
         found = standing(watching, "tiny")
