@@ -17,7 +17,7 @@ settings.load_profile("hpo")
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
     """A command that ran in this process leaves signals to end it."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a command: `KeyboardInterrupt`, but never while a module is half loaded.
+"""What Ctrl-C, SIGTERM and a closed terminal do to a command: `KeyboardInterrupt`, but never in a half loaded module.
 
 An interrupted import leaves modules half made, and libraries swallow the interrupt or fail at each other in strange
 ways. So it is raised when the import is over. Asked twice meanwhile, the process ends at once.
@@ -16,17 +16,17 @@ from types import FrameType
 
 REMIND_SECONDS = 0.005
 """Between two looks whether the import is over."""
+TOLD = 100
+"""Looks after which it is said that the end is waited for."""
 EXIT_CODE = 130
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block, SIGINT and SIGTERM interrupt it; after it they end the process, which has nothing left to do
-    but to shut down."""
+    """Within the block, SIGINT, SIGTERM and SIGHUP interrupt it; after it they end the process, which has nothing left
+    to do but to shut down."""
     handler = _Handler()
-    heard = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as in a script that put us in the background
-        heard.append(signal.SIGINT)
+    heard = listened(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     for number in heard:
         signal.signal(number, handler)
     try:
@@ -36,10 +36,16 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+def listened(*numbers: signal.Signals) -> list[signal.Signals]:
+    """Those that are not ignored: `nohup` does that, and scripts that put a command in the background."""
+    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+
+
 class _Handler:
     def __init__(self) -> None:
         self._waiting = False
         self._reminded = False
+        self._reminders = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         reminded, self._reminded = self._reminded, False
@@ -52,6 +58,9 @@ class _Handler:
             os.write(2, b"hpo: interrupted\n")
             os._exit(EXIT_CODE)
         self._waiting = True
+        self._reminders += reminded
+        if self._reminders == TOLD:
+            os.write(2, b"hpo: interrupting, as soon as libraries are loaded; once more: at once\n")
         threading.Thread(target=self._remind, args=(number,), daemon=True).start()
 
     def _remind(self, number: int) -> None:

@@ -7,7 +7,7 @@ import math
 import sys
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -142,7 +142,10 @@ def _table(*names: str) -> Table:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in names:
-        table.add_column(name, justify="left" if name in ("", "study", "state", "objective", "created") else "right")
+        justify: Literal["left", "right"] = (
+            "left" if name in ("", "study", "state", "objective", "created") else "right"
+        )
+        table.add_column(name, justify=justify, overflow="fold" if name == "study" else "ellipsis")
     return table
 
 

@@ -12,6 +12,7 @@ import click
 
 from hpo.cli.place import Place, checkpoints_option, place_options
 from hpo.cli.run import Count
+from hpo.cli.signals import listened
 
 if TYPE_CHECKING:
     from hpo.storage.store import Store
@@ -114,5 +115,5 @@ def _end_on_signals(worker: Worker) -> None:
             raise KeyboardInterrupt
         worker.ending.set()
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    for heard in listened(signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(heard, end)

@@ -289,7 +289,7 @@ def _note(store: Store, study_id: int, **columns: Any) -> None:
 
 def _alternatives(name: str, names: Sequence[str]) -> str:
     if not names:
-        return "It has none: run `hpo run STUDY` first."
+        return "It has none yet: begin one with `hpo run STUDY` or `hpo submit STUDY`."
     close = difflib.get_close_matches(name, names, n=1)
     guess = f"Did you mean {close[0]!r}? " if close else ""
     return f"{guess}It has: {', '.join(names)}."

@@ -234,7 +234,8 @@ class Cohort:
             for name in CHANGING:
                 self.state[name] = state[name][: len(self.lanes)].clone()
         lanes = self.lanes  # without those that only made up the number
-        loss_K, norm_K = (each[:, : len(lanes)].sum(0, dtype=torch.float64) for each in (losses_SK, norms_SK))
+        # In the order of the steps, where a sum would add in an order that depends on the number of lanes.
+        loss_K, norm_K = (each[:, : len(lanes)].cumsum(0, dtype=torch.float64)[-1] for each in (losses_SK, norms_SK))
         scores = self._score()
         seconds = (time.perf_counter() - started) / len(lanes)
         results = [

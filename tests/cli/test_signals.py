@@ -48,7 +48,7 @@ def python(project: Project, script: str, *arguments: object) -> subprocess.Comp
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_import_is_finished_before_the_interrupt(name: str, project: Project) -> None:
     (project.folder / "half.py").write_text(HALF.format(name=name))
     assert python(project, IMPORTED).stdout == "interrupted True\nTrue\n"
@@ -58,6 +58,16 @@ def test_a_signal_that_is_ignored_stays_so(project: Project) -> None:
     (project.folder / "half.py").write_text(HALF.format(name="SIGINT"))
     script = IMPORTED.replace("time.sleep(60)", "print(half.whole)")
     assert python(project, f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{script}").stdout == "True\n"
+
+
+def test_a_long_import_that_is_waited_for_is_told(project: Project) -> None:
+    (project.folder / "half.py").write_text(
+        HALF.format(name="SIGINT").replace("for n", "import time; time.sleep(2)\nfor n")
+    )
+    process = project.start(command=(sys.executable, "-c", IMPORTED))
+    out, err = process.communicate(timeout=LIMIT)
+    assert out.startswith("interrupted True\n")
+    assert err == "hpo: interrupting, as soon as libraries are loaded; once more: at once\n"
 
 
 @pytest.mark.slow
