@@ -87,5 +87,6 @@ class Project:
 
 
 def _listen() -> None:
-    """A test run in the background has Ctrl-C switched off, and hands that on to its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """A test run in the background, or under `nohup`, has signals switched off, and hands that on to its children."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

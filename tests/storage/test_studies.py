@@ -101,7 +101,7 @@ def test_what_a_run_notes_is_kept(store: Store, url: str) -> None:
 
 
 def test_an_unknown_study_names_those_there_are(store: Store) -> None:
-    with pytest.raises(StudyStateError, match=r"no study 'digit' in .*run `hpo run STUDY` first"):
+    with pytest.raises(StudyStateError, match=r"no study 'digit' in .*begin one with `hpo run STUDY`"):
         study_row(store, "digit")
     register(store)
     register(store, "wine")
