@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -22,8 +22,7 @@ def follow(
     """Looks until it is `over`, and returns the last look. `show` fills a screen; `lines` tells each subject, by name,
     in a line."""
     told: dict[str, str] = {}
-    while True:
-        found = look()
+    for found in _looks(look, over):
         if sys.stdout.isatty():
             click.clear()
             show(found)
@@ -34,19 +33,22 @@ def follow(
             for line in (line for name, line in now.items() if told.get(name) != line):
                 click.echo(line)
             told = now
-        if over(found):
-            return found
-        time.sleep(WATCH_SECONDS)
+    return found
 
 
 def follow_text(look: Callable[[], T], *, over: Callable[[T], bool], text: Callable[[T], str]) -> None:
     """Prints each look that differs from the one before, until it is `over`."""
     told = None
-    while True:
-        found = look()
+    for found in _looks(look, over):
         if (now := text(found)) != told:
             click.echo(now)
             told = now
+
+
+def _looks(look: Callable[[], T], over: Callable[[T], bool]) -> Iterator[T]:
+    while True:
+        found = look()
+        yield found
         if over(found):
             return
         time.sleep(WATCH_SECONDS)

@@ -116,8 +116,7 @@ class Searcher:
 
     def curve(self, trial_id: int) -> list[float]:
         """Intermediate values so far, epoch 1 first."""
-        values = self.storage.get_trial(trial_id).intermediate_values
-        return [values[epoch] for epoch in sorted(values)]
+        return curve_of(self.storage.get_trial(trial_id))
 
     def report(self, trial_id: int, epoch: int, raw: float) -> None:
         """Stores the objective of an epoch, smoothed and rounded as the study says."""
@@ -175,3 +174,8 @@ class Searcher:
                 error = str(found)
             asked.append(Asked(number=trial.number, trial_id=trial._trial_id, config=config, error=error))
         return asked
+
+
+def curve_of(trial: FrozenTrial) -> list[float]:
+    """A trial's intermediate values so far, epoch 1 first."""
+    return [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]

@@ -39,10 +39,7 @@ def claim(
                     f"`hpo stop {row.study_name}`."
                 )
             if are_at_it(connection, study_id):
-                raise StudyStateError(
-                    f"the study {row.study_name!r} is stopped, but workers are still at the epoch in hand. "
-                    "Try again in a moment."
-                )
+                raise StudyStateError(at_the_last_epoch(row.study_name))
         # A worker that was stopped beyond its lease still believes in it: no lease, and another generation, tell it.
         connection.execute(delete(hpo_leases).where(hpo_leases.c.trial_id.in_(_trials(study_id))))
         connection.execute(
@@ -93,6 +90,11 @@ def are_at_it(connection: Connection, study_id: int) -> bool:
     if connection.execute(select(holding | concluding)).scalar_one():
         return True
     return bool(leases.locked(connection, held))
+
+
+def at_the_last_epoch(study: str) -> str:
+    """What is said of a stopped study that they are at."""
+    return f"the study {study!r} is stopped, but workers are still at the epoch in hand. Try again in a moment."
 
 
 def _trials(study_id: int) -> Select[tuple[int]]:

@@ -39,4 +39,4 @@ def _busy(row: StudyRow) -> str:
             f"workers train the study {row.name!r}, so it is not deleted. Stop it with `hpo stop {row.name}`, then "
             "delete it."
         )
-    return f"the study {row.name!r} is stopped, but workers are still at the epoch in hand. Try again in a moment."
+    return claims.at_the_last_epoch(row.name)

@@ -42,13 +42,12 @@ def submit(
         )
 
 
-def stop(store: Store, name: str) -> StudyRow:
-    """Hold a study up: workers finish the epoch in hand and leave it. Returns it as it was."""
+def stop(store: Store, name: str) -> None:
+    """Hold a study up: workers finish the epoch in hand and leave it."""
     with _locked(store, submitted(store, name)) as row:
         if row.finished_at is not None:
             raise StudyStateError(f"the study {name!r} has ended; there is nothing to stop.")
         _set(store, row, stopped_at=utc_now())
-    return row
 
 
 def resume(store: Store, name: str) -> StudyRow:

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 
 from hpo.errors import MachineError
 from hpo.search.objective import best_epoch
-from hpo.search.searcher import Asked
+from hpo.search.searcher import Asked, curve_of
 from hpo.spec.records import TrialConfig
 from hpo.storage.rows import CheckpointRow
 from hpo.training import checkpoints
@@ -87,9 +87,9 @@ def _past(bench: Bench, trial: Asked, saved: Iterable[tuple[SavedLane, ...]]) ->
 
 
 def past_of(bench: Bench, trial: FrozenTrial, config: TrialConfig, saved: Iterable[tuple[SavedLane, ...]]) -> Past:
-    curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
+    curve = curve_of(trial)
     epochs = range(1, len(curve) + 1)
-    best = (epoch for epoch in epochs if best_epoch(bench.spec.study, list(curve[:epoch])) == epoch)
+    best = (epoch for epoch in epochs if best_epoch(bench.spec.study, curve[:epoch]) == epoch)
     goal = Goal(epochs=len(curve), best=tuple(best), former=bench.searcher.former(trial))
     return Past(number=trial.number, config=config, goal=goal, saved=tuple(saved))
 

@@ -29,6 +29,7 @@ from hpo.workers.continuation import pick_up, undrawn
 from hpo.workers.crew import Crew
 from hpo.workers.files import Files, Keeper
 from hpo.workers.holds import Alone, Hold
+from hpo.workers.keeping import worth_keeping
 from hpo.workers.progress import Observer, Progress, progress
 from hpo.workers.setup import Bench
 
@@ -172,7 +173,7 @@ class _Loop:
         """In a tick: tells how trials ended, makes room, and keeps what the crew hands over."""
         for number, decision in ended.items():
             self._end(number, decision)
-        wanted = self.files.worth_keeping(ended.keys())
+        wanted = worth_keeping(self.bench, ended.keys())
         cut = {number for number, decision in ended.items() if endings.is_cut(decision.ended or "")}
         shards = self.crew.settle(
             best=best,

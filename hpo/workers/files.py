@@ -32,9 +32,6 @@ class Keeper(Protocol):
     def next_path(self) -> Path:
         """Of a new file of running trials, for a shard that writes files."""
 
-    def worth_keeping(self, ended: Collection[int]) -> set[int]:
-        """Which of the trials that have just ended are among the best."""
-
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Keeps the weights of trials that have just ended among the best, drops those that no longer are."""
 
@@ -100,10 +97,6 @@ class Files:
         path = self.bench.folder / f"running-{self.serial:07d}.pt"
         self.serial += 1
         return path
-
-    def worth_keeping(self, ended: Collection[int]) -> set[int]:
-        """Which of the trials that have just ended are among the best."""
-        return {trial.number for trial in best_trials(self.bench) if trial.number in ended} if ended else set()
 
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Writes the weights of trials that have just ended among the best; drops those of trials that no longer are,

@@ -3,6 +3,8 @@ state, from which they go on when it is raised. A budget cuts no more than `sear
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from optuna.trial import FrozenTrial
 
 from hpo import endings
@@ -12,6 +14,11 @@ from hpo.workers.setup import Bench
 def best_trials(bench: Bench) -> list[FrozenTrial]:
     """The trials whose best weights are kept, the best first."""
     return bench.searcher.ranking()[: bench.spec.checkpoints.keep]
+
+
+def worth_keeping(bench: Bench, ended: Collection[int]) -> set[int]:
+    """Which of the trials that have just ended are among the best."""
+    return {trial.number for trial in best_trials(bench) if trial.number in ended} if ended else set()
 
 
 def trials_with_ends(bench: Bench) -> dict[int, FrozenTrial]:

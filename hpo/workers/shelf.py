@@ -56,10 +56,6 @@ class Shelf:
     def next_path(self) -> Path:
         raise AssertionError("the depot may be no folder: shards hand their lanes over")
 
-    def worth_keeping(self, ended: Collection[int]) -> set[int]:
-        """Which of the trials that have just ended are among the best."""
-        return {trial.number for trial in best_trials(self.bench) if trial.number in ended} if ended else set()
-
     def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
         """Writes the state of all trials in flight into the free slot."""
         for trial_id in self.foreign.keys() - {trial.trial_id for trial in flight.values()}:
