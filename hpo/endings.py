@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ATTRIBUTE = "ended"
+"""User attribute of an ended trial that says why. Whoever else ends a trial does not write it."""
+
 FINISHED = "finished"
 """It trained its last epoch."""
 
@@ -19,6 +22,7 @@ UNITS = {"epochs": "epochs", "wall_seconds": "seconds", "cpu_seconds": "processo
 _BUDGET = "the study's budget of "
 _PRUNED = "pruned by "
 _DIVERGED = "diverged"
+_REFUSED = "refused: "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +60,21 @@ def pruned(pruner: str, epoch: int) -> str:
 def diverged(what: str, epoch: int) -> str:
     """Something that was measured is not finite."""
     return f"{_DIVERGED} at epoch {epoch}: {what} is not finite"
+
+
+def refused(reason: str) -> str:
+    """It was enqueued with what the study cannot train; it never began."""
+    return f"{_REFUSED}{reason}"
+
+
+def is_refused(ended: str) -> bool:
+    """Whether an enqueued trial was refused."""
+    return ended.startswith(_REFUSED)
+
+
+def refusal(ended: str) -> str:
+    """Why an enqueued trial was refused."""
+    return ended.removeprefix(_REFUSED)
 
 
 def has_diverged(ended: str) -> bool:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 Suggest = Callable[[str, "BaseDistribution"], Any]
 """Answers a parameter's name and distribution with a value: `optuna.Trial._suggest`, a lookup, a constant."""
 
+Conditions = tuple[tuple[str, tuple[Label, ...]], ...]
+"""All must hold: the path of another parameter and the labels it may have."""
+
 Rename = Callable[[str], str]
 """From a path below a table to the parameter's full name."""
 
@@ -41,9 +44,13 @@ class Parameter:
     name: str
     """Dotted path, the same in Optuna, the dashboard and the CSV files."""
     distribution: BaseDistribution
-    """What it is drawn from."""
-    condition: str | None
-    """When it is drawn at all, e.g. `norm.kind is batch or layer`; None: always."""
+    conditions: Conditions = ()
+    """When it is drawn at all; empty: always."""
+
+    @property
+    def condition(self) -> str | None:
+        """The conditions in words, e.g. `norm.kind is batch or layer`; None: there are none."""
+        return " and ".join(f"{path} is {' or '.join(map(str, labels))}" for path, labels in self.conditions) or None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,14 +58,13 @@ class Searched:
     """A node of the tree that is a parameter."""
 
     node: Range | Choice
-    conditions: tuple[tuple[str, tuple[Label, ...]], ...] = ()
-    """All must hold: the path of another parameter and the labels it may have."""
+    conditions: Conditions = ()
 
 
 def parameters(spec: StudySpec) -> list[Parameter]:
     """Every parameter, in the order in which they are drawn."""
     return [
-        Parameter(name=name, distribution=_distribution(found.node), condition=_condition(found))
+        Parameter(name=name, distribution=_distribution(found.node), conditions=found.conditions)
         for name, found in _searched(spec.tree).items()
     ]
 
@@ -292,8 +298,3 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return distribution._contains(distribution.to_internal_repr(value))
     except (TypeError, ValueError):
         return False
-
-
-def _condition(found: Searched) -> str | None:
-    parts = [f"{path} is {' or '.join(str(label) for label in labels)}" for path, labels in found.conditions]
-    return " and ".join(parts) or None

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo import space
+from hpo.reports.foreign import sentences
 from hpo.reports.text import number, plural
 from hpo.spec.file import StudySpec
 
@@ -139,7 +140,7 @@ def conclusion(spec: StudySpec, result: Result) -> None:
     """The winner's configuration, its scores, and where to go from here."""
     console = Console(highlight=False, soft_wrap=True)
     now, winner = result.progress, result.winner
-    for note in result.notes:
+    for note in (*result.notes, *sentences(result.foreign)):
         console.print(f"Note: {note}", markup=False)
     spent = f" ({duration(now.wall_seconds)}, {_share(now)} of it training)" if now.epochs else ""
     console.print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ def standing_of_all(store: Store) -> list[dict[str, Any]]:
     from optuna.trial import TrialState
 
     from hpo.storage.leases import workers
-    from hpo.storage.studies import list_studies
+    from hpo.storage.summaries import list_studies
 
     at_work: dict[int | None, list[str]] = defaultdict(list)
     for worker in workers(store):
@@ -43,7 +44,9 @@ def standing_of_all(store: Store) -> list[dict[str, Any]]:
             "finished": study.counts[TrialState.COMPLETE],
             "pruned": study.counts[TrialState.PRUNED],
             "failed": study.counts[TrialState.FAIL],
-            "running": study.counts[TrialState.RUNNING] + study.counts[TrialState.WAITING],
+            "running": study.counts[TrialState.RUNNING],
+            "waiting": study.waiting,
+            "others": study.others,
             "created_at": _utc(study.created_at),
             "finished_at": _utc(study.finished_at),
         }
@@ -63,6 +66,7 @@ def _read(store: Store, name: str) -> StudyFacts | None:
 
 def standing(store: Store, name: str) -> dict[str, Any]:
     """All that is shown of one study; an unknown name raises `StudyStateError`."""
+    from hpo.reports.foreign import foreign_trial
     from hpo.reports.trials import count, ranked, trial_row
     from hpo.storage.leases import holders
     from hpo.storage.read import read_study
@@ -70,7 +74,9 @@ def standing(store: Store, name: str) -> dict[str, Any]:
     study = read_study(store, name)
     store.forget(study.study_id)  # an extension may have let ended trials run again
     held = holders(store, study.study_id)
-    frozen = store.get_all_trials(study.study_id, deepcopy=False)
+    frozen = store.own_trials(study.study_id)
+    foreign = [foreign_trial(*other) for other in store.foreign_trials(study.study_id)]
+    waiting = sum(trial.kind == "waiting" for trial in foreign)
     trials = [trial_row(trial) for trial in frozen]
     counts = count(trials)
     ended = Counter(
@@ -98,6 +104,8 @@ def standing(store: Store, name: str) -> dict[str, Any]:
         "pruned": counts.pruned,
         "failed": counts.failed,
         "running": counts.running,
+        "waiting": waiting,
+        "others": len(foreign) - waiting,
         "created_at": _utc(study.created_at),
         "submitted_at": _utc(study.submitted_at),
         "finished_at": _utc(study.finished_at),
@@ -133,6 +141,7 @@ def standing(store: Store, name: str) -> dict[str, Any]:
             for trial in trials
             if trial.state == "FAIL"
         ],
+        "foreign": [asdict(trial) for trial in foreign],
     }
 
 

@@ -37,7 +37,8 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
 
     With --json a list, oldest first, of objects with name, state ("finished", "unfinished" or "stopped"), priority,
     workers (how many work on it), worker_names, objective, direction, best (value or null), finished, pruned, failed,
-    running (trials), created_at, finished_at (UTC, or null).
+    running, waiting (trials that were enqueued), others (trials that other programs added, train or ended, and
+    enqueued ones that were refused), created_at, finished_at (UTC, or null).
 
     \b
     Examples:
@@ -74,8 +75,9 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
     submitted_at, budget (of trials), budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds,
     winner (trial number or null), test (metric to value, or null), ended (reason to count of trials), workers (each
     with name, host, pid, alive, trials, complaint), best (the best trials first, each with number, value, spread,
-    epochs, best_epoch, seconds, params), in_training (each with number, worker, epoch, value) and failures (each with
-    number, reason).
+    epochs, best_epoch, seconds, params), in_training (each with number, worker, epoch, value), failures (each with
+    number, reason) and foreign (the waiting and the others, each with number, kind, which is "waiting", "refused",
+    "running", "added" or "taken", i.e. ended by another program, and reason).
 
     \b
     Examples:
@@ -162,7 +164,8 @@ def _studies_table(found: list[dict[str, Any]]) -> Table:
     from hpo.reports.text import number
 
     served = any(study["workers"] or study["priority"] for study in found)
-    counts = ("finished", "pruned", "failed", "running", *(("workers", "priority") if served else ()))
+    foreign = [count for count in ("waiting", "others") if any(study[count] for study in found)]
+    counts = ("finished", "pruned", "failed", "running", *foreign, *(("workers", "priority") if served else ()))
     table = _table("study", "state", *counts, "best", "objective", "created")
     for study in found:
         created = datetime.fromisoformat(study["created_at"]).astimezone()
@@ -178,6 +181,7 @@ def _studies_table(found: list[dict[str, Any]]) -> Table:
 
 
 def _print_study(found: dict[str, Any], options: str) -> None:
+    from hpo.reports.foreign import ForeignTrial, sentences
     from hpo.reports.text import duration, plural, training
 
     console = _console()
@@ -200,6 +204,8 @@ def _print_study(found: dict[str, Any], options: str) -> None:
     _list(console, "Workers", [_worker(worker) for worker in found["workers"]])
     _list(console, "In training", [_progress(trial) for trial in found["in_training"]])
     _list(console, "Failed", [f"trial {trial['number']}: {trial['reason']}" for trial in found["failures"]])
+    for sentence in sentences([ForeignTrial(**trial) for trial in found["foreign"]]):
+        console.print(f"\n{sentence}", soft_wrap=True)
     if way_on := _way_on(found, options):
         console.print(f"\n{way_on}", soft_wrap=True)
 

@@ -58,7 +58,8 @@ def line_of(study: Mapping[str, Any], best: float | None, workers: int) -> str:
     """Where a study stands, without what changes all the time."""
     from hpo.reports.text import number, plural
 
-    counts = ", ".join(f"{study[count]} {count}" for count in ("finished", "pruned", "failed", "running"))
+    waiting = ("waiting",) if study["waiting"] else ()
+    counts = ", ".join(f"{study[count]} {count}" for count in ("finished", "pruned", "failed", "running", *waiting))
     found = "" if best is None else f"; best {study['objective']} {number(best)}"
     at_work = f"; {plural(workers, 'worker')}" if workers else ""
     return f"{study['name']}: {study['state']}; {counts}{found}{at_work}"

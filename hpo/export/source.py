@@ -14,10 +14,12 @@ from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
 from hpo.errors import StudyStateError
+from hpo.reports.foreign import WORDS
 from hpo.search.searcher import Searcher
 from hpo.spec.file import StudySpec, parse_study
 from hpo.spec.records import TrialConfig
 from hpo.spec.study import with_epochs
+from hpo.storage.own import own_trials_of
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
 from hpo.workers.kept import kept_elsewhere
@@ -53,8 +55,8 @@ def find_trial(store: Store, name: str, number: int | None) -> Source:
     """The trial of this number, or the best finished one. `StudyStateError` if there is none or it has no weights."""
     row = study_row(store, name)
     spec = with_epochs(parse_study(row.spec_text, row.spec_source), row.trial_epochs)
-    searcher = Searcher(spec, store, store, row.study_id)
-    trial = _best(searcher, row) if number is None else _numbered(searcher, number)
+    searcher = Searcher(spec, own_trials_of(store), store, row.study_id)
+    trial = _best(searcher, row) if number is None else _numbered(store, searcher, number)
     return Source(row=row, spec=spec, searcher=searcher, trial=trial, config=searcher.config(trial))
 
 
@@ -99,9 +101,15 @@ def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
     raise StudyStateError(f"no trial of {row.name!r} has finished. {way_on}{other}")
 
 
-def _numbered(searcher: Searcher, number: int) -> FrozenTrial:
+def _numbered(store: Store, searcher: Searcher, number: int) -> FrozenTrial:
     name = searcher.spec.study.name
     trials = {trial.number: trial for trial in searcher.all_trials()}
+    kinds = {trial.number: kind for kind, trial in store.foreign_trials(searcher.study_id)}
+    if number in kinds:
+        raise StudyStateError(
+            f"trial {number} of {name!r} has no weights: it {WORDS[kinds[number]]}, and is not of this program's "
+            "training."
+        )
     if number not in trials:
         there = f"its trials are 0 to {max(trials)}" if trials else "it has none yet"
         raise StudyStateError(f"the study {name!r} has no trial {number}: {there}.")

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpo import endings
+from hpo.reports.foreign import sentences
 from hpo.reports.text import label, number, plural, share
 
 if TYPE_CHECKING:
     from hpo.reports.facts import BalanceRow
+    from hpo.reports.foreign import ForeignTrial
     from hpo.reports.trials import Counts, TrialRow
 
 EDGE = 0.05
@@ -40,6 +42,8 @@ class Evidence:
     balance: Sequence[BalanceRow]
     looks: Sequence[int] = ()
     """Numbers of the trials that were scored on the test part, one after the other."""
+    foreign: Sequence[ForeignTrial] = ()
+    """Trials that are not this program's."""
 
     def examples(self, part: str) -> int:
         """Examples of a part of the data; 0 if its balance is not recorded."""
@@ -142,9 +146,10 @@ def still_improving(e: Evidence) -> list[str]:
 def found_late(e: Evidence) -> list[str]:
     if e.winner is None or len(e.best_first) < FEW_FINISHED:
         return []
-    if e.winner.number >= 0.9 * len(e.trials) and e.best_first[1].value != e.winner.value:
+    before = sum(trial.number < e.winner.number for trial in e.trials)
+    if before >= 0.9 * len(e.trials) and e.best_first[1].value != e.winner.value:
         return [
-            f"The best value came late (trial {e.winner.number} of {len(e.trials)}): "
+            f"The best value came late (trial {e.winner.number} of {e.trials[-1].number + 1}): "
             "the search had not levelled off, and more trials may do better."
         ]
     return []
@@ -204,6 +209,10 @@ def looked_again(e: Evidence) -> list[str]:
     return []
 
 
+def not_ours(e: Evidence) -> list[str]:
+    return sentences(e.foreign)
+
+
 CHECKS: tuple[Callable[[Evidence], list[str]], ...] = (
     no_winner,
     unfinished,
@@ -215,4 +224,5 @@ CHECKS: tuple[Callable[[Evidence], list[str]], ...] = (
     within_noise,
     still_improving,
     found_late,
+    not_ours,
 )

@@ -40,7 +40,7 @@ def row_names(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def row(report: StudyReport) -> dict[str, Any]:
-    """A study in one row.
+    """A study in one row; `others` counts trials that are not this program's, where there are some.
 
     "To the best" counts trials and epochs by trial number, up to the winner's, so that a repeated study gives the
     same row; seconds are by the clock, at most the time the study ran (pauses between restarts do not count).
@@ -57,6 +57,7 @@ def row(report: StudyReport) -> dict[str, Any]:
         "finished": report.counts.finished,
         "pruned": report.counts.pruned,
         "failed": report.counts.failed,
+        **({"others": len(report.foreign)} if report.foreign else {}),
         "epochs": report.epochs_spent,
         "trials_to_best": len(until) if winner else None,
         "epochs_to_best": sum(trial.epochs for trial in until) if winner else None,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo.reports.cautions import Evidence, cautions
+from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.importances import Importances, importances
 from hpo.reports.trials import Counts, TrialRow, count, ranked, trial_row
 
@@ -63,7 +64,9 @@ class StudyReport:
     """Device, library versions, sizes of the parts."""
     counts: Counts
     trials: tuple[TrialRow, ...]
-    """By number."""
+    """Those of this program, by number."""
+    foreign: tuple[ForeignTrial, ...]
+    """All others, by number."""
     epochs: pd.DataFrame
     """One row per trial, replica and epoch."""
     winner: TrialRow | None
@@ -120,8 +123,10 @@ def choose_winner(best_first: Sequence[TrialRow], recorded: int | None) -> Trial
     return best_first[0]
 
 
-def report_of(study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataFrame) -> StudyReport:
-    """All facts of a study from its own row, its trials and its epochs."""
+def report_of(
+    study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataFrame, foreign: Sequence[ForeignTrial] = ()
+) -> StudyReport:
+    """All facts of a study from its own row, its trials and its epochs; `foreign`: trials that are not its own."""
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
     minimized = study.direction == "minimize"
     best_first = ranked(trials, minimized)
@@ -130,6 +135,8 @@ def report_of(study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataF
     test = dict(study.test or {}) if scored else {}
     balance = tuple(BalanceRow(**row) for row in study.balance)
     counts = count(trials)
+    if foreign:  # some may have been ours, until another program ended them
+        epochs = epochs[~epochs["number"].isin([trial.number for trial in foreign])]
     evidence = Evidence(
         objective=study.objective,
         counts=counts,
@@ -140,6 +147,7 @@ def report_of(study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataF
         test=test,
         balance=balance,
         looks=study.facts.get("test_looks", ()),
+        foreign=foreign,
     )
     return StudyReport(
         name=study.name,
@@ -152,6 +160,7 @@ def report_of(study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataF
         circumstances=dict(study.facts),
         counts=counts,
         trials=trials,
+        foreign=tuple(foreign),
         epochs=epochs,
         winner=winner,
         test=test,
@@ -173,4 +182,5 @@ def gather(store: Store, name: str) -> StudyReport:
 
     study = read_study(store, name)
     # The trials themselves, not their table: a parameter may be drawn from another range in another branch.
-    return report_of(study, store.get_all_trials(study.study_id, deepcopy=False), epochs_frame(store, name))
+    own, foreign = store.own_trials(study.study_id), store.foreign_trials(study.study_id)
+    return report_of(study, own, epochs_frame(store, name), [foreign_trial(*other) for other in foreign])

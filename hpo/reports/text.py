@@ -26,7 +26,6 @@ STATES: dict[str, str] = {
     "PRUNED": "pruned",
     "FAIL": "failed",
     "RUNNING": "running",
-    "WAITING": "running",
 }
 """Optuna's trial states in the words of this package."""
 

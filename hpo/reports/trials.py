@@ -77,7 +77,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         started=trial.datetime_start,
         completed=trial.datetime_complete,
         ended=str(attributes.get("ended", "")),
-        epochs=int(attributes.get("epochs", last or 0)),
+        epochs=int(attributes.get("epochs", last or 0)) if trial.state.is_finished() else last or 0,
         best_epoch=attributes.get("best_epoch"),
         spread=attributes.get("spread"),
         seconds=attributes.get("seconds"),
@@ -94,7 +94,7 @@ def ranked(trials: Sequence[TrialRow], minimized: bool) -> list[TrialRow]:
 
 
 def count(trials: Sequence[TrialRow]) -> Counts:
-    """Trials by state; waiting ones count as running."""
+    """Trials of this program by state."""
     states = [trial.state for trial in trials]
     ended = {state: states.count(state) for state in ("COMPLETE", "PRUNED", "FAIL")}
     return Counts(

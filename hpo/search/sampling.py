@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from hpo.search import enqueued
 from hpo.search.tpe import Tpe
 from hpo.space import Suggest
 
@@ -71,7 +72,7 @@ class AtOnce:
         modelled = len(ended) >= self.startup_trials
         for trial in trials:
             random = RandomSampler(seed_of(self.seed, trial.number))
-            values = dict(trial.params)
+            values, fixed = dict(trial.params), enqueued.given(trial)
             together: dict[str, Any] = {}
 
             def draw(
@@ -80,11 +81,14 @@ class AtOnce:
                 trial: FrozenTrial = trial,
                 random: RandomSampler = random,
                 values: dict[str, Any] = values,
+                fixed: dict[str, Any] = fixed,
                 together: dict[str, Any] = together,
             ) -> Any:
                 if name in values:
                     return values[name]
-                if not modelled or name not in self.tpe.group_of:
+                if name in fixed:
+                    value = enqueued.plain(distribution, fixed[name])
+                elif not modelled or name not in self.tpe.group_of:
                     value = random.sample_independent(self.study, trial, name, distribution)
                 else:
                     if name not in together:

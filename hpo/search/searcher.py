@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -19,13 +20,14 @@ from hpo import endings, lengths, space
 from hpo.endings import Spent
 from hpo.errors import InputError
 from hpo.lengths import Former
-from hpo.search import objective
+from hpo.search import enqueued, objective
 from hpo.search.pruners import pruner_for
 from hpo.search.samplers import sampling_for
 from hpo.spec.records import TrialConfig
 from hpo.spec.study import StudySpec, trial_epochs, with_epochs
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,12 +60,20 @@ class TrialStore(Protocol):
     def create_trials(self, study_id: int, count: int) -> list[int]:
         """Creates running trials with consecutive numbers and returns their ids."""
 
+    def waiting_trials(self, study_id: int) -> list[FrozenTrial]:
+        """The trials that other programs have enqueued, by number."""
+
+    def begin(self, trial_id: int) -> bool:
+        """Makes a waiting trial a running one of this program; False if somebody else was first."""
+
 
 class Searcher:
     """One study's search."""
 
     def __init__(self, spec: StudySpec, storage: BaseStorage, trials: TrialStore, study_id: int) -> None:
+        """`storage` shows of the study's trials those of this program."""
         self.spec = spec
+        self.parameters = space.parameters(spec)
         self.storage = storage
         self.trials = trials
         self.study_id = study_id
@@ -74,7 +84,7 @@ class Searcher:
         self.sampling = sampling_for(spec, self.study)
 
     def all_trials(self) -> list[FrozenTrial]:
-        """Every trial of the study, by number."""
+        """Every trial of the study that is this program's own, by number."""
         return self.storage.get_all_trials(self.study_id, deepcopy=False)
 
     def running(self, only: Collection[int] | None = None) -> list[Asked]:
@@ -90,11 +100,35 @@ class Searcher:
         )
 
     def ask(self, count: int) -> list[Asked]:
-        """New trials with their configurations."""
+        """New trials with their configurations: first those that were enqueued, by number."""
         if count <= 0:
             return []
-        ids = self.trials.create_trials(self.study_id, count)
+        taken = self._take(count)
+        ids = [*taken, *self.trials.create_trials(self.study_id, count - len(taken))]
         return self._draw([self.storage.get_trial(trial_id) for trial_id in ids])
+
+    def _take(self, count: int) -> list[int]:
+        """Begins enqueued trials, and ends those that the study cannot train, which cost it nothing."""
+        taken: list[int] = []
+        for trial in self.trials.waiting_trials(self.study_id):
+            if len(taken) == count:
+                break
+            reason = enqueued.refusal(trial, self.parameters)
+            if reason is None and self.trials.begin(trial._trial_id):
+                taken.append(trial._trial_id)
+            elif reason is not None:
+                self._refuse(trial, reason)
+        return taken
+
+    def _refuse(self, trial: FrozenTrial, reason: str) -> None:
+        try:
+            if not self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+                return
+        except UpdateFinishedTrialError:
+            return
+        log.warning("%s: trial %d, which was enqueued, is refused. %s.", self.spec.study.name, trial.number, reason)
+        self.storage.set_trial_user_attr(trial._trial_id, endings.ATTRIBUTE, endings.refused(reason))
+        self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def config(self, trial: FrozenTrial) -> TrialConfig:
         """What an ended trial was trained with; it may have had fewer epochs than others have now."""
@@ -148,7 +182,7 @@ class Searcher:
         """Ends a trial with its value (of its best or last epoch), the reason and facts for people."""
         curve = self.curve(trial_id)
         value = None if state == TrialState.FAIL else objective.trial_value(self.spec.study, curve)
-        about = {"ended": ended, "epochs": len(curve), **facts}
+        about = {endings.ATTRIBUTE: ended, "epochs": len(curve), **facts}
         if curve:
             about["best_epoch"] = objective.best_epoch(self.spec.study, curve)
         for key, fact in about.items():

@@ -15,7 +15,7 @@ from sqlalchemy import Row as SqlRow
 from hpo.errors import StorageError
 from hpo.storage.connect import connect
 from hpo.storage.faults import explained, masked
-from hpo.storage.load import load, one_of, read_newer, read_trials, refresh
+from hpo.storage.load import load, one_of, read_into, read_newer, refresh
 from hpo.storage.mirror import Mirror
 from hpo.storage.rows import Row
 from hpo.storage.tables import trials
@@ -178,12 +178,11 @@ class Database:
     def _read_again(self, mirror: Mirror, trial_id: int) -> FrozenTrial:
         """Read one trial; `KeyError` if it is gone."""
         with self.reading() as connection:
-            found = read_trials(connection, one_of([trial_id]))
-        if not found:
+            there = read_into(connection, mirror, one_of([trial_id]))
+        if not there:
             self._forget([mirror.study_id])
             raise KeyError(f"no trial has the id {trial_id}")
-        mirror.read(found[0])
-        return found[0]
+        return mirror.trials[trial_id]
 
     def _mirror_of(self, trial_id: int) -> Mirror:
         """The mirror that holds a trial; `KeyError` if there is no such trial."""

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import ColumnElement, Connection, Delete, Select, Update, and_, delete, func, insert, select, update
 
 from hpo.storage.clock import DatabaseNow
+from hpo.storage.ownership import ours
 from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_workers, trials
 
@@ -94,11 +95,11 @@ def _all_of(name: str) -> Delete:
 
 
 def free(study_id: ColumnElement[int] | int) -> Select[tuple[int]]:
-    """Running trials of a study that nobody holds."""
+    """Running trials of a study, of this program's own, that nobody holds."""
     held = and_(hpo_leases.c.worker == hpo_workers.c.name, hpo_workers.c.expires > DatabaseNow())
     holder = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id == trials.c.trial_id, held)
     return select(trials.c.trial_id).where(
-        trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING, ~holder.exists()
+        trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING, ~holder.exists(), ours()
     )
 
 

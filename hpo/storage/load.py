@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from functools import lru_cache
 from typing import Any
 
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, Connection, Table, select, union_all
+from sqlalchemy import ColumnElement, Connection, Table, exists, select, union_all
 
 from hpo.storage.clock import to_local
 from hpo.storage.mirror import Mirror
+from hpo.storage.ownership import MARK, begun
 from hpo.storage.tables import (
+    hpo_studies,
     studies,
+    study_system_attributes,
     trial_intermediate_values,
     trial_params,
     trial_system_attributes,
@@ -104,18 +107,33 @@ def read_trials(connection: Connection, which: Which) -> list[FrozenTrial]:
 
 def load(connection: Connection, study_id: int) -> Mirror:
     """Read a whole study; `KeyError` if there is none."""
-    name = connection.execute(select(studies.c.study_name).where(studies.c.study_id == study_id)).scalar()
-    if name is None:
+    of_study, marks = studies.c.study_id == study_id, study_system_attributes.c
+    registered = exists().where(hpo_studies.c.study_id == studies.c.study_id)
+    found = connection.execute(select(studies.c.study_name, registered.label("registered")).where(of_study)).first()
+    if found is None:
         raise KeyError(f"no study has the id {study_id}")
-    mirror = Mirror(study_id, name)
+    mark = connection.execute(select(marks.value_json).where(marks.study_id == study_id, marks.key == MARK)).scalar()
+    mirror = Mirror(
+        study_id, found.study_name, registered=bool(found.registered), mark=None if mark is None else json.loads(mark)
+    )
     read_newer(connection, mirror)
     return mirror
 
 
+def read_into(connection: Connection, mirror: Mirror, which: Which, among: Container[int] | None = None) -> int:
+    """Read trials, if they are `among` these ids, and which of them this program began; how many there are."""
+    found = [trial for trial in read_trials(connection, which) if among is None or trial._trial_id in among]
+    own: set[int] = set()
+    if found and mirror.registered:
+        own.update(connection.execute(select(trials.c.trial_id).where(which(trials.c.trial_id), begun())).scalars())
+    for trial in found:
+        mirror.read(trial, begun=trial._trial_id in own)
+    return len(found)
+
+
 def read_newer(connection: Connection, mirror: Mirror) -> None:
     """Read the trials created since the last look."""
-    for trial in read_trials(connection, of_study(mirror.study_id, mirror.last)):
-        mirror.read(trial)
+    read_into(connection, mirror, of_study(mirror.study_id, mirror.last))
 
 
 def refresh(connection: Connection, mirror: Mirror, *, spare_own: bool) -> bool:
@@ -149,9 +167,7 @@ def refresh(connection: Connection, mirror: Mirror, *, spare_own: bool) -> bool:
 
     changed = [trial_id for trial_id, state in states.items() if stale(trial_id, state)]
     if changed:
-        for trial in read_trials(connection, one_of(changed)):
-            if trial._trial_id in states:
-                mirror.read(trial)
+        read_into(connection, mirror, one_of(changed), among=states)
     return True
 
 

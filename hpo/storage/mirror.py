@@ -11,15 +11,21 @@ from datetime import datetime
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.storage.ownership import is_ours
+
 ENDED = frozenset(state for state in TrialState if state.is_finished())
 
 
 class Mirror:
     """The trials of one study, in the order of their ids, which is the order of their numbers."""
 
-    def __init__(self, study_id: int, name: str) -> None:
+    def __init__(self, study_id: int, name: str, *, registered: bool = False, mark: str | None = None) -> None:
         self.study_id = study_id
         self.name = name
+        self.registered = registered
+        """Whether this program made the study."""
+        self.mark = mark
+        """Text of the marks on trials that this program begins; None: it marks none in this study."""
         self.trials: dict[int, FrozenTrial] = {}
         self.ids: dict[int, int] = {}
         """Trial number to trial id."""
@@ -27,13 +33,15 @@ class Mirror:
         """Trials that have not ended as far as this process knows."""
         self.own: set[int] = set()
         """Running trials that this process writes: others may end them, but not report on them."""
+        self.begun: set[int] = set()
+        """Trials that this program began, see `ownership`."""
         self.unread: set[int] = set()
         """Trials that this process ended and has not read back since."""
         self.distributions: dict[str, BaseDistribution] = {}
         """The first distribution seen of each parameter; all later ones must be compatible with it."""
         self.last = -1
         """The highest trial id; every trial created from now on has a higher one."""
-        self._selections: dict[frozenset[TrialState], list[FrozenTrial]] = {}
+        self._selections: dict[tuple[frozenset[TrialState], bool], list[FrozenTrial]] = {}
 
     def put(self, trial: FrozenTrial) -> None:
         """Add a trial, or put a changed copy in its place."""
@@ -50,36 +58,41 @@ class Mirror:
         else:
             self.open.add(trial_id)
 
-    def read(self, trial: FrozenTrial) -> None:
-        """Put a trial as it stands in the database."""
+    def read(self, trial: FrozenTrial, *, begun: bool) -> None:
+        """Put a trial as it stands in the database; `begun`: by this program."""
+        (self.begun.add if begun else self.begun.discard)(trial._trial_id)
         self.put(trial)
         self.unread.discard(trial._trial_id)
-        for name, distribution in trial.distributions.items():
-            self.distributions.setdefault(name, distribution)
+        # What others give a study of ours must not keep it from its own parameters.
+        if begun or not self.registered:
+            for name, distribution in trial.distributions.items():
+                self.distributions.setdefault(name, distribution)
 
     def accept(self, name: str, distribution: BaseDistribution) -> None:
         """Hold that a parameter keeps its distribution over the study; `ValueError` if it does not."""
         check_distribution_compatibility(self.distributions.setdefault(name, distribution), distribution)
 
-    def select(self, states: Container[TrialState] | None) -> list[FrozenTrial]:
-        """The trials in any of the states, in the order of their numbers."""
-        return list(self._selected(states))
+    def select(self, states: Container[TrialState] | None, *, ours: bool = False) -> list[FrozenTrial]:
+        """The trials in any of the states, in the order of their numbers; with `ours`, those of this program."""
+        return list(self._selected(states, ours))
 
     def count(self, states: Container[TrialState] | None) -> int:
         """How many trials are in any of the states."""
-        return len(self._selected(states))
+        return len(self._selected(states, False))
 
-    def _selected(self, states: Container[TrialState] | None) -> Collection[FrozenTrial]:
-        if states is None:
-            return self.trials.values()
-        wanted = frozenset(state for state in TrialState if state in states)
+    def _selected(self, states: Container[TrialState] | None, ours: bool) -> Collection[FrozenTrial]:
+        wanted = frozenset(state for state in TrialState if states is None or state in states)
         if wanted.isdisjoint(ENDED):
-            return [trial for id in sorted(self.open) if (trial := self.trials[id]).state in wanted]
-        if not wanted <= ENDED:
-            return [trial for trial in self.trials.values() if trial.state in wanted]
-        if wanted not in self._selections:
-            self._selections[wanted] = [trial for trial in self.trials.values() if trial.state in wanted]
-        return self._selections[wanted]
+            found: Collection[FrozenTrial] = [self.trials[id] for id in sorted(self.open)]
+        elif wanted <= ENDED and (wanted, ours) in self._selections:
+            return self._selections[wanted, ours]
+        else:
+            found = self.trials.values()
+        if states is not None or ours:
+            found = [t for t in found if t.state in wanted and (not ours or is_ours(t, self.begun))]
+        if wanted <= ENDED:
+            self._selections[wanted, ours] = list(found)
+        return found
 
 
 def copied(trial: FrozenTrial) -> FrozenTrial:

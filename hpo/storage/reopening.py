@@ -35,8 +35,8 @@ def reopen_cut(store: Store, study_id: int) -> int:
     forget the study after the tick."""
     with store.locking(study_id) as connection:
         store.forget(study_id)  # what had ended may have gone on and ended again
-        ended = store.get_all_trials(study_id, deepcopy=False)
-        cut = [t for t in ended if t.state.is_finished() and endings.is_cut(t.user_attrs.get("ended", ""))]
+        ended = store.own_trials(study_id)
+        cut = [t for t in ended if t.state.is_finished() and endings.is_cut(t.user_attrs[endings.ATTRIBUTE])]
         if cut:
             reopen(store, connection, study_id, cut)
     return len(cut)

@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Any
 
 from optuna.trial import TrialState
-from sqlalchemy import Exists, Row, Select, exists, func, or_, select, update
+from sqlalchemy import Exists, Row, Select, and_, exists, func, or_, select, update
 
 from hpo.endings import Spent
 from hpo.storage.clock import DatabaseNow, utc_now
 from hpo.storage.leases import free
+from hpo.storage.ownership import ours
 from hpo.storage.store import Store
 from hpo.storage.tables import (
     hpo_studies,
@@ -49,8 +50,9 @@ class Standing:
     wall_seconds: float
     cpu_seconds: float
     trials: int
-    """Trials that were created, ended ones included."""
+    """Trials of this program, ended ones included."""
     running: int
+    """Of these, those that have not ended."""
     free: int
     """Of the running ones, those that nobody holds."""
     workers: int
@@ -112,7 +114,7 @@ def standing_now(store: Store, study_id: int) -> Standing:
 def begin_conclusion(store: Store, study_id: int, name: str, generation: int) -> bool:
     """Whether this worker, and no other, is to score the winner: no trial runs, and nobody alive is at it."""
     alive = concluding(name)
-    running = exists().where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
+    running = exists().where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING, ours())
     statement = (
         update(hpo_studies)
         .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
@@ -148,7 +150,7 @@ def concluding(own: str | None = None) -> Exists:
 
 def _standings(own_name: str | None = None) -> Select[Any]:
     own = hpo_studies.c
-    of_study = trials.c.study_id == own.study_id
+    of_study = and_(trials.c.study_id == own.study_id, ours())
     count = select(func.count()).select_from(trials).where(of_study)
     at_work = (
         select(func.count())

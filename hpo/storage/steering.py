@@ -79,12 +79,12 @@ def extend_epochs(
             )
         _refuse_spent(store, row)
         store.forget(row.study_id)  # what had ended may have gone on and ended again
-        found = store.get_all_trials(row.study_id, deepcopy=False)
+        found = store.own_trials(row.study_id)
         note_lengths(connection, found, before)
         ended = [
             trial
             for trial in found
-            if trial.state.is_finished() and endings.goes_on(trial.user_attrs.get("ended", ""), also_pruned=pruned)
+            if trial.state.is_finished() and endings.goes_on(trial.user_attrs[endings.ATTRIBUTE], also_pruned=pruned)
         ]
         reopen(store, connection, row.study_id, ended)
         _set(

@@ -13,37 +13,31 @@ processes, so others wait to create trials until the block ends: keep training o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Container, Sequence
 from copy import deepcopy as deep_copy
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import insert, select, update
 
+from hpo.storage import ownership
 from hpo.storage.clock import to_stored
 from hpo.storage.load import read_newer
 from hpo.storage.mirror import ENDED, Mirror, blank_trial, copied, detached
+from hpo.storage.records import Records
 from hpo.storage.rows import (
-    CheckpointRow,
-    EpochRow,
     as_json,
     attribute_row,
-    checkpoint_values,
-    epoch_values,
     head_columns,
     param_row,
     report_row,
     rows_of,
     value_row,
 )
-from hpo.storage.study_store import StudyStore
 from hpo.storage.tables import (
-    hpo_checkpoints,
-    hpo_epochs,
     trial_intermediate_values,
     trial_params,
     trial_system_attributes,
@@ -54,7 +48,7 @@ from hpo.storage.tables import (
 from hpo.storage.tick import Tick
 
 
-class Store(StudyStore):
+class Store(Records):
     """One database. Open it with `hpo.storage.engine.open_store`, which sees to the schema."""
 
     # --- creating trials --------------------------------------------------------------------------------------
@@ -68,10 +62,36 @@ class Store(StudyStore):
     def create_trials(self, study_id: int, count: int) -> list[int]:
         """Create running trials with consecutive numbers and return their ids.
 
-        All in one transaction: in a tick it is the tick's, so that their parameters are written with them.
+        All in one transaction: in a tick it is the tick's, so that their parameters are written with them. They are
+        trials that this program begins.
         """
         with self._changes() as tick:
-            return self._create(tick, study_id, [blank_trial(datetime.now())] * count)
+            ids = self._create(tick, study_id, [blank_trial(datetime.now())] * count)
+            for trial_id in ids:
+                self._begin(trial_id)
+            return ids
+
+    def waiting_trials(self, study_id: int) -> list[FrozenTrial]:
+        """The trials that other programs have enqueued and nobody has begun."""
+        return self.get_all_trials(study_id, deepcopy=False, states=(TrialState.WAITING,))
+
+    def begin(self, trial_id: int) -> bool:
+        """Make an enqueued trial a running one that this program begins; False if somebody else was first."""
+        with self._changes():
+            try:
+                claimed = self.set_trial_state_values(trial_id, TrialState.RUNNING)
+            except UpdateFinishedTrialError:
+                return False
+            if claimed:
+                self._begin(trial_id)
+            return claimed
+
+    def _begin(self, trial_id: int) -> None:
+        mirror = self._mirror_of(trial_id)
+        mirror.begun.add(trial_id)
+        if mirror.mark is not None:
+            number = mirror.trials[trial_id].number
+            self.set_trial_system_attr(trial_id, ownership.MARK, ownership.mark(mirror.mark, number))
 
     def _create(self, tick: Tick, study_id: int, templates: Sequence[FrozenTrial]) -> list[int]:
         # Numbers count the study's trials, so nobody else may create one between the count and the commit.
@@ -209,6 +229,19 @@ class Store(StudyStore):
             found = self._mirror(study_id).select(states)
             return deep_copy(found) if deepcopy else found
 
+    def own_trials(self, study_id: int, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        """The trials of a study that are this program's own, see `ownership`."""
+        with self._lock:
+            return self._mirror(study_id).select(states, ours=True)
+
+    def foreign_trials(self, study_id: int) -> list[tuple[ownership.Kind, FrozenTrial]]:
+        """All other trials of a study, and what they are."""
+        with self._lock:
+            mirror = self._mirror(study_id)
+            begun = mirror.begun
+            others = (trial for trial in mirror.select(None) if not ownership.is_ours(trial, begun))
+            return [(ownership.kind_of(trial, begun), trial) for trial in others]
+
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
         with self._lock:
             return self._mirror(study_id).count((state,) if isinstance(state, TrialState) else state)
@@ -219,57 +252,3 @@ class Store(StudyStore):
             if trial_number not in ids:
                 raise KeyError(f"the study with the id {study_id} has no trial {trial_number}")
             return ids[trial_number]
-
-    # --- our own rows -----------------------------------------------------------------------------------------
-
-    def add_epochs(self, rows: Iterable[EpochRow]) -> None:
-        """Record epochs; one recorded before is replaced."""
-        with self._changes() as tick:
-            for row in rows:
-                tick.put(hpo_epochs, epoch_values(row))
-
-    def add_checkpoints(self, rows: Iterable[CheckpointRow]) -> None:
-        """Record checkpoint files; one of the same trial, kind and epoch is replaced."""
-        with self._changes() as tick:
-            for row in rows:
-                tick.put(hpo_checkpoints, checkpoint_values(row))
-
-    def remove_checkpoints(
-        self, paths: Collection[str], *, trial_id: int | None = None, spared: str | None = None
-    ) -> None:
-        """Forget checkpoint files, whatever trials they belong to; with `trial_id`, as far as that trial goes; but
-        for those that are of the kind `spared` at the end of the tick."""
-        with self._changes() as tick:
-            tick.take_back(hpo_checkpoints, "path", set(paths))
-            statement = delete(hpo_checkpoints).where(hpo_checkpoints.c.path == bindparam("gone"))
-            if trial_id is not None:
-                statement = statement.where(hpo_checkpoints.c.trial_id == trial_id)
-            if spared is not None:
-                statement = statement.where(hpo_checkpoints.c.kind != spared)
-            if paths:
-                tick.run(statement, [{"gone": path} for path in paths])
-
-    def seconds_of(self, trial_id: int) -> float:
-        """Seconds that a trial has trained, over all its replicas and restarts."""
-        total = select(func.sum(hpo_epochs.c.seconds)).where(hpo_epochs.c.trial_id == trial_id)
-        with self.reading() as connection:
-            return float(connection.execute(total).scalar() or 0.0)
-
-    def objectives_of(self, trial_id: int, epoch: int) -> list[float]:
-        """The objectives of an epoch of a trial, one for each replica; those that were not finite are left out."""
-        statement = select(hpo_epochs.c.objective).where(hpo_epochs.c.trial_id == trial_id, hpo_epochs.c.epoch == epoch)
-        with self.reading() as connection:
-            found = connection.execute(statement.order_by(hpo_epochs.c.replica)).scalars()
-            return [value for value in found if value is not None]
-
-    def checkpoints(self, study_id: int) -> list[CheckpointRow]:
-        """The checkpoint files of a study that are in the database, oldest first."""
-        columns = (hpo_checkpoints.c[field.name] for field in fields(CheckpointRow))
-        statement = (
-            select(*columns)
-            .join(trials, trials.c.trial_id == hpo_checkpoints.c.trial_id)
-            .where(trials.c.study_id == study_id)
-            .order_by(hpo_checkpoints.c.id)
-        )
-        with self.reading() as connection:
-            return [CheckpointRow(**row) for row in connection.execute(statement).mappings()]

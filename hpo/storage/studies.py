@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections import defaultdict
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,21 +12,17 @@ from typing import Any, Literal
 
 from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
-from optuna.trial import TrialState
 from sqlalchemy import case, delete, func, insert, or_, select, update
 
 from hpo.errors import StudyStateError
-from hpo.storage import catalogue
+from hpo.storage import catalogue, ownership
 from hpo.storage.clock import DatabaseNow, utc_now
 from hpo.storage.store import Store
 from hpo.storage.tables import (
     hpo_studies,
     studies,
-    study_directions,
     study_system_attributes,
     study_user_attributes,
-    trial_values,
-    trials,
 )
 
 Direction = Literal["maximize", "minimize"]
@@ -95,21 +91,6 @@ class StudyRow:
     """The worker that scores, or scored, the winner."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StudySummary:
-    """A study in a list. Times are naive UTC."""
-
-    study_id: int
-    name: str
-    direction: Direction
-    counts: Mapping[TrialState, int]
-    """Trials by state; a state without trials is there with 0."""
-    best: float | None
-    """Best value of a complete trial."""
-    created_at: datetime
-    finished_at: datetime | None
-
-
 def register_study(
     store: Store,
     *,
@@ -139,7 +120,8 @@ def register_study(
                 )
             return study_id
         metric_names = {"study_id": study_id, "key": _SYSTEM_ATTR_METRIC_NAMES, "value_json": json.dumps([metric])}
-        connection.execute(insert(study_system_attributes), metric_names)
+        mark = {"study_id": study_id, "key": ownership.MARK, "value_json": json.dumps(uuid.uuid4().hex)}
+        connection.execute(insert(study_system_attributes), [metric_names, mark])
         connection.execute(
             insert(hpo_studies),
             {
@@ -174,54 +156,6 @@ def study_row(store: Store, name: str) -> StudyRow:
         test=json.loads(own.pop("test_json") or "null"),
         **own,
     )
-
-
-def list_studies(store: Store) -> list[StudySummary]:
-    """All studies that `hpo run` made, oldest first."""
-    value = trial_values.c.value
-    with store.reading() as connection:
-        rows = connection.execute(
-            select(
-                hpo_studies.c.study_id,
-                studies.c.study_name,
-                study_directions.c.direction,
-                hpo_studies.c.created_at,
-                hpo_studies.c.finished_at,
-            )
-            .join(studies, studies.c.study_id == hpo_studies.c.study_id)
-            .join(study_directions, study_directions.c.study_id == hpo_studies.c.study_id)
-            .order_by(hpo_studies.c.study_id)
-        ).all()
-        counts: dict[int, dict[TrialState, int]] = defaultdict(lambda: dict.fromkeys(TrialState, 0))
-        by_state = select(trials.c.study_id, trials.c.state, func.count())
-        for study_id, state, count in connection.execute(by_state.group_by(trials.c.study_id, trials.c.state)):
-            counts[study_id][state] = count
-        extremes = (
-            select(trials.c.study_id, func.min(value).label("lowest"), func.max(value).label("highest"))
-            .join(trial_values, trial_values.c.trial_id == trials.c.trial_id)
-            .where(trials.c.state == TrialState.COMPLETE)
-            .group_by(trials.c.study_id)
-        )
-        best = {row.study_id: row for row in connection.execute(extremes)}
-
-    def best_of(study_id: int, direction: StudyDirection) -> float | None:
-        if study_id not in best:
-            return None
-        found: float | None = best[study_id].highest if direction == StudyDirection.MAXIMIZE else best[study_id].lowest
-        return found
-
-    return [
-        StudySummary(
-            study_id=study_id,
-            name=name,
-            direction=direction_name(direction),
-            counts=counts[study_id],
-            best=best_of(study_id, direction),
-            created_at=created,
-            finished_at=finished,
-        )
-        for study_id, name, direction, created, finished in rows
-    ]
 
 
 def add_seconds(store: Store, study_id: int, *, train: float, wall: float, cpu: float = 0.0, epochs: int = 0) -> None:

@@ -51,7 +51,8 @@ class Files:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         rows = bench.store.checkpoints(bench.study_id)
-        numbers = {trial._trial_id: trial.number for trial in bench.searcher.all_trials()}
+        every = bench.store.get_all_trials(bench.study_id, deepcopy=False)  # also those that another program ended
+        numbers = {trial._trial_id: trial.number for trial in every}
         found = sorted({row.path for row in rows if row.kind == "running"})
         self.running = [found] if found else []
         """Paths of the last ticks, oldest first, relative to the home folder; what a process before left counts as

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from hpo.environment import keep_compiled
 from hpo.errors import InputError, TakenError
 from hpo.reports.build import write_report
+from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.spec.file import StudySpec
 from hpo.storage import studies
 from hpo.storage.claims import RUN
@@ -52,6 +53,8 @@ class Result:
     """What the data set's reader left out or found odd."""
     failure: str | None
     """How the first failed trial ended; None where none failed."""
+    foreign: tuple[ForeignTrial, ...] = ()
+    """Trials of the study that are not this program's."""
 
 
 def run_study(
@@ -113,7 +116,15 @@ def run_study(
         report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
         failed = (trial for trial in bench.searcher.all_trials() if trial.state == TrialState.FAIL)
         failure = next((trial.user_attrs.get("ended") for trial in failed), None)
-    return Result(progress=progress, winner=winner, report=report, notes=material.dataset.notes, failure=failure)
+        foreign = tuple(foreign_trial(*other) for other in store.foreign_trials(bench.study_id))
+    return Result(
+        progress=progress,
+        winner=winner,
+        report=report,
+        notes=material.dataset.notes,
+        failure=failure,
+        foreign=foreign,
+    )
 
 
 def _cluster(means: Means) -> AbstractContextManager[None]:

@@ -74,10 +74,11 @@ def changed_sources(material: Material, row: StudyRow) -> list[str]:
 def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
     """In a tick: whether the study's budgets leave anything to train. Trials that one had cut go on once none is
     spent."""
-    running = store.get_n_trials(row.study_id, TrialState.RUNNING) > 0
+    own = store.own_trials(row.study_id)
+    running = any(trial.state == TrialState.RUNNING for trial in own)
     if spent_by(spec, row) is not None:
         return running
-    unasked = store.get_n_trials(row.study_id) < space.budget(spec)
+    unasked = len(own) < space.budget(spec)
     return reopen_cut(store, row.study_id) > 0 or running or unasked
 
 

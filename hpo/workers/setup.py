@@ -13,6 +13,7 @@ from hpo.models import source
 from hpo.search.searcher import Searcher
 from hpo.spec.file import StudySpec
 from hpo.storage import studies
+from hpo.storage.own import own_trials_of
 from hpo.storage.store import Store
 from hpo.training import batches, checkpoints
 from hpo.training.batches import Examples
@@ -114,7 +115,7 @@ def _bench(
         material=material,
         store=store,
         study_id=study_id,
-        searcher=Searcher(spec, store, store, study_id),
+        searcher=Searcher(spec, own_trials_of(store), store, study_id),
         outfit=outfit,
         home=home,
     )

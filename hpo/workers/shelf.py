@@ -159,7 +159,8 @@ class Shelf:
     def _outdated(self, kind: str, kept: Collection[int]) -> list[str]:
         """Files of this kind of trials that have ended, but for these ids. As this tick sees the trials: what another
         worker ends and keeps meanwhile is not ours to judge."""
-        over = {trial._trial_id for trial in self.bench.searcher.all_trials() if trial.state.is_finished()}
+        every = self.bench.store.get_all_trials(self.bench.study_id, deepcopy=False)
+        over = {trial._trial_id for trial in every if trial.state.is_finished()}
         rows = self.bench.store.checkpoints(self.bench.study_id)
         return [row.path for row in rows if row.kind == kind and row.trial_id in over.difference(kept)]
 

@@ -54,7 +54,7 @@ def submit_study(
 
         bench = open_bench(spec, material, store, home, Means(compile=compile), claim=claim)
         now = studies.study_row(store, spec.study.name)
-        return Submission(before=known, now=now, trials=store.get_n_trials(bench.study_id))
+        return Submission(before=known, now=now, trials=len(store.own_trials(bench.study_id)))
 
 
 def known_study(store: Store, spec: StudySpec) -> StudyRow | None:

@@ -20,7 +20,7 @@ from hpo.cli import hpo, watching
 from hpo.cli.standing import standing
 from hpo.errors import StudyStateError
 from hpo.spec.file import parse_study
-from hpo.storage import leases, steering, studies
+from hpo.storage import leases, steering, studies, summaries
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.storage.store import Store
 from tests.export import tiny
@@ -278,9 +278,9 @@ def test_a_study_that_comes_or_goes_meanwhile_is_no_error(
 ) -> None:
     copy = tmp_path / "home"
     shutil.copytree(home, copy)
-    list_studies = studies.list_studies
+    list_studies = summaries.list_studies
 
-    def listed(store: Store) -> list[studies.StudySummary]:
+    def listed(store: Store) -> list[summaries.StudySummary]:
         found = list_studies(store)
         with closing(open_store(sqlite_url(copy))) as other:
             if change == "deleted":
@@ -289,7 +289,7 @@ def test_a_study_that_comes_or_goes_meanwhile_is_no_error(
                 register(other, "new")
         return found
 
-    monkeypatch.setattr(studies, "list_studies", listed)
+    monkeypatch.setattr(summaries, "list_studies", listed)
     assert [study["name"] for study in as_json(copy, "studies")] == ([] if change == "deleted" else ["tiny"])
 
 

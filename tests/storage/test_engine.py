@@ -25,7 +25,7 @@ from hpo.reports.build import write_report
 from hpo.storage.connect import parse_url
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.storage.faults import masked, scrubbed
-from hpo.storage.studies import list_studies
+from hpo.storage.summaries import list_studies
 
 from .crew import TRIALS, conduct, for_optuna
 from .test_studies import register

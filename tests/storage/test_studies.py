@@ -14,7 +14,6 @@ from hpo.storage.engine import open_store
 from hpo.storage.store import Store
 from hpo.storage.studies import (
     add_seconds,
-    list_studies,
     mark_finished,
     mark_unfinished,
     register_study,
@@ -23,6 +22,7 @@ from hpo.storage.studies import (
     set_winner,
     study_row,
 )
+from hpo.storage.summaries import list_studies
 
 
 def register(store: Store, name: str = "digits", **changes: Any) -> int:

@@ -1,0 +1,83 @@
+"""Trials of a study that are not this program's, named once for people: enqueued ones that wait or were refused, and
+what other programs added, train or ended. They neither rank nor count; which they are is found in `storage.ownership`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpo import endings
+from hpo.reports.text import plural
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from hpo.storage.ownership import Kind
+
+NAMED = 8
+"""Trials named in a sentence before the rest is only counted."""
+
+WORDS: dict[Kind, str] = {
+    "waiting": "waits for its turn",
+    "refused": "was refused",
+    "running": "is in the hands of another program",
+    "added": "was added by another program",
+    "taken": "was ended by another program",
+}
+
+BY_OTHERS: dict[Kind, str] = {"added": "added", "running": "in their hands", "taken": "begun here, ended by them"}
+"""The same, as a heading for several."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForeignTrial:
+    """One trial that is not this program's."""
+
+    number: int
+    kind: Kind
+    reason: str
+    """Why it was refused; empty for others."""
+
+
+def foreign_trial(kind: Kind, trial: FrozenTrial) -> ForeignTrial:
+    """The report's view of one of `Store.foreign_trials`."""
+    told = str(trial.user_attrs.get(endings.ATTRIBUTE, ""))
+    return ForeignTrial(number=trial.number, kind=kind, reason=endings.refusal(told) if kind == "refused" else "")
+
+
+def sentences(foreign: Sequence[ForeignTrial]) -> list[str]:
+    """What is said of them: at most a sentence for those that wait, those refused and all others."""
+    waiting = [trial for trial in foreign if trial.kind == "waiting"]
+    refused = [trial for trial in foreign if trial.kind == "refused"]
+    others = [trial for trial in foreign if trial.kind in BY_OTHERS]
+    found = []
+    if waiting:
+        verb = "waits" if len(waiting) == 1 else "wait"
+        numbers = _listed([str(trial.number) for trial in waiting])
+        found.append(
+            f"{plural(len(waiting), 'enqueued trial')} {verb} ({numbers}), to begin in the order of their numbers while "
+            "the budget of trials lasts."
+        )
+    if refused:
+        verb = "was" if len(refused) == 1 else "were"
+        reasons = _listed([f"trial {trial.number}: {trial.reason}" for trial in refused], "; ")
+        found.append(f"{plural(len(refused), 'enqueued trial')} {verb} refused ({reasons}).")
+    if others:
+        verb = "is" if len(others) == 1 else "are"
+        named = "; ".join(
+            f"{words}: {_listed([str(trial.number) for trial in others if trial.kind == kind])}"
+            for kind, words in BY_OTHERS.items()
+            if any(trial.kind == kind for trial in others)
+        )
+        found.append(
+            f"{plural(len(others), 'trial')} that other programs wrote into the study {verb} left out of counts, "
+            f"ranking and search ({named})."
+        )
+    return found
+
+
+def _listed(texts: Sequence[str], between: str = ", ") -> str:
+    more = [f"and {len(texts) - NAMED} more"] if len(texts) > NAMED else []
+    return between.join([*texts[:NAMED], *more])

@@ -1,0 +1,70 @@
+"""Trials that other programs enqueue: the values they bring, and why a study refuses some. Draws nothing.
+
+`study.enqueue_trial({...})` of any Optuna client leaves a waiting trial with some or all parameters. The search takes
+waiting trials in the order of their numbers and draws what they lack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
+
+from hpo.space import Parameter
+
+FIXED = "fixed_params"
+"""System attribute in which Optuna keeps the parameters of an enqueued trial."""
+
+
+def given(trial: FrozenTrial) -> dict[str, Any]:
+    """The values that a trial came with, whether by `enqueue_trial` or by `add_trial` of a waiting one."""
+    fixed = trial.system_attrs.get(FIXED)
+    return {**trial.params, **(fixed if isinstance(fixed, Mapping) else {})}
+
+
+def refusal(trial: FrozenTrial, parameters: Sequence[Parameter]) -> str | None:
+    """Why a waiting trial cannot be trained in a study of these parameters; None: it can."""
+    if trial.intermediate_values:
+        return "it comes with intermediate values, which this program has not measured"
+    values, known = given(trial), {parameter.name: parameter for parameter in parameters}
+    for name, value in values.items():
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            guess = f"Did you mean {close[0]}? " if close else ""
+            return f"{name}: no such parameter is searched. {guess}The study searches {', '.join(known) or 'none'}"
+        parameter = known[name]
+        if not _allows(parameter.distribution, value):
+            return f"{name} = {value!r}: the study allows {_words(parameter.distribution)}"
+        if trial.distributions.get(name, parameter.distribution) != parameter.distribution:
+            return f"{name}: it was drawn from another range than the study's, {_words(parameter.distribution)}"
+    for name in values:
+        if any(values.get(other) not in labels for other, labels in known[name].conditions):
+            return f"{name} is drawn only where {known[name].condition}: enqueue it together with that"
+    return None
+
+
+def plain(distribution: BaseDistribution, value: Any) -> Any:
+    """An allowed value as a draw gives it, e.g. 1.0 for a 1 that was given for a float."""
+    return distribution.to_external_repr(distribution.to_internal_repr(value))
+
+
+def _allows(distribution: BaseDistribution, value: Any) -> bool:
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(distribution, FloatDistribution | IntDistribution) and not numeric:
+        return False
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _words(distribution: BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(map(repr, distribution.choices))
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    steps = "" if distribution.step in (None, 1) else f" in steps of {distribution.step}"
+    whole = "whole numbers" if isinstance(distribution, IntDistribution) else "numbers"
+    return f"{whole} from {distribution.low} to {distribution.high}{steps}"

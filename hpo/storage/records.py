@@ -1,0 +1,68 @@
+"""The rows of our own tables that belong to trials: epochs and checkpoint files. Trials themselves are in `store`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import fields
+
+from sqlalchemy import bindparam, delete, func, select
+
+from hpo.storage.rows import CheckpointRow, EpochRow, checkpoint_values, epoch_values
+from hpo.storage.study_store import StudyStore
+from hpo.storage.tables import hpo_checkpoints, hpo_epochs, trials
+
+
+class Records(StudyStore):
+    """What this program records of trials beside Optuna's tables."""
+
+    def add_epochs(self, rows: Iterable[EpochRow]) -> None:
+        """Record epochs; one recorded before is replaced."""
+        with self._changes() as tick:
+            for row in rows:
+                tick.put(hpo_epochs, epoch_values(row))
+
+    def add_checkpoints(self, rows: Iterable[CheckpointRow]) -> None:
+        """Record checkpoint files; one of the same trial, kind and epoch is replaced."""
+        with self._changes() as tick:
+            for row in rows:
+                tick.put(hpo_checkpoints, checkpoint_values(row))
+
+    def remove_checkpoints(
+        self, paths: Collection[str], *, trial_id: int | None = None, spared: str | None = None
+    ) -> None:
+        """Forget checkpoint files, whatever trials they belong to; with `trial_id`, as far as that trial goes; but
+        for those that are of the kind `spared` at the end of the tick."""
+        with self._changes() as tick:
+            tick.take_back(hpo_checkpoints, "path", set(paths))
+            statement = delete(hpo_checkpoints).where(hpo_checkpoints.c.path == bindparam("gone"))
+            if trial_id is not None:
+                statement = statement.where(hpo_checkpoints.c.trial_id == trial_id)
+            if spared is not None:
+                statement = statement.where(hpo_checkpoints.c.kind != spared)
+            if paths:
+                tick.run(statement, [{"gone": path} for path in paths])
+
+    def seconds_of(self, trial_id: int) -> float:
+        """Seconds that a trial has trained, over all its replicas and restarts."""
+        total = select(func.sum(hpo_epochs.c.seconds)).where(hpo_epochs.c.trial_id == trial_id)
+        with self.reading() as connection:
+            return float(connection.execute(total).scalar() or 0.0)
+
+    def objectives_of(self, trial_id: int, epoch: int) -> list[float]:
+        """The objectives of an epoch of a trial, one for each replica; those that were not finite are left out."""
+        statement = select(hpo_epochs.c.objective).where(hpo_epochs.c.trial_id == trial_id, hpo_epochs.c.epoch == epoch)
+        with self.reading() as connection:
+            found = connection.execute(statement.order_by(hpo_epochs.c.replica)).scalars()
+            return [value for value in found if value is not None]
+
+    def checkpoints(self, study_id: int) -> list[CheckpointRow]:
+        """The checkpoint files of a study that are in the database, oldest first."""
+        columns = (hpo_checkpoints.c[field.name] for field in fields(CheckpointRow))
+        statement = (
+            select(*columns)
+            .join(trials, trials.c.trial_id == hpo_checkpoints.c.trial_id)
+            .where(trials.c.study_id == study_id)
+            .order_by(hpo_checkpoints.c.id)
+        )
+        with self.reading() as connection:
+            return [CheckpointRow(**row) for row in connection.execute(statement).mappings()]
