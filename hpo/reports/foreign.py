@@ -57,8 +57,8 @@ def sentences(foreign: Sequence[ForeignTrial]) -> list[str]:
         verb = "waits" if len(waiting) == 1 else "wait"
         numbers = _listed([str(trial.number) for trial in waiting])
         found.append(
-            f"{plural(len(waiting), 'enqueued trial')} {verb} ({numbers}), to begin in the order of their numbers while "
-            "the budget of trials lasts."
+            f"{plural(len(waiting), 'enqueued trial')} {verb} ({numbers}), to begin in the order of their numbers "
+            "while the budget of trials lasts."
         )
     if refused:
         verb = "was" if len(refused) == 1 else "were"

@@ -30,6 +30,9 @@ class _OwnTrials:
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
         return len(self._store.own_trials(study_id, (state,) if isinstance(state, TrialState) else state))
 
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        return BaseStorage.get_best_trial(cast(BaseStorage, self), study_id)
+
 
 def own_trials_of(store: Store) -> BaseStorage:
     """The store, as samplers and pruners may see it: values of other programs' trials must not steer a search that is

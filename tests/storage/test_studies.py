@@ -9,6 +9,7 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from hpo.endings import ATTRIBUTE, FINISHED
 from hpo.errors import StudyStateError
 from hpo.storage.engine import open_store
 from hpo.storage.store import Store
@@ -115,6 +116,8 @@ def test_listing_studies(store: Store) -> None:
     register(store, "empty")
     for study_id in (first, second):
         ids = store.create_trials(study_id, 5)
+        for trial_id in ids[:4]:
+            store.set_trial_user_attr(trial_id, ATTRIBUTE, FINISHED)
         for trial_id, value in zip(ids, (0.25, 0.75, 0.5), strict=False):
             store.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
         store.set_trial_state_values(ids[3], TrialState.PRUNED, [9.0])
