@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from hpo.search.searcher import Searcher
+from hpo.spec.file import read_study
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.storage.store import Store
 from tests.storage.crew import for_optuna
@@ -158,6 +160,23 @@ def test_foreign_values_do_not_steer_the_search(sampler: str, tmp_path: Path) ->
             return [trial.config for trial in searcher.ask(4)]
 
     assert asked("with", foreign=True) == asked("without", foreign=False)
+
+
+def test_the_example_of_the_documents(store: Store, tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent.parent
+    (example,) = re.findall(r"```python\n(.*?)```", (root / "docs" / "other-clients.md").read_text(), re.DOTALL)
+    spec = read_study(root / "studies" / "digits.toml")
+    searcher = open_study(spec, store, tmp_path).searcher
+    assert "sqlite:///runs/hpo.db" in example
+    exec(example.replace("sqlite:///runs/hpo.db", for_optuna(sqlite_url(tmp_path))))
+    first, second, third = searcher.ask(3)
+    assert not store.foreign_trials(searcher.study_id)
+    assert first.config is not None
+    assert (first.config.dropout.p, first.config.optimizer.learning_rate) == (0.1, 0.01)
+    assert [searcher.all_trials()[1].params[f"optimizer.{name}"] for name in ("name", "momentum")] == ["sgd", 0.9]
+    assert third.config is not None
+    assert third.config.norm.kind == "batch"
+    assert second.error is None
 
 
 def test_foreign_curves_do_not_prune(store: Store, tmp_path: Path) -> None:
