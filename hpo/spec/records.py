@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from hpo.conventions import NEWEST
 from hpo.spec.custom import MODULE_PATTERN, Argument, Reference
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -510,7 +511,12 @@ class Training(Record):
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Passes over the training part. Always one number: pruning compares trials at the same epoch."""
     batch_size: Count = 32
-    """Examples a step."""
+    """Examples a step, but no more than the training part has."""
+    last_batch: Literal["fill", "drop", "short"] = "fill"
+    """What becomes of the examples that are left over when an epoch's order is cut into batches. `fill`: they make a
+    batch with examples from the front of the order, which are seen twice in the epoch. `drop`: they are left out of
+    this epoch, as with `DataLoader(drop_last=True)`. `short`: they are a smaller batch, as with
+    `DataLoader(drop_last=False)`; its loss is the mean over its own examples."""
     early_stopping: EarlyStopping | None = None
     """Absent: every trial that is not pruned trains to its last epoch."""
 
@@ -543,6 +549,8 @@ class TrialConfig(Record):
     """Penalties and bounds."""
     training: Training = Training()
     """How long and in what portions a trial trains."""
+    conventions: int = NEWEST
+    """Those of the study, see `hpo.conventions`; no study file says it."""
 
     def below(self, folder: Path) -> Self:
         """The same with the file of a module of the user's own taken from the folder."""

@@ -15,6 +15,7 @@ from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from optuna.trial import TrialState
 from sqlalchemy import case, delete, func, insert, or_, select, update
 
+from hpo.conventions import FACT, NEWEST
 from hpo.errors import StudyStateError
 from hpo.storage import catalogue
 from hpo.storage.clock import DatabaseNow, utc_now
@@ -122,6 +123,7 @@ def register_study(
     dataset_fingerprint: str,
     seed: int,
     hpo_version: str,
+    conventions: int = NEWEST,
 ) -> int:
     """Create a study in Optuna's tables and ours, or find the one of this name, and return its id.
 
@@ -150,6 +152,7 @@ def register_study(
                 "dataset_fingerprint": dataset_fingerprint,
                 "seed": seed,
                 "hpo_version": hpo_version,
+                "facts_json": json.dumps({FACT: conventions}),
                 "created_at": utc_now(),
             },
         )
