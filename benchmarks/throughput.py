@@ -44,7 +44,7 @@ from hpo.spec.records import (
     TrialConfig,
 )
 from hpo.training.batches import on_device
-from hpo.training.cohort import Setting
+from hpo.training.lane import Setting
 from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from hpo.conventions import FACT
 from hpo.errors import InputError
 from hpo.spec.records import TrialConfig
 from hpo.spec.study import StudySpec
@@ -74,7 +75,7 @@ def draw(spec: StudySpec, suggest: Suggest) -> TrialConfig:
     drawn values contradict each other."""
     concrete = _concrete(spec.tree, "", lambda path: path, suggest)
     try:
-        return TrialConfig.model_validate(concrete).below(Path(spec.source).parent)
+        return TrialConfig.model_validate({**concrete, FACT: spec.conventions}).below(Path(spec.source).parent)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])

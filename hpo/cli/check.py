@@ -98,7 +98,8 @@ def _print(spec: StudySpec) -> None:
 def _summary(spec: StudySpec) -> Table:
     study, search = spec.study, spec.search
     goal = "lowest" if study.objective in MINIMIZED else "highest"
-    smoothed = f", smoothed by {study.smoothing}" if study.smoothing else ""
+    newest = f"the newest epoch weighs {1 - study.smoothing:g}"
+    smoothed = f", smoothed by {study.smoothing} ({newest})" if study.smoothing else ""
     epochs = _fixed(spec, defaults=True)["training.epochs"]
     table = _grid()
     table.add_row("study", f"{study.name}, seed {study.seed}")

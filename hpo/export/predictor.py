@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from hpo import models
+from hpo.conventions import FACT, conventions_of
 from hpo.data.columns import parse_numbers, texts
 from hpo.data.preprocess import Preprocessing, features_of_frame
 from hpo.errors import InputError
@@ -75,7 +76,7 @@ def read_export(folder: Path) -> Predictor:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise InputError(f"{folder / 'config.json'} is not from this version of `hpo export`. Export the trial again.")
     try:
-        config = TrialConfig.model_validate(about["config"]).below(folder)
+        config = TrialConfig.model_validate({**about["config"], FACT: conventions_of(about["config"])}).below(folder)
         preprocessing = tuple(Preprocessing.from_dict(found) for found in _json(folder / "preprocessing.json"))
         modules = []
         for name in weight_names(len(preprocessing)):

@@ -16,9 +16,8 @@ from torch import Tensor
 from hpo.errors import StudyStateError
 from hpo.reports.foreign import WORDS
 from hpo.search.searcher import Searcher
-from hpo.spec.file import StudySpec, parse_study
+from hpo.spec.file import StudySpec
 from hpo.spec.records import TrialConfig
-from hpo.spec.study import with_epochs
 from hpo.storage.own import own_trials_of
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
@@ -27,6 +26,7 @@ from hpo.workers.material import Material, load_material
 from hpo.workers.means import Means
 from hpo.workers.register import changed_sources
 from hpo.workers.setup import Bench, bench_of
+from hpo.workers.specs import spec_of
 from hpo.workers.winner import weights
 
 
@@ -54,7 +54,7 @@ class Trained:
 def find_trial(store: Store, name: str, number: int | None) -> Source:
     """The trial of this number, or the best finished one. `StudyStateError` if there is none or it has no weights."""
     row = study_row(store, name)
-    spec = with_epochs(parse_study(row.spec_text, row.spec_source), row.trial_epochs)
+    spec = spec_of(row)
     searcher = Searcher(spec, own_trials_of(store), store, row.study_id)
     trial = _best(searcher, row) if number is None else _numbered(store, searcher, number)
     return Source(row=row, spec=spec, searcher=searcher, trial=trial, config=searcher.config(trial))

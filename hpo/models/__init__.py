@@ -20,7 +20,7 @@ from hpo.models.mlp import mlp
 from hpo.models.slots import SLOTS, Children
 from hpo.spec.records import TrialConfig
 
-__all__ = ["CUSTOM", "FAMILIES", "build", "initialize", "shape_key"]
+__all__ = ["CUSTOM", "FAMILIES", "build", "initialize", "shape_key", "sizes"]
 
 FAMILIES: dict[str, Callable[[TrialConfig, tuple[int, ...], int], Children]] = {
     "mlp": mlp,
@@ -49,6 +49,11 @@ def shape_key(model: nn.Sequential) -> tuple[str, ...]:
     name alone, since what fills them may differ between lanes; a module of the user's own with all that it is.
     """
     return tuple(
-        name if name.startswith(SLOTS) else f"{name}: {likeness(child) if name == CUSTOM else repr(child)}"
+        name if name.startswith(SLOTS) else f"{name}: {likeness(child) if name == CUSTOM else sizes(child)}"
         for name, child in model.named_children()
     )
+
+
+def sizes(layer: nn.Module) -> str:
+    """A layer as text, whether or not it has a bias: that may differ between lanes."""
+    return repr(layer).replace(", bias=True", "").replace(", bias=False", "")

@@ -3,7 +3,7 @@
 from torch import nn
 
 from hpo.errors import InputError
-from hpo.models.slots import Children, activation_slots, dense_part, dropout_slot, input_slots
+from hpo.models.slots import Children, activation_slots, dense_part, dropout_slot, input_slots, keeps_bias
 from hpo.spec.records import Cnn, TrialConfig
 
 
@@ -35,8 +35,10 @@ def cnn(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Chil
                 f"of which halves the image, but {input_shape[1]}x{input_shape[2]} pixels have become "
                 f"{height}x{width} after {layer}: a block needs at least 2x2. Give at most {layer} entries."
             )
-        children.append((f"conv{layer + 1}", nn.Conv2d(channels, out, kernel, padding=kernel // 2)))
-        children += activation_slots(config, layer, (out, height, width))
+        slots = activation_slots(config, layer, (out, height, width))
+        bias = keeps_bias(config, slots)
+        children.append((f"conv{layer + 1}", nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=bias)))
+        children += slots
         children.append((f"pool{layer + 1}", nn.MaxPool2d(2)))
         children.append(dropout_slot(config, layer, channels=True))
         channels, height, width = out, height // 2, width // 2

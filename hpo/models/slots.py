@@ -9,6 +9,7 @@ from math import prod
 
 from torch import nn
 
+from hpo.conventions import NO_IDLE_BIAS
 from hpo.models.activations import ACTIVATIONS
 from hpo.models.norm import norm_at
 from hpo.spec.records import Cnn, Mlp, TrialConfig
@@ -40,6 +41,15 @@ def activation_slots(config: TrialConfig, layer: int, shape: tuple[int, ...]) ->
     ]
 
 
+def keeps_bias(config: TrialConfig, slots: Children) -> bool:
+    """Whether the layer in front of these slots has a bias: none where the norm right behind it is over examples or
+    pixels of one feature, and so subtracts the bias again."""
+    _, norm = slots[0]
+    alone = isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels
+    idle = alone or isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+    return not (idle and config.conventions >= NO_IDLE_BIAS)
+
+
 def dropout_slot(config: TrialConfig, layer: int, *, channels: bool = False) -> tuple[str, nn.Module]:
     """Dropout after hidden layer `layer` (from 0); of whole channels if the layer has them and the study asks."""
     dropout = config.dropout
@@ -54,8 +64,9 @@ def dense_part(config: TrialConfig, shape: tuple[int, ...], first_layer: int, ou
     children: Children = []
     features = prod(shape)
     for layer, width in enumerate(config.model.hidden, start=first_layer):
-        children.append((f"linear{layer + 1}", nn.Linear(features, width)))
-        children += activation_slots(config, layer, (width,))
+        slots = activation_slots(config, layer, (width,))
+        linear = nn.Linear(features, width, bias=keeps_bias(config, slots))
+        children += [(f"linear{layer + 1}", linear), *slots]
         children.append(dropout_slot(config, layer))
         features = width
     return [*children, ("output", nn.Linear(features, outputs))]

@@ -117,10 +117,11 @@ def choose_winner(best_first: Sequence[TrialRow], recorded: int | None) -> Trial
     """The winner the study recorded while no finished trial beats it, else the best of the table."""
     if not best_first:
         return None
+    best = best_first[0]
     for trial in best_first:
-        if trial.number == recorded and trial.value == best_first[0].value:
+        if trial.number == recorded and (trial.value, trial.valid_loss) == (best.value, best.valid_loss):
             return trial
-    return best_first[0]
+    return best
 
 
 def report_of(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.reports import figures
 from hpo.reports.curves import Curves, curves_of
-from hpo.reports.text import STATES, duration, label, number, plural, share, size, training
+from hpo.reports.text import STATES, duration, label, number, plural, share, size, training, units
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -63,6 +63,7 @@ def render(report: StudyReport) -> str:
         top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
         balance=balance_table(report.balance),
         commands=commands(report),
+        units=units(report.circumstances.get("task")),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from hpo.reports.text import duration, label, number, share, training
+from hpo.reports.text import duration, label, number, share, training, units
 
 if TYPE_CHECKING:
     from hpo.reports.facts import StudyReport
@@ -57,6 +57,8 @@ def _figures(report: StudyReport) -> Iterable[str]:
     ]
     yield "## Figures"
     yield table(("what", "value"), rows)
+    if report.test and (said := units(report.circumstances.get("task"))):
+        yield said
 
 
 def _warnings(report: StudyReport) -> Iterable[str]:

@@ -35,7 +35,8 @@ def simple(values: Sequence[float], k: int) -> list[float]:
 
 
 def exponential(values: Sequence[float], a: float) -> list[float]:
-    """s[t] = a*x[t] + (1-a)*s[t-1], starting from s[0] = x[0]; `a = 1` is the raw curve."""
+    """s[t] = a*x[t] + (1-a)*s[t-1], starting from s[0] = x[0]; `a = 1` is the raw curve. What people are shown, and
+    set in a study file, is the smoothing 1 - a."""
     if not 0.0 < a <= 1.0:
         raise ValueError(f"`0 < a <= 1` must hold for an exponential moving average, but got a={a}.")
     averages: list[float] = []

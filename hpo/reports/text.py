@@ -21,6 +21,13 @@ LABELS: dict[str, str] = {
 }
 """Names of metrics and curves as read in headings and on axes."""
 
+UNITS: dict[str, str] = {
+    "classification": "Losses are cross entropies in nats.",
+    "regression": "Losses are mean squared errors of the standardised target: their unit is the target's variance in "
+    "the training part. RMSE and MAE are in the target's own unit.",
+}
+"""Task -> the units of its metrics, in words."""
+
 STATES: dict[str, str] = {
     "COMPLETE": "finished",
     "PRUNED": "pruned",
@@ -33,6 +40,11 @@ STATES: dict[str, str] = {
 def label(name: str) -> str:
     """Reader's name of a metric; a user's own metric keeps its name."""
     return LABELS.get(name, name.replace("_", " "))
+
+
+def units(task: str | None) -> str:
+    """The units of a task's metrics; nothing where a study did not note its task."""
+    return UNITS.get(task or "", "")
 
 
 def number(value: Any, digits: int = 4) -> str:

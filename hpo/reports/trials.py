@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from hpo.ranking import LOSS, place
+
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
@@ -38,6 +40,9 @@ class TrialRow:
     """Epoch of the best objective, from 1."""
     spread: float | None
     """Standard deviation of the objective over folds and repeats at the best epoch; None where there is only one."""
+    valid_loss: float | None
+    """Validation loss at the epoch that counts, the mean over folds and repeats: orders trials of equal value; None
+    where an earlier version did not note it."""
     seconds: float | None
     """Training time of the trial."""
     model_parameters: int | None
@@ -80,6 +85,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         epochs=int(attributes.get("epochs", last or 0)) if trial.state.is_finished() else last or 0,
         best_epoch=attributes.get("best_epoch"),
         spread=attributes.get("spread"),
+        valid_loss=attributes.get(LOSS),
         seconds=attributes.get("seconds"),
         model_parameters=attributes.get("parameters"),
         optimizer_state_bytes=attributes.get("optimizer_state_bytes"),
@@ -87,10 +93,9 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
 
 
 def ranked(trials: Sequence[TrialRow], minimized: bool) -> list[TrialRow]:
-    """Finished trials, best first; equal values in the order of their numbers."""
+    """Finished trials, best first; see `hpo.ranking`."""
     finished = [trial for trial in trials if trial.state == "COMPLETE" and trial.value is not None]
-    sign = 1.0 if minimized else -1.0
-    return sorted(finished, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+    return sorted(finished, key=lambda t: place(t.value or 0.0, t.valid_loss, t.number, minimized=minimized))
 
 
 def count(trials: Sequence[TrialRow]) -> Counts:

@@ -28,7 +28,8 @@ def rounded(value: float) -> float:
 
 
 def next_value(study: StudyTable, raw: float, curve: Sequence[float]) -> float:
-    """The intermediate value of an epoch: smoothed over the curve so far if the study asks for it, and rounded."""
+    """The intermediate value of an epoch: smoothed over the curve so far if the study asks for it, and rounded. The
+    newest epoch weighs 1 - smoothing."""
     if study.smoothing and curve:
         raw = (1 - study.smoothing) * raw + study.smoothing * curve[-1]
     return rounded(raw)

@@ -1,4 +1,4 @@
-"""Pruners by name, deciding as Optuna's do; a step is an epoch, counted from 1."""
+"""Pruners by name, deciding as Optuna's do, but for the value that counts; a step is an epoch, counted from 1."""
 
 from __future__ import annotations
 
@@ -7,35 +7,42 @@ from typing import Any
 
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 
+from hpo.conventions import LAST_VALUE_COUNTS
 from hpo.search.pruning import Halving, Hyperband, Percentile
 from hpo.spec.file import StudySpec
 
 
-def _hyperband(record: Any, epochs: int) -> BasePruner:
+def _hyperband(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
     return Hyperband(min_resource=record.min_epochs, max_resource=epochs, reduction_factor=record.reduction_factor)
 
 
-def _successive_halving(record: Any, epochs: int) -> BasePruner:
+def _successive_halving(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
     return Halving(min_resource=record.min_epochs, reduction_factor=record.reduction_factor)
 
 
-def _median(record: Any, epochs: int) -> BasePruner:
-    return Percentile(50.0, startup_trials=record.startup_trials, warmup_steps=record.warmup_epochs)
+def _median(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
+    return _percentile_of(50.0, record, spec)
 
 
-def _percentile(record: Any, epochs: int) -> BasePruner:
-    return Percentile(record.percentile, startup_trials=record.startup_trials, warmup_steps=record.warmup_epochs)
+def _percentile(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
+    return _percentile_of(record.percentile, record, spec)
 
 
-def _threshold(record: Any, epochs: int) -> BasePruner:
+def _percentile_of(percentile: float, record: Any, spec: StudySpec) -> BasePruner:
+    last = spec.study.epoch == "last" and spec.conventions >= LAST_VALUE_COUNTS
+    warmup = record.warmup_epochs
+    return Percentile(percentile, startup_trials=record.startup_trials, warmup_steps=warmup, last=last)
+
+
+def _threshold(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
     return ThresholdPruner(lower=record.lower, upper=record.upper, n_warmup_steps=record.warmup_epochs)
 
 
-def _none(record: Any, epochs: int) -> BasePruner:
+def _none(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
     return NopPruner()
 
 
-PRUNERS: dict[str, Callable[[Any, int], BasePruner]] = {
+PRUNERS: dict[str, Callable[[Any, StudySpec, int], BasePruner]] = {
     "hyperband": _hyperband,
     "successive_halving": _successive_halving,
     "median": _median,
@@ -47,4 +54,4 @@ PRUNERS: dict[str, Callable[[Any, int], BasePruner]] = {
 
 def pruner_for(spec: StudySpec, epochs: int) -> BasePruner:
     """The study's pruner; `epochs` is the longest a trial trains."""
-    return PRUNERS[spec.search.pruner.name](spec.search.pruner, epochs)
+    return PRUNERS[spec.search.pruner.name](spec.search.pruner, spec, epochs)

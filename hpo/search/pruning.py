@@ -41,13 +41,15 @@ class News:
 
 
 class Percentile(BasePruner):
-    """Stops a trial whose best value so far is beyond a percentile of the finished trials' values at the same step.
+    """Stops a trial whose best value so far is beyond a percentile of the finished trials' values at the same step;
+    with `last`, one whose last value is.
 
-    As `optuna.pruners.PercentilePruner`, and with 50 per cent as its `MedianPruner`.
+    As `optuna.pruners.PercentilePruner`, and with 50 per cent as its `MedianPruner`, which know the best value alone.
     """
 
-    def __init__(self, percentile: float, *, startup_trials: int, warmup_steps: int) -> None:
+    def __init__(self, percentile: float, *, startup_trials: int, warmup_steps: int, last: bool = False) -> None:
         self.percentile = percentile
+        self.last = last
         self.startup_trials = startup_trials
         self.warmup_steps = warmup_steps
         self.finished = News(TrialState.COMPLETE)
@@ -59,7 +61,8 @@ class Percentile(BasePruner):
         step = trial.last_step
         if len(self.finished) < max(self.startup_trials, 1) or step is None or step < self.warmup_steps:
             return False
-        reported = [value for value in trial.intermediate_values.values() if not math.isnan(value)]
+        values = [trial.intermediate_values[step]] if self.last else trial.intermediate_values.values()
+        reported = [value for value in values if not math.isnan(value)]
         if not reported:
             return True
         others = self.curves[step]

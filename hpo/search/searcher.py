@@ -16,14 +16,14 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import endings, lengths, space
+from hpo import endings, lengths, ranking, space
 from hpo.endings import Spent
 from hpo.errors import InputError
 from hpo.lengths import Former
 from hpo.search import enqueued, objective
 from hpo.search.pruners import pruner_for
 from hpo.search.samplers import sampling_for
-from hpo.spec.records import TrialConfig
+from hpo.spec.records import MINIMIZED, TrialConfig
 from hpo.spec.study import StudySpec, trial_epochs, with_epochs
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
@@ -190,12 +190,17 @@ class Searcher:
         self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
 
     def ranking(self) -> list[FrozenTrial]:
-        """Ended trials with a value: finished before pruned ones, the best first, ties by number."""
+        """Ended trials with a value: finished before pruned ones, the best first; see `hpo.ranking`."""
         ended = [
             t for t in self.all_trials() if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.values is not None
         ]
-        sign = 1.0 if objective.direction(self.spec.study.objective) == "minimize" else -1.0
-        return sorted(ended, key=lambda t: (t.state != TrialState.COMPLETE, sign * t.values[0], t.number))
+        minimized = self.spec.study.objective in MINIMIZED
+
+        def place(t: FrozenTrial) -> tuple[bool, tuple[float, float, int]]:
+            loss = t.user_attrs.get(ranking.LOSS)
+            return t.state != TrialState.COMPLETE, ranking.place(t.values[0], loss, t.number, minimized=minimized)
+
+        return sorted(ended, key=place)
 
     def _draw(self, trials: Sequence[FrozenTrial]) -> list[Asked]:
         """The trials' configurations; what their rows lack is drawn."""

@@ -189,7 +189,7 @@ def _tag_slot(tag: str, labels: Iterable[str], description: str) -> Slot:
 @cache
 def searched_tables() -> Mapping[str, Slot]:
     """The tables whose values may be ranges and choices, in the order in which they are drawn."""
-    return _slots(TrialConfig)
+    return {name: slot for name, slot in _slots(TrialConfig).items() if slot.shape}
 
 
 def homes_of(key: str) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from hpo.conventions import NEWEST
 from hpo.spec.custom import MODULE_PATTERN, Argument, Reference
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -57,12 +58,17 @@ class StudyTable(Record):
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     """Name of the study in the database and of its report folder."""
     objective: Metric = "accuracy"
-    """Metric of the validation part that the search optimises; its direction follows from the metric."""
+    """Metric of the validation part that the search optimises; its direction follows from the metric. `loss` is cross
+    entropy in nats, or the mean squared error of the standardised target (in units of the target's variance in the
+    training part); `rmse` and `mae` are in the target's own unit. Of trials with equal values, the one with the lower
+    validation loss at the epoch that counts is better."""
     epoch: Literal["best", "last"] = "best"
-    """Whether a trial's value is its best epoch's objective or its last epoch's."""
+    """Whether a trial's value is its best epoch's objective or its last epoch's. The pruners median and percentile
+    judge running trials by the same one."""
     smoothing: Decay = 0.0
-    """Exponential smoothing a of the objective over epochs: s[t] = (1-a)*x[t] + a*s[t-1]; 0 takes the raw
-    curve. Smoothed, one lucky epoch does not win."""
+    """Smoothing of the objective over epochs, so that one lucky epoch does not win: the exponential average
+    s[t] = a*x[t] + (1-a)*s[t-1], in which the newest epoch weighs a = 1 - smoothing; 0 takes the raw curve. The
+    report's control of the same name smooths its curves by the same rule."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """The one seed; every random number of the study follows from it."""
 
@@ -151,7 +157,8 @@ class SuccessiveHalving(Record):
 
 
 class Median(Record):
-    """Stop what is worse than the median of earlier trials at the same epoch."""
+    """Stop what is worse than the median of finished trials at the same epoch: by its best value so far, or by its
+    last one where `study.epoch` is `last`."""
 
     name: Literal["median"] = "median"
     startup_trials: WholeNumber = 5
@@ -161,7 +168,8 @@ class Median(Record):
 
 
 class Percentile(Record):
-    """Keep the best percentile of trials at the same epoch."""
+    """Keep the best percentile of trials at the same epoch: by their best value so far, or by their last one where
+    `study.epoch` is `last`."""
 
     name: Literal["percentile"] = "percentile"
     percentile: Annotated[float, Field(ge=0.0, le=100.0)] = 25.0
@@ -291,7 +299,8 @@ Placement = Literal["before_activation", "after_activation", "input"]
 
 
 class BatchNorm(Record):
-    """Statistics per feature over the batch (Ioffe & Szegedy 2015); running averages at inference."""
+    """Statistics per feature over the batch (Ioffe & Szegedy 2015); running averages at inference. A layer right in
+    front of it has no bias, since the mean is subtracted again; `group` with one channel a group is like it."""
 
     kind: Literal["batch"]
     placement: Placement = "before_activation"
@@ -349,7 +358,9 @@ class OptimizerBase(Record):
     learning_rate: Positive = 1e-3
     """Highest learning rate; the schedule scales it down."""
     weight_decay: NonNegative = 0.0
-    """Coupled L2 decay, added to the gradient (decoupled in adamw)."""
+    """Coupled L2 decay: weight_decay * parameter is added to the gradient, after clipping (decoupled in adamw). As in
+    `torch.optim` it acts on all parameters, biases and the scales and shifts of normalisation included;
+    `regularization.l2` acts on weights alone."""
 
 
 class Sgd(OptimizerBase):
@@ -403,7 +414,8 @@ class AdamW(OptimizerBase):
 
     name: Literal["adamw"]
     weight_decay: NonNegative = 1e-2
-    """Decoupled decay: weights shrink by learning_rate * weight_decay a step."""
+    """Decoupled decay: all parameters, biases and the scales and shifts of normalisation included, shrink by the
+    share learning_rate * weight_decay at each step, with the rate of that step."""
     beta1: Decay = 0.9
     """Forgetting factor of the gradient."""
     beta2: Decay = 0.999
@@ -481,18 +493,21 @@ class ReduceOnPlateau(Record):
 
 
 class Regularization(Record):
-    """Penalties and bounds."""
+    """Penalties and bounds. Weights are the matrices and kernels of layers, the output layer included (in a module of
+    your own, all parameters of two dimensions and more); biases and normalisation are none."""
 
     l1: NonNegative = 0.0
-    """Adds l1 * sum|w| over weights (not biases, not normalisation) to the training loss."""
+    """Adds l1 * sum|w| over weights to what is minimised. The losses that are recorded are without it."""
     l2: NonNegative = 0.0
-    """Adds l2 * sum w^2 / 2 over weights to the training loss."""
+    """Adds l2 * sum w^2 / 2 over weights to what is minimised. The losses that are recorded are without it."""
     gradient_clip: Positive | None = None
-    """Largest norm of the whole gradient; longer ones are scaled down."""
+    """Largest Euclidean norm of a step's whole gradient, of all parameters together and with the penalties, but without
+    weight decay; longer ones are scaled down. Recorded norms are from before."""
     max_norm: Positive | None = None
-    """Largest Euclidean norm of a unit's incoming weights, restored after each step."""
+    """Largest Euclidean norm of a unit's incoming weights, without its bias, restored after each step."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Share of the target spread evenly over all classes (training loss only)."""
+    """Share of the target spread evenly over all classes, in training: the training loss contains it, the validation
+    loss does not."""
 
 
 class EarlyStopping(Record):
@@ -510,7 +525,12 @@ class Training(Record):
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Passes over the training part. Always one number: pruning compares trials at the same epoch."""
     batch_size: Count = 32
-    """Examples a step."""
+    """Examples a step, but no more than the training part has."""
+    last_batch: Literal["fill", "drop", "short"] = "fill"
+    """What becomes of the examples that are left over when an epoch's order is cut into batches. `fill`: they make a
+    batch with examples from the front of the order, which are seen twice in the epoch. `drop`: they are left out of
+    this epoch, as with `DataLoader(drop_last=True)`. `short`: they are a smaller batch, as with
+    `DataLoader(drop_last=False)`; its loss is the mean over its own examples."""
     early_stopping: EarlyStopping | None = None
     """Absent: every trial that is not pruned trains to its last epoch."""
 
@@ -543,6 +563,8 @@ class TrialConfig(Record):
     """Penalties and bounds."""
     training: Training = Training()
     """How long and in what portions a trial trains."""
+    conventions: int = NEWEST
+    """Those of the study, see `hpo.conventions`; no study file says it."""
 
     def below(self, folder: Path) -> Self:
         """The same with the file of a module of the user's own taken from the folder."""

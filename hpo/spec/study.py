@@ -10,12 +10,17 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hpo.conventions import NEWEST
 from hpo.spec.fields import FIXED_TABLES, Shape, searched_tables
 from hpo.spec.records import CheckpointsTable, DataTable, SearchTable, StudyTable
 from hpo.spec.tree import Choice, join, toml
 
 FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_seconds", "checkpoints.")
 """Values that may change between two runs of one study: they decide nothing about any trial."""
+
+ADDED = {"training.last_batch": toml("fill")}
+"""Settings that earlier versions did not know, and what these did: a study from then means the same as one that says
+so now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +37,8 @@ class StudySpec:
     """The TOML source."""
     source: str
     """Path of the file, for messages."""
+    conventions: int = NEWEST
+    """Those that the study began with, see `hpo.conventions`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +73,7 @@ def fingerprint(spec: StudySpec) -> str:
     """SHA-256 of what decides the trials: comments, layout, order of keys, budgets and `[checkpoints]` leave
     it as it is."""
     decisive = {path: entry.value for path, entry in entries(spec).items() if not path.startswith(FREE)}
+    decisive = {path: value for path, value in decisive.items() if value != ADDED.get(path)}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

@@ -48,12 +48,12 @@ class Records(StudyStore):
         with self.reading() as connection:
             return float(connection.execute(total).scalar() or 0.0)
 
-    def objectives_of(self, trial_id: int, epoch: int) -> list[float]:
-        """The objectives of an epoch of a trial, one for each replica; those that were not finite are left out."""
-        statement = select(hpo_epochs.c.objective).where(hpo_epochs.c.trial_id == trial_id, hpo_epochs.c.epoch == epoch)
+    def scores_of(self, trial_id: int, epoch: int) -> list[tuple[float, float]]:
+        """Objective and validation loss of an epoch of a trial, for each replica; those not finite are left out."""
+        rows, columns = hpo_epochs.c, (hpo_epochs.c.objective, hpo_epochs.c.valid_loss)
+        statement = select(*columns).where(rows.trial_id == trial_id, rows.epoch == epoch).order_by(rows.replica)
         with self.reading() as connection:
-            found = connection.execute(statement.order_by(hpo_epochs.c.replica)).scalars()
-            return [value for value in found if value is not None]
+            return [(value, loss) for value, loss in connection.execute(statement) if None not in (value, loss)]
 
     def checkpoints(self, study_id: int) -> list[CheckpointRow]:
         """The checkpoint files of a study that are in the database, oldest first."""

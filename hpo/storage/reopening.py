@@ -26,7 +26,7 @@ from hpo.storage.tables import (
 )
 from hpo.storage.tick import upsert
 
-REPORTED = ("ended", "best_epoch", "spread")
+REPORTED = ("ended", "best_epoch", "spread", "valid_loss")
 """Attributes that `tell` gave a trial and that do not hold any more once it goes on."""
 
 

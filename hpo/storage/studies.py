@@ -14,6 +14,7 @@ from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from sqlalchemy import case, delete, func, insert, or_, select, update
 
+from hpo.conventions import FACT, NEWEST
 from hpo.errors import StudyStateError
 from hpo.storage import catalogue, ownership
 from hpo.storage.clock import DatabaseNow, utc_now
@@ -103,6 +104,7 @@ def register_study(
     dataset_fingerprint: str,
     seed: int,
     hpo_version: str,
+    conventions: int = NEWEST,
 ) -> int:
     """Create a study in Optuna's tables and ours, or find the one of this name, and return its id.
 
@@ -132,6 +134,7 @@ def register_study(
                 "dataset_fingerprint": dataset_fingerprint,
                 "seed": seed,
                 "hpo_version": hpo_version,
+                "facts_json": json.dumps({FACT: conventions}),
                 "created_at": utc_now(),
             },
         )

@@ -70,9 +70,9 @@ class Architecture:
 
 
 def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> Key:
-    """Batch size and architecture; for compiled programs also the kinds of layers that they cannot mix."""
+    """Batches and architecture; for compiled programs also the kinds of layers that they cannot mix."""
     kinds = _unmixable(module) if compiled else ()
-    return (config.training.batch_size, *models.shape_key(module), *kinds)
+    return (config.training.batch_size, config.training.last_batch, *models.shape_key(module), *kinds)
 
 
 def _unmixable(module: nn.Sequential) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """A study's examples as tensors on the device, and the order in which a lane sees them.
 
 Data that fits in memory is laid out once for all lanes: a batch of K lanes is one gather. Every epoch of a lane visits
-all its examples in an order of its own; the last batch is topped up from the front of that order, so that all batches
-have one size.
+its examples in an order of its own, cut into batches; what is left over is topped up, dropped or a smaller batch, as
+`training.last_batch` says.
 
-Dimensions: K lanes, S steps an epoch, B examples a batch, V validation examples.
+Dimensions: K lanes, N examples of an epoch, V validation examples.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hpo.data.prepare import PreparedData, PreparedReplica
+from hpo.spec.records import Training
 from hpo.training import randomness
 from hpo.training.layout import ALIGNMENT
 
@@ -64,23 +65,23 @@ class Examples:
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
         return replace(self, **{name: value.to(device) for name, value in tensors.items()})
 
-    def batch_size(self, asked: int) -> int:
-        """No batch is larger than the smallest training part."""
-        return min(asked, *self.size)
+    def batch_sizes(self, replica: int, training: Training) -> tuple[int, ...]:
+        """Examples in each step of an epoch. No batch is larger than the training part."""
+        size = self.size[self.part[replica]]
+        if training.last_batch == "fill":  # parts of different size have steps of the same size, and as many
+            batch = min(training.batch_size, *self.size)
+            return (batch,) * -(-max(self.size) // batch)
+        batch = min(training.batch_size, size)
+        left = size % batch if training.last_batch == "short" else 0
+        return (batch,) * (size // batch) + ((left,) if left else ())
 
-    def steps(self, asked: int) -> int:
-        """Steps in an epoch, the same for every part."""
-        return -(-max(self.size) // self.batch_size(asked))
-
-    def order(self, seed: int, trial: int, replica: int, epoch: int, batch_size: int) -> Tensor:
-        """[S, B] rows of `x_train` in the order in which the lane sees them in this epoch (counted from 1)."""
+    def order(self, seed: int, trial: int, replica: int, epoch: int, count: int) -> Tensor:
+        """[N] rows of `x_train` in the order in which the lane sees them in this epoch (counted from 1): so many, from
+        the front again after the last."""
         part = self.part[replica]
         generator = randomness.generator("order", seed, trial, replica, epoch)
         order = torch.randperm(self.size[part], generator=generator)
-        batch = self.batch_size(batch_size)
-        wanted = self.steps(batch_size) * batch
-        order = order.repeat(-(-wanted // len(order)))[:wanted]
-        return (order + self.start[part]).view(-1, batch)
+        return order.repeat(-(-count // len(order)))[:count] + self.start[part]
 
     def parts_of(self, replicas: Sequence[int]) -> Tensor:
         """[K] parts, or [1] where all lanes share one."""

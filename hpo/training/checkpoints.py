@@ -27,7 +27,8 @@ from hpo.errors import MachineError
 from hpo.lengths import Former
 from hpo.optim import schedules
 from hpo.spec.records import TrialConfig
-from hpo.training.cohort import Cohort, new_lane
+from hpo.training.cohort import Cohort
+from hpo.training.lane import new_lane
 from hpo.training.layout import Layout
 from hpo.training.trainer import Trainer
 

@@ -3,102 +3,29 @@
 All that training changes is a handful of tensors with one row a lane (`state`), so taking a lane out, putting one in,
 saving and restoring are row operations. What to train and when to stop is decided elsewhere.
 
-Dimensions: K lanes, S steps an epoch, B examples a batch, P parameters, Q running averages.
+Dimensions: K lanes, S steps, P parameters, Q running averages.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hpo import lengths, models
-from hpo.errors import InputError
 from hpo.optim import rules, schedules
-from hpo.spec.records import BatchNorm, TrialConfig
-from hpo.training import compiled, metrics, randomness, step
+from hpo.training import compiled, metrics, step
 from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
-from hpo.training.batches import Examples
+from hpo.training.epoch import Stretch, stretches, train
+from hpo.training.lane import Lane, LaneEpoch, LaneSteps, Setting
 from hpo.training.program import Program, structure
 from hpo.training.step import Numbers
 
 CHANGING = ("theta", "stats", "m", "v")
 """State that an epoch changes; the rest are the rows of each lane's best epoch."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lane:
-    """One training run: a trial, or one fold or repeat of it."""
-
-    trial: int
-    """Trial number."""
-    replica: int
-    """Which fold and repeat, counted from 0."""
-    config: TrialConfig
-    module: nn.Sequential
-    """The plain module: tells the structure; its own parameters are only the initial ones."""
-    epoch: int = 0
-    """Epochs trained."""
-    plateau: schedules.Plateau = field(default_factory=schedules.Plateau)
-    """State of reduce_on_plateau."""
-    former: lengths.Former = ()
-    """How long the training was to be, as far as it began when trials had fewer epochs."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LaneEpoch:
-    """What one epoch of one lane gave."""
-
-    trial: int
-    replica: int
-    epoch: int
-    """Counted from 1."""
-    train_loss: float
-    """Mean over the epoch's batches, without penalties."""
-    learning_rate: float
-    """At the epoch's last step."""
-    gradient_norm: float
-    """Mean over steps, penalties included, before clipping."""
-    seconds: float
-    """The lane's share of the time."""
-    metrics: dict[str, float]
-    """Of the validation part."""
-
-    @property
-    def diverged(self) -> bool:
-        numbers = (self.train_loss, self.gradient_norm, self.metrics["loss"])
-        return not all(math.isfinite(number) for number in numbers)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
-    """What all cohorts of a study share."""
-
-    examples: Examples
-    seed: int
-    metrics: tuple[str, ...]
-    """Names of the metrics computed every epoch."""
-    dtype: torch.dtype = torch.float32
-    compiled_lanes: int | None = None
-    """Cohorts of this many lanes take the compiled step: faster after some seconds of compiling for each number of
-    lanes, and equal up to the order of additions. None: all are eager."""
-
-
-def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, former: lengths.Former = ()) -> Lane:
-    """Builds and initialises a lane's module from its own random numbers."""
-    if isinstance(config.norm, BatchNorm) and setting.examples.batch_size(config.training.batch_size) == 1:
-        raise InputError("batch normalisation needs batches of at least 2 examples; raise training.batch_size")
-    numbers = setting.seed, trial, replica
-    seed = randomness.key("init", *numbers)
-    module = models.build(config, setting.examples.input_shape, setting.examples.outputs, seed)
-    models.initialize(module, config, randomness.generator("init", *numbers))
-    return Lane(trial=trial, replica=replica, config=config, module=module, former=former)
 
 
 class Cohort:
@@ -199,43 +126,19 @@ class Cohort:
         started = time.perf_counter()
         setting = self.setting
         lanes, state, program = self._native() or (self.lanes, self.state, self.program)
-        examples, device = setting.examples, setting.examples.device
-        batch_size = lanes[0].config.training.batch_size
-        steps = examples.steps(batch_size)
-        order_SKB = torch.stack(
-            [examples.order(setting.seed, ln.trial, ln.replica, ln.epoch + 1, batch_size) for ln in lanes],
-            dim=1,
-        ).to(device)
-        keys_SK = randomness.step_keys(
-            [randomness.key("dropout", setting.seed, ln.trial, ln.replica, ln.epoch + 1) for ln in lanes],
-            steps,
-        ).to(device)
-        rates_KS = np.stack([self._rates(lane, steps) for lane in lanes])
-        witnesses = () if program is self.program else self.architecture.configs
-        numbers = Numbers.of([lane.config for lane in lanes], self.layout, device, setting.dtype, witnesses)
-        course = step.Course(
-            optimizers=tuple(lane.config.optimizer for lane in lanes),
-            rate_SK=rates_KS.T,
-            done=tuple(lane.epoch * steps for lane in lanes),
-        )
-        advance = (step.plain if program is self.program else compiled.native)(program, state, numbers, course)
-        losses_SK, norms_SK = (torch.empty(steps, len(lanes), device=device, dtype=setting.dtype) for _ in range(2))
-        batch = order_SKB.shape[2]
-        portion = program.portion(len(lanes), batch)
-        for begin in range(0, steps, portion):
-            rows = order_SKB[begin : begin + portion]
-            x, y = (of.index_select(0, rows.flatten()) for of in (examples.x_train, examples.y_train))
-            x, y = x.view(*rows.shape, *x.shape[1:]), y.view(rows.shape)
-            masks = program.masks(keys_SK[begin : begin + portion], batch)
-            for i in range(len(rows)):
-                drops = {name: mask[i] for name, mask in masks.items()}
-                losses_SK[begin + i], norms_SK[begin + i] = advance(begin + i, x[i], y[i], drops)
+        plans = [LaneSteps.of(lane, setting) for lane in lanes]
+        loss_K, norm_K = (torch.zeros(len(lanes), device=setting.examples.device, dtype=torch.float64) for _ in "LN")
+        for stretch in stretches([plan.sizes for plan in plans]):
+            losses_SK, norms_SK = self._train(stretch, plans, lanes, state, program)
+            # In the order of the steps, where a sum would add in an order that depends on the number of lanes.
+            places = list(stretch.lanes)
+            weights = loss_K.new_tensor([stretch.batch / plans[place].sizes[0] for place in places])
+            loss_K[places] += losses_SK.cumsum(0, dtype=torch.float64)[-1] * weights
+            norm_K[places] += norms_SK.cumsum(0, dtype=torch.float64)[-1]
         if state is not self.state:
             for name in CHANGING:
                 self.state[name] = state[name][: len(self.lanes)].clone()
         lanes = self.lanes  # without those that only made up the number
-        # In the order of the steps, where a sum would add in an order that depends on the number of lanes.
-        loss_K, norm_K = (each[:, : len(lanes)].cumsum(0, dtype=torch.float64)[-1] for each in (losses_SK, norms_SK))
         scores = self._score()
         seconds = (time.perf_counter() - started) / len(lanes)
         results = [
@@ -243,13 +146,13 @@ class Cohort:
                 trial=lane.trial,
                 replica=lane.replica,
                 epoch=lane.epoch + 1,
-                train_loss=train_loss / steps,
-                learning_rate=float(rates_KS[i, -1]),
-                gradient_norm=norm / steps,
+                train_loss=train_loss / (sum(plans[i].sizes) / plans[i].sizes[0]),
+                learning_rate=float(plans[i].rates[-1]),
+                gradient_norm=norm / len(plans[i].sizes),
                 seconds=seconds,
                 metrics={name: values[i] for name, values in scores.items()},
             )
-            for i, (lane, train_loss, norm) in enumerate(zip(lanes, loss_K.tolist(), norm_K.tolist(), strict=True))
+            for i, (lane, train_loss, norm) in enumerate(zip(lanes, loss_K.tolist(), norm_K.tolist(), strict=False))
         ]
         self.lanes = [
             replace(
@@ -275,16 +178,30 @@ class Cohort:
         repeated = torch.tensor([*range(have), *[have - 1] * (wanted - have)], device=self.setting.examples.device)
         return lanes, {name: self.state[name][repeated] for name in CHANGING}, self._twin
 
-    def _rates(self, lane: Lane, steps: int) -> np.ndarray:
-        config = lane.config
-        return schedules.rates(
-            config.schedule,
-            config.optimizer.learning_rate,
-            lane.epoch,
-            lengths.length_at(lane.former, lane.epoch, config.training.epochs),
-            steps,
-            lane.plateau.factor,
-        )
+    def _train(
+        self,
+        stretch: Stretch,
+        plans: Sequence[LaneSteps],
+        lanes: Sequence[Lane],
+        state: dict[str, Tensor],
+        program: Program,
+    ) -> tuple[Tensor, Tensor]:
+        """Moves the state of some lanes on by a stretch of the epoch; losses and gradient norms of its steps."""
+        setting, alone = self.setting, len(stretch.lanes) < len(lanes)
+        native = program is not self.program and stretch.first == 0 and not alone
+        witnesses = self.architecture.configs if native else ()
+        mine, moving = [lanes[place] for place in stretch.lanes], state
+        if alone:
+            index = torch.tensor(stretch.lanes, device=setting.examples.device)
+            moving, program = {name: state[name][index] for name in CHANGING}, self._program_of(mine)
+        configs = [lane.config for lane in mine]
+        numbers = Numbers.of(configs, self.layout, setting.examples.device, setting.dtype, witnesses)
+        kind = compiled.native if native else step.plain
+        found = train(stretch, plans, setting.examples, program, lambda course: kind(program, moving, numbers, course))
+        if alone:
+            for name in CHANGING:
+                state[name][index] = moving[name]
+        return found
 
     def _score(self) -> dict[str, list[float]]:
         examples = self.setting.examples

@@ -59,8 +59,16 @@ class Place:
     def batch_stat(self, which: str, shape: tuple[int, ...]) -> Tensor:
         return self._view(self.frame.batch_stats, which, shape)
 
+    def has_parameter(self, which: str, shape: tuple[int, ...]) -> bool:
+        """Whether any variant has it."""
+        return (f"{self.name}.{which}", shape) in self.frame.parameters
+
     def column(self, which: str) -> Tensor:
         return self.frame.columns[f"{self.name}.{which}"][self.lanes]
+
+    def find_column(self, which: str) -> Tensor | None:
+        """None where there is no such column, because all lanes are alike."""
+        return self.column(which) if f"{self.name}.{which}" in self.frame.columns else None
 
     def mask(self, name: str) -> Tensor | None:
         """The present step's mask for these lanes; None where no lane drops anything."""

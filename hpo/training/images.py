@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hpo.training.biases import Bias
 from hpo.training.frame import Pass, Place, Rule
 from hpo.training.layout import ALIGNMENT
 from hpo.training.stacked import aten, dropout, no_way_back, product
@@ -29,7 +30,7 @@ def _conv_by_groups(place: Place, layer: nn.Conv2d) -> Pass:
     outputs, channels, kernel = layer.out_channels, layer.in_channels, layer.kernel_size[0]
     shape = (outputs, channels, kernel, kernel)
     weight = place.parameter("weight", shape)
-    bias = place.parameter("bias", (outputs,))
+    bias = Bias.of(place, outputs)
     k = len(weight)
     groups = max(k, 2)  # one group takes another algorithm, which rounds differently
     weights = weight.expand(groups, *shape) if k == 1 else weight
@@ -48,12 +49,13 @@ def _conv_by_groups(place: Place, layer: nn.Conv2d) -> Pass:
 
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
         wide = side_by_side(x)
-        z = F.conv2d(wide, kernels(), bias.expand(groups, -1).reshape(-1), padding=padding, groups=groups)
+        biases = None if bias.values_KO is None else bias.values_KO.expand(groups, -1).reshape(-1)
+        z = F.conv2d(wide, kernels(), biases, padding=padding, groups=groups)
         return lane_by_lane(z, outputs), wide
 
     if not place.frame.training:
         return Pass(forward, no_way_back)
-    d_weight, d_bias = place.gradient("weight", shape), place.gradient("bias", (outputs,))
+    d_weight = place.gradient("weight", shape)
 
     def backward(wide: Tensor, g: Tensor, wanted: bool) -> Tensor | None:
         d_wide, d_kernels, d_biases = aten.convolution_backward(
@@ -67,10 +69,11 @@ def _conv_by_groups(place: Place, layer: nn.Conv2d) -> Pass:
             False,
             [0, 0],
             groups,
-            [wanted, True, True],
+            [wanted, True, bias.gradient_KO is not None],
         )
         d_weight.copy_(d_kernels.view(groups, *shape)[:k])
-        d_bias.copy_(d_biases.view(groups, outputs)[:k])
+        if d_biases is not None:
+            bias.leave(d_biases.view(groups, outputs)[:k])
         return lane_by_lane(d_wide, channels) if wanted else None
 
     return Pass(forward, backward)
@@ -80,7 +83,8 @@ def _conv_by_shifts(place: Place, layer: nn.Conv2d) -> Pass:
     outputs, channels, kernel = layer.out_channels, layer.in_channels, layer.kernel_size[0]
     shape = (outputs, channels, kernel, kernel)
     weight = place.parameter("weight", shape)
-    bias_KO1 = place.parameter("bias", (outputs,)).unsqueeze(2)
+    bias = Bias.of(place, outputs)
+    bias_KO1 = None if bias.values_KO is None else bias.values_KO.unsqueeze(2)
     k, depth, padding = len(weight), channels * kernel * kernel, kernel // 2
     spare = -depth % ALIGNMENT
     shifts = [(i, j) for i in range(kernel) for j in range(kernel)]
@@ -99,14 +103,15 @@ def _conv_by_shifts(place: Place, layer: nn.Conv2d) -> Pass:
 
     if not place.frame.training:
         return Pass(forward, no_way_back)
-    d_weight, d_bias = place.gradient("weight", shape), place.gradient("bias", (outputs,))
+    d_weight = place.gradient("weight", shape)
 
     def backward(kept: tuple[Tensor, torch.Size], g: Tensor, wanted: bool) -> Tensor | None:
         shifted, (_, batch, _, height, width) = kept
         g = g.transpose(1, 2).reshape(k, outputs, -1)
         d_kernels = product(g, shifted.transpose(1, 2))[:, :, :depth].view(k, outputs, kernel, kernel, channels)
         d_weight.copy_(d_kernels.permute(0, 1, 4, 2, 3))
-        d_bias.copy_(g.sum(2))
+        if bias.gradient_KO is not None:
+            bias.leave(g.sum(2))
         if not wanted:
             return None
         d_shifted = product(kernels().transpose(1, 2), g)[:, :depth]

@@ -17,10 +17,11 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
+from hpo import models
 from hpo.models import CUSTOM
 from hpo.models.custom import BATCH_NORMS
+from hpo.training import biases, mixed_norm
 from hpo.training import layout as lay
-from hpo.training import mixed_norm
 from hpo.training.custom import Own
 from hpo.training.frame import Frame, Pass, Place
 from hpo.training.images import IMAGES
@@ -102,7 +103,7 @@ def kind(layer: nn.Module) -> str:
         return type(layer).__name__
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
         return f"{type(layer).__name__}({layer.num_features}, affine={layer.affine})"
-    return repr(layer)
+    return models.sizes(layer)
 
 
 def structure(module: nn.Sequential) -> tuple[str, ...]:
@@ -141,13 +142,25 @@ class Program:
         self.columns = {
             f"{position.name}.{which}": column
             for position in self.positions
-            if any(isinstance(run.layer, MixedNorm) for run in position.runs)
-            for which, column in mixed_norm.columns(
-                [module.get_submodule(position.name) for module in modules], dtype, device
-            ).items()
+            for which, column in self._columns(position, modules, witnesses or (), dtype, device).items()
         }
         momentum_KQ = _momentum(modules, layout, dtype, device)
         self.momentum_KQ = momentum_KQ if witnesses or bool(momentum_KQ.any()) else None
+
+    @staticmethod
+    def _columns(
+        position: Position,
+        modules: Sequence[nn.Sequential],
+        witnesses: Sequence[nn.Sequential],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> dict[str, Tensor]:
+        """What the layers of a position need to know of each lane."""
+        possible = [module.get_submodule(position.name) for module in (*modules, *witnesses)]
+        layers = possible[: len(modules)]
+        if any(isinstance(run.layer, MixedNorm) for run in position.runs):
+            return mixed_norm.columns(layers, dtype, device)
+        return biases.columns(layers, possible, device)
 
     @property
     def compiles(self) -> bool:

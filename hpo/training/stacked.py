@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hpo.training.biases import Bias
 from hpo.training.frame import Pass, Place
 from hpo.training.layout import ALIGNMENT, VECTOR
 
@@ -34,7 +35,8 @@ def linear(place: Place, layer: nn.Module) -> Pass:
     shape = (units + more, layer.in_features)
     weight_KOF = place.parameter("weight", shape)
     weight_KFO = weight_KOF.transpose(1, 2)
-    bias_K1O = place.parameter("bias", shape[:1]).unsqueeze(1)
+    bias = Bias.of(place, shape[0])
+    bias_K1O = None if bias.values_KO is None else bias.values_KO.unsqueeze(1)
     narrow = more > 0 and not place.last
 
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,13 +46,12 @@ def linear(place: Place, layer: nn.Module) -> Pass:
     if not place.frame.training:
         return Pass(forward, no_way_back)
     d_weight_KOF = place.gradient("weight", shape)
-    d_bias_KO = place.gradient("bias", shape[:1])
 
     def backward(x: Tensor, g: Tensor, wanted: bool) -> Tensor | None:
         if narrow:
             g = F.pad(g, (0, more))
         d_weight_KOF.copy_(product(g.transpose(1, 2), x))
-        torch.sum(g, 1, out=d_bias_KO)
+        bias.leave_sum(g)
         return product(g, weight_KOF) if wanted else None
 
     return Pass(forward, backward)

@@ -18,7 +18,8 @@ import torch
 from hpo.lengths import Former
 from hpo.spec.records import TrialConfig
 from hpo.training.architecture import Architecture, Key, key_of
-from hpo.training.cohort import Cohort, Lane, LaneEpoch, Setting, new_lane
+from hpo.training.cohort import Cohort
+from hpo.training.lane import Lane, LaneEpoch, Setting, new_lane
 from hpo.training.limits import Limits, out_of_memory
 
 logger = logging.getLogger("hpo")
@@ -189,7 +190,7 @@ class Trainer:
             lane, examples = cohort.lanes[0], self.setting.examples
             key = repr((self._key(lane), cohort.layout, str(examples.device), torch.get_num_threads()))
             cohort.name = hashlib.sha256(key.encode()).hexdigest()[:16]
-            batch = examples.batch_size(lane.config.training.batch_size)
+            batch = max(examples.batch_sizes(lane.replica, lane.config.training))
             size = cohort.architecture.lane_bytes(examples.input_shape, batch, self.setting.dtype.itemsize)
             self.limits.know(cohort.name, size, examples.device)
         return cohort.name

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from statistics import fmean, stdev
 
 from optuna.trial import TrialState
 
-from hpo import endings
+from hpo import endings, ranking
 from hpo.endings import Spent
 from hpo.optim import rules
 from hpo.search.objective import best_epoch, rounded
@@ -23,7 +23,7 @@ from hpo.search.searcher import Asked, Decision
 from hpo.spec.records import TrialConfig
 from hpo.storage import studies
 from hpo.storage.rows import EpochRow
-from hpo.training.cohort import LaneEpoch
+from hpo.training.lane import LaneEpoch
 from hpo.training.trainer import Failure, Tick
 from hpo.workers.continuation import pick_up, undrawn
 from hpo.workers.crew import Crew
@@ -53,8 +53,8 @@ class _Loop:
         self.files = files
         self.flight: dict[int, Asked] = {}
         self.seconds: dict[int, float] = {}
-        self.spread: dict[int, float] = {}
-        """Standard deviation of the objective over a trial's replicas, at its best epoch."""
+        self.scores: dict[int, list[tuple[float, float]]] = {}
+        """Objective and validation loss of a trial's replicas, at the epoch that counts."""
 
     def run(self) -> Progress:
         while (turn := self.hold.turn([trial.trial_id for trial in self.flight.values()])) is not None:
@@ -91,7 +91,7 @@ class _Loop:
         for trial in trials:
             self.flight[trial.number] = trial
             self.seconds[trial.number] = self.bench.store.seconds_of(trial.trial_id)
-            self.spread[trial.number] = self._known_spread(trial)
+            self.scores[trial.number] = self._known_scores(trial)
         self._fail(failures)
 
     def _fill(self) -> None:
@@ -151,7 +151,7 @@ class _Loop:
             }
             best = {number for number in by_trial.keys() - diverged.keys() if self._is_best(number)}
             for number in best:
-                self.spread[number] = _spread([self._objective(lane) for lane in by_trial[number]])
+                self.scores[number] = [(self._objective(lane), lane.metrics["loss"]) for lane in by_trial[number]]
             self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
             now, cpu = time.perf_counter(), self._cpu()
             studies.add_seconds(
@@ -208,11 +208,11 @@ class _Loop:
         assert trial.config is not None
         return self.bench.searcher.decide(trial.trial_id, trial.config)
 
-    def _known_spread(self, trial: Asked) -> float:
+    def _known_scores(self, trial: Asked) -> list[tuple[float, float]]:
         """From the rows of a trial that was picked up."""
         curve = self.bench.searcher.curve(trial.trial_id)
         epoch = best_epoch(self.bench.spec.study, curve) if curve else 0
-        return _spread(self.bench.store.objectives_of(trial.trial_id, epoch))
+        return self.bench.store.scores_of(trial.trial_id, epoch)
 
     def _is_best(self, number: int) -> bool:
         """Whether the epoch just trained is the one that counts so far."""
@@ -229,8 +229,11 @@ class _Loop:
             "parameters": size,
             "optimizer_state_bytes": _state_bytes(trial.config, size),
         }
-        if self.crew.replicas > 1 and number in self.spread:
-            facts["spread"] = rounded(self.spread[number])
+        if scores := self.scores.pop(number, []):
+            objectives, losses = zip(*scores, strict=True)
+            facts[ranking.LOSS] = rounded(fmean(losses))
+            if len(objectives) > 1:
+                facts["spread"] = rounded(stdev(objectives))
         self.bench.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
         self.hold.end([trial.trial_id])
 
@@ -245,10 +248,6 @@ class _Loop:
 
 def _diverged(epoch: int, what: str) -> Decision:
     return Decision(ended=endings.diverged(what, epoch), state=TrialState.PRUNED)
-
-
-def _spread(objectives: Sequence[float]) -> float:
-    return stdev(objectives) if len(objectives) > 1 else 0.0
 
 
 def _state_bytes(config: TrialConfig, parameters: int) -> int:

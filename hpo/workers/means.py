@@ -80,9 +80,9 @@ def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = Fal
             uses = weight_uses(module, examples.input_shape)
         except Exception:  # such a trial fails before it trains
             continue
-        batch = examples.batch_size(config.training.batch_size)
-        step = STEP_SECONDS + 6 * uses * batch / FLOPS
-        longest = max(longest, step * examples.steps(batch) * config.training.epochs)
+        batches = examples.batch_sizes(0, config.training)
+        step = STEP_SECONDS + 6 * uses * batches[0] / FLOPS
+        longest = max(longest, step * len(batches) * config.training.epochs)
     return longest * space.budget(spec) * examples.replicas * (SURVIVING if pruned else 1.0)
 
 

@@ -16,7 +16,7 @@ from hpo.spec.custom import Reference
 from hpo.spec.file import StudySpec
 from hpo.training import metrics
 from hpo.training.batches import Examples
-from hpo.training.cohort import Setting
+from hpo.training.lane import Setting
 from hpo.training.limits import SHARE, Limits
 from hpo.training.trainer import Trainer
 from hpo.workers.means import Means, Variants

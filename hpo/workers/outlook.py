@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hpo import space
 from hpo.errors import DataError
-from hpo.spec.file import StudySpec, parse_study
-from hpo.spec.study import with_budget, with_epochs
+from hpo.spec.file import StudySpec
+from hpo.spec.study import with_budget
 from hpo.storage.service import Key
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
@@ -20,6 +20,7 @@ from hpo.workers.material import Material, load_material
 from hpo.workers.means import Means
 from hpo.workers.register import changed_sources
 from hpo.workers.setup import Bench, bench_of
+from hpo.workers.specs import spec_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,10 +34,10 @@ class Outlook:
     @classmethod
     def of(cls, row: StudyRow) -> Outlook:
         """Raises `InputError` where this version of the program cannot read the study."""
-        spec = parse_study(row.spec_text, row.spec_source)
+        spec = spec_of(row)
         if row.max_trials is not None:
             spec = with_budget(spec, trials=row.max_trials)
-        return cls(spec=with_epochs(spec, row.trial_epochs), row=row)
+        return cls(spec=spec, row=row)
 
     @property
     def budget(self) -> int:

@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 from hpo import __version__, space
 from hpo.errors import StudyFileError, StudyStateError
 from hpo.search.objective import direction
-from hpo.spec.file import StudySpec, changes, fingerprint, parse_study
-from hpo.spec.study import trial_epochs, with_epochs
+from hpo.spec.file import StudySpec, changes, fingerprint
+from hpo.spec.study import trial_epochs
 from hpo.storage import studies
 from hpo.storage.reopening import reopen_cut
 from hpo.storage.store import Store
@@ -23,6 +23,7 @@ from hpo.training.batches import Examples
 from hpo.workers.budgets import spent_by
 from hpo.workers.material import Material
 from hpo.workers.means import Means
+from hpo.workers.specs import spec_of
 
 
 def register(
@@ -45,6 +46,7 @@ def register(
         dataset_fingerprint=material.dataset.fingerprint,
         seed=spec.study.seed,
         hpo_version=__version__,
+        conventions=spec.conventions,
     )
     row = studies.study_row(store, spec.study.name)
     _refuse_changes(spec, row, material, store.place)
@@ -89,7 +91,7 @@ def _fact(module: str) -> str:
 def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material, place: str) -> None:
     name = spec.study.name
     if known.fingerprint != fingerprint(spec):
-        before = with_epochs(parse_study(known.spec_text, known.spec_source), known.trial_epochs)
+        before = spec_of(known)
         longer = trial_epochs(spec) > trial_epochs(before)
         raise StudyFileError(
             f"{spec.source}: study {name!r} already has trials from another version of this file:\n"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from hpo.conventions import conventions_of
 from hpo.models import source
 from hpo.search.searcher import Searcher
 from hpo.spec.file import StudySpec
@@ -80,6 +81,8 @@ def open_bench(
     """
     examples = batches.on_device(material.prepared, device=CPU, dtype=dtype)
     study_id, compiled = register(spec, store, material, examples, means, claim)
+    facts = studies.study_row(store, spec.study.name).facts
+    spec = replace(spec, conventions=conventions_of(facts))
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from hpo import models
+from hpo.conventions import FACT, FIRST, NEWEST
 from hpo.data.catalogue import load_dataset
 from hpo.data.files import read_table
 from hpo.data.preprocess import Preprocessing, apply
@@ -189,3 +192,20 @@ def test_an_incomplete_or_damaged_export_is_refused(wine: tuple[Path, Trained], 
     (tmp_path / "c" / "config.json").write_text(config.replace('"outputs": 3', '"outputs": 4'))
     with pytest.raises(InputError, match="do not fit together"):
         read_export(tmp_path / "c")
+
+
+def test_an_export_of_before_keeps_its_layers(wine: tuple[Path, Trained], tmp_path: Path) -> None:
+    """It notes no conventions, and its layers have a bias in front of batch normalisation."""
+    folder = tmp_path / "export"
+    shutil.copytree(wine[0], folder)
+    about = json.loads((folder / "config.json").read_text())
+    assert about["config"].pop(FACT) == NEWEST
+    (folder / "config.json").write_text(json.dumps(about))
+    config = wine[1].source.config.model_copy(update={FACT: FIRST})
+    model = models.build(config, tuple(about["input_shape"]), about["outputs"])
+    state = model.state_dict()
+    assert "linear1.bias" in state
+    save_file(state, folder / "weights.safetensors")
+    (module,) = read_export(folder).modules
+    assert torch.equal(module.state_dict()["linear1.bias"], state["linear1.bias"])
+    assert "linear1.bias" not in read_export(wine[0]).modules[0].state_dict()

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hpo.errors import InputError
-from hpo.models import FAMILIES, build, shape_key
+from hpo.models import FAMILIES, build, initialize, shape_key
 from hpo.models.activations import ACTIVATIONS, GAINS
 from hpo.models.norm import KINDS
 from hpo.spec.records import Activation, Model, Norm, TrialConfig
@@ -231,3 +231,54 @@ def test_an_even_kernel_is_refused() -> None:
 def test_groups_need_to_divide_only_the_widths_that_are_normalised() -> None:
     norm = {"kind": "group", "groups": 4, "every": 2}
     assert norms(build(config(model={"hidden": [8, 7]}, norm=norm), (5,), 2)) == {"norm1_before": "GroupNorm"}
+
+
+def biases(model: nn.Sequential) -> dict[str, bool]:
+    return {n: c.bias is not None for n, c in model.named_children() if isinstance(c, nn.Linear | nn.Conv2d)}
+
+
+@pytest.mark.parametrize(
+    ("norm", "idle"),
+    [
+        ({"kind": "none"}, []),
+        ({"kind": "batch"}, ["conv1", "conv2", "linear3"]),
+        ({"kind": "batch", "affine": False}, ["conv1", "conv2", "linear3"]),
+        ({"kind": "batch", "every": 2}, ["conv1", "linear3"]),
+        ({"kind": "batch", "placement": "after_activation"}, []),
+        ({"kind": "batch", "placement": "input"}, []),
+        ({"kind": "layer"}, []),
+    ],
+)
+def test_no_layer_has_a_bias_that_normalisation_subtracts(norm: dict[str, Any], idle: list[str]) -> None:
+    model = build(config("cnn", model={"channels": [4, 8], "hidden": [6]}, norm=norm), (1, 8, 8), 3)
+    assert biases(model) == {name: name not in idle for name in ("conv1", "conv2", "linear3", "output")}
+
+
+@pytest.mark.parametrize(("groups", "has"), [(4, False), (2, True)])
+def test_groups_of_one_channel_subtract_it_too(groups: int, has: bool) -> None:
+    norm = {"kind": "group", "groups": groups}
+    assert biases(build(config("cnn", model={"channels": [4]}, norm=norm), (1, 8, 8), 3))["conv1"] == has
+
+
+def test_the_gradient_of_a_bias_that_is_left_out_would_be_zero() -> None:
+    torch.manual_seed(0)
+    model = build(config(norm={"kind": "batch"}, conventions=1), (5,), 3).double()
+    model(torch.randn(16, 5, dtype=torch.float64)).square().sum().backward()
+    assert isinstance(model.linear1, nn.Linear)
+    assert model.linear1.bias.grad is not None
+    assert model.linear1.bias.grad.abs().max() < 1e-12
+
+
+def test_studies_and_exports_of_before_keep_their_layers() -> None:
+    assert all(biases(build(config(norm={"kind": "batch"}, conventions=1), (5,), 3)).values())
+
+
+def test_a_bias_more_or_less_leaves_weights_and_the_program_as_they_are() -> None:
+    with_bias, without = (build(config(norm={"kind": kind}), (5,), 3) for kind in ("none", "batch"))
+    assert shape_key(with_bias) == shape_key(without)
+    drawn = []
+    for model, kind in ((with_bias, "none"), (without, "batch")):
+        initialize(model, config(norm={"kind": kind}), torch.Generator().manual_seed(3))
+        assert isinstance(model.linear2, nn.Linear)
+        drawn.append(model.linear2.weight.detach().clone())
+    assert torch.equal(*drawn)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 import pytest
 
 from hpo.search.pruners import PRUNERS, pruner_for
+from hpo.search.pruning import Percentile
 from tests.workers.small import small_study
 
 EPOCHS = 27
@@ -60,3 +63,36 @@ def test_every_name_of_a_study_file_has_a_pruner(name: str) -> None:
     bound = ", lower = 0.5" if name == "threshold" else ""
     spec = small_study(search=f'pruner = {{ name = "{name}"{bound} }}')
     assert isinstance(pruner_for(spec, EPOCHS), optuna.pruners.BasePruner)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "conventions", "pruned"), [("best", 2, False), ("last", 2, True), ("last", 1, False)]
+)
+@pytest.mark.parametrize("pruner", ['"median"', '{ name = "percentile", percentile = 50.0 }'])
+def test_what_counts_is_what_is_judged(pruner: str, epoch: str, conventions: int, pruned: bool) -> None:
+    """A trial that was good and no longer is; a study of the first conventions goes on by the best value."""
+    tables = {"search": f"pruner = {pruner}", "study": f'name = "s"\nepoch = "{epoch}"'}
+    made = pruner_for(replace(small_study(**tables), conventions=conventions), EPOCHS)
+    study = optuna.create_study(direction="maximize", pruner=made)
+    for _ in range(6):
+        trial = study.ask()
+        for step in (1, 2):
+            trial.report(0.5, step)
+        study.tell(trial, 0.5)
+    fallen = study.ask()
+    fallen.report(0.9, 1)
+    assert not fallen.should_prune()
+    fallen.report(0.1, 2)
+    assert fallen.should_prune() == pruned
+
+
+def test_a_last_value_that_is_no_number_is_pruned() -> None:
+    study = optuna.create_study(pruner=Percentile(50.0, startup_trials=0, warmup_steps=0, last=True))
+    good = study.ask()
+    good.report(0.5, 1)
+    good.report(0.5, 2)
+    study.tell(good, 0.5)
+    lost = study.ask()
+    lost.report(0.1, 1)
+    lost.report(float("nan"), 2)
+    assert lost.should_prune()

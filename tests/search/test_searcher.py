@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hpo.reports.facts import choose_winner
+from hpo.reports.trials import ranked, trial_row
 from hpo.search.searcher import CONTINUE, Searcher
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.storage.store import Store
@@ -98,3 +100,17 @@ def test_the_ranking_has_finished_trials_first_then_the_better_then_the_earlier(
         searcher.tell(trial.trial_id, state, "planted", {})
     assert [trial.number for trial in searcher.ranking()] == [2, 4, 0, 1]
     assert [trial.values for trial in searcher.all_trials()] == [[0.5], [0.9], [0.7], None, [0.7], None]
+
+
+def test_of_equal_values_the_lower_validation_loss_is_better_and_none_noted_comes_first(searcher: Searcher) -> None:
+    """A trial of a version that noted no loss keeps its place before equal ones that came later."""
+    noted = [0.30, None, 0.20, 0.20, 0.10]
+    values = [0.7, 0.7, 0.7, 0.7, 0.6]
+    for trial, loss, value in zip(searcher.ask(5), noted, values, strict=True):
+        searcher.report(trial.trial_id, 1, value)
+        searcher.tell(trial.trial_id, TrialState.COMPLETE, "planted", {} if loss is None else {"valid_loss": loss})
+    assert [trial.number for trial in searcher.ranking()] == [1, 2, 3, 0, 4]
+    rows = [trial_row(trial) for trial in searcher.all_trials()]
+    assert [row.number for row in ranked(rows, minimized=False)] == [1, 2, 3, 0, 4], "reports agree"
+    assert choose_winner(ranked(rows, minimized=False), 0) == rows[1], "trial 0 is beaten"
+    assert choose_winner(ranked(rows, minimized=False), 3) == rows[1]

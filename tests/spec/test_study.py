@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
 from hpo.spec.file import changes, fingerprint, parse_study
 from hpo.spec.study import entries, trial_epochs, with_epochs
 from tests.spec.texts import study, study_text
 
+ASSETS = Path(__file__).parent.parent / "storage" / "assets"
 CHOICE = '[{ kind = "none" }, { kind = "batch", placement = "input" }, { kind = "layer" }]'
 
 
@@ -105,3 +110,17 @@ def test_entries_tell_what_the_file_says_from_defaults() -> None:
         "training.early_stopping.patience",
     }
     assert found["training.early_stopping.minimum_improvement"].value == "0.0"
+
+
+@pytest.mark.parametrize("asset", ["hpo-0.1.0.db", "hpo-schema-0002.db"])
+def test_studies_of_earlier_versions_mean_what_they_meant(asset: str) -> None:
+    """Settings that came later leave their fingerprint as it is, or they would be refused as changed."""
+    with closing(sqlite3.connect(ASSETS / asset)) as database:
+        rows = database.execute("SELECT spec_text, spec_source, fingerprint FROM hpo_studies").fetchall()
+    assert rows
+    assert all(fingerprint(parse_study(text, source)) == known for text, source, known in rows)
+
+
+def test_a_setting_that_came_later_is_part_of_the_study_where_it_says_something_else() -> None:
+    assert fingerprint(study(training='last_batch = "fill"')) == fingerprint(study(training="batch_size = 32"))
+    assert fingerprint(study(training='last_batch = "short"')) != fingerprint(study(training='last_batch = "fill"'))

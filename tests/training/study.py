@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 from hpo.data.catalogue import load_dataset
 from hpo.data.prepare import PreparedData, prepare
@@ -33,7 +34,7 @@ from hpo.spec.records import (
     WarmupCosine,
 )
 from hpo.training.batches import on_device
-from hpo.training.cohort import Setting
+from hpo.training.lane import Setting
 from hpo.training.limits import Limits
 from hpo.training.metrics import names_for
 from hpo.training.trainer import Trainer
@@ -66,6 +67,16 @@ def prepared(dataset: str = "wine", **options: Any) -> PreparedData:
 def setting(dataset: str = "wine", dtype: torch.dtype = torch.float32, **options: Any) -> Setting:
     examples = on_device(prepared(dataset, **options), device=torch.device("cpu"), dtype=dtype)
     return Setting(examples=examples, seed=7, metrics=names_for(examples.task, "loss")[:2], dtype=dtype)
+
+
+def plain_batches(its: Setting, trial: int, replica: int, epoch: int, training: Training) -> list[torch.Tensor]:
+    """The rows of each batch of an epoch, as a DataLoader gives them."""
+    size, batch = its.examples.size[its.examples.part[replica]], training.batch_size
+    order = its.examples.order(its.seed, trial, replica, epoch, size)
+    if training.last_batch == "fill":
+        order = torch.cat([order, order[: -size % batch]])
+    rows: Any = order.tolist()
+    return list(DataLoader(rows, batch_size=batch, drop_last=training.last_batch == "drop"))
 
 
 def mixed(trial: int, family: str = "mlp", epochs: int = 6) -> TrialConfig:

@@ -14,13 +14,14 @@ from torch import nn
 from hpo.models import CUSTOM
 from hpo.spec.records import TrialConfig
 from hpo.training import checkpoints, custom, plans
-from hpo.training.cohort import Cohort, new_lane
+from hpo.training.cohort import Cohort
+from hpo.training.lane import new_lane
 from hpo.training.limits import Limits
 from hpo.training.masked import Masked, mask_shape, output_sizes
 from hpo.training.plans import plan_of
 from hpo.training.trainer import Trainer
 from tests.training import own
-from tests.training.study import OPTIMIZERS, setting
+from tests.training.study import OPTIMIZERS, plain_batches, setting
 from tests.training.test_equality import TORCH_OPTIMIZERS, numbers
 
 F64 = torch.float64
@@ -78,18 +79,18 @@ def plain(trial: int, config: TrialConfig, dataset: str, epochs: int = 2) -> tup
     found = []
     for epoch in range(1, epochs + 1):
         module.train()
-        losses = []
-        for rows in its.examples.order(its.seed, trial, 0, epoch, config.training.batch_size):
+        total, seen = 0.0, 0
+        for rows in plain_batches(its, trial, 0, epoch, config.training):
             optimizer.zero_grad()
             loss = criterion(module(its.examples.x_train[rows]), its.examples.y_train[rows])
             loss.backward()
             optimizer.step()
-            losses.append(loss.item())
+            total, seen = total + loss.item() * len(rows), seen + len(rows)
         module.eval()
         with torch.no_grad():
             real = its.examples.real[0]
             valid = criterion(module(its.examples.x_valid[0][real]), its.examples.y_valid[0][real]).item()
-        found.append([sum(losses) / len(losses), valid])
+        found.append([total / seen, valid])
     return torch.tensor(found, dtype=F64), dict(module.state_dict())
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from hpo.spec.records import Dropout, Mlp, NoNorm, Sgd, Training, TrialConfig
 from hpo.training import checkpoints, compiled
-from hpo.training.cohort import LaneEpoch, new_lane
-from tests.training.study import NORMS, OPTIMIZERS, mixed, setting, trainer
+from hpo.training.lane import LaneEpoch, new_lane
+from tests.training.study import NORMS, OPTIMIZERS, mixed, plain_batches, setting, trainer
 
 TORCH_OPTIMIZERS: dict[str, Any] = {
     "sgd": lambda p, o: torch.optim.SGD(p, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov),
@@ -30,28 +30,30 @@ def numbers(epoch: LaneEpoch) -> tuple[Any, ...]:
     return (epoch.trial, epoch.replica, epoch.epoch, epoch.train_loss, epoch.gradient_norm, *epoch.metrics.values())
 
 
-def plain_losses(config: TrialConfig, trial: int, epochs: int, dataset: str) -> list[tuple[float, float]]:
+def plain_losses(
+    config: TrialConfig, trial: int, epochs: int, dataset: str, replica: int = 0, **options: Any
+) -> list[tuple[float, float]]:
     """Training and validation loss of the same trial, written the ordinary way."""
-    its = setting(dataset, torch.float64)
-    module = new_lane(its, trial, 0, config).module.double()
+    its = setting(dataset, torch.float64, **options)
+    module = new_lane(its, trial, replica, config).module.double()
     optimizer = TORCH_OPTIMIZERS[config.optimizer.name](module.parameters(), config.optimizer)
     criterion = nn.CrossEntropyLoss()
     losses = []
     for epoch in range(1, epochs + 1):
         module.train()
-        order = its.examples.order(its.seed, trial, 0, epoch, config.training.batch_size)
-        total = 0.0
-        for rows in order:
+        total, seen = 0.0, 0
+        for rows in plain_batches(its, trial, replica, epoch, config.training):
             optimizer.zero_grad()
             loss = criterion(module(its.examples.x_train[rows]), its.examples.y_train[rows])
             loss.backward()
             optimizer.step()
-            total += loss.item()
+            total, seen = total + loss.item() * len(rows), seen + len(rows)
         module.eval()
         with torch.no_grad():
-            real = its.examples.real[0]
-            valid = criterion(module(its.examples.x_valid[0][real]), its.examples.y_valid[0][real]).item()
-        losses.append((total / len(order), valid))
+            part = its.examples.part[replica]
+            real = its.examples.real[part]
+            valid = criterion(module(its.examples.x_valid[part][real]), its.examples.y_valid[part][real]).item()
+        losses.append((total / seen, valid))
     return losses
 
 
@@ -235,11 +237,12 @@ def test_folds_are_lanes_of_their_own_parts() -> None:
 
 def test_every_epoch_sees_every_example() -> None:
     examples = setting().examples
-    order = examples.order(7, 3, 0, 1, 16)
-    assert order.shape == (examples.steps(16), 16)
-    assert set(order.flatten().tolist()) == set(range(examples.size[0]))
-    assert not torch.equal(order, examples.order(7, 3, 0, 2, 16))
-    assert not torch.equal(order, examples.order(7, 4, 0, 1, 16))
+    size = examples.size[0]
+    order = examples.order(7, 3, 0, 1, size + 5)
+    assert set(order[:size].tolist()) == set(range(size))
+    assert torch.equal(order[size:], order[:5])
+    assert not torch.equal(order, examples.order(7, 3, 0, 2, size + 5))
+    assert not torch.equal(order, examples.order(7, 4, 0, 1, size + 5))
 
 
 def test_replace_keeps_a_lane_frozen() -> None:

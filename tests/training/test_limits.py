@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hpo.training import cohort, limits
+from hpo.training.lane import LaneEpoch
 from hpo.training.limits import FIRST, LOOKS, Limits
 from tests.training.study import mixed, trainer
 from tests.training.test_equality import numbers
@@ -77,7 +78,7 @@ def test_when_memory_runs_out_the_lanes_are_halved_and_all_goes_on(monkeypatch: 
 
     original, sizes = cohort.Cohort._epoch, []
 
-    def tight(self: cohort.Cohort) -> list[cohort.LaneEpoch]:
+    def tight(self: cohort.Cohort) -> list[LaneEpoch]:
         sizes.append(len(self.lanes))
         if len(self.lanes) > 3:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes")

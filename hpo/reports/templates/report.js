@@ -25,7 +25,7 @@
       raw: (values) => values,
       cumulative: cumulative,
       simple: (values) => simple(values, Number(control("window").value)),
-      exponential: (values) => exponential(values, Number(control("factor").value)),
+      exponential: (values) => exponential(values, 1 - Number(control("factor").value)),
     };
     const styles = {
       winner: { name: "winner", width: 3, opacity: 1 },

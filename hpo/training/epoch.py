@@ -1,0 +1,79 @@
+"""The steps of one epoch of K lanes: which lanes step together, and training them.
+
+Lanes whose batches have one size make a step together. Where the last batches of an epoch are smaller, and folds differ
+by an example, lanes part for them: a smaller batch has its own shape and no padding, so every mean and every statistic
+is over real examples alone.
+
+Dimensions: K lanes, S steps, B examples a batch, N examples of an epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hpo.training import randomness
+from hpo.training.batches import Examples
+from hpo.training.lane import LaneSteps
+from hpo.training.program import Program
+from hpo.training.step import Advance, Course
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stretch:
+    """Steps of one size that some lanes make together, one after another."""
+
+    lanes: tuple[int, ...]
+    """Their places."""
+    first: int
+    """Its first step's number in the epoch, from 0."""
+    steps: int
+    batch: int
+
+
+def stretches(sizes: Sequence[Sequence[int]]) -> Iterator[Stretch]:
+    """The epoch of lanes whose steps have these sizes, in an order in which each lane's steps follow one another."""
+    pending = [(tuple(range(len(sizes))), 0)]
+    while pending:
+        lanes, first = pending.pop(0)
+        for batch in dict.fromkeys(sizes[lane][first] for lane in lanes if first < len(sizes[lane])):
+            alike = tuple(lane for lane in lanes if sizes[lane][first : first + 1] == (batch,))
+            steps = min(sum(1 for _ in takewhile(batch.__eq__, sizes[lane][first:])) for lane in alike)
+            yield Stretch(lanes=alike, first=first, steps=steps, batch=batch)
+            pending.append((alike, first + steps))
+
+
+def train(
+    stretch: Stretch,
+    lanes: Sequence[LaneSteps],
+    examples: Examples,
+    program: Program,
+    advance_on: Callable[[Course], Advance],
+) -> tuple[Tensor, Tensor]:
+    """Makes the steps of a stretch, whose lanes are the program's. Their losses and gradient norms, [S, K] each."""
+    mine, steps = [lanes[place] for place in stretch.lanes], slice(stretch.first, stretch.first + stretch.steps)
+    rows_SKB = torch.stack([lane.rows_SB(steps) for lane in mine], dim=1).to(examples.device)
+    keys_SK = randomness.step_keys([lane.key for lane in mine], steps.stop)[steps].to(examples.device)
+    course = Course(
+        optimizers=tuple(lane.optimizer for lane in mine),
+        rate_SK=np.stack([lane.rates[steps] for lane in mine], axis=1),
+        done=tuple(lane.done + stretch.first for lane in mine),
+    )
+    advance = advance_on(course)
+    shape = stretch.steps, len(mine)
+    losses_SK, norms_SK = (torch.empty(shape, device=examples.device, dtype=examples.dtype) for _ in range(2))
+    portion = program.portion(len(mine), stretch.batch)
+    for begin in range(0, stretch.steps, portion):
+        rows = rows_SKB[begin : begin + portion]
+        x, y = (of.index_select(0, rows.flatten()) for of in (examples.x_train, examples.y_train))
+        x, y = x.view(*rows.shape, *x.shape[1:]), y.view(rows.shape)
+        masks = program.masks(keys_SK[begin : begin + portion], stretch.batch)
+        for i in range(len(rows)):
+            drops = {name: mask[i] for name, mask in masks.items()}
+            losses_SK[begin + i], norms_SK[begin + i] = advance(begin + i, x[i], y[i], drops)
+    return losses_SK, norms_SK

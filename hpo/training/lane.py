@@ -1,0 +1,146 @@
+"""A lane: one training run among those of a program, what it is, the steps of its next epoch, and what an epoch gave.
+
+Dimensions: S steps, B examples a batch, N examples of an epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hpo import lengths, models
+from hpo.errors import InputError
+from hpo.optim import schedules
+from hpo.spec.records import BatchNorm, Optimizer, TrialConfig
+from hpo.training import randomness
+from hpo.training.batches import Examples
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """One training run: a trial, or one fold or repeat of it."""
+
+    trial: int
+    """Trial number."""
+    replica: int
+    """Which fold and repeat, counted from 0."""
+    config: TrialConfig
+    module: nn.Sequential
+    """The plain module: tells the structure; its own parameters are only the initial ones."""
+    epoch: int = 0
+    """Epochs trained."""
+    plateau: schedules.Plateau = field(default_factory=schedules.Plateau)
+    """State of reduce_on_plateau."""
+    former: lengths.Former = ()
+    """How long the training was to be, as far as it began when trials had fewer epochs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaneEpoch:
+    """What one epoch of one lane gave."""
+
+    trial: int
+    replica: int
+    epoch: int
+    """Counted from 1."""
+    train_loss: float
+    """Mean over the examples of the epoch's batches, without penalties."""
+    learning_rate: float
+    """At the epoch's last step."""
+    gradient_norm: float
+    """Mean over steps, penalties included, before clipping."""
+    seconds: float
+    """The lane's share of the time."""
+    metrics: dict[str, float]
+    """Of the validation part."""
+
+    @property
+    def diverged(self) -> bool:
+        numbers = (self.train_loss, self.gradient_norm, self.metrics["loss"])
+        return not all(math.isfinite(number) for number in numbers)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What all cohorts of a study share."""
+
+    examples: Examples
+    seed: int
+    metrics: tuple[str, ...]
+    """Names of the metrics computed every epoch."""
+    dtype: torch.dtype = torch.float32
+    compiled_lanes: int | None = None
+    """Cohorts of this many lanes take the compiled step: faster after some seconds of compiling for each number of
+    lanes, and equal up to the order of additions. None: all are eager."""
+
+
+def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, former: lengths.Former = ()) -> Lane:
+    """Builds and initialises a lane's module from its own random numbers."""
+    if isinstance(config.norm, BatchNorm):
+        _check_batches(setting.examples.batch_sizes(replica, config.training))
+    numbers = setting.seed, trial, replica
+    seed = randomness.key("init", *numbers)
+    module = models.build(config, setting.examples.input_shape, setting.examples.outputs, seed)
+    models.initialize(module, config, randomness.generator("init", *numbers))
+    return Lane(trial=trial, replica=replica, config=config, module=module, former=former)
+
+
+def _check_batches(sizes: Sequence[int]) -> None:
+    if sizes[0] == 1:
+        raise InputError("batch normalisation needs batches of at least 2 examples; raise training.batch_size")
+    if sizes[-1] == 1:
+        raise InputError(
+            f"batch normalisation needs batches of at least 2 examples, but the {sum(sizes)} training examples make "
+            f'batches of {sizes[0]} and a last one of 1; change training.batch_size, or take last_batch = "drop"'
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaneSteps:
+    """One lane's epoch."""
+
+    sizes: tuple[int, ...]
+    """Examples in each step."""
+    rows_N: Tensor
+    """Rows of the training examples, step after step."""
+    key: int
+    """Of the epoch's dropout masks."""
+    rates: NDArray[np.float64]
+    """Learning rate of each step."""
+    done: int
+    """Steps made in the epochs before."""
+    optimizer: Optimizer
+
+    @classmethod
+    def of(cls, lane: Lane, setting: Setting) -> LaneSteps:
+        """The lane's next epoch."""
+        config, examples = lane.config, setting.examples
+        sizes = examples.batch_sizes(lane.replica, config.training)
+        numbers = setting.seed, lane.trial, lane.replica, lane.epoch + 1
+        return cls(
+            sizes=sizes,
+            rows_N=examples.order(*numbers, sum(sizes)),
+            key=randomness.key("dropout", *numbers),
+            rates=schedules.rates(
+                config.schedule,
+                config.optimizer.learning_rate,
+                lane.epoch,
+                lengths.length_at(lane.former, lane.epoch, config.training.epochs),
+                len(sizes),
+                lane.plateau.factor,
+            ),
+            done=lane.epoch * len(sizes),
+            optimizer=config.optimizer,
+        )
+
+    def rows_SB(self, steps: slice) -> Tensor:
+        """The rows of some steps, all of one size."""
+        batch = self.sizes[steps.start]
+        begin, count = sum(self.sizes[: steps.start]), steps.stop - steps.start
+        return self.rows_N[begin : begin + count * batch].view(-1, batch)

@@ -1,0 +1,39 @@
+"""A study goes on by the conventions that it began with."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from hpo.conventions import FACT, FIRST, NEWEST
+from hpo.storage import studies
+from hpo.storage.engine import open_store, sqlite_url
+from hpo.workers.outlook import Outlook
+from hpo.workers.specs import spec_of
+from tests.workers.small import open_study, small_study
+
+BATCH_NORM = {"norm": 'kind = "batch"'}
+
+
+def test_a_new_study_notes_the_newest_conventions_and_keeps_them(tmp_path: Path) -> None:
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        bench = open_study(small_study(), store, tmp_path)
+        assert bench.spec.conventions == NEWEST
+        assert studies.study_row(store, "small").facts[FACT] == NEWEST
+
+
+def test_a_study_that_notes_none_goes_on_by_the_first(tmp_path: Path) -> None:
+    """As studies of version 0.1.0 are: opened here, by a worker, or for an export."""
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        bench = open_study(small_study(**BATCH_NORM), store, tmp_path)
+        facts = dict(studies.study_row(store, "small").facts)
+        del facts[FACT]
+        studies.set_facts(store, bench.study_id, facts)
+        again = open_study(small_study(**BATCH_NORM), store, tmp_path)
+        row = studies.study_row(store, "small")
+        assert [again.spec.conventions, spec_of(row).conventions, Outlook.of(row).spec.conventions] == [FIRST] * 3
+        assert again.outfit.spec.conventions == FIRST, "what workers elsewhere are given"
+        (asked,) = again.searcher.ask(1)
+        assert asked.config is not None
+        assert asked.config.conventions == FIRST
+        assert FACT not in row.facts, "opening it does not make it a new one"
