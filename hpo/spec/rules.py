@@ -15,6 +15,9 @@ from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Thresho
 from hpo.spec.study import StudySpec
 from hpo.spec.tree import Choice, Range, join
 
+MOST_GRIDDED = 100_000
+"""Values of one range of a grid: the sampler lists all of them for each trial."""
+
 
 def broken_rules(spec: StudySpec) -> list[Problem]:
     """Every rule between settings that the study breaks."""
@@ -75,6 +78,9 @@ def grid_is_finite(spec: StudySpec) -> Iterator[Problem]:
             way_out = "write a choice of values" if node.log else "add step = "
             text = f"found {quote(node)}; the grid sampler needs a countable range: {way_out}"
             yield Problem(path=path, text=text)
+        elif isinstance(node, Range) and (node.high - node.low) / (node.step or 1) >= MOST_GRIDDED:
+            text = f"found {quote(node)}, too many values for a grid: at most {MOST_GRIDDED}. Write a larger step"
+            yield Problem(path=path, text=f'{text}, or take search.sampler = "random"')
 
 
 def layers_suit_model(spec: StudySpec) -> Iterator[Problem]:
@@ -86,6 +92,21 @@ def layers_suit_model(spec: StudySpec) -> Iterator[Problem]:
     if spatial and "mlp" in families and "cnn" not in families:
         text = 'found true, which drops whole channels, but an mlp has none. Remove it, or use family = "cnn"'
         yield Problem(path="dropout.spatial", text=text)
+
+
+def batch_norm_has_batches(spec: StudySpec) -> Iterator[Problem]:
+    sizes = [table.get("batch_size", 0) for table in _options(spec, "training")]
+    for size in sizes:
+        least = size.low if isinstance(size, Range) else min(size.options) if isinstance(size, Choice) else size
+        if least == 1 and normalises_batches(spec):
+            text = f"found {quote(size)}, but batch normalisation needs at least 2 examples in a batch. Leave out 1"
+            yield Problem(path="training.batch_size", text=f'{text}, or take norm.kind = "layer"')
+
+
+def normalises_batches(spec: StudySpec) -> bool:
+    """Whether a trial may have batch normalisation, other than in a module of the user's own."""
+    ready_made = any(model["family"] != "custom" for model in _options(spec, "model"))
+    return ready_made and any(norm["kind"] == "batch" for norm in _options(spec, "norm"))
 
 
 def own_modules_are_whole(spec: StudySpec) -> Iterator[Problem]:
@@ -112,6 +133,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     pruner_has_time,
     grid_is_finite,
     layers_suit_model,
+    batch_norm_has_batches,
     own_modules_are_whole,
     smoothing_needs_classes,
 )
