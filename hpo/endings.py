@@ -5,7 +5,9 @@ Rows keep the words for people; whoever has to tell one ending from another asks
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 FINISHED = "finished"
 """It trained its last epoch."""
@@ -56,6 +58,12 @@ def pruned(pruner: str, epoch: int) -> str:
 def diverged(what: str, epoch: int) -> str:
     """Something that was measured is not finite."""
     return f"{_DIVERGED} at epoch {epoch}: {what} is not finite"
+
+
+def of(attributes: Mapping[str, Any]) -> str:
+    """Why a trial of these user attributes ended; empty where it has not, or where another program wrote there."""
+    ended = attributes.get("ended", "")
+    return ended if isinstance(ended, str) else ""
 
 
 def has_diverged(ended: str) -> bool:

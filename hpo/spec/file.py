@@ -87,8 +87,10 @@ def _load(text: str, source: str) -> dict[str, Any]:
         ) from None
     except ValueError:  # Python refuses to read numbers of thousands of digits
         raise StudyFileError(f"{source}: a number has thousands of digits; write a shorter one") from None
-    if (place := _zero_character(document, "")) is not None:
-        raise StudyFileError(f"{source}: {place}: holds the character \\u0000, which no file name can and no database keeps")
+    if (zero := _zero_character(document, "")) is not None:
+        raise StudyFileError(
+            f"{source}: {zero}: holds the character \\u0000, which no file name can and no database keeps"
+        )
     return document
 
 

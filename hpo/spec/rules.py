@@ -12,7 +12,7 @@ from typing import Any
 from hpo.spec.fields import searched_tables
 from hpo.spec.problems import Problem, quote
 from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
-from hpo.spec.study import StudySpec
+from hpo.spec.study import StudySpec, normalises_batches, options_of
 from hpo.spec.tree import Choice, Range, join
 
 MOST_GRIDDED = 100_000
@@ -84,18 +84,18 @@ def grid_is_finite(spec: StudySpec) -> Iterator[Problem]:
 
 
 def layers_suit_model(spec: StudySpec) -> Iterator[Problem]:
-    families = [model["family"] for model in _options(spec, "model")]
-    if "mlp" in families and any(norm["kind"] == "group" for norm in _options(spec, "norm")):
+    families = [model["family"] for model in options_of(spec, "model")]
+    if "mlp" in families and any(norm["kind"] == "group" for norm in options_of(spec, "norm")):
         text = 'found "group", which groups channels, but an mlp has none. Use "layer", or family = "cnn"'
         yield Problem(path="norm.kind", text=text)
-    spatial = any(_may_be_true(table.get("spatial")) for table in _options(spec, "dropout"))
+    spatial = any(_may_be_true(table.get("spatial")) for table in options_of(spec, "dropout"))
     if spatial and "mlp" in families and "cnn" not in families:
         text = 'found true, which drops whole channels, but an mlp has none. Remove it, or use family = "cnn"'
         yield Problem(path="dropout.spatial", text=text)
 
 
 def batch_norm_has_batches(spec: StudySpec) -> Iterator[Problem]:
-    sizes = [table.get("batch_size", 0) for table in _options(spec, "training")]
+    sizes = [table.get("batch_size", 0) for table in options_of(spec, "training")]
     for size in sizes:
         least = size.low if isinstance(size, Range) else min(size.options) if isinstance(size, Choice) else size
         if least == 1 and normalises_batches(spec):
@@ -103,14 +103,8 @@ def batch_norm_has_batches(spec: StudySpec) -> Iterator[Problem]:
             yield Problem(path="training.batch_size", text=f'{text}, or take norm.kind = "layer"')
 
 
-def normalises_batches(spec: StudySpec) -> bool:
-    """Whether a trial may have batch normalisation, other than in a module of the user's own."""
-    ready_made = any(model["family"] != "custom" for model in _options(spec, "model"))
-    return ready_made and any(norm["kind"] == "batch" for norm in _options(spec, "norm"))
-
-
 def own_modules_are_whole(spec: StudySpec) -> Iterator[Problem]:
-    if all(model["family"] == "custom" for model in _options(spec, "model")):
+    if all(model["family"] == "custom" for model in options_of(spec, "model")):
         for table in ("init", "norm", "dropout"):
             if table in spec.tree:
                 text = f"has no effect on family = {quote('custom')}, whose module brings its own. Remove [{table}], "
@@ -119,7 +113,7 @@ def own_modules_are_whole(spec: StudySpec) -> Iterator[Problem]:
 
 def smoothing_needs_classes(spec: StudySpec) -> Iterator[Problem]:
     if spec.data.task == "regression" and any(
-        table.get("label_smoothing") for table in _options(spec, "regularization")
+        table.get("label_smoothing") for table in options_of(spec, "regularization")
     ):
         text = "smooths class labels, but data.task is regression. Remove it"
         yield Problem(path="regularization.label_smoothing", text=text)
@@ -139,15 +133,9 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
 )
 
 
-def _options(spec: StudySpec, table: str) -> list[dict[str, Any]]:
-    """The tables that a trial may get."""
-    node = spec.tree.get(table, searched_tables()[table].default)
-    return list(node.options) if isinstance(node, Choice) else [node]
-
-
 def _epochs(spec: StudySpec) -> set[int]:
     default = searched_tables()["training"].default["epochs"]
-    return {table.get("epochs", default) for table in _options(spec, "training")}
+    return {table.get("epochs", default) for table in options_of(spec, "training")}
 
 
 def _may_be_true(value: Any) -> bool:

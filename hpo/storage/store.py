@@ -22,9 +22,11 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import TypeAdapter
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from hpo.storage.clock import to_stored
+from hpo.storage.decoding import formed
 from hpo.storage.load import read_newer
 from hpo.storage.mirror import ENDED, Mirror, blank_trial, copied, detached
 from hpo.storage.rows import (
@@ -52,6 +54,8 @@ from hpo.storage.tables import (
     trials,
 )
 from hpo.storage.tick import Tick
+
+_CHECKPOINTS = TypeAdapter(list[CheckpointRow])
 
 
 class Store(StudyStore):
@@ -272,4 +276,5 @@ class Store(StudyStore):
             .order_by(hpo_checkpoints.c.id)
         )
         with self.reading() as connection:
-            return [CheckpointRow(**row) for row in connection.execute(statement).mappings()]
+            found = [dict(row) for row in connection.execute(statement).mappings()]
+            return formed(found, _CHECKPOINTS, f"hpo_checkpoints, study id {study_id},")

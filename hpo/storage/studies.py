@@ -13,11 +13,13 @@ from typing import Any, Literal
 from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from optuna.trial import TrialState
+from pydantic import TypeAdapter
 from sqlalchemy import case, delete, func, insert, or_, select, update
 
 from hpo.errors import StudyStateError
 from hpo.storage import catalogue
 from hpo.storage.clock import DatabaseNow, utc_now
+from hpo.storage.decoding import BALANCE, FACTS, SCORES, formed, json_of
 from hpo.storage.store import Store
 from hpo.storage.tables import (
     hpo_studies,
@@ -95,6 +97,9 @@ class StudyRow:
     """The worker that scores, or scored, the winner."""
 
 
+_STUDY_ROW = TypeAdapter(StudyRow)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudySummary:
     """A study in a list. Times are naive UTC."""
@@ -166,14 +171,15 @@ def study_row(store: Store, name: str) -> StudyRow:
         if row is None:
             names = list(connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars())
             raise StudyStateError(f"no study {name!r} in {store.place}. {_alternatives(name, names)}")
-    own = dict(row)
-    return StudyRow(
-        name=own.pop("study_name"),
-        balance=tuple(json.loads(own.pop("balance_json") or "[]")),
-        facts=json.loads(own.pop("facts_json") or "{}"),
-        test=json.loads(own.pop("test_json") or "null"),
-        **own,
-    )
+        own = dict(row)
+        place = f"hpo_studies, study {name!r},"
+        read = {
+            "name": own.pop("study_name"),
+            "balance": json_of(own.pop("balance_json") or "[]", BALANCE, place),
+            "facts": json_of(own.pop("facts_json") or "{}", FACTS, place),
+            "test": json_of(own.pop("test_json") or "null", SCORES, place),
+        }
+        return formed({**own, **read}, _STUDY_ROW, place)
 
 
 def list_studies(store: Store) -> list[StudySummary]:
@@ -256,7 +262,7 @@ def set_winner(store: Store, study_id: int, number: int, test: Mapping[str, floa
     """Note the winner and its metrics on the test part (None if there is no test part), for optuna-dashboard, too."""
     _note(store, study_id, winner_number=number, test_json=None if test is None else json.dumps(dict(test)))
     store.set_study_user_attr(study_id, WINNER, f"trial {number}")
-    if test is not None:
+    if test is not None and objective in test:
         store.set_study_user_attr(study_id, WINNERS_TEST.format(objective), test[objective])
 
 

@@ -18,7 +18,7 @@ from hpo.errors import InputError, StudyFileError
 from hpo.models import source
 from hpo.spec.custom import Reference, modules_of
 from hpo.spec.file import StudySpec
-from hpo.spec.rules import normalises_batches
+from hpo.spec.study import normalises_batches
 from hpo.spec.tree import Choice
 from hpo.workers.means import TRIED
 
