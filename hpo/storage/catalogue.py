@@ -10,6 +10,7 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from sqlalchemy import Connection, Table, delete, insert, select
 
+from hpo.errors import GoneError
 from hpo.storage.decoding import plain_json, word
 from hpo.storage.faults import UndecodableError
 from hpo.storage.tables import (
@@ -55,7 +56,7 @@ def drop(connection: Connection, study_id: int) -> None:
     if not connection.execute(
         select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()
     ).first():
-        raise KeyError(f"no study has the id {study_id}")
+        raise GoneError(f"no study has the id {study_id}")
     leases = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id.in_(doomed)).order_by(hpo_leases.c.trial_id)
     connection.execute(leases.with_for_update()).all()
     connection.execute(doomed.order_by(trials.c.trial_id).with_for_update()).all()
@@ -76,7 +77,7 @@ def id_of(connection: Connection, name: str) -> int:
     """A study's id; `KeyError` if there is none of the name."""
     study_id = connection.execute(select(studies.c.study_id).where(studies.c.study_name == name)).scalar()
     if study_id is None:
-        raise KeyError(f"no study has the name {name!r}")
+        raise GoneError(f"no study has the name {name!r}")
     return int(study_id)
 
 
@@ -84,7 +85,7 @@ def name_of(connection: Connection, study_id: int) -> str:
     """A study's name; `KeyError` if there is none of the id."""
     name = connection.execute(select(studies.c.study_name).where(studies.c.study_id == study_id)).scalar()
     if name is None:
-        raise KeyError(f"no study has the id {study_id}")
+        raise GoneError(f"no study has the id {study_id}")
     return str(name)
 
 

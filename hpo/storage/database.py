@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import URL, Connection, Engine, Executable, Table, Update, select
 from sqlalchemy import Row as SqlRow
 
-from hpo.errors import StorageError
+from hpo.errors import GoneError, StorageError
 from hpo.storage.connect import connect
 from hpo.storage.faults import explained, masked
 from hpo.storage.load import load, one_of, read_newer, read_trials, refresh
@@ -181,7 +181,7 @@ class Database:
             found = read_trials(connection, one_of([trial_id]))
         if not found:
             self._forget([mirror.study_id])
-            raise KeyError(f"no trial has the id {trial_id}")
+            raise GoneError(f"no trial has the id {trial_id}")
         mirror.read(found[0])
         return found[0]
 
@@ -197,7 +197,7 @@ class Database:
             statement = select(trials.c.study_id).where(trials.c.trial_id == trial_id)
             study_id = connection.execute(statement).scalar()
             if study_id is None:
-                raise KeyError(f"no trial has the id {trial_id}")
+                raise GoneError(f"no trial has the id {trial_id}")
             mirror = self._mirror(study_id, look=look)
             if trial_id not in mirror.trials:
                 read_newer(connection, mirror)

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Table, select, union_all
 
 from hpo import lengths
+from hpo.errors import GoneError
 from hpo.storage.clock import to_local
 from hpo.storage.decoding import LENGTHS, distribution_of, drawn, formed, number, plain_json, word
 from hpo.storage.mirror import Mirror
@@ -78,7 +79,8 @@ def read_trials(connection: Connection, which: Which) -> list[FrozenTrial]:
         place = f"trial_intermediate_values, step {step} of trial id {trial_id},"
         reports[trial_id][number(step, place)] = _measured(value, kind, _special_report, place)
     values: dict[int, list[float]] = defaultdict(list)
-    for trial_id, _, value, kind in sorted(_rows(connection, trial_values, which), key=lambda row: row[1]):
+    rows = _rows(connection, trial_values, which)
+    for trial_id, _, value, kind in sorted(rows, key=lambda row: number(row[1], "trial_values")):
         values[trial_id].append(_measured(value, kind, _special_value, f"trial_values, trial id {trial_id},"))
     user_attrs = _attributes(connection, trial_user_attributes, which)
     system_attrs = _attributes(connection, trial_system_attributes, which)
@@ -106,7 +108,7 @@ def load(connection: Connection, study_id: int) -> Mirror:
     """Read a whole study; `KeyError` if there is none."""
     name = connection.execute(select(studies.c.study_name).where(studies.c.study_id == study_id)).scalar()
     if name is None:
-        raise KeyError(f"no study has the id {study_id}")
+        raise GoneError(f"no study has the id {study_id}")
     mirror = Mirror(study_id, name)
     read_newer(connection, mirror)
     return mirror

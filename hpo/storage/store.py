@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from hpo.errors import GoneError
 from hpo.storage.clock import to_stored
 from hpo.storage.decoding import formed
 from hpo.storage.load import read_newer
@@ -221,7 +222,7 @@ class Store(StudyStore):
         with self._lock:
             ids = self._mirror(study_id).ids
             if trial_number not in ids:
-                raise KeyError(f"the study with the id {study_id} has no trial {trial_number}")
+                raise GoneError(f"the study with the id {study_id} has no trial {trial_number}")
             return ids[trial_number]
 
     # --- our own rows -----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from sqlalchemy import case, delete, func, insert, or_, select, update
 from hpo.errors import StudyStateError
 from hpo.storage import catalogue
 from hpo.storage.clock import DatabaseNow, utc_now
-from hpo.storage.decoding import BALANCE, FACTS, SCORES, formed, json_of
+from hpo.storage.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
 from hpo.storage.store import Store
 from hpo.storage.tables import (
     hpo_studies,
@@ -169,17 +169,18 @@ def study_row(store: Store, name: str) -> StudyRow:
     with store.reading() as connection:
         row = connection.execute(statement.where(studies.c.study_name == name)).mappings().first()
         if row is None:
-            names = list(connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars())
+            names = [
+                word(name, "studies")
+                for name in connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars()
+            ]
             raise StudyStateError(f"no study {name!r} in {store.place}. {_alternatives(name, names)}")
         own = dict(row)
         place = f"hpo_studies, study {name!r},"
-        read = {
-            "name": own.pop("study_name"),
-            "balance": json_of(own.pop("balance_json") or "[]", BALANCE, place),
-            "facts": json_of(own.pop("facts_json") or "{}", FACTS, place),
-            "test": json_of(own.pop("test_json") or "null", SCORES, place),
-        }
-        return formed({**own, **read}, _STUDY_ROW, place)
+        own["name"] = own.pop("study_name")
+        own["balance"] = json_of(own.pop("balance_json") or "[]", BALANCE, place)
+        own["facts"] = json_of(own.pop("facts_json") or "{}", FACTS, place)
+        own["test"] = json_of(own.pop("test_json") or "null", SCORES, place)
+        return formed(own, _STUDY_ROW, place)
 
 
 def list_studies(store: Store) -> list[StudySummary]:

@@ -19,14 +19,45 @@ from tests.mutations.kinds import Answer, Kind
 LIMIT = 60.0
 """Seconds after which a request counts as stuck."""
 PATHS = (
-    "/", "/dashboard", "/dashboard/studies/1", "/api/studies", "/api/studies/1?after=0", "/api/studies/1", "/api/meta",
-    "/api/studies/1/param_importances", "/api/studies/99", "/api/studies/1/rename", "/api/trials/1/tell", "/api/1/csv",
-    "/api/trials/1/user-attrs", "/api/studies/1/note", "/api/studies/1/1/note", "/static/app.js", "/favicon.ico", "/csv/1",
-    "/artifacts/1/1/x", "/api/artifacts/1/1", "/%00", "/%ff%fe", "/../../etc/passwd", "//", "/" + "a" * 5000, "*", "http://x/",
-)  # fmt: skip
+    "/",
+    "/dashboard",
+    "/dashboard/studies/1",
+    "/api/studies",
+    "/api/studies/1?after=0",
+    "/api/studies/1",
+    "/api/meta",
+    "/api/studies/1/param_importances",
+    "/api/studies/99",
+    "/api/studies/1/rename",
+    "/api/trials/1/tell",
+    "/api/1/csv",
+    "/api/trials/1/user-attrs",
+    "/api/studies/1/note",
+    "/api/studies/1/1/note",
+    "/static/app.js",
+    "/favicon.ico",
+    "/csv/1",
+    "/artifacts/1/1/x",
+    "/api/artifacts/1/1",
+    "/%00",
+    "/%ff%fe",
+    "/../../etc/passwd",
+    "//",
+    "/" + "a" * 5000,
+    "*",
+    "http://x/",
+)
 METHODS = ("GET", "GET", "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "", "G\0T", "x" * 3000)
-BODY = {"study_name": "new", "directions": ["maximize"], "state": "Complete", "values": [0.5], "body": "text", "version": 1,
-        "user_attrs": {"a": 1}, "dst_study_name": "other"}  # fmt: skip
+BODY = {
+    "study_name": "new",
+    "directions": ["maximize"],
+    "state": "Complete",
+    "values": [0.5],
+    "body": "text",
+    "version": 1,
+    "user_attrs": {"a": 1},
+    "dst_study_name": "other",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
