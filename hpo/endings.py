@@ -5,7 +5,9 @@ Rows keep the words for people; whoever has to tell one ending from another asks
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 ATTRIBUTE = "ended"
 """User attribute of an ended trial that says why. Whoever else ends a trial does not write it."""
@@ -75,6 +77,12 @@ def is_refused(ended: str) -> bool:
 def refusal(ended: str) -> str:
     """Why an enqueued trial was refused."""
     return ended.removeprefix(_REFUSED)
+
+
+def of(attributes: Mapping[str, Any]) -> str:
+    """Why a trial of these user attributes ended; empty where it has not, or where another program wrote there."""
+    ended = attributes.get(ATTRIBUTE, "")
+    return ended if isinstance(ended, str) else ""
 
 
 def has_diverged(ended: str) -> bool:

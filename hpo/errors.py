@@ -60,6 +60,12 @@ class StudyStateError(InputError):
     """The study in the database contradicts the request: unknown study, changed file, no finished trial."""
 
 
+class GoneError(StudyStateError, KeyError):
+    """A study or trial is not in the database, e.g. not any more. Optuna's contract asks for a KeyError."""
+
+    __str__ = Exception.__str__  # a KeyError puts quotes around its message
+
+
 class Interrupted(HpoError):
     """Ctrl-C or SIGTERM: the state is saved and the message says how to continue. Exit code 130."""
 

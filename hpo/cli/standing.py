@@ -60,7 +60,7 @@ def _read(store: Store, name: str) -> StudyFacts | None:
 
     try:
         return read_study(store, name)
-    except (StudyStateError, KeyError):
+    except StudyStateError:
         return None
 
 

@@ -5,6 +5,7 @@ A data set is one entry of `CATALOGUE`; listing the names imports nothing heavy.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -106,9 +107,9 @@ def load_dataset(data: DataTable, base: Path) -> Dataset:
     entry = CATALOGUE.get(data.dataset)
     if entry is not None:
         return _load_entry(data, entry)
-    path = base / Path(data.dataset).expanduser()
+    path = base / os.path.expanduser(data.dataset)
     looks_like_path = "/" in data.dataset or "\\" in data.dataset or path.suffix != ""
-    if looks_like_path or path.is_file():
+    if looks_like_path or os.path.isfile(path):
         return load_file(path, data)
     raise DataError(
         f'data.dataset: the catalogue has no "{data.dataset}".{suggestion(data.dataset, CATALOGUE)}'

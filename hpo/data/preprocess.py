@@ -7,13 +7,15 @@ Targets of a regression are always standardised. No splitting, no reading of fil
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from hpo.data.columns import parse_numbers, texts
 from hpo.data.dataset import Dataset, FloatArray, Kind, Task, TextArray, listed, no_categories
@@ -70,9 +72,41 @@ class Preprocessing:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
-        """The record that `as_dict` described, also after a round trip through JSON."""
-        return cls(**{name: _tuples(value) for name, value in values.items()})
+    def from_dict(cls, values: object) -> Preprocessing:
+        """The record that `as_dict` described, also after a round trip through JSON. Raises ValueError for what no
+        `as_dict` can have given."""
+        found = TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+        for flaw, holds in found._rules():
+            if not holds:
+                raise ValueError(flaw)
+        return found
+
+    def _rules(self) -> Iterator[tuple[str, bool]]:
+        """What the fields say of each other, in the words for where it does not hold."""
+        numbers = len(self.numeric_names)
+        columns = numbers + len(self.indicators) + sum(map(len, self.categories))
+        yield (
+            "fills, offsets and scales need one number for each numeric_names",
+            (len(self.fills) == len(self.offsets) == len(self.scales) == numbers),
+        )
+        yield (
+            "categories needs one list for each categorical_names",
+            len(self.categories) == len(self.categorical_names),
+        )
+        names = {*self.numeric_names, *self.categorical_names}
+        yield "numeric_names and categorical_names must differ", len(names) == numbers + len(self.categorical_names)
+        yield "indicators must be among numeric_names", {*self.indicators} <= {None, *self.numeric_names}
+        yield (
+            f"input_shape does not hold the {columns} columns",
+            (min(self.input_shape, default=0) > 0 and math.prod(self.input_shape) == columns),
+        )
+        yield (
+            "class_names must be empty for regression, and only there",
+            ((self.task == "classification") == bool(self.class_names)),
+        )
+        numbers_used = (*self.fills, *self.offsets, *self.scales, self.target_offset, self.target_scale)
+        yield "every number must be finite", all(map(math.isfinite, numbers_used))
+        yield "scales and target_scale must not be 0", all((*self.scales, self.target_scale))
 
 
 def layout_of(dataset: Dataset, parts: Iterable[IndexArray]) -> Layout:
@@ -206,10 +240,3 @@ def _mean_and_spread(values_NF: FloatArray) -> tuple[NDArray[np.float64], NDArra
 
 def _flat(features: FloatArray) -> FloatArray:
     return features.reshape(len(features), math.prod(features.shape[1:]))
-
-
-def _tuples(value: Any) -> Any:
-    """JSON has lists where the records have tuples."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(_tuples(item) for item in value)
-    return value

@@ -67,9 +67,13 @@ def as_json(value: Any) -> bytes:
 
 def check_free(folder: Path, *, force: bool) -> None:
     """Refuse a folder with other files in it. `InputError` says how to go on."""
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise InputError(f"{folder} is a file. Give the folder for the export another name.")
-    if not force and folder.is_dir() and any(folder.iterdir()):
+    try:
+        taken = not force and os.path.isdir(folder) and bool(os.listdir(folder))
+    except OSError as error:
+        raise MachineError(f"cannot look into {folder}: {error.strerror}. Give another folder with -o.") from None
+    if taken:
         raise InputError(
             f"{folder} is not empty. Give another folder, or replace the export in it with --force "
             "(files of other names stay)."
@@ -78,7 +82,7 @@ def check_free(folder: Path, *, force: bool) -> None:
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write all files beside their place, then move them there. Weights of an earlier export go."""
-    created = not folder.exists()
+    created = not os.path.exists(folder)
     partial = folder / f".partial-{os.getpid()}"
     try:
         try:

@@ -1,53 +1,28 @@
-"""Predictions of an exported trial for the rows of a table. The model is built here, `model.py` is not executed; the
-file of a model of the user's own is.
+"""Predictions of an exported trial for the rows of a table. Its files are read in `hpo.export.reading`.
 
 Dimensions: N rows, C classes.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import nn
 
-from hpo import models
-from hpo.conventions import FACT, conventions_of
 from hpo.data.columns import parse_numbers, texts
-from hpo.data.preprocess import Preprocessing, features_of_frame
-from hpo.errors import InputError
-from hpo.export.folder import FORMAT, weight_names
-from hpo.spec.records import TrialConfig
+from hpo.data.preprocess import features_of_frame
+from hpo.export.reading import Predictor, read_export
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
+__all__ = ["Predictor", "predict", "read_export", "score", "table"]
+
 BATCH = 4096
 """Rows in one pass: bounds the memory of a convolution."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Predictor:
-    """An exported trial, ready to predict. One model and one preprocessing for each replica."""
-
-    modules: tuple[nn.Sequential, ...]
-    preprocessing: tuple[Preprocessing, ...]
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """By class index; empty for regression."""
-        return self.preprocessing[0].class_names
-
-    @property
-    def target_name(self) -> str:
-        return self.preprocessing[0].target_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -68,29 +43,6 @@ class Score:
     value: float
     rows: int
     """Rows whose target is known; the others do not count."""
-
-
-def read_export(folder: Path) -> Predictor:
-    """What `hpo export` wrote. `InputError` says which file is missing or damaged."""
-    about = _json(folder / "config.json")
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise InputError(f"{folder / 'config.json'} is not from this version of `hpo export`. Export the trial again.")
-    try:
-        config = TrialConfig.model_validate({**about["config"], FACT: conventions_of(about["config"])}).below(folder)
-        preprocessing = tuple(Preprocessing.from_dict(found) for found in _json(folder / "preprocessing.json"))
-        modules = []
-        for name in weight_names(len(preprocessing)):
-            module = models.build(config, tuple(about["input_shape"]), about["outputs"])
-            module.load_state_dict(_weights(folder / name))
-            modules.append(module.eval())
-        if not modules:
-            raise ValueError("preprocessing.json is empty")
-    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{folder}: the files do not fit together ({reason}). Export the trial again with --force."
-        ) from error
-    return Predictor(modules=tuple(modules), preprocessing=preprocessing)
 
 
 @torch.no_grad()
@@ -149,19 +101,3 @@ def _classes(column: Series[Any], known: tuple[str, ...]) -> list[str | None]:
     numbers = pd.Series(parse_numbers(column).values_N)
     pairs = zip(texts(column), texts(numbers), strict=True)
     return [cell if cell in known or number is None else number for cell, number in pairs]
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file. Write an export with `hpo export STUDY -o DIR`.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}). Export the trial again with --force.") from None
-
-
-def _weights(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} is missing or damaged ({error}). Export the trial again with --force.") from None

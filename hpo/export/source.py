@@ -13,6 +13,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
+from hpo import endings
 from hpo.errors import StudyStateError
 from hpo.reports.foreign import WORDS
 from hpo.search.searcher import Searcher
@@ -115,11 +116,11 @@ def _numbered(store: Store, searcher: Searcher, number: int) -> FrozenTrial:
         raise StudyStateError(f"the study {name!r} has no trial {number}: {there}.")
     trial = trials[number]
     if trial.state == TrialState.FAIL:
-        reason = trial.user_attrs.get("ended", "failed")
+        reason = endings.of(trial.user_attrs) or "failed"
     elif trial.state in (TrialState.RUNNING, TrialState.WAITING):
         reason = f"still in training, at epoch {len(trial.intermediate_values)}"
     elif not trial.intermediate_values:
-        reason = trial.user_attrs.get("ended", "never trained")
+        reason = endings.of(trial.user_attrs) or "never trained"
     else:
         return trial
     best = [str(other.number) for other in searcher.ranking()[:3]]

@@ -50,6 +50,8 @@ def custom(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> C
     complaints = [*_loose_tensors(module)]
     _check_forward(module, reference, call, input_shape, outputs)
     complaints += [*_untrainable(module), *_changed_buffers(module, input_shape), *_random_buffers(module, make)]
+    if config.training.batch_size == 1:
+        complaints += _single_examples(module, input_shape)
     if complaints:
         raise refusal(reference, f"{call}: {complaints[0]}")
     return [(NAME, module)]
@@ -162,6 +164,16 @@ def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterato
             )
         if name.endswith("num_batches_tracked") and owner in kept and after > before[name] + 1:
             yield f"{owner} normalises several times in one pass; give each place a layer of its own"
+
+
+def _single_examples(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[str]:
+    """Batch normalisation has nothing to compare one example with, and PyTorch refuses it in training."""
+    try:
+        with torch.no_grad():
+            copy.deepcopy(module).train()(torch.randn(1, *input_shape))
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            yield "its batch normalisation needs at least 2 examples in a batch; raise training.batch_size"
 
 
 def _plain(module: nn.Module) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +28,7 @@ def source_of(reference: Reference) -> Path:
     """The Python file that the module's code stands in. Raises InputError if there is none."""
     if reference.is_file:
         path = Path(reference.module)
-        if not path.is_file():
+        if not os.path.isfile(path):
             beside = sorted(file.name for file in path.parent.glob("*.py"))
             text = f"there is no file {path}.{hint(path.name, beside)} A path is taken from the study file's folder on"
             raise refusal(reference, text)

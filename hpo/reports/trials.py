@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from hpo import endings
 from hpo.ranking import LOSS, place
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,15 +85,24 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         distributions=dict(trial.distributions),
         started=trial.datetime_start,
         completed=trial.datetime_complete,
-        ended=str(attributes.get("ended", "")),
-        epochs=int(attributes.get("epochs", last or 0)) if trial.state.is_finished() else last or 0,
-        best_epoch=attributes.get("best_epoch"),
-        spread=attributes.get("spread"),
-        valid_loss=attributes.get(LOSS),
-        seconds=attributes.get("seconds"),
-        model_parameters=attributes.get("parameters"),
-        optimizer_state_bytes=attributes.get("optimizer_state_bytes"),
+        ended=endings.of(attributes),
+        epochs=_whole(attributes.get("epochs"), last or 0) if trial.state.is_finished() else last or 0,
+        best_epoch=_whole(attributes.get("best_epoch"), None),
+        spread=_real(attributes.get("spread")),
+        valid_loss=_real(attributes.get(LOSS)),
+        seconds=_real(attributes.get("seconds")),
+        model_parameters=_whole(attributes.get("parameters"), None),
+        optimizer_state_bytes=_whole(attributes.get("optimizer_state_bytes"), None),
     )
+
+
+def _whole(value: Any, otherwise: T) -> int | T:
+    """The attribute, or what holds without it: other programs may have attributes of the same name."""
+    return value if type(value) is int else otherwise
+
+
+def _real(value: Any) -> float | None:
+    return value if type(value) in (int, float) else None
 
 
 def ranked(trials: Sequence[TrialRow], minimized: bool) -> list[TrialRow]:

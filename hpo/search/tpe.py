@@ -87,7 +87,7 @@ class Batch:
     def __init__(self, tpe: Tpe, running: Sequence[Sequence[float]], numbers: Sequence[int]) -> None:
         self.tpe = tpe
         self.numbers = list(numbers)
-        self.running = np.array(running, dtype=np.float64).reshape(-1, len(tpe.history.space))
+        self.running = np.array(running, dtype=np.float64).reshape(len(running), len(tpe.history.space))
         self.models: dict[int, Model] = {}
 
     def group(self, number: int, name: str) -> dict[str, Any]:

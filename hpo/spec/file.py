@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 from hpo.errors import StudyFileError
 from hpo.spec.fields import FIXED_TABLES, SHORTHANDS, homes_of, searched_tables, shape_of
-from hpo.spec.problems import Problem, hint, refuse
+from hpo.spec.problems import Problem, hint, quote, refuse
 from hpo.spec.rules import broken_rules
 from hpo.spec.study import StudySpec, changes, fingerprint
 from hpo.spec.tables import read_table
+from hpo.spec.tree import join
 
 __all__ = ["STUDIES", "StudySpec", "changes", "find_study", "fingerprint", "parse_study", "read_study"]
 
@@ -25,7 +27,7 @@ def find_study(name_or_path: str) -> Path:
     path = Path(name_or_path)
     candidates = [path, STUDIES / f"{name_or_path}.toml", STUDIES / name_or_path]
     for candidate in candidates:
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # unlike `Path.is_file`, False where the name is too long or unreadable
             return candidate
     known = sorted(study.stem for study in STUDIES.glob("*.toml"))
     there = f"Studies there: {', '.join(known)}" if known else f"There is no folder {STUDIES}/ with studies here"
@@ -69,7 +71,7 @@ def parse_study(text: str, source: str) -> StudySpec:
 
 def _load(text: str, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        document = tomllib.loads(text)
     except RecursionError:
         raise StudyFileError(f"{source}: brackets are nested too deeply for a study file") from None
     except tomllib.TOMLDecodeError as error:
@@ -85,6 +87,27 @@ def _load(text: str, source: str) -> dict[str, Any]:
         ) from None
     except ValueError:  # Python refuses to read numbers of thousands of digits
         raise StudyFileError(f"{source}: a number has thousands of digits; write a shorter one") from None
+    if (zero := _zero_character(document, "")) is not None:
+        raise StudyFileError(
+            f"{source}: {zero}: holds the character \\u0000, which no file name can and no database keeps"
+        )
+    return document
+
+
+def _zero_character(node: Any, path: str) -> str | None:
+    """Where a text or a key has a character of code 0; None if there is none."""
+    match node:
+        case str():
+            return path if "\0" in node else None
+        case dict():
+            inside = (
+                quote(key) if "\0" in key else _zero_character(value, join(path, key)) for key, value in node.items()
+            )
+        case list():
+            inside = (_zero_character(value, f"{path}#{number}") for number, value in enumerate(node, start=1))
+        case _:
+            return None
+    return next((place for place in inside if place is not None), None)
 
 
 def _unknown_table(name: str) -> Problem:

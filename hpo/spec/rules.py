@@ -12,8 +12,11 @@ from typing import Any
 from hpo.spec.fields import searched_tables
 from hpo.spec.problems import Problem, quote
 from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
-from hpo.spec.study import StudySpec
+from hpo.spec.study import StudySpec, normalises_batches, options_of
 from hpo.spec.tree import Choice, Range, join
+
+MOST_GRIDDED = 100_000
+"""Values of one range of a grid: the sampler lists all of them for each trial."""
 
 
 def broken_rules(spec: StudySpec) -> list[Problem]:
@@ -75,21 +78,33 @@ def grid_is_finite(spec: StudySpec) -> Iterator[Problem]:
             way_out = "write a choice of values" if node.log else "add step = "
             text = f"found {quote(node)}; the grid sampler needs a countable range: {way_out}"
             yield Problem(path=path, text=text)
+        elif isinstance(node, Range) and (node.high - node.low) / (node.step or 1) >= MOST_GRIDDED:
+            text = f"found {quote(node)}, too many values for a grid: at most {MOST_GRIDDED}. Write a larger step"
+            yield Problem(path=path, text=f'{text}, or take search.sampler = "random"')
 
 
 def layers_suit_model(spec: StudySpec) -> Iterator[Problem]:
-    families = [model["family"] for model in _options(spec, "model")]
-    if "mlp" in families and any(norm["kind"] == "group" for norm in _options(spec, "norm")):
+    families = [model["family"] for model in options_of(spec, "model")]
+    if "mlp" in families and any(norm["kind"] == "group" for norm in options_of(spec, "norm")):
         text = 'found "group", which groups channels, but an mlp has none. Use "layer", or family = "cnn"'
         yield Problem(path="norm.kind", text=text)
-    spatial = any(_may_be_true(table.get("spatial")) for table in _options(spec, "dropout"))
+    spatial = any(_may_be_true(table.get("spatial")) for table in options_of(spec, "dropout"))
     if spatial and "mlp" in families and "cnn" not in families:
         text = 'found true, which drops whole channels, but an mlp has none. Remove it, or use family = "cnn"'
         yield Problem(path="dropout.spatial", text=text)
 
 
+def batch_norm_has_batches(spec: StudySpec) -> Iterator[Problem]:
+    sizes = [table.get("batch_size", 0) for table in options_of(spec, "training")]
+    for size in sizes:
+        least = size.low if isinstance(size, Range) else min(size.options) if isinstance(size, Choice) else size
+        if least == 1 and normalises_batches(spec):
+            text = f"found {quote(size)}, but batch normalisation needs at least 2 examples in a batch. Leave out 1"
+            yield Problem(path="training.batch_size", text=f'{text}, or take norm.kind = "layer"')
+
+
 def own_modules_are_whole(spec: StudySpec) -> Iterator[Problem]:
-    if all(model["family"] == "custom" for model in _options(spec, "model")):
+    if all(model["family"] == "custom" for model in options_of(spec, "model")):
         for table in ("init", "norm", "dropout"):
             if table in spec.tree:
                 text = f"has no effect on family = {quote('custom')}, whose module brings its own. Remove [{table}], "
@@ -98,7 +113,7 @@ def own_modules_are_whole(spec: StudySpec) -> Iterator[Problem]:
 
 def smoothing_needs_classes(spec: StudySpec) -> Iterator[Problem]:
     if spec.data.task == "regression" and any(
-        table.get("label_smoothing") for table in _options(spec, "regularization")
+        table.get("label_smoothing") for table in options_of(spec, "regularization")
     ):
         text = "smooths class labels, but data.task is regression. Remove it"
         yield Problem(path="regularization.label_smoothing", text=text)
@@ -112,20 +127,15 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     pruner_has_time,
     grid_is_finite,
     layers_suit_model,
+    batch_norm_has_batches,
     own_modules_are_whole,
     smoothing_needs_classes,
 )
 
 
-def _options(spec: StudySpec, table: str) -> list[dict[str, Any]]:
-    """The tables that a trial may get."""
-    node = spec.tree.get(table, searched_tables()[table].default)
-    return list(node.options) if isinstance(node, Choice) else [node]
-
-
 def _epochs(spec: StudySpec) -> set[int]:
     default = searched_tables()["training"].default["epochs"]
-    return {table.get("epochs", default) for table in _options(spec, "training")}
+    return {table.get("epochs", default) for table in options_of(spec, "training")}
 
 
 def _may_be_true(value: Any) -> bool:

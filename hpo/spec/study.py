@@ -103,6 +103,18 @@ def trial_epochs(spec: StudySpec) -> int:
     return int(table.get("epochs", default["epochs"]))
 
 
+def options_of(spec: StudySpec, table: str) -> list[dict[str, Any]]:
+    """The tables of this name that a trial may get."""
+    node = spec.tree.get(table, searched_tables()[table].default)
+    return list(node.options) if isinstance(node, Choice) else [node]
+
+
+def normalises_batches(spec: StudySpec) -> bool:
+    """Whether a trial may have batch normalisation, other than in a module of the user's own."""
+    ready_made = any(model["family"] != "custom" for model in options_of(spec, "model"))
+    return ready_made and any(norm["kind"] == "batch" for norm in options_of(spec, "norm"))
+
+
 def changes(old: StudySpec, new: StudySpec) -> list[str]:
     """What differs, but for what may differ, one line per setting: `optimizer.learning_rate: was 0.1, is 0.2`."""
     before, after = ({path: entry.value for path, entry in entries(spec).items()} for spec in (old, new))

@@ -19,6 +19,9 @@ from hpo.spec.tree import RANGE_KEYS, Choice, Label, Range, join
 MOST_CHECKED = 1000
 """Values of a range of whole numbers that are checked one by one; of longer ranges the ends are."""
 
+MOST_STEPS = 2**53
+"""Steps of a range; a floating-point number cannot tell more values apart."""
+
 MIXED_WAY_OUT = "To search a range in some cases only, make the whole table a choice of tables"
 
 
@@ -166,6 +169,9 @@ def _range_rules(span: Range, slot: Slot, found: dict[str, Any]) -> list[str]:
     if span.log and span.step is not None:
         return [f"found {quote(found)}; a log range takes no step. Leave out step, or list values in a choice"]
     if span.step is not None:
+        if (span.high - span.low) / span.step > MOST_STEPS:
+            text = f"found {quote(found)}, more steps than floating-point numbers can tell apart"
+            return [f"{text}. Write a larger step, or none: the range is continuous then"]
         low, high, step = (Decimal(str(number)) for number in (span.low, span.high, span.step))
         steps = (high - low) // step
         if (high - low) % step:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,9 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from sqlalchemy import Connection, Table, delete, insert, select
 
+from hpo.errors import GoneError
+from hpo.storage.decoding import plain_json, word
+from hpo.storage.faults import UndecodableError
 from hpo.storage.tables import (
     hpo_leases,
     studies,
@@ -54,7 +56,7 @@ def drop(connection: Connection, study_id: int) -> None:
     if not connection.execute(
         select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()
     ).first():
-        raise KeyError(f"no study has the id {study_id}")
+        raise GoneError(f"no study has the id {study_id}")
     leases = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id.in_(doomed)).order_by(hpo_leases.c.trial_id)
     connection.execute(leases.with_for_update()).all()
     connection.execute(doomed.order_by(trials.c.trial_id).with_for_update()).all()
@@ -75,7 +77,7 @@ def id_of(connection: Connection, name: str) -> int:
     """A study's id; `KeyError` if there is none of the name."""
     study_id = connection.execute(select(studies.c.study_id).where(studies.c.study_name == name)).scalar()
     if study_id is None:
-        raise KeyError(f"no study has the name {name!r}")
+        raise GoneError(f"no study has the name {name!r}")
     return int(study_id)
 
 
@@ -83,7 +85,7 @@ def name_of(connection: Connection, study_id: int) -> str:
     """A study's name; `KeyError` if there is none of the id."""
     name = connection.execute(select(studies.c.study_name).where(studies.c.study_id == study_id)).scalar()
     if name is None:
-        raise KeyError(f"no study has the id {study_id}")
+        raise GoneError(f"no study has the id {study_id}")
     return str(name)
 
 
@@ -96,7 +98,7 @@ def directions_of(connection: Connection, study_id: int) -> list[StudyDirection]
     )
     directions = list(connection.execute(statement).scalars())
     if not directions:
-        raise KeyError(f"no study has the id {study_id}")
+        raise UndecodableError(f"study_directions has no row of the study {name_of(connection, study_id)!r}")
     return directions
 
 
@@ -104,7 +106,8 @@ def attributes_of(connection: Connection, table: Table, study_id: int) -> dict[s
     """A study's user or system attributes; `KeyError` if there is no such study."""
     name_of(connection, study_id)
     statement = select(table.c.key, table.c.value_json).where(table.c.study_id == study_id)
-    return {key: json.loads(text) for key, text in connection.execute(statement)}
+    place = f"{table.name}, {{}} of study id {study_id},"
+    return {word(key, place): plain_json(text, place.format(key)) for key, text in connection.execute(statement)}
 
 
 def everything(connection: Connection) -> list[FrozenStudy]:
@@ -117,11 +120,11 @@ def everything(connection: Connection) -> list[FrozenStudy]:
     for table in (study_user_attributes, study_system_attributes):
         of_study = attributes[table] = defaultdict(dict)
         for study_id, key, text in connection.execute(select(table.c.study_id, table.c.key, table.c.value_json)):
-            of_study[study_id][key] = json.loads(text)
+            of_study[study_id][word(key, table.name)] = plain_json(text, f"{table.name}, {key} of study id {study_id},")
     names = connection.execute(select(studies.c.study_id, studies.c.study_name).order_by(studies.c.study_id))
     return [
         FrozenStudy(
-            study_name=name,
+            study_name=word(name, "studies"),
             direction=None,
             directions=directions[study_id],
             user_attrs=attributes[study_user_attributes][study_id],

@@ -152,7 +152,7 @@ def _readonly_file(url: URL) -> URL:
     log = path.with_name(path.name + "-wal")
     query = {"uri": "true", "mode": "ro"}
     writable = os.access(path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
-    if not writable and not log.exists():
+    if not writable and not os.path.exists(log):
         query["immutable"] = "1"
     return url.set(database=f"file:{quote(str(path))}", query=query)
 

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import URL, Connection, Engine, Executable, Table, Update, select
 from sqlalchemy import Row as SqlRow
 
-from hpo.errors import StorageError
+from hpo.errors import GoneError, StorageError
 from hpo.storage.connect import connect
 from hpo.storage.faults import explained, masked
 from hpo.storage.load import load, one_of, read_into, read_newer, refresh
@@ -181,7 +181,7 @@ class Database:
             there = read_into(connection, mirror, one_of([trial_id]))
         if not there:
             self._forget([mirror.study_id])
-            raise KeyError(f"no trial has the id {trial_id}")
+            raise GoneError(f"no trial has the id {trial_id}")
         return mirror.trials[trial_id]
 
     def _mirror_of(self, trial_id: int) -> Mirror:
@@ -196,7 +196,7 @@ class Database:
             statement = select(trials.c.study_id).where(trials.c.trial_id == trial_id)
             study_id = connection.execute(statement).scalar()
             if study_id is None:
-                raise KeyError(f"no trial has the id {trial_id}")
+                raise GoneError(f"no trial has the id {trial_id}")
             mirror = self._mirror(study_id, look=look)
             if trial_id not in mirror.trials:
                 read_newer(connection, mirror)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import time
 from pathlib import Path
@@ -31,7 +32,7 @@ def given_url(text: str) -> str:
     misspelt one, or a disk that is not there."""
     url = parse_url(text)
     path = Path(url.database or "")
-    if url.get_backend_name() == "sqlite" and path.is_absolute() and not path.parent.exists():
+    if url.get_backend_name() == "sqlite" and path.is_absolute() and not os.path.exists(path.parent):
         raise StorageUrlError(
             f"{masked(url)}: there is no folder {path.parent}. "
             f"Make it with `mkdir -p {shlex.quote(str(path.parent))}`, or {ELSEWHERE}."
@@ -79,10 +80,10 @@ def _open(url: str, readonly: bool) -> Store:
 
 def _check_file(url: URL, readonly: bool) -> None:
     path = Path(url.database or "")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise StorageUrlError(f"{path} is a folder, not a database file. Write sqlite:///{path}/hpo.db.")
     if readonly:
-        if not path.exists():
+        if not os.path.exists(path):
             raise StorageError(f"no database at {path}. Run `hpo run STUDY` first.")
         return
     try:

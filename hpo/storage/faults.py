@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
@@ -69,6 +70,11 @@ SENTENCES: dict[str, str] = {
 DISTINCT = 6
 """Characters from which on a password that is found within a word is taken for the password."""
 
+
+class UndecodableError(ValueError):
+    """A cell holds what its column cannot mean. The message names the table, the row and what was found."""
+
+
 REFUSALS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """What is not the database's trouble but the statement's, where none of the sentences says otherwise."""
 
@@ -133,3 +139,24 @@ def explained(url: URL) -> Iterator[None]:
     except DBAPIError as error:
         # The driver's own error is left out of the traceback: it may spell the connection out, password and all.
         raise explain(error, url) from None
+    except UndecodableError as error:
+        raise damaged(url, str(error)) from None
+    except (LookupError, OverflowError, TypeError, ValueError) as error:
+        if not _of_columns(error):
+            raise
+        raise damaged(url, f"a cell cannot be read ({error})") from None
+
+
+def damaged(url: URL, finding: str) -> StorageError:
+    """What is said of a database that holds what no program of ours wrote."""
+    return StorageError(
+        f"the database {masked(url)} is damaged: {finding}. Restore a copy of it, or {ELSEWHERE}.",
+        finding=f"the database {masked(url)} is damaged: {finding}.",
+    )
+
+
+def _of_columns(error: Exception) -> bool:
+    """Whether SQLAlchemy, or the driver below it, raised the error: cells become values of their column's type there,
+    e.g. states and times."""
+    innermost = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    return str(innermost).partition(".")[0] == "sqlalchemy"

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import ColumnElement, Connection, Delete, Select, Update, and_, delete, func, insert, select, update
 
 from hpo.storage.clock import DatabaseNow
+from hpo.storage.decoding import TEXTS, json_of
 from hpo.storage.ownership import ours
 from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_workers, trials
@@ -184,7 +185,7 @@ def workers(store: Store) -> list[Worker]:
             started=row.started,
             seen=row.seen,
             alive=bool(row.alive),
-            complaints=json.loads(row.complaints_json),
+            complaints=json_of(row.complaints_json, TEXTS, f"hpo_workers, worker {row.name!r},"),
         )
         for row in rows
     ]

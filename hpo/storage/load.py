@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container
-from functools import lru_cache
 from typing import Any
 
-from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.distributions import BaseDistribution
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Table, exists, select, union_all
 
+from hpo import lengths
+from hpo.errors import GoneError
 from hpo.storage.clock import to_local
+from hpo.storage.decoding import LENGTHS, distribution_of, drawn, formed, number, plain_json, word
 from hpo.storage.mirror import Mirror
 from hpo.storage.ownership import MARK, begun
 from hpo.storage.tables import (
@@ -34,7 +35,6 @@ Which = Callable[[ColumnElement[int]], ColumnElement[bool]]
 MOST_IDS = 5_000
 """Longer lists of ids would reach the databases' limits on bound values."""
 
-distribution_of = lru_cache(maxsize=10_000)(json_to_distribution)
 _special_value = models.TrialValueModel.stored_repr_to_value
 _special_report = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
 
@@ -75,21 +75,23 @@ def read_trials(connection: Connection, which: Which) -> list[FrozenTrial]:
     params: dict[int, dict[str, Any]] = defaultdict(dict)
     distributions: dict[int, dict[str, BaseDistribution]] = defaultdict(dict)
     for trial_id, name, value, text in _rows(connection, trial_params, which):
-        distribution = distributions[trial_id][name] = distribution_of(text)
-        params[trial_id][name] = distribution.to_external_repr(value)
+        distribution = distributions[trial_id][word(name, "trial_params")] = distribution_of(text)
+        params[trial_id][name] = drawn(distribution, value, f"trial_params, {name} of trial id {trial_id},")
     reports: dict[int, dict[int, float]] = defaultdict(dict)
     for trial_id, step, value, kind in _rows(connection, trial_intermediate_values, which):
-        reports[trial_id][step] = _special_report(value, kind) if value is None else value
+        place = f"trial_intermediate_values, step {step} of trial id {trial_id},"
+        reports[trial_id][number(step, place)] = _measured(value, kind, _special_report, place)
     values: dict[int, list[float]] = defaultdict(list)
-    for trial_id, _, value, kind in sorted(_rows(connection, trial_values, which), key=lambda row: row[1]):
-        values[trial_id].append(_special_value(value, kind) if value is None else value)
+    rows = _rows(connection, trial_values, which)
+    for trial_id, _, value, kind in sorted(rows, key=lambda row: number(row[1], "trial_values")):
+        values[trial_id].append(_measured(value, kind, _special_value, f"trial_values, trial id {trial_id},"))
     user_attrs = _attributes(connection, trial_user_attributes, which)
     system_attrs = _attributes(connection, trial_system_attributes, which)
 
     return [
         FrozenTrial(
             trial_id=trial_id,
-            number=number,
+            number=number(counted, "trials"),
             state=state,
             value=None,
             values=values.get(trial_id),
@@ -101,7 +103,7 @@ def read_trials(connection: Connection, which: Which) -> list[FrozenTrial]:
             system_attrs=system_attrs.get(trial_id, {}),
             intermediate_values=reports.get(trial_id, {}),
         )
-        for trial_id, number, state, start, complete in heads
+        for trial_id, counted, state, start, complete in heads
     ]
 
 
@@ -111,10 +113,14 @@ def load(connection: Connection, study_id: int) -> Mirror:
     registered = exists().where(hpo_studies.c.study_id == studies.c.study_id)
     found = connection.execute(select(studies.c.study_name, registered.label("registered")).where(of_study)).first()
     if found is None:
-        raise KeyError(f"no study has the id {study_id}")
+        raise GoneError(f"no study has the id {study_id}")
     mark = connection.execute(select(marks.value_json).where(marks.study_id == study_id, marks.key == MARK)).scalar()
+    place = f"study_system_attributes, study id {study_id},"
     mirror = Mirror(
-        study_id, found.study_name, registered=bool(found.registered), mark=None if mark is None else json.loads(mark)
+        study_id,
+        found.study_name,
+        registered=bool(found.registered),
+        mark=None if mark is None else plain_json(mark, place),
     )
     read_newer(connection, mirror)
     return mirror
@@ -178,8 +184,17 @@ def _rows(connection: Connection, table: Table, which: Which) -> list[tuple[Any,
     return [tuple(row) for row in connection.execute(statement)]
 
 
+def _measured(value: Any, kind: Any, special: Callable[[Any, Any], float], place: str) -> float:
+    """An objective; what is not finite has no value, and a kind that says which it is."""
+    found = special(value, kind) if value is None else value
+    return float(number(found, place))
+
+
 def _attributes(connection: Connection, table: Table, which: Which) -> dict[int, dict[str, Any]]:
     attributes: dict[int, dict[str, Any]] = defaultdict(dict)
     for trial_id, key, text in _rows(connection, table, which):
-        attributes[trial_id][key] = json.loads(text)
+        place = f"{table.name}, {key} of trial id {trial_id},"
+        value = attributes[trial_id][word(key, table.name)] = plain_json(text, place)
+        if table is trial_system_attributes and key == lengths.ATTRIBUTE:
+            formed(value, LENGTHS, place)
     return attributes

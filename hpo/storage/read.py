@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
+from pydantic import TypeAdapter
 from sqlalchemy import select
 
+from hpo.storage.decoding import METRICS, formed, json_of
+from hpo.storage.faults import explained
 from hpo.storage.store import Store
 from hpo.storage.studies import Direction, StudyRow, direction_name, study_row
 from hpo.storage.tables import hpo_epochs, trials
@@ -30,6 +33,12 @@ EPOCH_COLUMNS = (
 """The first columns of `epochs_frame`; one for each further metric follows."""
 
 
+_ONE_DIRECTION = TypeAdapter(tuple[StudyDirection])
+_ONE_NAME = TypeAdapter(tuple[str])
+_Cell = float | None
+_MEASURED = TypeAdapter(list[tuple[int, int, int, _Cell, _Cell, _Cell, _Cell, _Cell, _Cell]])
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyFacts(StudyRow):
     """A study's row, and what it optimises."""
@@ -42,8 +51,11 @@ class StudyFacts(StudyRow):
 def read_study(store: Store, name: str) -> StudyFacts:
     """A study's facts; `StudyStateError` if there is no study of this name."""
     row = study_row(store, name)
-    [direction] = store.get_study_directions(row.study_id)
-    [objective] = store.get_study_system_attrs(row.study_id).get(_SYSTEM_ATTR_METRIC_NAMES, ["objective"])
+    with explained(store.url):
+        place = f"study_directions, study {name!r},"
+        [direction] = formed(store.get_study_directions(row.study_id), _ONE_DIRECTION, place)
+        metrics = store.get_study_system_attrs(row.study_id).get(_SYSTEM_ATTR_METRIC_NAMES, ["objective"])
+        [objective] = formed(metrics, _ONE_NAME, f"study_system_attributes, the metric of study {name!r},")
     known = {field.name: getattr(row, field.name) for field in fields(StudyRow)}
     return StudyFacts(**known, direction=direction_name(direction), objective=objective)
 
@@ -65,11 +77,13 @@ def epochs_frame(store: Store, name: str) -> pd.DataFrame:
     )
     with store.reading() as connection:
         rows = connection.execute(statement).all()
-    metrics = [json.loads(row.metrics_json) for row in rows]
-    names = list(dict.fromkeys(name for measured in metrics for name in measured))
-    frame = pd.DataFrame([tuple(row)[:-1] for row in rows], columns=list(EPOCH_COLUMNS))
+        place = f"hpo_epochs, study {name!r},"
+        metrics = [json_of(row.metrics_json, METRICS, place) for row in rows]
+        measured = formed([tuple(row)[:-1] for row in rows], _MEASURED, place)
+    names = list(dict.fromkeys(name for found in metrics for name in found))
+    frame = pd.DataFrame(measured, columns=list(EPOCH_COLUMNS))
     frame = frame.astype({column: "int64" if column in EPOCH_COLUMNS[:3] else "float64" for column in EPOCH_COLUMNS})
     for metric in names:
         if metric not in frame:
-            frame[metric] = pd.Series([measured.get(metric) for measured in metrics], dtype="float64")
+            frame[metric] = pd.Series([found.get(metric) for found in metrics], dtype="float64")
     return frame

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import fields
 
+from pydantic import TypeAdapter
 from sqlalchemy import bindparam, delete, func, select
 
+from hpo.storage.decoding import formed
 from hpo.storage.rows import CheckpointRow, EpochRow, checkpoint_values, epoch_values
 from hpo.storage.study_store import StudyStore
 from hpo.storage.tables import hpo_checkpoints, hpo_epochs, trials
+
+_CHECKPOINTS = TypeAdapter(list[CheckpointRow])
 
 
 class Records(StudyStore):
@@ -65,4 +69,5 @@ class Records(StudyStore):
             .order_by(hpo_checkpoints.c.id)
         )
         with self.reading() as connection:
-            return [CheckpointRow(**row) for row in connection.execute(statement).mappings()]
+            found = [dict(row) for row in connection.execute(statement).mappings()]
+        return formed(found, _CHECKPOINTS, f"hpo_checkpoints, study id {study_id},")

@@ -36,7 +36,7 @@ def reopen_cut(store: Store, study_id: int) -> int:
     with store.locking(study_id) as connection:
         store.forget(study_id)  # what had ended may have gone on and ended again
         ended = store.own_trials(study_id)
-        cut = [t for t in ended if t.state.is_finished() and endings.is_cut(t.user_attrs[endings.ATTRIBUTE])]
+        cut = [t for t in ended if t.state.is_finished() and endings.is_cut(endings.of(t.user_attrs))]
         if cut:
             reopen(store, connection, study_id, cut)
     return len(cut)

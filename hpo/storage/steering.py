@@ -84,7 +84,7 @@ def extend_epochs(
         ended = [
             trial
             for trial in found
-            if trial.state.is_finished() and endings.goes_on(trial.user_attrs[endings.ATTRIBUTE], also_pruned=pruned)
+            if trial.state.is_finished() and endings.goes_on(endings.of(trial.user_attrs), also_pruned=pruned)
         ]
         reopen(store, connection, row.study_id, ended)
         _set(

@@ -23,6 +23,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import insert, select, update
 
+from hpo.errors import GoneError
 from hpo.storage import ownership
 from hpo.storage.clock import to_stored
 from hpo.storage.load import read_newer
@@ -250,5 +251,5 @@ class Store(Records):
         with self._lock:
             ids = self._mirror(study_id).ids
             if trial_number not in ids:
-                raise KeyError(f"the study with the id {study_id} has no trial {trial_number}")
+                raise GoneError(f"the study with the id {study_id} has no trial {trial_number}")
             return ids[trial_number]

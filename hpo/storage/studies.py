@@ -12,12 +12,14 @@ from typing import Any, Literal
 
 from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
+from pydantic import TypeAdapter
 from sqlalchemy import case, delete, func, insert, or_, select, update
 
 from hpo.conventions import FACT, NEWEST
 from hpo.errors import StudyStateError
 from hpo.storage import catalogue, ownership
 from hpo.storage.clock import DatabaseNow, utc_now
+from hpo.storage.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
 from hpo.storage.store import Store
 from hpo.storage.tables import (
     hpo_studies,
@@ -92,6 +94,9 @@ class StudyRow:
     """The worker that scores, or scored, the winner."""
 
 
+_STUDY_ROW = TypeAdapter(StudyRow)
+
+
 def register_study(
     store: Store,
     *,
@@ -149,16 +154,18 @@ def study_row(store: Store, name: str) -> StudyRow:
     with store.reading() as connection:
         row = connection.execute(statement.where(studies.c.study_name == name)).mappings().first()
         if row is None:
-            names = list(connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars())
+            names = [
+                word(name, "studies")
+                for name in connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars()
+            ]
             raise StudyStateError(f"no study {name!r} in {store.place}. {_alternatives(name, names)}")
-    own = dict(row)
-    return StudyRow(
-        name=own.pop("study_name"),
-        balance=tuple(json.loads(own.pop("balance_json") or "[]")),
-        facts=json.loads(own.pop("facts_json") or "{}"),
-        test=json.loads(own.pop("test_json") or "null"),
-        **own,
-    )
+        own = dict(row)
+        place = f"hpo_studies, study {name!r},"
+        own["name"] = own.pop("study_name")
+        own["balance"] = json_of(own.pop("balance_json") or "[]", BALANCE, place)
+        own["facts"] = json_of(own.pop("facts_json") or "{}", FACTS, place)
+        own["test"] = json_of(own.pop("test_json") or "null", SCORES, place)
+        return formed(own, _STUDY_ROW, place)
 
 
 def add_seconds(store: Store, study_id: int, *, train: float, wall: float, cpu: float = 0.0, epochs: int = 0) -> None:
@@ -193,7 +200,7 @@ def set_winner(store: Store, study_id: int, number: int, test: Mapping[str, floa
     """Note the winner and its metrics on the test part (None if there is no test part), for optuna-dashboard, too."""
     _note(store, study_id, winner_number=number, test_json=None if test is None else json.dumps(dict(test)))
     store.set_study_user_attr(study_id, WINNER, f"trial {number}")
-    if test is not None:
+    if test is not None and objective in test:
         store.set_study_user_attr(study_id, WINNERS_TEST.format(objective), test[objective])
 
 

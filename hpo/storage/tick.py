@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hpo.errors import GoneError
 from hpo.storage.mirror import ENDED
 from hpo.storage.rows import Row, head_columns
 from hpo.storage.tables import KEYS, OWN, studies, trials
@@ -71,7 +72,7 @@ class Tick:
             statement = select(studies.c.study_id).where(studies.c.study_id == study_id)
             statement = statement.with_for_update(read=shared, key_share=not shared)
             if connection.execute(statement).first() is None:
-                raise KeyError(f"no study has the id {study_id}")
+                raise GoneError(f"no study has the id {study_id}")
             if not shared:
                 self._locked.add(study_id)
         return connection
@@ -80,7 +81,7 @@ class Tick:
         """Lock a trial's row and read its state now; `KeyError` if there is none."""
         states = self._hold({trial_id})
         if trial_id not in states:
-            raise KeyError(f"no trial has the id {trial_id}")
+            raise GoneError(f"no trial has the id {trial_id}")
         return states[trial_id]
 
     def trust(self, trial_id: int) -> None:

@@ -6,6 +6,7 @@ version before.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ def upgrade(url: str, *, create: bool = False) -> Upgrade:
     database on a server gets its tables with `create`."""
     address = parse_url(url)
     path = Path(address.database or "")
-    if address.get_backend_name() == "sqlite" and not path.is_file():
+    if address.get_backend_name() == "sqlite" and not os.path.isfile(path):
         raise StorageError(f"no database at {path}. Run `hpo run STUDY` first.")
     engine = connect(address, readonly=False)
     try:

@@ -24,5 +24,5 @@ def worth_keeping(bench: Bench, ended: Collection[int]) -> set[int]:
 def trials_with_ends(bench: Bench) -> dict[int, FrozenTrial]:
     """The trials whose last state is kept, by number."""
     ended = (trial for trial in bench.searcher.all_trials() if trial.state.is_finished())
-    cut = (trial for trial in ended if endings.is_cut(trial.user_attrs.get("ended", "")))
+    cut = (trial for trial in ended if endings.is_cut(endings.of(trial.user_attrs)))
     return {trial.number: trial for trial in (*best_trials(bench), *cut)}

@@ -19,8 +19,9 @@ def note_place(store: Store, study_id: int, depot: Depot, home: Path) -> None:
 
 
 def noted_place(store: Store, study_id: int) -> str | None:
-    place: str | None = store.get_study_user_attrs(study_id).get(ATTRIBUTE)
-    return place
+    """None, too, where another program has written something else under the name."""
+    place = store.get_study_user_attrs(study_id).get(ATTRIBUTE)
+    return place if isinstance(place, str) else None
 
 
 def kept_elsewhere(store: Store, study_id: int, given: str | None, home: Path) -> Depot | None:

@@ -13,6 +13,7 @@ import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from hpo import endings
 from hpo.environment import keep_compiled
 from hpo.errors import InputError, TakenError
 from hpo.reports.build import write_report
@@ -115,7 +116,7 @@ def run_study(
             studies.mark_finished(store, bench.study_id)
         report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
         failed = (trial for trial in bench.searcher.all_trials() if trial.state == TrialState.FAIL)
-        failure = next((trial.user_attrs.get("ended") for trial in failed), None)
+        failure = next((endings.of(trial.user_attrs) for trial in failed), None)
         foreign = tuple(foreign_trial(*other) for other in store.foreign_trials(bench.study_id))
     return Result(
         progress=progress,

@@ -18,6 +18,7 @@ from hpo.errors import InputError, StudyFileError
 from hpo.models import source
 from hpo.spec.custom import Reference, modules_of
 from hpo.spec.file import StudySpec
+from hpo.spec.study import normalises_batches
 from hpo.spec.tree import Choice
 from hpo.workers.means import TRIED
 
@@ -61,6 +62,11 @@ def check_models(spec: StudySpec, material: Material) -> None:
             raise StudyFileError(f"{spec.source}: {error}")
         fits = fits or error is None
         errors += [error] if error else []
+    if normalises_batches(spec) and any(len(replica.x_train) == 1 for replica in material.prepared.replicas):
+        raise StudyFileError(
+            f"{spec.source}: batch normalisation needs at least 2 examples in a batch, but a training part of "
+            f'{material.dataset.name!r} has only 1. Add examples, or take norm.kind = "layer".'
+        )
     if not fits:
         raise StudyFileError(f"{spec.source}: no model of this study fits {material.dataset.name!r}: {errors[0]}")
 

@@ -40,6 +40,18 @@ def test_an_unknown_study_is_answered_with_the_nearest_one(folder: Path) -> None
         find_study("digitz")
 
 
+def test_a_name_that_no_file_can_have_is_answered_like_an_unknown_one(folder: Path) -> None:
+    for name in ("a" * 300, "a" * 5000, "a/" * 3000, "a\0b"):
+        with pytest.raises(StudyFileError, match="no such study file"):
+            find_study(name)
+
+
+@pytest.mark.parametrize("line", ['dataset = "a\\u0000.csv"', '"tar\\u0000get" = "x"'])
+def test_a_text_with_a_zero_character_is_refused(line: str) -> None:
+    with pytest.raises(StudyFileError, match=r"s.toml: .*holds the character \\u0000"):
+        study(data=line)
+
+
 def test_without_a_studies_folder_the_answer_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyFileError, match="There is no folder studies/ with studies here"):

@@ -61,6 +61,18 @@ REFUSED = [
         )
         for table, line in (("init", 'scheme = "zeros"'), ("norm", 'kind = "group"'), ("dropout", "spatial = true"))
     ),
+    *(
+        (
+            {"training": f"batch_size = {size}", "norm": norm},
+            f"training.batch_size: found {size}, but batch normalisation needs at least 2 examples in a batch. Leave",
+        )
+        for size in ("1", "{ choice = [8, 1] }", "{ low = 1, high = 4 }")
+        for norm in ('kind = "batch"', 'choice = [{ kind = "none" }, { kind = "batch" }]')
+    ),
+    (
+        {"search": 'sampler = "grid"', "training": "batch_size = { low = 1, high = 1000000 }"},
+        "training.batch_size: found { low = 1, high = 1000000 }, too many values for a grid: at most 100000. Write",
+    ),
     (
         {
             "study": 'objective = "rmse"',
@@ -74,6 +86,8 @@ REFUSED = [
 ACCEPTED = [
     {"model": OWN},
     {"model": EITHER, "init": 'scheme = "orthogonal"', "norm": 'kind = "batch"', "dropout": "p = 0.1"},
+    {"training": "batch_size = 1", "norm": 'kind = "layer"'},
+    {"training": "batch_size = 2", "norm": 'kind = "batch"'},
     {"study": 'objective = "rmse"'},
     {"study": 'objective = "loss"', "data": 'task = "regression"'},
     {"data": "folds = 5\ntest = 0.9"},

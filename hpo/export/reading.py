@@ -1,0 +1,155 @@
+"""The files of an export become a model and its preprocessing. Whatever is damaged is refused here, before it is used.
+
+The model is built anew: `model.py` is not executed, but the file of a model of the user's own is. The sizes that
+`config.json` asks for are compared with those of the weights before any memory is taken for them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+from hpo import models
+from hpo.conventions import FACT, FIRST
+from hpo.data.preprocess import Preprocessing
+from hpo.errors import InputError
+from hpo.export.folder import FORMAT, weight_names
+from hpo.spec.records import Custom, TrialConfig
+
+AGAIN = "Export the trial again with --force."
+
+Size = Annotated[int, Field(ge=1)]
+
+
+class About(BaseModel):
+    """What of `config.json` rebuilds the model; the rest is for people."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    format: Literal[1]
+    config: TrialConfig
+    input_shape: tuple[Size, ...]
+    """Of one sample."""
+    outputs: Size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predictor:
+    """An exported trial, ready to predict. One model and one preprocessing for each replica."""
+
+    modules: tuple[nn.Sequential, ...]
+    preprocessing: tuple[Preprocessing, ...]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By class index; empty for regression."""
+        return self.preprocessing[0].class_names
+
+    @property
+    def target_name(self) -> str:
+        return self.preprocessing[0].target_name
+
+
+def read_export(folder: Path) -> Predictor:
+    """What `hpo export` wrote. `InputError` says which file is missing or damaged."""
+    about = _about(folder / "config.json")
+    preprocessing = _preprocessing(folder / "preprocessing.json", about)
+    names = weight_names(len(preprocessing))
+    return Predictor(modules=tuple(_module(folder, about, name) for name in names), preprocessing=preprocessing)
+
+
+def _about(path: Path) -> About:
+    found = _json(path)
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise InputError(f"{path} is not from this version of `hpo export`. Export the trial again.")
+    try:
+        return About.model_validate_json(json.dumps(_with_conventions(found)))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {_reason(error)}. {AGAIN}") from None
+
+
+def _with_conventions(found: dict[str, Any]) -> dict[str, Any]:
+    """An export that notes no conventions follows the first."""
+    config = found.get("config")
+    return {**found, "config": {FACT: FIRST, **config}} if isinstance(config, dict) else found
+
+
+def _preprocessing(path: Path, about: About) -> tuple[Preprocessing, ...]:
+    """One for each replica; all of one kind of table, and of the size that the model takes and gives."""
+    found = _json(path)
+    if not isinstance(found, list) or not found:
+        raise InputError(f"{path} is damaged: it must be a list with an entry for each replica. {AGAIN}")
+    try:
+        records = tuple(map(Preprocessing.from_dict, found))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {_reason(error)}. {AGAIN}") from None
+    for record in records:
+        if (record.input_shape, len(record.class_names) or 1) != (about.input_shape, about.outputs):
+            raise InputError(
+                f"{path} and config.json do not fit together: they disagree about the model's size. {AGAIN}"
+            )
+        if (record.class_names, record.target_name) != (records[0].class_names, records[0].target_name):
+            raise InputError(f"{path} is damaged: its entries are about different targets. {AGAIN}")
+    return records
+
+
+def _module(folder: Path, about: About, name: str) -> nn.Sequential:
+    config = about.config.below(folder)
+    place = f"{folder / name} and config.json do not fit together"
+    if not isinstance(config.model, Custom):  # a module of the user's own need not work without numbers
+        with torch.device("meta"):
+            wanted = models.build(config, about.input_shape, about.outputs).state_dict()
+        sizes = _sizes(folder / name)
+        if unlike := [key for key in {**wanted, **sizes} if sizes.get(key) != _size(wanted.get(key))]:
+            raise InputError(f"{place}: {unlike[0]} is of another size. {AGAIN}")
+    module = models.build(config, about.input_shape, about.outputs)
+    try:
+        module.load_state_dict(_weights(folder / name))
+    except RuntimeError as error:
+        raise InputError(f"{place} ({_reason(error)}). {AGAIN}") from None
+    return module.eval()
+
+
+def _size(tensor: torch.Tensor | None) -> list[int] | None:
+    return None if tensor is None else list(tensor.shape)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. Write an export with `hpo export STUDY -o DIR`.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read ({error}). {AGAIN}") from None
+
+
+def _sizes(path: Path) -> dict[str, list[int]]:
+    """Of each tensor in the file, from its header alone."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118  # it is no mapping
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} is missing or damaged ({error}). {AGAIN}") from None
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} is missing or damaged ({error}). {AGAIN}") from None
+
+
+def _reason(error: Exception) -> str:
+    """One line about the first thing that is wrong."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    return str(error).splitlines()[0]
