@@ -15,6 +15,8 @@ MODULES = sorted((ROOT / "hpo").rglob("*.py"))
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "paths": set(),
+    "disk": {"paths"},
     "endings": set(),
     "environment": set(),
     "lengths": set(),
@@ -23,12 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"errors", "spec"},
     "models": {"errors", "spec"},
     "optim": {"errors", "spec"},
-    "training": {"errors", "lengths", "spec", "data", "models", "optim"},
+    "training": {"errors", "disk", "lengths", "spec", "data", "models", "optim"},
     "search": {"errors", "endings", "lengths", "spec", "space"},
-    "storage": {"errors", "endings", "lengths"},
-    "reports": {"errors", "endings", "spec", "storage"},
+    "storage": {"errors", "paths", "disk", "endings", "lengths"},
+    "reports": {"errors", "paths", "disk", "endings", "spec", "storage"},
     "workers": {
         "errors",
+        "paths",
+        "disk",
         "endings",
         "environment",
         "lengths",
@@ -42,12 +46,51 @@ MAY_IMPORT: dict[str, set[str]] = {
         "storage",
         "reports",
     },
-    "export": {"errors", "spec", "space", "data", "models", "training", "search", "storage", "reports", "workers"},
-    "cli": {"errors", "endings", "environment", "spec", "space", "data", "storage", "reports", "workers", "export"},
+    "export": {
+        "errors",
+        "paths",
+        "disk",
+        "spec",
+        "space",
+        "data",
+        "models",
+        "training",
+        "search",
+        "storage",
+        "reports",
+        "workers",
+    },
+    "cli": {
+        "errors",
+        "paths",
+        "disk",
+        "endings",
+        "environment",
+        "spec",
+        "space",
+        "data",
+        "storage",
+        "reports",
+        "workers",
+        "export",
+    },
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = ("errors", "endings", "environment", "lengths", "spec", "space", "data", "storage", "reports", "cli")
+WITHOUT_TORCH = (
+    "errors",
+    "paths",
+    "disk",
+    "endings",
+    "environment",
+    "lengths",
+    "spec",
+    "space",
+    "data",
+    "storage",
+    "reports",
+    "cli",
+)
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 
