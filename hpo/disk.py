@@ -16,6 +16,7 @@ import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -167,14 +168,17 @@ def _delete_unlocked(path: str) -> None:
 
 
 def _new(path: Path) -> tuple[Path, BinaryIO]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW | getattr(os, "O_BINARY", 0)
     while True:
         name = path.with_name(f".{path.name[:SHOWN]}.{secrets.token_hex(8)}.tmp")
-        file = os.fdopen(os.open(name, flags, mode_in(path.parent)), "w+b")
+        file = open(name, "w+b", opener=partial(_create, mode_in(path.parent)))  # noqa: SIM115 the caller closes it
         lock(file.fileno())
         if is_still(name, file.fileno()):
             return name, file
         file.close()  # another process swept it before it was locked
+
+
+def _create(mode: int, path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL | NO_FOLLOW, mode)
 
 
 def is_still(path: Path, descriptor: int) -> bool:
