@@ -39,7 +39,6 @@ def submit_study(
     material = load_material(spec)
     check_models(spec, material)
     with closing(open_store(url)) as store:
-        disk.make_home(home)
         sweep(store, home)
         known = known_study(store, spec)
         spec = as_extended(spec, known)

@@ -154,7 +154,7 @@ def test_nobody_begins_with_a_study_that_is_being_deleted(tmp_path: Path) -> Non
 def test_files_of_an_ended_study_that_a_killed_worker_left_are_swept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit(SPEC, tmp_path)
+    submit(small_study(training="epochs = 3", search="trials = 1"), tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(Shelf, "sweep", lambda shelf: None)
         serve(tmp_path)
@@ -227,6 +227,16 @@ def test_rows_that_name_other_files_delete_none(tmp_path: Path) -> None:
     at_bench(SPEC, tmp_path, forget)
     assert (tmp_path / "hpo.db").exists()
     assert other.exists()
+
+
+def test_a_home_of_ones_own_is_nobody_elses(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    home = tmp_path / "runs"
+    run(home)
+    paths = [home, *(path for path in home.rglob("*") if "cache" not in path.parts)]
+    assert {path.name for path in paths} > {"hpo.db", "small", ".lock", ".small.owner", "index.html"}
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}
 
 
 def test_the_first_to_claim_a_folder_has_it(tmp_path: Path, second: str) -> None:
