@@ -13,70 +13,28 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "hpo").rglob("*.py"))
 
-MAY_IMPORT: dict[str, set[str]] = {
-    "errors": set(),
-    "endings": set(),
-    "environment": set(),
-    "lengths": set(),
-    "conventions": set(),
-    "ranking": set(),
-    "spec": {"errors", "conventions"},
-    "space": {"errors", "conventions", "spec"},
-    "data": {"errors", "spec"},
-    "models": {"errors", "conventions", "spec"},
-    "optim": {"errors", "spec"},
-    "training": {"errors", "lengths", "spec", "data", "models", "optim"},
-    "search": {"errors", "endings", "lengths", "conventions", "ranking", "spec", "space"},
-    "storage": {"errors", "endings", "lengths", "conventions"},
-    "reports": {"errors", "endings", "ranking", "spec", "storage"},
-    "workers": {
-        "errors",
-        "endings",
-        "environment",
-        "lengths",
-        "conventions",
-        "ranking",
-        "spec",
-        "space",
-        "data",
-        "models",
-        "optim",
-        "training",
-        "search",
-        "storage",
-        "reports",
-    },
-    "export": {
-        "errors",
-        "conventions",
-        "spec",
-        "space",
-        "data",
-        "models",
-        "training",
-        "search",
-        "storage",
-        "reports",
-        "workers",
-    },
-    "cli": {"errors", "endings", "environment", "spec", "space", "data", "storage", "reports", "workers", "export"},
+BASE = ("errors", "paths", "disk", "endings", "environment", "lengths", "conventions", "ranking")
+"""Modules of one subject each that every part may use. They use those before them."""
+RULES: dict[str, tuple[str, ...]] = {
+    "spec": (),
+    "space": ("spec",),
+    "data": ("spec",),
+    "models": ("spec",),
+    "optim": ("spec",),
+    "training": ("spec", "data", "models", "optim"),
+    "search": ("spec", "space"),
+    "storage": (),
+    "reports": ("spec", "storage"),
+    "workers": ("spec", "space", "data", "models", "optim", "training", "search", "storage", "reports"),
+    "export": ("spec", "space", "data", "models", "training", "search", "storage", "reports", "workers"),
+    "cli": ("spec", "space", "data", "storage", "reports", "workers", "export"),
+}
+MAY_IMPORT: dict[str, set[str]] = {part: set(BASE[:place]) for place, part in enumerate(BASE)} | {
+    part: {*BASE, *parts} for part, parts in RULES.items()
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = (
-    "errors",
-    "endings",
-    "environment",
-    "lengths",
-    "conventions",
-    "ranking",
-    "spec",
-    "space",
-    "data",
-    "storage",
-    "reports",
-    "cli",
-)
+WITHOUT_TORCH = (*BASE, "spec", "space", "data", "storage", "reports", "cli")
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 

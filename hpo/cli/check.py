@@ -82,10 +82,10 @@ def _as_json(spec: StudySpec) -> dict[str, Any]:
 def _print(spec: StudySpec) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 110
-    console.print(f"{spec.source} is a valid study.\n")
+    console.print(f"{spec.source} is a valid study.\n", soft_wrap=True)
     console.print(_summary(spec))
     parameters = space.parameters(spec)
     if parameters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import socket
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -39,14 +40,16 @@ def dashboard(place: Place, host: str, port: int) -> None:
 
     app = optuna_dashboard.wsgi(parse_url(place.storage_url).render_as_string(hide_password=False))
     try:
-        server = make_server(host, port, app, server_class=_Server, handler_class=_Handler)
+        kind = _ServerOfIPv6 if ":" in host else _Server
+        server = make_server(host, port, app, server_class=kind, handler_class=_Handler)
     except OSError as error:
         way_out = (
             "Choose another --port." if error.errno in (errno.EADDRINUSE, errno.EACCES) else "Choose another --host."
         )
         raise MachineError(f"cannot listen on {host}:{port}: {error.strerror}. {way_out}") from None
     with server:
-        click.echo(f"optuna-dashboard on http://{host}:{server.server_port} (Ctrl-C ends it)", err=True)
+        address = f"[{host}]" if ":" in host else host
+        click.echo(f"optuna-dashboard on http://{address}:{server.server_port} (Ctrl-C ends it)", err=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
 
@@ -55,6 +58,10 @@ class _Server(ThreadingMixIn, WSGIServer):
     """A thread for each request: one that computes importances does not hold up the others."""
 
     daemon_threads = True
+
+
+class _ServerOfIPv6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):

@@ -31,6 +31,9 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
     from hpo.cli.report import reading
     from hpo.cli.standing import standing
     from hpo.reports.text import plural
+    from hpo.storage.engine import open_store
+    from hpo.workers.deletion import delete_study
+    from hpo.workers.sweeping import sweep
 
     with reading(place) as store:
         found = standing(store, study)
@@ -39,15 +42,19 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
     if not yes:
         _ask(f"Delete the study {study} with {trials} and its checkpoints from {where}?")
 
-    from hpo.storage.engine import open_store
-    from hpo.workers.deletion import delete_study
-
     with closing(open_store(place.storage_url)) as store:
         done = delete_study(store, study, place.home, checkpoints)
+        sweep(store, place.home, checkpoints)
     click.echo(f"Study {study} is deleted: {trials}, {plural(done.files, 'checkpoint file')}.")
     if done.missing:
         click.echo(
             f"{plural(done.missing, 'more checkpoint file')} that it named: not found in {' or '.join(done.places)}.",
+            err=True,
+        )
+    if done.strange:
+        click.echo(
+            f"{plural(len(done.strange), 'file')} that may belong to a study of this name in another database, and "
+            f"{'stays' if len(done.strange) == 1 else 'stay'}: {', '.join(done.strange)}",
             err=True,
         )
     for refusal in done.refusals:

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from hpo import environment
+from hpo.paths import argument
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,9 +37,7 @@ class Place:
     @property
     def options(self) -> str:
         """The options to repeat in a command that continues; a URL with a password in it is not repeated."""
-        home = (
-            "" if self.home == Path("runs") or "home" in self.environment else f" --home {shlex.quote(str(self.home))}"
-        )
+        home = "" if self.home == Path("runs") or "home" in self.environment else f" --home {argument(self.home)}"
         if not self.storage or "storage" in self.environment:
             return home
         from hpo.storage.connect import parse_url

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hpo import disk
 from hpo.errors import MachineError
 
 
@@ -56,6 +57,6 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
 
 def _save(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8", newline="")
+        disk.save(path, text.encode("utf-8"))
     except OSError as error:
         raise MachineError(f"cannot write {path}: {error.strerror}. Give another file with -o.") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpo import disk
 from hpo.cli.place import Place, place_options
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def report(place: Place, study: str, output: Path | None) -> None:
     from hpo.reports.build import write_report
 
     with reading(place) as store:
-        page = write_report(store, study, output or place.home / "reports" / study)
+        page = write_report(store, study, output or _folder(place, study))
     click.echo(page)
 
 
@@ -79,6 +80,11 @@ def compare(place: Place, studies: Sequence[str], csv_file: str | None) -> None:
     show(frame)
     if csv_file:
         click.echo(f"Written: {csv_file}", err=True)
+
+
+def _folder(place: Place, study: str) -> Path:
+    disk.make_home(place.home)
+    return disk.study_folder(place.home / "reports", study)
 
 
 @contextmanager

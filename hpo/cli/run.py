@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from hpo.cli.place import Place, checkpoints_option, place_options
+from hpo.paths import argument
 
 
 class Count(click.ParamType["int | None"]):
@@ -130,7 +131,7 @@ def run(
                     recruits=recruits,
                 )
     except KeyboardInterrupt:
-        command = f"hpo run {shlex.quote(study)}{_given(click.get_current_context())}{place.options}"
+        command = f"hpo run {argument(study)}{_given(click.get_current_context())}{place.options}"
         raise Interrupted(
             f"interrupted. Every trial in flight is saved at its last whole epoch; to continue:\n  {command}"
         ) from None

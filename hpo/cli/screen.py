@@ -161,7 +161,7 @@ def conclusion(spec: StudySpec, result: Result) -> None:
         else:
             again = f" (look {len(winner.looks)} at the test part: no longer unseen)" if len(winner.looks) > 1 else ""
             console.print(f"  test {objective}: {winner.test[objective]:.4f}{again}")
-    console.print(f"Report: {result.report}")
+    console.print(f"Report: {result.report}", markup=False, emoji=False)
 
 
 def _workers(now: Progress) -> str:

@@ -11,6 +11,7 @@ import click
 from hpo import endings
 from hpo.cli.place import Place, place_options
 from hpo.errors import InputError
+from hpo.paths import argument
 
 if TYPE_CHECKING:
     from hpo.storage.store import Store
@@ -32,7 +33,7 @@ def stop(place: Place, study: str) -> None:
 
     with _writing(place) as store:
         steering.stop(store, study)
-    click.echo(f"Study {study} is stopped. To go on: hpo resume {study}{place.options}")
+    click.echo(f"Study {study} is stopped. To go on: hpo resume {argument(study)}{place.options}")
 
 
 @click.command()
@@ -87,7 +88,7 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
         if epochs is not None:
             _extend_epochs(store, row, epochs, pruned)
     if row.stopped_at is not None:
-        click.echo(f"It is stopped. To let it go on: hpo resume {study}{place.options}")
+        click.echo(f"It is stopped. To let it go on: hpo resume {argument(study)}{place.options}")
 
 
 def _extend_trials(store: Store, row: StudyRow, count: int) -> None:

@@ -14,6 +14,7 @@ import click
 from hpo import endings
 from hpo.cli.place import Place, place_options
 from hpo.cli.watching import follow, follow_text, line_of
+from hpo.paths import argument
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,7 +134,7 @@ def _finite(value: Any) -> Any:
 def _console() -> Console:
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 110
     return console
@@ -213,11 +214,11 @@ def _print_study(found: dict[str, Any], options: str) -> None:
 def _way_on(found: dict[str, Any], options: str) -> str | None:
     """How a study that stands still goes on."""
     if found["state"] == "stopped":
-        return f"To continue: hpo resume {found['name']}{options}"
+        return f"To continue: hpo resume {argument(found['name'])}{options}"
     if found["state"] == "finished" or any(_at_work(worker) for worker in found["workers"]):
         return None
     if found["submitted_at"] is None:
-        return f"To continue: hpo run {found['source']}{options}"
+        return f"To continue: hpo run {argument(found['source'])}{options}"
     if any(worker["alive"] for worker in found["workers"]):
         return (
             "No worker can work on it. Where the reason above is mended, a worker tries again by itself after a "

@@ -8,6 +8,7 @@ import click
 
 from hpo import endings
 from hpo.cli.place import Place, place_options
+from hpo.paths import argument
 
 if TYPE_CHECKING:
     from hpo.storage.studies import StudyRow
@@ -56,14 +57,14 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
     if now.max_trials is not None and found.trials > now.max_trials:
         click.echo(f"It has {found.trials} trials already: they go on to their ends, and no more are asked for.")
     if now.finished_at is not None:
-        more = "" if spent_by(spec, now) else f", or hpo extend {name} --epochs N{place.options}"
+        more = "" if spent_by(spec, now) else f", or hpo extend {argument(name)} --epochs N{place.options}"
         click.echo(
             f"It has ended, and its budgets leave nothing to train. For more: larger budgets in the study file{more}"
         )
         return
     if now.stopped_at is not None:
-        click.echo(f"It is stopped. To let it go on: hpo resume {name}{place.options}")
-    click.echo(f"Follow it with: hpo show {name} --watch{place.options}", err=True)
+        click.echo(f"It is stopped. To let it go on: hpo resume {argument(name)}{place.options}")
+    click.echo(f"Follow it with: hpo show {argument(name)} --watch{place.options}", err=True)
 
 
 def _settings(before: StudyRow, now: StudyRow) -> str:

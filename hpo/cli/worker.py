@@ -62,9 +62,11 @@ def worker(
     """
     from contextlib import closing
 
+    from hpo.disk import make_home
     from hpo.storage.engine import open_store
     from hpo.workers.local import device_of, prepare_process
     from hpo.workers.means import Means
+    from hpo.workers.sweeping import sweep
     from hpo.workers.worker import Worker
 
     _log_to_stderr(place.storage_url)
@@ -73,8 +75,12 @@ def worker(
     prepare_process(place.home, threads)
     means = Means(device=device_of(device), lanes=lanes, threads=threads)
     depot = open_depot(checkpoints, place.home)
+    if checkpoints is None:
+        make_home(place.home)
     refuse_unwritable(depot)
     with closing(open_store(place.storage_url, patience=PATIENCE_SECONDS)) as store:
+        make_home(place.home)
+        sweep(store, place.home, checkpoints)
         own = Worker(store, place.home, depot, means, names=studies, lease_seconds=lease)
         _end_on_signals(own)
         logging.getLogger("hpo").info("worker %s begins at %s", own.name, store.place)

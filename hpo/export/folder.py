@@ -11,7 +11,6 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
-from hpo import __version__, models
+from hpo import __version__, disk, models
 from hpo.errors import InputError, MachineError
 from hpo.export.module import module_source
 from hpo.export.own import Own, exported_config, own_of
@@ -81,20 +80,11 @@ def check_free(folder: Path, *, force: bool) -> None:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files beside their place, then move them there. Weights of an earlier export go."""
+    """Write all files, or none. Weights of an earlier export go."""
     created = not os.path.exists(folder)
-    partial = folder / f".partial-{os.getpid()}"
     try:
-        try:
-            partial.mkdir(parents=True)
-            for name, content in files.items():
-                (partial / name).write_bytes(content)
-            for old in {*folder.glob("weights.safetensors"), *folder.glob("weights-*.safetensors")}:
-                old.unlink()
-            for name in files:
-                (partial / name).replace(folder / name)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        old = [*folder.glob("weights.safetensors"), *folder.glob("weights-*.safetensors")]
+        disk.write_all(folder, files, gone=old)
     except OSError as error:
         if created:
             with contextlib.suppress(OSError):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hpo import endings
 from hpo.errors import StudyStateError
+from hpo.paths import argument
 from hpo.reports.foreign import WORDS
 from hpo.search.searcher import Searcher
 from hpo.spec.file import StudySpec
@@ -92,11 +93,11 @@ def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
     if ranking and ranking[0].state == TrialState.COMPLETE:
         return ranking[0]
     if row.finished_at is not None:
-        way_on = f"Give it more trials: `hpo run {row.spec_source} --trials N`."
+        way_on = f"Give it more trials: `hpo run {argument(row.spec_source)} --trials N`."
     elif row.submitted_at is not None:
-        way_on = f"Follow its workers with `hpo show {row.name} --watch`."
+        way_on = f"Follow its workers with `hpo show {argument(row.name)} --watch`."
     else:
-        way_on = f"Continue it, or wait for it: `hpo run {row.spec_source}`."
+        way_on = f"Continue it, or wait for it: `hpo run {argument(row.spec_source)}`."
     pruned = [t.number for t in searcher.all_trials() if t.state == TrialState.PRUNED and t.intermediate_values]
     other = f" Or take one that was pruned, e.g. --trial {pruned[-1]}." if pruned else ""
     raise StudyStateError(f"no trial of {row.name!r} has finished. {way_on}{other}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo import disk
 from hpo.errors import MachineError
 from hpo.reports.csv import epochs_csv, trials_csv
 from hpo.reports.facts import StudyReport, gather
@@ -44,13 +44,7 @@ def write_text(
 ) -> None:
     """Replace `path` by a file with this text; a reader sees the old file or the new one, never a part. `way_out`: what
     to do where it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, encoding="utf-8", newline="")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        disk.save(path, text.encode("utf-8"))
     except OSError as error:
         raise MachineError(f"Cannot write {path}: {error.strerror or error}. {way_out}") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from hpo.paths import argument
 from hpo.reports import figures
 from hpo.reports.curves import Curves, curves_of
 from hpo.reports.text import STATES, duration, label, number, plural, share, size, training, units
@@ -114,9 +114,9 @@ def balance_table(rows: Sequence[BalanceRow]) -> dict[str, Any]:
 
 def commands(report: StudyReport) -> list[tuple[str, str]]:
     """(command, what it does) pairs that repeat or use the study."""
-    name, source = shlex.quote(report.name), shlex.quote(report.source)
+    name, source = argument(report.name), argument(report.source)
     return [
         (f"hpo run {source}", "runs the study again in an empty home folder, or continues it in this one"),
         (f"hpo report {name}", "writes this report again"),
-        (f"hpo export {name} -o {name}-winner", "takes the winner out as plain PyTorch"),
+        (f"hpo export {name} -o {argument(report.name + '-winner')}", "takes the winner out as plain PyTorch"),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Select, delete, exists, select, update
 
 from hpo.errors import StudyStateError, TakenError
+from hpo.paths import argument
 from hpo.storage import leases, service
 from hpo.storage.clock import DatabaseNow
 from hpo.storage.store import Store
@@ -35,8 +36,8 @@ def claim(
             if row.stopped_at is None:
                 raise StudyStateError(
                     f"the study {row.study_name!r} was submitted to workers, who train it. Follow it with "
-                    f"`hpo show {row.study_name} --watch`; to run it here, stop it first with "
-                    f"`hpo stop {row.study_name}`."
+                    f"`hpo show {argument(row.study_name)} --watch`; to run it here, stop it first with "
+                    f"`hpo stop {argument(row.study_name)}`."
                 )
             if are_at_it(connection, study_id):
                 raise StudyStateError(at_the_last_epoch(row.study_name))

@@ -154,7 +154,7 @@ def _readonly_file(url: URL) -> URL:
     writable = os.access(path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
     if not writable and not os.path.exists(log):
         query["immutable"] = "1"
-    return url.set(database=f"file:{quote(str(path))}", query=query)
+    return url.set(database=f"file:{quote(os.fsencode(path))}", query=query)
 
 
 def _set_up(connection: Any, _: Any) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import URL
 
+from hpo import disk
 from hpo.errors import AwayError, StorageError, StorageUrlError
+from hpo.paths import argument
 from hpo.storage import schema
+from hpo.storage.address import file_url
 from hpo.storage.connect import parse_url
 from hpo.storage.faults import ELSEWHERE, explained, masked
 from hpo.storage.store import Store
@@ -24,7 +27,7 @@ LOOK_SECONDS = 1.0
 
 def sqlite_url(home: Path) -> str:
     """The database of a home folder."""
-    return f"sqlite:///{home / 'hpo.db'}"
+    return file_url(home / "hpo.db")
 
 
 def given_url(text: str) -> str:
@@ -35,7 +38,7 @@ def given_url(text: str) -> str:
     if url.get_backend_name() == "sqlite" and path.is_absolute() and not os.path.exists(path.parent):
         raise StorageUrlError(
             f"{masked(url)}: there is no folder {path.parent}. "
-            f"Make it with `mkdir -p {shlex.quote(str(path.parent))}`, or {ELSEWHERE}."
+            f"Make it with `mkdir -p {argument(path.parent)}`, or {ELSEWHERE}."
         )
     return text
 
@@ -81,15 +84,17 @@ def _open(url: str, readonly: bool) -> Store:
 def _check_file(url: URL, readonly: bool) -> None:
     path = Path(url.database or "")
     if os.path.isdir(path):
-        raise StorageUrlError(f"{path} is a folder, not a database file. Write sqlite:///{path}/hpo.db.")
+        raise StorageUrlError(f"{path} is a folder, not a database file. Write {sqlite_url(path)}.")
     if readonly:
         if not os.path.exists(path):
             raise StorageError(f"no database at {path}. Run `hpo run STUDY` first.")
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_home(path.parent)
     except OSError as error:
         reason = error.strerror or error
         raise StorageError(
             f"cannot create the folder {path.parent} for the database: {reason}. Give access, or {ELSEWHERE}."
         ) from None
+    with suppress(OSError):  # SQLite says what is wrong
+        disk.create(path)

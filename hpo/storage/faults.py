@@ -12,6 +12,8 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 
 from hpo.errors import AwayError, RefusedStatementError, StorageError, StorageUrlError
+from hpo.paths import argument
+from hpo.storage.address import shown
 
 ELSEWHERE = "choose another place with --home DIR or --storage URL"
 
@@ -50,7 +52,7 @@ SENTENCES: dict[str, str] = {
         "the server refused user {user!r} or the password, at {place}. Correct HPO_STORAGE or --storage"
     ),
     r'database ".*" does not exist': (
-        "the server has no database {database!r}, asked for at {place}. Create it (`createdb {database}`), "
+        "the server has no database {database!r}, asked for at {place}. Create it (`createdb {argument}`), "
         "or correct HPO_STORAGE or --storage"
     ),
     r'role ".*" does not exist': ("the server knows no user {user!r}, at {place}. Correct HPO_STORAGE or --storage"),
@@ -81,7 +83,7 @@ REFUSALS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 
 def masked(url: URL) -> str:
     """The URL as messages show it."""
-    return url.difference_update_query(_secret_keys(url)).render_as_string(hide_password=True)
+    return shown(url.difference_update_query(_secret_keys(url)))
 
 
 def passwords(url: URL) -> list[str]:
@@ -122,6 +124,7 @@ def explain(error: DBAPIError, url: URL) -> StorageError:
     lines = [line.strip() for line in scrubbed(str(error.orig or error), url).splitlines() if line.strip()]
     detail = re.sub(r"^(connection failed: )+", "", lines[0])[:200].rstrip(":,. ") if lines else "no reason given"
     words = {"place": masked(url), "user": url.username, "database": url.database, "detail": detail}
+    words["argument"] = argument(url.database or "")
     for pattern, sentence in SENTENCES.items():
         if re.search(pattern, text, re.IGNORECASE):
             finding, _, _ = sentence.partition(". ")

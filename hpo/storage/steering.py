@@ -13,6 +13,7 @@ from sqlalchemy import func, update
 
 from hpo import endings
 from hpo.errors import StudyStateError
+from hpo.paths import argument
 from hpo.storage import claims, leases
 from hpo.storage.clock import utc_now
 from hpo.storage.reopening import note_lengths, reopen
@@ -106,7 +107,7 @@ def _refuse_spent(store: Store, row: StudyRow) -> None:
     source, setting = row.spec_source, now.spent.setting
     raise StudyStateError(
         f"{now.spent}, so there would be no more training. Raise search.{setting} in {source}, "
-        f"give it to the study with `hpo submit {source}`, then extend it."
+        f"give it to the study with `hpo submit {argument(source)}`, then extend it."
     )
 
 
@@ -133,7 +134,7 @@ def submitted(store: Store, name: str) -> StudyRow:
                     f"the study {name!r} is in the hands of `hpo run`, process {run.pid} on {run.host}. To stop it, "
                     "interrupt that with Ctrl-C: everything is saved. For more trials or larger budgets, change them "
                     f"in {row.spec_source} then and run the same command again; for more epochs for each trial, give "
-                    f"it to workers with `hpo submit {row.spec_source}`, then extend it."
+                    f"it to workers with `hpo submit {argument(row.spec_source)}`, then extend it."
                 )
         raise StudyStateError(
             f"the study {name!r} was not submitted to workers, so they leave it alone. "

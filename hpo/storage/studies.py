@@ -30,6 +30,8 @@ from hpo.storage.tables import (
 
 Direction = Literal["maximize", "minimize"]
 
+DOOMED = "being deleted"
+"""A fact of a study whose deletion has begun. Whoever finds it ends the deletion."""
 WINNER, WINNERS_TEST = "winner", "test {} of the winner"
 """User attributes of a study that show its winner in optuna-dashboard."""
 
@@ -92,6 +94,11 @@ class StudyRow:
     """When seconds were last added, by the database's clock."""
     concluder: str | None
     """The worker that scores, or scored, the winner."""
+
+    @property
+    def is_doomed(self) -> bool:
+        """Whether it is being deleted: its files go before its rows do."""
+        return DOOMED in self.facts
 
 
 _STUDY_ROW = TypeAdapter(StudyRow)

@@ -15,6 +15,7 @@ from pathlib import Path
 from optuna.storages import RDBStorage
 from sqlalchemy import URL
 
+from hpo import disk
 from hpo.errors import StorageError
 from hpo.storage import schema
 from hpo.storage.connect import connect, parse_url
@@ -74,6 +75,10 @@ def _copied(path: Path, versions: Versions) -> Path:
     copy = path.with_name(f"{path.name}.{versions.own or versions.optuna}")
     if copy.exists():
         return copy
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+    with (
+        disk.replacing(copy) as file,
+        closing(sqlite3.connect(path)) as source,
+        closing(sqlite3.connect(file.name)) as target,
+    ):
         source.backup(target)
     return copy

@@ -4,8 +4,7 @@ elsewhere.
 Running lanes that train in one process share one file, written after every epoch; each of the best trials has one with
 its weights.
 
-Packing and writing are apart because lanes may train where the files are not. Files are written under a temporary name,
-flushed to the disk and renamed, and read with `weights_only`.
+Packing and writing are apart because lanes may train where the files are not. Files are read with `weights_only`.
 """
 
 from __future__ import annotations
@@ -13,9 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hpo import disk
 from hpo.errors import MachineError
 from hpo.lengths import Former
 from hpo.optim import schedules
@@ -60,17 +58,10 @@ def unpack(data: bytes) -> dict[str, Any]:
 
 def write(path: Path, data: bytes) -> Written:
     """Writes what `pack` gave so that the file is either complete or absent."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with disk.replacing(path, sweeps=False) as file:  # what is left goes with the study's other strays
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):  # what has no folder cannot be deleted either
-            temporary.unlink()
         raise MachineError(
             f"The checkpoint {path} cannot be written: {error.strerror}. "
             "Free some space or choose another folder with --home, then run the same command again."

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+
+from hpo import disk
 
 FIRST = 16
 """Lanes to begin with."""
@@ -102,13 +105,8 @@ class Limits:
         if self.notebook is None:
             return
         text = json.dumps({**self._notes(), f"{self.machine} {program}": lanes}, indent=1, sort_keys=True)
-        temporary = self.notebook.with_name(f".{self.notebook.name}.{os.getpid()}")
-        try:
-            self.notebook.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(text)
-            temporary.replace(self.notebook)
-        except OSError:  # a note saves some seconds next time; nothing else depends on it
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a note saves some seconds next time; nothing else depends on it
+            disk.write(self.notebook, text.encode("utf-8"))
 
 
 def free_memory(device: torch.device) -> int:

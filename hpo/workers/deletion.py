@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from hpo import disk
 from hpo.errors import MachineError
 from hpo.storage import deletion
 from hpo.storage.store import Store
-from hpo.storage.studies import study_row
 from hpo.workers.depot import Depot, Folder
+from hpo.workers.folders import ABOVE, OwnFolders, own_folders
 from hpo.workers.kept import kept_elsewhere
 from hpo.workers.lock import exclusive
 
@@ -23,6 +24,8 @@ class Deletion:
     """How many were deleted."""
     missing: int
     """How many the database named that lie in none of the places."""
+    strange: tuple[str, ...]
+    """Files in its folders that may be another study's, and stay: place and name."""
     places: tuple[str, ...]
     """Where they were looked for."""
     refusals: tuple[str, ...]
@@ -30,21 +33,25 @@ class Deletion:
 
 
 def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = None) -> Deletion:
-    """Deletes a study that nobody works on, then its checkpoints. `checkpoints`: where workers kept them, if not where
-    they noted it."""
-    depots: list[Depot] = [Folder(home)]
-    elsewhere = kept_elsewhere(store, study_row(store, name).study_id, checkpoints, home)
-    if elsewhere is not None and elsewhere.place != depots[0].place:
-        depots.append(elsewhere)
-    folder = f"checkpoints/{name}"
-    with _locked(home / folder) as last:
-        # Their names before the transaction: what is written after it belongs to another study of the same name.
-        there = [{path for path in depot.names(f"{folder}/") if _is_checkpoint(path)} for depot in depots]
+    """Deletes a study that nobody works on, and before that its checkpoints: what a killed process began, the next one
+    ends. `checkpoints`: where workers kept them, if not where they noted it."""
+    with _locked(disk.study_folder(home / ABOVE, name)) as last:
+        row = deletion.doom_study(store, name, dead=last)
+        depots: list[Depot] = [Folder(home)]
+        elsewhere = kept_elsewhere(store, row.study_id, checkpoints, home)
+        if elsewhere is not None and elsewhere.place != depots[0].place:
+            depots.append(elsewhere)
+        owns = [own_folders(depot, store, row, claim=False) for depot in depots]
+        there: set[str] = set()
+        refusals: list[str] = []
+        for own in owns:
+            there |= _delete_files(own, refusals)
         named = deletion.delete_study(store, name, dead=last)
-        refusals = [*_delete(depots, there)]
+    strange = [f"{own.depot.place}/{path}" for own in owns for path in sorted(own.strange)]
     return Deletion(
-        files=sum(map(len, there)) - len(refusals),
-        missing=len(named.difference(*there)),
+        files=len(there),
+        missing=len(named - there),
+        strange=tuple(strange),
         places=tuple(depot.place for depot in depots),
         refusals=tuple(refusals),
     )
@@ -52,20 +59,17 @@ def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = 
 
 def _locked(folder: Path) -> AbstractContextManager[str | None]:
     """Keeps `hpo run` out of a folder; one that is not there needs no lock."""
-    return exclusive(folder, "") if folder.is_dir() else nullcontext()
+    return exclusive(folder, "", leaves=False) if folder.is_dir() else nullcontext()
 
 
-def _is_checkpoint(path: str) -> bool:
-    """Also one that was being written when its process was killed."""
-    return ".pt" in PurePosixPath(path).suffixes
-
-
-def _delete(depots: list[Depot], there: list[set[str]]) -> list[str]:
-    refusals = []
-    for depot, paths in zip(depots, there, strict=True):
-        for path in sorted(paths):
-            try:
-                depot.delete(path)
-            except MachineError as error:
-                refusals.append(str(error))
-    return refusals
+def _delete_files(own: OwnFolders, refusals: list[str]) -> set[str]:
+    """Deletes the study's files in one place; what of them was there."""
+    try:
+        files = own.files()
+        for path in sorted(files):
+            own.delete(path)
+        own.give_up()
+    except MachineError as error:
+        refusals.append(str(error))
+        return set()
+    return files

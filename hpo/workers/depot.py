@@ -6,19 +6,24 @@ What is in them is written and read in `hpo.training.checkpoints`; which are kep
 from __future__ import annotations
 
 import io
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from hpo import disk
 from hpo.errors import InputError, MachineError
 from hpo.training import checkpoints
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
+
+log = logging.getLogger(__name__)
 
 
 class Depot(Protocol):
@@ -31,6 +36,9 @@ class Depot(Protocol):
     def put(self, name: str, data: bytes) -> None:
         """Store bytes under a name, all of them or none; what was there is replaced."""
 
+    def put_new(self, name: str, data: bytes) -> None:
+        """Store bytes under a name unless something is stored there."""
+
     def get(self, name: str) -> bytes | None:
         """What is stored under a name; None if nothing is, or it cannot be reached."""
 
@@ -40,9 +48,13 @@ class Depot(Protocol):
     def names(self, prefix: str) -> list[str]:
         """What is stored under names that begin so, as far as the place can tell."""
 
+    def tidy(self, folder: str) -> None:
+        """Remove a folder that is empty, where the place has folders."""
+
 
 class Folder:
-    """Files below a folder."""
+    """Files below a folder. Names come from databases, which anyone may have written: none leads out of it, be it by
+    `..` or by a link. The folder of all checkpoints may be a link itself, to a larger disk."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -52,22 +64,60 @@ class Folder:
         return str(self.root.resolve())
 
     def put(self, name: str, data: bytes) -> None:
-        checkpoints.write(self.root / name, data)
+        checkpoints.write(self.path(name), data)
+
+    def put_new(self, name: str, data: bytes) -> None:
+        path = self.path(name)
+        try:
+            disk.write_new(path, data)
+        except OSError as error:
+            raise MachineError(f"{path} cannot be written: {error.strerror}.") from error
 
     def get(self, name: str) -> bytes | None:
         try:
-            return (self.root / name).read_bytes()
+            with os.fdopen(os.open(self.path(name), os.O_RDONLY | disk.NO_FOLLOW), "rb") as file:
+                return file.read()
+        except MachineError as error:
+            log.warning("%s", error)
+            return None
         except OSError:
             return None
 
     def delete(self, name: str) -> None:
+        path = self.path(name)
         try:
-            (self.root / name).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
         except OSError as error:
-            raise MachineError(f"The checkpoint {self.root / name} cannot be deleted: {error.strerror}.") from error
+            raise MachineError(f"The checkpoint {path} cannot be deleted: {error.strerror}.") from error
 
     def names(self, prefix: str) -> list[str]:
-        return [path.relative_to(self.root).as_posix() for path in self.root.glob(f"{prefix}*")]
+        above, _, _ = prefix.rpartition("/")
+        found: list[str] = []
+        for folder, inside, files in os.walk(self.path(f"{above or '.'}/x").parent):
+            place = Path(folder).relative_to(self.root)
+            inside[:] = [name for name in inside if f"{(place / name).as_posix()}/".startswith(prefix)]
+            found += (name for file in files if (name := (place / file).as_posix()).startswith(prefix))
+        return found
+
+    def tidy(self, folder: str) -> None:
+        with suppress(OSError):
+            self.path(folder).rmdir()
+
+    def path(self, name: str) -> Path:
+        """Where a name lies; `MachineError` for one that leads out of the folder."""
+        path, parts = self.root / name, PurePosixPath(name).parts
+        above = path.parent.resolve()
+        roots = (self.root.resolve(), (self.root / "checkpoints").resolve())
+        strays = ".." in parts or PurePosixPath(name).is_absolute()
+        if strays or not parts or set(name) & {"\\", "\0"} or not any(above.is_relative_to(root) for root in roots):
+            raise MachineError(
+                f"The checkpoint {name!r} leads out of {self.root}, so it is neither read, written nor deleted. If a "
+                "link leads elsewhere, link the folder of all checkpoints instead, or name that place with "
+                "--checkpoints."
+            )
+        return path
 
 
 class Artifacts:
@@ -91,6 +141,10 @@ class Artifacts:
             self.store.write(self.prefix + name, io.BytesIO(data))
         except Exception as error:  # each kind of store has errors of its own
             raise self._refused("written", name, error) from None
+
+    def put_new(self, name: str, data: bytes) -> None:
+        if name not in self.names(name):  # two that ask at the same moment may both write: the later one counts
+            self.put(name, data)
 
     def get(self, name: str) -> bytes | None:
         try:
@@ -116,6 +170,9 @@ class Artifacts:
             return [name.removeprefix(self.prefix) for name in self.listed(self.prefix + prefix)]
         except Exception as error:
             raise self._refused("listed", f"{prefix}*", error) from None
+
+    def tidy(self, folder: str) -> None:
+        """There are no folders."""
 
     def _refused(self, verb: str, name: str, error: Exception) -> MachineError:
         # Not the error's text: it may spell out a signed address.

@@ -16,9 +16,12 @@ from optuna.trial import FrozenTrial
 
 from hpo.errors import MachineError
 from hpo.search.searcher import Asked
+from hpo.storage import studies
 from hpo.storage.rows import CheckpointRow
 from hpo.training import checkpoints
 from hpo.training.checkpoints import Written
+from hpo.workers.depot import Folder
+from hpo.workers.folders import own_folders
 from hpo.workers.keeping import best_trials, trials_with_ends
 from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
@@ -61,7 +64,11 @@ class Files:
         """Paths of ended trials' best weights by number."""
         self.ends = {numbers[row.trial_id]: row.path for row in rows if row.kind == "final"}
         """Paths of ended trials' last states by number."""
-        self.elsewhere = {row.path for row in rows if bench.depot and not (bench.home / row.path).exists()}
+        self.home, row = Folder(bench.home), studies.study_row(bench.store, bench.spec.study.name)
+        self.own = own_folders(self.home, bench.store, row, claim=True)
+        self.away = own_folders(bench.depot, bench.store, row, claim=True) if bench.depot else None
+        here = set(self.home.names("checkpoints/"))
+        self.elsewhere = {row.path for row in rows if bench.depot and row.path not in here}
         """Of all these, those that workers keep in another place."""
         self.garbage: list[str] = []
         own = (re.fullmatch(r"running-(\d+)", Path(path).stem) for path in found)  # workers name theirs otherwise
@@ -95,7 +102,7 @@ class Files:
 
     def next_path(self) -> Path:
         """Of a new file of running trials."""
-        path = self.bench.folder / f"running-{self.serial:07d}.pt"
+        path = self._path(f"running-{self.serial:07d}.pt")
         self.serial += 1
         return path
 
@@ -109,7 +116,7 @@ class Files:
         weights = {number: data for shard in shards for number, data in shard.weights.items()}
         for trial in ranking:
             if trial.number in weights:
-                path = self.bench.folder / f"best-{trial.number:06d}.pt"
+                path = self._path(f"best-{trial.number:06d}.pt")
                 self._keep(self.best, trial, "best", trial.user_attrs["best_epoch"], path, weights[trial.number])
 
     def save_ends(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
@@ -122,7 +129,7 @@ class Files:
         for shard in shards:
             for number, end in shard.ends.items():
                 digest = hashlib.sha256(end.state).hexdigest()
-                path = self.bench.folder / f"final-{number:06d}-{digest[:8]}.pt"
+                path = self._path(f"final-{number:06d}-{digest[:8]}.pt")
                 self._take_from_running(self._relative(path))
                 self._keep(self.ends, trials[number], "final", end.epoch, path, end.state)
 
@@ -147,12 +154,12 @@ class Files:
     def sweep(self) -> None:
         """Deletes what no row names any more. Call it after the transaction."""
         for path in self.garbage:
-            (self.bench.home / path).unlink(missing_ok=True)
-            if self.bench.depot and path in self.elsewhere:
-                try:
-                    self.bench.depot.delete(path)
-                except MachineError as error:
-                    log.warning("%s", error)
+            try:
+                self.own.delete(path)
+                if self.away and path in self.elsewhere:
+                    self.away.delete(path)
+            except MachineError as error:
+                log.warning("%s", error)
         self.garbage.clear()
 
     def _forget(self, paths: list[str]) -> None:
@@ -162,12 +169,11 @@ class Files:
     def _sweep_strays(self) -> None:
         """Deletes files that a killed process wrote without getting to their rows."""
         named = [*self.running, self.best.values(), self.ends.values()]
-        known = {self.bench.home / path for paths in named for path in paths}
-        for path in self.bench.folder.glob("*.pt"):
-            if path not in known:
-                path.unlink(missing_ok=True)
-        for path in self.bench.folder.glob(".*.pt.*"):
-            path.unlink(missing_ok=True)
+        for path in self.own.files() - {path for paths in named for path in paths}:
+            self.own.delete(path)
+
+    def _path(self, file: str) -> Path:
+        return self.home.path(f"{self.own.name}/{file}")
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.bench.home).as_posix()

@@ -13,7 +13,7 @@ import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from hpo import endings
+from hpo import disk, endings
 from hpo.environment import keep_compiled
 from hpo.errors import InputError, TakenError
 from hpo.reports.build import write_report
@@ -22,6 +22,7 @@ from hpo.spec.file import StudySpec
 from hpo.storage import studies
 from hpo.storage.claims import RUN
 from hpo.storage.engine import open_store
+from hpo.storage.store import Store
 from hpo.workers import coordinator
 from hpo.workers.claim import Claim
 from hpo.workers.headcount import usable_cores
@@ -36,6 +37,7 @@ from hpo.workers.pulse import name_of_this_process
 from hpo.workers.recruits import Recruits
 from hpo.workers.setup import Bench, open_bench
 from hpo.workers.submitting import as_extended, known_study
+from hpo.workers.sweeping import sweep
 from hpo.workers.winner import Winner, find, note
 
 log = logging.getLogger(__name__)
@@ -97,7 +99,8 @@ def run_study(
     with (
         closing(open_store(url)) as store,
         _cluster(means),
-        exclusive(home / "checkpoints" / spec.study.name, name) as last,
+        _swept(store, home, checkpoints),
+        exclusive(disk.study_folder(home / "checkpoints", spec.study.name), name) as last,
         Claim(store, name, dead=last) as claim,
     ):
         known = known_study(store, spec)
@@ -114,7 +117,7 @@ def run_study(
             claim.keep()
             note(bench, winner, {})
             studies.mark_finished(store, bench.study_id)
-        report = write_report(store, spec.study.name, home / "reports" / spec.study.name)
+        report = write_report(store, spec.study.name, disk.study_folder(home / "reports", spec.study.name))
         failed = (trial for trial in bench.searcher.all_trials() if trial.state == TrialState.FAIL)
         failure = next((endings.of(trial.user_attrs) for trial in failed), None)
         foreign = tuple(foreign_trial(*other) for other in store.foreign_trials(bench.study_id))
@@ -126,6 +129,12 @@ def run_study(
         failure=failure,
         foreign=foreign,
     )
+
+
+def _swept(store: Store, home: Path, checkpoints: str | None) -> AbstractContextManager[None]:
+    disk.make_home(home)
+    sweep(store, home, checkpoints)
+    return nullcontext()
 
 
 def _cluster(means: Means) -> AbstractContextManager[None]:

@@ -5,59 +5,72 @@ Its file says which process has, or had, the study, so that the next one knows w
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
+from hpo import disk
 from hpo.errors import MachineError, StudyStateError
 
 
 @contextmanager
-def exclusive(folder: Path, name: str) -> Iterator[str | None]:
+def exclusive(folder: Path, name: str, *, leaves: bool = True) -> Iterator[str | None]:
     """Holds the study's folder for this process, which the database knows by `name`. Yields the name of the process
-    that held it last, if there was one."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = _file(folder).open("a+")
-    except OSError as error:
-        raise MachineError(
-            f"{folder}: cannot be written ({error.strerror}). "
-            "Choose another folder with --home, or change its permissions."
-        ) from error
+    that held it last, if there was one. Without `leaves`, nothing stays of the lock, nor of a folder that is empty
+    then."""
+    file, locked = _opened(folder)
     with file:
-        locked = _lock(file.fileno())
-        file.seek(0)
         pid, _, last = file.read().strip().partition("\n")
         if not locked:
             raise StudyStateError(
                 f"the study {folder.name!r} is already being run by process {pid or 'unknown'} "
                 f"(folder {folder}). Wait for it, or stop it first."
             )
-        file.truncate(0)
+        file.seek(0)
+        file.truncate()
         file.write(f"{os.getpid()}\n{name}")
         file.flush()
         yield last or None
+        if not leaves:
+            with suppress(OSError):
+                _file(folder).unlink()  # while it is locked: whoever waits for it sees that it is gone
+                folder.rmdir()
 
 
 def last_holder(folder: Path) -> str | None:
     """The name of the process that held the study's folder last, if it is no more."""
     try:
-        file = _file(folder).open()
+        file = _open(folder, os.O_RDONLY)
     except OSError:
         return None
     with file:
-        return (file.read().partition("\n")[2] or None) if _lock(file.fileno()) else None
+        return (file.read().partition("\n")[2] or None) if disk.lock(file.fileno()) else None
+
+
+def _opened(folder: Path) -> tuple[TextIO, bool]:
+    """The lock's file, and whether it is locked now."""
+    try:
+        while True:
+            disk.make_folder(folder)
+            with suppress(FileNotFoundError):  # the folder has just been deleted
+                file = _open(folder, os.O_RDWR | os.O_CREAT)
+                locked = disk.lock(file.fileno())
+                if not locked or disk.is_still(_file(folder), file.fileno()):
+                    return file, locked
+                file.close()  # of a study that has just been deleted
+    except OSError as error:
+        raise MachineError(
+            f"{folder}: cannot be written ({error.strerror}). "
+            "Choose another folder with --home, or change its permissions."
+        ) from error
+
+
+def _open(folder: Path, flags: int) -> TextIO:
+    descriptor = os.open(_file(folder), flags | disk.NO_FOLLOW, disk.mode_in(folder))
+    return os.fdopen(descriptor, "r+" if flags & os.O_RDWR else "r", encoding="utf-8")
 
 
 def _file(folder: Path) -> Path:
     return folder / ".lock"
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -56,6 +56,8 @@ def register(
         now = studies.study_row(store, spec.study.name)
         if now.fingerprint != row.fingerprint:
             raise StudyStateError(f"the study {row.name!r} was extended at this moment. Run the same command again.")
+        if now.is_doomed:
+            raise StudyStateError(f"the study {row.name!r} is just being deleted. Run the same command again.")
         studies.set_balance(store, study_id, material.splits.balance)
         facts: dict[str, Any] = {"budget": space.budget(spec), "compiled": compiled}
         if _has_work(spec, store, now) or now.finished_at is None:  # else it stays as it ended

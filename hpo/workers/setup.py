@@ -59,11 +59,6 @@ class Bench:
             yield self.depot
         yield home
 
-    @property
-    def folder(self) -> Path:
-        """Where the study's checkpoints lie."""
-        return self.home / "checkpoints" / self.spec.study.name
-
 
 def open_bench(
     spec: StudySpec,

@@ -19,8 +19,10 @@ from optuna.trial import FrozenTrial
 
 from hpo.errors import MachineError
 from hpo.search.searcher import Asked
+from hpo.storage import studies
 from hpo.storage.rows import CheckpointRow
 from hpo.workers.depot import Depot
+from hpo.workers.folders import own_folders
 from hpo.workers.keeping import best_trials, trials_with_ends
 from hpo.workers.orders import Settled
 from hpo.workers.setup import Bench
@@ -45,6 +47,8 @@ class Shelf:
         """Trial id -> what other workers had saved of it, and its epoch, until our own rows replace that."""
         self.garbage: set[str] = set()
         self.refused = False
+        row = studies.study_row(bench.store, bench.spec.study.name)
+        self.own = own_folders(depot, bench.store, row, claim=True)
 
     def adopt(self, trial_ids: Iterable[int]) -> None:
         """What was saved of these trials in other slots goes when they have been saved here."""
@@ -119,7 +123,7 @@ class Shelf:
         named = {row.path for row in self.bench.store.checkpoints(self.bench.study_id)}
         for name in self.garbage - named:
             try:
-                self.depot.delete(name)
+                self.own.delete(name)
             except MachineError as error:
                 log.warning("%s", error)
         self.garbage.clear()
@@ -135,7 +139,7 @@ class Shelf:
         rows = self.bench.store.checkpoints(self.bench.study_id)
         running = {row.path for row in rows if row.kind == "running"}
         try:
-            return running | set(self.depot.names(f"{self._folder}/running-"))
+            return running | set(self.depot.names(f"{self.own.name}/running-"))
         except MachineError as error:
             log.warning("%s Files of workers that were killed may stay there.", error)
             return running
@@ -166,7 +170,7 @@ class Shelf:
 
     def _keep(self, trial: FrozenTrial, kind: str, epoch: int, data: bytes) -> None:
         sha256 = hashlib.sha256(data).hexdigest()
-        name = f"{self._folder}/{kind}-{trial.number:06d}-{sha256[:8]}.pt"
+        name = f"{self.own.name}/{kind}-{trial.number:06d}-{sha256[:8]}.pt"
         if self._put(name, data):
             row = CheckpointRow(trial_id=trial._trial_id, kind=kind, epoch=epoch, path=name, sha256=sha256)
             self.bench.store.add_checkpoints([row])
@@ -189,9 +193,5 @@ class Shelf:
         if names:
             self.bench.store.remove_checkpoints(names)
 
-    @property
-    def _folder(self) -> str:
-        return f"checkpoints/{self.bench.spec.study.name}"
-
     def _slot(self, index: int) -> str:
-        return f"{self._folder}/running-{self.worker}-{self.term}-{index}.pt"
+        return f"{self.own.name}/running-{self.worker}-{self.term}-{index}.pt"

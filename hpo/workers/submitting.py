@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo import space
+from hpo import disk, space
 from hpo.errors import StudyStateError
 from hpo.spec.file import StudySpec, parse_study
 from hpo.spec.study import trial_epochs, with_epochs
@@ -18,6 +18,7 @@ from hpo.workers.lock import last_holder
 from hpo.workers.material import check_models, load_material
 from hpo.workers.means import Compile, Means
 from hpo.workers.setup import open_bench
+from hpo.workers.sweeping import sweep
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,7 @@ def submit_study(
     material = load_material(spec)
     check_models(spec, material)
     with closing(open_store(url)) as store:
+        sweep(store, home)
         known = known_study(store, spec)
         spec = as_extended(spec, known)
         search = spec.search
@@ -49,7 +51,7 @@ def submit_study(
         }
 
         def claim(study_id: int) -> None:
-            dead = last_holder(home / "checkpoints" / spec.study.name)
+            dead = last_holder(disk.study_folder(home / "checkpoints", spec.study.name))
             steering.submit(store, study_id, priority=priority, budgets=budgets, dead=dead)
 
         bench = open_bench(spec, material, store, home, Means(compile=compile), claim=claim)

@@ -1,0 +1,42 @@
+"""Names and paths as text: how a study's name becomes a folder's, and how a command repeats an argument."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from pathlib import Path
+
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789")}
+"""Names that Windows gives to devices, whatever follows a dot."""
+LONGEST = 200
+"""Characters of a folder's name; file systems take 255 bytes, and temporary names are longer."""
+
+
+def file_name(name: str) -> str:
+    """A study's name as a folder's on every file system: the name itself where all take it as it is. Any other stands
+    between underscores, with which no study's name begins, so that two studies never share a folder."""
+    spelt = "".join(letter if _plain(letter) else _spelt(letter) for letter in name)
+    if len(spelt) > LONGEST:
+        spelt = f"{spelt[: LONGEST // 2]}-{digest(name)}"
+    taken = spelt == name and name[:1].isalnum() and not name.endswith(".")
+    return name if taken and name.partition(".")[0].lower() not in RESERVED else f"_{spelt}_"
+
+
+def digest(text: str) -> str:
+    """12 characters that tell this text from others."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def argument(text: str | Path) -> str:
+    """A path or a name as an argument of a command that a person copies into a shell. One that begins with a dash would
+    be read as an option."""
+    text = str(text)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def _plain(letter: str) -> bool:
+    return letter.isascii() and (letter.isalnum() or letter in "._-")
+
+
+def _spelt(letter: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in letter.encode("utf-8", "surrogatepass"))
