@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo import space
-from hpo.reports.text import number, plural
+from hpo.reports.text import number, plural, scores_on_test
 from hpo.spec.file import StudySpec
 
 if TYPE_CHECKING:
@@ -159,7 +159,11 @@ def conclusion(spec: StudySpec, result: Result) -> None:
             console.print("  no test part (data.test = 0)")
         else:
             again = f" (look {len(winner.looks)} at the test part: no longer unseen)" if len(winner.looks) > 1 else ""
-            console.print(f"  test {objective}: {winner.test[objective]:.4f}{again}")
+            scores = scores_on_test(
+                objective, winner.test, winner.ensemble, winner.models, name=objective, written="{:.4f}".format
+            )
+            for name, value in scores:
+                console.print(f"  {name}: {value}{again}")
     console.print(f"Report: {result.report}")
 
 

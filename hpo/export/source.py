@@ -21,7 +21,7 @@ from hpo.spec.study import with_epochs
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
 from hpo.workers.kept import kept_elsewhere
-from hpo.workers.material import Material, load_material
+from hpo.workers.material import Material, as_begun, load_material
 from hpo.workers.means import Means
 from hpo.workers.register import changed_sources
 from hpo.workers.setup import Bench, bench_of
@@ -63,7 +63,7 @@ def load_trained(
 ) -> Trained:
     """The trial's data and weights; `note` is told in a sentence if it has to be trained again. `place`: where workers
     keep checkpoints, if not where they noted it."""
-    material = load_material(source.spec)
+    material = as_begun(source.spec, load_material(source.spec), source.row)
     if material.dataset.fingerprint != source.row.dataset_fingerprint:
         raise StudyStateError(
             f"the data of {material.dataset.name!r} has changed since the study {source.row.name!r} began, so the "

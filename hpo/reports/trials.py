@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,8 +88,12 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
 
 
 def ranked(trials: Sequence[TrialRow], minimized: bool) -> list[TrialRow]:
-    """Finished trials, best first; equal values in the order of their numbers."""
-    finished = [trial for trial in trials if trial.state == "COMPLETE" and trial.value is not None]
+    """Finished trials with a finite value, best first; equal values in the order of their numbers."""
+    finished = [
+        trial
+        for trial in trials
+        if trial.state == "COMPLETE" and trial.value is not None and math.isfinite(trial.value)
+    ]
     sign = 1.0 if minimized else -1.0
     return sorted(finished, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
 

@@ -31,8 +31,11 @@ from hpo.storage.tables import (
 
 Direction = Literal["maximize", "minimize"]
 
-WINNER, WINNERS_TEST = "winner", "test {} of the winner"
+WINNER, WINNERS_TEST, ENSEMBLES_TEST = "winner", "test {} of the winner", "test {} of the winner's ensemble"
 """User attributes of a study that show its winner in optuna-dashboard."""
+
+ENSEMBLE = "ensemble"
+"""Key of the ensemble's metrics among the winner's in `test_json`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +68,9 @@ class StudyRow:
     """Seconds the study ran, over all restarts."""
     winner_number: int | None
     """Number of the trial that was scored on the test part."""
-    test: Mapping[str, float] | None
-    """The winner's metrics on the test part."""
+    test: Mapping[str, float | None] | None
+    """The winner's metrics on the test part: the mean over its models, of which folds and repeats train several. A
+    metric that is undefined there is None."""
     submitted_at: datetime | None
     """When it was given to the service; None: workers leave it alone."""
     stopped_at: datetime | None
@@ -93,6 +97,9 @@ class StudyRow:
     """When seconds were last added, by the database's clock."""
     concluder: str | None
     """The worker that scores, or scored, the winner."""
+    test_ensemble: Mapping[str, float | None] | None = None
+    """Metrics of the answers that the winner's models give together; None where it has one model, or was scored by a
+    version that did not record them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,13 +174,21 @@ def study_row(store: Store, name: str) -> StudyRow:
             names = list(connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars())
             raise StudyStateError(f"no study {name!r} in {store.place}. {_alternatives(name, names)}")
     own = dict(row)
+    test, ensemble = _read_scores(own.pop("test_json"))
     return StudyRow(
         name=own.pop("study_name"),
         balance=tuple(json.loads(own.pop("balance_json") or "[]")),
         facts=json.loads(own.pop("facts_json") or "{}"),
-        test=json.loads(own.pop("test_json") or "null"),
+        test=test,
+        test_ensemble=ensemble,
         **own,
     )
+
+
+def _read_scores(text: str | None) -> tuple[dict[str, float | None] | None, dict[str, float | None] | None]:
+    """The winner's metrics and its ensemble's. Earlier versions wrote what is undefined as NaN or infinite."""
+    scores = json.loads(text or "null", parse_constant=lambda _: None)
+    return scores, scores.pop(ENSEMBLE, None) if scores else None
 
 
 def list_studies(store: Store) -> list[StudySummary]:
@@ -252,19 +267,30 @@ def set_facts(store: Store, study_id: int, facts: Mapping[str, Any]) -> None:
     _note(store, study_id, facts_json=json.dumps(dict(facts)))
 
 
-def set_winner(store: Store, study_id: int, number: int, test: Mapping[str, float] | None, objective: str) -> None:
+def set_winner(
+    store: Store,
+    study_id: int,
+    number: int,
+    test: Mapping[str, float | None] | None,
+    objective: str,
+    *,
+    ensemble: Mapping[str, float | None] | None = None,
+) -> None:
     """Note the winner and its metrics on the test part (None if there is no test part), for optuna-dashboard, too."""
-    _note(store, study_id, winner_number=number, test_json=None if test is None else json.dumps(dict(test)))
+    together = {} if ensemble is None else {ENSEMBLE: dict(ensemble)}
+    text = None if test is None else json.dumps({**test, **together}, allow_nan=False)
+    _note(store, study_id, winner_number=number, test_json=text)
     store.set_study_user_attr(study_id, WINNER, f"trial {number}")
-    if test is not None:
-        store.set_study_user_attr(study_id, WINNERS_TEST.format(objective), test[objective])
+    for name, scores in ((WINNERS_TEST, test), (ENSEMBLES_TEST, ensemble)):
+        if scores is not None:
+            store.set_study_user_attr(study_id, name.format(objective), scores[objective])
 
 
 def forget_winner(store: Store, study_id: int) -> None:
     """Note that there is no winner any more: its trial goes on."""
     _note(store, study_id, winner_number=None, test_json=None)
     key = study_user_attributes.c.key
-    shown = or_(key == WINNER, key.like(WINNERS_TEST.format("%")))
+    shown = or_(key == WINNER, *(key.like(name.format("%")) for name in (WINNERS_TEST, ENSEMBLES_TEST)))
     store.write(delete(study_user_attributes).where(study_user_attributes.c.study_id == study_id, shown))
 
 

@@ -19,6 +19,7 @@ from hpo.models import source
 from hpo.spec.custom import Reference, modules_of
 from hpo.spec.file import StudySpec
 from hpo.spec.tree import Choice
+from hpo.storage.studies import StudyRow
 from hpo.workers.means import TRIED
 
 
@@ -30,10 +31,20 @@ class Material(StudyData):
     """SHA-256 of the code of every module of the user's own, by file or module as the study names it."""
 
 
-def load_material(spec: StudySpec) -> Material:
-    """Loads the data, and checks that all code is there."""
-    data = load_data(spec)
+def load_material(spec: StudySpec, *, tied_apart: bool = True) -> Material:
+    """Loads the data, and checks that all code is there. `tied_apart` as in `hpo.data.strata`."""
+    data = load_data(spec, tied_apart=tied_apart)
     return Material(dataset=data.dataset, splits=data.splits, prepared=data.prepared, sources=_sources(spec))
+
+
+def as_begun(spec: StudySpec, material: Material, known: StudyRow | None) -> Material:
+    """The material with the split that the study began with. Earlier versions did not keep rare numbers apart from one
+    that most examples share; the groups that were noted tell."""
+    if known is None or not known.balance or material.dataset.task != "regression":
+        return material
+    if {row["group"] for row in known.balance} == {row["group"] for row in material.splits.balance}:
+        return material
+    return load_material(spec, tied_apart=False)
 
 
 def _sources(spec: StudySpec) -> dict[str, str]:

@@ -16,7 +16,7 @@ from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
 from hpo.workers.depot import Depot
 from hpo.workers.kept import note_place
-from hpo.workers.material import Material, load_material
+from hpo.workers.material import Material, as_begun, load_material
 from hpo.workers.means import Means
 from hpo.workers.register import changed_sources
 from hpo.workers.setup import Bench, bench_of
@@ -72,7 +72,7 @@ class Benches:
 
 
 def _material(outlook: Outlook) -> Material:
-    material = load_material(outlook.spec)
+    material = as_begun(outlook.spec, load_material(outlook.spec), outlook.row)
     if material.dataset.fingerprint != outlook.row.dataset_fingerprint:
         raise DataError(
             f"the data of {material.dataset.name!r} here are not those that the study was submitted with. "
