@@ -19,6 +19,9 @@ by rounding alone."""
 LAST_VALUE_COUNTS = 2
 """With `study.epoch = "last"` the pruners median and percentile judge a trial by its last value; before, by its
 best."""
+TIED_VALUES_APART = 2
+"""Where one value holds most of a regression target, the split keeps the others in groups of their own. Before, all
+examples were one group there."""
 NEWEST = 2
 
 FACT = "conventions"

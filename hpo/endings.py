@@ -25,6 +25,9 @@ _BUDGET = "the study's budget of "
 _PRUNED = "pruned by "
 _DIVERGED = "diverged"
 _REFUSED = "refused: "
+_UNDEFINED = "objective undefined"
+_FORMERLY_UNDEFINED = "the objective is not finite"
+"""How versions that called it a divergence ended an undefined objective's reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,9 +62,14 @@ def pruned(pruner: str, epoch: int) -> str:
     return f"{_PRUNED}{pruner} at epoch {epoch}"
 
 
-def diverged(what: str, epoch: int) -> str:
-    """Something that was measured is not finite."""
-    return f"{_DIVERGED} at epoch {epoch}: {what} is not finite"
+def diverged(epoch: int) -> str:
+    """Its loss or its gradient is not finite: training went wrong."""
+    return f"{_DIVERGED} at epoch {epoch}: the loss is not finite"
+
+
+def undefined(objective: str, epoch: int) -> str:
+    """Training went well, but the objective has no value, or no finite one: the data or the metric is to blame."""
+    return f"{_UNDEFINED} at epoch {epoch}: {objective} has no finite value on the validation part"
 
 
 def refused(reason: str) -> str:
@@ -87,7 +95,12 @@ def of(attributes: Mapping[str, Any]) -> str:
 
 def has_diverged(ended: str) -> bool:
     """Whether a trial that ended so diverged."""
-    return ended.startswith(_DIVERGED)
+    return ended.startswith(_DIVERGED) and not is_undefined(ended)
+
+
+def is_undefined(ended: str) -> bool:
+    """Whether a trial ended so because its objective had no value."""
+    return ended.startswith(_UNDEFINED) or (ended.startswith(_DIVERGED) and ended.endswith(_FORMERLY_UNDEFINED))
 
 
 def is_cut(ended: str) -> bool:

@@ -22,7 +22,8 @@ def test_a_spent_budget_is_named_with_its_limit() -> None:
         (CUT, True, True),
         (endings.pruned("median", 2), False, True),
         (endings.stopped_early(2), False, False),
-        (endings.diverged("the loss", 2), False, False),
+        (endings.diverged(2), False, False),
+        (endings.undefined("r2", 2), False, False),
         ("failed: RuntimeError: planted", False, False),
         ("", False, False),
     ],
@@ -33,8 +34,17 @@ def test_trials_that_lacked_nothing_but_epochs_go_on(ended: str, goes_on: bool, 
 
 
 def test_a_divergence_is_told_from_other_endings() -> None:
-    assert endings.has_diverged(endings.diverged("the objective", 4))
+    assert endings.has_diverged(endings.diverged(4))
     assert not endings.has_diverged(endings.FINISHED)
+
+
+@pytest.mark.parametrize(
+    "ended", [endings.undefined("r2", 1), "diverged at epoch 1: the objective is not finite"], ids=["now", "0.1.0"]
+)
+def test_an_undefined_objective_is_no_divergence(ended: str) -> None:
+    assert endings.is_undefined(ended)
+    assert not endings.has_diverged(ended)
+    assert not endings.is_undefined(endings.diverged(1))
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,10 @@ def check(study: str | None, as_json: bool, schema: bool) -> None:
         raise click.UsageError("Name a study file, or ask for --schema. Example: hpo check digits")
     spec = read_study(find_study(study))
 
-    from hpo.data.study import load_data
+    from hpo.data.study import check_objective, load_data
 
     data = load_data(spec)
+    check_objective(spec, data)
     if as_json:
         click.echo(json.dumps(_as_json(spec), indent=2))
     else:

@@ -25,8 +25,9 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
 
     The table needs the columns the model was trained on, in any order; empty cells are filled as in training, further
     columns are ignored. The answer is a CSV table: the row (from 1), the prediction, and for classes the probability
-    of each. If the table has the target too, its accuracy (or root mean squared error) is told on standard error. An
-    export of a model of your own brings its Python file, which is run.
+    of each. If the table has the target too, its accuracy (or root mean squared error) is told on standard error. The
+    models of a study with folds or repeats answer together, as an ensemble: by the mean of their probabilities, or of
+    their numbers. An export of a model of your own brings its Python file, which is run.
 
     \b
     Examples:
@@ -49,7 +50,9 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
     score = exported.score(predictor, prediction, frame)
     if score is not None:
         left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""
-        click.echo(f"{score.metric} {score.value:.4g} over {score.rows} rows{left_out}", err=True)
+        models = len(predictor.modules)
+        whose = f" (ensemble of {models} models)" if models > 1 else ""
+        click.echo(f"{score.metric} {score.value:.4g}{whose} over {score.rows} rows{left_out}", err=True)
     elif predictor.target_name in frame.columns:
         known = f" none of the classes {', '.join(predictor.class_names)}" if predictor.class_names else " no numbers"
         click.echo(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)

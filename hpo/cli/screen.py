@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hpo import space
 from hpo.reports.foreign import sentences
-from hpo.reports.text import number, plural
+from hpo.reports.text import number, plural, scores_on_test
 from hpo.spec.file import StudySpec
 
 if TYPE_CHECKING:
@@ -160,7 +160,11 @@ def conclusion(spec: StudySpec, result: Result) -> None:
             console.print("  no test part (data.test = 0)")
         else:
             again = f" (look {len(winner.looks)} at the test part: no longer unseen)" if len(winner.looks) > 1 else ""
-            console.print(f"  test {objective}: {winner.test[objective]:.4f}{again}")
+            scores = scores_on_test(
+                objective, winner.test, winner.ensemble, winner.models, name=objective, written="{:.4f}".format
+            )
+            for name, value in scores:
+                console.print(f"  {name}: {value}{again}")
     console.print(f"Report: {result.report}", markup=False, emoji=False)
 
 

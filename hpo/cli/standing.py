@@ -113,6 +113,8 @@ def standing(store: Store, name: str) -> dict[str, Any]:
         "wall_seconds": study.wall_seconds,
         "winner": study.winner_number,
         "test": study.test,
+        "test_ensemble": study.test_ensemble,
+        "models": study.facts.get("replicas", 1),
         "ended": dict(ended.most_common()),
         "best": [
             {

@@ -74,7 +74,9 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
 
     With --json an object: what `hpo studies --json` says of the study (best and workers are lists here) and source,
     submitted_at, budget (of trials), budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds,
-    winner (trial number or null), test (metric to value, or null), ended (reason to count of trials), workers (each
+    winner (trial number or null), models (of each trial: one for each fold and repeat), test (metric to value, the
+    mean over the winner's models, or null), test_ensemble (metric to value, of what these models answer together; null
+    where there is one), ended (reason to count of trials), workers (each
     with name, host, pid, alive, trials, complaint), best (the best trials first, each with number, value, spread,
     epochs, best_epoch, seconds, params), in_training (each with number, worker, epoch, value), failures (each with
     number, reason) and foreign (the waiting and the others, each with number, kind, which is "waiting", "refused",
@@ -229,16 +231,16 @@ def _way_on(found: dict[str, Any], options: str) -> str | None:
 
 def _best_table(found: dict[str, Any]) -> Table:
     """One column for each trial, as trials are few and parameters many."""
-    from hpo.reports.text import number
+    from hpo.reports.text import number, scores_on_test
 
     best = found["best"]
     table = _table("best trials", *(str(trial["number"]) for trial in best))
     table.columns[0].justify = "left"
     table.add_row(f"validation {found['objective']}", *(number(trial["value"]) for trial in best))
-    if found["test"]:
-        tested = found["test"].get(found["objective"])
-        scores = (number(tested) if trial["number"] == found["winner"] else "" for trial in best)
-        table.add_row(f"test {found['objective']}", *scores)
+    objective = found["objective"]
+    tested = found["test"] or {}, found["test_ensemble"], found["models"]
+    for name, score in scores_on_test(objective, *tested, name=objective):
+        table.add_row(name, *(score if trial["number"] == found["winner"] else "" for trial in best))
     table.add_row("best epoch", *(f"{number(trial['best_epoch'])} of {trial['epochs']}" for trial in best))
     table.add_row("time", *(_seconds(trial["seconds"]) for trial in best))
     for name in dict.fromkeys(name for trial in best for name in trial["params"]):

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from hpo.data.columns import parse_numbers, texts
 from hpo.data.dataset import Dataset, FloatArray, Kind, Task, TextArray, listed, no_categories
-from hpo.data.splits import IndexArray
+from hpo.data.strata import IndexArray
 from hpo.errors import DataError
 
 if TYPE_CHECKING:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.conventions import TIED_VALUES_APART
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
 from hpo.data.prepare import PreparedData, prepare
 from hpo.data.splits import Splits, split
+from hpo.data.undefined import REASONS, TEST, gaps
 from hpo.errors import StudyFileError
 from hpo.spec.file import StudySpec
 from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
@@ -32,5 +34,28 @@ def load_data(spec: StudySpec) -> StudyData:
             f"{spec.source}: study.objective is {spec.study.objective!r}, which does not suit {dataset.task}, "
             f"the task of {dataset.name!r}. Allowed here: {', '.join(sorted(suited))}."
         )
-    splits = split(dataset, spec.data, spec.study.seed)
+    splits = split(dataset, spec.data, spec.study.seed, tied_apart=spec.conventions >= TIED_VALUES_APART)
     return StudyData(dataset=dataset, splits=splits, prepared=prepare(dataset, splits, spec.data))
+
+
+def check_objective(spec: StudySpec, data: StudyData, *, begun: bool = False) -> None:
+    """Refuses a study whose objective is undefined on a validation part, so that no trial could finish, or on the test
+    part. A study that has `begun` is not refused for the test part: its trials do not hang on it."""
+    objective = spec.study.objective
+    found = [gap for gap in gaps(objective, data.dataset, data.splits, data.prepared) if not begun or gap[0] != TEST]
+    if not found:
+        return
+    part, reason = found[0]
+    others = f" (and on {len(found) - 1} more)" if len(found) > 1 else ""
+    suited = REGRESSION_METRICS if data.dataset.task == "regression" else CLASSIFICATION_METRICS
+    always = ", ".join(sorted(suited - REASONS.keys()))
+    asks = [f"choose an objective that always has a value ({always})"]
+    if part == TEST:
+        asks.append("give data.test a larger share (or 0)")
+    else:
+        asks.append("take fewer data.folds" if spec.data.folds else "give data.validation a larger share")
+    asks.append("give the study another study.name, and it is split anew" if begun else "add examples that differ")
+    raise StudyFileError(
+        f"{spec.source}: study.objective {objective!r} is undefined on {part} of {data.dataset.name!r}{others}: "
+        f"{reason}. A study needs a value on every part: {', or '.join(asks)}."
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from hpo import __version__, disk, models
 from hpo.errors import InputError, MachineError
 from hpo.export.module import module_source
 from hpo.export.own import Own, exported_config, own_of
-from hpo.export.source import Source, Trained
+from hpo.export.source import Trained
 
 FORMAT = 1
 """Of `config.json` and the files it names."""
@@ -98,13 +97,15 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 def _about(trained: Trained, own: Own | None) -> dict[str, Any]:
     source, material = trained.source, trained.material
     trial, prepared = source.trial, material.prepared
-    return {
+    scored = source.row.winner_number == trial.number
+    return {  # "test" is the mean over the models, "test_ensemble" what they are together, as `hpo predict` has them
         "format": FORMAT,
         "study": source.row.name,
         "trial": trial.number,
         "objective": source.spec.study.objective,
         "value": trial.values[0],
-        "test": _test(source),
+        "test": source.row.test if scored else None,
+        "test_ensemble": source.row.test_ensemble if scored else None,
         "epoch": trial.user_attrs.get("best_epoch"),
         "seed": source.row.seed,
         "dataset": material.dataset.name,
@@ -118,13 +119,6 @@ def _about(trained: Trained, own: Own | None) -> dict[str, Any]:
         "config": exported_config(source.config, own),
         "versions": {"hpo": __version__, "torch": torch.__version__},
     }
-
-
-def _test(source: Source) -> dict[str, float | None] | None:
-    """Only the winner has been scored on the test part. A metric without a value there is null."""
-    if not source.row.test or source.row.winner_number != source.trial.number:
-        return None
-    return {name: value if math.isfinite(value) else None for name, value in source.row.test.items()}
 
 
 def _compare(files: Mapping[str, bytes], weights: bytes, model: torch.nn.Module, input_shape: tuple[int, ...]) -> None:

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from hpo.data.columns import parse_numbers, texts
 from hpo.data.preprocess import features_of_frame
 from hpo.export.reading import Predictor, read_export
+from hpo.training import ensemble
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 __all__ = ["Predictor", "predict", "read_export", "score", "table"]
-
-BATCH = 4096
-"""Rows in one pass: bounds the memory of a convolution."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -45,22 +43,19 @@ class Score:
     """Rows whose target is known; the others do not count."""
 
 
-@torch.no_grad()
 def predict(predictor: Predictor, frame: DataFrame) -> Prediction:
-    """Mean over replicas: of the probabilities, or of the numbers. Raises `DataError` for an unfit table."""
+    """The answers of all replicas as one. Raises `DataError` for an unfit table."""
     answers = []
     for module, preprocessing in zip(predictor.modules, predictor.preprocessing, strict=True):
         rows = torch.from_numpy(features_of_frame(preprocessing, frame))
-        outputs = torch.cat([module(batch) for batch in rows.split(BATCH)]).double()
-        if predictor.class_names:
-            answers.append(outputs.softmax(1))
-        else:
-            answers.append(outputs.squeeze(1) * preprocessing.target_scale + preprocessing.target_offset)
-    mean = torch.stack(answers).mean(0)
+        scale, offset = preprocessing.target_scale, preprocessing.target_offset
+        answers.append(ensemble.Answer(outputs_NC=ensemble.outputs(module, rows), scale=scale, offset=offset))
     if not predictor.class_names:
-        return Prediction(labels=tuple(mean.tolist()), probabilities_NC=np.empty((len(frame), 0)))
-    labels = tuple(predictor.class_names[index] for index in mean.argmax(1).tolist())
-    return Prediction(labels=labels, probabilities_NC=mean.numpy())
+        labels = tuple(ensemble.numbers(answers).tolist())
+        return Prediction(labels=labels, probabilities_NC=np.empty((len(frame), 0)))
+    log_p = ensemble.log_probabilities(answers)
+    names = tuple(predictor.class_names[index] for index in log_p.argmax(1).tolist())
+    return Prediction(labels=names, probabilities_NC=log_p.exp().numpy())
 
 
 def score(predictor: Predictor, prediction: Prediction, frame: DataFrame) -> Score | None:

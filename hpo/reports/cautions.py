@@ -38,7 +38,7 @@ class Evidence:
     winner: TrialRow | None
     scored_trial: int | None
     """Number of the trial that was scored on the test part."""
-    test: Mapping[str, float]
+    test: Mapping[str, float | None]
     balance: Sequence[BalanceRow]
     looks: Sequence[int] = ()
     """Numbers of the trials that were scored on the test part, one after the other."""
@@ -80,6 +80,23 @@ def failures(e: Evidence) -> list[str]:
         found.append(
             f"{len(diverged)} of {e.counts.ended} trials diverged ({share(len(diverged) / e.counts.ended, 0)}): "
             "the space reaches into useless regions; a lower highest learning rate would save their time."
+        )
+    return found
+
+
+def undefined(e: Evidence) -> list[str]:
+    """What has no value because of the data, whatever is trained."""
+    found = []
+    if count := sum(endings.is_undefined(trial.ended) for trial in e.trials):
+        found.append(
+            f"{plural(count, 'trial')} of {e.counts.ended} ended because {label(e.objective)} is undefined on their "
+            "validation part, where targets may be all alike: training did not fail. Another objective, larger parts "
+            "or fewer folds give every trial a value."
+        )
+    if e.objective in e.test and e.test[e.objective] is None:
+        found.append(
+            f"The test {label(e.objective)} is undefined: the test part's targets are all alike, so that nothing "
+            "confirms the validation score. A larger test part, in a study of another name, would."
         )
     return found
 
@@ -217,6 +234,7 @@ CHECKS: tuple[Callable[[Evidence], list[str]], ...] = (
     no_winner,
     unfinished,
     failures,
+    undefined,
     test_gap,
     looked_again,
     edges,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.reports.build import write_text
 from hpo.reports.csv import write
 from hpo.reports.facts import StudyReport, gather
+from hpo.reports.trials import ranked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ def row(report: StudyReport) -> dict[str, Any]:
     "To the best" counts trials and epochs by trial number, up to the winner's, so that a repeated study gives the
     same row; seconds are by the clock, at most the time the study ran (pauses between restarts do not count).
     """
-    finished = [t.value for t in report.trials if t.state == "COMPLETE" and t.value is not None]
+    finished = [trial.value for trial in ranked(report.trials, report.minimized) if trial.value is not None]
     winner = report.winner
     until = [trial for trial in report.trials if winner and trial.number <= winner.number]
     return {
@@ -65,7 +66,9 @@ def row(report: StudyReport) -> dict[str, Any]:
         "seconds": report.wall_seconds,
         "seconds_training": report.train_seconds,
         "winner": winner.number if winner else None,
+        "models": report.models,
         **{f"test.{name}": value for name, value in report.test.items()},
+        **{f"test_ensemble.{name}": value for name, value in report.test_ensemble.items()},
         **{f"winner.{name}": value for name, value in (winner.params.items() if winner else ())},
     }
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.reports.cautions import Evidence, cautions
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.importances import Importances, importances
+from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import Counts, TrialRow, count, ranked, trial_row
 
 if TYPE_CHECKING:
@@ -71,8 +73,12 @@ class StudyReport:
     """One row per trial, replica and epoch."""
     winner: TrialRow | None
     """Best finished trial."""
-    test: Mapping[str, float]
-    """The winner's metrics on the test part; empty if it was not scored."""
+    test: Mapping[str, float | None]
+    """The winner's metrics on the test part, the mean over its models; empty if it was not scored."""
+    test_ensemble: Mapping[str, float | None]
+    """The metrics of what its models answer together; empty where it has one."""
+    models: int
+    """Of each trial: one for each fold and repeat."""
     top: tuple[TrialRow, ...]
     """Best finished trials, best first, at most ten."""
     history: tuple[HistoryPoint, ...]
@@ -93,6 +99,10 @@ class StudyReport:
     def minimized(self) -> bool:
         return self.direction == "minimize"
 
+    def scores_on_test(self, metric: str) -> list[tuple[str, str]]:
+        """Names and values of a metric on the test part, as `text.scores_on_test` has them."""
+        return scores_on_test(metric, self.test, self.test_ensemble, self.models, name=label(metric))
+
     @property
     def parameters(self) -> tuple[str, ...]:
         """Every searched parameter that some trial had, sorted."""
@@ -107,7 +117,7 @@ def history_of(trials: Sequence[TrialRow], minimized: bool) -> tuple[HistoryPoin
     for trial in trials:
         if trial.state not in ("COMPLETE", "PRUNED", "FAIL"):
             continue
-        if trial.state == "COMPLETE" and trial.value is not None:
+        if trial.state == "COMPLETE" and trial.value is not None and math.isfinite(trial.value):
             best = trial.value if best is None else better(best, trial.value)
         points.append(HistoryPoint(number=trial.number, state=trial.state, value=trial.value, best=best))
     return tuple(points)
@@ -165,6 +175,8 @@ def report_of(
         epochs=epochs,
         winner=winner,
         test=test,
+        test_ensemble=dict(study.test_ensemble or {}) if scored else {},
+        models=study.facts.get("replicas", 1),
         top=tuple(best_first[:10]),
         history=history_of(trials, minimized),
         importances=importances(trials, minimized),

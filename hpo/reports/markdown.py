@@ -29,8 +29,9 @@ def _winner(report: StudyReport) -> Iterable[str]:
     if winner is None:
         yield "No trial has finished, so there is no winner."
         return
-    test = report.test.get(report.objective)
-    tested = "not scored on a test part" if test is None else f"test {label(report.objective)} {number(test)}"
+    colon = ":" if report.models > 1 else ""
+    scores = [f"{name}{colon} {value}" for name, value in report.scores_on_test(report.objective)]
+    tested = ", ".join(scores) or "not scored on a test part"
     yield (
         f"Winner: trial {winner.number}, validation {label(report.objective)} {number(winner.value)} "
         f"({report.direction}d), {tested}."
@@ -53,7 +54,7 @@ def _figures(report: StudyReport) -> Iterable[str]:
             + training(report.train_seconds, report.wall_seconds, shared=report.shared),
         ),
         ("seed", str(report.seed)),
-        *((f"test {label(name)}", number(value)) for name, value in sorted(report.test.items())),
+        *(line for name in sorted(report.test) for line in report.scores_on_test(name)),
     ]
     yield "## Figures"
     yield table(("what", "value"), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 LABELS: dict[str, str] = {
@@ -56,6 +57,26 @@ def number(value: Any, digits: int = 4) -> str:
     if isinstance(value, float):
         return f"{value:.{digits}g}"
     return str(value)
+
+
+def scores_on_test(
+    metric: str,
+    test: Mapping[str, Any],
+    ensemble: Mapping[str, Any] | None,
+    models: int,
+    *,
+    name: str,
+    written: Callable[[float], str] = number,
+) -> list[tuple[str, str]]:
+    """Names and values of a metric on the test part, which is called `name`. The winner of a study with folds or
+    repeats is several models: it has the mean over them, and the score of what they answer together."""
+    if metric not in test:
+        return []
+    mean = f", mean of {models} models" if models > 1 else ""
+    found = [(f"test {name}{mean}", test[metric])]
+    if ensemble:
+        found.append((f"test {name}, ensemble of {models} models", ensemble.get(metric)))
+    return [(title, "undefined" if value is None else written(value)) for title, value in found]
 
 
 def share(value: float | None, digits: int = 1) -> str:

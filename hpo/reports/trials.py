@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,8 +107,8 @@ def _real(value: Any) -> float | None:
 
 
 def ranked(trials: Sequence[TrialRow], minimized: bool) -> list[TrialRow]:
-    """Finished trials, best first; see `hpo.ranking`."""
-    finished = [trial for trial in trials if trial.state == "COMPLETE" and trial.value is not None]
+    """Finished trials with a finite value, best first; see `hpo.ranking`."""
+    finished = [t for t in trials if t.state == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
     return sorted(finished, key=lambda t: place(t.value or 0.0, t.valid_loss, t.number, minimized=minimized))
 
 

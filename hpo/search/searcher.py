@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 import optuna
@@ -190,9 +191,11 @@ class Searcher:
         self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
 
     def ranking(self) -> list[FrozenTrial]:
-        """Ended trials with a value: finished before pruned ones, the best first; see `hpo.ranking`."""
+        """Ended trials with a finite value: finished before pruned ones, the best first; see `hpo.ranking`."""
         ended = [
-            t for t in self.all_trials() if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.values is not None
+            t
+            for t in self.all_trials()
+            if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.values is not None and isfinite(t.values[0])
         ]
         minimized = self.spec.study.objective in MINIMIZED
 

@@ -7,12 +7,13 @@ the table and the row; `faults.explained` makes a `StorageError` of it, which na
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from optuna.distributions import BaseDistribution, json_to_distribution
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic takes that of `typing` from Python 3.12 on
 
 from hpo.storage.faults import UndecodableError
@@ -43,10 +44,18 @@ class Facts(TypedDict, total=False):
     test_looks: list[Any]
 
 
+def _defined(value: Any) -> Any:
+    """Earlier versions wrote what is undefined as NaN or infinite."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Score = Annotated[float | None, BeforeValidator(_defined)]
+"""A metric's value; None where it has none."""
+
 BALANCE: TypeAdapter[tuple[Mapping[str, Any], ...]] = TypeAdapter(tuple[Balance, ...])
 FACTS: TypeAdapter[Mapping[str, Any]] = TypeAdapter(Facts)
 METRICS = TypeAdapter(dict[str, float | None])
-SCORES: TypeAdapter[Mapping[str, float] | None] = TypeAdapter(dict[str, float] | None)
+SCORES = TypeAdapter(dict[str, Score | dict[str, Score]] | None)
 TEXTS: TypeAdapter[Mapping[str, str]] = TypeAdapter(dict[str, str])
 LENGTHS = TypeAdapter(list[tuple[int | None, int]])
 """Forms of the JSON in cells of known meaning."""

@@ -32,8 +32,11 @@ Direction = Literal["maximize", "minimize"]
 
 DOOMED = "being deleted"
 """A fact of a study whose deletion has begun. Whoever finds it ends the deletion."""
-WINNER, WINNERS_TEST = "winner", "test {} of the winner"
+WINNER, WINNERS_TEST, ENSEMBLES_TEST = "winner", "test {} of the winner", "test {} of the winner's ensemble"
 """User attributes of a study that show its winner in optuna-dashboard."""
+
+ENSEMBLE = "ensemble"
+"""Key of the ensemble's metrics among the winner's in `test_json`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,8 +69,9 @@ class StudyRow:
     """Seconds the study ran, over all restarts."""
     winner_number: int | None
     """Number of the trial that was scored on the test part."""
-    test: Mapping[str, float] | None
-    """The winner's metrics on the test part."""
+    test: Mapping[str, float | None] | None
+    """The winner's metrics on the test part: the mean over its models, of which folds and repeats train several. A
+    metric that is undefined there is None."""
     submitted_at: datetime | None
     """When it was given to the service; None: workers leave it alone."""
     stopped_at: datetime | None
@@ -94,6 +98,9 @@ class StudyRow:
     """When seconds were last added, by the database's clock."""
     concluder: str | None
     """The worker that scores, or scored, the winner."""
+    test_ensemble: Mapping[str, float | None] | None = None
+    """Metrics of the answers that the winner's models give together; None where it has one model, or was scored by a
+    version that did not record them."""
 
     @property
     def is_doomed(self) -> bool:
@@ -171,7 +178,8 @@ def study_row(store: Store, name: str) -> StudyRow:
         own["name"] = own.pop("study_name")
         own["balance"] = json_of(own.pop("balance_json") or "[]", BALANCE, place)
         own["facts"] = json_of(own.pop("facts_json") or "{}", FACTS, place)
-        own["test"] = json_of(own.pop("test_json") or "null", SCORES, place)
+        scores = json_of(own.pop("test_json") or "null", SCORES, place)
+        own["test"], own["test_ensemble"] = (scores, scores.pop(ENSEMBLE, None)) if scores else (None, None)
         return formed(own, _STUDY_ROW, place)
 
 
@@ -203,19 +211,30 @@ def set_facts(store: Store, study_id: int, facts: Mapping[str, Any]) -> None:
     _note(store, study_id, facts_json=json.dumps(dict(facts)))
 
 
-def set_winner(store: Store, study_id: int, number: int, test: Mapping[str, float] | None, objective: str) -> None:
+def set_winner(
+    store: Store,
+    study_id: int,
+    number: int,
+    test: Mapping[str, float | None] | None,
+    objective: str,
+    *,
+    ensemble: Mapping[str, float | None] | None = None,
+) -> None:
     """Note the winner and its metrics on the test part (None if there is no test part), for optuna-dashboard, too."""
-    _note(store, study_id, winner_number=number, test_json=None if test is None else json.dumps(dict(test)))
+    together = {} if ensemble is None else {ENSEMBLE: dict(ensemble)}
+    text = None if test is None else json.dumps({**test, **together}, allow_nan=False)
+    _note(store, study_id, winner_number=number, test_json=text)
     store.set_study_user_attr(study_id, WINNER, f"trial {number}")
-    if test is not None and objective in test:
-        store.set_study_user_attr(study_id, WINNERS_TEST.format(objective), test[objective])
+    for shown, scores in ((WINNERS_TEST, test), (ENSEMBLES_TEST, ensemble)):
+        if scores is not None and objective in scores:
+            store.set_study_user_attr(study_id, shown.format(objective), scores[objective])
 
 
 def forget_winner(store: Store, study_id: int) -> None:
     """Note that there is no winner any more: its trial goes on."""
     _note(store, study_id, winner_number=None, test_json=None)
     key = study_user_attributes.c.key
-    shown = or_(key == WINNER, key.like(WINNERS_TEST.format("%")))
+    shown = or_(key == WINNER, *(key.like(name.format("%")) for name in (WINNERS_TEST, ENSEMBLES_TEST)))
     store.write(delete(study_user_attributes).where(study_user_attributes.c.study_id == study_id, shown))
 
 

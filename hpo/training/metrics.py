@@ -1,6 +1,8 @@
 """Scores of K lanes at once, from their outputs on the validation or test part. Definitions follow scikit-learn.
 
-Parts of different size (folds differ by one example) are padded; `valid_KV` marks the real examples.
+Parts of different size (folds differ by one example) are padded; `valid_KV` marks the real examples. A metric that is
+undefined on a part, such as R2 where all targets are equal, is NaN; `hpo.data.undefined` tells it from the target
+alone. A lane's value does not depend, to the last bit, on how many lanes are scored with it: sums are `total`s.
 
 Dimensions: K lanes, V examples, C classes.
 """
@@ -46,7 +48,13 @@ class Outcome:
 
     def mean(self, value_KV: Tensor) -> Tensor:
         """[K] mean over the real examples, in float64."""
-        return value_KV.double().mul(self.valid_KV).sum(1) / self.valid_KV.sum(1)
+        return total(value_KV.double() * self.valid_KV) / self.valid_KV.sum(1)
+
+
+def total(value_KN: Tensor) -> Tensor:
+    """[K] sum of each row, in float64, one number after the other: `sum` chooses the order of its additions by the
+    number of rows and where they lie in memory."""
+    return value_KN.cumsum(1, dtype=torch.float64)[:, -1]
 
 
 def loss(o: Outcome) -> Tensor:
@@ -64,7 +72,7 @@ def balanced_accuracy(o: Outcome) -> Tensor:
     confusion = o.confusion_KCC
     members = confusion.sum(2)
     recall = confusion.diagonal(dim1=1, dim2=2) / members.clamp(min=1)
-    return recall.sum(1) / (members > 0).sum(1)
+    return total(recall) / (members > 0).sum(1)
 
 
 def macro_f1(o: Outcome) -> Tensor:
@@ -72,16 +80,18 @@ def macro_f1(o: Outcome) -> Tensor:
     confusion = o.confusion_KCC
     right = confusion.diagonal(dim1=1, dim2=2)
     either = confusion.sum(1) + confusion.sum(2)
-    return (2 * right / either.clamp(min=1)).sum(1) / (either > 0).sum(1)
+    return total(2 * right / either.clamp(min=1)) / (either > 0).sum(1)
 
 
 def auroc(o: Outcome) -> Tensor:
-    """Area under the ROC curve; with more than two classes the mean of one against the rest."""
+    """Area under the ROC curve; with more than two classes the mean of one against the rest, over the classes present.
+    NaN where only one class is present."""
     if o.outputs_KVC.shape[-1] == 2:
         return _rank_area(o.outputs_KVC[..., 1] - o.outputs_KVC[..., 0], o.target_KV == 1, o.valid_KV)
     probability = o.outputs_KVC.double().softmax(-1)
     areas = [_rank_area(probability[..., c], o.target_KV == c, o.valid_KV) for c in range(probability.shape[-1])]
-    return torch.stack(areas).nanmean(0)
+    area_KC = torch.stack(areas, dim=1)
+    return total(area_KC.nan_to_num()) / (~area_KC.isnan()).sum(1)
 
 
 def rmse(o: Outcome) -> Tensor:
@@ -95,9 +105,12 @@ def mae(o: Outcome) -> Tensor:
 
 
 def r2(o: Outcome) -> Tensor:
-    """Share of the target's variance that is explained."""
+    """Share of the target's variance that is explained; NaN where all targets are equal."""
+    highest = o.target_KV.masked_fill(~o.valid_KV, -torch.inf).amax(1)
+    lowest = o.target_KV.masked_fill(~o.valid_KV, torch.inf).amin(1)
     spread = o.target_KV.double() - o.mean(o.target_KV).unsqueeze(1)
-    return 1 - o.mean(_error(o).square()) / o.mean(spread.square())
+    value = 1 - o.mean(_error(o).square()) / o.mean(spread.square())
+    return value.masked_fill(highest == lowest, torch.nan)
 
 
 METRICS: dict[str, Callable[[Outcome], Tensor]] = {
@@ -138,5 +151,5 @@ def _rank_area(score_KV: Tensor, positive_KV: Tensor, valid_KV: Tensor) -> Tenso
     chosen = positive_KV & valid_KV
     positives = chosen.sum(1).double()
     negatives = valid_KV.sum(1).double() - positives
-    area = (rank * chosen).sum(1) - positives * (positives + 1) / 2
+    area = total(rank * chosen) - positives * (positives + 1) / 2
     return area / (positives * negatives)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import fmean, stdev
 
@@ -131,25 +131,18 @@ class _Loop:
             by_trial: dict[int, list[LaneEpoch]] = {}
             for lane in tick.epochs:
                 by_trial.setdefault(lane.trial, []).append(lane)
-            diverged = {
-                lane.trial: "the loss" if lane.diverged else "the objective"
-                for lane in tick.epochs
-                if lane.diverged or not math.isfinite(self._objective(lane))
-            }
+            lost = {number: why for number, lanes in by_trial.items() if (why := self._lost(lanes))}
             for failure in tick.failures:
                 self._tell_failure(failure)
             store.add_epochs([self._row(lane) for lane in tick.epochs])
             for number, lanes in by_trial.items():
                 self.epochs += 1
                 self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
-                if number not in diverged:
+                if number not in lost:
                     raw = fmean(self._objective(lane) for lane in lanes)
                     searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
-            decisions = {
-                number: _diverged(lanes[0].epoch, diverged[number]) if number in diverged else self._decide(number)
-                for number, lanes in by_trial.items()
-            }
-            best = {number for number in by_trial.keys() - diverged.keys() if self._is_best(number)}
+            decisions = {number: lost[number] if number in lost else self._decide(number) for number in by_trial}
+            best = {number for number in by_trial.keys() - lost.keys() if self._is_best(number)}
             for number in best:
                 self.scores[number] = [(self._objective(lane), lane.metrics["loss"]) for lane in by_trial[number]]
             self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
@@ -203,6 +196,15 @@ class _Loop:
     def _objective(self, lane: LaneEpoch) -> float:
         return lane.metrics[self.bench.spec.study.objective]
 
+    def _lost(self, lanes: Sequence[LaneEpoch]) -> Decision | None:
+        """How a trial ends that has nothing to report; None if it has."""
+        epoch = lanes[0].epoch
+        if any(lane.diverged for lane in lanes):
+            return Decision(ended=endings.diverged(epoch), state=TrialState.PRUNED)
+        if not all(math.isfinite(self._objective(lane)) for lane in lanes):
+            return Decision(ended=endings.undefined(self.bench.spec.study.objective, epoch), state=TrialState.PRUNED)
+        return None
+
     def _decide(self, number: int) -> Decision:
         trial = self.flight[number]
         assert trial.config is not None
@@ -244,10 +246,6 @@ class _Loop:
     def _cpu(self) -> float:
         """Processor time of this process and of the workers beside it."""
         return time.process_time() + self.crew.cpu_seconds
-
-
-def _diverged(epoch: int, what: str) -> Decision:
-    return Decision(ended=endings.diverged(what, epoch), state=TrialState.PRUNED)
 
 
 def _state_bytes(config: TrialConfig, parameters: int) -> int:

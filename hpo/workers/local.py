@@ -14,6 +14,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from hpo import disk, endings
+from hpo.data.study import check_objective
 from hpo.environment import keep_compiled
 from hpo.errors import InputError, TakenError
 from hpo.reports.build import write_report
@@ -30,7 +31,7 @@ from hpo.workers.hiring import open_crew
 from hpo.workers.holds import Alone
 from hpo.workers.kept import kept_elsewhere, note_place, noted_place
 from hpo.workers.lock import exclusive
-from hpo.workers.material import check_models, load_material
+from hpo.workers.material import as_begun, check_models, load_material
 from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
 from hpo.workers.progress import Observer, Progress
 from hpo.workers.pulse import name_of_this_process
@@ -93,6 +94,7 @@ def run_study(
         address=address,
     )
     material = load_material(spec)
+    check_objective(spec, material)
     check_models(spec, material)
     name = RUN + name_of_this_process()
     # The database first: one that cannot be reached leaves no folder behind.
@@ -105,6 +107,8 @@ def run_study(
     ):
         known = known_study(store, spec)
         spec = as_extended(spec, known)
+        material = as_begun(spec, material)
+        check_objective(spec, material, begun=known is not None)
         # Before the study is taken from its workers: a place that cannot be opened ends the command.
         depot = kept_elsewhere(store, known.study_id, checkpoints, home) if known else None
         bench = replace(open_bench(spec, material, store, home, means, claim=claim.take), depot=depot)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo import disk, space
+from hpo.data.study import check_objective
 from hpo.errors import StudyStateError
 from hpo.spec.file import StudySpec, parse_study
 from hpo.spec.study import trial_epochs, with_epochs
@@ -15,7 +16,7 @@ from hpo.storage.engine import open_store
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
 from hpo.workers.lock import last_holder
-from hpo.workers.material import check_models, load_material
+from hpo.workers.material import as_begun, check_models, load_material
 from hpo.workers.means import Compile, Means
 from hpo.workers.setup import open_bench
 from hpo.workers.sweeping import sweep
@@ -37,11 +38,14 @@ def submit_study(
 ) -> Submission:
     """Registers the study, or gives one that is there the budgets of `spec` and, if it is given, another priority."""
     material = load_material(spec)
+    check_objective(spec, material)
     check_models(spec, material)
     with closing(open_store(url)) as store:
         sweep(store, home)
         known = known_study(store, spec)
         spec = as_extended(spec, known)
+        material = as_begun(spec, material)
+        check_objective(spec, material, begun=known is not None)
         search = spec.search
         budgets = {
             "max_trials": space.budget(spec),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -14,9 +15,12 @@ from hpo import models
 from hpo.data.prepare import prepare_test
 from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, TrialConfig
 from hpo.storage import studies
-from hpo.training import checkpoints, metrics
+from hpo.training import checkpoints, ensemble, metrics
 from hpo.workers.continuation import retrain
 from hpo.workers.setup import Bench
+
+Scores = dict[str, float | None]
+"""Metrics by name; None where one is undefined."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +33,13 @@ class Winner:
     config: TrialConfig
     params: dict[str, Any]
     """What was searched, by dotted path."""
-    test: dict[str, float] | None
-    """Metrics on the test part, the mean over replicas; None without a test part."""
+    test: Scores | None
+    """Metrics on the test part, the mean over its models; None without a test part. An undefined one is None."""
+    ensemble: Scores | None
+    """Metrics on the test part of the answers that all its models give together, as an export gives them; None where
+    it has one model, or was scored before these were recorded."""
+    models: int
+    """One for each fold and repeat."""
     looks: tuple[int, ...]
     """Winners that have been scored on the test part, this one included: several where a study was continued."""
 
@@ -44,13 +53,21 @@ def find(bench: Bench, go_on: Callable[[], None] = lambda: None) -> Winner | Non
     trial = ranking[0]
     config = bench.searcher.config(trial)
     row = studies.study_row(bench.store, bench.spec.study.name)
-    test = dict(row.test) if row.test and row.winner_number == trial.number else None
+    known = bool(row.test) and row.winner_number == trial.number
+    test, together = (row.test, row.test_ensemble) if known else (None, None)
     looks = tuple(row.facts.get("test_looks", ()))
     if test is None and len(bench.material.splits.test_idx):
-        test = _score(bench, config, weights(bench, trial, config, go_on))
+        test, together = _score(bench, config, weights(bench, trial, config, go_on))
         looks = (*looks, trial.number)
     return Winner(
-        number=trial.number, value=trial.values[0], config=config, params=trial.params, test=test, looks=looks
+        number=trial.number,
+        value=trial.values[0],
+        config=config,
+        params=trial.params,
+        test=None if test is None else dict(test),
+        ensemble=None if together is None else dict(together),
+        models=len(bench.material.prepared.replicas),
+        looks=looks,
     )
 
 
@@ -61,7 +78,8 @@ def note(bench: Bench, winner: Winner | None, facts: Mapping[str, Any]) -> None:
     looks = {"test_looks": list(winner.looks)} if winner and winner.looks else {}
     studies.set_facts(store, study_id, {**known, **facts, **looks})
     if winner is not None:
-        studies.set_winner(store, study_id, winner.number, winner.test, study.objective)
+        scores = winner.test, study.objective
+        studies.set_winner(store, study_id, winner.number, *scores, ensemble=winner.ensemble)
 
 
 def weights(
@@ -78,22 +96,44 @@ def weights(
     return saved
 
 
-def _score(bench: Bench, config: TrialConfig, states: list[dict[str, torch.Tensor]]) -> dict[str, float]:
-    prepared = bench.material.prepared
-    names = REGRESSION_METRICS if prepared.task == "regression" else CLASSIFICATION_METRICS
-    scores = []
+def _score(bench: Bench, config: TrialConfig, states: list[dict[str, torch.Tensor]]) -> tuple[Scores, Scores | None]:
+    """Metrics on the test part: the mean over the models, and those of all together where there are several."""
+    prepared, dataset, splits = bench.material.prepared, bench.material.dataset, bench.material.splits
+    regression = prepared.task == "regression"
+    names = tuple(sorted(REGRESSION_METRICS if regression else CLASSIFICATION_METRICS))
+    scores, answers = [], []
     for replica, state in zip(prepared.replicas, states, strict=True):
-        part = prepare_test(bench.material.dataset, bench.material.splits, replica.preprocessing)
+        part = prepare_test(dataset, splits, replica.preprocessing)
         module = models.build(config, prepared.input_shape, prepared.outputs)
         module.load_state_dict(state)
-        module.eval()
-        with torch.no_grad():
-            outputs = module(torch.from_numpy(part.x))
-        outcome = metrics.Outcome(
-            outputs_KVC=outputs.unsqueeze(0),
-            target_KV=torch.from_numpy(part.y).unsqueeze(0),
-            valid_KV=torch.ones(1, len(part.y), dtype=torch.bool),
-            scale_K=torch.tensor([replica.target_scale], dtype=torch.float64),
-        )
-        scores.append(metrics.score(outcome, tuple(sorted(names))))
-    return {name: fmean(score[name][0] for score in scores) for name in sorted(names)}
+        outputs = ensemble.outputs(module.eval(), torch.from_numpy(part.x))
+        scores.append(_measured(outputs, torch.from_numpy(part.y), replica.target_scale, names))
+        answers.append(ensemble.Answer(outputs_NC=outputs, scale=replica.target_scale, offset=replica.target_offset))
+    mean = {name: fmean(score[name] for score in scores) for name in names}
+    if len(answers) == 1:
+        return _defined(mean), None
+    if regression:
+        # Models of different folds have targets of different units: the loss is in their mean.
+        unit = fmean(replica.target_scale for replica in prepared.replicas)
+        outputs = (ensemble.numbers(answers) / unit).unsqueeze(1)
+        target = torch.from_numpy(dataset.target_N[splits.test_idx]) / unit
+    else:
+        unit, outputs = 1.0, ensemble.log_probabilities(answers)
+        target = torch.from_numpy(part.y)
+    return _defined(mean), _defined(_measured(outputs, target, unit, names))
+
+
+def _measured(
+    outputs_NC: torch.Tensor, target_N: torch.Tensor, scale: float, names: tuple[str, ...]
+) -> dict[str, float]:
+    outcome = metrics.Outcome(
+        outputs_KVC=outputs_NC.unsqueeze(0),
+        target_KV=target_N.unsqueeze(0),
+        valid_KV=torch.ones(1, len(target_N), dtype=torch.bool),
+        scale_K=torch.tensor([scale], dtype=torch.float64),
+    )
+    return {name: values[0] for name, values in metrics.score(outcome, names).items()}
+
+
+def _defined(scores: Mapping[str, float]) -> Scores:
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}

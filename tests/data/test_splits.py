@@ -121,6 +121,62 @@ def test_equal_targets_share_a_bin():
     assert groups == ["bin 1: 0 to 0", "bin 2: 1 to 5"]
 
 
+@settings(deadline=None)
+@given(
+    zeros=st.integers(10, 150),
+    others=st.lists(st.floats(-1e3, 1e3).filter(bool), min_size=1, max_size=60, unique=True),
+    test=st.just(0.0) | SHARES,
+    validation=SHARES,
+    folds=st.none() | st.integers(2, 6),
+    seed=st.integers(0, 1000),
+)
+def test_rare_numbers_are_in_every_part(zeros, others, test, validation, folds, seed):
+    """Where there are enough of them and the parts have room, no part holds one value alone."""
+    assume(len(others) <= zeros)
+    target = np.array([0.0] * zeros + others)
+    splits = split_or_skip(numbers(target.tolist()), table(test=test, validation=validation, folds=folds), seed)
+    parts = [splits.test_idx] if test and len(splits.test_idx) else []
+    parts += [part for replica in splits.replicas for part in (replica.valid_idx, replica.train_idx)]
+    assume(min(map(len, parts)) > 1)
+    assume(len(others) >= (folds or 2) + bool(test))
+    if len(others) >= 2:
+        assert all(len(np.unique(target[part])) > 1 for part in parts)
+
+
+def test_rare_numbers_have_a_group_of_their_own():
+    splits = split(numbers([0.0] * 57 + [5.5, 7.25, 30.5]), table(), seed=4)
+    counts = {(row["part"], row["group"]): row["count"] for row in splits.balance}
+    rare = "others, bin 1: 5.5 to 30.5"
+    assert {part: count for (part, group), count in counts.items() if group == rare} == {
+        "all": 3,
+        "test": 1,
+        "train": 1,
+        "validation": 1,
+    }
+    many = split(numbers([0.0] * 950 + list(range(1, 51))), table(), seed=0)
+    assert len({row["group"] for row in many.balance}) == 11, "ten bins of the others beside the zeros"
+
+
+@pytest.mark.parametrize(
+    ("target", "values"),
+    [
+        (list(range(100)), {}),
+        (list(range(8)), {}),
+        ([0.0] * 90 + [1.0, 2.0, 3.0, 4.0, 5.0] * 2, {}),
+        ([0.0, 1.0] * 20, {"folds": 4}),
+        ([0.0] * 57 + [1.0, 2.0], {}),
+    ],
+    ids=["spread", "few", "two bins", "two values", "fewer than parts"],
+)
+def test_the_split_of_other_numbers_is_as_it_always_was(target, values):
+    dataset = numbers([float(value) for value in target])
+    now, before = (split(dataset, table(**values), 3, tied_apart=apart) for apart in (True, False))
+    assert now.balance == before.balance
+    assert np.array_equal(now.test_idx, before.test_idx)
+    for one, other in zip(now.replicas, before.replicas, strict=True):
+        assert np.array_equal(one.valid_idx, other.valid_idx)
+
+
 def test_one_seed_gives_one_split():
     dataset, data = classes(40, 60), table()
     first, again, other = (split(dataset, data, seed) for seed in (1, 1, 2))

@@ -109,10 +109,53 @@ def test_numbers_are_the_mean_over_folds_in_the_targets_unit(houses: tuple[Path,
     assert scored.value == pytest.approx(np.sqrt(np.mean(errors**2)))
 
 
+def test_the_recorded_score_of_the_ensemble_is_that_of_its_predictions(tmp_path: Path) -> None:
+    """With folds and repeats, on the same rows; the mean over the models is another number and is recorded, too."""
+    trained = exported(tiny.WINE.replace('dataset = "wine"', 'dataset = "wine"\nfolds = 3\nrepeats = 2'), tmp_path)
+    rows = trained.material.splits.test_idx
+    predictor, frame = read_export(tmp_path / "export"), wine_table().iloc[rows]
+    found = predict(predictor, frame)
+    scored = score(predictor, found, frame)
+    together, mean = trained.source.row.test_ensemble, trained.source.row.test
+    assert scored is not None
+    assert together is not None
+    assert mean is not None
+    assert scored.value == together["accuracy"]
+    target = torch.from_numpy(trained.material.dataset.target_N[rows])
+    probabilities = torch.stack([outputs[rows].softmax(1) for outputs in outputs_of(trained)])
+    assert mean["accuracy"] == pytest.approx((probabilities.argmax(2) == target).double().mean().item())
+    assert together["accuracy"] == pytest.approx((probabilities.mean(0).argmax(1) == target).double().mean().item())
+    likelihood = probabilities.mean(0).gather(1, target.unsqueeze(1)).log().mean()
+    assert together["loss"] == pytest.approx(-likelihood.item())
+    config = json.loads((tmp_path / "export" / "config.json").read_text())
+    assert (config["test"], config["test_ensemble"], config["replicas"]) == (mean, together, 6)
+
+
+def test_the_ensemble_of_folds_is_scored_in_the_targets_unit(houses: tuple[Path, Trained]) -> None:
+    folder, trained = houses
+    predictor, dataset = read_export(folder), trained.material.dataset
+    rows = trained.material.splits.test_idx
+    frame = read_table(folder.parent / "houses.csv").iloc[rows]
+    scored = score(predictor, predict(predictor, frame), frame)
+    together = trained.source.row.test_ensemble
+    assert scored is not None
+    assert together is not None
+    assert scored.value == pytest.approx(together["rmse"])
+    errors = np.array(predict(predictor, frame).labels) - dataset.target_N[rows]
+    assert together["mae"] == pytest.approx(np.abs(errors).mean())
+    assert together["r2"] == pytest.approx(1 - np.mean(errors**2) / np.var(dataset.target_N[rows]))
+
+
+def test_one_model_has_one_score(wine: tuple[Path, Trained]) -> None:
+    assert wine[1].source.row.test is not None
+    assert wine[1].source.row.test_ensemble is None
+    assert json.loads((wine[0] / "config.json").read_text())["test_ensemble"] is None
+
+
 def test_long_tables_go_through_in_batches(wine: tuple[Path, Trained], monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = read_export(wine[0])
     whole = predict(predictor, wine_table())
-    monkeypatch.setattr("hpo.export.predictor.BATCH", 50)
+    monkeypatch.setattr("hpo.training.ensemble.BATCH", 50)
     split = predict(predictor, wine_table())
     assert split.labels == whole.labels
     assert np.allclose(split.probabilities_NC, whole.probabilities_NC)

@@ -1,10 +1,14 @@
 """Each warning appears where it must and nowhere else."""
 
+import math
+
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from hpo import endings
 from hpo.reports.cautions import accuracy_error, edge_of
+from hpo.reports.compare import table
 from hpo.reports.trials import trial_row
 
 from .factory import RATE, small, trial
@@ -60,6 +64,29 @@ def test_many_divergences_are_a_finding_and_one_is_not():
     few = [trial(0, 0.9), trial(1, 0.8), trial(2, 0.1, **gone)]
     assert not said(small(few), "diverged")
     assert said(small([*few, trial(3, 0.1, **gone)]), "2 of 4 trials diverged (50 %)")
+
+
+@pytest.mark.parametrize("ended", [endings.undefined("r2", 1), "diverged at epoch 1: the objective is not finite"])
+def test_an_undefined_objective_is_not_blamed_on_the_learning_rate(ended):
+    gone = {"state": TrialState.PRUNED, "ended": ended}
+    report = small([trial(number, None, **gone) for number in range(3)], objective="r2")
+    assert said(report, "3 trials of 3 ended because R² is undefined on their validation part")
+    assert not said(report, "learning rate")
+    assert not said(report, "diverged")
+
+
+def test_an_undefined_test_score_is_a_finding():
+    report = small([trial(0, 0.9)], objective="r2", winner_number=0, test={"r2": None, "rmse": 1.0})
+    assert said(report, "The test R² is undefined")
+    assert not said(small([trial(0, 0.9)], objective="r2", winner_number=0, test={"r2": 0.5}), "undefined")
+
+
+def test_an_infinite_value_never_wins():
+    report = small([trial(0, math.inf), trial(1, 0.5), trial(2, -math.inf)], objective="r2")
+    assert report.winner is not None
+    assert report.winner.number == 1
+    assert [point.best for point in report.history] == [None, 0.5, 0.5]
+    assert table([report])["median"][0] == 0.5
 
 
 def test_no_winner_and_running():

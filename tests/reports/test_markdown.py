@@ -29,3 +29,16 @@ def test_every_line_of_a_table_has_the_same_cells():
     text = summary(small([trial(0, 0.9, {"x": "a|b"}, {"x": choice})]))
     assert "| `x` | a\\|b |" in text
     assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_the_mean_of_several_models_and_their_ensemble_are_told_apart():
+    scores = {"test": {"accuracy": 0.694, "auroc": None}, "test_ensemble": {"accuracy": 0.729, "auroc": None}}
+    text = summary(small([trial(0, 0.7)], winner_number=0, facts={"replicas": 6}, **scores))
+    assert "test accuracy, mean of 6 models: 0.694, test accuracy, ensemble of 6 models: 0.729." in text
+    assert "| test AUROC, ensemble of 6 models | undefined |" in text
+    old = summary(small([trial(0, 0.7)], winner_number=0, facts={"replicas": 6}, test=scores["test"]))
+    assert "test accuracy, mean of 6 models: 0.694." in old
+    assert "ensemble" not in old
+    one = summary(small([trial(0, 0.7)], winner_number=0, test=scores["test"]))
+    assert "test accuracy 0.694." in one
+    assert "models" not in one

@@ -8,6 +8,7 @@ import optuna
 import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from sqlalchemy import update
 
 from hpo.endings import ATTRIBUTE, FINISHED
 from hpo.errors import StudyStateError
@@ -15,6 +16,7 @@ from hpo.storage.engine import open_store
 from hpo.storage.store import Store
 from hpo.storage.studies import (
     add_seconds,
+    forget_winner,
     mark_finished,
     mark_unfinished,
     register_study,
@@ -24,6 +26,7 @@ from hpo.storage.studies import (
     study_row,
 )
 from hpo.storage.summaries import list_studies
+from hpo.storage.tables import hpo_studies
 
 
 def register(store: Store, name: str = "digits", **changes: Any) -> int:
@@ -134,3 +137,24 @@ def test_listing_studies(store: Store) -> None:
         TrialState.FAIL: 0,
         TrialState.WAITING: 0,
     }
+
+
+def test_the_ensembles_metrics_are_told_from_the_mean(store: Store) -> None:
+    study_id = register(store)
+    set_winner(store, study_id, 3, {"r2": None, "rmse": 2.0}, "r2", ensemble={"r2": 0.5, "rmse": 1.0})
+    row = study_row(store, "digits")
+    assert (row.test, row.test_ensemble) == ({"r2": None, "rmse": 2.0}, {"r2": 0.5, "rmse": 1.0})
+    assert store.get_study_user_attrs(study_id)["test r2 of the winner's ensemble"] == 0.5
+    forget_winner(store, study_id)
+    row = study_row(store, "digits")
+    assert (row.test, row.test_ensemble) == (None, None)
+    assert not store.get_study_user_attrs(study_id)
+
+
+def test_metrics_of_earlier_versions_are_read(store: Store) -> None:
+    """They had no ensemble, and wrote what is undefined as JSON does not have it."""
+    study_id = register(store)
+    text = '{"r2": -Infinity, "mae": NaN, "rmse": 2.0}'
+    store.write(update(hpo_studies).where(hpo_studies.c.study_id == study_id).values(test_json=text))
+    row = study_row(store, "digits")
+    assert (row.test, row.test_ensemble) == ({"r2": None, "mae": None, "rmse": 2.0}, None)

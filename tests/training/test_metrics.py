@@ -9,8 +9,9 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from hpo.data.undefined import undefined
 from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
-from hpo.training.metrics import METRICS, Outcome, names_for
+from hpo.training.metrics import METRICS, Outcome, names_for, score
 
 
 def classification(classes: int, padded: int) -> Outcome:
@@ -69,3 +70,86 @@ def test_every_metric_of_a_study_file_is_there() -> None:
     assert set(METRICS) == CLASSIFICATION_METRICS | REGRESSION_METRICS
     assert "auroc" not in names_for("classification", "accuracy")
     assert "auroc" in names_for("classification", "auroc")
+
+
+def drawn(generator: torch.Generator, regression: bool, parts: int) -> tuple[Outcome, torch.Tensor]:
+    """32 lanes, and which of some parts each of them has."""
+
+    def between(low: int, high: int) -> int:
+        return int(torch.randint(low, high, (1,), generator=generator))
+
+    examples, classes = between(2, 400), 1 if regression else between(2, 30)
+    outputs = 4 * torch.randn(32, examples, classes, generator=generator)
+    if between(0, 3) == 0:
+        outputs = outputs.round()  # many ties
+    if regression:
+        target = torch.randn(parts, examples, generator=generator)
+    else:
+        target = torch.randint(0, classes, (parts, examples), generator=generator)
+    valid = torch.ones(parts, examples, dtype=torch.bool)
+    valid[-1, examples - between(0, 2) :] = False
+    scale = torch.rand(parts, generator=generator, dtype=torch.float64)
+    return (
+        Outcome(outputs_KVC=outputs, target_KV=target, valid_KV=valid, scale_K=scale),
+        torch.randint(0, parts, (32,), generator=generator),
+    )
+
+
+def lanes_of(whole: Outcome, part: torch.Tensor, lanes: torch.Tensor) -> Outcome:
+    """Some lanes as a cohort scores them: a part that all share is there once."""
+    chosen = part[lanes]
+    chosen = chosen[:1] if len(chosen.unique()) == 1 else chosen
+    outputs = whole.outputs_KVC[lanes]
+    shape = outputs.shape[:2]
+    return Outcome(
+        outputs_KVC=outputs,
+        target_KV=whole.target_KV[chosen].expand(shape),
+        valid_KV=whole.valid_KV[chosen].expand(shape),
+        scale_K=whole.scale_K[chosen].expand(shape[0]),
+    )
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("regression", [False, True])
+def test_no_value_depends_on_the_number_of_lanes(regression: bool, parts: int) -> None:
+    """To the last bit, whoever the neighbours are."""
+    generator = torch.Generator().manual_seed(parts)
+    names = tuple(sorted(REGRESSION_METRICS if regression else CLASSIFICATION_METRICS))
+    for _ in range(20):
+        whole, part = drawn(generator, regression, parts)
+        expected = score(lanes_of(whole, part, torch.arange(32)), names)
+        for count in (1, 2, 3, 5, 8):
+            lanes = torch.randperm(32, generator=generator)[:count]
+            found = score(lanes_of(whole, part, lanes), names)
+            for name in names:
+                np.testing.assert_array_equal(found[name], np.array(expected[name])[lanes.numpy()], err_msg=name)
+
+
+TARGETS: dict[str, list[list[float]]] = {
+    "classification": [[0, 0, 0], [2, 2], [1], [0, 1], [0, 1, 2, 2], [2, 0, 2]],
+    "regression": [[0.1, 0.1, 0.1], [-2.5], [0.1, 0.2], [0.0, 0.0, 1e-30], [1e9, 1e9], [3.0, 4.0, 5.0]],
+}
+
+
+@pytest.mark.parametrize("task", sorted(TARGETS))
+def test_a_metric_is_undefined_where_the_target_says_so(task: str) -> None:
+    """NaN and never an infinity, among other lanes and with padding; whatever is predicted."""
+    regression = task == "regression"
+    for values in TARGETS[task]:
+        target = torch.tensor([values + [7.0] * 2], dtype=torch.float32 if regression else torch.int64)
+        if not regression:
+            target[0, -2:] = 0
+        outputs = torch.randn(3, target.shape[1], 1 if regression else 3)
+        outputs[1] = 0.5
+        valid = torch.tensor([[True] * len(values) + [False] * 2]).expand(3, -1)
+        outcome = Outcome(
+            outputs_KVC=outputs,
+            target_KV=target.expand(3, -1),
+            valid_KV=valid,
+            scale_K=torch.ones(3, dtype=torch.float64),
+        )
+        for name in REGRESSION_METRICS if regression else CLASSIFICATION_METRICS:
+            found = METRICS[name](outcome)
+            none = undefined(name, target[0, : len(values)].numpy()) is not None
+            assert found.isnan().tolist() == [none] * 3, (name, values)
+            assert not found.isinf().any()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from statistics import stdev
 
 import pytest
+import torch
 
 from hpo import space
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
+from hpo.training import metrics
 from hpo.workers.progress import Progress
 from tests.workers.small import at_bench, epochs_of, result_of, run, small_study, trials_of
 
@@ -123,6 +126,15 @@ def test_a_trial_that_diverges_ends_alone(tmp_path: Path) -> None:
         "sgd": ("PRUNED", "diverged at epoch 1: the loss is not finite"),
         "adam": ("COMPLETE", "finished"),
     }
+
+
+def test_a_trial_whose_objective_is_undefined_has_not_diverged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither NaN nor an infinity is a value, so such a trial cannot win."""
+    for value in (math.nan, math.inf):
+        monkeypatch.setitem(metrics.METRICS, "accuracy", lambda o, value=value: torch.full((len(o.target_KV),), value))
+        trials, _ = result_of(small_study(search='trials = 2\npruner = "none"'), tmp_path / str(value))
+        ended = "objective undefined at epoch 1: accuracy has no finite value on the validation part"
+        assert [(trial["state"], trial["ended"], trial["values"]) for trial in trials] == [("PRUNED", ended, None)] * 2
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hpo.conventions import FACT, FIRST
 from hpo.errors import StudyFileError
 from hpo.spec.study import StudySpec
-from hpo.storage.engine import sqlite_url
+from hpo.storage import studies
+from hpo.storage.engine import open_store, sqlite_url
+from hpo.workers.depot import Folder
 from hpo.workers.local import run_study
+from hpo.workers.material import as_begun, load_material
+from hpo.workers.means import Means
+from hpo.workers.outlook import Benches, Outlook
+from hpo.workers.setup import open_bench
+from hpo.workers.submitting import submit_study
 from tests.workers.service import row_of, submit
 from tests.workers.small import small_study
 from tests.workers.test_lengths import extend
@@ -61,3 +72,40 @@ def test_a_refusal_names_only_what_was_changed(epochs: int, home: Path) -> None:
 def test_the_way_out_names_the_database(home: Path) -> None:
     with pytest.raises(StudyFileError, match=r"or delete its trials from .*hpo\.db with `hpo delete`\.$"):
         submit(study(4, seed=4), home)
+
+
+def test_a_study_goes_on_with_the_split_that_it_began_with(tmp_path: Path) -> None:
+    """Earlier versions did not keep rare numbers apart, and noted no conventions."""
+    target = [0.0] * 57 + [5.5, 7.25, 30.5]
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{row % 7},{value}\n" for row, value in enumerate(target)))
+    data = 'dataset = "t.csv"\ntarget = "y"\ntask = "regression"'
+    spec = small_study(folder=tmp_path, study='name = "small"\nobjective = "rmse"', data=data)
+    begun = replace(spec, conventions=FIRST)
+    former, now = load_material(begun), load_material(spec)
+    assert former.splits.balance != now.splits.balance
+    assert as_begun(spec, now) is now
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        open_bench(spec, former, store, tmp_path, Means())
+        row = studies.study_row(store, "small")
+        studies.set_facts(store, row.study_id, {name: fact for name, fact in row.facts.items() if name != FACT})
+        row = studies.study_row(store, "small")
+        found = as_begun(begun, now)
+        assert np.array_equal(found.splits.test_idx, former.splits.test_idx)
+        assert np.array_equal(found.splits.replicas[0].valid_idx, former.splits.replicas[0].valid_idx)
+    submit_study(spec, sqlite_url(tmp_path), tmp_path, priority=None)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        assert studies.study_row(store, "small").balance == row.balance
+        bench = Benches(store, tmp_path, Folder(tmp_path), Means()).bench(Outlook.of(row))
+        assert np.array_equal(bench.material.splits.test_idx, former.splits.test_idx)
+
+
+def test_an_undefined_objective_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n1,1\n2,2\n3,3\n")
+    data = 'dataset = "t.csv"\ntarget = "y"\ntask = "regression"'
+    spec = small_study(folder=tmp_path, study='name = "small"\nobjective = "r2"', data=data)
+    home = tmp_path / "home"
+    with pytest.raises(StudyFileError, match="'r2' is undefined on the validation part"):
+        submit_study(spec, sqlite_url(home), home, priority=None)
+    with pytest.raises(StudyFileError, match="'r2' is undefined on the validation part"):
+        run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu")
+    assert not home.exists()

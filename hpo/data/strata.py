@@ -1,0 +1,137 @@
+"""The groups that every part of a split holds in equal shares: classes, or ranges of a number. No drawing here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.data.dataset import Dataset, listed
+from hpo.errors import DataError
+from hpo.spec.records import DataTable
+
+IndexArray = NDArray[np.int64]
+
+MOST_BINS = 10
+"""Regression is stratified over at most this many quantile bins of the target."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sizes:
+    """Examples in each part, from the shares the study asks for."""
+
+    all: int
+    test: int
+    valid: int
+    """In the smallest fold, where there are folds."""
+    folds: int | None
+
+    @property
+    def needed(self) -> int:
+        """Members a group must have to be in every part, however the rounding falls.
+
+        A stratified draw of m out of n examples holds at least floor(c * m / n) of a group of c.
+        """
+        rest = self.all - self.test
+        of_rest = self.folds or math.ceil(rest / min(self.valid, rest - self.valid))
+        of_all = math.ceil(self.all / self.test) if self.test else 1
+        return max(of_all, math.ceil(of_rest * self.all / rest))
+
+    @property
+    def after_test(self) -> int:
+        """Parts that the examples outside the test part are divided into."""
+        return self.folds or 2
+
+    @property
+    def smallest(self) -> int:
+        """Examples of the smallest part."""
+        return min(self.test or self.all, self.valid, self.all - self.test - self.valid)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Strata:
+    """The group of each example."""
+
+    group_N: IndexArray
+    """Counted from 0; every group has members."""
+    names: tuple[str, ...]
+    rare: bool = False
+    """Two groups, one of which is too small for its share to bring it into every part; it has one for each part."""
+
+
+def strata(dataset: Dataset, data: DataTable, sizes: Sizes, *, tied_apart: bool = True) -> Strata:
+    """Classes, or quantile bins of the target. Raises `DataError` when a class has too few members.
+
+    `tied_apart`: where one value holds most of the target, so that all bins fall into one, the others have groups of
+    their own. Studies that began before this was so keep their split without it.
+    """
+    if dataset.task == "classification":
+        return _classes(dataset, data, sizes.needed)
+    target_N = dataset.target_N.astype(np.float64)
+    group_N = _quantile_bins(target_N, sizes.needed)
+    if tied_apart and not group_N.any():
+        values, counts = np.unique(target_N, return_counts=True)
+        other_N = target_N != values[counts.argmax()]
+        others = int(other_N.sum())
+        parts = sizes.after_test + (sizes.test > 0)
+        if parts <= others <= sizes.all / 2 and sizes.smallest > 1:
+            group_N[other_N] = 1 + _quantile_bins(target_N[other_N], sizes.needed)
+            names = (f"{values[counts.argmax()]:.4g}", *_ranges("others, bin", target_N[other_N], group_N[other_N]))
+            return Strata(group_N=group_N, names=names, rare=others < sizes.needed)
+    return Strata(group_N=group_N, names=_ranges("bin", target_N, group_N))
+
+
+def _classes(dataset: Dataset, data: DataTable, needed: int) -> Strata:
+    group_N = np.asarray(dataset.target_N, np.int64)
+    counts = np.bincount(group_N, minlength=len(dataset.class_names))
+    small = [(name, count) for name, count in zip(dataset.class_names, counts, strict=True) if count < needed]
+    if small:
+        name, count = min(small, key=lambda pair: pair[1])
+        others = f" (also too small: {listed(other for other, _ in small if other != name)})" if len(small) > 1 else ""
+        raise DataError(
+            f'data: class "{name}" of {dataset.name} has {count} example{"s" if count != 1 else ""} and needs'
+            f" at least {needed} to be in every part with {asked(data)}{others}."
+            f" {_way_out(data)}, add examples, or merge the class with another or drop its rows."
+            + _regression_hint(dataset)
+        )
+    return Strata(group_N=group_N, names=dataset.class_names)
+
+
+def _quantile_bins(target_N: NDArray[np.float64], needed: int) -> IndexArray:
+    """As many quantile bins of the target as have the needed members; equal targets share a bin."""
+    for bins in range(MOST_BINS, 1, -1):
+        edges = np.unique(np.quantile(target_N, np.linspace(0, 1, bins + 1)[1:-1]))
+        _, group_N = np.unique(np.searchsorted(edges, target_N, side="right"), return_inverse=True)
+        if np.bincount(group_N).min() >= needed:
+            return group_N
+    return np.zeros(len(target_N), np.int64)
+
+
+def _ranges(word: str, target_N: NDArray[np.float64], group_N: IndexArray) -> tuple[str, ...]:
+    """Each group's number and range, in the order of the groups."""
+    members = (target_N[group_N == group] for group in np.unique(group_N))
+    return tuple(f"{word} {number}: {found.min():.4g} to {found.max():.4g}" for number, found in enumerate(members, 1))
+
+
+def asked(data: DataTable) -> str:
+    """The shares that a study asks for, in the words of its file."""
+    return f"test = {data.test:g} and " + (
+        f"validation = {data.validation:g}" if data.folds is None else f"folds = {data.folds}"
+    )
+
+
+def _way_out(data: DataTable) -> str:
+    shares = "a larger data.test (or 0)" if data.test else ""
+    validation = "a larger data.validation" if data.folds is None else "fewer data.folds"
+    return f"Set {' or '.join(filter(None, (shares, validation)))}"
+
+
+def _regression_hint(dataset: Dataset) -> str:
+    try:
+        for name in dataset.class_names:
+            float(name)
+    except ValueError:
+        return ""
+    return ' If the target is a quantity, set data.task = "regression".'

@@ -1,0 +1,51 @@
+"""Whether a metric has a value on a part, which its target alone decides. Numpy only; the metrics are in training.
+
+`hpo.training.metrics` gives NaN for the same parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from hpo.data.dataset import Dataset
+from hpo.data.prepare import PreparedData, TargetArray
+from hpo.data.preprocess import apply_target
+from hpo.data.splits import Splits
+
+
+def _constant(target_N: TargetArray) -> str | None:
+    if len(target_N) == 1:
+        return "it has one example, and the share of a variance needs several"
+    return "all its targets are equal, and there is no variance to explain" if np.ptp(target_N) == 0 else None
+
+
+def _one_class(target_N: TargetArray) -> str | None:
+    return "all its examples are of one class, and there is none to tell it from" if np.ptp(target_N) == 0 else None
+
+
+REASONS: dict[str, Callable[[TargetArray], str | None]] = {"r2": _constant, "auroc": _one_class}
+"""By metric: why it has no value for these targets, or None. Metrics that are not here always have one."""
+
+
+TEST = "the test part"
+
+
+def undefined(metric: str, target_N: TargetArray) -> str | None:
+    """Why the metric has no value on a part with these targets; None if it has one."""
+    return REASONS[metric](target_N) if metric in REASONS else None
+
+
+def gaps(metric: str, dataset: Dataset, splits: Splits, prepared: PreparedData) -> Iterator[tuple[str, str]]:
+    """The parts on which the metric is undefined, as training and scoring see their targets, and why: validation
+    parts first, then the test part."""
+    folds = max(replica.fold for replica in prepared.replicas)
+    first = [replica for replica in prepared.replicas if replica.repeat == 0]
+    for replica in first:
+        if reason := undefined(metric, replica.y_valid):
+            yield f"the validation part of fold {replica.fold + 1}" if folds else "the validation part", reason
+    if len(splits.test_idx):
+        targets = (apply_target(replica.preprocessing, dataset, splits.test_idx) for replica in first)
+        if reason := next(filter(None, (undefined(metric, target) for target in targets)), None):
+            yield TEST, reason
