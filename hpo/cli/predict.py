@@ -35,6 +35,7 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
     from hpo.data.files import read_table
     from hpo.export import predictor as exported
     from hpo.reports.csv import write
+    from hpo.reports.text import number
 
     frame = read_table(data)
     predictor = exported.read_export(folder)
@@ -48,7 +49,7 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
     score = exported.score(predictor, prediction, frame)
     if score is not None:
         left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""
-        click.echo(f"{score.metric} {score.value:.4g} over {score.rows} rows{left_out}", err=True)
+        click.echo(f"{score.metric} {number(score.value)} over {score.rows} rows{left_out}", err=True)
     elif predictor.target_name in frame.columns:
         known = f" none of the classes {', '.join(predictor.class_names)}" if predictor.class_names else " no numbers"
         click.echo(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)
