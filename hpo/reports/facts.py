@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.reports.cautions import Evidence, cautions
+from hpo.reports.cautions import cautions
+from hpo.reports.evidence import evidence_of
 from hpo.reports.importances import Importances, importances
+from hpo.reports.parts import BalanceRow, balance_rows, parts_of
 from hpo.reports.trials import Counts, TrialRow, count, ranked, trial_row
 
 if TYPE_CHECKING:
@@ -19,18 +21,6 @@ if TYPE_CHECKING:
 
     from hpo.storage.read import StudyFacts
     from hpo.storage.store import Store
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BalanceRow:
-    """One class (or quantile group of the target) in one part of the data."""
-
-    part: str
-    group: str
-    count: int
-    """Examples."""
-    share: float
-    """Of the part's examples."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,19 +118,9 @@ def report_of(study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataF
     winner = choose_winner(best_first, study.winner_number)
     scored = winner is not None and winner.number == study.winner_number
     test = dict(study.test or {}) if scored else {}
-    balance = tuple(BalanceRow(**row) for row in study.balance)
+    balance = balance_rows(study.balance)
     counts = count(trials)
-    evidence = Evidence(
-        objective=study.objective,
-        counts=counts,
-        trials=trials,
-        best_first=best_first,
-        winner=winner,
-        scored_trial=study.winner_number if study.test else None,
-        test=test,
-        balance=balance,
-        looks=study.facts.get("test_looks", ()),
-    )
+    evidence = evidence_of(study, trials, counts, best_first, winner, test, parts_of(balance), epochs)
     return StudyReport(
         name=study.name,
         objective=study.objective,

@@ -14,7 +14,8 @@ from hpo.reports.text import STATES, duration, label, number, plural, share, siz
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from hpo.reports.facts import BalanceRow, StudyReport
+    from hpo.reports.facts import StudyReport
+    from hpo.reports.parts import BalanceRow
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "responsive": True}
 MOST_SLICES = 24
