@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hpo.cli.report import spreadsheet_option
 from hpo.errors import MachineError
 
 
@@ -19,7 +20,8 @@ from hpo.errors import MachineError
     metavar="FILE",
     help="CSV file to write.  [default: standard output]",
 )
-def predict(folder: Path, data: Path, output: Path | None) -> None:
+@spreadsheet_option
+def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) -> None:
     """Predict the rows of DATA.CSV with the export in DIR.
 
     The table needs the columns the model was trained on, in any order; empty cells are filled as in training, further
@@ -40,7 +42,7 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
     frame = read_table(data)
     predictor = exported.read_export(folder)
     prediction = exported.predict(predictor, frame)
-    text = write(*exported.table(predictor, prediction))
+    text = write(*exported.table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:
         click.echo(text, nl=False)
     else:
