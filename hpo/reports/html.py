@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hpo.reports.parts import BalanceRow
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "responsive": True}
+SCRIPTS = ("smoothing.js", "numbers.js", "report.js")
 MOST_SLICES = 24
 """Parameters with a slice plot; the most important come first."""
 
@@ -52,7 +53,7 @@ def render(report: StudyReport) -> str:
         states=STATES,
         plotly=Markup(get_plotlyjs()),
         css=Markup((scripts / "report.css").read_text()),
-        scripts=Markup((scripts / "smoothing.js").read_text() + (scripts / "report.js").read_text()),
+        scripts=Markup("".join((scripts / name).read_text() for name in SCRIPTS)),
         history=figure(figures.history(report), "history") if report.history else "",
         wild_values=figures.robust_range([p.value for p in report.history if p.value is not None]),
         curves=curves,
@@ -63,6 +64,7 @@ def render(report: StudyReport) -> str:
         slices_omitted=len(report.parameters) - len(slices),
         top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
         balance=balance_table(report.balance),
+        looks=len(report.circumstances.get("test_looks", ())),
         commands=commands(report),
     )
 
@@ -115,8 +117,11 @@ def balance_table(rows: Sequence[BalanceRow]) -> dict[str, Any]:
 def commands(report: StudyReport) -> list[tuple[str, str]]:
     """(command, what it does) pairs that repeat or use the study."""
     name, source = shlex.quote(report.name), shlex.quote(report.source)
+    again = "the study again in an empty home folder, or continues it in this one"
     return [
-        (f"hpo run {source}", "runs the study again in an empty home folder, or continues it in this one"),
+        (f"hpo submit {source}", f"has workers run {again}")
+        if report.shared
+        else (f"hpo run {source}", f"runs {again}"),
         (f"hpo report {name}", "writes this report again"),
         (f"hpo export {name} -o {name}-winner", "takes the winner out as plain PyTorch"),
     ]
