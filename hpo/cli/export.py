@@ -44,6 +44,7 @@ def export(place: Place, study: str, folder: Path, number: int | None, force: bo
     from hpo.cli.report import reading
     from hpo.export.folder import check_free, export_files, write_files
     from hpo.export.source import find_trial, load_trained
+    from hpo.reports.text import number as written
 
     with reading(place) as store:
         source = find_trial(store, study, number)
@@ -52,5 +53,5 @@ def export(place: Place, study: str, folder: Path, number: int | None, force: bo
         trained = load_trained(store, place.home, source, tell, place=checkpoints)
     write_files(folder, export_files(trained))
     objective, value = source.spec.study.objective, source.trial.values[0]
-    click.echo(f"Trial {source.trial.number} of {study}, validation {objective} {value:.4g}", err=True)
+    click.echo(f"Trial {source.trial.number} of {study}, validation {objective} {written(value)}", err=True)
     click.echo(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hpo import disk
+from hpo.cli.report import spreadsheet_option
 from hpo.errors import MachineError
 
 
@@ -20,7 +21,8 @@ from hpo.errors import MachineError
     metavar="FILE",
     help="CSV file to write.  [default: standard output]",
 )
-def predict(folder: Path, data: Path, output: Path | None) -> None:
+@spreadsheet_option
+def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) -> None:
     """Predict the rows of DATA.CSV with the export in DIR.
 
     The table needs the columns the model was trained on, in any order; empty cells are filled as in training, further
@@ -37,11 +39,12 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
     from hpo.data.files import read_table
     from hpo.export import predictor as exported
     from hpo.reports.csv import write
+    from hpo.reports.text import number
 
     frame = read_table(data)
     predictor = exported.read_export(folder)
     prediction = exported.predict(predictor, frame)
-    text = write(*exported.table(predictor, prediction))
+    text = write(*exported.table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -52,7 +55,7 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
         left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""
         models = len(predictor.modules)
         whose = f" (ensemble of {models} models)" if models > 1 else ""
-        click.echo(f"{score.metric} {score.value:.4g}{whose} over {score.rows} rows{left_out}", err=True)
+        click.echo(f"{score.metric} {number(score.value)}{whose} over {score.rows} rows{left_out}", err=True)
     elif predictor.target_name in frame.columns:
         known = f" none of the classes {', '.join(predictor.class_names)}" if predictor.class_names else " no numbers"
         click.echo(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)

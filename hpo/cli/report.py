@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
     from hpo.storage.store import Store
 
+spreadsheet_option = click.option(
+    "--spreadsheet",
+    is_flag=True,
+    help="For spreadsheets: text in CSV cells that begins like a formula (= + - @) gets an apostrophe in front.",
+)
+"""Of every command that writes CSV."""
+
 
 @click.command()
 @click.argument("study")
@@ -27,20 +34,22 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Folder for the report.  [default: reports/STUDY in the home folder]",
 )
+@spreadsheet_option
 @place_options
 @click.pass_obj
-def report(place: Place, study: str, output: Path | None) -> None:
+def report(place: Place, study: str, output: Path | None, spreadsheet: bool) -> None:
     """Write the report of STUDY again and print where its page lies.
 
     \b
     Examples:
       hpo report digits
       hpo report digits -o digits-report
+      hpo report digits --spreadsheet
     """
     from hpo.reports.build import write_report
 
     with reading(place) as store:
-        page = write_report(store, study, output or _folder(place, study))
+        page = write_report(store, study, output or _folder(place, study), spreadsheet=spreadsheet)
     click.echo(page)
 
 
@@ -53,9 +62,10 @@ def report(place: Place, study: str, output: Path | None) -> None:
     metavar="FILE",
     help="Write the comparison as CSV too; - writes CSV instead of the table to standard output.",
 )
+@spreadsheet_option
 @place_options
 @click.pass_obj
-def compare(place: Place, studies: Sequence[str], csv_file: str | None) -> None:
+def compare(place: Place, studies: Sequence[str], csv_file: str | None, spreadsheet: bool) -> None:
     """Compare STUDIES: best and median value, cost of finding the best, test score, winner's parameters.
 
     \b
@@ -67,16 +77,18 @@ def compare(place: Place, studies: Sequence[str], csv_file: str | None) -> None:
     from hpo.reports.compare import caution, compare_csv, write_compare_csv
     from hpo.reports.compare import compare as compare_studies
 
+    if spreadsheet and not csv_file:
+        raise click.UsageError("--spreadsheet is about the CSV file: add --csv FILE.")
     with reading(place) as store:
         frame = compare_studies(store, studies)
     warning = caution(frame)
     if warning:
         click.echo(f"Note: {warning}", err=True)
     if csv_file == "-":
-        click.echo(compare_csv(frame), nl=False)
+        click.echo(compare_csv(frame, spreadsheet=spreadsheet), nl=False)
         return
     if csv_file:
-        write_compare_csv(frame, Path(csv_file))
+        write_compare_csv(frame, Path(csv_file), spreadsheet=spreadsheet)
     show(frame)
     if csv_file:
         click.echo(f"Written: {csv_file}", err=True)

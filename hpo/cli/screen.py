@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hpo import space
 from hpo.reports.foreign import sentences
-from hpo.reports.text import number, plural, scores_on_test
+from hpo.reports.text import duration, number, plural, scores_on_test, training
 from hpo.spec.file import StudySpec
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Screen:
         self.console.print(f"Study {spec.study.name} {text}", highlight=False, markup=False, soft_wrap=True)
 
     def _headline(self, now: Progress) -> str:
-        best = f"best {now.best[1]:.4g} (trial {now.best[0]})" if now.best else "no trial finished yet"
+        best = f"best {number(now.best[1])} (trial {now.best[0]})" if now.best else "no trial finished yet"
         left = self._time_left(now)
         soon = f"; about {left} left" if left else ""
         return (
@@ -97,18 +97,18 @@ class Screen:
         if ended <= 0 or now.ended >= now.budget:
             return None
         seconds = now.wall_seconds / ended * (now.budget - now.ended)
-        return duration(seconds)
+        return duration(round(seconds))
 
     def _view(self, now: Progress) -> Group:
         bar = ProgressBar(total=now.budget, completed=now.ended, width=40)
         head = Table.grid(padding=(0, 2))
-        head.add_row(bar, Text(f"{now.ended}/{now.budget}"), Text(duration(now.wall_seconds)))
+        head.add_row(bar, Text(f"{now.ended}/{now.budget}"), Text(duration(round(now.wall_seconds))))
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("trial", justify="right")
         table.add_column("epoch", justify="right")
         table.add_column(self.spec.study.objective, justify="right")
         for trial in now.running[:SHOWN]:
-            value = "" if trial.value is None else f"{trial.value:.4f}"
+            value = "" if trial.value is None else number(trial.value)
             table.add_row(str(trial.number), f"{trial.epoch}/{self.epochs}", value)
         hidden = len(now.running) - SHOWN
         more = [Text(f"and {hidden} more", style="dim")] if hidden > 0 else []
@@ -126,23 +126,13 @@ def screen(spec: StudySpec) -> Iterator[Screen]:
         shown.stop()
 
 
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 def conclusion(spec: StudySpec, result: Result) -> None:
     """The winner's configuration, its scores, and where to go from here."""
     console = Console(highlight=False, soft_wrap=True)
     now, winner = result.progress, result.winner
     for note in (*result.notes, *sentences(result.foreign)):
         console.print(f"Note: {note}", markup=False)
-    spent = f" ({duration(now.wall_seconds)}, {_share(now)} of it training)" if now.epochs else ""
+    spent = f" ({duration(now.wall_seconds)}, {training(now.train_seconds, now.wall_seconds)})" if now.epochs else ""
     console.print(
         f"{plural(now.ended, 'trial')} ended: {now.finished} finished, {now.pruned} pruned, {now.failed} failed{spent}"
     )
@@ -155,14 +145,12 @@ def conclusion(spec: StudySpec, result: Result) -> None:
         for name, value in winner.params.items():
             console.print(f"  {name} = {number(value, 6)}", markup=False)
         objective = spec.study.objective
-        console.print(f"  validation {objective}: {winner.value:.4f}")
+        console.print(f"  validation {objective}: {number(winner.value)}")
         if winner.test is None:
             console.print("  no test part (data.test = 0)")
         else:
             again = f" (look {len(winner.looks)} at the test part: no longer unseen)" if len(winner.looks) > 1 else ""
-            scores = scores_on_test(
-                objective, winner.test, winner.ensemble, winner.models, name=objective, written="{:.4f}".format
-            )
+            scores = scores_on_test(objective, winner.test, winner.ensemble, winner.models, name=objective)
             for name, value in scores:
                 console.print(f"  {name}: {value}{again}")
     console.print(f"Report: {result.report}", markup=False, emoji=False)
@@ -172,7 +160,3 @@ def _workers(now: Progress) -> str:
     """Nothing where one process does everything."""
     replaced = f", {now.deaths} replaced" if now.deaths else ""
     return f" on {now.workers} workers{replaced}" if now.workers > 1 or replaced else ""
-
-
-def _share(now: Progress) -> str:
-    return f"{now.train_seconds / now.wall_seconds:.0%}" if now.wall_seconds else "0%"

@@ -231,7 +231,7 @@ def _way_on(found: dict[str, Any], options: str) -> str | None:
 
 def _best_table(found: dict[str, Any]) -> Table:
     """One column for each trial, as trials are few and parameters many."""
-    from hpo.reports.text import number, scores_on_test
+    from hpo.reports.text import duration, number, scores_on_test
 
     best = found["best"]
     table = _table("best trials", *(str(trial["number"]) for trial in best))
@@ -242,16 +242,10 @@ def _best_table(found: dict[str, Any]) -> Table:
     for name, score in scores_on_test(objective, *tested, name=objective):
         table.add_row(name, *(score if trial["number"] == found["winner"] else "" for trial in best))
     table.add_row("best epoch", *(f"{number(trial['best_epoch'])} of {trial['epochs']}" for trial in best))
-    table.add_row("time", *(_seconds(trial["seconds"]) for trial in best))
+    table.add_row("time", *(duration(trial["seconds"]) for trial in best))
     for name in dict.fromkeys(name for trial in best for name in trial["params"]):
         table.add_row(name, *(number(trial["params"][name]) if name in trial["params"] else "" for trial in best))
     return table
-
-
-def _seconds(seconds: float | None) -> str:
-    from hpo.reports.text import duration, number
-
-    return f"{number(seconds, 2)} s" if seconds is not None and seconds < 1 else duration(seconds)
 
 
 def _progress(trial: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -32,11 +32,18 @@ class Replica:
     valid_idx: IndexArray
 
 
+Role = Literal["all", "test", "train", "validation"]
+"""What a part of the examples is for."""
+
+
 class BalanceRow(TypedDict):
     """How often one group (class, or range of the target) occurs in one part."""
 
     part: str
-    """`all`, `test`, `train`, `validation`; with folds `fold 1 train`, `fold 1 validation`, ..."""
+    """Name for people: `all`, `test`, `train`, `validation`; with folds `fold 1 train`, `fold 1 validation`, ..."""
+    role: Role
+    fold: int | None
+    """Of cross-validation, 0-based; None for a hold-out, and for parts that folds share."""
     group: str
     count: int
     share: float
@@ -153,16 +160,17 @@ def _sizes(dataset: Dataset, data: DataTable) -> Sizes:
 def _balance(
     test_idx: IndexArray, replicas: tuple[Replica, ...], group_N: IndexArray, names: tuple[str, ...]
 ) -> Iterator[BalanceRow]:
-    parts = [("all", np.arange(len(group_N)))]
+    parts: list[tuple[Role, int | None, IndexArray]] = [("all", None, np.arange(len(group_N)))]
     if len(test_idx):
-        parts.append(("test", test_idx))
+        parts.append(("test", None, test_idx))
     for replica in replicas:
-        prefix = f"fold {replica.fold + 1} " if len(replicas) > 1 else ""
-        parts += [(f"{prefix}train", replica.train_idx), (f"{prefix}validation", replica.valid_idx)]
-    for part, idx in parts:
+        fold = replica.fold if len(replicas) > 1 else None
+        parts += [("train", fold, replica.train_idx), ("validation", fold, replica.valid_idx)]
+    for role, fold, idx in parts:
+        part = role if fold is None else f"fold {fold + 1} {role}"
         counts = np.bincount(group_N[idx], minlength=len(names))
         for name, count in zip(names, counts.tolist(), strict=True):
-            yield BalanceRow(part=part, group=name, count=count, share=count / len(idx))
+            yield BalanceRow(part=part, role=role, fold=fold, group=name, count=count, share=count / len(idx))
 
 
 def _random_state(seed: int, purpose: str) -> int:

@@ -15,23 +15,22 @@ from hpo.reports.markdown import summary
 if TYPE_CHECKING:
     from hpo.storage.store import Store
 
-RENDERERS = {
-    "trials.csv": trials_csv,
-    "epochs.csv": epochs_csv,
-    "summary.md": summary,
-    "index.html": render,
-}
+TABLES = {"trials.csv": trials_csv, "epochs.csv": epochs_csv}
+"""File name -> CSV text of a report."""
+PAGES = {"summary.md": summary, "index.html": render}
 """File name -> text of a report. The page comes last: where it is new, the files beside it are."""
 
 
-def write_report(store: Store, name: str, folder: Path) -> Path:
-    """Write the report of study `name` into `folder` (made if missing) and return the path of its page."""
-    return write_files(gather(store, name), folder)
+def write_report(store: Store, name: str, folder: Path, *, spreadsheet: bool = False) -> Path:
+    """Write the report of study `name` into `folder` (made if missing) and return the path of its page. `spreadsheet`:
+    no cell of its CSV files is a formula."""
+    return write_files(gather(store, name), folder, spreadsheet=spreadsheet)
 
 
-def write_files(report: StudyReport, folder: Path) -> Path:
+def write_files(report: StudyReport, folder: Path, *, spreadsheet: bool = False) -> Path:
     """Render everything first, then replace the files one by one, each whole."""
-    texts = {name: render_file(report) for name, render_file in RENDERERS.items()}
+    texts = {name: table(report, spreadsheet=spreadsheet) for name, table in TABLES.items()}
+    texts |= {name: page(report) for name, page in PAGES.items()}
     for name, text in texts.items():
         write_text(folder / name, text)
     return folder / "index.html"

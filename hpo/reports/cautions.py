@@ -1,53 +1,27 @@
 """What a reader should know before trusting a study's winner: one plain sentence for each finding. No formatting.
 
 Each check takes the facts computed so far and returns sentences, so that adding one is a function and a line in
-`CHECKS`. The ideas follow Google's tuning playbook: best values near an edge, too little budget, winners by luck.
+`CHECKS`. A check whose question the facts do not answer says nothing. The ideas follow Google's tuning playbook: best
+values near an edge, too little budget, winners by luck.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import statistics
+from collections.abc import Callable
 
 from hpo import endings
+from hpo.reports.edges import edge_of, is_coarse
+from hpo.reports.evidence import Evidence
 from hpo.reports.foreign import sentences
 from hpo.reports.text import label, number, plural, share
+from hpo.reports.trials import TrialRow
 
-if TYPE_CHECKING:
-    from hpo.reports.facts import BalanceRow
-    from hpo.reports.foreign import ForeignTrial
-    from hpo.reports.trials import Counts, TrialRow
-
-EDGE = 0.05
-"""Share of a range, on its own (linear or logarithmic) scale, that counts as its edge."""
 FEW_FINISHED = 20
 """Finished trials below which a ranking is weak evidence."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
-    """What the checks look at."""
-
-    objective: str
-    counts: Counts
-    trials: Sequence[TrialRow]
-    best_first: Sequence[TrialRow]
-    """Finished trials."""
-    winner: TrialRow | None
-    scored_trial: int | None
-    """Number of the trial that was scored on the test part."""
-    test: Mapping[str, float | None]
-    balance: Sequence[BalanceRow]
-    looks: Sequence[int] = ()
-    """Numbers of the trials that were scored on the test part, one after the other."""
-    foreign: Sequence[ForeignTrial] = ()
-    """Trials that are not this program's."""
-
-    def examples(self, part: str) -> int:
-        """Examples of a part of the data; 0 if its balance is not recorded."""
-        return sum(row.count for row in self.balance if row.part == part)
+LATE = 0.9
+"""Share of the trials after which a best value came late."""
 
 
 def cautions(evidence: Evidence) -> tuple[str, ...]:
@@ -57,31 +31,51 @@ def cautions(evidence: Evidence) -> tuple[str, ...]:
 
 def unfinished(e: Evidence) -> list[str]:
     if e.counts.running:
-        return [f"{plural(e.counts.running, 'trial')} still running: this report is a snapshot."]
+        verb = "has" if e.counts.running == 1 else "have"
+        return [f"{plural(e.counts.running, 'trial')} {verb} not ended: this report is a snapshot."]
     return []
 
 
 def no_winner(e: Evidence) -> list[str]:
-    if e.winner is None:
-        return ["No trial has finished, so there is no winner. The reasons stand in trials.csv, column ended."]
-    return []
+    if e.winner is not None:
+        return []
+    why = " The reasons stand in trials.csv, column ended." if e.counts.ended else ""
+    return [f"No trial has finished, so there is no winner.{why}"]
 
 
 def failures(e: Evidence) -> list[str]:
     failed = [trial for trial in e.trials if trial.state == "FAIL"]
+    if not failed:
+        return []
+    reason = failed[0].ended or "no reason recorded"
+    return [f"{plural(len(failed), 'trial')} of {e.counts.ended} failed; the first, trial {failed[0].number}: {reason}"]
+
+
+def divergences(e: Evidence) -> list[str]:
     diverged = [trial for trial in e.trials if endings.has_diverged(trial.ended)]
-    found = []
-    if failed:
-        reason = failed[0].ended or "no reason recorded"
-        found.append(
-            f"{plural(len(failed), 'trial')} of {e.counts.ended} failed; the first, trial {failed[0].number}: {reason}"
+    if not diverged or len(diverged) < max(2, 0.2 * e.counts.ended):
+        return []
+    advice = ": the space reaches into useless regions."
+    rates = [rate for trial in diverged if (rate := _learning_rate(trial)) is not None]
+    others = [
+        rate
+        for trial in e.trials
+        if trial.state in ("COMPLETE", "PRUNED")
+        and not endings.has_diverged(trial.ended)
+        and (rate := _learning_rate(trial)) is not None
+    ]
+    if rates and others and statistics.median(rates) > statistics.median(others):
+        advice = (
+            f": the space reaches into useless regions. Their learning rates, from {number(min(rates))} on, are higher "
+            "than those of the others; a lower highest learning rate would save their time."
         )
-    if e.counts.ended and len(diverged) >= max(2, 0.2 * e.counts.ended):
-        found.append(
-            f"{len(diverged)} of {e.counts.ended} trials diverged ({share(len(diverged) / e.counts.ended, 0)}): "
-            "the space reaches into useless regions; a lower highest learning rate would save their time."
-        )
-    return found
+    part = share(len(diverged) / e.counts.ended, 0)
+    return [f"{len(diverged)} of {e.counts.ended} trials diverged ({part}){advice}"]
+
+
+def _learning_rate(trial: TrialRow) -> float | None:
+    rates = [value for name, value in trial.params.items() if name.endswith(".learning_rate")]
+    return float(rates[0]) if rates and not isinstance(rates[0], str) else None
 
 
 def undefined(e: Evidence) -> list[str]:
@@ -102,33 +96,10 @@ def undefined(e: Evidence) -> list[str]:
 
 
 def few_trials(e: Evidence) -> list[str]:
-    if e.winner is not None and e.counts.finished < FEW_FINISHED:
-        return [
-            f"Only {plural(e.counts.finished, 'trial')} finished: the ranking may change with more trials "
-            "(raise `search.trials` and run the study again)."
-        ]
-    return []
-
-
-def edge_of(trial: TrialRow, name: str) -> str | None:
-    """`lower` or `upper` if the trial's value lies on that edge of its range.
-
-    Where a range starts at the least value a parameter can have (0 for rates and shares, 1 for counts) its lower
-    edge cannot be moved, and lying there is no finding.
-    """
-    from optuna.distributions import FloatDistribution, IntDistribution
-
-    distribution = trial.distributions.get(name)
-    if not isinstance(distribution, FloatDistribution | IntDistribution) or distribution.low >= distribution.high:
-        return None
-    low, high, value = float(distribution.low), float(distribution.high), float(trial.params[name])
-    immovable = low == 0.0 or (isinstance(distribution, IntDistribution) and low == 1.0)
-    if distribution.log:
-        low, high, value = math.log(low), math.log(high), math.log(value)
-    position = (value - low) / (high - low)
-    if position <= EDGE and not immovable:
-        return "lower"
-    return "upper" if position >= 1.0 - EDGE else None
+    if e.winner is None or e.counts.finished >= FEW_FINISHED or e.grid:
+        return []
+    way = f" ({e.way_to_more_trials})" if e.way_to_more_trials else ""
+    return [f"Only {plural(e.counts.finished, 'trial')} finished: the ranking may change with more trials{way}."]
 
 
 def edges(e: Evidence) -> list[str]:
@@ -140,9 +111,15 @@ def edges(e: Evidence) -> list[str]:
         if side is None:
             continue
         distribution = e.winner.distributions[name]
-        low, high = getattr(distribution, "low", None), getattr(distribution, "high", None)
-        others = [trial for trial in e.best_first[:10] if name in trial.params and trial is not e.winner]
+        others = [
+            trial
+            for trial in e.best_first[:10]
+            if trial is not e.winner and trial.distributions.get(name) == distribution
+        ]
         alike = sum(edge_of(trial, name) == side for trial in others)
+        if is_coarse(e.winner, name) and (not others or alike < len(others) / 2):
+            continue
+        low, high = getattr(distribution, "low", None), getattr(distribution, "high", None)
         company = f" (so do {alike} of the next {len(others)} best)" if alike else ""
         found.append(
             f"The best {name} = {number(e.winner.params[name])} lies on the {side} edge of its range "
@@ -152,49 +129,92 @@ def edges(e: Evidence) -> list[str]:
 
 
 def still_improving(e: Evidence) -> list[str]:
-    longest = max((trial.epochs for trial in e.trials), default=0)
-    if e.winner is None or longest < 2 or e.winner.best_epoch is None:
+    if e.winner is None or not rises(e.winner_curve):
         return []
-    if e.winner.best_epoch == e.winner.epochs == longest:
-        return [f"The winner was still improving at its last epoch ({longest}): more `training.epochs` may do better."]
+    epochs = e.winner.epochs
+    if e.winner.ended == endings.FINISHED:
+        return [f"The winner was still improving at its last epoch ({epochs}): {e.way_to_more_epochs}."]
+    if endings.is_cut(e.winner.ended):
+        return [f"The winner was still improving when {e.winner.ended}: a larger budget may do better."]
     return []
+
+
+def rises(curve: tuple[float, ...]) -> bool:
+    """Whether a curve, of which more is better, still rises at its end: its best value lies in its last quarter, and
+    its second half has an upward trend that chance does not explain (Kendall's rank test)."""
+    from scipy.stats import kendalltau
+
+    recent = curve[-max(4, len(curve) // 2) :]
+    if len(recent) < 4 or min(recent) == max(recent):
+        return False
+    last_quarter = curve[-max(1, len(curve) // 4) :]
+    if max(last_quarter) <= max(curve[: len(curve) - len(last_quarter)]):
+        return False
+    return bool(kendalltau(range(len(recent)), recent, alternative="greater").pvalue < 0.05)
 
 
 def found_late(e: Evidence) -> list[str]:
-    if e.winner is None or len(e.best_first) < FEW_FINISHED:
+    if e.winner is None or e.winner.value is None or len(e.best_first) < FEW_FINISHED or e.grid:
         return []
-    before = sum(trial.number < e.winner.number for trial in e.trials)
-    if before >= 0.9 * len(e.trials) and e.best_first[1].value != e.winner.value:
-        return [
-            f"The best value came late (trial {e.winner.number} of {e.trials[-1].number + 1}): "
-            "the search had not levelled off, and more trials may do better."
-        ]
-    return []
-
-
-def accuracy_error(accuracy: float, examples: int) -> float:
-    """Standard error of an accuracy measured on independent examples (binomial, with Agresti and Coull's centre)."""
-    centre = (accuracy * examples + 2.0) / (examples + 4.0)
-    return math.sqrt(centre * (1.0 - centre) / (examples + 4.0))
+    begun = e.trials[-1].number + 1
+    earlier = [t.value for t in e.best_first if t.value is not None and t.number < LATE * begun]
+    if e.winner.number < LATE * begun or not earlier:
+        return []
+    gain = e.sign * e.winner.value - max(e.sign * value for value in earlier)
+    if gain <= (e.noise.error if e.noise else 0.0):
+        return []
+    way = f" ({e.way_to_more_trials})" if e.way_to_more_trials else ""
+    return [
+        f"The best value came late (trial {e.winner.number} of {begun}): "
+        f"the search had not levelled off, and more trials may do better{way}."
+    ]
 
 
 def within_noise(e: Evidence) -> list[str]:
-    examples = e.examples("validation")
     if e.winner is None or e.winner.value is None or len(e.best_first) < 2:
         return []
     best = e.winner.value
-    if e.objective == "accuracy" and examples:
-        error = accuracy_error(best, examples)
-        near = sum(1 for trial in e.best_first if trial.value is not None and best - trial.value <= error)
-        if near > 1:
-            return [
-                f"{near} finished trials lie within one standard error ({number(error, 2)}, {examples} validation "
-                "examples) of the best: their order is mostly chance. Folds or repeats would tell them apart."
-            ]
-    tied = sum(trial.value == best for trial in e.best_first)
-    if tied > 1:
-        return [f"{tied} finished trials share the best value; the earliest of them is called the winner."]
+    values = [trial.value for trial in e.best_first if trial.value is not None]
+    near = sum(e.sign * (best - value) <= e.noise.error for value in values) if e.noise else 0
+    if e.noise and near > 1:
+        return [
+            f"{near} finished trials lie within one standard error ({number(e.noise.error, 2)}, from "
+            f"{e.noise.source}) of the best: their order is mostly chance. "
+            + (
+                "More repeats (`data.repeats`) or more examples would tell them apart."
+                if e.parts.folds > 1
+                else "Folds (`data.folds`), which measure each trial on more examples, would tell them apart."
+            )
+        ]
+    tied = [trial.number for trial in e.best_first if trial.value == best]
+    if len(tied) > 1:
+        first = min(tied) == e.winner.number
+        who = "the earliest of them" if first else f"trial {e.winner.number}, whose test score is known,"
+        return [f"{len(tied)} finished trials share the best value; {who} is called the winner."]
     return []
+
+
+def better_unfinished(e: Evidence) -> list[str]:
+    """Only finished trials can win, whatever the others showed."""
+    if e.winner is None or e.winner.value is None:
+        return []
+    above = [
+        trial
+        for trial in e.trials
+        if trial.state == "PRUNED"
+        and trial.value is not None
+        and math.isfinite(trial.value)
+        and not endings.has_diverged(trial.ended)
+        and e.sign * (trial.value - e.winner.value) > (e.noise.error if e.noise else 0.0)
+    ]
+    if not above:
+        return []
+    best = max(above, key=lambda trial: (e.sign * (trial.value or 0.0), -trial.number))
+    more = f", as did {len(above) - 1} more," if len(above) > 1 else ""
+    return [
+        f"Trial {best.number} stood at {number(best.value)}, better than the winner{more} when it ended "
+        f"({best.ended}): only finished trials can win."
+    ]
 
 
 def test_gap(e: Evidence) -> list[str]:
@@ -205,14 +225,16 @@ def test_gap(e: Evidence) -> list[str]:
             f"The test part was scored with trial {e.scored_trial}, the winner at that time; trial {e.winner.number} "
             "has overtaken it and has no test score."
         ]
-    score, validated, tested = e.test.get(e.objective), e.examples("validation"), e.examples("test")
-    if score is None or e.objective != "accuracy" or not validated or not tested:
+    score = e.test.get(e.objective)
+    if score is None or e.noise is None or e.noise.test_error is None or not math.isfinite(score):
         return []
-    error = math.hypot(accuracy_error(e.winner.value, validated), accuracy_error(score, tested))
-    if e.winner.value - score > 2.0 * error:
+    limit = e.noise.limit(math.hypot(e.noise.error, e.noise.test_error))
+    if e.sign * (e.winner.value - score) > limit:
+        worse = "higher" if e.minimized else "lower"
         return [
-            f"The test {label(e.objective)} ({number(score)}) is lower than the validation score by more than two "
-            "standard errors: the search has fitted the validation part; trust the test score."
+            f"The test {label(e.objective)} ({number(score)}) is {worse} than the validation score "
+            f"({number(e.winner.value)}) by more than chance explains ({number(limit, 2)}): the search has fitted the "
+            "validation part; trust the test score."
         ]
     return []
 
@@ -235,8 +257,10 @@ CHECKS: tuple[Callable[[Evidence], list[str]], ...] = (
     unfinished,
     failures,
     undefined,
+    divergences,
     test_gap,
     looked_again,
+    better_unfinished,
     edges,
     few_trials,
     within_noise,

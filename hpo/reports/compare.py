@@ -90,11 +90,11 @@ def caution(frame: pd.DataFrame) -> str | None:
     return None
 
 
-def compare_csv(frame: pd.DataFrame) -> str:
+def compare_csv(frame: pd.DataFrame, *, spreadsheet: bool = False) -> str:
     """The comparison as CSV text."""
-    return write(list(frame.columns), frame.itertuples(index=False, name=None))
+    return write(list(frame.columns), frame.itertuples(index=False, name=None), spreadsheet=spreadsheet)
 
 
-def write_compare_csv(frame: pd.DataFrame, path: Path) -> None:
+def write_compare_csv(frame: pd.DataFrame, path: Path, *, spreadsheet: bool = False) -> None:
     """Write the comparison; MachineError if the folder refuses."""
-    write_text(path, compare_csv(frame), "Give another file with --csv.")
+    write_text(path, compare_csv(frame, spreadsheet=spreadsheet), "Give another file with --csv.")

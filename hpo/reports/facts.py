@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.reports.cautions import Evidence, cautions
+from hpo.reports.cautions import cautions
+from hpo.reports.evidence import evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.importances import Importances, importances
+from hpo.reports.parts import BalanceRow, balance_rows, parts_of
 from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import Counts, TrialRow, count, ranked, trial_row
 
@@ -22,18 +24,6 @@ if TYPE_CHECKING:
 
     from hpo.storage.read import StudyFacts
     from hpo.storage.store import Store
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BalanceRow:
-    """One class (or quantile group of the target) in one part of the data."""
-
-    part: str
-    group: str
-    count: int
-    """Examples."""
-    share: float
-    """Of the part's examples."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,22 +134,11 @@ def report_of(
     winner = choose_winner(best_first, study.winner_number)
     scored = winner is not None and winner.number == study.winner_number
     test = dict(study.test or {}) if scored else {}
-    balance = tuple(BalanceRow(**row) for row in study.balance)
+    balance = balance_rows(study.balance)
     counts = count(trials)
     if foreign:  # some may have been ours, until another program ended them
         epochs = epochs[~epochs["number"].isin([trial.number for trial in foreign])]
-    evidence = Evidence(
-        objective=study.objective,
-        counts=counts,
-        trials=trials,
-        best_first=best_first,
-        winner=winner,
-        scored_trial=study.winner_number if study.test else None,
-        test=test,
-        balance=balance,
-        looks=study.facts.get("test_looks", ()),
-        foreign=foreign,
-    )
+    evidence = evidence_of(study, trials, counts, best_first, winner, test, parts_of(balance), epochs, foreign)
     return StudyReport(
         name=study.name,
         objective=study.objective,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpo.reports.curves import evenly
-from hpo.reports.text import STATES, label, number
+from hpo.reports.text import STATES, label, number, share
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -24,6 +24,11 @@ WINNER, FINISHED, PRUNED, FAILED = "#d9480f", "#3b82c4", "#8a94a3", "#b4232f"
 MOST_HISTORY = 3000
 MOST_SLICE = 400
 """Points drawn in one slice plot."""
+
+
+def _text(value: Any) -> str:
+    """As plotly shows it: its labels are a subset of HTML, whose entities are those of the three characters alone."""
+    return html.escape(number(value), quote=False)
 
 
 def _layout(height: int, x_title: str, y_title: str, **more: Any) -> dict[str, Any]:
@@ -75,7 +80,8 @@ def history(report: StudyReport) -> Figure:
             name=STATES[state],
             legendrank=rank,
             marker={"color": colour, "symbol": symbol, "size": 7, "line": {"color": colour, "width": 1.5}},
-            hovertemplate="trial %{x}<br>%{y:.5g}<extra>" + STATES[state] + "</extra>",
+            hovertext=[number(p.value, 5) for p in chosen],
+            hovertemplate="trial %{x}<br>%{hovertext}<extra>" + STATES[state] + "</extra>",
         )
     steps = [p for i, p in enumerate(points) if p.best is not None and (i == 0 or p.best != points[i - 1].best)]
     if steps:
@@ -86,7 +92,8 @@ def history(report: StudyReport) -> Figure:
             name="best so far",
             legendrank=1,
             line={"color": WINNER, "width": 2.5, "shape": "hv"},
-            hovertemplate="trial %{x}<br>best %{y:.5g}<extra></extra>",
+            hovertext=[number(p.best, 5) for p in (*steps, steps[-1])],
+            hovertemplate="trial %{x}<br>best %{hovertext}<extra></extra>",
         )
     figure.update_layout(_layout(380, "trial (number)", _objective_title(report)))
     wild = robust_range([p.value for p in points if p.value is not None])
@@ -110,16 +117,18 @@ def importances(report: StudyReport) -> Figure:
     figure = go.Figure()
     figure.add_bar(
         x=[100 * value for _, value in reversed(shares)],
-        y=[html.escape(name) for name, _ in reversed(shares)],
+        y=[_text(name) for name, _ in reversed(shares)],
         orientation="h",
         marker={"color": FINISHED},
-        text=[f"{100 * value:.0f} %" for _, value in reversed(shares)],
+        text=[share(value, 0) for _, value in reversed(shares)],
         textposition="outside",
         cliponaxis=False,
-        hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+        hovertext=[share(value) for _, value in reversed(shares)],
+        hovertemplate="%{y}: %{hovertext}<extra></extra>",
     )
     figure.update_layout(_layout(90 + 28 * len(shares), "importance (%)", "", showlegend=False, bargap=0.35))
     figure.update_layout(margin={"l": 10, "r": 46, "t": 10, "b": 10})
+    figure.update_yaxes(type="category")
     return figure
 
 
@@ -134,7 +143,7 @@ def parameter_slice(report: StudyReport, name: str) -> Figure:
 
     def shown(trial: TrialRow) -> Any:
         value = trial.params[name]
-        return html.escape(number(value)) if categorical else value
+        return _text(value) if categorical else value
 
     figure = go.Figure()
     groups = (
@@ -150,7 +159,8 @@ def parameter_slice(report: StudyReport, name: str) -> Figure:
             "customdata": [trial.number for trial in drawn],
             "name": STATES.get(state, state),
             "marker": {"color": colour, "symbol": symbol, "size": size, "line": {"color": colour, "width": 1.5}},
-            "hovertemplate": "trial %{customdata}<br>%{x}<br>%{y:.5g}<extra></extra>",
+            "hovertext": [f"{_text(trial.params[name])}<br>{number(trial.value, 5)}" for trial in drawn],
+            "hovertemplate": "trial %{customdata}<br>%{hovertext}<extra></extra>",
         }
         if categorical and state != "winner":
             # A box without its box: plotly spreads the points of a category sideways for boxes only.
@@ -165,11 +175,11 @@ def parameter_slice(report: StudyReport, name: str) -> Figure:
             )
         else:
             figure.add_scatter(**trace, mode="markers")
-    figure.update_layout(_layout(260, html.escape(name), _objective_title(report), showlegend=False))
+    figure.update_layout(_layout(260, _text(name), _objective_title(report), showlegend=False))
     figure.update_layout(font_size=11, xaxis_title_font_size=12, yaxis_title_font_size=12)
     if categorical:
         assert isinstance(distribution, CategoricalDistribution)
-        options = [html.escape(number(option)) for option in distribution.choices]
+        options = [_text(option) for option in distribution.choices]
         figure.update_layout(boxmode="overlay")
         broken = [option.replace("_", "_<br>") for option in options]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=options)
@@ -177,7 +187,7 @@ def parameter_slice(report: StudyReport, name: str) -> Figure:
     elif isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log:
         decades = math.log10(distribution.high / distribution.low)
         ticks = {"dtick": max(1, round(decades / 5))} if decades >= 2 else {}
-        figure.update_xaxes(type="log", title={"text": f"{html.escape(name)} (log scale)"}, **ticks)
+        figure.update_xaxes(type="log", title={"text": f"{_text(name)} (log scale)"}, **ticks)
     wild = robust_range([trial.value for trial in owners if trial.value is not None])
     if wild:
         figure.update_yaxes(range=wild)
@@ -185,4 +195,4 @@ def parameter_slice(report: StudyReport, name: str) -> Figure:
 
 
 def _objective_title(report: StudyReport) -> str:
-    return html.escape(f"validation {label(report.objective)}")
+    return _text(f"validation {label(report.objective)}")

@@ -14,9 +14,11 @@ from hpo.reports.text import STATES, duration, label, number, plural, share, siz
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from hpo.reports.facts import BalanceRow, StudyReport
+    from hpo.reports.facts import StudyReport
+    from hpo.reports.parts import BalanceRow
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "responsive": True}
+SCRIPTS = ("smoothing.js", "numbers.js", "report.js")
 MOST_SLICES = 24
 """Parameters with a slice plot; the most important come first."""
 
@@ -51,7 +53,7 @@ def render(report: StudyReport) -> str:
         states=STATES,
         plotly=Markup(get_plotlyjs()),
         css=Markup((scripts / "report.css").read_text()),
-        scripts=Markup((scripts / "smoothing.js").read_text() + (scripts / "report.js").read_text()),
+        scripts=Markup("".join((scripts / name).read_text() for name in SCRIPTS)),
         history=figure(figures.history(report), "history") if report.history else "",
         wild_values=figures.robust_range([p.value for p in report.history if p.value is not None]),
         curves=curves,
@@ -62,6 +64,7 @@ def render(report: StudyReport) -> str:
         slices_omitted=len(report.parameters) - len(slices),
         top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
         balance=balance_table(report.balance),
+        looks=len(report.circumstances.get("test_looks", ())),
         commands=commands(report),
         units=units(report.circumstances.get("task")),
     )
@@ -115,8 +118,11 @@ def balance_table(rows: Sequence[BalanceRow]) -> dict[str, Any]:
 def commands(report: StudyReport) -> list[tuple[str, str]]:
     """(command, what it does) pairs that repeat or use the study."""
     name, source = argument(report.name), argument(report.source)
+    again = "the study again in an empty home folder, or continues it in this one"
     return [
-        (f"hpo run {source}", "runs the study again in an empty home folder, or continues it in this one"),
+        (f"hpo submit {source}", f"has workers run {again}")
+        if report.shared
+        else (f"hpo run {source}", f"runs {again}"),
         (f"hpo report {name}", "writes this report again"),
         (f"hpo export {name} -o {argument(report.name + '-winner')}", "takes the winner out as plain PyTorch"),
     ]

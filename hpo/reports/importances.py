@@ -1,28 +1,39 @@
-"""Which searched parameters decide between good and bad trials. No plotting.
+"""Which searched parameters decide whether a trial is among the best. No plotting.
 
-PED-ANOVA (Watanabe et al., IJCAI 2023; with conditional parameters: KDD 2026) compares the density of each parameter
-among the best trials with its density among all.
+PED-ANOVA (Watanabe et al., IJCAI 2023) asks how much of the variance of "is among the best" the values of one parameter
+explain. Here its densities are groups of values, which makes it a one-way analysis of variance, whose chance level is
+known: what random groups of the same number would explain is taken off (epsilon squared, Kelley 1935). Without that, a
+parameter that few trials have would look important because few trials look uneven.
+
+A conditional parameter is measured among the trials that have it and so gets no credit for the choice it hangs on. What
+it explains there counts as a part of the variance over all trials, so that all parameters are in one unit.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hpo.reports.text import plural
+from hpo import endings
+from hpo.reports.text import plural, share
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
     from hpo.reports.trials import TrialRow
 
 FEWEST_FINISHED = 10
 """Finished trials below which no importance is stated."""
 FEWEST_BEST = 5
 BEST_SHARE = 0.2
-"""Size of the group of best trials: this share of all, at least FEWEST_BEST, at most half of the finished ones."""
+"""Size of the group of best trials: near this share of all, at least FEWEST_BEST, at most half of all."""
+MOST_GROUPS = 5
+TRIALS_A_GROUP = 8
+"""The values of a range are divided into as many groups of equal size as hold so many trials, from 3 to MOST_GROUPS."""
+CHANCE = 0.2
+"""Where nothing matters, how often importances may be stated all the same, with a note that says how likely that is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,75 +41,130 @@ class Importances:
     """Shares of importance, largest first, and one sentence on how to read them."""
 
     shares: tuple[tuple[str, float], ...]
-    """(parameter, share); the shares add up to 1. Empty where too little is known."""
+    """(parameter, share); the shares add up to 1. Empty where importances cannot be told."""
     note: str
+    """How to read the shares, or why there are none."""
+    best: int = 0
+    """Trials in the group of the best; 0 where no groups were compared."""
+    others: int = 0
+    """Trials that they are compared with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explained:
+    """What the values of one parameter explain of the variance of "is among the best"."""
+
+    amount: float
+    """Sum of squares beyond what chance explains, on average 0 for a parameter without effect; may be negative."""
+    chance: float
+    """Probability that a parameter without effect explains as much (F test)."""
 
 
 def importances(trials: Sequence[TrialRow], minimized: bool) -> Importances:
     """Importance for belonging to the best trials, among all trials that finished or were pruned.
 
-    A pruned trial is evidence too, of what does not lead to the top; its value at the epoch where it was stopped is
-    not comparable, so it ranks behind every finished one.
+    A pruned trial is evidence too, of what does not lead to the top. Its last value is not comparable with that of a
+    finished one, so it is never among the best. A trial that a spent budget cut says nothing and is left out.
     """
-    import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
-    finished = [trial for trial in trials if trial.state == "COMPLETE" and _finite(trial.value)]
-    pruned = [trial for trial in trials if trial.state == "PRUNED" and trial.params]
+    finished = [t for t in trials if t.state == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
+    pruned = [t for t in trials if t.state == "PRUNED" and t.params and not endings.is_cut(t.ended)]
     if len(finished) < FEWEST_FINISHED:
-        return Importances(
-            shares=(),
-            note=f"Importances need at least {FEWEST_FINISHED} finished trials; this study has {len(finished)}.",
-        )
-    if len({name for trial in finished for name in trial.params}) < 2:
-        return Importances(shares=(), note="Importances compare parameters; fewer than two were searched.")
-    values = [trial.value for trial in finished if trial.value is not None]
-    if min(values) == max(values):
-        return Importances(shares=(), note="All finished trials have the same value: nothing sets them apart.")
-
-    behind = max(values) if minimized else min(values)
-    considered = len(finished) + len(pruned)
-    best = min(max(FEWEST_BEST, math.ceil(BEST_SHARE * considered)), len(finished) // 2)
-    direction = optuna.study.StudyDirection.MINIMIZE if minimized else optuna.study.StudyDirection.MAXIMIZE
-    storage = optuna.storages.InMemoryStorage()
-    with quiet():
-        study_id = storage.create_new_study([direction], "importances")
-    for trial in [*finished, *pruned]:
-        template = optuna.trial.create_trial(
-            value=trial.value if trial.state == "COMPLETE" else behind,
-            params=dict(trial.params),
-            distributions=dict(trial.distributions),
-        )
-        storage.create_new_trial(study_id, template_trial=template)
-    study = optuna.Study("importances", storage)
-    with quiet():
-        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=best / considered))
-    shares = tuple(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-    if not all(math.isfinite(value) for _, value in shares):
-        return Importances(shares=(), note="The importances could not be computed from these trials.")
+        return _untold(f"they need at least {FEWEST_FINISHED} finished trials, and this study has {len(finished)}")
+    considered = [*finished, *pruned]
+    names = sorted({name for trial in considered for name in trial.params})
+    varied = [name for name in names if len({repr(trial.params.get(name)) for trial in considered}) > 1]
+    if len(varied) < 2:
+        return _untold("they compare parameters, and fewer than two were varied")
+    values = sorted((trial.value for trial in finished if trial.value is not None), reverse=not minimized)
+    if values[0] == values[-1]:
+        return _untold("all finished trials have the same value, so nothing sets them apart")
+    best = best_group(values, len(considered))
+    if best is None:
+        tied = values.count(values[0])
+        return _untold(f"{tied} of {len(considered)} trials share the best value, so there is no group of best trials")
+    last = values[best - 1]
+    hits = [t.state == "COMPLETE" and t.value is not None and (t.value <= last if minimized else t.value >= last)
+            for t in considered]  # fmt: skip
+    assert sum(hits) == best
+    found = {name: explained(considered, hits, name) for name in names}
+    amounts = {name: max(0.0, part.amount) if part else 0.0 for name, part in found.items()}
+    surest = min((part.chance for part in found.values() if part and part.amount > 0.0), default=1.0)
+    sizes = f"the {plural(best, 'best trial')} from the other {len(considered) - best} that finished or were pruned"
+    chance = surest * len(varied)  # of any parameter's (Bonferroni)
+    if chance > CHANCE:
+        return _untold(f"no parameter sets {sizes} apart by more than chance would; more trials may tell")
+    total = sum(amounts.values())
+    shares = {name: amount / total for name, amount in amounts.items()}
     return Importances(
-        shares=shares,
+        shares=tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0]))),
         note=(
-            f"Share of what sets the best {plural(best, 'trial')} apart from all {considered} that finished or were "
-            "pruned (PED-ANOVA). A hint, not a proof: a parameter the sampler hardly varied looks unimportant."
+            f"Share of what sets {sizes} apart, beyond what chance would. A parameter that only some trials have is "
+            f"measured among these. A hint, not a proof: where nothing matters, {share(chance)} of studies would show "
+            "as much; a parameter the sampler hardly varied looks unimportant; and what parameters do together counts "
+            "for none of them."
         ),
+        best=best,
+        others=len(considered) - best,
     )
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No word from Optuna about the study made here, nor about rarely drawn choices: the note says as much."""
-    import optuna
-
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+def _untold(reason: str) -> Importances:
+    return Importances(shares=(), note=f"Importances cannot be told: {reason}.")
 
 
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def best_group(values: Sequence[float], considered: int) -> int | None:
+    """How many of the finished trials' values, best first, make the group of the best: equal values stay together.
+
+    None where no such group has at least FEWEST_BEST members and at most half of the trials considered.
+    """
+    wanted = max(FEWEST_BEST, math.ceil(BEST_SHARE * considered))
+    borders = [size for size in range(1, len(values)) if values[size] != values[size - 1]]
+    allowed = [size for size in borders if FEWEST_BEST <= size <= considered / 2]
+    return min(allowed, key=lambda size: (abs(size - wanted), size), default=None)
+
+
+def explained(trials: Sequence[TrialRow], hits: Sequence[bool], name: str) -> Explained | None:
+    """What a parameter explains among the trials that have it; where it was drawn from several ranges, within each.
+
+    None where it tells nothing: it did not vary, or all trials that have it are among the best, or none.
+    """
+    from scipy.stats import f
+
+    between = within = 0.0
+    groups = freedom = 0
+    owners: dict[BaseDistribution, list[tuple[Any, bool]]] = {}
+    for trial, hit in zip(trials, hits, strict=True):
+        if name in trial.params:
+            owners.setdefault(trial.distributions[name], []).append((trial.params[name], hit))
+    for drawn in owners.values():
+        parts = grouped([value for value, _ in drawn], [hit for _, hit in drawn])
+        rate = sum(hit for _, hit in drawn) / len(drawn)
+        if len(parts) < 2 or len(drawn) <= len(parts):
+            continue
+        means = [sum(part) / len(part) for part in parts]
+        between += sum(len(part) * (mean - rate) ** 2 for part, mean in zip(parts, means, strict=True))
+        within += sum(len(part) * mean * (1.0 - mean) for part, mean in zip(parts, means, strict=True))
+        groups += len(parts) - 1
+        freedom += len(drawn) - len(parts)
+    if between + within == 0.0:
+        return None
+    noise = within / freedom
+    ratio = between / groups / noise if noise else math.inf
+    return Explained(amount=between - groups * noise, chance=float(f.sf(ratio, groups, freedom)))
+
+
+def grouped(values: Sequence[Any], hits: Sequence[bool]) -> list[list[bool]]:
+    """The trials' hits by their values: each category for itself, numbers in groups of about equal size."""
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    wanted = min(MOST_GROUPS, max(3, len(values) // TRIALS_A_GROUP))
+    if not numeric or len(set(values)) <= wanted:
+        options: dict[Any, list[bool]] = {}
+        for value, hit in zip(values, hits, strict=True):
+            options.setdefault(repr(value), []).append(hit)
+        return list(options.values())
+    ordered = sorted(values)
+    edges = sorted({ordered[round(part * len(ordered) / wanted)] for part in range(1, wanted)})
+    groups: list[list[bool]] = [[] for _ in range(len(edges) + 1)]
+    for value, hit in zip(values, hits, strict=True):
+        groups[sum(value >= edge for edge in edges)].append(hit)
+    return [group for group in groups if group]

@@ -1,7 +1,9 @@
-"""How a report writes numbers for people: digits, durations, shares, labels. CSV files do not pass through here."""
+"""How numbers are written for people, on the screen and in reports: digits, durations, shares, labels. CSV files do not
+pass through here."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,14 +51,19 @@ def units(task: str | None) -> str:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """A parameter or a measurement with `digits` significant digits; a missing one is a dash."""
+    """A parameter or a measurement as a person would write it, with `digits` significant digits: `0.9889`, `53212`,
+    `3.6e-13`. All digits in front of the point are kept; a missing value is a dash."""
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float):
-        return f"{value:.{digits}g}"
-    return str(value)
+    if not isinstance(value, float) or not math.isfinite(value):
+        return str(value)
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = int(exponent)
+    if -5 < power < 7:
+        return _trimmed(f"{value:.{max(0, digits - 1 - power)}f}")
+    return f"{_trimmed(mantissa)}e{power}" if value else "0"
 
 
 def scores_on_test(
@@ -80,20 +87,33 @@ def scores_on_test(
 
 
 def share(value: float | None, digits: int = 1) -> str:
-    """A share of one in per cent."""
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
+    """A share of one in per cent. What is not quite nothing, or not quite all, does not look as if it were."""
+    if value is None:
+        return "–"
+    percent, least = 100 * value, 10.0**-digits
+    if 0 < percent < least / 2:
+        return f"< {least:.{digits}f} %"
+    if 100 - least / 2 < percent < 100:
+        return f"> {100 - least:.{digits}f} %"
+    return f"{percent:.{digits}f} %"
 
 
 def duration(seconds: float | None) -> str:
-    """A time span in the two units that matter."""
+    """A time span in the one or two units that matter: `0.04 s`, `8.1 s`, `42 s`, `3 min 20 s`, `3 d 4 h`."""
     if seconds is None:
         return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
+    if seconds < 9.95:
+        return f"{number(seconds, 2)} s"
+    whole, minutes, hours = (round(seconds / unit) for unit in (1, 60, 3600))
+    if whole < 60:
+        return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return _two_units(whole, 60, "min", "s")
+    return _two_units(minutes, 60, "h", "min") if minutes < 24 * 60 else _two_units(hours, 24, "d", "h")
+
+
+def _two_units(count: int, ratio: int, large: str, small: str) -> str:
+    return f"{count // ratio} {large}" + (f" {count % ratio} {small}" if count % ratio else "")
 
 
 def training(train: float | None, wall: float | None, *, shared: bool = False) -> str:
@@ -103,6 +123,12 @@ def training(train: float | None, wall: float | None, *, shared: bool = False) -
     if shared or train > wall:
         return f"{duration(train)} of training, over all workers"
     return f"{share(train / wall, 0)} of it training"
+
+
+def _trimmed(digits: str) -> str:
+    """Without zeros behind the point, and without the sign of a zero."""
+    text = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return "0" if text in ("-0", "") else text
 
 
 def plural(count: int, noun: str) -> str:
@@ -116,6 +142,6 @@ def size(count: float | None) -> str:
         return "–"
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
-            return f"{count:.4g} {unit}"
+            return f"{number(float(count))} {unit}"
         count /= 1024
-    return f"{count:.4g} GiB"
+    return f"{number(float(count))} GiB"

@@ -60,7 +60,7 @@ class StudyRow:
     finished_at: datetime | None
     """None while budget is left."""
     balance: tuple[Mapping[str, Any], ...]
-    """Split balance: records of part, group, count, share. Empty until noted."""
+    """Split balance: records of part, role, fold, group, count, share. Empty until noted."""
     facts: Mapping[str, Any]
     """Device, versions, sizes of the parts ... Empty until noted."""
     train_seconds: float
@@ -202,7 +202,7 @@ def add_seconds(store: Store, study_id: int, *, train: float, wall: float, cpu: 
 
 
 def set_balance(store: Store, study_id: int, balance: Sequence[Mapping[str, Any]]) -> None:
-    """Note the split balance: records of part, group, count, share."""
+    """Note the split balance: records of part, role, fold, group, count, share."""
     _note(store, study_id, balance_json=json.dumps(list(balance)))
 
 

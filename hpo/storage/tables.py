@@ -55,7 +55,7 @@ hpo_studies = Table(
     Column("hpo_version", Text, nullable=False, doc="version that registered the study"),
     Column("created_at", DateTime, nullable=False, doc="naive UTC"),
     Column("finished_at", DateTime, doc="naive UTC; NULL while budget is left"),
-    Column("balance_json", Text, doc="list of {part, group, count, share}"),
+    Column("balance_json", Text, doc="list of {part, role, fold, group, count, share}"),
     Column("facts_json", Text, doc="device, versions, sizes of the parts ..."),
     Column("train_seconds", Float(53), nullable=False, server_default="0", doc="summed over restarts"),
     Column("wall_seconds", Float(53), nullable=False, server_default="0", doc="summed over restarts"),

@@ -205,15 +205,18 @@ def test_repeats_keep_the_split():
 def test_the_balance_names_each_part_and_class():
     splits = split(classes(40, 60), table(repeats=2), seed=0)
     assert splits.balance[:4] == (
-        {"part": "all", "group": "a", "count": 40, "share": 0.4},
-        {"part": "all", "group": "b", "count": 60, "share": 0.6},
-        {"part": "test", "group": "a", "count": 8, "share": 0.4},
-        {"part": "test", "group": "b", "count": 12, "share": 0.6},
+        {"part": "all", "role": "all", "fold": None, "group": "a", "count": 40, "share": 0.4},
+        {"part": "all", "role": "all", "fold": None, "group": "b", "count": 60, "share": 0.6},
+        {"part": "test", "role": "test", "fold": None, "group": "a", "count": 8, "share": 0.4},
+        {"part": "test", "role": "test", "fold": None, "group": "b", "count": 12, "share": 0.6},
     )
     assert [row["part"] for row in splits.balance[4::2]] == ["train", "validation"]
     folds = split(classes(40, 60), table(test=0.0, folds=2), seed=0)
     assert [row["part"] for row in folds.balance[::2]] == [
         "all", "fold 1 train", "fold 1 validation", "fold 2 train", "fold 2 validation",
+    ]  # fmt: skip
+    assert [(row["role"], row["fold"]) for row in folds.balance[::2]] == [
+        ("all", None), ("train", 0), ("validation", 0), ("train", 1), ("validation", 1),
     ]  # fmt: skip
 
 

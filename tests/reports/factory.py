@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,6 +87,7 @@ def trial(
     best_epoch: int | None = 7,
     ended: str = "finished",
     seconds: float = 1.5,
+    spread: float | None = None,
 ) -> FrozenTrial:
     """One trial; three trials start every two seconds."""
     frozen = create_trial(
@@ -101,6 +103,7 @@ def trial(
             "seconds": seconds,
             "parameters": 9_610,
             "optimizer_state_bytes": 76_880,
+            **({} if spread is None else {"spread": spread}),
         },
     )
     frozen.number = number
@@ -209,8 +212,47 @@ def study(count: int = 100, seed: int = 0, **changes: Any) -> StudyReport:
     return report_of(row, trials, epochs)
 
 
-def small(trials: list[FrozenTrial], **changes: Any) -> StudyReport:
-    """A report of the given trials, with three epochs for each that has any."""
-    rows = [row for t in trials for row in epoch_rows(t.number, min(3, t.user_attrs["epochs"]), 0.9)]
+def small(
+    trials: list[FrozenTrial],
+    *,
+    curve: Sequence[float] | None = None,
+    replicas: int = 1,
+    **changes: Any,
+) -> StudyReport:
+    """A report of the given trials, with three epochs for each that has any, or with `curve` as its objective."""
+    rows = [
+        row
+        for t in trials
+        for row in epoch_rows(
+            t.number, min(3, t.user_attrs["epochs"]) if curve is None else len(curve), 0.9, replicas=replicas
+        )
+    ]
+    if curve is not None:
+        rows = [{**row, "objective": curve[row["epoch"] - 1]} for row in rows]
     columns = list(epoch_rows(0, 1, 0.9)[0])
     return report_of(facts(**changes), trials, pd.DataFrame(rows, columns=columns))
+
+
+def balance(
+    classes: Sequence[int], *, test: Sequence[int] | None = None, folds: int = 1, typed: bool = True
+) -> list[dict[str, Any]]:
+    """The split balance of a study with so many examples of each class in every validation part, and in the test
+    part. Not `typed`: as earlier versions wrote it."""
+    parts: list[tuple[str, str, int | None, Sequence[int]]] = []
+    if test is not None:
+        parts.append(("test", "test", None, test))
+    for fold in range(folds):
+        several = folds > 1
+        name = f"fold {fold + 1} validation" if several else "validation"
+        parts.append((name, "validation", fold if several else None, classes))
+    return [
+        {
+            "part": part,
+            **({"role": role, "fold": fold} if typed else {}),
+            "group": f"class {group}",
+            "count": count,
+            "share": count / sum(counts),
+        }
+        for part, role, fold, counts in parts
+        for group, count in enumerate(counts)
+    ]

@@ -8,7 +8,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from hpo.reports.csv import cell, epochs_csv, trials_csv
+from hpo.reports.csv import as_text, cell, epochs_csv, trials_csv, write
 from hpo.reports.facts import report_of
 
 from .factory import DROPOUT, EVERY, NESTEROV, epoch_rows, facts, frozen_study, small, study, trial
@@ -98,3 +98,32 @@ def test_epochs_are_ordered_exact_and_end_with_seconds():
 )
 def test_cells(value, text):
     assert cell(value) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=", "-", "-inf", "=HYPERLINK(1)"],
+)
+def test_text_that_a_spreadsheet_would_compute_is_marked_as_text_on_request(text):
+    assert as_text(text) == f"'{text}"
+    plain, marked = write(["x"], [[text]]), write(["x"], [[text]], spreadsheet=True)
+    assert next(csv.DictReader(io.StringIO(plain, newline="")))["x"] == text
+    assert next(csv.DictReader(io.StringIO(marked, newline="")))["x"] == f"'{text}"
+
+
+@pytest.mark.parametrize("value", [-1.5, -3, 1e-7, "-1.5", "+3", "-1e-05", ".5", "a=b", "2-3", "", "'", None, True])
+def test_numbers_and_harmless_text_stay_as_they_are(value):
+    assert write(["x", "y"], [[value, 1]], spreadsheet=True) == write(["x", "y"], [[value, 1]])
+
+
+def test_headers_are_text_too():
+    assert write(["=x", "p(-1)"], [], spreadsheet=True) == "'=x,p(-1)\n"
+
+
+def test_the_tables_of_a_report_are_neutralised_on_request_only():
+    evil = CategoricalDistribution(("=1+1", "ok"))
+    report = small([trial(0, -0.5, {"x": "=1+1"}, {"x": evil}, ended="+ended")])
+    plain, safe = rows(trials_csv(report))[0], rows(trials_csv(report, spreadsheet=True))[0]
+    assert (plain["x"], plain["ended"], plain["value"]) == ("=1+1", "+ended", "-0.5")
+    assert (safe["x"], safe["ended"], safe["value"]) == ("'=1+1", "'+ended", "-0.5")
+    assert epochs_csv(report) == epochs_csv(report, spreadsheet=True)

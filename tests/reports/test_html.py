@@ -1,17 +1,23 @@
 """The page: self-contained, small enough, escaped, complete, and drawn by a browser without a word of complaint."""
 
+import html
 import json
+import os
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from plotly.offline import get_plotlyjs
 
 from hpo.reports.curves import curves_of
-from hpo.reports.figures import parameter_slice, robust_range
+from hpo.reports.figures import history, importances, parameter_slice, robust_range
 from hpo.reports.html import balance_table, commands, curve_data, render
+from hpo.reports.text import number
 
 from .factory import small, study, trial
 
@@ -165,3 +171,66 @@ def test_balance_by_group_and_part(report):
 def test_commands_quote_what_a_shell_would_split():
     odd = small([trial(0, 0.9)], spec_source="my studies/a.toml")
     assert commands(odd)[0][0] == "hpo run 'my studies/a.toml'"
+
+
+def test_a_submitted_study_is_repeated_by_workers():
+    assert commands(small([trial(0, 0.9)], submitted_at=1))[0][0] == "hpo submit studies/digits.toml"
+
+
+def test_a_second_look_at_the_test_part_is_not_called_the_only_one():
+    tested = {"winner_number": 0, "test": {"accuracy": 0.9}}
+    assert "scored once, after the search" in render(small([trial(0, 0.9)], **tested))
+    assert "look 2 at the test part" in render(small([trial(0, 0.9)], facts={"test_looks": [1, 0]}, **tested))
+
+
+def labels_of(figure):
+    """Every text of a figure that plotly reads as a subset of HTML."""
+    found = []
+
+    def walk(node):
+        if isinstance(node, dict):
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list | tuple):
+            for value in node:
+                walk(value)
+        elif isinstance(node, str):
+            found.append(node)
+
+    walk(figure.to_plotly_json()["data"])
+    walk(figure.to_plotly_json()["layout"])
+    return found
+
+
+def test_plotly_labels_show_what_others_wrote_as_text():
+    evil = "<b>x</b><a href='javascript:alert(1)'>y</a> & \"z\""
+    choice = {"model.arguments.kind": CategoricalDistribution((evil, "ok")), "<i>": CategoricalDistribution((1, 2))}
+    trials = [trial(i, 0.5 + i / 100, {"model.arguments.kind": evil, "<i>": 1}, choice) for i in range(12)]
+    report = small(trials)
+    own = {"<br>", "<extra>", "</extra>"}
+    for figure in (*(parameter_slice(report, name) for name in choice), history(report), importances(report)):
+        for text in labels_of(figure):
+            assert set(re.findall(r"</?[a-z][^>]*>", text)) <= own, text
+            # Plotly knows the entities of these three characters, not those of quotation marks.
+            assert set(re.findall(r"&[a-z#0-9]+;", text)) <= {"&lt;", "&gt;", "&amp;"}, text
+    shown = parameter_slice(report, "model.arguments.kind").data[1].x[0]
+    assert html.unescape(shown) == evil
+
+
+def test_hovers_write_numbers_as_everything_else_does():
+    wide = {"x": FloatDistribution(1e-6, 1.0, log=True)}
+    report = small([trial(0, 3.6e-13, {"x": 3e-5}, wide), trial(1, 53212.4, {"x": 0.5}, wide)])
+    assert history(report).data[1].hovertext == ("3.6e-13", "53212")
+    assert parameter_slice(report, "x").data[1].hovertext == ("3e-5<br>3.6e-13",)
+
+
+def test_the_page_writes_numbers_like_python():
+    node = shutil.which("node")
+    if node is None:
+        assert not os.environ.get("CI"), "CI needs Node.js for this test"
+        pytest.skip("needs Node.js to run the page's script")
+    values = [0.0, 1.0, 0.95, 0.988888, -2.5, 3e-5, 1e-4, 3.6e-13, -3.6e-13, 53212.4, 9999.96, 1234567.0, 12345678.9]
+    script = (files("hpo.reports") / "templates" / "numbers.js").read_text()
+    script += f"console.log(JSON.stringify({json.dumps(values)}.map((value) => number(value, 5))));"
+    answer = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert json.loads(answer) == [number(value, 5) for value in values]

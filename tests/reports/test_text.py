@@ -7,7 +7,30 @@ from hpo.reports.text import duration, label, number, plural, share, size, train
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (True, "true"), (False, "false"), (3, "3"), (0.97216, "0.9722"), (3e-5, "3e-05"), ("sgd", "sgd")],
+    [
+        (None, "–"),
+        (True, "true"),
+        (False, "false"),
+        (3, "3"),
+        (9_610_000, "9610000"),
+        ("sgd", "sgd"),
+        (0.97216, "0.9722"),
+        (0.95, "0.95"),
+        (1.0, "1"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (3e-5, "3e-5"),
+        (3.6e-13, "3.6e-13"),
+        (-3.6e-13, "-3.6e-13"),
+        (1e-4, "0.0001"),
+        (9.99999e-5, "0.0001"),
+        (53212.4, "53212"),
+        (9999.96, "10000"),
+        (12_345_678.9, "1.235e7"),
+        (1e300, "1e300"),
+        (float("inf"), "inf"),
+        (float("nan"), "nan"),
+    ],
 )
 def test_number(value, text):
     assert number(value) == text
@@ -15,7 +38,21 @@ def test_number(value, text):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "–"), (0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (3599.6, "1 h 00 min"), (7380, "2 h 03 min")],
+    [
+        (None, "–"),
+        (0.0, "0 s"),
+        (0.04, "0.04 s"),
+        (8.13, "8.1 s"),
+        (9.96, "10 s"),
+        (42, "42 s"),
+        (59.6, "1 min"),
+        (60, "1 min"),
+        (200.4, "3 min 20 s"),
+        (3599.6, "1 h"),
+        (7380, "2 h 3 min"),
+        (86_399, "1 d"),
+        (360_000, "4 d 4 h"),
+    ],
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
@@ -24,6 +61,7 @@ def test_duration(seconds, text):
 def test_shares_sizes_and_words():
     assert share(0.1234) == "12.3 %"
     assert share(None) == "–"
+    assert (share(0.0), share(0.0003), share(0.9998), share(1.0)) == ("0.0 %", "< 0.1 %", "> 99.9 %", "100.0 %")
     assert size(512) == "512 B"
     assert size(76_880) == "75.08 KiB"
     assert plural(1, "trial") == "1 trial"

@@ -4,6 +4,9 @@
   const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
+  // Plotly's labels are a subset of HTML.
+  const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
   function recolour(figure) {
     const changes = { "font.color": css("--text"), "hoverlabel.bgcolor": css("--card"),
                       "hoverlabel.font.color": css("--text"), "hoverlabel.bordercolor": css("--line") };
@@ -76,9 +79,11 @@
         if (kind !== "raw") {
           faint.push({ ...trace, y: raw, opacity: curve.rank === 0 ? 0.35 : 0.16, showlegend: false, hoverinfo: "skip" });
         }
+        const smoothed = smooth(raw);
         strong.push({
-          ...trace, y: smooth(raw), opacity: style.opacity, name: style.name, showlegend: false,
-          hovertemplate: "trial " + curve.number + ", epoch %{x}<br>%{y:.5g}<extra>" + style.name + "</extra>",
+          ...trace, y: smoothed, opacity: style.opacity, name: style.name, showlegend: false,
+          hovertext: smoothed.map((value) => (value === null ? "" : number(value, 5))),
+          hovertemplate: "trial " + curve.number + ", epoch %{x}<br>%{hovertext}<extra>" + style.name + "</extra>",
         });
       }
       // The legend has lines of its own: a trial of one epoch is a dot, and would stand for its whole group.
@@ -91,7 +96,7 @@
       const range = tameRange(raw, logarithmic);
       const positive = raw.flat().filter((value) => value > 0);
       const decades = Math.log10(positive.reduce((x, y) => Math.max(x, y), 0) / positive.reduce((x, y) => Math.min(x, y), Infinity));
-      layout.yaxis = { ...layout.yaxis, title: { ...layout.yaxis.title, text: data.labels[measure] }, type: logarithmic ? "log" : "linear",
+      layout.yaxis = { ...layout.yaxis, title: { ...layout.yaxis.title, text: plain(data.labels[measure]) }, type: logarithmic ? "log" : "linear",
                        autorange: range === null, range: range === null ? undefined : range,
                        dtick: logarithmic ? (decades > 2 ? Math.max(1, Math.round(decades / 8)) : "D2") : undefined };
       layout.xaxis = { ...layout.xaxis, autorange: true };

@@ -1,0 +1,75 @@
+"""Whether a trial's value lies on the edge of the range it was drawn from, and whether that range could be wider."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from hpo.spec.fields import Slot, searched_tables
+
+if TYPE_CHECKING:
+    from hpo.reports.trials import TrialRow
+
+EDGE = 0.05
+"""Share of a range, on its own (linear or logarithmic) scale, that counts as its edge."""
+
+Side = Literal["lower", "upper"]
+
+
+def edge_of(trial: TrialRow, name: str) -> Side | None:
+    """The edge on which the trial's value lies, if any.
+
+    Where the range cannot go on, as the parameter has no value beyond, lying there is no finding.
+    """
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    distribution = trial.distributions.get(name)
+    if not isinstance(distribution, FloatDistribution | IntDistribution) or distribution.low >= distribution.high:
+        return None
+    scale = math.log if distribution.log else float
+    low, high, value = scale(distribution.low), scale(distribution.high), scale(trial.params[name])
+    reach = EDGE * (high - low)
+    least, most = limits(name, distribution.low, whole=isinstance(distribution, IntDistribution))
+    if value <= low + reach:
+        below = math.inf if distribution.log and least <= 0 else low - scale(least)
+        return "lower" if below > reach else None
+    if value >= high - reach:
+        return "upper" if most == math.inf or scale(most) - high > reach else None
+    return None
+
+
+def is_coarse(trial: TrialRow, name: str) -> bool:
+    """Whether the range has so few values that many trials lie on an edge by chance."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    distribution = trial.distributions[name]
+    if not isinstance(distribution, FloatDistribution | IntDistribution) or not distribution.step:
+        return False
+    return (distribution.high - distribution.low) / distribution.step + 1 < 1 / EDGE
+
+
+def limits(name: str, low: float, *, whole: bool) -> tuple[float, float]:
+    """The least and the largest value that a parameter can have, whose range starts at `low`.
+
+    Of an argument of the user's own module nobody knows; a range from 0 on, or of a count from 1 on, is taken to start
+    where it must.
+    """
+    slot = _slot(name)
+    if slot is None:
+        least = 1.0 if whole and low >= 1 else 0.0
+        return (least if low >= 0 else -math.inf), math.inf
+    kinds = slot.schema.get("anyOf", [slot.schema])
+    lows = [kind.get(key, -math.inf) for kind in kinds for key in ("minimum", "exclusiveMinimum")]
+    highs = [kind.get(key, math.inf) for kind in kinds for key in ("maximum", "exclusiveMaximum")]
+    return float(max(lows)), float(min(highs))
+
+
+def _slot(name: str) -> Slot | None:
+    """What the field takes whose value a parameter is; labels of choices in its name are passed over."""
+    slots = dict(searched_tables())
+    found: Slot | None = None
+    for key in name.split("."):
+        if key in slots:
+            found = slots[key]
+            slots = {} if found.shape is None else {k: s for v in found.shape.variants.values() for k, s in v.items()}
+    return found if found is not None and found.shape is None else None

@@ -1,0 +1,153 @@
+"""What the checks of `cautions` look at, gathered once. Draws no conclusions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpo.errors import HpoError
+from hpo.reports.noise import Noise, noise_of
+from hpo.reports.parts import Parts
+from hpo.reports.trials import Counts, TrialRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpo.reports.foreign import ForeignTrial
+    from hpo.spec.study import StudySpec
+    from hpo.storage.read import StudyFacts
+
+POOLED = 10
+"""Best trials whose spreads over folds and repeats tell the noise of their values."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What the checks look at."""
+
+    objective: str
+    minimized: bool
+    """Whether less of the objective is better."""
+    counts: Counts
+    trials: Sequence[TrialRow]
+    """By number."""
+    best_first: Sequence[TrialRow]
+    """Finished trials."""
+    winner: TrialRow | None
+    winner_curve: tuple[float, ...]
+    """Its objective at each epoch as measured, the mean over replicas, turned so that more is better."""
+    scored_trial: int | None
+    """Number of the trial that was scored on the test part."""
+    test: Mapping[str, float | None]
+    looks: Sequence[int]
+    """Numbers of the trials that were scored on the test part, one after the other."""
+    foreign: Sequence[ForeignTrial]
+    """Trials that are not this program's."""
+    parts: Parts
+    noise: Noise | None
+    """Chance in the best values; None where it is not known."""
+    grid: bool
+    """Whether the trials are the points of a grid, in a fixed order, so that more of them may not exist."""
+    way_to_more_trials: str
+    """What to do for more trials; empty while the study has not had all that it is to have."""
+    way_to_more_epochs: str
+    """What to do for longer trials."""
+
+    @property
+    def sign(self) -> float:
+        """Turns values so that more is better."""
+        return -1.0 if self.minimized else 1.0
+
+
+def evidence_of(
+    study: StudyFacts,
+    trials: Sequence[TrialRow],
+    counts: Counts,
+    best_first: Sequence[TrialRow],
+    winner: TrialRow | None,
+    test: Mapping[str, float | None],
+    parts: Parts,
+    epochs: pd.DataFrame,
+    foreign: Sequence[ForeignTrial] = (),
+) -> Evidence:
+    """The evidence from a study's row, its trials and its epochs."""
+    minimized = study.direction == "minimize"
+    spec = _spec(study)
+    replicas = int(epochs["replica"].max()) + 1 if len(epochs) else 1
+    spreads = [trial.spread for trial in best_first[:POOLED] if trial.spread is not None]
+    return Evidence(
+        objective=study.objective,
+        minimized=minimized,
+        counts=counts,
+        trials=trials,
+        best_first=best_first,
+        winner=winner,
+        winner_curve=_curve(epochs, winner, minimized=minimized),
+        scored_trial=study.winner_number if study.test else None,
+        test=test,
+        foreign=foreign,
+        looks=study.facts.get("test_looks", ()),
+        parts=parts,
+        noise=None
+        if winner is None or winner.value is None
+        else noise_of(study.objective, winner.value, spreads, replicas, parts),
+        grid=spec is not None and spec.search.sampler.name == "grid",
+        way_to_more_trials=_way_to_more_trials(study, spec, counts),
+        way_to_more_epochs=_way_to_more_epochs(study),
+    )
+
+
+def _spec(study: StudyFacts) -> StudySpec | None:
+    """The study file, unless this version does not read it any more."""
+    from hpo.spec.file import parse_study
+
+    try:
+        return parse_study(study.spec_text, study.spec_source)
+    except HpoError:
+        return None
+
+
+def _curve(epochs: pd.DataFrame, winner: TrialRow | None, *, minimized: bool) -> tuple[float, ...]:
+    if winner is None:
+        return ()
+    rows = epochs[epochs["number"] == winner.number]
+    means = rows.groupby("epoch")["objective"].mean().tolist()
+    sign = -1.0 if minimized else 1.0
+    return tuple(sign * float(value) for value in means if math.isfinite(value))
+
+
+def _way_to_more_trials(study: StudyFacts, spec: StudySpec | None, counts: Counts) -> str:
+    """Which budget ended the study, and how its file gives it more."""
+    submitted = study.submitted_at is not None
+    budget = study.max_trials if submitted else study.facts.get("budget")
+    limits: dict[str, tuple[float | None, float]] = {
+        setting: (_limit(study, spec, setting), used)
+        for setting, used in (
+            ("epochs", study.epochs_spent),
+            ("wall_seconds", study.wall_seconds),
+            ("cpu_seconds", study.cpu_seconds),
+        )
+    }
+    spent = [setting for setting, (limit, used) in limits.items() if limit is not None and used >= limit]
+    if not spent and (counts.running or (budget is not None and counts.ended < budget)):
+        return ""
+    settings = " and ".join(f"`search.{setting}`" for setting in (spent or ["trials"]))
+    return f"raise {settings} and {'submit' if submitted else 'run'} the study again"
+
+
+def _limit(study: StudyFacts, spec: StudySpec | None, setting: str) -> float | None:
+    """A budget beside the one of trials: the service has its own copy."""
+    limit: float | None = None
+    if study.submitted_at is not None:
+        limit = getattr(study, f"max_{setting}")
+    elif spec is not None:
+        limit = getattr(spec.search, setting)
+    return limit
+
+
+def _way_to_more_epochs(study: StudyFacts) -> str:
+    if study.submitted_at is not None:
+        return f"`hpo extend {study.name} --epochs N` lets it go on"
+    return "more `training.epochs`, in a study of another name, may do better"
