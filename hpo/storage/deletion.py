@@ -7,11 +7,13 @@ from sqlalchemy import select, update
 
 from hpo.errors import StudyStateError
 from hpo.storage import catalogue, claims
+from hpo.storage.patience import one_transaction
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
 from hpo.storage.tables import hpo_workers
 
 
+@one_transaction
 def delete_study(store: Store, name: str, *, dead: str | None = None) -> set[str]:
     """Delete a study with all its rows and leases; `StudyStateError` while workers or `hpo run` work on it. Returns the
     checkpoint files that its rows named. `dead`: a process that is known to be no more."""

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import ColumnElement, Connection, Delete, Select, Update, and_, delete, func, insert, select, update
 
 from hpo.storage.clock import DatabaseNow
+from hpo.storage.patience import one_transaction
 from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_workers, trials
 
@@ -41,6 +42,7 @@ class Worker:
     """Study name -> why it cannot work on that study."""
 
 
+@one_transaction
 def enrol(store: Store, name: str, host: str, pid: int, lease_seconds: float, study_id: int | None = None) -> None:
     """Add a worker's row; forget those that have been silent for a day."""
     now = DatabaseNow()
@@ -77,6 +79,7 @@ def complain(store: Store, name: str, complaints: Mapping[str, str]) -> None:
     store.write(update(hpo_workers).where(hpo_workers.c.name == name).values(complaints_json=text))
 
 
+@one_transaction
 def resign(store: Store, name: str) -> None:
     """Give everything back and remove the worker."""
     with store.writing() as connection:
@@ -102,6 +105,7 @@ def free(study_id: ColumnElement[int] | int) -> Select[tuple[int]]:
     )
 
 
+@one_transaction
 def take(store: Store, study_id: int, name: str, most: int) -> list[int]:
     """Take up to `most` running trials that nobody holds, oldest first. Exactly one worker gets each."""
     if most <= 0:

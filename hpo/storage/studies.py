@@ -18,6 +18,7 @@ from sqlalchemy import case, delete, func, insert, or_, select, update
 from hpo.errors import StudyStateError
 from hpo.storage import catalogue
 from hpo.storage.clock import DatabaseNow, utc_now
+from hpo.storage.patience import one_transaction
 from hpo.storage.store import Store
 from hpo.storage.tables import (
     hpo_studies,
@@ -110,6 +111,7 @@ class StudySummary:
     finished_at: datetime | None
 
 
+@one_transaction
 def register_study(
     store: Store,
     *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,12 @@ def open_bench(
     examples = batches.on_device(material.prepared, device=CPU, dtype=dtype)
     study_id, compiled = register(spec, store, material, examples, means, claim)
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
+
+
+def anew(bench: Bench) -> Bench:
+    """The same bench, which knows nothing of the trials but what the database has."""
+    bench.store.forget(bench.study_id)
+    return replace(bench, searcher=Searcher(bench.spec, bench.store, bench.store, bench.study_id))
 
 
 def bench_of(spec: StudySpec, material: Material, store: Store, study_id: int, home: Path, means: Means) -> Bench:
