@@ -25,6 +25,13 @@ PATIENCE_SECONDS = 15.0
 
 @click.command()
 @click.option("--studies", multiple=True, metavar="NAME", help="Work on this study only; may be repeated.")
+@click.option(
+    "--modules",
+    multiple=True,
+    metavar="none|PATTERN",
+    help="Run models of studies' own from these only: 'PACKAGE.MODULE:NAME' or 'FILE.py:NAME' with * and ?; may be "
+    "repeated.  [default: all]",
+)
 @checkpoints_option("the home folder")
 @click.option(
     "--lease",
@@ -43,6 +50,7 @@ PATIENCE_SECONDS = 15.0
 def worker(
     place: Place,
     studies: tuple[str, ...],
+    modules: tuple[str, ...],
     checkpoints: str | None,
     lease: float,
     lanes: int | None,
@@ -54,10 +62,15 @@ def worker(
     SIGTERM (or Ctrl-C) has it finish the epoch in hand, save it, give its trials back and end; a second one ends it at
     once. It may be killed, too: another worker goes on with its trials, under their numbers, when its lease ends.
 
+    A study may name Python code that workers run. Whoever can write to the database can name any that this machine
+    has: --modules says which are run; studies with others are left to other workers.
+
     \b
     Examples:
       hpo worker
       hpo worker --studies digits --studies wine
+      hpo worker --modules none
+      hpo worker --modules 'ours.models:*' --modules '/shared/models/*.py:*'
       hpo worker --storage postgresql://me@dbhost/hpo --checkpoints /shared/hpo
     """
     from contextlib import closing
@@ -65,8 +78,10 @@ def worker(
     from hpo.storage.engine import open_store
     from hpo.workers.local import device_of, prepare_process
     from hpo.workers.means import Means
+    from hpo.workers.modules import Modules
     from hpo.workers.worker import Worker
 
+    allowed = Modules.of(modules)
     _log_to_stderr(place.storage_url)
     from hpo.workers.depot import open_depot, refuse_unwritable
 
@@ -75,7 +90,7 @@ def worker(
     depot = open_depot(checkpoints, place.home)
     refuse_unwritable(depot)
     with closing(open_store(place.storage_url, patience=PATIENCE_SECONDS)) as store:
-        own = Worker(store, place.home, depot, means, names=studies, lease_seconds=lease)
+        own = Worker(store, place.home, depot, means, names=studies, modules=allowed, lease_seconds=lease)
         _end_on_signals(own)
         logging.getLogger("hpo").info("worker %s begins at %s", own.name, store.place)
         for line in _waited_for(store, studies):

@@ -29,6 +29,7 @@ from hpo.workers.here import Here
 from hpo.workers.holds import LostTrials
 from hpo.workers.leased import OVER, Leased, has_work
 from hpo.workers.means import Means
+from hpo.workers.modules import Modules
 from hpo.workers.outlook import Benches, Outlook
 from hpo.workers.progress import Lines, Observer, Progress
 from hpo.workers.pulse import Pulse, name_of_this_process
@@ -46,6 +47,7 @@ PAUSE_SECONDS_PER_WORKER = 0.25
 """... or, where many workers look for work, to this times their number: all of them look four times a second."""
 RIVAL_SECONDS = 5.0
 """Between two looks for a study of a higher priority."""
+ALL_MODULES = Modules()
 
 
 class Worker:
@@ -60,9 +62,10 @@ class Worker:
         *,
         lease_seconds: float,
         names: Collection[str] = (),
+        modules: Modules = ALL_MODULES,
     ) -> None:
         """`lease_seconds`: how long it may be silent before others take its trials. `names`: the studies to work on;
-        none given: all."""
+        none given: all. `modules`: those of studies' own that it runs."""
         self.store = store
         self.depot = depot
         self.means = means
@@ -80,7 +83,7 @@ class Worker:
         self._told: dict[str, str] = {}
         """The complaints that the database has."""
         self._outlooks: dict[Key, Outlook] = {}
-        self._benches = Benches(store, home, depot, means)
+        self._benches = Benches(store, home, depot, means, modules)
         self._jitter = random.Random()
 
     def run(self) -> None:
@@ -270,7 +273,8 @@ class Worker:
         self.ending.wait(seconds)
 
     def _complain(self, now: Standing, text: str) -> None:
-        log.warning("%s: left to other workers for a while: %s", now.name, text)
+        if self.complaints.texts.get(now.name) != text:
+            log.warning("%s: left to other workers for a while: %s", now.name, text)
         self.complaints.add(now.key, now.name, text)
         self._tell_complaints()
 

@@ -130,6 +130,7 @@ def test_a_run_of_several_processes_goes_on_with_them(new_database: Callable[[],
 
 def test_commands_are_not_disturbed(new_database: Callable[[], str], tmp_path: Path) -> None:
     proxy = Proxy(new_database())
+    open_store(proxy.behind).close()
     file = tmp_path / "small.toml"
     file.write_text(SPEC.text, encoding="utf-8")
     place = ("--home", str(tmp_path), "--storage", proxy.url)
