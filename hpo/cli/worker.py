@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 from collections.abc import Collection, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ PATIENCE_SECONDS = 15.0
     help="Run models of studies' own from these only: 'PACKAGE.MODULE:NAME' or 'FILE.py:NAME' with * and ?; may be "
     "repeated.  [default: all]",
 )
+@click.option("--alive", is_flag=True, help="Only tell, by the exit code, whether a worker of this machine is alive.")
 @checkpoints_option("the home folder")
 @click.option(
     "--lease",
@@ -51,6 +53,7 @@ def worker(
     place: Place,
     studies: tuple[str, ...],
     modules: tuple[str, ...],
+    alive: bool,
     checkpoints: str | None,
     lease: float,
     lanes: int | None,
@@ -73,6 +76,10 @@ def worker(
       hpo worker --modules 'ours.models:*' --modules '/shared/models/*.py:*'
       hpo worker --storage postgresql://me@dbhost/hpo --checkpoints /shared/hpo
     """
+    if alive:
+        _find_alive(place)
+        return
+
     from contextlib import closing
 
     from hpo.storage.engine import open_store
@@ -97,6 +104,19 @@ def worker(
             logging.getLogger("hpo").warning("%s", line)
         own.run()
     logging.getLogger("hpo").info("worker %s has ended; it holds nothing", own.name)
+
+
+def _find_alive(place: Place) -> None:
+    """Raises `MachineError` unless a worker of this machine has given a sign of life lately."""
+    from hpo.cli.report import reading
+    from hpo.errors import MachineError
+    from hpo.storage.leases import workers
+
+    with reading(place) as store:
+        found = [each.name for each in workers(store) if each.alive and each.host == socket.gethostname()]
+    if not found:
+        raise MachineError(f"no worker of {socket.gethostname()} is alive. Begin one with `hpo worker`.")
+    click.echo("\n".join(found))
 
 
 def _waited_for(store: Store, names: Collection[str]) -> Iterator[str]:
