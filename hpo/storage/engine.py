@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 """Between two looks for a server that does not answer."""
-CUT_SECONDS = 15.0
+CUT_SECONDS = 30.0
 """How long it is tried again where a server ends the connection, e.g. because it restarts."""
 
 

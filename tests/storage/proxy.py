@@ -7,8 +7,6 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from sqlalchemy import make_url
 
@@ -50,23 +48,6 @@ class Proxy:
     def close(self) -> None:
         self._listener.close()
         self.cut()
-
-    @contextmanager
-    def cutting(self, every: float) -> Iterator[None]:
-        """Cuts all connections so often, while the block runs."""
-        over = threading.Event()
-
-        def run() -> None:
-            while not over.wait(every):
-                self.cut()
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
 
     def _accept(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import Engine, event
 
 from hpo.cli import hpo
 from hpo.storage import leases, studies
@@ -128,30 +129,46 @@ def test_a_run_of_several_processes_goes_on_with_them(new_database: Callable[[],
     assert found(proxy.behind) == expected
 
 
+CUT_AT = {4, 9, 16, 26, 40}
+"""Statements of a command before which its connections are cut."""
+
+
 def test_commands_are_not_disturbed(new_database: Callable[[], str], tmp_path: Path) -> None:
     proxy = Proxy(new_database())
     open_store(proxy.behind).close()
     file = tmp_path / "small.toml"
     file.write_text(SPEC.text, encoding="utf-8")
     place = ("--home", str(tmp_path), "--storage", proxy.url)
+    statements: list[str] = []
+
+    def cut(connection: Any, cursor: Any, statement: str, *details: Any) -> None:
+        statements.append(statement)
+        if len(statements) in CUT_AT:
+            proxy.cut()
 
     def said(*arguments: str) -> str:
-        done = CliRunner().invoke(hpo, [*arguments, *place])
+        statements.clear()
+        event.listen(Engine, "before_cursor_execute", cut)
+        try:
+            done = CliRunner().invoke(hpo, [*arguments, *place])
+        finally:
+            event.remove(Engine, "before_cursor_execute", cut)
         assert done.exit_code == 0, done.output
+        assert len(statements) > min(CUT_AT)
         return done.output
 
-    with proxy.cutting(0.2):
-        assert "is submitted" in said("submit", str(file))
-        for _ in range(3):
-            assert "is stopped" in said("stop", "small")
-            assert "goes on" in said("resume", "small")
-        both = said("extend", "small", "--trials", "20", "--epochs", "15")
-        assert "a budget of 20 trials" in both
-        assert "train 15 epochs" in both
-        assert "small" in said("show", "small")
-        assert "small" in said("studies")
+    assert "is submitted" in said("submit", str(file))
+    assert "is stopped" in said("stop", "small")
+    assert "goes on" in said("resume", "small")
+    both = said("extend", "small", "--trials", "20", "--epochs", "15")
+    assert "a budget of 20 trials" in both
+    assert "train 15 epochs" in both
+    assert "small" in said("show", "small")
+    assert "small" in said("studies")
+    assert "small" in said("report", "small")
     with closing(open_store(proxy.behind)) as store:
         row = studies.study_row(store, "small")
         assert (row.max_trials, row.trial_epochs, row.stopped_at) == (20, 15, None)
     assert "is deleted" in said("delete", "small", "--yes")
+    assert proxy.cuts >= 8
     proxy.close()
