@@ -1,7 +1,10 @@
 # Two variants of one image, both without root: `--target cpu` (the default) and `--target cuda`. PyTorch's CUDA wheels
 # bring CUDA along, so that both start from the same small base; the machine has to bring the driver.
 
-FROM python:3.11-slim AS build
+# A release by name; for one content for ever: --build-arg PYTHON=python@sha256:...
+ARG PYTHON=python:3.11.14-slim-trixie
+
+FROM ${PYTHON} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/hpo
 ENV PATH=/opt/hpo/bin:$PATH
@@ -22,7 +25,7 @@ COPY pyproject.toml README.md ./
 COPY hpo ./hpo
 RUN pip install ".[postgres,s3]"
 
-FROM python:3.11-slim AS base
+FROM ${PYTHON} AS base
 RUN groupadd --gid 10001 hpo \
     && useradd --uid 10001 --gid hpo --create-home hpo \
     && install --directory --owner=hpo --group=hpo /data /app

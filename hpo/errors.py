@@ -30,8 +30,12 @@ class StorageUrlError(StorageError):
     exit_code = 2
 
 
-class AwayError(StorageError):
-    """The database server does not answer: it is not there, or restarts."""
+class LostConnectionError(StorageError):
+    """The connection to the database was lost. What was being written was not, and to try again helps."""
+
+
+class AwayError(LostConnectionError):
+    """The database server does not answer: it is not there, or was away for longer than anyone waits for it."""
 
 
 class RefusedStatementError(StorageError):

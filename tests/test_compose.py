@@ -101,10 +101,24 @@ def test_nothing_runs_as_root_and_nothing_is_open_to_others() -> None:
         assert "no-new-privileges:true" in service["security_opt"]
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), f"{name} listens on {port}"
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["read_only"] is True, name
+        assert "/tmp" in service["tmpfs"], name
     docker = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     uid = SERVICES["worker"]["user"]
     assert f"\nUSER {uid}\n" in docker
     assert {"cpu", "cuda"} <= set(re.findall(r"^FROM \S+ AS (\S+)$", docker, re.MULTILINE))
+
+
+def test_images_are_named_by_their_release() -> None:
+    """`postgres:18-alpine` is another one each month."""
+    docker = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    stages = set(re.findall(r" AS (\S+)$", docker, re.MULTILINE))
+    assert set(re.findall(r"^FROM (\S+)", docker, re.MULTILINE)) - stages == {"${PYTHON}"}
+    named = re.search(r"^ARG PYTHON=(\S+)$", docker, re.MULTILINE)
+    assert named is not None
+    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", named[1])
+    assert re.fullmatch(r"\$\{HPO_POSTGRES:-postgres:\d+\.\d+-alpine\d+\.\d+\}", SERVICES["database"]["image"])
 
 
 def test_passwords_come_from_the_env_file_alone() -> None:
@@ -128,10 +142,24 @@ def test_what_the_image_needs_is_copied_into_it() -> None:
             assert (ROOT / source).exists()
 
 
+PROGRAMS = {
+    "hpo": [sys.executable, "-c", "from hpo.cli import main; main()"],
+    "python": [sys.executable],
+}
+
+
 def command_of(service: str) -> list[str]:
     program, *arguments = SERVICES[service]["command"]
     assert program == "hpo"
-    return [sys.executable, "-c", "from hpo.cli import main; main()", *arguments]
+    return [*PROGRAMS[program], *arguments]
+
+
+def health(service: str, settings: dict[str, str], instead: tuple[str, str] = ("", "")) -> int:
+    """What the service's health check exits with. `instead`: an address and the one to take in its place."""
+    kind, program, *arguments = SERVICES[service]["healthcheck"]["test"]
+    assert kind == "CMD"
+    command = [*PROGRAMS[program], *(argument.replace(*instead) for argument in arguments)]
+    return subprocess.run(command, env=settings, capture_output=True, timeout=120).returncode
 
 
 def environment(url: str, home: Path) -> dict[str, str]:
@@ -152,10 +180,12 @@ def test_the_migration_the_worker_and_its_end(new_database: Callable[[], str], t
     assert worker.stderr is not None
     first = worker.stderr.readline()
     assert "begins at" in first
+    assert health("worker", settings) == 0
     worker.terminate()
     rest = worker.communicate(timeout=60)[1]
     assert worker.returncode == 0
     assert "it holds nothing" in rest
+    assert health("worker", settings) == 1
     assert "correct-horse" not in first + rest
 
 
@@ -180,9 +210,11 @@ def test_the_dashboard(new_database: Callable[[], str], tmp_path: Path) -> None:
             except OSError:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+        assert health("dashboard", environment(url, tmp_path), ("http://127.0.0.1:8080", address[0])) == 0
     finally:
         dashboard.kill()
         dashboard.wait()
+    assert health("dashboard", environment(url, tmp_path), ("http://127.0.0.1:8080", address[0])) == 1
 
 
 def test_the_health_check(server: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+from collections.abc import Sequence
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -12,7 +13,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import click
 
 from hpo.cli.place import Place, place_options
-from hpo.errors import MachineError
+from hpo.cli.same_site import LOOPBACK, host_name, only_same_site
+from hpo.errors import InputError, MachineError
 
 
 @click.command()
@@ -20,25 +22,39 @@ from hpo.errors import MachineError
 @click.option(
     "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0: any free one."
 )
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="Answer requests for this name, too, e.g. that of a proxy; may be repeated.",
+)
 @place_options
 @click.pass_obj
-def dashboard(place: Place, host: str, port: int) -> None:
+def dashboard(place: Place, host: str, port: int, allowed: Sequence[str]) -> None:
     """Browse all studies in optuna-dashboard, also while they run.
 
-    The dashboard has no passwords and can change and delete studies: keep it on an address that only you reach.
+    The dashboard has no passwords and can change and delete studies: keep it on an address that only you reach. It
+    answers requests for localhost and the address of --host only, and takes changes from its own pages only, so that
+    no other page that your browser shows can use it.
 
     \b
     Examples:
       hpo dashboard
       hpo dashboard --port 9000
+      hpo dashboard --host 0.0.0.0 --allow-host studies.example.org
     """
+    named = {_name(name) for name in allowed}
+    names = {*LOOPBACK, *named, host_name(host) or host}
     from hpo.storage.connect import parse_url
     from hpo.storage.engine import open_store
 
     open_store(place.storage_url, readonly=True).close()
     import optuna_dashboard
 
-    app = optuna_dashboard.wsgi(parse_url(place.storage_url).render_as_string(hide_password=False))
+    app = only_same_site(
+        optuna_dashboard.wsgi(parse_url(place.storage_url).render_as_string(hide_password=False)), names, named
+    )
     try:
         kind = _ServerOfIPv6 if ":" in host else _Server
         server = make_server(host, port, app, server_class=kind, handler_class=_Handler)
@@ -52,6 +68,16 @@ def dashboard(place: Place, host: str, port: int) -> None:
         click.echo(f"optuna-dashboard on http://{address}:{server.server_port} (Ctrl-C ends it)", err=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
+
+
+def _name(text: str) -> str:
+    name = host_name(text)
+    if name is None:
+        raise InputError(
+            f"--allow-host {text}: found something else than a host's name or address; must be as in "
+            "studies.example.org or 192.168.1.5, without http:// and port."
+        )
+    return name
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -75,23 +75,38 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
       hpo extend digits --epochs 60
       hpo extend digits --epochs 60 --pruned
     """
-    from hpo.storage import steering
-
     if pruned and epochs is None:
         raise click.UsageError("--pruned says which trials get more epochs: add --epochs N.")
     if trials is None and epochs is None:
         raise click.UsageError("Say what to extend: --trials N, --epochs N or both.")
     with _writing(place) as store:
-        row = steering.submitted(store, study)
-        if trials is not None:
-            _extend_trials(store, row, trials)
-        if epochs is not None:
-            _extend_epochs(store, row, epochs, pruned)
+        row, lines = _extend(store, study, trials, epochs, pruned)
+    for line in lines:
+        click.echo(line)
     if row.stopped_at is not None:
         click.echo(f"It is stopped. To let it go on: hpo resume {argument(study)}{place.options}")
 
 
-def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
+def _extend(
+    store: Store, study: str, trials: int | None, epochs: int | None, pruned: bool
+) -> tuple[StudyRow, list[str]]:
+    """All that was asked for, or nothing where one of it is refused; the study as it was, and what has become of it."""
+    from hpo.storage import steering
+    from hpo.storage.patience import retried
+
+    def extend() -> tuple[StudyRow, list[str]]:
+        lines = []
+        with store.tick(), steering.locked(store, steering.submitted(store, study)) as row:
+            if trials is not None:
+                lines.append(_extend_trials(store, row, trials))
+            if epochs is not None:
+                lines.append(_extend_epochs(store, row, epochs, pruned))
+        return row, lines
+
+    return retried(extend)
+
+
+def _extend_trials(store: Store, row: StudyRow, count: int) -> str:
     from hpo import space
     from hpo.spec.file import parse_study
     from hpo.spec.study import with_budget
@@ -107,10 +122,10 @@ def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
         raise InputError(f"--trials {count}: the grid of {row.name!r} has {budget} combinations, and it has them all.")
     steering.extend_trials(store, row, budget)
     whole = "" if budget == count else ", its whole grid"
-    click.echo(f"Study {row.name} has a budget of {endings.amount(budget, 'trials')}{whole}.")
+    return f"Study {row.name} has a budget of {endings.amount(budget, 'trials')}{whole}."
 
 
-def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> None:
+def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> str:
     from hpo.spec.file import parse_study
     from hpo.spec.study import fingerprint, trial_epochs, with_epochs
     from hpo.storage import steering
@@ -121,7 +136,7 @@ def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> No
         raise InputError(f"--epochs {epochs}: trials of {row.name!r} train {before} already; give them more than that.")
     meaning = fingerprint(with_epochs(spec, epochs))
     numbers = steering.extend_epochs(store, row, epochs, before=before, fingerprint=meaning, pruned=pruned)
-    click.echo(f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended go on.")
+    return f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended go on."
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 from collections.abc import Collection, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -25,6 +26,14 @@ PATIENCE_SECONDS = 15.0
 
 @click.command()
 @click.option("--studies", multiple=True, metavar="NAME", help="Work on this study only; may be repeated.")
+@click.option(
+    "--modules",
+    multiple=True,
+    metavar="none|PATTERN",
+    help="Run models of studies' own from these only: 'PACKAGE.MODULE:NAME' or 'FILE.py:NAME' with * and ?; may be "
+    "repeated.  [default: all]",
+)
+@click.option("--alive", is_flag=True, help="Only tell, by the exit code, whether a worker of this machine is alive.")
 @checkpoints_option("the home folder")
 @click.option(
     "--lease",
@@ -43,6 +52,8 @@ PATIENCE_SECONDS = 15.0
 def worker(
     place: Place,
     studies: tuple[str, ...],
+    modules: tuple[str, ...],
+    alive: bool,
     checkpoints: str | None,
     lease: float,
     lanes: int | None,
@@ -54,21 +65,32 @@ def worker(
     SIGTERM (or Ctrl-C) has it finish the epoch in hand, save it, give its trials back and end; a second one ends it at
     once. It may be killed, too: another worker goes on with its trials, under their numbers, when its lease ends.
 
+    A study may name Python code that workers run. Whoever can write to the database can name any that this machine
+    has: --modules says which are run; studies with others are left to other workers.
+
     \b
     Examples:
       hpo worker
       hpo worker --studies digits --studies wine
+      hpo worker --modules none
+      hpo worker --modules 'ours.models:*' --modules '/shared/models/*.py:*'
       hpo worker --storage postgresql://me@dbhost/hpo --checkpoints /shared/hpo
     """
+    if alive:
+        _find_alive(place)
+        return
+
     from contextlib import closing
 
     from hpo.disk import make_home
     from hpo.storage.engine import open_store
     from hpo.workers.local import device_of, prepare_process
     from hpo.workers.means import Means
+    from hpo.workers.modules import Modules
     from hpo.workers.sweeping import sweep
     from hpo.workers.worker import Worker
 
+    allowed = Modules.of(modules)
     _log_to_stderr(place.storage_url)
     from hpo.workers.depot import open_depot, refuse_unwritable
 
@@ -81,13 +103,26 @@ def worker(
     with closing(open_store(place.storage_url, patience=PATIENCE_SECONDS)) as store:
         make_home(place.home)
         sweep(store, place.home, checkpoints)
-        own = Worker(store, place.home, depot, means, names=studies, lease_seconds=lease)
+        own = Worker(store, place.home, depot, means, names=studies, modules=allowed, lease_seconds=lease)
         _end_on_signals(own)
         logging.getLogger("hpo").info("worker %s begins at %s", own.name, store.place)
         for line in _waited_for(store, studies):
             logging.getLogger("hpo").warning("%s", line)
         own.run()
     logging.getLogger("hpo").info("worker %s has ended; it holds nothing", own.name)
+
+
+def _find_alive(place: Place) -> None:
+    """Raises `MachineError` unless a worker of this machine has given a sign of life lately."""
+    from hpo.cli.report import reading
+    from hpo.errors import MachineError
+    from hpo.storage.leases import workers
+
+    with reading(place) as store:
+        found = [each.name for each in workers(store) if each.alive and each.host == socket.gethostname()]
+    if not found:
+        raise MachineError(f"no worker of {socket.gethostname()} is alive. Begin one with `hpo worker`.")
+    click.echo("\n".join(found))
 
 
 def _waited_for(store: Store, names: Collection[str]) -> Iterator[str]:

@@ -26,6 +26,10 @@ def claim(
     another such process, work on it. `dead`: a process that is known to be no more."""
     with store.locking(study_id) as connection:
         own = hpo_studies.c
+        if connection.execute(
+            select(hpo_workers).where(hpo_workers.c.name == name, hpo_workers.c.study_id == study_id)
+        ).first():
+            return  # it has claimed it before
         row = connection.execute(
             select(studies.c.study_name, own.submitted_at, own.stopped_at, own.finished_at)
             .join(studies, studies.c.study_id == own.study_id)

@@ -19,6 +19,7 @@ from hpo.errors import StorageUrlError
 from hpo.storage.faults import masked, masked_text
 
 log = logging.getLogger(__name__)
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of, where a connection is lost, is raised, too
 
 BUSY_SECONDS = 30
 """How long a statement waits for another program to release an SQLite database."""
@@ -80,8 +81,6 @@ def connect(url: URL, readonly: bool) -> Engine:
         options = {"pool_pre_ping": True}
         if "connect_timeout" not in url.query:
             options["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
-        if readonly:
-            options["execution_options"] = {"postgresql_readonly": True}
     try:
         engine = create_engine(url, **options)
     except NoSuchModuleError:
@@ -97,6 +96,8 @@ def connect(url: URL, readonly: bool) -> Engine:
     if engine.dialect.name == "postgresql":
         event.listen(engine, "do_connect", _Patience())
         event.listen(engine, "connect", _limit_idleness)
+        if readonly:
+            event.listen(engine, "connect", _refuse_writing)
     else:
         event.listen(engine, "connect", _set_up_readonly if readonly else _set_up)
         event.listen(engine, "begin", _begin)
@@ -175,6 +176,10 @@ def _limit_idleness(connection: Any, _: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
     connection.commit()
+
+
+def _refuse_writing(connection: Any, _: Any) -> None:
+    connection.read_only = True
 
 
 def _switch_to_wal(cursor: Any) -> None:

@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import URL, Connection, Engine, Executable, Table, Update, select
+from sqlalchemy import URL, Connection, Engine, Executable, Table, Update, func, select
 from sqlalchemy import Row as SqlRow
+from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.errors import GoneError, StorageError
-from hpo.storage.connect import connect
+from hpo.errors import GoneError, LostConnectionError, StorageError
+from hpo.storage.connect import IDLE_SECONDS, connect
 from hpo.storage.faults import explained, masked
 from hpo.storage.load import load, one_of, read_into, read_newer, refresh
 from hpo.storage.mirror import Mirror
+from hpo.storage.patience import retried
 from hpo.storage.rows import Row
 from hpo.storage.tables import trials
 from hpo.storage.tick import Tick
 
 log = logging.getLogger(__name__)
+
+
+LOOK_SECONDS = 0.05
+"""Between two looks at what became of a transaction."""
+
+
+class Reader(Connection):
+    """A connection to read with, each statement by itself: where it is lost, another one takes its place."""
+
+    def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
+        def execute() -> Any:
+            with explained(self.engine.url):
+                if self.invalidated:
+                    self.rollback()
+                return Connection.execute(self, statement, parameters, execution_options=execution_options)
+
+        return retried(execute)
 
 
 class Database:
@@ -51,6 +72,11 @@ class Database:
         """Close the connections."""
         self.engine.dispose()
 
+    @property
+    def ticking(self) -> bool:
+        """Whether a tick, or a call, is in progress."""
+        return self._tick is not None
+
     @contextmanager
     def tick(self) -> Iterator[Tick]:
         """Write all changes of the block in one transaction at its end, or none if it raises.
@@ -70,8 +96,13 @@ class Database:
             if self._tick is not None and self._tick.begun is not None:
                 yield self._tick.begun
             else:
-                with explained(self.url), self.engine.connect() as connection:
-                    yield connection
+                reader = retried(self._reader)
+                try:
+                    with explained(self.url):
+                        yield reader
+                finally:
+                    with suppress(SQLAlchemyError):  # it has been read
+                        reader.close()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -86,12 +117,16 @@ class Database:
 
     def once(self, statement: Executable, *, write: bool = False) -> Sequence[SqlRow[Any]]:
         """The rows of one statement, executed beside whatever tick is in progress and with no round trips but its
-        own."""
+        own. It may be executed twice, where the connection is lost meanwhile."""
         engine: Engine = self.writer if write else self.engine
         if engine.dialect.name == "postgresql":
             engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        with explained(self.url), engine.begin() as connection:
-            return connection.execute(statement).all()
+
+        def execute() -> Sequence[SqlRow[Any]]:
+            with explained(self.url), engine.begin() as connection:
+                return connection.execute(statement).all()
+
+        return retried(execute)
 
     def put(self, table: Table, rows: Iterable[Row]) -> None:
         """Write rows, each in place of the one with the same key: in a tick at its end, else at once."""
@@ -139,7 +174,10 @@ class Database:
         try:
             with explained(self.url):
                 yield tick
-                tick.commit()
+            if tick.begun:
+                self._commit(tick)
+            else:  # what it saw and locked is not lost with a connection
+                retried(partial(self._commit, tick))
             if tick.lost:
                 log.warning("trials %s were ended by another program; their last tick is dropped", tick.lost)
                 self._forget(tick.changed)
@@ -149,6 +187,28 @@ class Database:
         finally:
             self._tick = None
             tick.close()
+
+    def _commit(self, tick: Tick) -> None:
+        try:
+            with explained(self.url):
+                tick.commit()
+        except LostConnectionError:
+            tick.close()
+            if tick.receipt is None or not self._is_written(tick.receipt):
+                raise
+
+    def _is_written(self, receipt: int) -> bool:
+        """Whether a transaction was written, though the connection was lost when that was asked for."""
+        deadline = time.monotonic() + IDLE_SECONDS  # by then, the server has undone one whose process is gone
+        while True:
+            ((status,),) = self.once(select(func.txid_status(receipt)))
+            if status != "in progress" or time.monotonic() > deadline:
+                return bool(status == "committed")
+            time.sleep(LOOK_SECONDS)
+
+    def _reader(self) -> Reader:
+        with explained(self.url):
+            return Reader(self.engine)
 
     def _forget(self, study_ids: Collection[int]) -> None:
         for study_id in study_ids:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, update
 from hpo.errors import StudyStateError
 from hpo.paths import argument
 from hpo.storage import catalogue, claims, studies
+from hpo.storage.patience import one_transaction
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow, study_row
 from hpo.storage.tables import hpo_checkpoints, hpo_studies, hpo_workers
@@ -31,6 +32,7 @@ def doom_study(store: Store, name: str, *, dead: str | None = None) -> StudyRow:
     return row
 
 
+@one_transaction
 def delete_study(store: Store, name: str, *, dead: str | None = None) -> set[str]:
     """Delete a study with all its rows and leases; `StudyStateError` while workers or `hpo run` work on it. Returns the
     checkpoint files that its rows named. `dead`: a process that is known to be no more."""

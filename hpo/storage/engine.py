@@ -17,12 +17,15 @@ from hpo.storage import schema
 from hpo.storage.address import file_url
 from hpo.storage.connect import parse_url
 from hpo.storage.faults import ELSEWHERE, explained, masked
+from hpo.storage.patience import retried
 from hpo.storage.store import Store
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 """Between two looks for a server that does not answer."""
+CUT_SECONDS = 30.0
+"""How long it is tried again where a server ends the connection, e.g. because it restarts."""
 
 
 def sqlite_url(home: Path) -> str:
@@ -47,13 +50,13 @@ def open_store(url: str, *, readonly: bool = False, patience: float = 0.0) -> St
     """Open a database, creating the file, its folder and the tables as needed.
 
     With `readonly` nothing is created or changed, and a database that is not there is an error. A server that does not
-    answer is waited for `patience` seconds. Raises `StorageError` with the place and the way out; no password is ever
-    in it.
+    answer is waited for `patience` seconds; one that ends the connection, in any case for a while. Raises
+    `StorageError` with the place and the way out; no password is ever in it.
     """
     began, waiting = time.monotonic(), False
     while True:
         try:
-            return _open(url, readonly)
+            return retried(lambda: _open(url, readonly), CUT_SECONDS)
         except AwayError as error:
             if time.monotonic() - began >= patience:
                 raise

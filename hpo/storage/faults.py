@@ -9,9 +9,16 @@ from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
 
 from sqlalchemy import URL
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NotSupportedError,
+    PendingRollbackError,
+    ProgrammingError,
+)
 
-from hpo.errors import AwayError, RefusedStatementError, StorageError, StorageUrlError
+from hpo.errors import AwayError, LostConnectionError, RefusedStatementError, StorageError, StorageUrlError
 from hpo.paths import argument
 from hpo.storage.address import shown
 
@@ -22,6 +29,15 @@ AWAY = (
     r"|failed to resolve|timeout expired"
 )
 """What is said where a server does not answer."""
+LOST = (
+    r"closed the connection|terminating connection|connection (is|was|has been) (lost|closed|reset)"
+    r"|closed unexpectedly|reset by peer|broken pipe|SSL SYSCALL|EOF detected|no connection to the server"
+    r"|lost synchronization|could not (send|receive) data|consuming input failed|server conn crashed"
+    r"|is (starting up|shutting down)|in recovery mode"
+)
+"""What is said where a connection ends, or a server that restarts takes none yet."""
+LOST_STATES = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
+"""How the SQLSTATE begins that a server gives with it."""
 UNUSABLE = r"invalid (connection option|port number|\w+ value)|bad value for"
 """What is said of a URL's port or parameters."""
 
@@ -63,10 +79,8 @@ SENTENCES: dict[str, str] = {
         "the database {place} was opened, or is served, for reading only. Use a user that may write"
     ),
     UNUSABLE: "the URL {place} cannot be used ({detail}). Correct HPO_STORAGE or --storage",
+    LOST: "the connection to {place} was lost ({detail}). Run the same command again",
     AWAY: ("cannot reach the server at {place} ({detail}). Start it, or correct HPO_STORAGE or --storage"),
-    r"closed the connection|terminating connection|connection (is|was) (lost|closed)|server conn crashed": (
-        "the connection to {place} was lost ({detail}). Run the same command again: it continues"
-    ),
 }
 
 DISTINCT = 6
@@ -118,18 +132,42 @@ def masked_text(text: str) -> str:
     return f"{scheme + colon if colon else ''}***@{host}" if at else text
 
 
-def explain(error: DBAPIError, url: URL) -> StorageError:
+def lost_connection(error: BaseException) -> BaseException | None:
+    """The error by which the connection to the database was lost, if that is what another one, or this one, comes
+    from."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, LostConnectionError) or _is_loss(found):
+            return found
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
+    return None
+
+
+def _is_loss(error: BaseException) -> bool:
+    if isinstance(error, PendingRollbackError):  # of a transaction that went on after its connection had ended
+        return True
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or (error.orig is not None and _is_loss(error.orig))
+    if (type(error).__module__ or "").partition(".")[0] != "psycopg":
+        return False
+    state = getattr(error, "sqlstate", None)
+    return state.startswith(LOST_STATES) if state else re.search(LOST, str(error), re.IGNORECASE) is not None
+
+
+def explain(error: BaseException, url: URL) -> StorageError:
     """The error as a sentence with the place and the way out."""
-    text = " ".join(str(error.orig or error).split())
-    lines = [line.strip() for line in scrubbed(str(error.orig or error), url).splitlines() if line.strip()]
+    said = str(getattr(error, "orig", None) or error)
+    text = " ".join(said.split())
+    lines = [line.strip() for line in scrubbed(said, url).splitlines() if line.strip()]
     detail = re.sub(r"^(connection failed: )+", "", lines[0])[:200].rstrip(":,. ") if lines else "no reason given"
     words = {"place": masked(url), "user": url.username, "database": url.database, "detail": detail}
     words["argument"] = argument(url.database or "")
+    lost = _is_loss(error)
     for pattern, sentence in SENTENCES.items():
-        if re.search(pattern, text, re.IGNORECASE):
+        if re.search(pattern, text, re.IGNORECASE) or (lost and pattern == LOST):
             finding, _, _ = sentence.partition(". ")
-            said = {AWAY: AwayError, UNUSABLE: StorageUrlError}.get(pattern, StorageError)
-            return said(sentence.format(**words) + ".", finding=finding.format(**words) + ".")
+            raised = {LOST: LostConnectionError, AWAY: AwayError, UNUSABLE: StorageUrlError}.get(pattern, StorageError)
+            return raised(sentence.format(**words) + ".", finding=finding.format(**words) + ".")
     kind = RefusedStatementError if isinstance(error, REFUSALS) else StorageError
     return kind("the database {place} failed: {detail}.".format(**words))
 
@@ -139,15 +177,18 @@ def explained(url: URL) -> Iterator[None]:
     """Turn what the database raises inside the block into a `StorageError`."""
     try:
         yield
-    except DBAPIError as error:
-        # The driver's own error is left out of the traceback: it may spell the connection out, password and all.
-        raise explain(error, url) from None
+    except StorageError:
+        raise
     except UndecodableError as error:
         raise damaged(url, str(error)) from None
-    except (LookupError, OverflowError, TypeError, ValueError) as error:
-        if not _of_columns(error):
-            raise
-        raise damaged(url, f"a cell cannot be read ({error})") from None
+    except Exception as error:
+        known = error if isinstance(error, DBAPIError) else lost_connection(error)
+        # The driver's own error is left out of the traceback: it may spell the connection out, password and all.
+        if known is not None:
+            raise known if isinstance(known, StorageError) else explain(known, url) from None
+        if isinstance(error, LookupError | OverflowError | TypeError | ValueError) and _of_columns(error):
+            raise damaged(url, f"a cell cannot be read ({error})") from None
+        raise
 
 
 def damaged(url: URL, finding: str) -> StorageError:

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Delete, Select, Update, and_, 
 from hpo.storage.clock import DatabaseNow
 from hpo.storage.decoding import TEXTS, json_of
 from hpo.storage.ownership import ours
+from hpo.storage.patience import one_transaction
 from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_workers, trials
 
@@ -43,6 +44,7 @@ class Worker:
     """Study name -> why it cannot work on that study."""
 
 
+@one_transaction
 def enrol(store: Store, name: str, host: str, pid: int, lease_seconds: float, study_id: int | None = None) -> None:
     """Add a worker's row; forget those that have been silent for a day."""
     now = DatabaseNow()
@@ -79,6 +81,7 @@ def complain(store: Store, name: str, complaints: Mapping[str, str]) -> None:
     store.write(update(hpo_workers).where(hpo_workers.c.name == name).values(complaints_json=text))
 
 
+@one_transaction
 def resign(store: Store, name: str) -> None:
     """Give everything back and remove the worker."""
     with store.writing() as connection:
@@ -104,6 +107,7 @@ def free(study_id: ColumnElement[int] | int) -> Select[tuple[int]]:
     )
 
 
+@one_transaction
 def take(store: Store, study_id: int, name: str, most: int) -> list[int]:
     """Take up to `most` running trials that nobody holds, oldest first. Exactly one worker gets each."""
     if most <= 0:

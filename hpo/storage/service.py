@@ -16,6 +16,7 @@ from hpo.endings import Spent
 from hpo.storage.clock import DatabaseNow, utc_now
 from hpo.storage.leases import free
 from hpo.storage.ownership import ours
+from hpo.storage.patience import one_transaction
 from hpo.storage.store import Store
 from hpo.storage.tables import (
     hpo_studies,
@@ -111,6 +112,7 @@ def standing_now(store: Store, study_id: int) -> Standing:
     return now
 
 
+@one_transaction
 def begin_conclusion(store: Store, study_id: int, name: str, generation: int) -> bool:
     """Whether this worker, and no other, is to score the winner: no trial runs, and nobody alive is at it."""
     alive = concluding(name)

@@ -6,7 +6,7 @@ Workers notice it between two epochs, by what `service` tells them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import func, update
@@ -16,6 +16,7 @@ from hpo.errors import StudyStateError
 from hpo.paths import argument
 from hpo.storage import claims, leases
 from hpo.storage.clock import utc_now
+from hpo.storage.patience import one_transaction
 from hpo.storage.reopening import note_lengths, reopen
 from hpo.storage.service import standing
 from hpo.storage.store import Store
@@ -23,6 +24,7 @@ from hpo.storage.studies import StudyRow, study_row
 from hpo.storage.tables import hpo_studies
 
 
+@one_transaction
 def submit(
     store: Store, study_id: int, *, priority: int | None, budgets: dict[str, float | None], dead: str | None = None
 ) -> None:
@@ -43,37 +45,42 @@ def submit(
         )
 
 
+@one_transaction
 def stop(store: Store, name: str) -> None:
     """Hold a study up: workers finish the epoch in hand and leave it."""
-    with _locked(store, submitted(store, name)) as row:
+    with locked(store, submitted(store, name)) as row:
         if row.finished_at is not None:
             raise StudyStateError(f"the study {name!r} has ended; there is nothing to stop.")
         _set(store, row, stopped_at=utc_now())
 
 
+@one_transaction
 def resume(store: Store, name: str) -> StudyRow:
     """Let a stopped study go on. Returns it as it was."""
-    with _locked(store, submitted(store, name)) as row:
+    with locked(store, submitted(store, name)) as row:
         if row.stopped_at is None:
             raise StudyStateError(f"the study {name!r} is not stopped; there is nothing to resume.")
         _set(store, row, stopped_at=None)
     return row
 
 
+@one_transaction
 def extend_trials(store: Store, row: StudyRow, count: int) -> None:
-    """Another budget of trials, in all; `StudyStateError` while another budget is spent."""
-    with _locked(store, row) as now:
+    """Alone or in a tick: another budget of trials, in all; `StudyStateError` while another budget is spent."""
+    with locked(store, row) as now:
         _refuse_spent(store, now)
         _set(store, now, max_trials=count, finished_at=None, generation=now.generation + 1)
 
 
+@one_transaction
 def extend_epochs(
     store: Store, row: StudyRow, epochs: int, *, before: int, fingerprint: str, pruned: bool = False
 ) -> list[int]:
-    """More epochs for each trial, which had as many as `before`; trials that lacked nothing but epochs go on, under
-    their numbers, and with `pruned` those that the pruner ended. Returns these numbers. `fingerprint`: of what the
-    study means with these epochs. `StudyStateError` while a budget is spent: the trials would be cut at once."""
-    with _locked(store, row) as now, store.writing() as connection:
+    """Alone or in a tick: more epochs for each trial, which had as many as `before`; trials that lacked nothing but
+    epochs go on, under their numbers, and with `pruned` those that the pruner ended. Returns these numbers.
+    `fingerprint`: of what the study means with these epochs. `StudyStateError` while a budget is spent: the trials
+    would be cut at once. The store has to forget the study after the tick."""
+    with locked(store, row) as now, store.writing() as connection:
         if now.trial_epochs != row.trial_epochs:
             raise StudyStateError(
                 f"the study {row.name!r} got {now.trial_epochs} epochs at the same moment; look at it, then try again."
@@ -112,11 +119,11 @@ def _refuse_spent(store: Store, row: StudyRow) -> None:
 
 
 @contextmanager
-def _locked(store: Store, before: StudyRow) -> Iterator[StudyRow]:
-    """A tick with a study of the service locked, and its row as it is now; `StudyStateError` if it is the service's no
-    more."""
-    with store.tick() as tick:
-        tick.lock_study(before.study_id)
+def locked(store: Store, before: StudyRow) -> Iterator[StudyRow]:
+    """A tick, or the one in progress, with a study of the service locked, and its row as it is now; `StudyStateError`
+    if it is the service's no more."""
+    with nullcontext() if store.ticking else store.tick():
+        store.lock_study(before.study_id)
         yield submitted(store, before.name)
 
 

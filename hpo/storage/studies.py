@@ -20,6 +20,7 @@ from hpo.errors import StudyStateError
 from hpo.storage import catalogue, ownership
 from hpo.storage.clock import DatabaseNow, utc_now
 from hpo.storage.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
+from hpo.storage.patience import one_transaction
 from hpo.storage.store import Store
 from hpo.storage.tables import (
     hpo_studies,
@@ -111,6 +112,7 @@ class StudyRow:
 _STUDY_ROW = TypeAdapter(StudyRow)
 
 
+@one_transaction
 def register_study(
     store: Store,
     *,

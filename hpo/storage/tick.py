@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -15,10 +16,12 @@ from sqlalchemy import (
     Table,
     Update,
     bindparam,
+    func,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import GoneError
 from hpo.storage.mirror import ENDED
@@ -40,6 +43,8 @@ class Tick:
         """Studies whose mirror holds changes of this tick."""
         self.lost: set[int] = set()
         """After the tick: ids of trials that another process had ended, so that nothing of them was written."""
+        self.receipt: int | None = None
+        """Number of the transaction whose commit was asked for; None: of none, or the database has no such numbers."""
         self.attributes: dict[tuple[Table, int], dict[str, Any]] = {}
         """Studies' attributes as this tick sees them."""
         self._writer = writer
@@ -111,7 +116,11 @@ class Tick:
         self._conditions.append((statement, error))
 
     def commit(self) -> None:
-        """Write everything, or raise and write nothing."""
+        """Write everything, or raise and write nothing; where the connection was lost, the `receipt` tells. If it had
+        not begun before, it may be repeated."""
+        self.receipt = None
+        if self._connection is None:
+            self._held.clear()  # of a try before
         if not (self._rows or self._heads or self._statements or self._connection):
             return
         connection = self.begin()
@@ -126,14 +135,17 @@ class Tick:
                 connection.execute(upsert(connection.dialect.name, table), rows)
         if heads := [{f"new_{name}": value for name, value in row.items()} for row in self._heads.values()]:
             connection.execute(_head_update(), heads)
+        if connection.dialect.name == "postgresql":
+            self.receipt = connection.execute(select(func.txid_current())).scalar()
         connection.commit()
         self.close()
 
     def close(self) -> None:
         """End the transaction; what is not committed is undone."""
         if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            connection, self._connection = self._connection, None
+            with suppress(SQLAlchemyError):  # where its connection is lost, the server undoes it
+                connection.close()
 
     def _drop_ended(self) -> None:
         """Hold that nothing in Optuna's tables is written of a trial after its end, whoever ended it."""
@@ -145,7 +157,7 @@ class Tick:
         }
         touched = (touched | self._heads.keys()) - self._held
         states = self._hold(touched) if touched else {}
-        self.lost = {trial_id for trial_id in touched if states.get(trial_id, TrialState.FAIL) in ENDED}
+        self.lost |= {trial_id for trial_id in touched if states.get(trial_id, TrialState.FAIL) in ENDED}
         assert not (self.lost and self.single), "a call of its own looks at the state of its trial first"
         for table, rows in self._rows.items():
             self._rows[table] = {key: row for key, row in rows.items() if row.get("trial_id") not in self.lost}

@@ -47,4 +47,4 @@ class Claim:
         try:
             leases.resign(self.store, self.name)
         except StorageError as refused:
-            log.warning("%s Others may have the study when this process has been silent for a while.", refused)
+            log.warning("%s Others may have the study when this process has been silent for a while.", refused.finding)

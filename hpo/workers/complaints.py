@@ -49,20 +49,16 @@ class Complaints:
         self._failures.pop(key, None)
 
     def failed(self, key: Key) -> bool:
-        """Counts a failure that may have been the database's; whether it is time to complain."""
+        """Counts a failure of the database for which no connection was lost; whether it is time to complain."""
         self._failures[key] = self._failures.get(key, 0) + 1
         return self._failures[key] >= FAILURES
 
-    def worked(self, key: Key) -> bool:
-        """Something could be done for the study; whether that ends a complaint."""
+    def worked(self, key: Key) -> None:
+        """Something could be done for the study, which ends a complaint."""
         self._failures.pop(key, None)
-        return self._complaints.pop(key, None) is not None
+        self._complaints.pop(key, None)
 
-    def keep(self, keys: Collection[Key]) -> bool:
-        """Forgets all other studies; whether that ends a complaint."""
-        gone = self._complaints.keys() - keys
-        for key in gone:
-            del self._complaints[key]
-        for key in self._failures.keys() - keys:
-            del self._failures[key]
-        return bool(gone)
+    def keep(self, keys: Collection[Key]) -> None:
+        """Forgets all other studies."""
+        self._complaints = {key: found for key, found in self._complaints.items() if key in keys}
+        self._failures = {key: count for key, count in self._failures.items() if key in keys}

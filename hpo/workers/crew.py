@@ -124,6 +124,12 @@ class Crew:
             self._sizes.pop(number, None)
         return _gather(members, Settled)
 
+    def clear(self) -> None:
+        """Lets all trials go, as if none had been admitted."""
+        _gather(self._busy, Trained)
+        self._busy = []
+        self.settle(best=(), wanted=(), ended={number for member in self._members for number in member.configs})
+
     def parameters(self, trial: int) -> int:
         """Size of the trial's model."""
         return self._sizes[trial]

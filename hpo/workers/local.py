@@ -4,6 +4,7 @@ trained: by itself, by child processes or on a Ray cluster."""
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +17,14 @@ from optuna.trial import TrialState
 from hpo import disk, endings
 from hpo.data.study import check_objective
 from hpo.environment import keep_compiled
-from hpo.errors import InputError, TakenError
+from hpo.errors import InputError, LostConnectionError, TakenError
 from hpo.reports.build import write_report
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.spec.file import StudySpec
 from hpo.storage import studies
 from hpo.storage.claims import RUN
 from hpo.storage.engine import open_store
+from hpo.storage.patience import Patience, retried
 from hpo.storage.store import Store
 from hpo.workers import coordinator
 from hpo.workers.claim import Claim
@@ -36,7 +38,7 @@ from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
 from hpo.workers.progress import Observer, Progress
 from hpo.workers.pulse import name_of_this_process
 from hpo.workers.recruits import Recruits
-from hpo.workers.setup import Bench, open_bench
+from hpo.workers.setup import Bench, anew, open_bench
 from hpo.workers.submitting import as_extended, known_study
 from hpo.workers.sweeping import sweep
 from hpo.workers.winner import Winner, find, note
@@ -111,16 +113,13 @@ def run_study(
         check_objective(spec, material, begun=known is not None)
         # Before the study is taken from its workers: a place that cannot be opened ends the command.
         depot = kept_elsewhere(store, known.study_id, checkpoints, home) if known else None
-        bench = replace(open_bench(spec, material, store, home, means, claim=claim.take), depot=depot)
+        bench = retried(lambda: open_bench(spec, material, store, home, means, claim=claim.take))
+        bench = replace(bench, depot=depot)
         if depot is not None and noted_place(store, bench.study_id) is None:
             note_place(store, bench.study_id, depot, home)
-        progress = _run(bench, means, observer, recruits, Alone(bench, claim.keep))
+        progress = _run(bench, means, observer, recruits, claim)
         winner = find(bench)
-        with store.tick() as tick:
-            tick.lock_study(bench.study_id)
-            claim.keep()
-            note(bench, winner, {})
-            studies.mark_finished(store, bench.study_id)
+        retried(lambda: _end(bench, winner, claim))
         report = write_report(store, spec.study.name, disk.study_folder(home / "reports", spec.study.name))
         failed = (trial for trial in bench.searcher.all_trials() if trial.state == TrialState.FAIL)
         failure = next((endings.of(trial.user_attrs) for trial in failed), None)
@@ -161,15 +160,45 @@ def prepare_process(home: Path, threads: int) -> int:
     return min(threads, cores)
 
 
-def _run(bench: Bench, means: Means, observer: Observer, recruits: Recruits | None, hold: Alone) -> Progress:
+def _run(bench: Bench, means: Means, observer: Observer, recruits: Recruits | None, claim: Claim) -> Progress:
+    """Trains to the end of the budget, from what is saved each time that the connection to the database is lost."""
+    began, patience = time.perf_counter(), Patience()
+    epochs = latest = 0
+
+    def in_all(now: Progress) -> Progress:
+        return replace(now, epochs=epochs + now.epochs, wall_seconds=time.perf_counter() - began)
+
+    def observe(now: Progress) -> None:
+        nonlocal latest
+        latest = now.epochs
+        if latest:
+            patience.worked()
+        observer(in_all(now))
+
     try:
         with open_crew(bench, means, recruits) as crew:
-            return coordinator.run(bench, crew, observer, hold)
+            while True:
+                latest = 0
+                try:
+                    return in_all(coordinator.run(bench, crew, observe, Alone(bench, claim.keep)))
+                except LostConnectionError as lost:
+                    patience.bear(lost, "Going on from what is saved.")
+                epochs += latest
+                crew.clear()
+                bench = anew(bench)
     except UpdateFinishedTrialError as error:
         raise TakenError(
             f"another program has ended a trial that this one was training ({error}). Is the study "
             f"{bench.spec.study.name!r} being run elsewhere on the same database? Leave it to one of them."
         ) from error
+
+
+def _end(bench: Bench, winner: Winner | None, claim: Claim) -> None:
+    with bench.store.tick() as tick:
+        tick.lock_study(bench.study_id)
+        claim.keep()
+        note(bench, winner, {})
+        studies.mark_finished(bench.store, bench.study_id)
 
 
 def device_of(name: str) -> torch.device:

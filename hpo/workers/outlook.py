@@ -18,6 +18,7 @@ from hpo.workers.depot import Depot
 from hpo.workers.kept import note_place
 from hpo.workers.material import Material, load_material
 from hpo.workers.means import Means
+from hpo.workers.modules import Modules
 from hpo.workers.register import changed_sources
 from hpo.workers.setup import Bench, bench_of
 from hpo.workers.specs import spec_of
@@ -48,16 +49,18 @@ class Outlook:
 class Benches:
     """Benches of studies, whose data are read once."""
 
-    def __init__(self, store: Store, home: Path, depot: Depot, means: Means) -> None:
+    def __init__(self, store: Store, home: Path, depot: Depot, means: Means, modules: Modules) -> None:
         self.store = store
         self.home = home
         self.depot = depot
         self.means = means
+        self.modules = modules
         self._materials: dict[tuple[int, datetime], Material] = {}
 
     def bench(self, outlook: Outlook) -> Bench:
         """Raises `InputError` or `OSError` where the study cannot be trained here."""
         row = outlook.row
+        self.modules.refuse_others(outlook.spec)
         registration = row.study_id, row.created_at
         if registration not in self._materials:
             self._materials[registration] = _material(outlook)

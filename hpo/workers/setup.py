@@ -81,6 +81,12 @@ def open_bench(
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
 
+def anew(bench: Bench) -> Bench:
+    """The same bench, which knows nothing of the trials but what the database has."""
+    bench.store.forget(bench.study_id)
+    return replace(bench, searcher=Searcher(bench.spec, bench.store, bench.store, bench.study_id))
+
+
 def bench_of(spec: StudySpec, material: Material, store: Store, study_id: int, home: Path, means: Means) -> Bench:
     """The bench of a study that is in the database; writes nothing."""
     examples = batches.on_device(material.prepared, device=CPU, dtype=torch.float32)

@@ -13,6 +13,7 @@ from hpo.spec.file import StudySpec, parse_study
 from hpo.spec.study import trial_epochs, with_epochs
 from hpo.storage import steering, studies
 from hpo.storage.engine import open_store
+from hpo.storage.patience import retried
 from hpo.storage.store import Store
 from hpo.storage.studies import StudyRow
 from hpo.workers.lock import last_holder
@@ -58,7 +59,7 @@ def submit_study(
             dead = last_holder(disk.study_folder(home / "checkpoints", spec.study.name))
             steering.submit(store, study_id, priority=priority, budgets=budgets, dead=dead)
 
-        bench = open_bench(spec, material, store, home, Means(compile=compile), claim=claim)
+        bench = retried(lambda: open_bench(spec, material, store, home, Means(compile=compile), claim=claim))
         now = studies.study_row(store, spec.study.name)
         return Submission(before=known, now=now, trials=len(store.own_trials(bench.study_id)))
 

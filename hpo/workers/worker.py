@@ -2,7 +2,8 @@
 that another worker could not go on with.
 
 Whatever goes wrong with the database, it drops what it has in memory and begins again from what is saved, which costs
-the epoch in hand. What goes wrong with one study is noted, and the study left to others.
+the epoch in hand. What goes wrong with one study is noted, and the study left to others; a connection that is lost is
+no study's fault.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 
 from hpo.errors import InputError, RefusedStatementError, StorageError
 from hpo.storage import leases, service, studies
+from hpo.storage.faults import lost_connection
 from hpo.storage.service import Key, Standing
 from hpo.storage.store import Store
 from hpo.workers import coordinator
@@ -27,6 +29,7 @@ from hpo.workers.here import Here
 from hpo.workers.holds import LostTrials
 from hpo.workers.leased import OVER, Leased, has_work
 from hpo.workers.means import Means
+from hpo.workers.modules import Modules
 from hpo.workers.outlook import Benches, Outlook
 from hpo.workers.progress import Lines, Observer, Progress
 from hpo.workers.pulse import Pulse, name_of_this_process
@@ -44,6 +47,7 @@ PAUSE_SECONDS_PER_WORKER = 0.25
 """... or, where many workers look for work, to this times their number: all of them look four times a second."""
 RIVAL_SECONDS = 5.0
 """Between two looks for a study of a higher priority."""
+ALL_MODULES = Modules()
 
 
 class Worker:
@@ -58,9 +62,10 @@ class Worker:
         *,
         lease_seconds: float,
         names: Collection[str] = (),
+        modules: Modules = ALL_MODULES,
     ) -> None:
         """`lease_seconds`: how long it may be silent before others take its trials. `names`: the studies to work on;
-        none given: all."""
+        none given: all. `modules`: those of studies' own that it runs."""
         self.store = store
         self.depot = depot
         self.means = means
@@ -75,8 +80,10 @@ class Worker:
         """The study that the database says this worker works on, or waits for a place in."""
         self._holds = False
         """Whether it may hold trials."""
+        self._told: dict[str, str] = {}
+        """The complaints that the database has."""
         self._outlooks: dict[Key, Outlook] = {}
-        self._benches = Benches(store, home, depot, means)
+        self._benches = Benches(store, home, depot, means, modules)
         self._jitter = random.Random()
 
     def run(self) -> None:
@@ -105,6 +112,7 @@ class Worker:
     def _work(self) -> bool:
         """Works on the first study for which something can be done; False if there is none."""
         self._let_go()
+        self._tell_complaints()
         found = service.queue(self.store, self.name)
         self._forget_all_but({now.key for now in found})
         for now in found:
@@ -124,8 +132,8 @@ class Worker:
     def _forget_all_but(self, keys: Collection[Key]) -> None:
         self._outlooks = {key: outlook for key, outlook in self._outlooks.items() if key in keys}
         self._benches.keep(keys)
-        if self.complaints.keep(keys):
-            self._tell_complaints()
+        self.complaints.keep(keys)
+        self._tell_complaints()
 
     def _line_up(self, found: Sequence[Standing]) -> None:
         """Lets the workers of a study whose places are all taken know that there is one more to share them with."""
@@ -166,7 +174,8 @@ class Worker:
 
         def observe(progress: Progress) -> None:
             lines(progress)
-            if progress.epochs and self.complaints.worked(now.key):
+            if progress.epochs:
+                self.complaints.worked(now.key)
                 self._tell_complaints()
 
         try:
@@ -175,19 +184,24 @@ class Worker:
             log.info("%s: left, this worker is to end; another one concludes it", now.name)
         except LostTrials as error:
             log.warning("%s: %s This one drops its lanes and goes on from what is saved.", now.name, error)
-        except (StorageError, UpdateFinishedTrialError) as error:
-            if isinstance(error, RefusedStatementError) or self.complaints.failed(now.key):
-                self._give_up(now, error)
-            else:
-                said = getattr(error, "finding", error)
-                log.warning("%s: %s Going on from what is saved.", now.name, said)
-        except Exception as error:  # whatever it is, it is this study's, and must not end the worker
-            self._give_up(now, error)
+        except Exception as error:
+            self._meet(now, error)
         finally:
             self.store.forget(now.study_id)
         self._let_go()
         self._turn_to(None)
         return concluded or lines.epochs > 0
+
+    def _meet(self, now: Standing, error: Exception) -> None:
+        """Whatever went wrong while it worked on a study must not end the worker."""
+        lost = lost_connection(error)
+        databases = lost or (error if isinstance(error, (StorageError, UpdateFinishedTrialError)) else None)
+        if databases is None or isinstance(error, RefusedStatementError):
+            self._give_up(now, error)
+        elif lost or not self.complaints.failed(now.key):
+            log.warning("%s: %s Going on from what is saved.", now.name, getattr(databases, "finding", databases))
+        else:
+            self._give_up(now, error)
 
     def _attempt(self, now: Standing, observe: Observer) -> bool:
         """`_train`, where it does not matter what went wrong with a study that is no more."""
@@ -259,17 +273,22 @@ class Worker:
         self.ending.wait(seconds)
 
     def _complain(self, now: Standing, text: str) -> None:
-        log.warning("%s: left to other workers for a while: %s", now.name, text)
+        if self.complaints.texts.get(now.name) != text:
+            log.warning("%s: left to other workers for a while: %s", now.name, text)
         self.complaints.add(now.key, now.name, text)
         self._tell_complaints()
 
     def _give_up(self, now: Standing, error: Exception) -> None:
         """What went wrong is the study's own."""
         log.error("%s: this worker cannot work on it", now.name, exc_info=error)
-        self._complain(now, f"{type(error).__name__}: {error}")
+        self._complain(now, f"{type(error).__name__}: {getattr(error, 'finding', error)}")
 
     def _tell_complaints(self) -> None:
-        leases.complain(self.store, self.name, self.complaints.texts)
+        """Tells people what has changed about them; again, where that could not be written before."""
+        texts = self.complaints.texts
+        if texts != self._told:
+            leases.complain(self.store, self.name, texts)
+            self._told = texts
 
 
 class _Ending(Exception):

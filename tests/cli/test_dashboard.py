@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -35,7 +36,7 @@ def serving(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         try:
             assert process.stderr is not None
             first = process.stderr.readline()
-            found = re.search(r"http://127.0.0.1:\d+", first)
+            found = re.search(r"http://(127.0.0.1|\[::1\]):\d+", first)
             assert found, first + process.stderr.read()
             yield found[0], process
         finally:
@@ -64,6 +65,45 @@ def test_it_shows_the_study_with_names_a_person_understands(home: Path) -> None:
         assert process.wait(timeout=30) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def status(url: str, method: str = "GET", **headers: str) -> int:
+    try:
+        with urlopen(Request(url, method=method, headers=headers), timeout=30) as response:
+            return int(response.status)
+    except HTTPError as refused:
+        return refused.code
+
+
+def test_pages_of_other_sites_reach_nothing(home: Path) -> None:
+    with serving("--home", str(home), "--allow-host", "Studies.example.org") as (address, _):
+        study = f"{address}/api/studies/1"
+        assert status(f"{address}/api/studies", Host="evil.example") == 421
+        assert status(study, "DELETE", Host="evil.example", Origin="http://evil.example") == 421
+        assert status(study, "DELETE", Origin="http://evil.example") == 403
+        assert status(study, "DELETE", Host="studies.example.org", Origin="http://evil.example") == 403
+        assert status(f"{address}/api/studies", Host="studies.example.org") == 200
+        [summary] = json.loads(answer(f"{address}/api/studies"))["study_summaries"]
+        assert summary["study_name"] == "tiny"
+        assert status(study, "DELETE", Origin=address) == 204
+
+
+def test_it_may_listen_on_ipv6(home: Path) -> None:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            pass
+    except OSError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"this machine has no IPv6: {error}")
+    with serving("--home", str(home), "--host", "::1") as (address, _):
+        assert status(f"{address}/api/studies") == 200
+
+
+@pytest.mark.parametrize("name", ["http://studies.example.org", "studies.example.org:80", "*"])
+def test_a_name_that_is_none_is_said(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("dashboard", "--home", home, "--allow-host", name) == 2
+    assert f"--allow-host {name}: found something else than a host's name" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

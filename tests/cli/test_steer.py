@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from hpo.cli import hpo
+from hpo.errors import InputError
 from hpo.storage import steering, studies
 from hpo.storage.engine import open_store, sqlite_url
 from tests.workers.service import row_of, submit
@@ -47,3 +48,26 @@ def test_what_has_ended_does_not_go_on(home: Path) -> None:
         studies.mark_finished(store, row_of(home).study_id)
     assert said(home, "resume", "small") == ["Study small is not stopped any more, and has ended."]
     assert row_of(home).stopped_at is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--trials", "20", "--epochs", "2"), "--epochs 2: trials of 'small' train 4 already"),
+        (("--trials", "3", "--epochs", "9"), "--trials 3: the study 'small' has 8 already"),
+    ],
+)
+def test_of_two_extensions_both_are_made_or_none(arguments: tuple[str, ...], reason: str, home: Path) -> None:
+    before = row_of(home)
+    done = CliRunner().invoke(hpo, ["extend", "small", *arguments, "--home", str(home)])
+    assert isinstance(done.exception, InputError)
+    assert reason in str(done.exception)
+    assert done.output == "", "nothing is said to be done"
+    assert row_of(home) == before
+
+
+def test_two_extensions_are_one_change(home: Path) -> None:
+    before = row_of(home)
+    said(home, "extend", "small", "--trials", "20", "--epochs", "9")
+    after = row_of(home)
+    assert (after.max_trials, after.trial_epochs, after.generation) == (20, 9, before.generation + 1)

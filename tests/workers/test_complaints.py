@@ -24,8 +24,7 @@ def test_they_last_twice_as_long_each_time_until_something_worked() -> None:
         assert not own.bar(KEY)
     assert lasted == [60.0, 120.0, 240.0, 480.0, 960.0, 960.0, 960.0]
     assert own.texts == {"digits": "no data"}, "until it works, people are told"
-    assert own.worked(KEY)
-    assert not own.worked(KEY)
+    own.worked(KEY)
     assert own.texts == {}
     own.add(KEY, "digits", "no data")
     assert own._complaints[KEY].until - now == 60.0
@@ -44,6 +43,5 @@ def test_those_of_studies_that_are_gone_are_forgotten() -> None:
     own = Complaints(lambda: 0.0)
     own.add(KEY, "digits", "no data")
     own.add(OTHER, "wine", "no data")
-    assert own.keep({OTHER})
-    assert not own.keep({OTHER})
+    own.keep({OTHER})
     assert own.texts == {"wine": "no data"}
