@@ -19,12 +19,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "environment": set(),
     "lengths": set(),
     "spec": {"errors"},
-    "space": {"errors", "spec"},
+    "distributions": {"spec"},
+    "space": {"errors", "spec", "distributions"},
     "data": {"errors", "spec"},
     "models": {"errors", "spec"},
     "optim": {"errors", "spec"},
     "training": {"errors", "lengths", "spec", "data", "models", "optim"},
-    "search": {"errors", "endings", "lengths", "spec", "space"},
+    "search": {"errors", "endings", "lengths", "spec", "distributions", "space"},
     "storage": {"errors", "endings", "lengths"},
     "reports": {"errors", "endings", "spec", "storage"},
     "workers": {
@@ -47,7 +48,19 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = ("errors", "endings", "environment", "lengths", "spec", "space", "data", "storage", "reports", "cli")
+WITHOUT_TORCH = (
+    "errors",
+    "endings",
+    "environment",
+    "lengths",
+    "spec",
+    "distributions",
+    "space",
+    "data",
+    "storage",
+    "reports",
+    "cli",
+)
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 

@@ -107,7 +107,7 @@ def _summary(spec: StudySpec) -> Table:
     table.add_row("budget", f"{search.trials} trials of up to {epochs} epochs, {search.concurrency} in flight")
     others = ((search.epochs, "epochs in all"), (search.wall_seconds, "s"), (search.cpu_seconds, "s of processors"))
     if any(limit is not None for limit, _ in others):
-        table.add_row("ends after", ", ".join(f"{limit:g} {unit}" for limit, unit in others if limit is not None))
+        table.add_row("ends after", ", ".join(f"{limit:.15g} {unit}" for limit, unit in others if limit is not None))
     table.add_row("sampler", _named(search.sampler))
     table.add_row("pruner", _named(search.pruner))
     table.add_row("space", _size(spec))
@@ -116,12 +116,17 @@ def _summary(spec: StudySpec) -> Table:
 
 def _data(spec: StudySpec) -> str:
     data = spec.data
-    parts = [f"{data.dataset}: {data.test:.0%} test" if data.test else f"{data.dataset}: no test part"]
-    parts.append(f"{data.folds} folds" if data.folds else f"{data.validation:.0%} validation")
+    parts = [f"{data.dataset}: {_percent(data.test)} test" if data.test else f"{data.dataset}: no test part"]
+    parts.append(f"{data.folds} folds" if data.folds else f"{_percent(data.validation)} validation")
     if data.repeats > 1:
         parts.append(f"{data.repeats} repeats")
     parts.append("standardized" if data.standardize else "not standardized")
     return ", ".join(parts)
+
+
+def _percent(share: float) -> str:
+    """`12.5%`, with as many digits as the file has."""
+    return f"{100 * share:.15g}%"
 
 
 def _named(strategy: Record) -> str:

@@ -81,4 +81,4 @@ def _settings(before: StudyRow, now: StudyRow) -> str:
 def _was(old: float | None, new: float | None) -> str:
     if old == new:
         return ""
-    return f" (before: {'any number' if old is None else f'{old:g}'})"
+    return f" (before: {'any number' if old is None else f'{old:.15g}'})"

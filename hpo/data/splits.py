@@ -195,8 +195,8 @@ def _quantile_bins(dataset: Dataset, needed: int) -> tuple[IndexArray, tuple[str
 
 
 def _asked(data: DataTable) -> str:
-    return f"test = {data.test:g} and " + (
-        f"validation = {data.validation:g}" if data.folds is None else f"folds = {data.folds}"
+    return f"test = {data.test:.15g} and " + (
+        f"validation = {data.validation:.15g}" if data.folds is None else f"folds = {data.folds}"
     )
 
 
