@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import click
 
 from hpo.cli.place import Place, place_options
+from hpo.cli.terminal import say
 from hpo.errors import MachineError
 
 
@@ -46,7 +47,7 @@ def dashboard(place: Place, host: str, port: int) -> None:
         )
         raise MachineError(f"cannot listen on {host}:{port}: {error.strerror}. {way_out}") from None
     with server:
-        click.echo(f"optuna-dashboard on http://{host}:{server.server_port} (Ctrl-C ends it)", err=True)
+        say(f"optuna-dashboard on http://{host}:{server.server_port} (Ctrl-C ends it)", err=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
 

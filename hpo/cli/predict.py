@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hpo.cli.terminal import give, say
 from hpo.errors import MachineError
 
 
@@ -41,17 +42,17 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
     prediction = exported.predict(predictor, frame)
     text = write(*exported.table(predictor, prediction))
     if output is None:
-        click.echo(text, nl=False)
+        give(text)
     else:
         _save(output, text)
-        click.echo(f"Written: {output}", err=True)
+        say(f"Written: {output}", err=True)
     score = exported.score(predictor, prediction, frame)
     if score is not None:
         left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""
-        click.echo(f"{score.metric} {score.value:.4g} over {score.rows} rows{left_out}", err=True)
+        say(f"{score.metric} {score.value:.4g} over {score.rows} rows{left_out}", err=True)
     elif predictor.target_name in frame.columns:
         known = f" none of the classes {', '.join(predictor.class_names)}" if predictor.class_names else " no numbers"
-        click.echo(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)
+        say(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)
 
 
 def _save(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ import click
 
 from hpo import endings
 from hpo.cli.place import Place, place_options
+from hpo.cli.terminal import say
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def stop(place: Place, study: str) -> None:
 
     with _writing(place) as store:
         steering.stop(store, study)
-    click.echo(f"Study {study} is stopped. To go on: hpo resume {study}{place.options}")
+    say(f"Study {study} is stopped. To go on: hpo resume {study}{place.options}")
 
 
 @click.command()
@@ -51,7 +52,7 @@ def resume(place: Place, study: str) -> None:
     with _writing(place) as store:
         before = steering.resume(store, study)
     ended = before.finished_at is not None
-    click.echo(f"Study {study} {'is not stopped any more, and has ended' if ended else 'goes on'}.")
+    say(f"Study {study} {'is not stopped any more, and has ended' if ended else 'goes on'}.")
 
 
 @click.command()
@@ -87,7 +88,7 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
         if epochs is not None:
             _extend_epochs(store, row, epochs, pruned)
     if row.stopped_at is not None:
-        click.echo(f"It is stopped. To let it go on: hpo resume {study}{place.options}")
+        say(f"It is stopped. To let it go on: hpo resume {study}{place.options}")
 
 
 def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
@@ -106,7 +107,7 @@ def _extend_trials(store: Store, row: StudyRow, count: int) -> None:
         raise InputError(f"--trials {count}: the grid of {row.name!r} has {budget} combinations, and it has them all.")
     steering.extend_trials(store, row, budget)
     whole = "" if budget == count else ", its whole grid"
-    click.echo(f"Study {row.name} has a budget of {endings.amount(budget, 'trials')}{whole}.")
+    say(f"Study {row.name} has a budget of {endings.amount(budget, 'trials')}{whole}.")
 
 
 def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> None:
@@ -120,7 +121,7 @@ def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> No
         raise InputError(f"--epochs {epochs}: trials of {row.name!r} train {before} already; give them more than that.")
     meaning = fingerprint(with_epochs(spec, epochs))
     numbers = steering.extend_epochs(store, row, epochs, before=before, fingerprint=meaning, pruned=pruned)
-    click.echo(f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended go on.")
+    say(f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended go on.")
 
 
 @contextmanager
