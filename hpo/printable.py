@@ -40,7 +40,7 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     """The text, with its middle left out where it is too long."""
     if len(text) <= longest:
         return text
-    kept = longest - len(" [... 1,000,000,000 characters ...] ")
+    kept = longest - len(f" [... {len(text):,} characters ...] ")
     head, tail = kept - kept // 3, kept // 3
     return f"{text[:head]} [... {len(text) - kept:,} characters ...] {text[-tail:]}"
 

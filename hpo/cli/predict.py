@@ -8,6 +8,7 @@ import click
 
 from hpo.cli.terminal import give, say
 from hpo.errors import MachineError
+from hpo.printable import listed
 
 
 @click.command()
@@ -51,7 +52,7 @@ def predict(folder: Path, data: Path, output: Path | None) -> None:
         left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""
         say(f"{score.metric} {score.value:.4g} over {score.rows} rows{left_out}", err=True)
     elif predictor.target_name in frame.columns:
-        known = f" none of the classes {', '.join(predictor.class_names)}" if predictor.class_names else " no numbers"
+        known = f" none of the classes {listed(predictor.class_names)}" if predictor.class_names else " no numbers"
         say(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)
 
 

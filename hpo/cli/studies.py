@@ -12,6 +12,7 @@ from hpo import endings
 from hpo.cli.place import Place, place_options
 from hpo.cli.terminal import console, redraws, say
 from hpo.cli.watching import follow, follow_json, line_of
+from hpo.printable import listed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -160,7 +161,7 @@ def _print_study(found: dict[str, Any], options: str) -> None:
         f"({found['finished']} finished, {found['pruned']} pruned, {found['failed']} failed), {duration(wall)}"
         + (f", {training(train, wall, shared=found['submitted_at'] is not None)}" if wall else "")
     )
-    reasons = ", ".join(f"{count} {reason}" for reason, count in found["ended"].items() if reason != endings.FINISHED)
+    reasons = listed(f"{count} {reason}" for reason, count in found["ended"].items() if reason != endings.FINISHED)
     if reasons:
         out.say(f"Ended early: {reasons}")
     if found["best"]:

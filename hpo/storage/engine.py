@@ -83,7 +83,7 @@ def _check_file(url: URL, readonly: bool) -> None:
         raise StorageUrlError(f"{path} is a folder, not a database file. Write sqlite:///{path}/hpo.db.")
     if readonly:
         if not path.exists():
-            raise StorageError(f"no database at {path}. Run `hpo run STUDY` first.")
+            raise StorageError(f"no database at {path}. {schema.BEGIN}")
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

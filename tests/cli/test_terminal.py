@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import logging
 import os
 import pty
 import re
@@ -44,21 +45,14 @@ ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc0
 def test_text_leaves_at_one_place() -> None:
     """Whoever writes to a stream, or makes a console or a log handler, passes by what keeps texts harmless: use `say`,
     `give`, `ask` and `console` of `hpo.cli.terminal`."""
-    doors = {"echo", "secho", "confirm", "prompt", "print", "Console", "StreamHandler"}
-    allowed = {
-        ("hpo/cli/terminal.py", "echo"),
-        ("hpo/cli/terminal.py", "confirm"),
-        ("hpo/cli/worker.py", "StreamHandler"),
-    }
+    doors = re.compile(
+        r"print|(click\.)?(echo|secho|prompt|confirm)|(rich\.console\.)?Console|(logging\.)?StreamHandler"
+    )
+    allowed = {("terminal.py", "click.echo"), ("terminal.py", "click.confirm"), ("worker.py", "logging.StreamHandler")}
     for path in CLI:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call):
-                continue
-            called = node.func
-            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            owner = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
-            if name in doors and owner not in ("out", "self", "console", "self.console"):
-                assert (str(path), name) in allowed, f"{path}:{node.lineno}"
+            if isinstance(node, ast.Call) and doors.fullmatch(called := ast.unparse(node.func)):
+                assert (path.name, called) in allowed, f"{path}:{node.lineno} calls {called}"
 
 
 # --- nothing acts -------------------------------------------------------------------------------------------
@@ -82,9 +76,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_show_lets_nothing_act(home: Path, encoding: str) -> None:
-    project = Project(folder=home)
-    done = project.hpo("show", "tiny", "--home", home, env=os.environ | {"PYTHONIOENCODING": encoding})
+def test_show_lets_nothing_act(home: Path, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    done = Project(folder=home).hpo("show", "tiny", "--home", home)
     assert done.returncode == 0, done.stderr
     assert not ACTING.search(done.stdout)
     assert "[red]:cross_mark:[/red]" in done.stdout, "no markup is taken from texts"
@@ -94,11 +88,10 @@ def test_show_lets_nothing_act(home: Path, encoding: str) -> None:
     assert done.stdout.isascii() or encoding == "utf-8"
 
 
-def test_json_of_nasty_texts_is_exact_under_every_encoding(home: Path) -> None:
+def test_json_of_nasty_texts_is_exact_under_every_encoding(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for encoding in ("utf-8", "ascii"):
-        done = Project(folder=home).hpo(
-            "show", "tiny", "--json", "--home", home, env=os.environ | {"PYTHONIOENCODING": encoding}
-        )
+        monkeypatch.setenv("PYTHONIOENCODING", encoding)
+        done = Project(folder=home).hpo("show", "tiny", "--json", "--home", home)
         assert not ACTING.search(done.stdout)
         reasons = [failure["reason"] for failure in json.loads(done.stdout)["failures"]]
         assert all(reason.startswith(f"{NASTY}\nhpo: done {MARKUP}") for reason in reasons)
@@ -145,11 +138,10 @@ def test_many_mistakes_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_mark_below_an_excerpt_points_at_the_place(tmp_path: Path) -> None:
-    (tmp_path / "small.toml").write_text("a\u009b = [" + "1, " * 10_000 + "= ]\n", encoding="utf-8")
+    (tmp_path / "small.toml").write_text("key = [" + "1, " * 10_000 + "'\u009b', = ]\n", encoding="utf-8")
     *_, line, mark = Project(folder=tmp_path).hpo("check", "small.toml").stderr.splitlines()
     assert len(line) < 200
-    assert mark.endswith("^")
-    (tmp_path / "small.toml").write_text("ok = [1, 2\nx = =\n", encoding="utf-8")
+    assert line[len(mark) - 1] == "="
 
 
 @pytest.mark.parametrize(
@@ -163,7 +155,6 @@ def test_arguments_are_told_harmlessly(arguments: tuple[str, ...], tmp_path: Pat
 
 
 def test_log_lines_are_harmless_and_cannot_be_forged() -> None:
-    import logging
 
     record = logging.LogRecord(
         "hpo", logging.WARNING, "", 0, "%s", (f"{NASTY}\n2026-01-01 00:00:00 all is well",), None
@@ -250,7 +241,7 @@ def test_the_live_view_breaks_no_word(width: int, running: int) -> None:
 def found_study(name: str, **changes: Any) -> dict[str, Any]:
     trial = {
         "number": 12_345, "value": 0.98765, "spread": None, "epochs": 300, "best_epoch": 299, "seconds": 4_000.0,
-        "params": {LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256-256-128-128-64-64", "größe": "groß 日本語"},
+        "params": {LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256-256-128-64", "größe": "日本語"},
     }  # fmt: skip
     return {
         "name": name, "state": "unfinished", "priority": 5, "objective": "balanced_accuracy", "best": 0.98765,
@@ -282,19 +273,9 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
     }  # fmt: skip
     studies._print_study(found_study("a-long-name-of-a-study", **more), "")
     lines = lines_of(out)
-    words = {
-        "best",
-        "trials",
-        "12345",
-        "0.9877",
-        "norm.kind",
-        "batch",
-        "validation",
-        "explanation",
-        "successive_halving,",
-    }
-    assert_whole(lines, width, words - {"successive_halving,"})
-    assert "".join(line.split("  ")[0] for line in lines).count(LONG) >= 1 or width == 40
+    words = {"best", "trials", "12345", "0.9877", "norm.kind", "batch", "explanation", "successive_halving"}
+    assert_whole(lines, width, words)
+    assert LONG in "".join(line.split("  ")[0] for line in lines)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -310,14 +291,10 @@ def test_compare_breaks_no_heading(width: int, monkeypatch: pytest.MonkeyPatch) 
 def test_check_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     out = terminal(width)
     monkeypatch.setattr(check, "console", lambda: out)
-    check._print(
-        small_study(
-            norm='choice = [{ kind = "batch", placement = { choice = ["before_activation", "after_activation"] } }, { kind = "none" }]'
-        )
-    )  # noqa: E501
-    assert_whole(
-        lines_of(out), width, {"before_activation", "after_activation", "norm.placement", "optimizer.learning_rate"}
-    )
+    placement = 'placement = { choice = ["before_activation", "after_activation"] }'
+    check._print(small_study(norm=f'choice = [{{ kind = "batch", {placement} }}, {{ kind = "none" }}]'))
+    words = {"before_activation", "after_activation", "norm.placement", "optimizer.learning_rate"}
+    assert_whole(lines_of(out), width, words)
 
 
 def test_a_wide_table_stays_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
