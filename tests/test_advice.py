@@ -60,21 +60,21 @@ def test_an_advised_command_is_understood(path: Path, line: str) -> None:
     """Commands that are only mentioned go without their arguments."""
     _, name, *arguments = shlex.split(line)
     command = hpo.get_command(click.Context(hpo), name)
-    if isinstance(command, click.Group):
+    if isinstance(command, click.Group) and arguments:
         command = command.get_command(click.Context(command), arguments.pop(0))
     assert command is not None, f"{path} advises `{line}`"
     filled = [PLACEHOLDER if argument.isupper() else argument for argument in arguments]
     parser = command.make_parser(click.Context(command))
     try:
-        _, given, _ = parser.parse_args([*filled])
+        _, given, _ = parser.parse_args(filled)
+    except click.BadOptionUsage:  # `hpo extend --epochs`: the option is only mentioned, too
+        _, given, _ = parser.parse_args([*filled, PLACEHOLDER])
     except click.UsageError as error:
         pytest.fail(f"{path} advises `{line}`: {error.format_message()}")
     if not given:
         return
     wanted = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
     assert len(given) == len(wanted) or any(parameter.nargs == -1 for parameter in wanted), f"{path} advises `{line}`"
-    for parameter in wanted:
-        assert parameter.nargs == -1 or given, line
 
 
 # --- keys ---------------------------------------------------------------------------------------------------
