@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 LONGEST = 4000
 """Characters of a message."""
-LONGEST_LINE = 300
+LONGEST_LINE = 600
 """Characters of one entry in a list, and of a value that a message repeats."""
 MOST_NAMED = 20
 """Entries of a list that a message names; the others are counted."""

@@ -63,7 +63,8 @@ class Terminal(Console):
             return
         self.print()
         self.print(title)
-        for line in few(lines, LISTED):
+        whole = [" / ".join(part.strip() for part in line.split("\n") if part.strip()) for line in lines]
+        for line in few(whole, LISTED):
             self.entry(line)
 
     def entry(self, line: str) -> None:

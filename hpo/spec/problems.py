@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from hpo.errors import StudyFileError
-from hpo.printable import MOST_NAMED, listed, on_one_line, printable, shortened
+from hpo.printable import LONGEST_LINE, MOST_NAMED, listed, on_one_line, printable, shortened
 from hpo.spec.custom import MODULE_PATTERN
 from hpo.spec.records import NAME_PATTERN
 from hpo.spec.tree import toml
 
 LONGEST_QUOTE = 120
 """Characters of a found value that a message repeats."""
-LONGEST_MISTAKE = 600
-"""Characters of one mistake among many."""
 LONGEST_NAME = 100
 """Characters of what may be a mistyped name."""
 
@@ -51,7 +49,7 @@ def refuse(source: str, problems: Iterable[Problem]) -> NoReturn:
     lines = [f"{on_one_line(problem.path)}: {problem.text}" for problem in found[:MOST_NAMED]]
     if len(found) == 1:
         raise StudyFileError(f"{source}: {lines[0]}")
-    lines = [shortened(printable(line), LONGEST_MISTAKE) for line in lines]
+    lines = [shortened(printable(line), LONGEST_LINE) for line in lines]
     if len(found) > MOST_NAMED:
         lines.append(f"... and {len(found) - MOST_NAMED:,} more")
     raise StudyFileError("\n".join([f"{source}: {len(found)} mistakes", *(f"  {line}" for line in lines)]))
