@@ -43,8 +43,8 @@ class Spent:
 
 
 def amount(limit: float, units: str) -> str:
-    """`1 epoch`, `2 epochs`, `0.5 seconds`."""
-    return f"{limit:g} {units.removesuffix('s') if limit == 1 else units}"
+    """`1 epoch`, `1234567 epochs`, `0.5 seconds`."""
+    return f"{limit:.15g} {units.removesuffix('s') if limit == 1 else units}"
 
 
 def cut(spent: Spent, epoch: int) -> str:

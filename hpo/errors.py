@@ -4,11 +4,17 @@ The message is written for the user: it names the place, what was found, the rul
 A bug in this package is none of these: it surfaces as an ordinary traceback.
 """
 
+from hpo.printable import printable, shortened
+
 
 class HpoError(Exception):
     """The run failed for a reason outside the program: exit code 1."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message, fit to be shown wherever it ends up: a terminal, a log, a row of the database."""
+        return shortened(printable(super().__str__()))
 
 
 class MachineError(HpoError):

@@ -13,13 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from hpo.conventions import FACT
+from hpo.distributions import contains, distribution_of, size, value_at
 from hpo.errors import InputError
 from hpo.spec.records import TrialConfig
 from hpo.spec.study import StudySpec
@@ -65,7 +65,7 @@ class Searched:
 def parameters(spec: StudySpec) -> list[Parameter]:
     """Every parameter, in the order in which they are drawn."""
     return [
-        Parameter(name=name, distribution=_distribution(found.node), conditions=found.conditions)
+        Parameter(name=name, distribution=distribution_of(found.node), conditions=found.conditions)
         for name, found in _searched(spec.tree).items()
     ]
 
@@ -89,7 +89,7 @@ def config_of(spec: StudySpec, params: Mapping[str, Any]) -> TrialConfig:
     def stored(name: str, distribution: BaseDistribution) -> Any:
         if name not in params:
             raise InputError(f"{spec.source}: the trial has no {name}; it was drawn from another study file")
-        if not _contains(distribution, params[name]):
+        if not contains(distribution, params[name]):
             text = f"the trial's {name} = {params[name]!r} lies outside {distribution}"
             raise InputError(f"{spec.source}: {text}; it was drawn from another study file")
         return params[name]
@@ -162,8 +162,8 @@ def _grid_point(tree: Any, turns: list[int]) -> tuple[dict[str, Any], list[int]]
 
     def suggest(name: str, distribution: BaseDistribution) -> Any:
         turn = turns[len(sizes)] if len(sizes) < len(turns) else 0
-        sizes.append(_size(distribution))
-        point[name] = _value(distribution, turn)
+        sizes.append(size(distribution))
+        point[name] = value_at(distribution, turn)
         return point[name]
 
     _concrete(tree, "", lambda path: path, suggest)
@@ -226,12 +226,12 @@ def _concrete(node: Any, path: str, rename: Rename, suggest: Suggest) -> Any:
     """The node with every range and choice replaced by what `suggest` answers."""
     match node:
         case Range():
-            value = suggest(rename(path), _distribution(node))
+            value = suggest(rename(path), distribution_of(node))
             return int(value) if isinstance(node.low, int) else float(value)
         case Choice(tag=None):
-            return node.options[node.labels.index(suggest(rename(path), _distribution(node)))]
+            return node.options[node.labels.index(suggest(rename(path), distribution_of(node)))]
         case Choice(tag=str(tag)):
-            label = suggest(rename(join(path, tag)), _distribution(node))
+            label = suggest(rename(join(path, tag)), distribution_of(node))
             inner = _rename(label, _contested(node))
             option = node.options[node.labels.index(label)]
             return _concrete(option, "", lambda below: rename(join(path, inner(below))), suggest)
@@ -245,7 +245,7 @@ def _count(node: Any) -> int | None:
     match node:
         case Range():
             countable = isinstance(node.low, int) or node.step is not None
-            return _size(_distribution(node)) if countable else None
+            return size(distribution_of(node)) if countable else None
         case Choice(tag=None):
             return len(node.options)
         case Choice():
@@ -256,46 +256,3 @@ def _count(node: Any) -> int | None:
             return None if None in counts else math.prod(count for count in counts if count)
         case _:
             return 1
-
-
-# --- Optuna's distributions, imported late: `hpo --help` does without them -----------------------------------
-
-
-def _distribution(node: Range | Choice) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(node, Choice):
-        return CategoricalDistribution(node.labels)
-    if isinstance(node.low, int):
-        return IntDistribution(node.low, int(node.high), log=node.log, step=int(node.step or 1))
-    return FloatDistribution(node.low, node.high, log=node.log, step=node.step)
-
-
-def _size(distribution: BaseDistribution) -> int:
-    """How many values a countable distribution has."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(distribution, CategoricalDistribution):
-        return len(distribution.choices)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    low, high, step = (Decimal(str(end)) for end in (distribution.low, distribution.high, distribution.step))
-    return int((high - low) / step) + 1
-
-
-def _value(distribution: BaseDistribution, turn: int) -> Any:
-    """The value of a countable distribution at a position, the first at 0."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[turn]
-    if isinstance(distribution, IntDistribution):
-        return distribution.low + turn * distribution.step
-    assert isinstance(distribution, FloatDistribution)
-    return float(Decimal(str(distribution.low)) + turn * Decimal(str(distribution.step)))
-
-
-def _contains(distribution: BaseDistribution, value: Any) -> bool:
-    try:
-        return distribution._contains(distribution.to_internal_repr(value))
-    except (TypeError, ValueError):
-        return False

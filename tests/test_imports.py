@@ -13,16 +13,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "hpo").rglob("*.py"))
 
-BASE = ("errors", "paths", "disk", "endings", "environment", "lengths", "conventions", "ranking")
+BASE = ("printable", "errors", "paths", "disk", "endings", "environment", "lengths", "conventions", "ranking")
 """Modules of one subject each that every part may use. They use those before them."""
 RULES: dict[str, tuple[str, ...]] = {
     "spec": (),
-    "space": ("spec",),
+    "distributions": ("spec",),
+    "space": ("spec", "distributions"),
     "data": ("spec",),
     "models": ("spec",),
     "optim": ("spec",),
     "training": ("spec", "data", "models", "optim"),
-    "search": ("spec", "space"),
+    "search": ("spec", "distributions", "space"),
     "storage": (),
     "reports": ("spec", "storage"),
     "workers": ("spec", "space", "data", "models", "optim", "training", "search", "storage", "reports"),
@@ -34,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {part: set(BASE[:place]) for place, part in en
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = (*BASE, "spec", "space", "data", "storage", "reports", "cli")
+WITHOUT_TORCH = (*BASE, "spec", "distributions", "space", "data", "storage", "reports", "cli")
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 

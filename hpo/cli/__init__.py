@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ import click
 
 from hpo import __version__
 from hpo.cli.signals import EXIT_CODE, interruptible
+from hpo.cli.terminal import guard, say, show_mistake
 from hpo.errors import HpoError
 
 COMMANDS = {
@@ -67,22 +67,20 @@ def hpo() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The console script: every error of ours becomes a sentence and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal or file in ASCII is no reason to fail
-            stream.reconfigure(errors="backslashreplace")
+    guard()
     with interruptible():
         try:
             hpo.main(args=args, standalone_mode=False)
         except click.exceptions.Exit as stop:
             sys.exit(stop.exit_code)
         except click.ClickException as error:
-            error.show()
+            show_mistake(error)
             sys.exit(error.exit_code)
         except HpoError as error:
-            click.echo(f"hpo: {error}", err=True)
+            say(f"hpo: {error}", err=True)
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
-            click.echo("hpo: interrupted", err=True)
+            say("hpo: interrupted", err=True)
             sys.exit(EXIT_CODE)
         except BrokenPipeError:
             sys.stderr.close()

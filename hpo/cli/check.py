@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpo import space
+from hpo.cli.terminal import console, give, json_text, say
 from hpo.spec.fields import searched_tables
 from hpo.spec.file import find_study, read_study
 from hpo.spec.records import MINIMIZED, Record
@@ -18,6 +18,8 @@ from hpo.spec.tree import toml
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from hpo.cli.console import Terminal
 
 
 @click.command()
@@ -38,7 +40,7 @@ def check(study: str | None, as_json: bool, schema: bool) -> None:
       hpo check --schema > study.schema.json
     """
     if schema:
-        click.echo(as_text(study_schema()), nl=False)
+        give(as_text(study_schema()))
         return
     if study is None:
         raise click.UsageError("Name a study file, or ask for --schema. Example: hpo check digits")
@@ -49,11 +51,11 @@ def check(study: str | None, as_json: bool, schema: bool) -> None:
     data = load_data(spec)
     check_objective(spec, data)
     if as_json:
-        click.echo(json.dumps(_as_json(spec), indent=2))
+        give(json_text(_as_json(spec)))
     else:
         _print(spec)
         for note in data.dataset.notes:
-            click.echo(f"Note: {note}")
+            say(f"Note: {note}")
 
 
 def _as_json(spec: StudySpec) -> dict[str, Any]:
@@ -81,19 +83,15 @@ def _as_json(spec: StudySpec) -> dict[str, Any]:
 
 
 def _print(spec: StudySpec) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 110
-    console.print(f"{spec.source} is a valid study.\n", soft_wrap=True)
-    console.print(_summary(spec))
+    out = console()
+    out.say(f"{spec.source} is a valid study.\n")
+    out.print(_summary(spec))
     parameters = space.parameters(spec)
     if parameters:
-        console.print()
-        console.print(_parameter_table(parameters))
-    console.print("\nFixed (all else has its default; --json shows it)")
-    console.print(_fixed_table(spec))
+        out.print()
+        _print_parameters(out, parameters)
+    out.print("\nFixed (all else has its default; --json shows it)")
+    out.print(_fixed_table(spec))
 
 
 def _summary(spec: StudySpec) -> Table:
@@ -109,7 +107,7 @@ def _summary(spec: StudySpec) -> Table:
     table.add_row("budget", f"{search.trials} trials of up to {epochs} epochs, {search.concurrency} in flight")
     others = ((search.epochs, "epochs in all"), (search.wall_seconds, "s"), (search.cpu_seconds, "s of processors"))
     if any(limit is not None for limit, _ in others):
-        table.add_row("ends after", ", ".join(f"{limit:g} {unit}" for limit, unit in others if limit is not None))
+        table.add_row("ends after", ", ".join(f"{limit:.15g} {unit}" for limit, unit in others if limit is not None))
     table.add_row("sampler", _named(search.sampler))
     table.add_row("pruner", _named(search.pruner))
     table.add_row("space", _size(spec))
@@ -118,12 +116,17 @@ def _summary(spec: StudySpec) -> Table:
 
 def _data(spec: StudySpec) -> str:
     data = spec.data
-    parts = [f"{data.dataset}: {data.test:.0%} test" if data.test else f"{data.dataset}: no test part"]
-    parts.append(f"{data.folds} folds" if data.folds else f"{data.validation:.0%} validation")
+    parts = [f"{data.dataset}: {_percent(data.test)} test" if data.test else f"{data.dataset}: no test part"]
+    parts.append(f"{data.folds} folds" if data.folds else f"{_percent(data.validation)} validation")
     if data.repeats > 1:
         parts.append(f"{data.repeats} repeats")
     parts.append("standardized" if data.standardize else "not standardized")
     return ", ".join(parts)
+
+
+def _percent(share: float) -> str:
+    """`12.5%`, with as many digits as the file has."""
+    return f"{100 * share:.15g}%"
 
 
 def _named(strategy: Record) -> str:
@@ -145,7 +148,7 @@ def _size(spec: StudySpec) -> str:
     return f"{searched}, {count:,} combinations{few}"
 
 
-def _parameter_table(parameters: list[space.Parameter]) -> Table:
+def _print_parameters(out: Terminal, parameters: list[space.Parameter]) -> None:
     from rich import box
     from rich.table import Table
 
@@ -155,7 +158,15 @@ def _parameter_table(parameters: list[space.Parameter]) -> Table:
     table.add_column("Only if", overflow="fold")
     for parameter in parameters:
         table.add_row(parameter.name, _values(parameter.distribution._asdict()), parameter.condition or "")
-    return table
+    if out.fits(table):
+        out.print(table)
+        return
+    out.print("Searched")
+    for parameter in parameters:
+        out.say(parameter.name)
+        out.entry(_values(parameter.distribution._asdict()))
+        if parameter.condition:
+            out.entry(f"only if {parameter.condition}")
 
 
 def _values(distribution: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import click
 
 from hpo.cli.place import Place, place_options
 from hpo.cli.same_site import LOOPBACK, host_name, only_same_site
+from hpo.cli.terminal import say
 from hpo.errors import InputError, MachineError
 
 
@@ -65,7 +66,7 @@ def dashboard(place: Place, host: str, port: int, allowed: Sequence[str]) -> Non
         raise MachineError(f"cannot listen on {host}:{port}: {error.strerror}. {way_out}") from None
     with server:
         address = f"[{host}]" if ":" in host else host
-        click.echo(f"optuna-dashboard on http://{address}:{server.server_port} (Ctrl-C ends it)", err=True)
+        say(f"optuna-dashboard on http://{address}:{server.server_port} (Ctrl-C ends it)", err=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
 

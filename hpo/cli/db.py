@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hpo.cli.place import Place, place_options
+from hpo.cli.terminal import say
 
 
 @click.group()
@@ -36,9 +37,9 @@ def upgrade(place: Place, create: bool) -> None:
 
     done = upgrade(place.storage_url, create=create)
     if done.before == done.after:
-        click.echo("The database is of this version already; nothing was changed.")
+        say("The database is of this version already; nothing was changed.")
         return
-    click.echo(f"Optuna's tables: {done.before.optuna or 'none'} -> {done.after.optuna}")
-    click.echo(f"hpo's tables:    {done.before.own or 'none'} -> {done.after.own}")
+    say(f"Optuna's tables: {done.before.optuna or 'none'} -> {done.after.optuna}")
+    say(f"hpo's tables:    {done.before.own or 'none'} -> {done.after.own}")
     if done.copy is not None:
-        click.echo(f"The database as it was: {done.copy}")
+        say(f"The database as it was: {done.copy}")

@@ -8,6 +8,7 @@ from contextlib import closing
 import click
 
 from hpo.cli.place import Place, checkpoints_option, place_options
+from hpo.cli.terminal import ask, say
 from hpo.errors import InputError
 
 
@@ -45,9 +46,9 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
     with closing(open_store(place.storage_url)) as store:
         done = delete_study(store, study, place.home, checkpoints)
         sweep(store, place.home, checkpoints)
-    click.echo(f"Study {study} is deleted: {trials}, {plural(done.files, 'checkpoint file')}.")
+    say(f"Study {study} is deleted: {trials}, {plural(done.files, 'checkpoint file')}.")
     if done.missing:
-        click.echo(
+        say(
             f"{plural(done.missing, 'more checkpoint file')} that it named: not found in {' or '.join(done.places)}.",
             err=True,
         )
@@ -58,18 +59,18 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
             err=True,
         )
     for refusal in done.refusals:
-        click.echo(refusal, err=True)
+        say(refusal, err=True)
     if done.refusals:
         sys.exit(1)
 
 
 def _ask(question: str) -> None:
     try:
-        sure = click.confirm(question, err=True)
+        sure = ask(question)
     except click.Abort:
         if sys.stdin.isatty():
             raise
-        click.echo(err=True)
+        say(err=True)
         raise InputError("nothing was deleted, as there is nobody to ask. To delete it without: --yes") from None
     if not sure:
         raise InputError("nothing was deleted.")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hpo.cli.place import Place, checkpoints_option, place_options
+from hpo.cli.terminal import give_path, say
 
 
 @click.command()
@@ -49,9 +50,9 @@ def export(place: Place, study: str, folder: Path, number: int | None, force: bo
     with reading(place) as store:
         source = find_trial(store, study, number)
         check_free(folder, force=force)
-        tell = partial(click.echo, err=True)
+        tell = partial(say, err=True)
         trained = load_trained(store, place.home, source, tell, place=checkpoints)
     write_files(folder, export_files(trained))
     objective, value = source.spec.study.objective, source.trial.values[0]
-    click.echo(f"Trial {source.trial.number} of {study}, validation {objective} {written(value)}", err=True)
-    click.echo(folder)
+    say(f"Trial {source.trial.number} of {study}, validation {objective} {written(value)}", err=True)
+    give_path(folder)

@@ -8,7 +8,9 @@ import click
 
 from hpo import disk
 from hpo.cli.report import spreadsheet_option
+from hpo.cli.terminal import give, say
 from hpo.errors import MachineError
+from hpo.printable import listed
 
 
 @click.command()
@@ -46,19 +48,19 @@ def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) ->
     prediction = exported.predict(predictor, frame)
     text = write(*exported.table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:
-        click.echo(text, nl=False)
+        give(text)
     else:
         _save(output, text)
-        click.echo(f"Written: {output}", err=True)
+        say(f"Written: {output}", err=True)
     score = exported.score(predictor, prediction, frame)
     if score is not None:
         left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""
         models = len(predictor.modules)
         whose = f" (ensemble of {models} models)" if models > 1 else ""
-        click.echo(f"{score.metric} {number(score.value)}{whose} over {score.rows} rows{left_out}", err=True)
+        say(f"{score.metric} {number(score.value)}{whose} over {score.rows} rows{left_out}", err=True)
     elif predictor.target_name in frame.columns:
-        known = f" none of the classes {', '.join(predictor.class_names)}" if predictor.class_names else " no numbers"
-        click.echo(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)
+        known = f" none of the classes {listed(predictor.class_names)}" if predictor.class_names else " no numbers"
+        say(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)
 
 
 def _save(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ import click
 
 from hpo import disk
 from hpo.cli.place import Place, place_options
+from hpo.cli.terminal import console, give, give_path, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ def report(place: Place, study: str, output: Path | None, spreadsheet: bool) -> 
 
     with reading(place) as store:
         page = write_report(store, study, output or _folder(place, study), spreadsheet=spreadsheet)
-    click.echo(page)
+    give_path(page)
 
 
 @click.command()
@@ -83,15 +84,15 @@ def compare(place: Place, studies: Sequence[str], csv_file: str | None, spreadsh
         frame = compare_studies(store, studies)
     warning = caution(frame)
     if warning:
-        click.echo(f"Note: {warning}", err=True)
+        say(f"Note: {warning}", err=True)
     if csv_file == "-":
-        click.echo(compare_csv(frame, spreadsheet=spreadsheet), nl=False)
+        give(compare_csv(frame, spreadsheet=spreadsheet))
         return
     if csv_file:
         write_compare_csv(frame, Path(csv_file), spreadsheet=spreadsheet)
     show(frame)
     if csv_file:
-        click.echo(f"Written: {csv_file}", err=True)
+        say(f"Written: {csv_file}", err=True)
 
 
 def _folder(place: Place, study: str) -> Path:
@@ -110,16 +111,7 @@ def reading(place: Place) -> Iterator[Store]:
 
 def show(frame: pd.DataFrame) -> None:
     """The comparison on the terminal: one column for each study, as studies are few and measures many."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from hpo.reports.text import number
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    table.add_column("")
-    for name in frame["study"]:
-        table.add_column(Text(name), justify="right")
-    for column in frame.columns[1:]:
-        table.add_row(Text(column), *(Text(number(value)) for value in frame[column]))
-    Console(highlight=False).print(table)
+    rows = {column: [number(value) for value in frame[column]] for column in frame.columns[1:]}
+    console().side_by_side("", list(frame["study"]), rows)

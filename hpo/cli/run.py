@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from hpo.cli.place import Place, checkpoints_option, place_options
+from hpo.cli.terminal import say
 from hpo.paths import argument
 
 
@@ -101,7 +102,7 @@ def run(
     from hpo.workers.recruits import Recruits, employable
 
     if workers is not None and (most := employable(workers, spec)) < workers:
-        click.echo(
+        say(
             f"hpo: --workers {workers}: {plural(most, 'worker')} will train, as the study has no more trials in flight "
             "(search.concurrency)",
             err=True,

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from hpo import space
+from hpo.cli.console import Terminal, plain_table
+from hpo.cli.terminal import console, redraws
 from hpo.reports.foreign import sentences
 from hpo.reports.text import duration, number, plural, scores_on_test, training
 from hpo.spec.file import StudySpec
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from hpo.workers.progress import Progress
 
 SHOWN = 12
-"""Running trials in the live view; more would scroll off a small terminal."""
+"""Running trials in the live view, at most; on a small terminal fewer, as more would scroll off."""
+BAR = 40
+"""Columns of the bar, where there are so many."""
 LINE_SECONDS = 5.0
 """Time between two plain lines, at least."""
 QUIET_SECONDS = 60.0
@@ -33,10 +36,10 @@ QUIET_SECONDS = 60.0
 class Screen:
     """A live view that follows the progress of one study."""
 
-    def __init__(self, spec: StudySpec, console: Console) -> None:
+    def __init__(self, spec: StudySpec, console: Terminal, *, live: bool) -> None:
         self.spec = spec
         self.console = console
-        self.live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+        self.live = Live(console=console, refresh_per_second=8, transient=True) if live else None
         self.epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
         self.start: Progress | None = None
         self.last_line = time.monotonic()
@@ -53,7 +56,7 @@ class Screen:
             waited = time.monotonic() - self.last_line
             if waited > (LINE_SECONDS if now.ended != self.last_ended else QUIET_SECONDS):
                 self.last_line, self.last_ended = time.monotonic(), now.ended
-                self.console.print(self._headline(now), soft_wrap=True, highlight=False)
+                self.console.say(self._headline(now))
 
     def begin(self) -> None:
         if self.live:
@@ -74,7 +77,7 @@ class Screen:
                 f"{verb}: {spec.data.dataset}, {spec.study.objective}, {plural(now.budget, 'trial')}, "
                 f"sampler {spec.search.sampler.name}, pruner {spec.search.pruner.name}"
             )
-        self.console.print(f"Study {spec.study.name} {text}", highlight=False, markup=False, soft_wrap=True)
+        self.console.say(f"Study {spec.study.name} {text}")
 
     def _headline(self, now: Progress) -> str:
         best = f"best {number(now.best[1])} (trial {now.best[0]})" if now.best else "no trial finished yet"
@@ -100,25 +103,28 @@ class Screen:
         return duration(round(seconds))
 
     def _view(self, now: Progress) -> Group:
-        bar = ProgressBar(total=now.budget, completed=now.ended, width=40)
+        count, time = f"{now.ended}/{now.budget}", duration(now.wall_seconds)
+        width = max(min(BAR, self.console.width - len(count) - len(time) - 4), 1)
         head = Table.grid(padding=(0, 2))
-        head.add_row(bar, Text(f"{now.ended}/{now.budget}"), Text(duration(round(now.wall_seconds))))
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("trial", justify="right")
-        table.add_column("epoch", justify="right")
-        table.add_column(self.spec.study.objective, justify="right")
-        for trial in now.running[:SHOWN]:
+        head.add_row(ProgressBar(total=now.budget, completed=now.ended, width=width), count, time)
+        text = self._headline(now)
+        lines = self.console.render_lines(text)
+        shown = max(min(SHOWN, self.console.height - len(lines) - 4), 1)
+        table = plain_table(header_style="dim")
+        for name in ("trial", "epoch", self.spec.study.objective):
+            table.add_column(name, justify="right", no_wrap=True)
+        for trial in now.running[:shown]:
             value = "" if trial.value is None else number(trial.value)
             table.add_row(str(trial.number), f"{trial.epoch}/{self.epochs}", value)
-        hidden = len(now.running) - SHOWN
-        more = [Text(f"and {hidden} more", style="dim")] if hidden > 0 else []
-        return Group(head, Text(self._headline(now)), table, *more)
+        hidden = len(now.running) - shown
+        more = [f"and {hidden} more"] if hidden > 0 else []
+        return Group(head, text, table, *more)
 
 
 @contextmanager
 def screen(spec: StudySpec) -> Iterator[Screen]:
     """A screen that is taken down however the run ends."""
-    shown = Screen(spec, Console())
+    shown = Screen(spec, console(), live=redraws())
     shown.begin()
     try:
         yield shown
@@ -128,32 +134,32 @@ def screen(spec: StudySpec) -> Iterator[Screen]:
 
 def conclusion(spec: StudySpec, result: Result) -> None:
     """The winner's configuration, its scores, and where to go from here."""
-    console = Console(highlight=False, soft_wrap=True)
+    out = console()
     now, winner = result.progress, result.winner
     for note in (*result.notes, *sentences(result.foreign)):
-        console.print(f"Note: {note}", markup=False)
+        out.say(f"Note: {note}")
     spent = f" ({duration(now.wall_seconds)}, {training(now.train_seconds, now.wall_seconds)})" if now.epochs else ""
-    console.print(
+    out.say(
         f"{plural(now.ended, 'trial')} ended: {now.finished} finished, {now.pruned} pruned, {now.failed} failed{spent}"
     )
     if winner is None:
-        console.print("No trial finished, so there is no winner. The report says how each trial ended.")
+        out.say("No trial finished, so there is no winner. The report says how each trial ended.")
         if result.failure:
-            console.print(f"The first one {result.failure}", markup=False)
+            out.say(f"The first one {result.failure}")
     else:
-        console.print(f"Winner: trial {winner.number}")
+        out.say(f"Winner: trial {winner.number}")
         for name, value in winner.params.items():
-            console.print(f"  {name} = {number(value, 6)}", markup=False)
+            out.entry(f"{name} = {number(value, 6)}")
         objective = spec.study.objective
-        console.print(f"  validation {objective}: {number(winner.value)}")
+        out.entry(f"validation {objective}: {number(winner.value)}")
         if winner.test is None:
-            console.print("  no test part (data.test = 0)")
+            out.entry("no test part (data.test = 0)")
         else:
             again = f" (look {len(winner.looks)} at the test part: no longer unseen)" if len(winner.looks) > 1 else ""
             scores = scores_on_test(objective, winner.test, winner.ensemble, winner.models, name=objective)
             for name, value in scores:
-                console.print(f"  {name}: {value}{again}")
-    console.print(f"Report: {result.report}", markup=False, emoji=False)
+                out.entry(f"{name}: {value}{again}")
+    out.say_command(f"Report: {result.report}")
 
 
 def _workers(now: Progress) -> str:

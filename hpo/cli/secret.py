@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 
+from hpo.cli.terminal import Shown
 from hpo.storage.connect import parse_url
 from hpo.storage.faults import scrubbed
 
 
-class Scrubbed(logging.Formatter):
+class Scrubbed(Shown):
     """Log lines without the password of a URL, should one ever get into them."""
 
     def __init__(self, url: str) -> None:

@@ -10,6 +10,7 @@ import click
 
 from hpo import endings
 from hpo.cli.place import Place, place_options
+from hpo.cli.terminal import say
 from hpo.errors import InputError
 from hpo.paths import argument
 
@@ -33,7 +34,7 @@ def stop(place: Place, study: str) -> None:
 
     with _writing(place) as store:
         steering.stop(store, study)
-    click.echo(f"Study {study} is stopped. To go on: hpo resume {argument(study)}{place.options}")
+    say(f"Study {study} is stopped. To go on: hpo resume {argument(study)}{place.options}")
 
 
 @click.command()
@@ -52,7 +53,7 @@ def resume(place: Place, study: str) -> None:
     with _writing(place) as store:
         before = steering.resume(store, study)
     ended = before.finished_at is not None
-    click.echo(f"Study {study} {'is not stopped any more, and has ended' if ended else 'goes on'}.")
+    say(f"Study {study} {'is not stopped any more, and has ended' if ended else 'goes on'}.")
 
 
 @click.command()
@@ -84,7 +85,7 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
     for line in lines:
         click.echo(line)
     if row.stopped_at is not None:
-        click.echo(f"It is stopped. To let it go on: hpo resume {argument(study)}{place.options}")
+        say(f"It is stopped. To let it go on: hpo resume {argument(study)}{place.options}")
 
 
 def _extend(

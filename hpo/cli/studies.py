@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import math
-import sys
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpo import endings
 from hpo.cli.place import Place, place_options
-from hpo.cli.watching import follow, follow_text, line_of
+from hpo.cli.terminal import console, redraws, say
+from hpo.cli.watching import follow, follow_json, line_of
 from hpo.paths import argument
+from hpo.printable import listed
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
-LISTED = 12
-"""Workers, and running or failed trials, shown before the rest is only counted; --json has them all."""
+    from hpo.cli.console import Terminal
 
 
 @click.command()
@@ -56,7 +53,7 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
     with reading(place) as store:
         look = partial(standing_of_all, store)
         if as_json:
-            follow_text(look, over=over, text=_json)
+            follow_json(look, over=over)
         elif watch:
             follow(look, over=over, show=_print_studies, lines=_lines)
         else:
@@ -100,10 +97,10 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
     with reading(place) as store:
         look = partial(standing, store, study)
         if as_json:
-            follow_text(look, over=over, text=_json)
+            follow_json(look, over=over)
         elif watch:
             last = follow(look, over=over, show=show_whole, lines=_line)
-            if not sys.stdout.isatty():
+            if not redraws():
                 show_whole(last)
         else:
             show_whole(look())
@@ -120,56 +117,30 @@ def _line(found: dict[str, Any]) -> dict[str, str]:
     return {found["name"]: "; ".join((line, *complaints))}
 
 
-def _json(value: Any) -> str:
-    return json.dumps(_finite(value), indent=2, ensure_ascii=False)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity and no NaN: null instead."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 110
-    return console
-
-
-def _table(*names: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in names:
-        justify: Literal["left", "right"] = (
-            "left" if name in ("", "study", "state", "objective", "created") else "right"
-        )
-        table.add_column(name, justify=justify, overflow="fold" if name == "study" else "ellipsis")
-    return table
-
-
 def _print_studies(found: list[dict[str, Any]]) -> None:
     if not found:
-        click.echo("No studies yet. Begin one with: hpo run STUDY")
+        say("No studies yet. Begin one with: hpo run STUDY")
         return
-    console = _console()
-    console.print(_studies_table(found))
-    _list(console, "Workers", [f"{name}: {study['name']}" for study in found for name in study["worker_names"]])
+    out = console()
+    if out.fits(table := _studies_table(found)):
+        out.print(table)
+    else:
+        for line in _lines(found).values():
+            out.say(line)
+    out.list_of("Workers", [f"{name}: {study['name']}" for study in found for name in study["worker_names"]])
 
 
 def _studies_table(found: list[dict[str, Any]]) -> Table:
+    from hpo.cli.console import plain_table
     from hpo.reports.text import number
 
     served = any(study["workers"] or study["priority"] for study in found)
     foreign = [count for count in ("waiting", "others") if any(study[count] for study in found)]
     counts = ("finished", "pruned", "failed", "running", *foreign, *(("workers", "priority") if served else ()))
-    table = _table("study", "state", *counts, "best", "objective", "created")
+    table = plain_table()
+    for name in ("study", "state", *counts, "best", "objective", "created"):
+        left = name in ("study", "state", "objective", "created")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for study in found:
         created = datetime.fromisoformat(study["created_at"]).astimezone()
         table.add_row(
@@ -187,30 +158,32 @@ def _print_study(found: dict[str, Any], options: str) -> None:
     from hpo.reports.foreign import ForeignTrial, sentences
     from hpo.reports.text import duration, plural, training
 
-    console = _console()
+    out = console()
     ended = found["finished"] + found["pruned"] + found["failed"]
     more = found["state"] != "finished" and found["budget"] is not None
     trials = f"{ended} of {found['budget']} trials" if more else plural(ended, "trial")
     wall, train = found["wall_seconds"], found["train_seconds"]
-    console.print(
+    out.say(
         f"{found['name']}: {found['state']}, {trials} "
         f"({found['finished']} finished, {found['pruned']} pruned, {found['failed']} failed), {duration(wall)}"
-        + (f", {training(train, wall, shared=found['submitted_at'] is not None)}" if wall else ""),
-        soft_wrap=True,
+        + (f", {training(train, wall, shared=found['submitted_at'] is not None)}" if wall else "")
     )
-    reasons = ", ".join(f"{count} {reason}" for reason, count in found["ended"].items() if reason != endings.FINISHED)
+    reasons = listed(f"{count} {reason}" for reason, count in found["ended"].items() if reason != endings.FINISHED)
     if reasons:
-        console.print(f"Ended early: {reasons}", soft_wrap=True)
+        out.say(f"Ended early: {reasons}")
     if found["best"]:
-        console.print()
-        console.print(_best_table(found))
-    _list(console, "Workers", [_worker(worker) for worker in found["workers"]])
-    _list(console, "In training", [_progress(trial) for trial in found["in_training"]])
-    _list(console, "Failed", [f"trial {trial['number']}: {trial['reason']}" for trial in found["failures"]])
+        out.print()
+        _print_best(out, found)
+    out.list_of("Workers", [_worker(worker) for worker in found["workers"]])
+    out.list_of("In training", [_progress(trial) for trial in found["in_training"]])
+    out.list_of("Failed", [f"trial {trial['number']}: {trial['reason']}" for trial in found["failures"]])
     for sentence in sentences([ForeignTrial(**trial) for trial in found["foreign"]]):
-        console.print(f"\n{sentence}", soft_wrap=True)
+        out.say(
+            f"\
+{sentence}"
+        )
     if way_on := _way_on(found, options):
-        console.print(f"\n{way_on}", soft_wrap=True)
+        out.say_command(f"\n{way_on}")
 
 
 def _way_on(found: dict[str, Any], options: str) -> str | None:
@@ -229,23 +202,21 @@ def _way_on(found: dict[str, Any], options: str) -> str | None:
     return f"To continue: hpo worker{options}"
 
 
-def _best_table(found: dict[str, Any]) -> Table:
+def _print_best(out: Terminal, found: dict[str, Any]) -> None:
     """One column for each trial, as trials are few and parameters many."""
     from hpo.reports.text import duration, number, scores_on_test
 
     best = found["best"]
-    table = _table("best trials", *(str(trial["number"]) for trial in best))
-    table.columns[0].justify = "left"
-    table.add_row(f"validation {found['objective']}", *(number(trial["value"]) for trial in best))
     objective = found["objective"]
+    rows = {f"validation {objective}": [number(trial["value"]) for trial in best]}
     tested = found["test"] or {}, found["test_ensemble"], found["models"]
     for name, score in scores_on_test(objective, *tested, name=objective):
-        table.add_row(name, *(score if trial["number"] == found["winner"] else "" for trial in best))
-    table.add_row("best epoch", *(f"{number(trial['best_epoch'])} of {trial['epochs']}" for trial in best))
-    table.add_row("time", *(duration(trial["seconds"]) for trial in best))
+        rows[name] = [score if trial["number"] == found["winner"] else "" for trial in best]
+    rows["best epoch"] = [f"{number(trial['best_epoch'])} of {trial['epochs']}" for trial in best]
+    rows["time"] = [duration(trial["seconds"]) for trial in best]
     for name in dict.fromkeys(name for trial in best for name in trial["params"]):
-        table.add_row(name, *(number(trial["params"][name]) if name in trial["params"] else "" for trial in best))
-    return table
+        rows[name] = [number(trial["params"][name]) if name in trial["params"] else "" for trial in best]
+    out.side_by_side("best trials", [str(trial["number"]) for trial in best], rows)
 
 
 def _progress(trial: dict[str, Any]) -> str:
@@ -264,13 +235,3 @@ def _worker(worker: dict[str, Any]) -> str:
 
 def _at_work(worker: dict[str, Any]) -> bool:
     return worker["alive"] and not worker["complaint"]
-
-
-def _list(console: Console, title: str, lines: list[str]) -> None:
-    if not lines:
-        return
-    console.print(f"\n{title}")
-    for line in lines[:LISTED]:
-        console.print(f"  {line}", soft_wrap=True)
-    if len(lines) > LISTED:
-        console.print(f"  and {len(lines) - LISTED} more")

@@ -8,6 +8,7 @@ import click
 
 from hpo import endings
 from hpo.cli.place import Place, place_options
+from hpo.cli.terminal import say
 from hpo.paths import argument
 
 if TYPE_CHECKING:
@@ -51,20 +52,18 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
     found, name = submit_study(spec, place.storage_url, place.home, priority=priority), spec.study.name
     before, now = found.before, found.now
     if before is None or before.submitted_at is None:
-        click.echo(f"Study {name} is submitted.")
+        say(f"Study {name} is submitted.")
     if before is not None and before.max_trials is not None:
-        click.echo(f"Study {name} has {_settings(before, now)}.")
+        say(f"Study {name} has {_settings(before, now)}.")
     if now.max_trials is not None and found.trials > now.max_trials:
-        click.echo(f"It has {found.trials} trials already: they go on to their ends, and no more are asked for.")
+        say(f"It has {found.trials} trials already: they go on to their ends, and no more are asked for.")
     if now.finished_at is not None:
         more = "" if spent_by(spec, now) else f", or hpo extend {argument(name)} --epochs N{place.options}"
-        click.echo(
-            f"It has ended, and its budgets leave nothing to train. For more: larger budgets in the study file{more}"
-        )
+        say(f"It has ended, and its budgets leave nothing to train. For more: larger budgets in the study file{more}")
         return
     if now.stopped_at is not None:
-        click.echo(f"It is stopped. To let it go on: hpo resume {argument(name)}{place.options}")
-    click.echo(f"Follow it with: hpo show {argument(name)} --watch{place.options}", err=True)
+        say(f"It is stopped. To let it go on: hpo resume {argument(name)}{place.options}")
+    say(f"Follow it with: hpo show {argument(name)} --watch{place.options}", err=True)
 
 
 def _settings(before: StudyRow, now: StudyRow) -> str:
@@ -82,4 +81,4 @@ def _settings(before: StudyRow, now: StudyRow) -> str:
 def _was(old: float | None, new: float | None) -> str:
     if old == new:
         return ""
-    return f" (before: {'any number' if old is None else f'{old:g}'})"
+    return f" (before: {'any number' if old is None else f'{old:.15g}'})"

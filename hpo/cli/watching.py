@@ -3,12 +3,13 @@ line, since what is printed there stays."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import click
+
+from hpo.cli.terminal import give, json_text, redraws, say
 
 T = TypeVar("T")
 
@@ -23,25 +24,25 @@ def follow(
     in a line."""
     told: dict[str, str] = {}
     for found in _looks(look, over):
-        if sys.stdout.isatty():
+        if redraws():
             click.clear()
             show(found)
         else:
             now = lines(found)
             for name in told.keys() - now.keys():
-                click.echo(f"{name}: deleted")
+                say(f"{name}: deleted")
             for line in (line for name, line in now.items() if told.get(name) != line):
-                click.echo(line)
+                say(line)
             told = now
     return found
 
 
-def follow_text(look: Callable[[], T], *, over: Callable[[T], bool], text: Callable[[T], str]) -> None:
-    """Prints each look that differs from the one before, until it is `over`."""
+def follow_json(look: Callable[[], T], *, over: Callable[[T], bool]) -> None:
+    """Writes each look that differs from the one before as JSON, until it is `over`."""
     told = None
     for found in _looks(look, over):
-        if (now := text(found)) != told:
-            click.echo(now)
+        if (now := json_text(found)) != told:
+            give(now)
             told = now
 
 

@@ -16,6 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.printable import on_one_line
+
 Kind = Literal["image", "tabular"]
 Task = Literal["classification", "regression"]
 
@@ -93,4 +95,4 @@ def listed(values: Iterable[Any], most: int = 10) -> str:
     """`1, 2, 3 and 7 more`: a list that stays readable in a message."""
     texts = [str(value) for value in values]
     rest = len(texts) - most
-    return ", ".join(texts[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(map(on_one_line, texts[:most])) + (f" and {rest} more" if rest > 0 else "")

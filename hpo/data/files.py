@@ -131,7 +131,7 @@ def _refuse_duplicates(header: list[str], path: Path) -> None:
     if twice:
         places = [str(number) for number, name in enumerate(header, 1) if name == twice[0]]
         raise DataError(
-            f'{path}: column name "{twice[0]}" occurs {len(places)} times (columns {", ".join(places)}).'
+            f'{path}: column name "{twice[0]}" occurs {len(places)} times (columns {listed(places)}).'
             " Names must be unique: rename or remove the others."
         )
 

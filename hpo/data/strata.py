@@ -117,8 +117,8 @@ def _ranges(word: str, target_N: NDArray[np.float64], group_N: IndexArray) -> tu
 
 def asked(data: DataTable) -> str:
     """The shares that a study asks for, in the words of its file."""
-    return f"test = {data.test:g} and " + (
-        f"validation = {data.validation:g}" if data.folds is None else f"folds = {data.folds}"
+    return f"test = {data.test:.15g} and " + (
+        f"validation = {data.validation:.15g}" if data.folds is None else f"folds = {data.folds}"
     )
 
 

@@ -94,6 +94,8 @@ def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
         return ranking[0]
     if row.finished_at is not None:
         way_on = f"Give it more trials: `hpo run {argument(row.spec_source)} --trials N`."
+    elif row.stopped_at is not None:
+        way_on = f"It is stopped. Let it go on with `hpo resume {argument(row.name)}`."
     elif row.submitted_at is not None:
         way_on = f"Follow its workers with `hpo show {argument(row.name)} --watch`."
     else:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hpo.errors import InputError
 from hpo.models.slots import Children
 from hpo.models.source import blaming, kind, load, named, refusal
+from hpo.printable import listed
 from hpo.spec.custom import Reference
 from hpo.spec.problems import hint
 from hpo.spec.records import Custom, TrialConfig
@@ -79,7 +80,7 @@ def _check_call(
     if not any(p.kind == p.VAR_KEYWORD for p in taken):
         for key in arguments:
             if key not in named:
-                allowed = f"It takes {', '.join(named)}" if named else "It takes none beside (input_shape, outputs)"
+                allowed = f"It takes {listed(named)}" if named else "It takes none beside (input_shape, outputs)"
                 text = f"{reference.name} takes no argument {key}.{hint(key, named)} {allowed}"
                 raise InputError(f"model.arguments.{key}: {text}.")
     try:

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from hpo.errors import InputError
+from hpo.printable import listed
 from hpo.spec.custom import Reference
 from hpo.spec.problems import hint
 
@@ -85,7 +86,7 @@ def load(reference: Reference) -> Callable[..., Any]:
     if not hasattr(module, reference.name):
         names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         own = [name for name in names if getattr(vars(module)[name], "__module__", None) == module.__name__]
-        said = f"It defines {', '.join(own)}" if own else "It defines no class and no function"
+        said = f"It defines {listed(own)}" if own else "It defines no class and no function"
         raise refusal(reference, f"there is no {reference.name} in it.{hint(reference.name, own)} {said}")
     found: Any = getattr(module, reference.name)
     if not callable(found):

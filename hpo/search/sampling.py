@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from hpo.distributions import on_grid
 from hpo.search import enqueued
 from hpo.search.tpe import Tpe
 from hpo.space import Suggest
@@ -47,10 +48,35 @@ class OneByOne:
 
     def draws(self, trials: Sequence[FrozenTrial]) -> Iterator[Suggest]:
         for frozen in trials:
-            self.study.sampler = self.sampler_of(frozen.number)
+            self.study.sampler = OnGrid(self.sampler_of(frozen.number))
             # As Study.ask does: samplers see the trials through this cache, which would go stale.
             self.study._thread_local.cached_all_trials = None
             yield partial(_suggest, Trial(self.study, frozen._trial_id))
+
+
+class OnGrid(BaseSampler):
+    """A sampler whose numbers with steps are those that a person would write."""
+
+    def __init__(self, sampler: BaseSampler) -> None:
+        self.sampler = sampler
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self.sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self.sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        drawn = self.sampler.sample_relative(study, trial, search_space)
+        return {name: on_grid(search_space[name], value) for name, value in drawn.items()}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        value = self.sampler.sample_independent(study, trial, param_name, param_distribution)
+        return on_grid(param_distribution, value)
 
 
 class AtOnce:
@@ -94,6 +120,7 @@ class AtOnce:
                     if name not in together:
                         together.update(batch.group(trial.number, name))
                     value = together[name]
+                value = on_grid(distribution, value)
                 internal = distribution.to_internal_repr(value)
                 self.study._storage.set_trial_param(trial._trial_id, name, internal, distribution)
                 values[name] = value
@@ -104,6 +131,8 @@ class AtOnce:
 
 
 def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    if name in trial._fixed_params:  # of an enqueued trial
+        trial._fixed_params[name] = on_grid(distribution, trial._fixed_params[name])
     match distribution:
         case FloatDistribution():
             return trial.suggest_float(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import StudyFileError
+from hpo.printable import listed, on_one_line, printable
 from hpo.spec.fields import FIXED_TABLES, SHORTHANDS, homes_of, searched_tables, shape_of
 from hpo.spec.problems import Problem, hint, quote, refuse
 from hpo.spec.rules import broken_rules
@@ -20,6 +21,8 @@ __all__ = ["STUDIES", "StudySpec", "changes", "find_study", "fingerprint", "pars
 
 STUDIES = Path("studies")
 """Where a bare name is looked up, relative to the working directory."""
+EXCERPT = 60
+"""Characters before and after a mistake that are shown of its line."""
 
 
 def find_study(name_or_path: str) -> Path:
@@ -30,7 +33,7 @@ def find_study(name_or_path: str) -> Path:
         if os.path.isfile(candidate):  # unlike `Path.is_file`, False where the name is too long or unreadable
             return candidate
     known = sorted(study.stem for study in STUDIES.glob("*.toml"))
-    there = f"Studies there: {', '.join(known)}" if known else f"There is no folder {STUDIES}/ with studies here"
+    there = f"Studies there: {listed(known)}" if known else f"There is no folder {STUDIES}/ with studies here"
     raise StudyFileError(
         f"{name_or_path}: no such study file, and no {STUDIES / path.stem}.toml.{hint(path.stem, known)} {there}"
     )
@@ -82,8 +85,8 @@ def _load(text: str, source: str) -> dict[str, Any]:
         line, column = int(place[1]), int(place[2])
         shown = text.replace("\r\n", "\n").split("\n")[line - 1]
         raise StudyFileError(
-            f"{source}: broken TOML in line {line}, column {column}: {message[: place.start()]}\n"
-            f"  {shown}\n  {' ' * (column - 1)}^"
+            f"{source}: broken TOML in line {line}, column {column}: {on_one_line(message[: place.start()])}\n"
+            f"{_excerpt(shown, column - 1)}"
         ) from None
     except ValueError:  # Python refuses to read numbers of thousands of digits
         raise StudyFileError(f"{source}: a number has thousands of digits; write a shorter one") from None
@@ -108,6 +111,14 @@ def _zero_character(node: Any, path: str) -> str | None:
         case _:
             return None
     return next((place for place in inside if place is not None), None)
+
+
+def _excerpt(line: str, place: int) -> str:
+    """What stands around a place in a line, and a mark below it."""
+    begin = max(place - EXCERPT, 0)
+    before = ("..." if begin else "") + printable(line[begin:place].replace("\t", " "))
+    after = printable(line[place : place + EXCERPT]) + ("..." if len(line) > place + EXCERPT else "")
+    return f"  {before}{after}\n  {' ' * len(before)}^"
 
 
 def _unknown_table(name: str) -> Problem:

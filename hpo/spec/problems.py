@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from hpo.errors import StudyFileError
+from hpo.printable import LONGEST_LINE, MOST_NAMED, listed, on_one_line, printable, shortened
 from hpo.spec.custom import MODULE_PATTERN
 from hpo.spec.records import NAME_PATTERN
 from hpo.spec.tree import toml
 
-LONGEST_QUOTE = 90
+LONGEST_QUOTE = 120
 """Characters of a found value that a message repeats."""
+LONGEST_NAME = 100
+"""Characters of what may be a mistyped name."""
 
 PATTERNS: dict[str, str] = {
     NAME_PATTERN: "1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or a digit",
@@ -42,25 +45,28 @@ class Problem:
 
 def refuse(source: str, problems: Iterable[Problem]) -> NoReturn:
     """Raise one StudyFileError that lists every problem once."""
-    lines = [f"{problem.path}: {problem.text}" for problem in dict.fromkeys(problems)]
-    if len(lines) == 1:
+    found = list(dict.fromkeys(problems))
+    lines = [f"{on_one_line(problem.path)}: {problem.text}" for problem in found[:MOST_NAMED]]
+    if len(found) == 1:
         raise StudyFileError(f"{source}: {lines[0]}")
-    raise StudyFileError("\n".join([f"{source}: {len(lines)} mistakes", *(f"  {line}" for line in lines)]))
+    lines = [shortened(printable(line), LONGEST_LINE) for line in lines]
+    if len(found) > MOST_NAMED:
+        lines.append(f"... and {len(found) - MOST_NAMED:,} more")
+    raise StudyFileError("\n".join([f"{source}: {len(found)} mistakes", *(f"  {line}" for line in lines)]))
 
 
 def quote(value: Any) -> str:
-    """The value as the file has it, cut if it is long."""
-    text = toml(value)
-    return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "..."
+    """The value as the file has it, without its middle if it is long."""
+    return shortened(printable(toml(value)), LONGEST_QUOTE)
 
 
 def listing(names: Iterable[Any]) -> str:
-    return ", ".join(quote(name) for name in names)
+    return listed(map(quote, names))
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The valid name that was probably meant: a near spelling, or the one that `name` abbreviates."""
-    known = list(names)
+    known = list(names) if len(name) <= LONGEST_NAME else []
     for candidate in known:
         initials = "".join(word[:1] for word in candidate.split("_"))
         begun = len(name) >= 3 and candidate.startswith(name.lower())

@@ -90,7 +90,7 @@ def _check_file(url: URL, readonly: bool) -> None:
         raise StorageUrlError(f"{path} is a folder, not a database file. Write {sqlite_url(path)}.")
     if readonly:
         if not os.path.exists(path):
-            raise StorageError(f"no database at {path}. Run `hpo run STUDY` first.")
+            raise StorageError(f"no database at {path}. {schema.BEGIN}")
         return
     try:
         disk.make_home(path.parent)

@@ -25,6 +25,12 @@ if TYPE_CHECKING:  # alembic takes 0.2 s to import and an up-to-date database ne
 MIGRATIONS = Path(__file__).parent / "migrations"
 OPTUNA_MIGRATIONS = Path(models.__file__).parent / "alembic"
 
+BEGIN = (
+    "Name the place of your studies with --home DIR or --storage URL, or begin one with `hpo run STUDY` or "
+    "`hpo submit STUDY`."
+)
+"""The way out where nothing is to be read."""
+
 _revisions = MetaData()
 _optuna_revision = Table("alembic_version", _revisions, Column("version_num", String(32)))
 _own_revision = Table(VERSION_TABLE, _revisions, Column("version_num", String(32)))
@@ -62,7 +68,8 @@ def check(connection: Connection, url: URL) -> None:
     """Refuse a database that reports cannot read: empty, or of another version."""
     found = versions(connection)
     if found.optuna is None or found.own is None:
-        raise StorageError(f"no study at {masked(url)}: the database is empty. Run `hpo run STUDY` first.")
+        what = "the database is empty" if found.optuna is None else "the database has none of this program's tables"
+        raise StorageError(f"no study at {masked(url)}: {what}. {BEGIN}")
     _refuse_others(found, url)
 
 
@@ -126,7 +133,8 @@ def _refuse_others(found: Versions, url: URL) -> None:
     else:
         return
     raise StorageError(
-        f"the database {masked(url)} was made by {made}. End the programs that use it, then run `hpo db upgrade`."
+        f"the database {masked(url)} was made by {made}. End the programs that use it, then run `hpo db upgrade` with "
+        "the same --home and --storage."
     )
 
 

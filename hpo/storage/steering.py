@@ -145,6 +145,7 @@ def submitted(store: Store, name: str) -> StudyRow:
                 )
         raise StudyStateError(
             f"the study {name!r} was not submitted to workers, so they leave it alone. "
-            "Give it to them with `hpo submit STUDY`, or continue it yourself with `hpo run STUDY`."
+            f"Give it to them with `hpo submit {row.spec_source}`, or continue it yourself with "
+            f"`hpo run {row.spec_source}`."
         )
     return row

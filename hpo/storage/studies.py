@@ -17,6 +17,7 @@ from sqlalchemy import case, delete, func, insert, or_, select, update
 
 from hpo.conventions import FACT, NEWEST
 from hpo.errors import StudyStateError
+from hpo.printable import listed
 from hpo.storage import catalogue, ownership
 from hpo.storage.clock import DatabaseNow, utc_now
 from hpo.storage.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
@@ -264,4 +265,4 @@ def _alternatives(name: str, names: Sequence[str]) -> str:
         return "It has none yet: begin one with `hpo run STUDY` or `hpo submit STUDY`."
     close = difflib.get_close_matches(name, names, n=1)
     guess = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{guess}It has: {', '.join(names)}."
+    return f"{guess}It has: {listed(names)}."

@@ -39,14 +39,16 @@ def upgrade(url: str, *, create: bool = False) -> Upgrade:
     address = parse_url(url)
     path = Path(address.database or "")
     if address.get_backend_name() == "sqlite" and not os.path.isfile(path):
-        raise StorageError(f"no database at {path}. Run `hpo run STUDY` first.")
+        raise StorageError(f"no database at {path}. {schema.BEGIN}")
     engine = connect(address, readonly=False)
     try:
         with explained(address):
             with engine.connect() as connection:
                 before = schema.versions(connection)
             if before.optuna is None and not create:
-                raise StorageError(f"the database {masked(address)} is empty. Run `hpo run STUDY` first.")
+                raise StorageError(
+                    f"the database {masked(address)} is empty. Make its tables with `hpo db upgrade --create`."
+                )
             schema.refuse_newer(before, address)
             if schema.is_current(before):
                 return Upgrade(before=before, after=before, copy=None)

@@ -95,12 +95,13 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material, place:
     if known.fingerprint != fingerprint(spec):
         before = spec_of(known)
         longer = trial_epochs(spec) > trial_epochs(before)
+        submit = f", give it to workers with `hpo submit {spec.source}`" if known.submitted_at is None else ""
         raise StudyFileError(
             f"{spec.source}: study {name!r} already has trials from another version of this file:\n"
             + "\n".join(f"  {line}" for line in changes(before, spec))
-            + ("\nFor more epochs, undo that change and use `hpo extend --epochs`." if longer else "")
+            + (f"\nFor more epochs, undo that change{submit}, then `hpo extend {name} --epochs N`." if longer else "")
             + "\nGive the changed study another study.name, undo the change, or delete its trials from "
-            f"{place} with `hpo delete`."
+            f"{place} with `hpo delete {name}`."
         )
     if known.dataset_fingerprint != material.dataset.fingerprint:
         raise StudyFileError(

@@ -55,6 +55,14 @@ def test_the_summary_tells_goal_data_budget_and_strategies() -> None:
     assert 'family = "mlp", hidden = [64, 64]' in lines["model"]
 
 
+def test_the_summary_shows_numbers_with_all_their_digits(tmp_path: Path) -> None:
+    output = printed_for(
+        tmp_path, data='dataset = "digits"\ntest = 0.125\nvalidation = 0.07', search="trials = 10\nepochs = 1234567"
+    )
+    assert "12.5% test, 7% validation" in output
+    assert "1234567 epochs in all" in output
+
+
 def test_the_summary_of_a_finite_space_counts_it(tmp_path: Path) -> None:
     output = printed_for(tmp_path, dropout="p = { low = 0.0, high = 0.5, step = 0.25 }", study='objective = "loss"')
     assert "1 parameter, 3 combinations, fewer than trials" in output

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -144,7 +143,7 @@ def test_show_tells_what_is_in_training_and_what_went_wrong(stopped: Path) -> No
         "  trial 4: epoch 2, 0.625",
         "  trial 5: epoch 0",
         "  trial 8: RuntimeError: [too] large",
-        "  and 8 more",
+        "  ... and 8 more",
         f"To continue: hpo run {found['source']} --home {stopped}",
     ):
         assert line in output.splitlines()
@@ -251,7 +250,7 @@ def test_watching_as_json_prints_what_differs(served: Path, looks: list[float]) 
 
 def test_a_terminal_is_cleared_for_each_look(served: Path, looks: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     cleared: list[int] = []
-    monkeypatch.setattr(watching, "sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr(watching, "redraws", lambda: True)
     monkeypatch.setattr(watching.click, "clear", lambda: cleared.append(1))
     output = printed(served, "studies", "--watch")
     assert len(cleared) == 5

@@ -66,7 +66,7 @@ TYPES = [
     ({"model": 'family = "cnn"\nchannels = []'}, "model.channels: found []; must be a list of whole numbers"),
     ({"model": 'family = "cnn"\nchannels = []'}, "with at least 1 of them"),
     ({"model": 'family = "cnn"\nkernel = 4'}, "model.kernel: found 4; must be an odd whole number (at least 1 and at"),
-    ({"model": f"hidden = [{', '.join(['64'] * 50)}, 0]"}, "64, 64, 64, 64, 64, 64...; must be"),
+    ({"model": f"hidden = [{', '.join(['64'] * 50)}, 0]"}, "64, 64 [... 109 characters ...]  64, 64"),
     ({"search": "sampler = 3"}, 'search.sampler: found 3; must be a table, e.g. { name = "tpe" }'),
     ({"training": "early_stopping = 3"}, "training.early_stopping: found 3; must be a table of keys and values"),
 ]

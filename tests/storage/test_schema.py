@@ -105,7 +105,7 @@ def test_a_database_of_optuna_gets_our_tables(url: str, plain_url: str, tmp_path
     if url.startswith("sqlite"):
         (tmp_path / "new").mkdir()
     optuna.create_study(study_name="old", storage=plain_url).enqueue_trial({"x": 1})
-    with pytest.raises(StorageError, match="Run `hpo run STUDY` first"):
+    with pytest.raises(StorageError, match=r"none of this program's tables.*begin one with `hpo run STUDY`"):
         open_store(url, readonly=True)
     store = open_store(url)
     [study] = store.get_all_studies()

@@ -121,7 +121,9 @@ def test_an_upgrade_migrates_our_tables(url: str, tmp_path: Path, monkeypatch: p
 
 
 def test_what_cannot_be_upgraded_is_said(tmp_path: Path, new_database: Callable[[], str]) -> None:
-    with pytest.raises(StorageError, match=r"no database at .*hpo\.db\. Run `hpo run STUDY` first"):
+    with pytest.raises(
+        StorageError, match=r"no database at .*hpo\.db\. Name the place of your studies with --home DIR"
+    ):
         upgrade(f"sqlite:///{tmp_path}/hpo.db")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(StorageError, match="is empty"):

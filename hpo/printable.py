@@ -1,0 +1,57 @@
+"""What may stand in a message: no character that steers a terminal or hides, and a few kilobytes at most.
+
+Texts come from files, databases and other people's exceptions. Data for programs (JSON, CSV) do not pass through here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LONGEST = 4000
+"""Characters of a message."""
+LONGEST_LINE = 600
+"""Characters of one entry in a list, and of a value that a message repeats."""
+MOST_NAMED = 20
+"""Entries of a list that a message names; the others are counted."""
+
+ACTING = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but for tab and line feed, among them escape and carriage return
+    r"\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff"  # not seen
+    r"\u2028\u2029\ud800-\udfff]"  # other ends of lines, and halves of surrogate pairs
+)
+"""Characters that act instead of being seen: controls, marks of direction, what has no width. The joiners U+200C and
+U+200D are parts of words in some scripts, and of emoji."""
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """The text with an escape (`\\x1b`, `\\u202e`) in place of each character that would act instead of being seen, or
+    that the encoding lacks; line feeds and tabs stay."""
+    shown = ACTING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def on_one_line(text: str) -> str:
+    """A printable text without line feeds and tabs, at most `LONGEST_LINE` long."""
+    return shortened(printable(text).replace("\n", "\\n").replace("\t", "\\t"), LONGEST_LINE)
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """The text, with its middle left out where it is too long."""
+    if len(text) <= longest:
+        return text
+    kept = longest - len(f" [... {len(text):,} characters ...] ")
+    head, tail = kept - kept // 3, kept // 3
+    return f"{text[:head]} [... {len(text) - kept:,} characters ...] {text[-tail:]}"
+
+
+def few(entries: Iterable[str], most: int = MOST_NAMED) -> list[str]:
+    """The entries, each on one line; the last says how many more there are."""
+    found = list(entries)
+    rest = [f"... and {len(found) - most:,} more"] if len(found) > most else []
+    return [*map(on_one_line, found[:most]), *rest]
+
+
+def listed(entries: Iterable[str], most: int = MOST_NAMED) -> str:
+    """`a, b, c, ... and 97 more`"""
+    return ", ".join(few(entries, most))
