@@ -13,6 +13,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
+from hpo.distributions import contains, on_grid
 from hpo.space import Parameter
 
 FIXED = "fixed_params"
@@ -48,17 +49,14 @@ def refusal(trial: FrozenTrial, parameters: Sequence[Parameter]) -> str | None:
 
 def plain(distribution: BaseDistribution, value: Any) -> Any:
     """An allowed value as a draw gives it, e.g. 1.0 for a 1 that was given for a float."""
-    return distribution.to_external_repr(distribution.to_internal_repr(value))
+    return on_grid(distribution, distribution.to_external_repr(distribution.to_internal_repr(value)))
 
 
 def _allows(distribution: BaseDistribution, value: Any) -> bool:
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(distribution, FloatDistribution | IntDistribution) and not numeric:
         return False
-    try:
-        return distribution._contains(distribution.to_internal_repr(value))
-    except (TypeError, ValueError):
-        return False
+    return contains(distribution, value)
 
 
 def _words(distribution: BaseDistribution) -> str:
