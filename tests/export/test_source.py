@@ -100,7 +100,7 @@ def test_unknown_studies_and_trials_are_named(home: Path) -> None:
 
 
 def test_trials_without_weights_are_refused_with_their_reason(home: Path, tmp_path: Path) -> None:
-    from optuna.trial import TrialState
+    from optuna.trial import TrialState, create_trial
 
     copy = tmp_path / "home"
     shutil.copytree(home, copy)
@@ -112,6 +112,7 @@ def test_trials_without_weights_are_refused_with_their_reason(home: Path, tmp_pa
         store.set_trial_state_values(failed, TrialState.FAIL)
         store.set_trial_user_attr(diverged, "ended", "diverged at epoch 1: the loss is not finite")
         store.set_trial_state_values(diverged, TrialState.PRUNED)
+        store.create_new_trial(study_id, create_trial(value=1.0, user_attrs={"ended": "finished"}))
     with reading(copy) as store:
         with pytest.raises(StudyStateError, match=r"trial 4 .*still in training, at epoch 1.*best trials: \d, \d, \d"):
             find_trial(store, "tiny", 4)
@@ -119,6 +120,8 @@ def test_trials_without_weights_are_refused_with_their_reason(home: Path, tmp_pa
             find_trial(store, "tiny", 5)
         with pytest.raises(StudyStateError, match=r"trial 6 .*diverged at epoch 1"):
             find_trial(store, "tiny", 6)
+        with pytest.raises(StudyStateError, match=r"trial 7 .*was added by another program"):
+            find_trial(store, "tiny", 7)
 
 
 def test_a_study_without_a_finished_trial(home: Path, tmp_path: Path) -> None:
@@ -147,6 +150,7 @@ def test_a_study_without_a_finished_trial(home: Path, tmp_path: Path) -> None:
         steering.submit(store, study_id, priority=0, budgets={})
         for trial_id in store.create_trials(study_id, 2)[:1]:
             store.set_trial_intermediate_value(trial_id, 1, 0.5)
+            store.set_trial_user_attr(trial_id, "ended", "pruned by median at epoch 1")
             store.set_trial_state_values(trial_id, TrialState.PRUNED)
         refused("Follow its workers with `hpo show tiny --watch`. Or take one that was pruned, e.g. --trial 0.$")
         studies.mark_finished(store, study_id)

@@ -12,6 +12,7 @@ from hpo.cli import main
 from hpo.reports.csv import trials_csv
 from hpo.reports.facts import gather, report_of
 from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.ownership import MARK, mark
 from hpo.storage.rows import EpochRow
 from hpo.storage.studies import add_seconds, register_study, set_balance, set_facts, set_winner
 
@@ -35,6 +36,9 @@ def register(store, name, count, seed=0):
         hpo_version="0.1.0",
     )
     trials, epochs = frozen_study(count, seed)
+    text = store.get_study_system_attrs(study_id)[MARK]
+    for frozen in trials:
+        frozen.system_attrs[MARK] = mark(text, frozen.number)
     with store.tick():
         ids = {frozen.number: store.create_new_trial(study_id, template_trial=frozen) for frozen in trials}
         store.add_epochs(
