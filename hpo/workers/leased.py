@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Collection, Sequence
+from threading import Event
 
 from hpo import space
 from hpo.storage import leases, service
 from hpo.storage.service import Key, Standing
+from hpo.storage.store import Store
 from hpo.workers.continuation import Behind
 from hpo.workers.holds import LostTrials, Turn
 from hpo.workers.setup import Bench
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 OVER = "as all its trials have ended"
 """The reason to leave a study of which nothing is left but to conclude it."""
 
+RIVAL_SECONDS = 5.0
+"""Between two looks for a study of a higher priority."""
 WAITING_SECONDS = 0.5
 """Between two looks, while another worker's next sign of life is waited for."""
 
@@ -36,6 +40,40 @@ def has_work(now: Standing, budget: int, concurrency: int) -> bool:
     if now.spent is not None or now.trials >= budget:
         return now.running == 0 and not now.concluding
     return now.running < concurrency
+
+
+class Leave:
+    """Why a worker leaves a study that has work left: it is to end, or another study comes first."""
+
+    def __init__(
+        self,
+        store: Store,
+        now: Standing,
+        *,
+        ending: Event,
+        clock: Callable[[], float],
+        suits: Callable[[Standing], bool],
+    ) -> None:
+        """`suits`: whether the worker would find work in a study."""
+        self.store = store
+        self.now = now
+        self.ending = ending
+        self.clock = clock
+        self.suits = suits
+        self.looked = clock()
+
+    def __call__(self) -> str | None:
+        if self.ending.is_set():
+            return "this worker is to end"
+        if self.clock() - self.looked < RIVAL_SECONDS:
+            return None
+        self.looked = self.clock()
+        for other in service.queue(self.store):
+            if other.priority <= self.now.priority:
+                return None
+            if self.suits(other):
+                return f"{other.name} comes first"
+        return None
 
 
 class Leased:

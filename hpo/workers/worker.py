@@ -27,7 +27,7 @@ from hpo.workers.crew import Crew
 from hpo.workers.depot import Depot
 from hpo.workers.here import Here
 from hpo.workers.holds import LostTrials
-from hpo.workers.leased import OVER, Leased, has_work
+from hpo.workers.leased import OVER, Leased, Leave, has_work
 from hpo.workers.means import Means
 from hpo.workers.modules import Modules
 from hpo.workers.outlook import Benches, Outlook
@@ -45,8 +45,6 @@ LONGEST_PAUSE_SECONDS = 2.0
 """The pauses of a worker without work double from the first to the longest ..."""
 PAUSE_SECONDS_PER_WORKER = 0.25
 """... or, where many workers look for work, to this times their number: all of them look four times a second."""
-RIVAL_SECONDS = 5.0
-"""Between two looks for a study of a higher priority."""
 ALL_MODULES = Modules()
 
 
@@ -235,7 +233,7 @@ class Worker:
             self.name,
             self.lease_seconds,
             key=now.key,
-            leave=_Leave(self, now),
+            leave=Leave(self.store, now, ending=self.ending, clock=self.pulse.clock, suits=self._suits),
             wait=self._wait,
         )
         with Crew(
@@ -293,25 +291,3 @@ class Worker:
 
 class _Ending(Exception):
     """The worker is to end, in the middle of something that another one can do."""
-
-
-class _Leave:
-    """Why a worker leaves a study that has work left: it is to end, or another study comes first."""
-
-    def __init__(self, worker: Worker, now: Standing) -> None:
-        self.worker = worker
-        self.now = now
-        self.looked = worker.pulse.clock()
-
-    def __call__(self) -> str | None:
-        if self.worker.ending.is_set():
-            return "this worker is to end"
-        if self.worker.pulse.clock() - self.looked < RIVAL_SECONDS:
-            return None
-        self.looked = self.worker.pulse.clock()
-        for other in service.queue(self.worker.store):
-            if other.priority <= self.now.priority:
-                return None
-            if self.worker._suits(other):
-                return f"{other.name} comes first"
-        return None

@@ -22,7 +22,7 @@ from hpo.storage.service import Standing
 from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases, hpo_workers
 from hpo.training.trainer import Tick, Trainer
-from hpo.workers import complaints, coordinator
+from hpo.workers import complaints, coordinator, leased
 from hpo.workers import worker as module
 from hpo.workers.crew import Crew
 from hpo.workers.depot import Folder
@@ -410,7 +410,7 @@ def test_a_study_that_was_deleted_and_submitted_again_is_another_one(moment: str
 
 
 def test_a_study_of_higher_priority_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RIVAL_SECONDS", 0.0)
+    monkeypatch.setattr(leased, "RIVAL_SECONDS", 0.0)
     slow = small_study(training="epochs = 400", search='trials = 6\nconcurrency = 3\npruner = "none"')
     urgent = small_study(study='name = "urgent"', search="trials = 2")
     submit(slow, tmp_path)
