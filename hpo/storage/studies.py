@@ -165,16 +165,13 @@ def register_study(
 
 def study_row(store: Store, name: str) -> StudyRow:
     """A study's row; `StudyStateError` with the names there are, if there is none of this name."""
-    statement = select(studies.c.study_name, hpo_studies).join(
-        hpo_studies, hpo_studies.c.study_id == studies.c.study_id
-    )
+    same = hpo_studies.c.study_id == studies.c.study_id
+    statement = select(studies.c.study_name, hpo_studies).join(hpo_studies, same)
     with store.reading() as connection:
         row = connection.execute(statement.where(studies.c.study_name == name)).mappings().first()
         if row is None:
-            names = [
-                word(name, "studies")
-                for name in connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars()
-            ]
+            others = connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars()
+            names = [word(other, "studies") for other in others]
             raise StudyStateError(f"no study {name!r} in {store.place}. {_alternatives(name, names)}")
         own = dict(row)
         place = f"hpo_studies, study {name!r},"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -252,3 +254,52 @@ def test_an_export_of_before_keeps_its_layers(wine: tuple[Path, Trained], tmp_pa
     (module,) = read_export(folder).modules
     assert torch.equal(module.state_dict()["linear1.bias"], state["linear1.bias"])
     assert "linear1.bias" not in read_export(wine[0]).modules[0].state_dict()
+
+
+PREPROCESSING_FLAWS: list[tuple[dict[str, Any], str]] = [
+    ({"fills": [0.0]}, "fills, offsets and scales need one number for each numeric_names"),
+    ({"scales": [0.0] * 13}, "scales and target_scale must not be 0"),
+    ({"offsets": [math.nan] * 13}, "every number must be finite"),
+    ({"offsets": ["one"] * 13}, "offsets.0: input should be a valid number"),
+    ({"categorical_names": ["a"]}, "categories needs one list for each categorical_names"),
+    ({"indicators": ["nothing"]}, "indicators must be among numeric_names"),
+    ({"input_shape": [7]}, "input_shape does not hold the 13 columns"),
+    ({"numeric_names": ["a"] * 13}, "numeric_names and categorical_names must differ"),
+    ({"class_names": []}, "class_names must be empty for regression, and only there"),
+    ({"target_name": {}}, "target_name: input should be a valid string"),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), PREPROCESSING_FLAWS, ids=[text for _, text in PREPROCESSING_FLAWS])
+def test_preprocessing_that_contradicts_itself_is_refused(
+    change: dict[str, Any], expected: str, wine: tuple[Path, Trained], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(wine[0], copy)
+    path = copy / "preprocessing.json"
+    path.write_text(json.dumps([record | change for record in json.loads(path.read_text())]))
+    with pytest.raises(InputError) as caught:
+        read_export(copy)
+    assert f"preprocessing.json is damaged: {expected}" in str(caught.value)
+
+
+def test_sizes_are_compared_with_the_weights_before_memory_is_taken(
+    wine: tuple[Path, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, built = tmp_path / "copy", []
+    shutil.copytree(wine[0], copy)
+    path = copy / "config.json"
+    about = json.loads(path.read_text())
+    about["config"]["model"]["hidden"] = [65536] * 256
+    path.write_text(json.dumps(about))
+    build = models.build
+
+    def watched(*arguments: Any) -> nn.Sequential:
+        model = build(*arguments)
+        built.extend(parameter.device.type for parameter in model.parameters())
+        return model
+
+    monkeypatch.setattr(models, "build", watched)
+    with pytest.raises(InputError, match=r"do not fit together: linear1.weight is of another size"):
+        read_export(copy)
+    assert set(built) == {"meta"}

@@ -179,6 +179,15 @@ def test_what_cannot_be_used_is_refused(text: str, expected: str, arguments: dic
     assert message.endswith(".")
 
 
+def test_batch_normalisation_is_refused_where_batches_have_one_example(tmp_path: Path) -> None:
+    text = "from torch import nn\ndef Net(a, b): return nn.Sequential(nn.BatchNorm1d(a[0]), nn.Linear(a[0], b))"
+    plain = config(f"{write(tmp_path, text)}:Net")
+    build(plain, (5,), 3)
+    alone = plain.model_copy(update={"training": plain.training.model_copy(update={"batch_size": 1})})
+    with pytest.raises(InputError, match=r"needs at least 2 examples in a batch; raise training\.batch_size"):
+        build(alone, (5,), 3)
+
+
 def test_missing_files_and_packages_are_named(tmp_path: Path) -> None:
     write(tmp_path)
     with pytest.raises(InputError, match=r'there is no file .*/ned.py. Did you mean "net.py"\? A path is taken from'):

@@ -14,7 +14,7 @@ import signal
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -32,7 +32,7 @@ STUCK_SECONDS = 120.0
 """Time after which an input that takes no processor time counts as stuck."""
 BYTES = 1 << 30
 """Memory beside what there was before."""
-CHILD = 250
+CHILD = 100
 """Inputs that one child tries: what one leaves behind may show in a later one."""
 
 
@@ -59,14 +59,17 @@ class Figures:
         return f"{self.inputs} inputs; answers {codes}; {used}; {len(self.faults)} faults"
 
 
-def run(kind: Kind, count: int, first: int = 0) -> Figures:
-    """Try `count` inputs; the seed of each is its number, counted from `first`."""
+def run(
+    kind: Kind, count: int, first: int = 0, told: Callable[[Kind, Figures], None] = lambda kind, figures: None
+) -> Figures:
+    """Try `count` inputs; the seed of each is its number, counted from `first`. `told` is told after each child."""
     figures = Figures()
     with TemporaryDirectory() as folder, ExitStack() as stack:
         material = kind.prepare(Path(folder), stack)
         following, end = first, first + count
         while following < end:
             following = _child(kind, material, Path(folder), following, min(end, following + CHILD), figures)
+            told(kind, figures)
     return figures
 
 

@@ -81,6 +81,7 @@ RANGES = [
     ({"dropout": "p = { low = 0, high = 0.5, log = 1 }"}, "dropout.p.log: found 1; must be true or false"),
     ({"dropout": "p = { low = 0, high = 0.5, step = 0.2 }"}, "steps of 0.2 from 0.0 end at 0.4 or 0.6, so set high"),
     ({"dropout": "p = { low = 0, high = 0.5, step = 0.8 }"}, "steps of 0.8 from 0.0 end at 0.8, so set high"),
+    ({"dropout": "p = { low = 0, high = 0.5, step = 1e-300 }"}, "more steps than floating-point numbers can tell"),
     ({"dropout": "p = { low = 0, high = 0.5, step = -1 }"}, "dropout.p.step: found -1; must be a number (above 0)"),
     ({"dropout": "p = { low = 0.1, high = 0.5, step = 0.1, log = true }"}, "a log range takes no step"),
     ({"dropout": 'first = { low = "none", high = 0.5 }'}, 'To search "none" too, write a choice'),
