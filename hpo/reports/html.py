@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from importlib.resources import files
@@ -12,6 +13,7 @@ from hpo.reports.curves import Curves, curves_of
 from hpo.reports.text import STATES, duration, label, number, plural, share, size, training
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from plotly.graph_objects import Figure
 
     from hpo.reports.facts import StudyReport
@@ -39,6 +41,7 @@ def render(report: StudyReport) -> str:
     environment.filters.update(
         number=number, share=share, duration=duration, training=training, label=label, size=size, plural=plural
     )
+    environment.filters["marked"] = marked
     scripts = files("hpo.reports") / "templates"
 
     def figure(plot: Figure, name: str) -> Markup:
@@ -67,6 +70,13 @@ def render(report: StudyReport) -> str:
         looks=len(report.circumstances.get("test_looks", ())),
         commands=commands(report),
     )
+
+
+def marked(sentence: str) -> Markup:
+    """A sentence with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def sliced_parameters(report: StudyReport) -> list[str]:
