@@ -24,11 +24,18 @@ WINNER, FINISHED, PRUNED, FAILED = "#d9480f", "#3b82c4", "#8a94a3", "#b4232f"
 MOST_HISTORY = 3000
 MOST_SLICE = 400
 """Points drawn in one slice plot."""
+LONGEST_LABEL = 20
+"""Letters of a category under its axis; hovering shows all."""
 
 
 def _text(value: Any) -> str:
     """As plotly shows it: its labels are a subset of HTML, whose entities are those of the three characters alone."""
     return html.escape(number(value), quote=False)
+
+
+def _shortened(text: str) -> str:
+    """A longer label would leave no room for the points."""
+    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
 
 def _layout(height: int, x_title: str, y_title: str, **more: Any) -> dict[str, Any]:
@@ -181,7 +188,7 @@ def parameter_slice(report: StudyReport, name: str) -> Figure:
         assert isinstance(distribution, CategoricalDistribution)
         options = [_text(option) for option in distribution.choices]
         figure.update_layout(boxmode="overlay")
-        broken = [option.replace("_", "_<br>") for option in options]
+        broken = [_text(_shortened(number(option))).replace("_", "_<br>") for option in distribution.choices]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=options)
         figure.update_xaxes(tickmode="array", tickvals=options, ticktext=broken)
     elif isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from hpo.reports.curves import Curves, curves_of
 from hpo.reports.text import STATES, duration, label, number, plural, share, size, training, units
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from plotly.graph_objects import Figure
 
     from hpo.reports.facts import StudyReport
@@ -39,6 +41,7 @@ def render(report: StudyReport) -> str:
     environment.filters.update(
         number=number, share=share, duration=duration, training=training, label=label, size=size, plural=plural
     )
+    environment.filters["marked"] = marked
     scripts = files("hpo.reports") / "templates"
 
     def figure(plot: Figure, name: str) -> Markup:
@@ -68,6 +71,13 @@ def render(report: StudyReport) -> str:
         commands=commands(report),
         units=units(report.circumstances.get("task")),
     )
+
+
+def marked(sentence: str) -> Markup:
+    """A sentence with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def sliced_parameters(report: StudyReport) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo.reports.text import number as written
 from tests.cli.runs import LIMIT, Project
 
 pytestmark = pytest.mark.slow
@@ -44,7 +45,7 @@ def test_what_a_run_prints(whole: Project) -> None:
         key=lambda trial: (float(trial["value"]), -int(trial["number"])),
     )
     assert number == best["number"]
-    assert f"  validation accuracy: {float(best['value']):.4f}" in lines
+    assert f"  validation accuracy: {written(float(best['value']))}" in lines
     assert f"  optimizer.name = {best['optimizer.name']}" in lines
     assert lines[-1] == "Report: runs/reports/small/index.html"
 

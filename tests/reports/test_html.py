@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from hpo.reports.curves import curves_of
 from hpo.reports.figures import history, importances, parameter_slice, robust_range
-from hpo.reports.html import balance_table, commands, curve_data, render
+from hpo.reports.html import balance_table, commands, curve_data, marked, render
 from hpo.reports.text import number
 
 from .factory import small, study, trial
@@ -234,3 +234,16 @@ def test_the_page_writes_numbers_like_python():
     script += f"console.log(JSON.stringify({json.dumps(values)}.map((value) => number(value, 5))));"
     answer = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True, timeout=60).stdout
     assert json.loads(answer) == [number(value, 5) for value in values]
+
+
+def test_code_in_a_sentence_is_code_and_what_it_quotes_is_text():
+    assert marked("raise `search.trials`, <b>") == "raise <code>search.trials</code>, &lt;b&gt;"
+    assert marked("odd ` mark") == "odd ` mark"
+
+
+def test_long_categories_leave_room_for_the_points():
+    long = "x" * 200
+    choice = {"kind": CategoricalDistribution((long, "ok"))}
+    axis = parameter_slice(small([trial(0, 0.5, {"kind": long}, choice)]), "kind").layout.xaxis
+    assert axis.ticktext == ("x" * 19 + "…", "ok")
+    assert axis.tickvals == (long, "ok")
