@@ -42,7 +42,19 @@ MAY_IMPORT: dict[str, set[str]] = {
         "storage",
         "reports",
     },
-    "export": {"errors", "spec", "space", "data", "models", "training", "search", "storage", "reports", "workers"},
+    "export": {
+        "endings",
+        "errors",
+        "spec",
+        "space",
+        "data",
+        "models",
+        "training",
+        "search",
+        "storage",
+        "reports",
+        "workers",
+    },
     "cli": {"errors", "endings", "environment", "spec", "space", "data", "storage", "reports", "workers", "export"},
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
