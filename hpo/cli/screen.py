@@ -15,6 +15,7 @@ from rich.table import Table
 from hpo import space
 from hpo.cli.console import Terminal, plain_table
 from hpo.cli.terminal import console, redraws
+from hpo.printable import few
 from hpo.reports.text import number, plural
 from hpo.spec.file import StudySpec
 
@@ -145,7 +146,7 @@ def conclusion(spec: StudySpec, result: Result) -> None:
     """The winner's configuration, its scores, and where to go from here."""
     out = console()
     now, winner = result.progress, result.winner
-    for note in result.notes:
+    for note in few(result.notes):
         out.say(f"Note: {note}")
     spent = f" ({duration(now.wall_seconds)}, {_share(now)} of it training)" if now.epochs else ""
     out.say(
