@@ -9,6 +9,7 @@ import click
 
 from hpo import space
 from hpo.cli.terminal import console, give, json_text, say
+from hpo.printable import few
 from hpo.spec.fields import searched_tables
 from hpo.spec.file import find_study, read_study
 from hpo.spec.records import MINIMIZED, Record
@@ -54,7 +55,7 @@ def check(study: str | None, as_json: bool, schema: bool) -> None:
         give(json_text(_as_json(spec)))
     else:
         _print(spec)
-        for note in data.dataset.notes:
+        for note in few(data.dataset.notes):
             say(f"Note: {note}")
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from hpo import space
 from hpo.cli.console import Terminal, plain_table
 from hpo.cli.terminal import console, redraws
+from hpo.printable import few
 from hpo.reports.foreign import sentences
 from hpo.reports.text import duration, number, plural, scores_on_test, training
 from hpo.spec.file import StudySpec
@@ -136,7 +137,7 @@ def conclusion(spec: StudySpec, result: Result) -> None:
     """The winner's configuration, its scores, and where to go from here."""
     out = console()
     now, winner = result.progress, result.winner
-    for note in (*result.notes, *sentences(result.foreign)):
+    for note in (*few(result.notes), *sentences(result.foreign)):
         out.say(f"Note: {note}")
     spent = f" ({duration(now.wall_seconds)}, {training(now.train_seconds, now.wall_seconds)})" if now.epochs else ""
     out.say(

@@ -137,6 +137,19 @@ def test_many_mistakes_are_counted(tmp_path: Path) -> None:
     assert "... and 9,980 more" in told
 
 
+def test_many_columns_are_counted(tmp_path: Path) -> None:
+    constant = [f"c\x1b{n}" for n in range(2_000)]
+    rows = [["1"] * len(constant) + [str(n % 7), "ab"[n % 2]] for n in range(40)]
+    lines = [",".join(cells) for cells in ([*constant, "width", "kind"], *rows)]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    (tmp_path / "small.toml").write_text(small_text(data='dataset = "table.csv"\ntarget = "kind"'))
+    done = Project(folder=tmp_path).hpo("check", "small.toml")
+    assert done.returncode == 0, done.stderr
+    assert "... and 1,980 more" in done.stdout
+    assert not ACTING.search(done.stdout)
+    assert len(done.stdout) < 8_000
+
+
 def test_a_mark_below_an_excerpt_points_at_the_place(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text("key = [" + "1, " * 10_000 + "'\u009b', = ]\n", encoding="utf-8")
     *_, line, mark = Project(folder=tmp_path).hpo("check", "small.toml").stderr.splitlines()
