@@ -116,4 +116,4 @@ def goes_on(ended: str, *, also_pruned: bool) -> bool:
 
 def without_epoch(ended: str) -> str:
     """The reason alone, which trials have in common."""
-    return ended.partition(" at epoch ")[0]
+    return _UNDEFINED if is_undefined(ended) else ended.partition(" at epoch ")[0]

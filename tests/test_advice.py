@@ -66,7 +66,7 @@ def test_an_advised_command_is_understood(path: Path, line: str) -> None:
     filled = [PLACEHOLDER if argument.isupper() else argument for argument in arguments]
     parser = command.make_parser(click.Context(command))
     try:
-        _, given, _ = parser.parse_args(filled)
+        _, given, _ = parser.parse_args(list(filled))  # which it empties
     except click.BadOptionUsage:  # `hpo extend --epochs`: the option is only mentioned, too
         _, given, _ = parser.parse_args([*filled, PLACEHOLDER])
     except click.UsageError as error:

@@ -44,6 +44,7 @@ def test_a_divergence_is_told_from_other_endings() -> None:
 def test_an_undefined_objective_is_no_divergence(ended: str) -> None:
     assert endings.is_undefined(ended)
     assert not endings.has_diverged(ended)
+    assert endings.without_epoch(ended) == "objective undefined"
     assert not endings.is_undefined(endings.diverged(1))
 
 

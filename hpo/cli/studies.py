@@ -73,11 +73,11 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
     submitted_at, budget (of trials), budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds,
     winner (trial number or null), models (of each trial: one for each fold and repeat), test (metric to value, the
     mean over the winner's models, or null), test_ensemble (metric to value, of what these models answer together; null
-    where there is one), ended (reason to count of trials), workers (each
-    with name, host, pid, alive, trials, complaint), best (the best trials first, each with number, value, spread,
-    epochs, best_epoch, seconds, params), in_training (each with number, worker, epoch, value), failures (each with
-    number, reason) and foreign (the waiting and the others, each with number, kind, which is "waiting", "refused",
-    "running", "added" or "taken", i.e. ended by another program, and reason).
+    where there is one), ended (reason to count of trials), workers (each with name, host, pid, alive, trials,
+    complaint), best (the best trials first, each with number, value, spread, epochs, best_epoch, seconds, params),
+    in_training (each with number, worker, epoch, value), failures (each with number, reason) and foreign (the waiting
+    and the others, each with number, kind, which is "waiting", "refused", "running", "added" or "taken", i.e. ended by
+    another program, and reason).
 
     \b
     Examples:
@@ -178,10 +178,7 @@ def _print_study(found: dict[str, Any], options: str) -> None:
     out.list_of("In training", [_progress(trial) for trial in found["in_training"]])
     out.list_of("Failed", [f"trial {trial['number']}: {trial['reason']}" for trial in found["failures"]])
     for sentence in sentences([ForeignTrial(**trial) for trial in found["foreign"]]):
-        out.say(
-            f"\
-{sentence}"
-        )
+        out.say(f"\n{sentence}")
     if way_on := _way_on(found, options):
         out.say_command(f"\n{way_on}")
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo import endings
-from hpo.ranking import LOSS, place
+from hpo.ranking import place, valid_loss_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -90,7 +90,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         epochs=_whole(attributes.get("epochs"), last or 0) if trial.state.is_finished() else last or 0,
         best_epoch=_whole(attributes.get("best_epoch"), None),
         spread=_real(attributes.get("spread")),
-        valid_loss=_real(attributes.get(LOSS)),
+        valid_loss=valid_loss_of(attributes),
         seconds=_real(attributes.get("seconds")),
         model_parameters=_whole(attributes.get("parameters"), None),
         optimizer_state_bytes=_whole(attributes.get("optimizer_state_bytes"), None),

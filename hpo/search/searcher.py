@@ -200,7 +200,7 @@ class Searcher:
         minimized = self.spec.study.objective in MINIMIZED
 
         def place(t: FrozenTrial) -> tuple[bool, tuple[float, float, int]]:
-            loss = t.user_attrs.get(ranking.LOSS)
+            loss = ranking.valid_loss_of(t.user_attrs)
             return t.state != TrialState.COMPLETE, ranking.place(t.values[0], loss, t.number, minimized=minimized)
 
         return sorted(ended, key=place)

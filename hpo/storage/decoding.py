@@ -41,6 +41,7 @@ class Facts(TypedDict, total=False):
     budget: int | None
     compiled: bool | None
     conventions: int
+    replicas: int
     test_looks: list[Any]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, delete, select, update
 
-from hpo import endings, lengths
+from hpo import endings, lengths, ranking
 from hpo.storage.rows import attribute_row
 from hpo.storage.store import Store
 from hpo.storage.studies import forget_winner
@@ -26,7 +26,7 @@ from hpo.storage.tables import (
 )
 from hpo.storage.tick import upsert
 
-REPORTED = ("ended", "best_epoch", "spread", "valid_loss")
+REPORTED = (endings.ATTRIBUTE, "best_epoch", "spread", ranking.LOSS)
 """Attributes that `tell` gave a trial and that do not hold any more once it goes on."""
 
 

@@ -33,13 +33,14 @@ from hpo.workers.hiring import open_crew
 from hpo.workers.holds import Alone
 from hpo.workers.kept import kept_elsewhere, note_place, noted_place
 from hpo.workers.lock import exclusive
-from hpo.workers.material import as_begun, check_models, load_material
+from hpo.workers.material import check_models, load_material
 from hpo.workers.means import CPU, ClusterDevice, Compile, Engine, Means
 from hpo.workers.progress import Observer, Progress
 from hpo.workers.pulse import name_of_this_process
 from hpo.workers.recruits import Recruits
 from hpo.workers.setup import Bench, anew, open_bench
-from hpo.workers.submitting import as_extended, known_study
+from hpo.workers.specs import as_begun
+from hpo.workers.submitting import as_extended, known_before, known_study
 from hpo.workers.sweeping import sweep
 from hpo.workers.winner import Winner, find, note
 
@@ -95,8 +96,9 @@ def run_study(
         engine=engine,
         address=address,
     )
+    spec = as_begun(spec, known := known_before(spec, url))
     material = load_material(spec)
-    check_objective(spec, material)
+    check_objective(spec, material, begun=known is not None)
     check_models(spec, material)
     name = RUN + name_of_this_process()
     # The database first: one that cannot be reached leaves no folder behind.
@@ -109,8 +111,6 @@ def run_study(
     ):
         known = known_study(store, spec)
         spec = as_extended(spec, known)
-        material = as_begun(spec, material)
-        check_objective(spec, material, begun=known is not None)
         # Before the study is taken from its workers: a place that cannot be opened ends the command.
         depot = kept_elsewhere(store, known.study_id, checkpoints, home) if known else None
         bench = retried(lambda: open_bench(spec, material, store, home, means, claim=claim.take))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from hpo import models, space
-from hpo.conventions import NEWEST
 from hpo.data.prepare import PreparedData
 from hpo.data.study import StudyData, load_data
 from hpo.errors import InputError, StudyFileError
@@ -36,11 +35,6 @@ def load_material(spec: StudySpec) -> Material:
     """Loads the data, and checks that all code is there."""
     data = load_data(spec)
     return Material(dataset=data.dataset, splits=data.splits, prepared=data.prepared, sources=_sources(spec))
-
-
-def as_begun(spec: StudySpec, material: Material) -> Material:
-    """The material of a study that turned out to have begun, with the split that its conventions ask for."""
-    return material if spec.conventions == NEWEST else load_material(spec)
 
 
 def _sources(spec: StudySpec) -> dict[str, str]:

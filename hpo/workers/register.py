@@ -11,7 +11,9 @@ import torch
 from optuna.trial import TrialState
 
 from hpo import __version__, space
+from hpo.conventions import conventions_of
 from hpo.errors import StudyFileError, StudyStateError
+from hpo.paths import argument
 from hpo.search.objective import direction
 from hpo.spec.file import StudySpec, changes, fingerprint
 from hpo.spec.study import trial_epochs
@@ -50,6 +52,8 @@ def register(
     )
     row = studies.study_row(store, spec.study.name)
     _refuse_changes(spec, row, material, store.place)
+    if conventions_of(row.facts) != spec.conventions:  # its data were split before it was known to have begun
+        raise StudyStateError(f"the study {row.name!r} was begun at this moment. Run the same command again.")
     compiled = means.compiles(spec, examples, row.facts.get("compiled"))
     with store.tick():
         claim(study_id)
@@ -95,13 +99,14 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material, place:
     if known.fingerprint != fingerprint(spec):
         before = spec_of(known)
         longer = trial_epochs(spec) > trial_epochs(before)
-        submit = f", give it to workers with `hpo submit {spec.source}`" if known.submitted_at is None else ""
+        called = argument(name)
+        submit = f", give it to workers with `hpo submit {argument(spec.source)}`" if known.submitted_at is None else ""
         raise StudyFileError(
             f"{spec.source}: study {name!r} already has trials from another version of this file:\n"
             + "\n".join(f"  {line}" for line in changes(before, spec))
-            + (f"\nFor more epochs, undo that change{submit}, then `hpo extend {name} --epochs N`." if longer else "")
+            + (f"\nFor more epochs, undo that change{submit}, then `hpo extend {called} --epochs N`." if longer else "")
             + "\nGive the changed study another study.name, undo the change, or delete its trials from "
-            f"{place} with `hpo delete {name}`."
+            f"{place} with `hpo delete {called}`."
         )
     if known.dataset_fingerprint != material.dataset.fingerprint:
         raise StudyFileError(

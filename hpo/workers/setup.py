@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from hpo.conventions import conventions_of
 from hpo.models import source
 from hpo.search.searcher import Searcher
 from hpo.spec.file import StudySpec
@@ -70,21 +69,20 @@ def open_bench(
     *,
     claim: Callable[[int], None] = lambda study_id: None,
 ) -> Bench:
-    """Registers the study, or opens it if the database has it and its file has not changed.
+    """Registers the study, or opens it if the database has it and its file has not changed. A study that has begun
+    is given with the conventions that it began with, see `specs.as_begun`.
 
     `claim` is given the study's id in the transaction that notes how it is to be run, and may refuse by raising.
     """
     examples = batches.on_device(material.prepared, device=CPU, dtype=dtype)
     study_id, compiled = register(spec, store, material, examples, means, claim)
-    facts = studies.study_row(store, spec.study.name).facts
-    spec = replace(spec, conventions=conventions_of(facts))
     return _bench(spec, material, store, study_id, home, means, examples, compiled=compiled)
 
 
 def anew(bench: Bench) -> Bench:
     """The same bench, which knows nothing of the trials but what the database has."""
     bench.store.forget(bench.study_id)
-    return replace(bench, searcher=Searcher(bench.spec, bench.store, bench.store, bench.study_id))
+    return replace(bench, searcher=Searcher(bench.spec, own_trials_of(bench.store), bench.store, bench.study_id))
 
 
 def bench_of(spec: StudySpec, material: Material, store: Store, study_id: int, home: Path, means: Means) -> Bench:

@@ -10,8 +10,12 @@ from hpo.spec.study import StudySpec, with_epochs
 from hpo.storage.studies import StudyRow
 
 
+def as_begun(spec: StudySpec, known: StudyRow | None) -> StudySpec:
+    """The study as read from its file, with the conventions that it began with; None: it has not begun."""
+    return spec if known is None else replace(spec, conventions=conventions_of(known.facts))
+
+
 def spec_of(row: StudyRow) -> StudySpec:
     """The study by its file, with the epochs that its trials have now and the conventions that it began with. Raises
     `InputError` where this version of the program cannot read the file."""
-    spec = replace(parse_study(row.spec_text, row.spec_source), conventions=conventions_of(row.facts))
-    return with_epochs(spec, row.trial_epochs)
+    return with_epochs(as_begun(parse_study(row.spec_text, row.spec_source), row), row.trial_epochs)

@@ -313,7 +313,7 @@ def test_a_study_is_deleted_with_all_it_has(project: Project) -> None:
     assert "nothing was deleted, as there is nobody to ask" in done.stderr
     assert all(file.exists() for file in files)
     project.write(training="epochs = 2")
-    assert "hpo.db with `hpo delete`." in project.hpo("submit", "small.toml").stderr
+    assert "hpo.db with `hpo delete small`." in project.hpo("submit", "small.toml").stderr
 
     assert f"Study small is deleted: 3 trials, {len(files)} checkpoint files.\n" == said(
         project, "delete", "small", "--yes"

@@ -221,7 +221,7 @@ def test_what_lets_a_winner_go_on():
         return said(small([trial(0, 0.9, epochs=20, **changes.pop("trial", {}))], curve=RISING, **changes), "still")
 
     (alone,) = told()
-    assert alone.endswith("more `training.epochs`, in a study of another name, may do better.")
+    assert alone.endswith("`hpo submit studies/digits.toml`, then `hpo extend digits --epochs N` lets it go on.")
     (served,) = told(submitted_at=1)
     assert served.endswith("`hpo extend digits --epochs N` lets it go on.")
     (cut,) = told(trial={"ended": "the study's budget of 20 epochs was spent at epoch 20"})

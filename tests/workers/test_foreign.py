@@ -20,9 +20,10 @@ from hpo.spec.study import StudySpec
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.workers.local import Result, run_study
 from hpo.workers.progress import Progress
+from hpo.workers.setup import anew
 from tests.storage.crew import for_optuna
 from tests.workers.service import serve, submit
-from tests.workers.small import small_study, with_trials
+from tests.workers.small import at_bench, small_study, with_trials
 
 RATE = "optimizer.learning_rate"
 OUTSIDE = {"dropout.p": 9.0}
@@ -184,3 +185,12 @@ def test_a_trial_that_another_program_ends_is_replaced(tmp_path: Path) -> None:
     report = report_of(tmp_path)
     assert told[0] not in set(report.epochs["number"])
     assert len(report.trials) == 8
+
+
+def test_a_search_that_begins_again_sees_this_programs_trials_alone(tmp_path: Path) -> None:
+    """As after a lost connection."""
+    spec = small_study()
+    submit(spec, tmp_path)
+    client(tmp_path).add_trial(create_trial(value=0.999))
+    searchers = at_bench(spec, tmp_path, lambda bench: (bench.searcher, anew(bench).searcher))
+    assert [searcher.all_trials() for searcher in searchers] == [[], []]

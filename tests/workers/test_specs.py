@@ -5,11 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from hpo.conventions import FACT, FIRST, NEWEST
+from hpo.errors import StudyStateError
 from hpo.storage import studies
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.workers.outlook import Outlook
-from hpo.workers.specs import spec_of
+from hpo.workers.specs import as_begun, spec_of
 from tests.workers.small import open_study, small_study
 
 BATCH_NORM = {"norm": 'kind = "batch"'}
@@ -29,7 +32,10 @@ def test_a_study_that_notes_none_goes_on_by_the_first(tmp_path: Path) -> None:
         facts = dict(studies.study_row(store, "small").facts)
         del facts[FACT]
         studies.set_facts(store, bench.study_id, facts)
-        again = open_study(small_study(**BATCH_NORM), store, tmp_path)
+        row = studies.study_row(store, "small")
+        with pytest.raises(StudyStateError, match=r"^the study 'small' was begun at this moment"):
+            open_study(small_study(**BATCH_NORM), store, tmp_path)
+        again = open_study(as_begun(small_study(**BATCH_NORM), row), store, tmp_path)
         row = studies.study_row(store, "small")
         assert [again.spec.conventions, spec_of(row).conventions, Outlook.of(row).spec.conventions] == [FIRST] * 3
         assert again.outfit.spec.conventions == FIRST, "what workers elsewhere are given"

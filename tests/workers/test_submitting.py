@@ -11,16 +11,20 @@ import numpy as np
 import pytest
 
 from hpo.conventions import FACT, FIRST
+from hpo.data.dataset import Dataset
+from hpo.data.undefined import TEST
 from hpo.errors import StudyFileError
 from hpo.spec.study import StudySpec
 from hpo.storage import studies
 from hpo.storage.engine import open_store, sqlite_url
 from hpo.workers.depot import Folder
 from hpo.workers.local import run_study
-from hpo.workers.material import as_begun, load_material
+from hpo.workers.material import load_material
 from hpo.workers.means import Means
+from hpo.workers.modules import Modules
 from hpo.workers.outlook import Benches, Outlook
 from hpo.workers.setup import open_bench
+from hpo.workers.specs import as_begun
 from hpo.workers.submitting import submit_study
 from tests.workers.service import row_of, submit
 from tests.workers.small import small_study
@@ -57,7 +61,7 @@ def test_a_file_with_other_epochs_is_refused(
     with pytest.raises(StudyFileError) as refused:
         give(study(epochs), home)
     assert f"\n  training.epochs: was 6, is {epochs}\n" in str(refused.value)
-    assert ("`hpo extend --epochs`" in str(refused.value)) == way_out
+    assert ("`hpo extend small --epochs N`" in str(refused.value)) == way_out
 
 
 @pytest.mark.parametrize("epochs", [4, 6])
@@ -70,7 +74,7 @@ def test_a_refusal_names_only_what_was_changed(epochs: int, home: Path) -> None:
 
 
 def test_the_way_out_names_the_database(home: Path) -> None:
-    with pytest.raises(StudyFileError, match=r"or delete its trials from .*hpo\.db with `hpo delete`\.$"):
+    with pytest.raises(StudyFileError, match=r"or delete its trials from .*hpo\.db with `hpo delete small`\.$"):
         submit(study(4, seed=4), home)
 
 
@@ -83,20 +87,37 @@ def test_a_study_goes_on_with_the_split_that_it_began_with(tmp_path: Path) -> No
     begun = replace(spec, conventions=FIRST)
     former, now = load_material(begun), load_material(spec)
     assert former.splits.balance != now.splits.balance
-    assert as_begun(spec, now) is now
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        open_bench(spec, former, store, tmp_path, Means())
+        open_bench(begun, former, store, tmp_path, Means())
         row = studies.study_row(store, "small")
         studies.set_facts(store, row.study_id, {name: fact for name, fact in row.facts.items() if name != FACT})
         row = studies.study_row(store, "small")
-        found = as_begun(begun, now)
-        assert np.array_equal(found.splits.test_idx, former.splits.test_idx)
-        assert np.array_equal(found.splits.replicas[0].valid_idx, former.splits.replicas[0].valid_idx)
+    assert (as_begun(spec, row), as_begun(spec, None)) == (begun, spec)
+    run(spec, tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        ended = studies.study_row(store, "small")
+        assert (ended.balance, FACT in ended.facts) == (row.balance, False)
     submit_study(spec, sqlite_url(tmp_path), tmp_path, priority=None)
     with closing(open_store(sqlite_url(tmp_path))) as store:
         assert studies.study_row(store, "small").balance == row.balance
-        bench = Benches(store, tmp_path, Folder(tmp_path), Means()).bench(Outlook.of(row))
+        bench = Benches(store, tmp_path, Folder(tmp_path), Means(), Modules()).bench(Outlook.of(row))
         assert np.array_equal(bench.material.splits.test_idx, former.splits.test_idx)
+
+
+def test_a_study_that_has_begun_goes_on_though_its_objective_is_undefined_on_the_test_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Versions that did not look at the test part had begun such studies."""
+
+    def undefined(objective: str, dataset: Dataset, *parts: object) -> list[tuple[str, str]]:
+        return [(TEST, "all of its targets are equal")]
+
+    spec = small_study()
+    submit(spec, tmp_path)
+    monkeypatch.setattr("hpo.data.study.gaps", undefined)
+    submit(spec, tmp_path)
+    with pytest.raises(StudyFileError, match="is undefined on the test part"):
+        submit(spec, tmp_path / "another")
 
 
 def test_an_undefined_objective_is_refused_before_anything_is_written(tmp_path: Path) -> None:
