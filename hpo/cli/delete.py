@@ -53,7 +53,7 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
             err=True,
         )
     if done.strange:
-        click.echo(
+        say(
             f"{plural(len(done.strange), 'file')} that may belong to a study of this name in another database, and "
             f"{'stays' if len(done.strange) == 1 else 'stay'}: {', '.join(done.strange)}",
             err=True,

@@ -83,7 +83,7 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
     with _writing(place) as store:
         row, lines = _extend(store, study, trials, epochs, pruned)
     for line in lines:
-        click.echo(line)
+        say(line)
     if row.stopped_at is not None:
         say(f"It is stopped. To let it go on: hpo resume {argument(study)}{place.options}")
 

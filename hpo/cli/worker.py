@@ -14,6 +14,7 @@ import click
 from hpo.cli.place import Place, checkpoints_option, place_options
 from hpo.cli.run import Count
 from hpo.cli.signals import listened
+from hpo.cli.terminal import say
 
 if TYPE_CHECKING:
     from hpo.storage.store import Store
@@ -122,7 +123,7 @@ def _find_alive(place: Place) -> None:
         found = [each.name for each in workers(store) if each.alive and each.host == socket.gethostname()]
     if not found:
         raise MachineError(f"no worker of {socket.gethostname()} is alive. Begin one with `hpo worker`.")
-    click.echo("\n".join(found))
+    say("\n".join(found))
 
 
 def _waited_for(store: Store, names: Collection[str]) -> Iterator[str]:
