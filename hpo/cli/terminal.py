@@ -48,6 +48,9 @@ def give(data: str) -> None:
     if sys.stdout.isatty():
         click.echo(fit(data, sys.stdout.encoding), nl=False)
         return
+    if not hasattr(sys.stdout, "buffer"):  # a stream of text that a program puts in its place
+        sys.stdout.write(data)
+        return
     try:
         click.echo(data.encode(sys.stdout.encoding or "utf-8"), nl=False)
     except UnicodeEncodeError:

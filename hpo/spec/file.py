@@ -35,7 +35,8 @@ def find_study(name_or_path: str) -> Path:
     known = sorted(study.stem for study in STUDIES.glob("*.toml"))
     there = f"Studies there: {listed(known)}" if known else f"There is no folder {STUDIES}/ with studies here"
     raise StudyFileError(
-        f"{name_or_path}: no such study file, and no {STUDIES / path.stem}.toml.{hint(path.stem, known)} {there}"
+        f"{on_one_line(str(name_or_path))}: no such study file, and no {on_one_line(f'{STUDIES / path.stem}.toml')}."
+        f"{hint(path.stem, known)} {there}"
     )
 
 

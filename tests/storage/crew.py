@@ -13,6 +13,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import Engine, event, select
 
+from hpo import endings
 from hpo.storage.engine import open_store
 from hpo.storage.rows import CheckpointRow, EpochRow
 from hpo.storage.store import Store
@@ -78,6 +79,7 @@ def conduct(store: Store, study_id: int) -> None:
                 )
                 if epoch == EPOCHS or (epoch > 1 and value < 0.88):
                     store.set_trial_user_attr(trial_id, "epochs", epoch)
+                    store.set_trial_user_attr(trial_id, endings.ATTRIBUTE, endings.FINISHED)
                     state = TrialState.COMPLETE if epoch == EPOCHS else TrialState.PRUNED
                     store.set_trial_state_values(trial_id, state, [value])
 

@@ -134,7 +134,7 @@ def test_urls_that_are_refused(url: str, message: str) -> None:
 
 
 def test_reading_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"no database at .*hpo\.db\. Run `hpo run STUDY` first"):
+    with pytest.raises(StorageError, match=r"no database at .*hpo\.db\. Name the place of your studies"):
         open_store(f"sqlite:///{tmp_path}/new/hpo.db", readonly=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -143,7 +143,7 @@ def test_reading_an_empty_database_makes_nothing(bare_url: str, tmp_path: Path) 
     if bare_url.startswith("sqlite"):
         bare_url = f"sqlite:///{tmp_path}/empty.db"
         (tmp_path / "empty.db").touch()
-    with pytest.raises(StorageError, match=r"is empty\. Run `hpo run STUDY` first"):
+    with pytest.raises(StorageError, match=r"is empty\. Name the place of your studies"):
         open_store(bare_url, readonly=True)
     assert open_store(bare_url).get_all_studies() == []
 

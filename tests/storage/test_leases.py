@@ -7,7 +7,6 @@ from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 
 import pytest
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import select
 
@@ -18,6 +17,7 @@ from hpo.storage.store import Store
 from hpo.storage.tables import hpo_leases
 
 from .crew import context, finish, start
+from .test_service import registered
 
 LONG, OVER = 60.0, -1.0
 """Seconds of a lease: one that holds during a test, one that is over at once."""
@@ -25,7 +25,7 @@ LONG, OVER = 60.0, -1.0
 
 @pytest.fixture
 def study_id(store: Store) -> int:
-    return store.create_new_study([StudyDirection.MAXIMIZE], "study")
+    return registered(store, "study")
 
 
 def enrol(store: Store, name: str, seconds: float = LONG) -> str:
