@@ -29,7 +29,7 @@ def test_it_is_the_best_finished_trial(tmp_path: Path) -> None:
     spec = small_study()
     found = at_bench(spec, tmp_path, concluded)
     finished = [trial for trial in trials_of(spec, tmp_path) if trial["state"] == "COMPLETE"]
-    best = max(finished, key=lambda trial: (trial["values"][0], -trial["number"]))
+    best = max(finished, key=lambda trial: (trial["values"][0], -trial["valid_loss"], -trial["number"]))
     assert (found.number, found.value, found.params) == (best["number"], best["values"][0], best["params"])
     assert set(found.test) == {"loss", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 
