@@ -212,7 +212,7 @@ def better_unfinished(e: Evidence) -> list[str]:
     best = max(above, key=lambda trial: (e.sign * (trial.value or 0.0), -trial.number))
     more = f", as did {len(above) - 1} more," if len(above) > 1 else ""
     return [
-        f"Trial {best.number} stood at {number(best.value)}, better than the winner{more} when it ended "
+        f"Trial {best.number} had reached {number(best.value)}, better than the winner{more} when it ended "
         f"({best.ended}): only finished trials can win."
     ]
 

@@ -28,7 +28,7 @@ class TrialRow:
     state: str
     """Optuna's state: COMPLETE, PRUNED, FAIL, RUNNING or WAITING."""
     value: float | None
-    """The objective (a pruned trial's is its last report); None if there is none."""
+    """The objective (a pruned trial's is what it had reached, by the rule of `study.epoch`); None if there is none."""
     params: Mapping[str, Any]
     """Searched parameters by dotted name; inactive conditional ones are absent."""
     distributions: Mapping[str, BaseDistribution]

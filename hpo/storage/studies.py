@@ -64,7 +64,7 @@ class StudyRow:
     balance: tuple[Mapping[str, Any], ...]
     """Split balance: records of part, role, fold, group, count, share. Empty until noted."""
     facts: Mapping[str, Any]
-    """Device, versions, sizes of the parts ... Empty until noted."""
+    """The conventions of its numbers; once noted: device, versions, sizes of the parts ..."""
     train_seconds: float
     """Seconds spent training, over all restarts."""
     wall_seconds: float

@@ -332,10 +332,12 @@ def test_a_better_trial_that_did_not_finish_is_named():
     cut = {"state": TrialState.PRUNED, "ended": "the study's budget of 9 epochs was spent at epoch 3"}
     found = [trial(0, 0.9), trial(1, 0.99, **cut), trial(2, 0.98, **cut)]
     (caution,) = said(small(found), "only finished trials can win")
-    assert caution.startswith("Trial 1 stood at 0.99, better than the winner, as did 1 more, when it ended (the study")
+    assert caution.startswith(
+        "Trial 1 had reached 0.99, better than the winner, as did 1 more, when it ended (the study"
+    )
     assert not said(small([trial(0, 0.9), trial(1, 0.905, **cut)]), "only finished"), "within the noise"
     assert not said(small([trial(0, 0.9), trial(1, 0.99, **GONE)]), "only finished"), "it diverged"
-    assert said(small([trial(0, 0.9), trial(1, 0.1, **cut)], objective="loss"), "Trial 1 stood at 0.1")
+    assert said(small([trial(0, 0.9), trial(1, 0.1, **cut)], objective="loss"), "Trial 1 had reached 0.1")
 
 
 def test_a_winner_on_the_edge_of_few_values_needs_company():

@@ -10,6 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import update
 
+from hpo.conventions import FACT, NEWEST
 from hpo.endings import ATTRIBUTE, FINISHED
 from hpo.errors import StudyStateError
 from hpo.storage.engine import open_store
@@ -50,7 +51,8 @@ def test_a_registered_study_is_there(store: Store, plain_url: str) -> None:
     assert (row.study_id, row.name, row.seed) == (study_id, "digits", 2**32 - 1)
     assert (row.spec_text, row.spec_source) == ('[study]\nname = "digits"\n', "studies/digits.toml")
     assert (row.fingerprint, row.dataset_fingerprint) == ("f" * 64, "d" * 64)
-    assert (row.balance, row.facts, row.test, row.winner_number, row.finished_at) == ((), {}, None, None, None)
+    assert (row.balance, row.facts) == ((), {FACT: NEWEST})
+    assert (row.test, row.winner_number, row.finished_at) == (None, None, None)
     assert (row.train_seconds, row.wall_seconds) == (0.0, 0.0)
     plain = optuna.load_study(study_name="digits", storage=plain_url)
     assert plain.direction == StudyDirection.MAXIMIZE
