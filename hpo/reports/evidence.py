@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpo.errors import HpoError
+from hpo.paths import argument
 from hpo.reports.noise import Noise, noise_of
 from hpo.reports.parts import Parts
 from hpo.reports.trials import Counts, TrialRow
@@ -149,5 +150,5 @@ def _limit(study: StudyFacts, spec: StudySpec | None, setting: str) -> float | N
 
 def _way_to_more_epochs(study: StudyFacts) -> str:
     if study.submitted_at is not None:
-        return f"`hpo extend {study.name} --epochs N` lets it go on"
+        return f"`hpo extend {argument(study.name)} --epochs N` lets it go on"
     return "more `training.epochs`, in a study of another name, may do better"

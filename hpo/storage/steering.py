@@ -145,7 +145,7 @@ def submitted(store: Store, name: str) -> StudyRow:
                 )
         raise StudyStateError(
             f"the study {name!r} was not submitted to workers, so they leave it alone. "
-            f"Give it to them with `hpo submit {row.spec_source}`, or continue it yourself with "
-            f"`hpo run {row.spec_source}`."
+            f"Give it to them with `hpo submit {argument(row.spec_source)}`, or continue it yourself with "
+            f"`hpo run {argument(row.spec_source)}`."
         )
     return row

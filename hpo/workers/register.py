@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from hpo import __version__, space
 from hpo.errors import StudyFileError, StudyStateError
+from hpo.paths import argument
 from hpo.search.objective import direction
 from hpo.spec.file import StudySpec, changes, fingerprint
 from hpo.spec.study import trial_epochs
@@ -95,13 +96,14 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, material: Material, place:
     if known.fingerprint != fingerprint(spec):
         before = spec_of(known)
         longer = trial_epochs(spec) > trial_epochs(before)
-        submit = f", give it to workers with `hpo submit {spec.source}`" if known.submitted_at is None else ""
+        extend = f"hpo extend {argument(name)} --epochs N"
+        submit = f", give it to workers with `hpo submit {argument(spec.source)}`" if known.submitted_at is None else ""
         raise StudyFileError(
             f"{spec.source}: study {name!r} already has trials from another version of this file:\n"
             + "\n".join(f"  {line}" for line in changes(before, spec))
-            + (f"\nFor more epochs, undo that change{submit}, then `hpo extend {name} --epochs N`." if longer else "")
+            + (f"\nFor more epochs, undo that change{submit}, then `{extend}`." if longer else "")
             + "\nGive the changed study another study.name, undo the change, or delete its trials from "
-            f"{place} with `hpo delete {name}`."
+            f"{place} with `hpo delete {argument(name)}`."
         )
     if known.dataset_fingerprint != material.dataset.fingerprint:
         raise StudyFileError(
