@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -111,3 +112,13 @@ def test_keys_that_are_named_exist() -> None:
     assert len(named) > 20
     for path, key in sorted(named):
         assert key in KEYS or key.startswith("model.arguments"), f"{path} names {key}"
+
+
+def test_what_an_advised_command_repeats_is_quoted() -> None:
+    """A path or a name may hold spaces and quotes: `argument` of `hpo.paths` makes it one word of a shell."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                for before, part in pairwise(node.values):
+                    if isinstance(before, ast.Constant) and re.search(r"`hpo [a-z]+ $", str(before.value)):
+                        assert "argument(" in ast.unparse(part), f"{path}:{node.lineno} repeats {ast.unparse(part)}"
