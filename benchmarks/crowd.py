@@ -14,10 +14,10 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from hpo.spec.file import parse_study
-from hpo.storage import studies
-from hpo.storage.engine import open_store
-from hpo.storage.tables import hpo_epochs, hpo_leases, hpo_workers, trials
+from hpo.database.tables import hpo_epochs, hpo_leases, hpo_workers, trials
+from hpo.registry import studies
+from hpo.storage.open import open_store
+from hpo.studyfile.file import parse_study
 
 COMMAND = (sys.executable, "-c", "from hpo.cli import main; main()")
 TRACE = "CROWD_TRACE"

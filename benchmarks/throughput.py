@@ -26,7 +26,7 @@ from hpo import models
 from hpo.data.catalogue import load_dataset
 from hpo.data.prepare import PreparedData, prepare
 from hpo.data.splits import split
-from hpo.spec.records import (
+from hpo.studyfile.records import (
     Adagrad,
     Adam,
     AdamW,

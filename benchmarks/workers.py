@@ -23,25 +23,25 @@ import torch
 
 from benchmarks.end_to_end import run
 from benchmarks.machine import processor, spread
-from hpo.workers.headcount import usable_cores
+from hpo.execution.sizing import usable_cores
 
 HERE = Path(__file__).parent
 
 SCRIPT = """
 import json, sys, time
 from pathlib import Path
-from hpo.workers.recruits import Recruits
+from hpo.execution.prestart import ProcessPool
 workers = int(sys.argv[3])
-recruits = Recruits(workers if workers > 1 else 0)
-from hpo.spec.file import read_study
-from hpo.storage.engine import sqlite_url
-from hpo.workers.local import run_study
-import alembic.command, hpo.reports.build, plotly.io, sklearn.datasets, sklearn.model_selection
+pool = ProcessPool(workers if workers > 1 else 0)
+from hpo.studyfile.file import read_study
+from hpo.storage.open import sqlite_url
+from hpo.runtime.local_run import run_study
+import alembic.command, hpo.reports.render.build, plotly.io, sklearn.datasets, sklearn.model_selection
 home = Path(sys.argv[2])
 started = time.perf_counter()
 spec = read_study(Path(sys.argv[1]))
 url = sqlite_url(home)
-result = run_study(spec, url, home, lambda progress: None, device="cpu", workers=workers, recruits=recruits)
+result = run_study(spec, url, home, lambda progress: None, device="cpu", workers=workers, pool=pool)
 wall = time.perf_counter() - started
 now = result.progress
 print(json.dumps({"wall_s": wall, "trials_per_s": now.ended / wall, "epochs": now.epochs,

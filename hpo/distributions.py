@@ -9,7 +9,7 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from hpo.spec.tree import Choice, Range
+from hpo.studyfile.tree import Choice, Range
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution, FloatDistribution

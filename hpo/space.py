@@ -21,9 +21,9 @@ from pydantic import ValidationError
 from hpo.conventions import FACT
 from hpo.distributions import contains, distribution_of, size, value_at
 from hpo.errors import InputError
-from hpo.spec.records import TrialConfig
-from hpo.spec.study import StudySpec
-from hpo.spec.tree import Choice, Label, Range, join, toml
+from hpo.studyfile.records import TrialConfig
+from hpo.studyfile.study import StudySpec
+from hpo.studyfile.tree import Choice, Label, Range, join, toml
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

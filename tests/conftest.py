@@ -9,6 +9,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+pytest_plugins = ["tests.databases"]
+
 torch.set_num_threads(1)
 settings.register_profile("hpo", deadline=None)
 settings.load_profile("hpo")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hpo.spec.fields import FIXED_TABLES, SHORTHANDS, Shape, Slot, searched_tables, shape_of
+from hpo.studyfile.fields import FIXED_TABLES, SHORTHANDS, Shape, Slot, searched_tables, shape_of
 
 HEAD = """\
 # Study files

@@ -13,8 +13,8 @@ import click
 import pytest
 
 from hpo.cli import hpo
-from hpo.spec.fields import FIXED_TABLES, Shape, searched_tables, shape_of
-from hpo.spec.tree import join
+from hpo.studyfile.fields import FIXED_TABLES, Shape, searched_tables, shape_of
+from hpo.studyfile.tree import join
 
 MODULES = sorted(path for path in Path("hpo").rglob("*.py") if "migrations" not in path.parts)
 PLACEHOLDER = "5"

@@ -23,10 +23,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator, FormatChecker
 
-from hpo.storage.engine import open_store
-from tests.storage.conftest import new_database, server
-
-__all__ = ["new_database", "server"]
+from hpo.storage.open import open_store
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

@@ -14,8 +14,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from hpo.distributions import contains, on_grid, size, value_at
 from hpo.search.samplers import SAMPLERS, sampling_for
 from hpo.space import config_of, draw
-from hpo.spec.file import parse_study
-from tests.workers.small import small_text
+from hpo.studyfile.file import parse_study
+from tests.runtime.small import small_text
 
 TENTHS = FloatDistribution(0.1, 1.0, step=0.3)
 

@@ -18,12 +18,9 @@ from hpo.cli import COMMANDS, hpo
 from hpo.data.catalogue import CATALOGUE
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
-from hpo.spec.file import parse_study
+from hpo.studyfile.file import parse_study
 from tests.reference import reference
-from tests.storage.conftest import new_database, server
-from tests.workers.small import small_text
-
-__all__ = ["new_database", "server"]
+from tests.runtime.small import small_text
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -40,7 +40,7 @@ WITHOUT_TORCH = (*BASE, "spec", "distributions", "space", "data", "storage", "re
 
 
 def part_of(module: str) -> str:
-    """`hpo.spec.file` -> `spec`; the package itself is the empty text."""
+    """`hpo.studyfile.file` -> `spec`; the package itself is the empty text."""
     return module.split(".")[1] if "." in module else ""
 
 
@@ -106,8 +106,8 @@ def test_commands_that_only_read_do_without_torch(tmp_path: Path) -> None:
     script = """
 import sys
 from hpo.cli import main
-from hpo.storage.engine import open_store
-from hpo.storage.studies import register_study
+from hpo.storage.open import open_store
+from hpo.registry.studies import register_study
 
 def hpo(*arguments):
     try:
@@ -131,5 +131,5 @@ hpo("check", sys.argv[1])
 
 
 def test_what_trains_loads_the_compiler_only_when_it_compiles(tmp_path: Path) -> None:
-    script = "import sys, hpo.workers.process; print(sorted({'torch._dynamo'} & set(sys.modules)))"
+    script = "import sys, hpo.execution.child_process; print(sorted({'torch._dynamo'} & set(sys.modules)))"
     assert run(script, tmp_path) == "[]\n"

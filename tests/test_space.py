@@ -16,12 +16,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from hpo.errors import InputError
 from hpo.space import combinations, config_of, draw, grid, parameters
-from hpo.spec.file import parse_study
-from hpo.spec.records import Adam, AdamW, BatchNorm, EarlyStopping, NoNorm, Sgd, TrialConfig
-from hpo.spec.study import StudySpec
-from hpo.spec.tree import Choice
-from tests.spec.generated import study_texts
-from tests.spec.texts import study
+from hpo.studyfile.file import parse_study
+from hpo.studyfile.records import Adam, AdamW, BatchNorm, EarlyStopping, NoNorm, Sgd, TrialConfig
+from hpo.studyfile.study import StudySpec
+from hpo.studyfile.tree import Choice
+from tests.studyfile.generated import study_texts
+from tests.studyfile.texts import study
 
 NORM = (
     'choice = [{ kind = "none" }, { kind = "batch", placement = { choice = ["input", "after_activation"] } }, '
@@ -314,7 +314,7 @@ def test_a_grid_holds_every_combination_once(text: str) -> None:
 
 def test_reading_a_study_and_its_space_needs_no_torch() -> None:
     code = (
-        "import sys, hpo.space, hpo.spec.schema, hpo.cli.check; from hpo.spec.file import read_study, find_study; "
+        "import sys, hpo.space, hpo.studyfile.schema, hpo.cli.check; from hpo.studyfile.file import read_study, find_study; "
         "optuna_late = 'optuna' not in sys.modules; "
         "hpo.space.parameters(read_study(find_study('digits'))); "
         "print(optuna_late, sorted({'torch', 'sklearn', 'pandas', 'plotly', 'scipy'} & set(sys.modules)))"

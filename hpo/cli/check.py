@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo import space
-from hpo.cli.terminal import console, give, json_text, say
+from hpo.cli.terminal.output.output import console, give, json_text, say
 from hpo.printable import few
-from hpo.spec.fields import searched_tables
-from hpo.spec.file import find_study, read_study
-from hpo.spec.records import MINIMIZED, Record
-from hpo.spec.schema import as_text, study_schema
-from hpo.spec.study import StudySpec, entries, fingerprint
-from hpo.spec.tree import toml
+from hpo.studyfile.fields import searched_tables
+from hpo.studyfile.file import find_study, read_study
+from hpo.studyfile.records import MINIMIZED, Record
+from hpo.studyfile.schema import as_text, study_schema
+from hpo.studyfile.study import StudySpec, entries, fingerprint
+from hpo.studyfile.tree import toml
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hpo.cli.console import Terminal
+    from hpo.cli.terminal.output.console import Terminal
 
 
 @click.command()

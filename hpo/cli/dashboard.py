@@ -12,9 +12,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import click
 
-from hpo.cli.place import Place, place_options
 from hpo.cli.same_site import LOOPBACK, host_name, only_same_site
-from hpo.cli.terminal import say
+from hpo.cli.terminal.output.output import say
+from hpo.cli.terminal.output.place import Place, place_options
 from hpo.errors import InputError, MachineError
 
 
@@ -47,8 +47,8 @@ def dashboard(place: Place, host: str, port: int, allowed: Sequence[str]) -> Non
     """
     named = {_name(name) for name in allowed}
     names = {*LOOPBACK, *named, host_name(host) or host}
-    from hpo.storage.connect import parse_url
-    from hpo.storage.engine import open_store
+    from hpo.database.connect import parse_url
+    from hpo.storage.open import open_store
 
     open_store(place.storage_url, readonly=True).close()
     import optuna_dashboard

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from hpo.cli.place import Place, place_options
-from hpo.cli.terminal import say
+from hpo.cli.terminal.output.output import say
+from hpo.cli.terminal.output.place import Place, place_options
 
 
 @click.group()
@@ -33,7 +33,7 @@ def upgrade(place: Place, create: bool) -> None:
       hpo db upgrade
       hpo db upgrade --home old-runs
     """
-    from hpo.storage.upgrade import upgrade
+    from hpo.database.upgrade import upgrade
 
     done = upgrade(place.storage_url, create=create)
     if done.before == done.after:

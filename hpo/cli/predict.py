@@ -8,7 +8,7 @@ import click
 
 from hpo import disk
 from hpo.cli.report import spreadsheet_option
-from hpo.cli.terminal import give, say
+from hpo.cli.terminal.output.output import give, say
 from hpo.errors import MachineError
 from hpo.printable import listed
 
@@ -40,7 +40,7 @@ def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) ->
     """
     from hpo.data.files import read_table
     from hpo.export import predictor as exported
-    from hpo.reports.csv import write
+    from hpo.reports.render.csv import write
     from hpo.reports.text import number
 
     frame = read_table(data)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo import disk
-from hpo.cli.place import Place, place_options
-from hpo.cli.terminal import console, give, give_path, say
+from hpo.cli.terminal.output.output import console, give, give_path, say
+from hpo.cli.terminal.output.place import Place, place_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def report(place: Place, study: str, output: Path | None, spreadsheet: bool) -> 
       hpo report digits -o digits-report
       hpo report digits --spreadsheet
     """
-    from hpo.reports.build import write_report
+    from hpo.reports.render.build import write_report
 
     with reading(place) as store:
         page = write_report(store, study, output or _folder(place, study), spreadsheet=spreadsheet)
@@ -103,7 +103,7 @@ def _folder(place: Place, study: str) -> Path:
 @contextmanager
 def reading(place: Place) -> Iterator[Store]:
     """The place's database, opened for reading and closed afterwards."""
-    from hpo.storage.engine import open_store
+    from hpo.storage.open import open_store
 
     with closing(open_store(place.storage_url, readonly=True)) as store:
         yield store

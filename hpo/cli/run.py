@@ -9,8 +9,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from hpo.cli.place import Place, checkpoints_option, place_options
-from hpo.cli.terminal import say
+from hpo.cli.terminal.output.output import say
+from hpo.cli.terminal.output.place import Place, checkpoints_option, place_options
 from hpo.paths import argument
 
 
@@ -89,8 +89,8 @@ def run(
     """
     from hpo.errors import InputError, Interrupted
     from hpo.reports.text import plural
-    from hpo.spec.file import find_study, read_study
-    from hpo.spec.study import with_budget
+    from hpo.studyfile.file import find_study, read_study
+    from hpo.studyfile.study import with_budget
 
     if address is not None and engine != "ray":
         raise InputError(f"--address {address} names a Ray cluster; say --engine ray, too")
@@ -99,9 +99,9 @@ def run(
         spec = with_budget(spec, trials=trials)
 
     from hpo.environment import keep_compiled
-    from hpo.workers.recruits import Recruits, employable
+    from hpo.execution.prestart import ProcessPool, useful_workers
 
-    if workers is not None and (most := employable(workers, spec)) < workers:
+    if workers is not None and (most := useful_workers(workers, spec)) < workers:
         say(
             f"hpo: --workers {workers}: {plural(most, 'worker')} will train, as the study has no more trials in flight "
             "(search.concurrency)",
@@ -111,9 +111,9 @@ def run(
     keep_compiled(place.home)
     try:
         # Before all that takes long to load: they load it, too, and inherit where compiled steps are kept.
-        with Recruits(workers if workers and workers > 1 and engine == "local" else 0) as recruits:
-            from hpo.cli.screen import conclusion, screen
-            from hpo.workers.local import run_study
+        with ProcessPool(workers if workers and workers > 1 and engine == "local" else 0) as pool:
+            from hpo.cli.terminal.output.screen import conclusion, screen
+            from hpo.runtime.local_run import run_study
 
             with screen(spec) as show:
                 result = run_study(
@@ -129,7 +129,7 @@ def run(
                     engine=engine,
                     address=address,
                     checkpoints=checkpoints,
-                    recruits=recruits,
+                    pool=pool,
                 )
     except KeyboardInterrupt:
         command = f"hpo run {argument(study)}{_given(click.get_current_context())}{place.options}"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo import endings
-from hpo.cli.place import Place, place_options
-from hpo.cli.terminal import say
+from hpo.cli.terminal.output.output import say
+from hpo.cli.terminal.output.place import Place, place_options
 from hpo.errors import InputError
 from hpo.paths import argument
 
 if TYPE_CHECKING:
+    from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
-    from hpo.storage.studies import StudyRow
 
 
 @click.command()
@@ -30,10 +30,10 @@ def stop(place: Place, study: str) -> None:
     Examples:
       hpo stop digits
     """
-    from hpo.storage import steering
+    from hpo.registry import control
 
     with _writing(place) as store:
-        steering.stop(store, study)
+        control.stop(store, study)
     say(f"Study {study} is stopped. To go on: hpo resume {argument(study)}{place.options}")
 
 
@@ -48,10 +48,10 @@ def resume(place: Place, study: str) -> None:
     Examples:
       hpo resume digits
     """
-    from hpo.storage import steering
+    from hpo.registry import control
 
     with _writing(place) as store:
-        before = steering.resume(store, study)
+        before = control.resume(store, study)
     ended = before.finished_at is not None
     say(f"Study {study} {'is not stopped any more, and has ended' if ended else 'goes on'}.")
 
@@ -92,12 +92,12 @@ def _extend(
     store: Store, study: str, trials: int | None, epochs: int | None, pruned: bool
 ) -> tuple[StudyRow, list[str]]:
     """All that was asked for, or nothing where one of it is refused; the study as it was, and what has become of it."""
-    from hpo.storage import steering
-    from hpo.storage.patience import retried
+    from hpo.database.patience import retried
+    from hpo.registry import control
 
     def extend() -> tuple[StudyRow, list[str]]:
         lines = []
-        with store.tick(), steering.locked(store, steering.submitted(store, study)) as row:
+        with store.transaction(), control.locked(store, control.submitted(store, study)) as row:
             if trials is not None:
                 lines.append(_extend_trials(store, row, trials))
             if epochs is not None:
@@ -109,11 +109,11 @@ def _extend(
 
 def _extend_trials(store: Store, row: StudyRow, count: int) -> str:
     from hpo import space
-    from hpo.spec.file import parse_study
-    from hpo.spec.study import with_budget
-    from hpo.storage import service, steering
+    from hpo.registry import control, queue
+    from hpo.studyfile.file import parse_study
+    from hpo.studyfile.study import with_budget
 
-    now = service.standing(store, row.study_id)
+    now = queue.status(store, row.study_id)
     assert now is not None
     most = max(now.trials, now.max_trials or 0)
     if count <= most:
@@ -121,28 +121,28 @@ def _extend_trials(store: Store, row: StudyRow, count: int) -> str:
     budget = space.budget(with_budget(parse_study(row.spec_text, row.spec_source), trials=count))
     if budget <= most:
         raise InputError(f"--trials {count}: the grid of {row.name!r} has {budget} combinations, and it has them all.")
-    steering.extend_trials(store, row, budget)
+    control.extend_trials(store, row, budget)
     whole = "" if budget == count else ", its whole grid"
     return f"Study {row.name} has a budget of {endings.amount(budget, 'trials')}{whole}."
 
 
 def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> str:
-    from hpo.spec.file import parse_study
-    from hpo.spec.study import fingerprint, trial_epochs, with_epochs
-    from hpo.storage import steering
+    from hpo.registry import control
+    from hpo.studyfile.file import parse_study
+    from hpo.studyfile.study import fingerprint, trial_epochs, with_epochs
 
     spec = parse_study(row.spec_text, row.spec_source)
     before = row.trial_epochs or trial_epochs(spec)
     if epochs <= before:
         raise InputError(f"--epochs {epochs}: trials of {row.name!r} train {before} already; give them more than that.")
     meaning = fingerprint(with_epochs(spec, epochs))
-    numbers = steering.extend_epochs(store, row, epochs, before=before, fingerprint=meaning, pruned=pruned)
+    numbers = control.extend_epochs(store, row, epochs, before=before, fingerprint=meaning, pruned=pruned)
     return f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended go on."
 
 
 @contextmanager
 def _writing(place: Place) -> Iterator[Store]:
-    from hpo.storage.engine import open_store
+    from hpo.storage.open import open_store
 
     open_store(place.storage_url, readonly=True).close()  # a database that is not there is not to be made
     with closing(open_store(place.storage_url)) as store:

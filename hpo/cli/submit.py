@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo import endings
-from hpo.cli.place import Place, place_options
-from hpo.cli.terminal import say
+from hpo.cli.terminal.output.output import say
+from hpo.cli.terminal.output.place import Place, place_options
 from hpo.paths import argument
 
 if TYPE_CHECKING:
-    from hpo.storage.studies import StudyRow
+    from hpo.registry.studies import StudyRow
 
 
 @click.command()
@@ -39,15 +39,15 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
       hpo submit digits --trials 500 --priority 5
       hpo submit digits --storage postgresql://me@dbhost/hpo
     """
-    from hpo.spec.file import find_study, read_study
-    from hpo.spec.study import with_budget
+    from hpo.studyfile.file import find_study, read_study
+    from hpo.studyfile.study import with_budget
 
     spec = read_study(find_study(study))
     if trials is not None:
         spec = with_budget(spec, trials=trials)
 
-    from hpo.workers.budgets import spent_by
-    from hpo.workers.submitting import submit_study
+    from hpo.runtime.budgets import spent_by
+    from hpo.runtime.submission import submit_study
 
     found, name = submit_study(spec, place.storage_url, place.home, priority=priority), spec.study.name
     before, now = found.before, found.now

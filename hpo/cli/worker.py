@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpo.cli.place import Place, checkpoints_option, place_options
 from hpo.cli.run import Count
-from hpo.cli.signals import listened
-from hpo.cli.terminal import say
+from hpo.cli.terminal.output.output import say
+from hpo.cli.terminal.output.place import Place, checkpoints_option, place_options
+from hpo.cli.terminal.output.signals import listened
 
 if TYPE_CHECKING:
+    from hpo.service.worker import Worker
     from hpo.storage.store import Store
-    from hpo.workers.worker import Worker
 
 
 PATIENCE_SECONDS = 15.0
@@ -84,27 +84,29 @@ def worker(
     from contextlib import closing
 
     from hpo.disk import make_home
-    from hpo.storage.engine import open_store
-    from hpo.workers.local import device_of, prepare_process
-    from hpo.workers.means import Means
-    from hpo.workers.modules import Modules
-    from hpo.workers.sweeping import sweep
-    from hpo.workers.worker import Worker
+    from hpo.execution.resources import Resources
+    from hpo.runtime.local_run import device_of, prepare_process
+    from hpo.runtime.sweeping import sweep
+    from hpo.service.modules import Modules
+    from hpo.service.worker import Worker
+    from hpo.storage.open import open_store
 
     allowed = Modules.of(modules)
     _log_to_stderr(place.storage_url)
-    from hpo.workers.depot import open_depot, refuse_unwritable
+    from hpo.checkpoints.store import open_checkpoint_store, refuse_unwritable
 
     prepare_process(place.home, threads)
-    means = Means(device=device_of(device), lanes=lanes, threads=threads)
-    depot = open_depot(checkpoints, place.home)
+    resources = Resources(device=device_of(device), lanes=lanes, threads=threads)
+    checkpoint_store = open_checkpoint_store(checkpoints, place.home)
     if checkpoints is None:
         make_home(place.home)
-    refuse_unwritable(depot)
+    refuse_unwritable(checkpoint_store)
     with closing(open_store(place.storage_url, patience=PATIENCE_SECONDS)) as store:
         make_home(place.home)
         sweep(store, place.home, checkpoints)
-        own = Worker(store, place.home, depot, means, names=studies, modules=allowed, lease_seconds=lease)
+        own = Worker(
+            store, place.home, checkpoint_store, resources, names=studies, modules=allowed, lease_seconds=lease
+        )
         _end_on_signals(own)
         logging.getLogger("hpo").info("worker %s begins at %s", own.name, store.place)
         for line in _waited_for(store, studies):
@@ -117,7 +119,7 @@ def _find_alive(place: Place) -> None:
     """Raises `MachineError` unless a worker of this machine has given a sign of life lately."""
     from hpo.cli.report import reading
     from hpo.errors import MachineError
-    from hpo.storage.leases import workers
+    from hpo.registry.leases import workers
 
     with reading(place) as store:
         found = [each.name for each in workers(store) if each.alive and each.host == socket.gethostname()]
@@ -129,7 +131,7 @@ def _find_alive(place: Place) -> None:
 def _waited_for(store: Store, names: Collection[str]) -> Iterator[str]:
     """What is said of studies that a worker is told to work on and that are not submitted."""
     from hpo.errors import StudyStateError
-    from hpo.storage.studies import study_row
+    from hpo.registry.studies import study_row
 
     for name in names:
         try:
@@ -142,7 +144,7 @@ def _waited_for(store: Store, names: Collection[str]) -> Iterator[str]:
 
 
 def _log_to_stderr(url: str) -> None:
-    from hpo.cli.secret import Scrubbed
+    from hpo.cli.terminal.output.secret import Scrubbed
 
     handler = logging.StreamHandler()
     handler.setFormatter(Scrubbed(url))

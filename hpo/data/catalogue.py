@@ -17,7 +17,7 @@ import numpy as np
 from hpo.data.dataset import Dataset, Kind, Task, no_categories, suggestion
 from hpo.data.files import load_file
 from hpo.errors import DataError
-from hpo.spec.records import DataTable
+from hpo.studyfile.records import DataTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

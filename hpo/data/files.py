@@ -17,7 +17,7 @@ import numpy as np
 from hpo.data.columns import parse_numbers, read_features, read_target
 from hpo.data.dataset import Dataset, listed, suggestion
 from hpo.errors import DataError
-from hpo.spec.records import DataTable
+from hpo.studyfile.records import DataTable
 
 if TYPE_CHECKING:
     from pandas import DataFrame

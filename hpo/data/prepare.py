@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hpo.data.dataset import Dataset, Kind, Task
 from hpo.data.preprocess import Preprocessing, apply, apply_target, fit_preprocessing, layout_of
 from hpo.data.splits import Replica, Splits
-from hpo.spec.records import DataTable
+from hpo.studyfile.records import DataTable
 
 TargetArray = NDArray[np.int64 | np.float32]
 """[N]: class indices (int64), or standardised numbers (float32)."""

@@ -17,7 +17,7 @@ import numpy as np
 from hpo.data.dataset import Dataset
 from hpo.data.strata import IndexArray, Sizes, Strata, asked, strata
 from hpo.errors import DataError
-from hpo.spec.records import DataTable
+from hpo.studyfile.records import DataTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

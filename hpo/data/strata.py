@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hpo.data.dataset import Dataset, listed
 from hpo.errors import DataError
-from hpo.spec.records import DataTable
+from hpo.studyfile.records import DataTable
 
 IndexArray = NDArray[np.int64]
 

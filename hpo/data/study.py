@@ -12,8 +12,8 @@ from hpo.data.prepare import PreparedData, prepare
 from hpo.data.splits import Splits, split
 from hpo.data.undefined import REASONS, TEST, gaps
 from hpo.errors import StudyFileError
-from hpo.spec.file import StudySpec
-from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from hpo.studyfile.file import StudySpec
+from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,7 +30,7 @@ FORMAT = 1
 
 def export_files(trained: Trained) -> dict[str, bytes]:
     """Content by file name. What the generated module computes has been compared with the trial's own model."""
-    source, prepared = trained.source, trained.material.prepared
+    source, prepared = trained.source, trained.inputs.prepared
     replicas = len(trained.states)
     model = models.build(source.config, prepared.input_shape, prepared.outputs)
     preprocessing = [replica.preprocessing for replica in prepared.replicas]
@@ -95,8 +95,8 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _about(trained: Trained, own: Own | None) -> dict[str, Any]:
-    source, material = trained.source, trained.material
-    trial, prepared = source.trial, material.prepared
+    source, inputs = trained.source, trained.inputs
+    trial, prepared = source.trial, inputs.prepared
     scored = source.row.winner_number == trial.number
     return {  # "test" is the mean over the models, "test_ensemble" what they are together, as `hpo predict` has them
         "format": FORMAT,
@@ -108,9 +108,9 @@ def _about(trained: Trained, own: Own | None) -> dict[str, Any]:
         "test_ensemble": source.row.test_ensemble if scored else None,
         "epoch": trial.user_attrs.get("best_epoch"),
         "seed": source.row.seed,
-        "dataset": material.dataset.name,
+        "dataset": inputs.dataset.name,
         "task": prepared.task,
-        "target": material.dataset.target_name,
+        "target": inputs.dataset.target_name,
         "class_names": prepared.class_names,
         "input_shape": prepared.input_shape,
         "outputs": prepared.outputs,

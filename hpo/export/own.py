@@ -9,8 +9,8 @@ from typing import Any
 
 from hpo.models.custom import arguments_of
 from hpo.models.source import text_of
-from hpo.spec.custom import Reference
-from hpo.spec.records import Custom, TrialConfig
+from hpo.studyfile.custom import Reference
+from hpo.studyfile.records import Custom, TrialConfig
 
 TAKEN = "model.py"
 """The export's own Python file."""

@@ -22,7 +22,7 @@ from hpo.conventions import FACT, FIRST
 from hpo.data.preprocess import Preprocessing
 from hpo.errors import InputError
 from hpo.export.folder import FORMAT, weight_names
-from hpo.spec.records import Custom, TrialConfig
+from hpo.studyfile.records import Custom, TrialConfig
 
 AGAIN = "Export the trial again with --force."
 

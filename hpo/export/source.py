@@ -14,22 +14,22 @@ from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
 from hpo import endings
+from hpo.checkpoints.location import other_location
 from hpo.errors import StudyStateError
+from hpo.execution.resources import Resources
 from hpo.paths import argument
+from hpo.registry.studies import StudyRow, study_row
 from hpo.reports.foreign import WORDS
+from hpo.runtime.inputs import Inputs, load_inputs
+from hpo.runtime.registration import changed_sources
+from hpo.runtime.session import Session, session_of
+from hpo.runtime.specs import spec_of
+from hpo.runtime.winner import weights
 from hpo.search.searcher import Searcher
-from hpo.spec.file import StudySpec
-from hpo.spec.records import TrialConfig
-from hpo.storage.own import own_trials_of
+from hpo.storage.own_view import own_trials_of
 from hpo.storage.store import Store
-from hpo.storage.studies import StudyRow, study_row
-from hpo.workers.kept import kept_elsewhere
-from hpo.workers.material import Material, load_material
-from hpo.workers.means import Means
-from hpo.workers.register import changed_sources
-from hpo.workers.setup import Bench, bench_of
-from hpo.workers.specs import spec_of
-from hpo.workers.winner import weights
+from hpo.studyfile.file import StudySpec
+from hpo.studyfile.records import TrialConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +48,7 @@ class Trained:
     """A trial with its data and its weights."""
 
     source: Source
-    material: Material
+    inputs: Inputs
     states: tuple[dict[str, Tensor], ...]
     """The `state_dict` of each replica."""
 
@@ -67,25 +67,27 @@ def load_trained(
 ) -> Trained:
     """The trial's data and weights; `note` is told in a sentence if it has to be trained again. `place`: where workers
     keep checkpoints, if not where they noted it."""
-    material = load_material(source.spec)
-    if material.dataset.fingerprint != source.row.dataset_fingerprint:
+    inputs = load_inputs(source.spec)
+    if inputs.dataset.fingerprint != source.row.dataset_fingerprint:
         raise StudyStateError(
-            f"the data of {material.dataset.name!r} has changed since the study {source.row.name!r} began, so the "
+            f"the data of {inputs.dataset.name!r} has changed since the study {source.row.name!r} began, so the "
             "preprocessing its models were trained with cannot be found again. Restore the data."
         )
-    if changed := changed_sources(material, source.row):
+    if changed := changed_sources(inputs, source.row):
         raise StudyStateError(
             f"{' and '.join(changed)} has changed since the study {source.row.name!r} began, so the model that was "
             "trained cannot be built again. Restore the code."
         )
     row, spec = source.row, source.spec
-    depot = kept_elsewhere(store, row.study_id, place, home)
-    bench = replace(bench_of(spec, material, store, row.study_id, home, Means()), depot=depot)
-    if not _kept(bench, source.trial):
+    checkpoint_store = other_location(store, row.study_id, place, home)
+    session = replace(
+        session_of(spec, inputs, store, row.study_id, home, Resources()), checkpoint_store=checkpoint_store
+    )
+    if not _kept(session, source.trial):
         epochs = len(source.trial.intermediate_values)
         number = source.trial.number
-        note(f"No readable weights of trial {number} in {bench.places}: it is trained again, {epochs} epochs.")
-    return Trained(source=source, material=material, states=tuple(weights(bench, source.trial, source.config)))
+        note(f"No readable weights of trial {number} in {session.places}: it is trained again, {epochs} epochs.")
+    return Trained(source=source, inputs=inputs, states=tuple(weights(session, source.trial, source.config)))
 
 
 def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
@@ -131,11 +133,11 @@ def _numbered(store: Store, searcher: Searcher, number: int) -> FrozenTrial:
     raise StudyStateError(f"trial {number} of {name!r} has no weights ({reason}). {others}")
 
 
-def _kept(bench: Bench, trial: FrozenTrial) -> bool:
+def _kept(session: Session, trial: FrozenTrial) -> bool:
     """Whether the trial's checkpoint is there and whole."""
-    rows = bench.store.checkpoints(bench.study_id)
+    rows = session.store.checkpoints(session.study_id)
     return any(
-        bench.content(row.path, row.sha256) is not None
+        session.content(row.path, row.sha256) is not None
         for row in rows
         if row.kind == "best" and row.trial_id == trial._trial_id
     )

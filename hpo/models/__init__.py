@@ -18,7 +18,7 @@ from hpo.models.init import initialize
 from hpo.models.likeness import likeness
 from hpo.models.mlp import mlp
 from hpo.models.slots import SLOTS, Children
-from hpo.spec.records import TrialConfig
+from hpo.studyfile.records import TrialConfig
 
 __all__ = ["CUSTOM", "FAMILIES", "build", "initialize", "shape_key", "sizes"]
 

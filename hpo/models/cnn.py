@@ -4,7 +4,7 @@ from torch import nn
 
 from hpo.errors import InputError
 from hpo.models.slots import Children, activation_slots, dense_part, dropout_slot, input_slots, keeps_bias
-from hpo.spec.records import Cnn, TrialConfig
+from hpo.studyfile.records import Cnn, TrialConfig
 
 
 def cnn(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Children:

@@ -18,9 +18,9 @@ from hpo.errors import InputError
 from hpo.models.slots import Children
 from hpo.models.source import blaming, kind, load, named, refusal
 from hpo.printable import listed
-from hpo.spec.custom import Reference
-from hpo.spec.problems import hint
-from hpo.spec.records import Custom, TrialConfig
+from hpo.studyfile.custom import Reference
+from hpo.studyfile.problems import hint
+from hpo.studyfile.records import Custom, TrialConfig
 
 NAME = "custom"
 """The one child of a model of this family."""
@@ -48,13 +48,13 @@ def custom(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> C
         return made
 
     module = make()
-    complaints = [*_loose_tensors(module)]
+    backoff = [*_loose_tensors(module)]
     _check_forward(module, reference, call, input_shape, outputs)
-    complaints += [*_untrainable(module), *_changed_buffers(module, input_shape), *_random_buffers(module, make)]
+    backoff += [*_untrainable(module), *_changed_buffers(module, input_shape), *_random_buffers(module, make)]
     if config.training.batch_size == 1:
-        complaints += _single_examples(module, input_shape)
-    if complaints:
-        raise refusal(reference, f"{call}: {complaints[0]}")
+        backoff += _single_examples(module, input_shape)
+    if backoff:
+        raise refusal(reference, f"{call}: {backoff[0]}")
     return [(NAME, module)]
 
 

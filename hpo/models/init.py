@@ -10,7 +10,7 @@ from math import sqrt
 from torch import Generator, Tensor, nn
 
 from hpo.models.activations import GAINS
-from hpo.spec.records import Custom, Init, TrialConfig
+from hpo.studyfile.records import Custom, Init, TrialConfig
 
 
 def _fans(weight: Tensor) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from math import prod
 from torch import nn
 
 from hpo.models.slots import Children, dense_part, input_slots
-from hpo.spec.records import TrialConfig
+from hpo.studyfile.records import TrialConfig
 
 
 def mlp(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Children:

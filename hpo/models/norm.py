@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from hpo.errors import InputError
-from hpo.spec.records import BatchNorm, GroupNorm, LayerNorm, NoNorm, Norm, Placement
+from hpo.studyfile.records import BatchNorm, GroupNorm, LayerNorm, NoNorm, Norm, Placement
 
 
 def _batch(norm: BatchNorm, shape: tuple[int, ...], place: str) -> nn.Module:

@@ -12,7 +12,7 @@ from torch import nn
 from hpo.conventions import NO_IDLE_BIAS
 from hpo.models.activations import ACTIVATIONS
 from hpo.models.norm import norm_at
-from hpo.spec.records import Cnn, Mlp, TrialConfig
+from hpo.studyfile.records import Cnn, Mlp, TrialConfig
 
 SLOTS = ("norm", "activation", "dropout")
 """First words of the names of slots."""

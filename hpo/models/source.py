@@ -21,8 +21,8 @@ from typing import Any
 
 from hpo.errors import InputError
 from hpo.printable import listed
-from hpo.spec.custom import Reference
-from hpo.spec.problems import hint
+from hpo.studyfile.custom import Reference
+from hpo.studyfile.problems import hint
 
 
 def source_of(reference: Reference) -> Path:

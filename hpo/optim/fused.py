@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo.spec.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
+from hpo.studyfile.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
 
 kernels: Any = torch
 """PyTorch's fused kernels are the functions behind `torch.optim.SGD(fused=True)` and its like; it types none."""

@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo.spec.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
+from hpo.studyfile.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

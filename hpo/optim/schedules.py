@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.spec.records import (
+from hpo.studyfile.records import (
     Constant,
     Cosine,
     Exponential,

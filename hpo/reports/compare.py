@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.reports.build import write_text
-from hpo.reports.csv import write
 from hpo.reports.facts import StudyReport, gather
+from hpo.reports.render.build import write_text
+from hpo.reports.render.csv import write
 from hpo.reports.trials import ranked
 
 if TYPE_CHECKING:

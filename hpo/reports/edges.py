@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from hpo.spec.fields import Slot, searched_tables
+from hpo.studyfile.fields import Slot, searched_tables
 
 if TYPE_CHECKING:
     from hpo.reports.trials import TrialRow

@@ -16,9 +16,9 @@ from hpo.reports.trials import Counts, TrialRow
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpo.registry.read import StudyFacts
     from hpo.reports.foreign import ForeignTrial
-    from hpo.spec.study import StudySpec
-    from hpo.storage.read import StudyFacts
+    from hpo.studyfile.study import StudySpec
 
 POOLED = 10
 """Best trials whose spreads over folds and repeats tell the noise of their values."""
@@ -102,7 +102,7 @@ def evidence_of(
 
 def _spec(study: StudyFacts) -> StudySpec | None:
     """The study file, unless this version does not read it any more."""
-    from hpo.spec.file import parse_study
+    from hpo.studyfile.file import parse_study
 
     try:
         return parse_study(study.spec_text, study.spec_source)
@@ -114,9 +114,9 @@ def _curve(epochs: pd.DataFrame, winner: TrialRow | None, *, minimized: bool) ->
     if winner is None:
         return ()
     rows = epochs[epochs["number"] == winner.number]
-    means = rows.groupby("epoch")["objective"].mean().tolist()
+    resources = rows.groupby("epoch")["objective"].mean().tolist()
     sign = -1.0 if minimized else 1.0
-    return tuple(sign * float(value) for value in means if math.isfinite(value))
+    return tuple(sign * float(value) for value in resources if math.isfinite(value))
 
 
 def _way_to_more_trials(study: StudyFacts, spec: StudySpec | None, counts: Counts) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from optuna.trial import FrozenTrial
 
-    from hpo.storage.read import StudyFacts
+    from hpo.registry.read import StudyFacts
     from hpo.storage.store import Store
 
 
@@ -170,7 +170,7 @@ def report_of(
 
 def gather(store: Store, name: str) -> StudyReport:
     """Read one study and compute its report. An unknown name raises StudyStateError."""
-    from hpo.storage.read import epochs_frame, read_study
+    from hpo.registry.read import epochs_frame, read_study
 
     study = read_study(store, name)
     # The trials themselves, not their table: a parameter may be drawn from another range in another branch.

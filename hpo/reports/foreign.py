@@ -14,7 +14,7 @@ from hpo.reports.text import plural
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from hpo.storage.ownership import Kind
+    from hpo.storage.own_trials import Kind
 
 NAMED = 8
 """Trials named in a sentence before the rest is only counted."""

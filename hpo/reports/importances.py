@@ -141,9 +141,9 @@ def explained(trials: Sequence[TrialRow], hits: Sequence[bool], name: str) -> Ex
         rate = sum(hit for _, hit in drawn) / len(drawn)
         if len(parts) < 2 or len(drawn) <= len(parts):
             continue
-        means = [sum(part) / len(part) for part in parts]
-        between += sum(len(part) * (mean - rate) ** 2 for part, mean in zip(parts, means, strict=True))
-        within += sum(len(part) * mean * (1.0 - mean) for part, mean in zip(parts, means, strict=True))
+        resources = [sum(part) / len(part) for part in parts]
+        between += sum(len(part) * (mean - rate) ** 2 for part, mean in zip(parts, resources, strict=True))
+        within += sum(len(part) * mean * (1.0 - mean) for part, mean in zip(parts, resources, strict=True))
         groups += len(parts) - 1
         freedom += len(drawn) - len(parts)
     if between + within == 0.0:

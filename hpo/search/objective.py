@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from hpo.spec.records import MINIMIZED, EarlyStopping, StudyTable
+from hpo.studyfile.records import MINIMIZED, EarlyStopping, StudyTable
 
 
 def direction(objective: str) -> Literal["minimize", "maximize"]:

@@ -9,7 +9,7 @@ from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 
 from hpo.conventions import LAST_VALUE_COUNTS
 from hpo.search.pruning import Halving, Hyperband, Percentile
-from hpo.spec.file import StudySpec
+from hpo.studyfile.file import StudySpec
 
 
 def _hyperband(record: Any, spec: StudySpec, epochs: int) -> BasePruner:

@@ -15,7 +15,7 @@ from hpo import space
 from hpo.search import objective
 from hpo.search.sampling import AtOnce, OneByOne, Sampling, seed_of
 from hpo.search.tpe import Tpe
-from hpo.spec.file import StudySpec
+from hpo.studyfile.file import StudySpec
 
 
 def _gp(record: Any, seed: int, spec: StudySpec) -> BaseSampler:

@@ -24,8 +24,8 @@ from hpo.lengths import Former
 from hpo.search import enqueued, objective
 from hpo.search.pruners import pruner_for
 from hpo.search.samplers import sampling_for
-from hpo.spec.records import MINIMIZED, TrialConfig
-from hpo.spec.study import StudySpec, trial_epochs, with_epochs
+from hpo.studyfile.records import MINIMIZED, TrialConfig
+from hpo.studyfile.study import StudySpec, trial_epochs, with_epochs
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from hpo.database.faults import masked
 from hpo.errors import StorageError
-from hpo.storage.faults import masked
 from hpo.storage.store import Store
 
 SERVER = (

@@ -12,12 +12,9 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Table, exists, select, union_all
 
 from hpo import lengths
-from hpo.errors import GoneError
-from hpo.storage.clock import to_local
-from hpo.storage.decoding import LENGTHS, distribution_of, drawn, formed, number, plain_json, word
-from hpo.storage.mirror import Mirror
-from hpo.storage.ownership import MARK, begun
-from hpo.storage.tables import (
+from hpo.database.clock import to_local
+from hpo.database.decoding import LENGTHS, distribution_of, drawn, formed, number, plain_json, word
+from hpo.database.tables import (
     hpo_studies,
     studies,
     study_system_attributes,
@@ -28,6 +25,9 @@ from hpo.storage.tables import (
     trial_values,
     trials,
 )
+from hpo.errors import GoneError
+from hpo.storage.cache import Mirror
+from hpo.storage.own_trials import MARK, begun
 
 Which = Callable[[ColumnElement[int]], ColumnElement[bool]]
 """A condition on a column of trial ids."""

@@ -8,10 +8,10 @@ from dataclasses import fields
 from pydantic import TypeAdapter
 from sqlalchemy import bindparam, delete, func, select
 
-from hpo.storage.decoding import formed
+from hpo.database.decoding import formed
+from hpo.database.tables import hpo_checkpoints, hpo_epochs, trials
 from hpo.storage.rows import CheckpointRow, EpochRow, checkpoint_values, epoch_values
 from hpo.storage.study_store import StudyStore
-from hpo.storage.tables import hpo_checkpoints, hpo_epochs, trials
 
 _CHECKPOINTS = TypeAdapter(list[CheckpointRow])
 
@@ -21,30 +21,30 @@ class Records(StudyStore):
 
     def add_epochs(self, rows: Iterable[EpochRow]) -> None:
         """Record epochs; one recorded before is replaced."""
-        with self._changes() as tick:
+        with self._changes() as transaction:
             for row in rows:
-                tick.put(hpo_epochs, epoch_values(row))
+                transaction.put(hpo_epochs, epoch_values(row))
 
     def add_checkpoints(self, rows: Iterable[CheckpointRow]) -> None:
         """Record checkpoint files; one of the same trial, kind and epoch is replaced."""
-        with self._changes() as tick:
+        with self._changes() as transaction:
             for row in rows:
-                tick.put(hpo_checkpoints, checkpoint_values(row))
+                transaction.put(hpo_checkpoints, checkpoint_values(row))
 
     def remove_checkpoints(
         self, paths: Collection[str], *, trial_id: int | None = None, spared: str | None = None
     ) -> None:
         """Forget checkpoint files, whatever trials they belong to; with `trial_id`, as far as that trial goes; but
         for those that are of the kind `spared` at the end of the tick."""
-        with self._changes() as tick:
-            tick.take_back(hpo_checkpoints, "path", set(paths))
+        with self._changes() as transaction:
+            transaction.take_back(hpo_checkpoints, "path", set(paths))
             statement = delete(hpo_checkpoints).where(hpo_checkpoints.c.path == bindparam("gone"))
             if trial_id is not None:
                 statement = statement.where(hpo_checkpoints.c.trial_id == trial_id)
             if spared is not None:
                 statement = statement.where(hpo_checkpoints.c.kind != spared)
             if paths:
-                tick.run(statement, [{"gone": path} for path in paths])
+                transaction.run(statement, [{"gone": path} for path in paths])
 
     def seconds_of(self, trial_id: int) -> float:
         """Seconds that a trial has trained, over all its replicas and restarts."""

@@ -13,8 +13,8 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 from sqlalchemy import Table
 
-from hpo.storage.clock import to_stored, utc_now
-from hpo.storage.tables import (
+from hpo.database.clock import to_stored, utc_now
+from hpo.database.tables import (
     trial_intermediate_values,
     trial_params,
     trial_system_attributes,

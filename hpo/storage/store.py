@@ -3,7 +3,7 @@
 Every trial is read once. What has ended is answered from memory; what other processes may have changed is looked up
 at each call, or once in a tick. Outside a tick every write is in the database when the call returns. In a tick,
 
-    with store.tick():
+    with store.transaction():
         for trial_id in store.create_trials(study_id, 32): ...
 
 all writes, whatever the trial, go into one transaction at the end of the block; if the block raises, nothing of it
@@ -23,11 +23,19 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import insert, select, update
 
+from hpo.database.clock import to_stored
+from hpo.database.tables import (
+    trial_intermediate_values,
+    trial_params,
+    trial_system_attributes,
+    trial_user_attributes,
+    trial_values,
+    trials,
+)
 from hpo.errors import GoneError
-from hpo.storage import ownership
-from hpo.storage.clock import to_stored
+from hpo.storage import own_trials
+from hpo.storage.cache import ENDED, Mirror, blank_trial, copied, detached
 from hpo.storage.load import read_newer
-from hpo.storage.mirror import ENDED, Mirror, blank_trial, copied, detached
 from hpo.storage.records import Records
 from hpo.storage.rows import (
     as_json,
@@ -38,27 +46,19 @@ from hpo.storage.rows import (
     rows_of,
     value_row,
 )
-from hpo.storage.tables import (
-    trial_intermediate_values,
-    trial_params,
-    trial_system_attributes,
-    trial_user_attributes,
-    trial_values,
-    trials,
-)
-from hpo.storage.tick import Tick
+from hpo.storage.transaction import Transaction
 
 
 class Store(Records):
-    """One database. Open it with `hpo.storage.engine.open_store`, which sees to the schema."""
+    """One database. Open it with `hpo.storage.open.open_store`, which sees to the schema."""
 
     # --- creating trials --------------------------------------------------------------------------------------
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         if template_trial is None:
             return self.create_trials(study_id, 1)[0]
-        with self._changes() as tick:
-            return self._create(tick, study_id, [template_trial])[0]
+        with self._changes() as transaction:
+            return self._create(transaction, study_id, [template_trial])[0]
 
     def create_trials(self, study_id: int, count: int) -> list[int]:
         """Create running trials with consecutive numbers and return their ids.
@@ -66,8 +66,8 @@ class Store(Records):
         All in one transaction: in a tick it is the tick's, so that their parameters are written with them. They are
         trials that this program begins.
         """
-        with self._changes() as tick:
-            ids = self._create(tick, study_id, [blank_trial(datetime.now())] * count)
+        with self._changes() as transaction:
+            ids = self._create(transaction, study_id, [blank_trial(datetime.now())] * count)
             for trial_id in ids:
                 self._begin(trial_id)
             return ids
@@ -92,12 +92,12 @@ class Store(Records):
         mirror.begun.add(trial_id)
         if mirror.mark is not None:
             number = mirror.trials[trial_id].number
-            self.set_trial_system_attr(trial_id, ownership.MARK, ownership.mark(mirror.mark, number))
+            self.set_trial_system_attr(trial_id, own_trials.MARK, own_trials.mark(mirror.mark, number))
 
-    def _create(self, tick: Tick, study_id: int, templates: Sequence[FrozenTrial]) -> list[int]:
+    def _create(self, transaction: Transaction, study_id: int, templates: Sequence[FrozenTrial]) -> list[int]:
         # Numbers count the study's trials, so nobody else may create one between the count and the commit.
-        connection = tick.lock_study(study_id)
-        mirror = self._mirror(study_id, look=not tick.single)
+        connection = transaction.lock_study(study_id)
+        mirror = self._mirror(study_id, look=not transaction.single)
         read_newer(connection, mirror)
         for template in templates:
             for name, distribution in template.distributions.items():
@@ -110,15 +110,15 @@ class Store(Records):
             connection.execute(insert(trials), heads)
         created = select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.trial_id > mirror.last)
         ids = list(connection.execute(created.order_by(trials.c.number)).scalars())
-        tick.changed.add(study_id)
+        transaction.changed.add(study_id)
         for trial_id, head, template in zip(ids, heads, templates, strict=True):
             trial = detached(template)
             trial._trial_id, trial.number = trial_id, head["number"]
             trial.user_attrs = as_json(trial.user_attrs)
             trial.system_attrs = as_json(trial.system_attrs)
-            tick.trust(trial_id)
+            transaction.trust(trial_id)
             for table, row in rows_of(trial):
-                tick.put(table, row)
+                transaction.put(table, row)
             mirror.put(trial)
             if trial.state == TrialState.RUNNING:
                 mirror.own.add(trial_id)
@@ -129,86 +129,86 @@ class Store(Records):
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
-        with self._changes() as tick:
-            mirror, trial = self._updatable(tick, trial_id)
-            if tick.single and param_name not in mirror.distributions:
+        with self._changes() as transaction:
+            mirror, trial = self._updatable(transaction, trial_id)
+            if transaction.single and param_name not in mirror.distributions:
                 self._look_again(mirror)
             mirror.accept(param_name, distribution)
             value = distribution.to_external_repr(float(param_value_internal))
             trial.params = {**trial.params, param_name: value}
             trial.distributions = {**trial.distributions, param_name: distribution}
-            tick.put(trial_params, param_row(trial_id, param_name, param_value_internal, distribution))
+            transaction.put(trial_params, param_row(trial_id, param_name, param_value_internal, distribution))
             mirror.put(trial)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        with self._changes() as tick:
-            mirror, trial = self._updatable(tick, trial_id)
+        with self._changes() as transaction:
+            mirror, trial = self._updatable(transaction, trial_id)
             trial.intermediate_values = {**trial.intermediate_values, int(step): float(intermediate_value)}
-            tick.put(trial_intermediate_values, report_row(trial_id, step, intermediate_value))
+            transaction.put(trial_intermediate_values, report_row(trial_id, step, intermediate_value))
             mirror.put(trial)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        with self._changes() as tick:
-            mirror, trial = self._updatable(tick, trial_id)
+        with self._changes() as transaction:
+            mirror, trial = self._updatable(transaction, trial_id)
             trial.user_attrs = {**trial.user_attrs, key: as_json(value)}
-            tick.put(trial_user_attributes, attribute_row(trial_id, key, value))
+            transaction.put(trial_user_attributes, attribute_row(trial_id, key, value))
             mirror.put(trial)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        with self._changes() as tick:
-            mirror, trial = self._updatable(tick, trial_id)
+        with self._changes() as transaction:
+            mirror, trial = self._updatable(transaction, trial_id)
             trial.system_attrs = {**trial.system_attrs, key: as_json(value)}
-            tick.put(trial_system_attributes, attribute_row(trial_id, key, value))
+            transaction.put(trial_system_attributes, attribute_row(trial_id, key, value))
             mirror.put(trial)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        with self._changes() as tick:
-            mirror, trial = self._updatable(tick, trial_id)
+        with self._changes() as transaction:
+            mirror, trial = self._updatable(transaction, trial_id)
             before = trial.state
             claims = state == TrialState.RUNNING and before == TrialState.WAITING
             if claims:
                 trial.datetime_start = datetime.now()
-                if not self._claim(tick, mirror, trial):
+                if not self._claim(transaction, mirror, trial):
                     return False
                 mirror.own.add(trial_id)
             if values is not None:
                 trial.values = [float(value) for value in values]
                 for objective, value in enumerate(trial.values):
-                    tick.put(trial_values, value_row(trial_id, objective, value))
+                    transaction.put(trial_values, value_row(trial_id, objective, value))
             trial.state = state
             if state in ENDED:
                 trial.datetime_complete = datetime.now()
                 mirror.unread.add(trial_id)
             if state != before and not claims:
-                tick.put_head(trial)
+                transaction.put_head(trial)
             mirror.put(trial)
             return claims or state != TrialState.RUNNING
 
-    def _updatable(self, tick: Tick, trial_id: int) -> tuple[Mirror, FrozenTrial]:
+    def _updatable(self, transaction: Transaction, trial_id: int) -> tuple[Mirror, FrozenTrial]:
         """A copy of the trial to change; `KeyError` if there is none, `UpdateFinishedTrialError` if it has ended."""
         mirror = self._mirror_of(trial_id)
-        if tick.single and tick.hold_trial(trial_id) != mirror.trials[trial_id].state:
+        if transaction.single and transaction.hold_trial(trial_id) != mirror.trials[trial_id].state:
             self._read_again(mirror, trial_id)
         trial = mirror.trials[trial_id]
         if trial.state in ENDED:
             raise UpdateFinishedTrialError(f"trial {trial.number} has ended and can not be updated")
         if trial.state == TrialState.RUNNING:
             mirror.own.add(trial_id)
-        tick.changed.add(mirror.study_id)
+        transaction.changed.add(mirror.study_id)
         return mirror, copied(trial)
 
-    def _claim(self, tick: Tick, mirror: Mirror, trial: FrozenTrial) -> bool:
+    def _claim(self, transaction: Transaction, mirror: Mirror, trial: FrozenTrial) -> bool:
         """Make a waiting trial a running one of ours; False if another process was first."""
-        if not tick.single:
+        if not transaction.single:
             # Always the study before the trial, as when creating: else two processes could block each other.
-            tick.lock_study(mirror.study_id)
+            transaction.lock_study(mirror.study_id)
         statement = (
             update(trials)
             .where(trials.c.trial_id == trial._trial_id, trials.c.state == TrialState.WAITING)
             .values(state=TrialState.RUNNING, datetime_start=to_stored(trial.datetime_start))
         )
-        if tick.begin().execute(statement).rowcount == 1:
-            tick.trust(trial._trial_id)
+        if transaction.begin().execute(statement).rowcount == 1:
+            transaction.trust(trial._trial_id)
             return True
         if self._read_again(mirror, trial._trial_id).state in ENDED:
             raise UpdateFinishedTrialError(f"trial {trial.number} has ended and can not be updated")
@@ -219,7 +219,7 @@ class Store(Records):
     def get_trial(self, trial_id: int) -> FrozenTrial:
         with self._lock:
             mirror = self._mirror_of(trial_id)
-            if self._tick is None and (trial_id in mirror.open or trial_id in mirror.unread):
+            if self._transaction is None and (trial_id in mirror.open or trial_id in mirror.unread):
                 self._read_again(mirror, trial_id)
             return detached(mirror.trials[trial_id])
 
@@ -235,13 +235,13 @@ class Store(Records):
         with self._lock:
             return self._mirror(study_id).select(states, ours=True)
 
-    def foreign_trials(self, study_id: int) -> list[tuple[ownership.Kind, FrozenTrial]]:
+    def foreign_trials(self, study_id: int) -> list[tuple[own_trials.Kind, FrozenTrial]]:
         """All other trials of a study, and what they are."""
         with self._lock:
             mirror = self._mirror(study_id)
             begun = mirror.begun
-            others = (trial for trial in mirror.select(None) if not ownership.is_ours(trial, begun))
-            return [(ownership.kind_of(trial, begun), trial) for trial in others]
+            others = (trial for trial in mirror.select(None) if not own_trials.is_ours(trial, begun))
+            return [(own_trials.kind_of(trial, begun), trial) for trial in others]
 
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
         with self._lock:

@@ -14,10 +14,10 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from sqlalchemy import Table
 
-from hpo.storage import catalogue
-from hpo.storage.database import Database
+from hpo.database.tables import study_system_attributes, study_user_attributes
+from hpo.storage import study_rows
+from hpo.storage.connection import Database
 from hpo.storage.rows import as_json
-from hpo.storage.tables import study_system_attributes, study_user_attributes
 
 
 class StudyStore(Database, BaseStorage):
@@ -26,31 +26,31 @@ class StudyStore(Database, BaseStorage):
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         name = DEFAULT_STUDY_NAME_PREFIX + str(uuid.uuid4()) if study_name is None else study_name
         with self.writing() as connection:
-            study_id = catalogue.create(connection, name, directions)
+            study_id = study_rows.create(connection, name, directions)
         if study_id is None:
             raise DuplicatedStudyError(f"a study named {name!r} exists already")
         return study_id
 
     def delete_study(self, study_id: int) -> None:
         with self.writing() as connection:
-            catalogue.drop(connection, study_id)
+            study_rows.drop(connection, study_id)
             self._forget([study_id])
 
     def get_study_id_from_name(self, study_name: str) -> int:
         with self.reading() as connection:
-            return catalogue.id_of(connection, study_name)
+            return study_rows.id_of(connection, study_name)
 
     def get_study_name_from_id(self, study_id: int) -> str:
         with self.reading() as connection:
-            return catalogue.name_of(connection, study_id)
+            return study_rows.name_of(connection, study_id)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         with self.reading() as connection:
-            return catalogue.directions_of(connection, study_id)
+            return study_rows.directions_of(connection, study_id)
 
     def get_all_studies(self) -> list[FrozenStudy]:
         with self.reading() as connection:
-            return catalogue.everything(connection)
+            return study_rows.everything(connection)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         self._set_study_attribute(study_user_attributes, study_id, key, value)
@@ -67,18 +67,18 @@ class StudyStore(Database, BaseStorage):
     def _study_attributes(self, table: Table, study_id: int) -> dict[str, Any]:
         """Attributes as they are in the database, or in a tick as they were at its first look and as it set them."""
         with self._lock:
-            if self._tick is not None and (table, study_id) in self._tick.attributes:
-                return dict(self._tick.attributes[table, study_id])
+            if self._transaction is not None and (table, study_id) in self._transaction.attributes:
+                return dict(self._transaction.attributes[table, study_id])
             with self.reading() as connection:
-                attributes = catalogue.attributes_of(connection, table, study_id)
-            if self._tick is not None:
-                self._tick.attributes[table, study_id] = dict(attributes)
+                attributes = study_rows.attributes_of(connection, table, study_id)
+            if self._transaction is not None:
+                self._transaction.attributes[table, study_id] = dict(attributes)
             return attributes
 
     def _set_study_attribute(self, table: Table, study_id: int, key: str, value: Any) -> None:
-        with self._changes() as tick:
-            if tick.single:
-                tick.begin()
+        with self._changes() as transaction:
+            if transaction.single:
+                transaction.begin()
             attributes = self._study_attributes(table, study_id)
-            tick.put(table, {"study_id": study_id, "key": key, "value_json": json.dumps(value)})
-            tick.attributes[table, study_id] = {**attributes, key: as_json(value)}
+            transaction.put(table, {"study_id": study_id, "key": key, "value_json": json.dumps(value)})
+            transaction.attributes[table, study_id] = {**attributes, key: as_json(value)}

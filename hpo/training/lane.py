@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hpo import lengths, models
 from hpo.errors import InputError
 from hpo.optim import schedules
-from hpo.spec.records import BatchNorm, Optimizer, TrialConfig
+from hpo.studyfile.records import BatchNorm, Optimizer, TrialConfig
 from hpo.training import randomness
 from hpo.training.batches import Examples
 

@@ -16,7 +16,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from hpo.training.loss import loss_per_example
+from hpo.training.layers.loss import loss_per_example
 
 
 @dataclass(frozen=True, kw_only=True)

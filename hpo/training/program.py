@@ -20,17 +20,17 @@ from torch import Tensor, nn
 from hpo import models
 from hpo.models import CUSTOM
 from hpo.models.custom import BATCH_NORMS
-from hpo.training import biases, mixed_norm
 from hpo.training import layout as lay
-from hpo.training.custom import Own
-from hpo.training.frame import Frame, Pass, Place
-from hpo.training.images import IMAGES
-from hpo.training.loss import training_loss
-from hpo.training.masks import Drop, Keys, drops_of
-from hpo.training.mixed_norm import MixedNorm, is_dense_norm
-from hpo.training.norms import NORMS
-from hpo.training.plans import plan_of
-from hpo.training.stacked import DENSE
+from hpo.training.layers import biases, mixed_norm
+from hpo.training.layers.dense import DENSE
+from hpo.training.layers.frame import Frame, Pass, Place
+from hpo.training.layers.images import IMAGES
+from hpo.training.layers.loss import training_loss
+from hpo.training.layers.masks import Drop, Keys, drops_of
+from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
+from hpo.training.layers.norms import NORMS
+from hpo.training.layers.own_module import Own
+from hpo.training.layers.own_plans import plan_of
 
 RULES = {**DENSE, **IMAGES, **NORMS}
 """Type of a plain layer -> how it is bound."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.optim import fused, penalties, rules
-from hpo.spec.records import Optimizer, TrialConfig
+from hpo.studyfile.records import Optimizer, TrialConfig
 from hpo.training import layout as lay
 from hpo.training.program import Bound, Program
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import torch
 
 from hpo.lengths import Former
-from hpo.spec.records import TrialConfig
+from hpo.studyfile.records import TrialConfig
 from hpo.training.architecture import Architecture, Key, key_of
 from hpo.training.cohort import Cohort
 from hpo.training.lane import Lane, LaneEpoch, Setting, new_lane

@@ -1,4 +1,4 @@
-"""Working directories for the tests of the command, and the server of the storage's tests."""
+"""Working directories for the tests of the command."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.runs import Project
-from tests.storage.conftest import new_database, server
-
-__all__ = ["new_database", "project", "server"]
 
 
 @pytest.fixture

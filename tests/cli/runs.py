@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.workers.small import small_text
+from tests.runtime.small import small_text
 
 LIMIT = 120
 """Seconds after which a command counts as stuck."""

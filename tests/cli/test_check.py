@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from hpo.cli.check import check
 from hpo.errors import StudyFileError
-from hpo.spec.file import find_study, fingerprint, read_study
-from hpo.spec.schema import study_schema
-from tests.spec.texts import study_text
+from hpo.studyfile.file import find_study, fingerprint, read_study
+from hpo.studyfile.schema import study_schema
+from tests.studyfile.texts import study_text
 
 STUDIES = sorted(path.stem for path in Path("studies").glob("*.toml"))
 

@@ -132,7 +132,7 @@ def test_postgresql_is_reached_with_the_driver_that_is_installed(monkeypatch: py
         asked.append(url)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hpo.storage.engine.open_store", lambda url, readonly: io.StringIO())
+    monkeypatch.setattr("hpo.storage.open.open_store", lambda url, readonly: io.StringIO())
     monkeypatch.setattr("optuna_dashboard.wsgi", wsgi)
     assert called("dashboard", "--storage", "postgresql://me:secret@host/db") == 130
     assert asked == ["postgresql+psycopg://me:secret@host/db"]

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from hpo.cli import hpo
+from hpo.database.tables import HEAD
 from hpo.errors import StorageError
-from hpo.storage.tables import HEAD
-from tests.storage.test_upgrade import ASSETS
+from tests.database.test_upgrade import ASSETS
 
 
 def upgraded(home: Path) -> str:

@@ -15,8 +15,8 @@ import pytest
 
 from hpo.cli import main
 from tests.cli.runs import COMMAND, Project
-from tests.workers.small import run as run_small
-from tests.workers.small import small_study, small_text
+from tests.runtime.small import run as run_small
+from tests.runtime.small import small_study, small_text
 
 CSV = "width,height,kind\n" + "".join(f"{n % 7}.5,{n % 5},{'ab'[n % 2]}\n" for n in range(40))
 TABLE = 'dataset = "table.csv"\ntarget = "kind"'

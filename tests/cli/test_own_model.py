@@ -14,12 +14,12 @@ import torch
 
 from hpo.cli import main
 from hpo.data.catalogue import load_dataset
-from hpo.spec.records import DataTable
+from hpo.studyfile.records import DataTable
 from tests.cli.test_errors import hpo
 from tests.cli.test_export import ALONE, called
 from tests.models.own import NET, write
-from tests.spec.texts import study_text
-from tests.workers.small import TABLES
+from tests.runtime.small import TABLES
+from tests.studyfile.texts import study_text
 
 __all__ = ["hpo"]
 

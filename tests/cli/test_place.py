@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from hpo.cli.place import Place
+from hpo.cli.terminal.output.place import Place
 
 
 @pytest.mark.parametrize(

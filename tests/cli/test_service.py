@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url, text, update
 
-from hpo.storage import leases, studies
-from hpo.storage.engine import open_store, sqlite_url
+from hpo.database.tables import hpo_studies
+from hpo.registry import leases, studies
+from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
-from hpo.storage.tables import hpo_studies
 from tests.cli.runs import LIMIT, Project
 
 LONG = {"training": "epochs = 400", "search": 'trials = 9\nconcurrency = 3\npruner = "none"'}
@@ -50,7 +50,7 @@ def json_of(project: Project, *arguments: object) -> Any:
 
 def wait_for(project: Project, condition: Callable[[Any], bool]) -> Any:
     """Waits until what `hpo show` would say of the study is so."""
-    from hpo.cli.standing import standing
+    from hpo.cli.terminal.output.status import standing
 
     deadline = time.monotonic() + LIMIT
     while True:

@@ -29,7 +29,7 @@ main(arguments)
 
 IMPORTED = """
 import os, signal, sys, time
-from hpo.cli.signals import interruptible
+from hpo.cli.terminal.output.signals import interruptible
 sys.path.insert(0, ".")
 try:
     with interruptible():
@@ -71,7 +71,7 @@ def test_a_long_import_that_is_waited_for_is_told(project: Project) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["numpy.exceptions", "torch.nn.functional", "hpo.workers.local"])
+@pytest.mark.parametrize("module", ["numpy.exceptions", "torch.nn.functional", "hpo.runtime.local_run"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_while_libraries_load(number: signal.Signals, module: str, project: Project) -> None:
     done = python(project, AT_IMPORT, int(number), 1, module, "run", "small.toml", "--workers", 2)

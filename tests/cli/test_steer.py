@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from hpo.cli import hpo
 from hpo.errors import InputError
-from hpo.storage import steering, studies
-from hpo.storage.engine import open_store, sqlite_url
-from tests.workers.service import row_of, submit
-from tests.workers.small import small_study
+from hpo.registry import control, studies
+from hpo.storage.open import open_store, sqlite_url
+from tests.runtime.small import small_study
+from tests.service.working import row_of, submit
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def home(tmp_path: Path) -> Path:
     """Where a study is stopped."""
     submit(small_study(), tmp_path)
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        steering.stop(store, "small")
+        control.stop(store, "small")
     return tmp_path
 
 

@@ -13,15 +13,16 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hpo.cli.terminal.output.output import watching
+from hpo.cli.terminal.output.status import standing
 from optuna.trial import TrialState
 
-from hpo.cli import hpo, watching
-from hpo.cli.standing import standing
+from hpo.cli import hpo
 from hpo.errors import StudyStateError
-from hpo.spec.file import parse_study
-from hpo.storage import leases, steering, studies, summaries
-from hpo.storage.engine import open_store, sqlite_url
+from hpo.registry import control, leases, studies, summaries
+from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
+from hpo.studyfile.file import parse_study
 from tests.export import tiny
 
 
@@ -156,7 +157,7 @@ def served(stopped: Path, tmp_path: Path) -> Path:
     shutil.copytree(stopped, copy)
     with closing(open_store(sqlite_url(copy))) as store:
         study_id = store.get_study_id_from_name("tiny")
-        steering.submit(store, study_id, priority=0, budgets={"max_trials": 28})
+        control.submit(store, study_id, priority=0, budgets={"max_trials": 28})
         for name, seconds, at in (("a", 60, study_id), ("b", 60, study_id), ("c", -1, study_id), ("d", 60, None)):
             leases.enrol(store, f"worker-{name}", "host", 1, seconds, at)
     return copy
@@ -299,9 +300,9 @@ def test_watching_sees_ended_trials_run_again(home: Path, tmp_path: Path) -> Non
     url = sqlite_url(copy)
     with closing(open_store(url, readonly=True)) as watching, closing(open_store(url)) as store:
         assert standing(watching, "tiny")["finished"] == 4
-        steering.submit(store, store.get_study_id_from_name("tiny"), priority=0, budgets={})
+        control.submit(store, store.get_study_id_from_name("tiny"), priority=0, budgets={})
         row = studies.study_row(store, "tiny")
-        steering.extend_epochs(store, row, 9, before=3, fingerprint="f")
+        control.extend_epochs(store, row, 9, before=3, fingerprint="f")
         found = standing(watching, "tiny")
     assert (found["finished"], found["running"]) == (0, 4)
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from hpo.cli import hpo
-from hpo.workers import recruits
+from hpo.execution import prestart
 from tests.cli.runs import LIMIT, Project
 
 pytestmark = pytest.mark.slow
@@ -68,7 +68,7 @@ def test_workers_begin_with_what_they_are_to_inherit(project: Project, monkeypat
 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # so that it is put back in any case
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
-    monkeypatch.setattr(recruits, "Recruits", begin)
+    monkeypatch.setattr(prestart, "ProcessPool", begin)
     with pytest.raises(SystemExit):
         hpo.main(["run", str(project.folder / "small.toml"), "--workers", "2", "--home", str(project.folder / "runs")])
     assert begun == [str(project.folder / "runs" / "cache" / "compiled")] * 2
@@ -85,7 +85,7 @@ def test_no_more_workers_begin_than_trials_are_in_flight(
 
     project.write(search="trials = 8\nconcurrency = 3")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(project.folder))
-    monkeypatch.setattr(recruits, "Recruits", begin)
+    monkeypatch.setattr(prestart, "ProcessPool", begin)
     with pytest.raises(SystemExit):
         hpo.main(["run", str(project.folder / "small.toml"), "--workers", "99"])
     assert begun == [3]

@@ -13,7 +13,7 @@ from hpo.data.catalogue import CATALOGUE, load_dataset
 from hpo.data.prepare import prepare, prepare_test
 from hpo.data.splits import split
 from hpo.errors import DataError
-from hpo.spec.records import DataTable
+from hpo.studyfile.records import DataTable
 
 NAMES = tuple(CATALOGUE)
 

@@ -6,7 +6,7 @@ import pytest
 from hpo.data.catalogue import load_dataset
 from hpo.data.files import read_table
 from hpo.errors import DataError
-from hpo.spec.records import DataTable
+from hpo.studyfile.records import DataTable
 
 MIXED = """\
 age, colour, member, height, label

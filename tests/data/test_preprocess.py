@@ -17,7 +17,7 @@ from hpo.data.prepare import prepare, prepare_test
 from hpo.data.preprocess import Preprocessing, apply, features_of_frame, fit_preprocessing, layout_of
 from hpo.data.splits import Replica, Splits, split
 from hpo.errors import DataError
-from hpo.spec.records import DataTable
+from hpo.studyfile.records import DataTable
 
 
 def made(numeric, categorical=None, target=None) -> Dataset:

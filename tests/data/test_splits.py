@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hpo.data.dataset import Dataset, no_categories
 from hpo.data.splits import Replica, split, verify
 from hpo.errors import DataError
-from hpo.spec.records import DataTable
+from hpo.studyfile.records import DataTable
 
 SHARES = st.floats(0.05, 0.45)
 

@@ -11,7 +11,7 @@ import pytest
 from hpo.conventions import FIRST, NEWEST
 from hpo.data.study import StudyData, check_objective, load_data
 from hpo.errors import StudyFileError
-from hpo.spec.file import StudySpec, parse_study
+from hpo.studyfile.file import StudySpec, parse_study
 
 TEXT = """
 [study]

@@ -17,7 +17,7 @@ from hpo import models
 from hpo.data.preprocess import Preprocessing, features_of_frame
 from hpo.export.module import LINE, expression, module_source
 from hpo.models.activations import ACTIVATIONS
-from hpo.spec.records import TrialConfig
+from hpo.studyfile.records import TrialConfig
 
 MODULES = [
     nn.Linear(3, 4),

@@ -15,7 +15,7 @@ from hpo.errors import InputError
 from hpo.export.module import LINE, module_source
 from hpo.export.own import exported_config, own_of
 from hpo.export.predictor import predict, read_export
-from hpo.spec.records import TrialConfig
+from hpo.studyfile.records import TrialConfig
 from tests.export import tiny
 from tests.export.test_module import MIXED, executed, preprocessing
 from tests.export.test_predictor import exported, outputs_of, wine_table

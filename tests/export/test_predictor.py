@@ -25,8 +25,8 @@ from hpo.errors import DataError, InputError
 from hpo.export.folder import export_files, write_files
 from hpo.export.predictor import Predictor, predict, read_export, score, table
 from hpo.export.source import Trained, find_trial, load_trained
-from hpo.spec.records import DataTable
-from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.open import open_store, sqlite_url
+from hpo.studyfile.records import DataTable
 from tests.export import tiny
 from tests.export.test_module import MIXED
 
@@ -56,7 +56,7 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
 
 def outputs_of(trained: Trained) -> list[torch.Tensor]:
     """What the trial's own models say of the whole data set, for each replica."""
-    prepared, dataset = trained.material.prepared, trained.material.dataset
+    prepared, dataset = trained.inputs.prepared, trained.inputs.dataset
     found = []
     for replica, state in zip(prepared.replicas, trained.states, strict=True):
         model = models.build(trained.source.config, prepared.input_shape, prepared.outputs)
@@ -81,7 +81,7 @@ def test_classes_and_probabilities_are_the_trials_own(wine: tuple[Path, Trained]
     found = predict(predictor, frame)
     [outputs] = outputs_of(trained)
     torch.testing.assert_close(torch.from_numpy(found.probabilities_NC), outputs.softmax(1))
-    expected = [trained.material.dataset.class_names[index] for index in outputs.argmax(1).tolist()]
+    expected = [trained.inputs.dataset.class_names[index] for index in outputs.argmax(1).tolist()]
     assert list(found.labels) == expected
     accuracy = np.mean(np.array(expected) == frame["cultivar"].to_numpy())
     scored = score(predictor, found, frame)
@@ -98,7 +98,7 @@ def test_numbers_are_the_mean_over_folds_in_the_targets_unit(houses: tuple[Path,
     expected = torch.stack(
         [
             outputs.squeeze(1) * replica.target_scale + replica.target_offset
-            for outputs, replica in zip(outputs_of(trained), trained.material.prepared.replicas, strict=True)
+            for outputs, replica in zip(outputs_of(trained), trained.inputs.prepared.replicas, strict=True)
         ]
     ).mean(0)
     assert len(predictor.modules) == 2
@@ -114,7 +114,7 @@ def test_numbers_are_the_mean_over_folds_in_the_targets_unit(houses: tuple[Path,
 def test_the_recorded_score_of_the_ensemble_is_that_of_its_predictions(tmp_path: Path) -> None:
     """With folds and repeats, on the same rows; the mean over the models is another number and is recorded, too."""
     trained = exported(tiny.WINE.replace('dataset = "wine"', 'dataset = "wine"\nfolds = 3\nrepeats = 2'), tmp_path)
-    rows = trained.material.splits.test_idx
+    rows = trained.inputs.splits.test_idx
     predictor, frame = read_export(tmp_path / "export"), wine_table().iloc[rows]
     found = predict(predictor, frame)
     scored = score(predictor, found, frame)
@@ -123,7 +123,7 @@ def test_the_recorded_score_of_the_ensemble_is_that_of_its_predictions(tmp_path:
     assert together is not None
     assert mean is not None
     assert scored.value == together["accuracy"]
-    target = torch.from_numpy(trained.material.dataset.target_N[rows])
+    target = torch.from_numpy(trained.inputs.dataset.target_N[rows])
     probabilities = torch.stack([outputs[rows].softmax(1) for outputs in outputs_of(trained)])
     assert mean["accuracy"] == pytest.approx((probabilities.argmax(2) == target).double().mean().item())
     assert together["accuracy"] == pytest.approx((probabilities.mean(0).argmax(1) == target).double().mean().item())
@@ -135,8 +135,8 @@ def test_the_recorded_score_of_the_ensemble_is_that_of_its_predictions(tmp_path:
 
 def test_the_ensemble_of_folds_is_scored_in_the_targets_unit(houses: tuple[Path, Trained]) -> None:
     folder, trained = houses
-    predictor, dataset = read_export(folder), trained.material.dataset
-    rows = trained.material.splits.test_idx
+    predictor, dataset = read_export(folder), trained.inputs.dataset
+    rows = trained.inputs.splits.test_idx
     frame = read_table(folder.parent / "houses.csv").iloc[rows]
     scored = score(predictor, predict(predictor, frame), frame)
     together = trained.source.row.test_ensemble

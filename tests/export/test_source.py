@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 from hpo.data.files import read_table
 from hpo.errors import StudyStateError
 from hpo.export.source import Trained, find_trial, load_trained
-from hpo.storage import steering, studies
-from hpo.storage.engine import open_store, sqlite_url
+from hpo.registry import control, studies
+from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from tests.export import tiny
 
@@ -147,7 +147,7 @@ def test_a_study_without_a_finished_trial(home: Path, tmp_path: Path) -> None:
         refused("Continue it, or wait for it: `hpo run .*toml`.$")
         with pytest.raises(StudyStateError, match="it has none yet"):
             find_trial(store, "tiny", 0)
-        steering.submit(store, study_id, priority=0, budgets={})
+        control.submit(store, study_id, priority=0, budgets={})
         for trial_id in store.create_trials(study_id, 2)[:1]:
             store.set_trial_intermediate_value(trial_id, 1, 0.5)
             store.set_trial_user_attr(trial_id, "ended", "pruned by median at epoch 1")

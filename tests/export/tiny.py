@@ -6,9 +6,9 @@ import csv
 import random
 from pathlib import Path
 
-from hpo.spec.file import parse_study
-from hpo.storage.engine import sqlite_url
-from hpo.workers.local import run_study
+from hpo.runtime.local_run import run_study
+from hpo.storage.open import sqlite_url
+from hpo.studyfile.file import parse_study
 
 WINE = """
 [study]

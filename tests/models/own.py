@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hpo.spec.records import TrialConfig
+from hpo.studyfile.records import TrialConfig
 
 NET = """
 import torch

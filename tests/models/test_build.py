@@ -8,7 +8,7 @@ from hpo.errors import InputError
 from hpo.models import FAMILIES, build, initialize, shape_key
 from hpo.models.activations import ACTIVATIONS, GAINS
 from hpo.models.norm import KINDS
-from hpo.spec.records import Activation, Model, Norm, TrialConfig
+from hpo.studyfile.records import Activation, Model, Norm, TrialConfig
 
 
 def config(family: str = "mlp", **tables: Any) -> TrialConfig:

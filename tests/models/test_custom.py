@@ -12,7 +12,7 @@ from torch import nn
 
 from hpo.errors import InputError
 from hpo.models import build, initialize, source
-from hpo.spec.custom import Reference
+from hpo.studyfile.custom import Reference
 from tests.models.own import NET, config, write
 
 FORWARD = "\n    def forward(self, x):\n        return self.output(x)\n"

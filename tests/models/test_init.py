@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hpo.models import build, initialize
 from hpo.models.activations import GAINS
 from hpo.models.init import SCHEMES
-from hpo.spec.records import Init, TrialConfig
+from hpo.studyfile.records import Init, TrialConfig
 
 FAN_IN, FAN_OUT = 300, 500
 """Of the hidden linear layer."""

@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from hpo.storage.engine import open_store, sqlite_url
-from hpo.workers.means import Means
-from hpo.workers.progress import Progress
+from hpo.execution.resources import Resources
+from hpo.runtime.progress import Progress
+from hpo.storage.open import open_store, sqlite_url
 from tests.mutations.damage import damaged
 from tests.mutations.kinds import Answer, Kind, command
-from tests.workers.small import open_study, small_study, small_text, train
+from tests.runtime.small import open_study, small_study, small_text, train
 
 TICKS = 6
 """After so many epochs some trials have ended and others are in flight."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Material:
+class Inputs:
     """A home folder with one interrupted study, and the study's file."""
 
     home: Path
     study: Path
 
 
-def prepare(folder: Path, stack: ExitStack) -> Material:
+def prepare(folder: Path, stack: ExitStack) -> Inputs:
     home, study = folder / "home", folder / "small.toml"
     study.write_text(small_text())
     seen = 0
@@ -38,17 +38,17 @@ def prepare(folder: Path, stack: ExitStack) -> Material:
         if seen == TICKS:
             raise KeyboardInterrupt
 
-    means = Means(lanes=8)
+    resources = Resources(lanes=8)
     with closing(open_store(sqlite_url(home))) as store, suppress(KeyboardInterrupt):
-        train(open_study(small_study(folder=folder), store, home, means=means), means, observe)
+        train(open_study(small_study(folder=folder), store, home, resources=resources), resources, observe)
     files = sorted((home / "checkpoints" / "small").glob("*.pt"))
     assert {path.name.split("-")[0] for path in files} >= {"running", "best"}, [path.name for path in files]
-    return Material(home=home, study=study)
+    return Inputs(home=home, study=study)
 
 
-def attempt(material: Material, random: Random, folder: Path) -> list[Answer]:
+def attempt(inputs: Inputs, random: Random, folder: Path) -> list[Answer]:
     home = folder / "home"
-    shutil.copytree(material.home, home)
+    shutil.copytree(inputs.home, home)
     files = sorted((home / "checkpoints" / "small").glob("*.pt"))
     for path in random.sample(files, random.choice((1, 1, 2, len(files)))):
         content = path.read_bytes()
@@ -65,7 +65,7 @@ def attempt(material: Material, random: Random, folder: Path) -> list[Answer]:
                 path.write_bytes(b"")
             case _:
                 path.write_bytes(damaged(content, random))
-    asked = random.choice((("run", material.study, "--workers", "1"), ("export", "small", "-o", folder / "export")))
+    asked = random.choice((("run", inputs.study, "--workers", "1"), ("export", "small", "-o", folder / "export")))
     return [command(*asked, "--home", home)]
 
 

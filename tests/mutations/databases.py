@@ -39,29 +39,29 @@ WRITING = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Material:
+class Inputs:
     """A home folder with one study that has ended, and the study's file."""
 
     home: Path
     study: Path
 
 
-def prepare(folder: Path, stack: ExitStack) -> Material:
+def prepare(folder: Path, stack: ExitStack) -> Inputs:
     home = run(WINE, folder)
     with closing(sqlite3.connect(home / "hpo.db")) as database:  # everything into the one file
         database.execute("PRAGMA journal_mode = DELETE")
-    return Material(home=home, study=folder / "study.toml")
+    return Inputs(home=home, study=folder / "study.toml")
 
 
-def attempt(material: Material, random: Random, folder: Path) -> list[Answer]:
+def attempt(inputs: Inputs, random: Random, folder: Path) -> list[Answer]:
     home = folder / "home"
-    shutil.copytree(material.home, home)
+    shutil.copytree(inputs.home, home)
     database = home / "hpo.db"
     if random.random() < 0.35:
         database.write_bytes(_pages_changed(database.read_bytes(), random))
     else:
         _rows_changed(database, random)
-    words = {"study.toml": str(material.study), "export": str(folder / "export")}
+    words = {"study.toml": str(inputs.study), "export": str(folder / "export")}
     asked = [*random.sample(READING, 3), random.choice(WRITING)]
     return [command(*(words.get(word, word) for word in line), "--home", home) for line in asked]
 

@@ -36,13 +36,13 @@ trials = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Material:
+class Inputs:
     """Exports as they should be, each with a table to predict."""
 
     exports: list[tuple[Path, Path]]
 
 
-def prepare(folder: Path, stack: ExitStack) -> Material:
+def prepare(folder: Path, stack: ExitStack) -> Inputs:
     from sklearn.datasets import load_digits, load_wine
 
     exports = []
@@ -55,11 +55,11 @@ def prepare(folder: Path, stack: ExitStack) -> Material:
             (load_wine if name == "tiny" else load_digits)(as_frame=True).data.head(20).to_csv(table, index=False)
         command("export", name, "-o", below / "export", "--home", run(text, below))
         exports.append((below / "export", table))
-    return Material(exports=exports)
+    return Inputs(exports=exports)
 
 
-def attempt(material: Material, random: Random, folder: Path) -> list[Answer]:
-    export, table = random.choice(material.exports)
+def attempt(inputs: Inputs, random: Random, folder: Path) -> list[Answer]:
+    export, table = random.choice(inputs.exports)
     copy = folder / "export"
     shutil.copytree(export, copy)
     files = sorted(path for path in copy.iterdir() if path.name != "model.py")

@@ -61,7 +61,7 @@ BODY = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Material:
+class Inputs:
     """A dashboard that serves a study with one trial of every state."""
 
     pid: int
@@ -70,7 +70,7 @@ class Material:
     """What the server writes to its standard error."""
 
 
-def prepare(folder: Path, stack: ExitStack) -> Material:
+def prepare(folder: Path, stack: ExitStack) -> Inputs:
     home, said = run(WINE, folder), folder / "said"
     words = [sys.executable, "-c", "from hpo.cli import main; main()", "dashboard", "--port", "0", "--home", str(home)]
     error = stack.enter_context(said.open("wb"))
@@ -82,17 +82,17 @@ def prepare(folder: Path, stack: ExitStack) -> Material:
     assert found, first + process.stderr.read()
     pump = subprocess.Popen(["cat"], stdin=process.stderr, stdout=error)
     stack.callback(pump.kill)
-    return Material(pid=process.pid, port=int(found[1]), said=said)
+    return Inputs(pid=process.pid, port=int(found[1]), said=said)
 
 
-def attempt(material: Material, random: Random, folder: Path) -> list[Answer]:
-    before = material.said.stat().st_size
+def attempt(inputs: Inputs, random: Random, folder: Path) -> list[Answer]:
+    before = inputs.said.stat().st_size
     answers = [
-        _sent(material, _request(random)),
-        _sent(material, b"GET /api/studies HTTP/1.0\r\nHost: 127.0.0.1:%d\r\n\r\n" % material.port),
+        _sent(inputs, _request(random)),
+        _sent(inputs, b"GET /api/studies HTTP/1.0\r\nHost: 127.0.0.1:%d\r\n\r\n" % inputs.port),
     ]
     assert answers[-1].code in (2, 3, 4), f"the next request is not answered: {answers[-1]}"
-    said = material.said.read_bytes()[before:].decode(errors="replace")
+    said = inputs.said.read_bytes()[before:].decode(errors="replace")
     return [*answers, *([Answer(code=5, text=said)] if said else [])]
 
 
@@ -126,10 +126,10 @@ def _request(random: Random) -> bytes:
     return damaged(request, random) if random.random() < 0.2 else request
 
 
-def _sent(material: Material, request: bytes) -> Answer:
+def _sent(inputs: Inputs, request: bytes) -> Answer:
     """The class of the status; 4 where the connection was closed without one, as for what is no request at all."""
     received = b""
-    with socket.create_connection(("127.0.0.1", material.port), timeout=LIMIT) as connection:
+    with socket.create_connection(("127.0.0.1", inputs.port), timeout=LIMIT) as connection:
         try:
             connection.sendall(request)
             connection.shutdown(socket.SHUT_WR)

@@ -65,19 +65,19 @@ def run(
     """Try `count` inputs; the seed of each is its number, counted from `first`. `told` is told after each child."""
     figures = Figures()
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        material = kind.prepare(Path(folder), stack)
+        inputs = kind.prepare(Path(folder), stack)
         following, end = first, first + count
         while following < end:
-            following = _child(kind, material, Path(folder), following, min(end, following + CHILD), figures)
+            following = _child(kind, inputs, Path(folder), following, min(end, following + CHILD), figures)
             told(kind, figures)
     return figures
 
 
-def _child(kind: Kind, material: Any, folder: Path, first: int, end: int, figures: Figures) -> int:
+def _child(kind: Kind, inputs: Any, folder: Path, first: int, end: int, figures: Figures) -> int:
     """Have one child try inputs; the first that it has not tried."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_try_all, args=(kind, material, folder, range(first, end), theirs))
+    child = context.Process(target=_try_all, args=(kind, inputs, folder, range(first, end), theirs))
     child.start()
     theirs.close()
     for seed in range(first, end):
@@ -103,22 +103,22 @@ def _child(kind: Kind, material: Any, folder: Path, first: int, end: int, figure
     return end
 
 
-def _try_all(kind: Kind, material: Any, folder: Path, seeds: range, answers: Connection) -> None:
+def _try_all(kind: Kind, inputs: Any, folder: Path, seeds: range, answers: Connection) -> None:
     with open(os.devnull, "w") as nowhere:
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)
     signal.signal(signal.SIGPROF, _hang)
     resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize") + 2 * BYTES,) * 2)
     for seed in seeds:
-        answers.send(json.dumps(dict(_tried(kind, material, folder, seed))))
+        answers.send(json.dumps(dict(_tried(kind, inputs, folder, seed))))
 
 
-def _tried(kind: Kind, material: Any, folder: Path, seed: int) -> Iterator[tuple[str, Any]]:
+def _tried(kind: Kind, inputs: Any, folder: Path, seed: int) -> Iterator[tuple[str, Any]]:
     before, began = _memory(), time.process_time()
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         with TemporaryDirectory(dir=folder) as place:
-            answers = kind.attempt(material, Random(f"{kind.name} {seed}"), Path(place))
+            answers = kind.attempt(inputs, Random(f"{kind.name} {seed}"), Path(place))
         yield "codes", [answer.code for answer in answers]
         for answer in answers:
             assert "Traceback (most recent call last)" not in answer.text, answer.text

@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from hpo.spec.tree import toml
+from hpo.studyfile.tree import toml
 from tests.mutations.damage import change_tree, damaged
 from tests.mutations.kinds import Answer, Kind, command
-from tests.workers.small import small_text
+from tests.runtime.small import small_text
 
 CONDITIONAL = """
 [study]

@@ -12,7 +12,7 @@ from random import Random
 from tests.export.tiny import HOUSES, run, write_houses
 from tests.mutations.damage import damaged, odd_value
 from tests.mutations.kinds import Answer, Kind, command
-from tests.spec.texts import study_text
+from tests.studyfile.texts import study_text
 
 FLOWERS = "name;size;colour;kind\n" + "".join(
     f"{number};{number * 0.37:.2f};{['red', 'blue', 'green'][number % 3]};{'ab'[number % 2]}\n" for number in range(30)
@@ -20,27 +20,27 @@ FLOWERS = "name;size;colour;kind\n" + "".join(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Material:
+class Inputs:
     """An export that can predict, and tables as they should be."""
 
     export: Path
     texts: list[str]
 
 
-def prepare(folder: Path, stack: ExitStack) -> Material:
+def prepare(folder: Path, stack: ExitStack) -> Inputs:
     houses = write_houses(folder)
     home = run(HOUSES, folder)
     command("export", "houses", "-o", folder / "export", "--home", home)
-    return Material(export=folder / "export", texts=[houses.read_text(), houses.read_text(), FLOWERS])
+    return Inputs(export=folder / "export", texts=[houses.read_text(), houses.read_text(), FLOWERS])
 
 
-def attempt(material: Material, random: Random, folder: Path) -> list[Answer]:
-    text = random.choice(material.texts)
+def attempt(inputs: Inputs, random: Random, folder: Path) -> list[Answer]:
+    text = random.choice(inputs.texts)
     content = damaged(text.encode(), random) if random.random() < 0.4 else _cells_changed(text, random)
     path = folder / random.choice(("t.csv", "t", "t.tsv"))
     path.write_bytes(content)
     if random.random() < 0.5:
-        return [command("predict", material.export, path)]
+        return [command("predict", inputs.export, path)]
     target, task = random.choice(
         (("price", "auto"), ("kind", "auto"), ("heating", "classification"), ("a", "regression"))
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hpo.optim import fused, rules
-from hpo.spec.records import Adam, Optimizer, Sgd
+from hpo.studyfile.records import Adam, Optimizer, Sgd
 from tests.optim.test_rules import NAMES, OPTIMIZERS, STEPS, gradient, reference, start
 from tests.optim.test_rules import run as run_formula
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hpo.optim import rules
-from hpo.spec.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
+from hpo.studyfile.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
 
 STEPS = 20
 SIZE = 37

@@ -8,7 +8,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from hpo.optim.schedules import SCHEDULES, Plateau, advance, rates
-from hpo.spec.records import (
+from hpo.studyfile.records import (
     Constant,
     Cosine,
     Exponential,

@@ -12,9 +12,9 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from hpo.registry.read import StudyFacts
 from hpo.reports.facts import StudyReport, report_of
-from hpo.spec.records import MINIMIZED
-from hpo.storage.read import StudyFacts
+from hpo.studyfile.records import MINIMIZED
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 RATE = FloatDistribution(1e-4, 1.0, log=True)

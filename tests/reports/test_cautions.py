@@ -11,8 +11,7 @@ from hpo.reports.cautions import rises
 from hpo.reports.compare import table
 from hpo.reports.edges import edge_of
 from hpo.reports.trials import trial_row
-
-from .factory import RATE, balance, small, trial
+from tests.reports.factory import RATE, balance, small, trial
 
 
 def edge(value, distribution, name="x"):

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from hpo.cli import main
-from hpo.reports.csv import trials_csv
+from hpo.registry.studies import add_seconds, register_study, set_balance, set_facts, set_winner
 from hpo.reports.facts import gather, report_of
-from hpo.storage.engine import open_store, sqlite_url
-from hpo.storage.ownership import MARK, mark
+from hpo.reports.render.csv import trials_csv
+from hpo.storage.open import open_store, sqlite_url
+from hpo.storage.own_trials import MARK, mark
 from hpo.storage.rows import EpochRow
-from hpo.storage.studies import add_seconds, register_study, set_balance, set_facts, set_winner
-
-from .factory import facts, frozen_study
+from tests.reports.factory import facts, frozen_study
 
 METRICS = ("accuracy", "macro_f1")
 
@@ -39,7 +38,7 @@ def register(store, name, count, seed=0):
     text = store.get_study_system_attrs(study_id)[MARK]
     for frozen in trials:
         frozen.system_attrs[MARK] = mark(text, frozen.number)
-    with store.tick():
+    with store.transaction():
         ids = {frozen.number: store.create_new_trial(study_id, template_trial=frozen) for frozen in trials}
         store.add_epochs(
             EpochRow(

@@ -6,8 +6,7 @@ import io
 import pytest
 
 from hpo.reports.compare import caution, compare_csv, row, table, write_compare_csv
-
-from .factory import DROPOUT, RATE, small, trial
+from tests.reports.factory import DROPOUT, RATE, small, trial
 
 
 @pytest.fixture

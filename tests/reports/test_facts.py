@@ -2,8 +2,8 @@
 
 from optuna.trial import TrialState
 
-from . import factory
-from .factory import small, trial
+from tests.reports import factory
+from tests.reports.factory import small, trial
 
 
 def test_counts_follow_the_states():

@@ -13,8 +13,7 @@ from optuna.trial import TrialState
 
 from hpo.reports.importances import best_group, explained, grouped, importances
 from hpo.reports.trials import trial_row
-
-from .factory import DECAY, DROPOUT, OPTIMIZER, RATE, trial
+from tests.reports.factory import DECAY, DROPOUT, OPTIMIZER, RATE, trial
 
 
 def rows(count, value_of, pruned_below=None):

@@ -7,8 +7,7 @@ import pytest
 
 from hpo.reports.noise import accuracy_error, auroc_error, balanced_accuracy_error, error_of, noise_of
 from hpo.reports.parts import Parts, balance_rows, parts_of
-
-from .factory import balance
+from tests.reports.factory import balance
 
 
 def test_standard_error_is_the_binomial_one_and_never_zero():

@@ -14,11 +14,11 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from hpo.search.searcher import Searcher
-from hpo.spec.file import read_study
-from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
-from tests.storage.crew import for_optuna
-from tests.workers.small import open_study, small_study
+from hpo.studyfile.file import read_study
+from tests.runtime.small import open_study, small_study
+from tests.storage.writers import for_optuna
 
 SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random")
 

@@ -8,7 +8,7 @@ import pytest
 
 from hpo.reports.smoothing import exponential
 from hpo.search.objective import best_epoch, better, direction, next_value, rounded, stops_early, trial_value
-from hpo.spec.records import EarlyStopping, StudyTable
+from hpo.studyfile.records import EarlyStopping, StudyTable
 
 
 def study(**settings: object) -> StudyTable:

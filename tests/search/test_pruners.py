@@ -9,7 +9,7 @@ import pytest
 
 from hpo.search.pruners import PRUNERS, pruner_for
 from hpo.search.pruning import Percentile
-from tests.workers.small import small_study
+from tests.runtime.small import small_study
 
 EPOCHS = 27
 

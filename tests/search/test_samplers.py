@@ -11,8 +11,8 @@ from optuna.trial import TrialState
 from hpo import space
 from hpo.search.objective import direction
 from hpo.search.samplers import SAMPLERS, sampling_for
-from hpo.spec.study import StudySpec
-from tests.workers.small import small_study
+from hpo.studyfile.study import StudySpec
+from tests.runtime.small import small_study
 
 
 def study(name: str) -> StudySpec:

@@ -12,9 +12,9 @@ from optuna.trial import TrialState
 from hpo.reports.facts import choose_winner
 from hpo.reports.trials import ranked, trial_row
 from hpo.search.searcher import CONTINUE, Searcher
-from hpo.storage.engine import open_store, sqlite_url
+from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
-from tests.workers.small import open_study, small_study
+from tests.runtime.small import open_study, small_study
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from hpo.storage.engine import open_store, sqlite_url
 from hpo.storage.identity import identity
+from hpo.storage.open import open_store, sqlite_url
 
 
 def of_file(home: Path, root: Path | None) -> str:

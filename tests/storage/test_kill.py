@@ -9,10 +9,9 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from hpo.storage.engine import open_store
+from hpo.storage.open import open_store
 from hpo.storage.store import Store
-
-from .crew import EPOCHS, IN_FLIGHT, TRIALS, conduct, conduct_and_die, finish, kill_at, start, table
+from tests.storage.writers import EPOCHS, IN_FLIGHT, TRIALS, conduct, conduct_and_die, finish, kill_at, start, table
 
 
 def uninterrupted(store: Store) -> tuple[list[tuple[Any, ...]], int]:

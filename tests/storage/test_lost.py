@@ -14,13 +14,14 @@ from optuna.trial import TrialState
 from sqlalchemy import make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError, ProgrammingError
 
+from hpo.database import patience
+from hpo.database.faults import explained, lost_connection
+from hpo.database.tables import trials
 from hpo.errors import LostConnectionError, StorageError
-from hpo.storage import leases, patience
-from hpo.storage.engine import open_store
-from hpo.storage.faults import explained, lost_connection
+from hpo.registry import leases
+from hpo.storage.open import open_store
 from hpo.storage.store import Store
-from hpo.storage.tables import trials
-from tests.storage.proxy import Proxy
+from tests.proxy import Proxy
 
 URL = make_url("postgresql://me:secret@host/db")
 
@@ -111,7 +112,7 @@ def test_reading_goes_on(cut: tuple[Store, int, Proxy], caplog: pytest.LogCaptur
 def test_what_only_writes_is_written_once(cut: tuple[Store, int, Proxy]) -> None:
     store, study_id, proxy = cut
     (trial_id,) = store.create_trials(study_id, 1)
-    with store.tick():
+    with store.transaction():
         store.set_trial_intermediate_value(trial_id, 1, 0.5)
         proxy.cut()
     proxy.cut()
@@ -122,13 +123,13 @@ def test_what_only_writes_is_written_once(cut: tuple[Store, int, Proxy]) -> None
 def test_a_transaction_that_had_begun_writes_nothing(cut: tuple[Store, int, Proxy]) -> None:
     store, study_id, proxy = cut
 
-    def tick() -> None:
-        with store.tick():
+    def transaction() -> None:
+        with store.transaction():
             store.create_trials(study_id, 1)
             proxy.cut()
 
     with pytest.raises(LostConnectionError, match="was lost"):
-        tick()
+        transaction()
     assert found(store, study_id) == []
     store.create_trials(study_id, 1)
     assert found(store, study_id) == [(TrialState.RUNNING, {})]
@@ -137,14 +138,14 @@ def test_a_transaction_that_had_begun_writes_nothing(cut: tuple[Store, int, Prox
 def test_an_error_of_its_own_is_not_replaced_by_that_of_the_connection(cut: tuple[Store, int, Proxy]) -> None:
     store, study_id, proxy = cut
 
-    def tick() -> None:
-        with store.tick():
+    def transaction() -> None:
+        with store.transaction():
             store.create_trials(study_id, 1)
             proxy.cut()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        tick()
+        transaction()
     assert found(store, study_id) == []
 
 
@@ -168,8 +169,8 @@ def test_a_commit_that_is_not_answered(
         connection.execute("SELECT 1")
         return None
 
-    def tick() -> None:
-        with store.tick():
+    def transaction() -> None:
+        with store.transaction():
             if begun:
                 store.create_trials(study_id, 1)
             store.set_trial_intermediate_value(trial_id, 1, 0.5)
@@ -177,10 +178,10 @@ def test_a_commit_that_is_not_answered(
     monkeypatch.setattr(store.engine.dialect, "do_commit", unanswered)
     if begun and not written:
         with pytest.raises(LostConnectionError):
-            tick()
+            transaction()
         assert found(store, study_id) == [(TrialState.RUNNING, {})]
     else:
-        tick()
+        transaction()
         assert found(store, study_id) == [
             (TrialState.RUNNING, {1: 0.5}),
             *([(TrialState.RUNNING, {})] if begun else []),

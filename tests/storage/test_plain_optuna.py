@@ -13,11 +13,10 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import func, select
 
-from hpo.storage.engine import open_store
+from hpo.database.tables import OPTUNA, OWN
+from hpo.storage.open import open_store
 from hpo.storage.store import Store
-from hpo.storage.tables import OPTUNA, OWN
-
-from .crew import conduct, epoch_row
+from tests.storage.writers import conduct, epoch_row
 
 SAMPLERS: dict[str, Callable[[], BaseSampler]] = {
     "random": lambda: RandomSampler(seed=1),
@@ -93,7 +92,7 @@ def test_ticks_do_not_change_the_study(store: Store, sampler: str) -> None:
                     study.tell(trial, (rate - 0.2) ** 2)
         return [contents(trial) for trial in study.trials]
 
-    assert batches(store, store.tick) == batches(InMemoryStorage(), nullcontext)
+    assert batches(store, store.transaction) == batches(InMemoryStorage(), nullcontext)
 
 
 def test_threads_share_a_store(store: Store) -> None:
@@ -106,7 +105,7 @@ def test_threads_share_a_store(store: Store) -> None:
 def test_optuna_reads_what_we_wrote_in_mid_study(store: Store, url: str, plain_url: str) -> None:
     study_id = store.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "study")
     conduct(store, study_id)
-    with store.tick():
+    with store.transaction():
         running, waiting = store.create_trials(study_id, 2)
         store.set_trial_intermediate_value(running, 1, float("nan"))
         store.set_trial_intermediate_value(running, 2, float("-inf"))
@@ -132,7 +131,7 @@ def test_optuna_continues_our_study(store: Store, plain_url: str) -> None:
 def test_deleting_with_optuna_leaves_none_of_our_rows(store: Store, plain_url: str) -> None:
     study_id = store.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "study")
     conduct(store, study_id)
-    with store.tick():
+    with store.transaction():
         [trial_id] = store.create_trials(study_id, 1)
         store.add_epochs([epoch_row(trial_id, 1, 0.5)])
     optuna.delete_study(study_name="study", storage=plain_url)

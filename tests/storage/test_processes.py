@@ -13,13 +13,12 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import select
 
-from hpo.storage import connect
-from hpo.storage.engine import open_store
+from hpo.database import connect
+from hpo.database.tables import hpo_studies, trials
+from hpo.registry.studies import register_study
+from hpo.storage.open import open_store
 from hpo.storage.store import Store
-from hpo.storage.studies import register_study
-from hpo.storage.tables import hpo_studies, trials
-
-from .crew import conduct, context, finish, run, start, suggest, table
+from tests.storage.writers import conduct, context, finish, run, start, suggest, table
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def create_in_batches(url: str, study_id: int, barrier: Barrier) -> None:
     barrier.wait()
     for count in (1, 5, 2):
         store.create_trials(study_id, count)
-    with store.tick():
+    with store.transaction():
         for trial_id in store.create_trials(study_id, 3):
             store.set_trial_user_attr(trial_id, "batch", 3)
 
@@ -46,9 +45,9 @@ def create_with_optuna(plain_url: str, barrier: Barrier) -> None:
 
 def test_numbers_have_no_gaps_or_duplicates(store: Store, study_id: int, url: str, plain_url: str) -> None:
     barrier = context.Barrier(4)
-    crew = [start(create_in_batches, url, study_id, barrier) for _ in range(3)]
-    crew.append(start(create_with_optuna, plain_url, barrier))
-    assert [finish(process) for process in crew] == [0] * 4
+    executor = [start(create_in_batches, url, study_id, barrier) for _ in range(3)]
+    executor.append(start(create_with_optuna, plain_url, barrier))
+    assert [finish(process) for process in executor] == [0] * 4
     with store.reading() as connection:
         numbers = list(connection.execute(select(trials.c.number).order_by(trials.c.trial_id)).scalars())
     assert numbers == list(range(3 * 11 + 5))
@@ -62,7 +61,7 @@ def claim_all(url: str, study_id: int, in_tick: bool, barrier: Barrier) -> None:
     barrier.wait()
     while True:
         if in_tick:
-            with store.tick():
+            with store.transaction():
                 trial_id = study._pop_waiting_trial_id()
                 if trial_id is not None:
                     store.set_trial_user_attr(trial_id, "claims", 1)
@@ -79,8 +78,8 @@ def test_a_waiting_trial_is_claimed_once(store: Store, study_id: int, url: str) 
     for index in range(12):
         study.enqueue_trial({"x": index})
     barrier = context.Barrier(3)
-    crew = [start(claim_all, url, study_id, in_tick, barrier) for in_tick in (True, True, False)]
-    assert [finish(process) for process in crew] == [0, 0, 0]
+    executor = [start(claim_all, url, study_id, in_tick, barrier) for in_tick in (True, True, False)]
+    assert [finish(process) for process in executor] == [0, 0, 0]
     assert [trial.state for trial in store.get_all_trials(study_id)] == [TrialState.COMPLETE] * 12
 
 
@@ -88,7 +87,7 @@ def stall(url: str, study_id: int, created: Event) -> None:
     """Begin to create trials and go no further."""
     connect.IDLE_SECONDS = 1
     store = open_store(url)
-    with store.tick():
+    with store.transaction():
         store.create_trials(study_id, 3)
         created.set()
         time.sleep(3600)
@@ -129,8 +128,8 @@ def open_and_register(url: str, barrier: Barrier) -> None:
 
 def test_a_new_database_is_opened_by_many_at_once(bare_url: str) -> None:
     barrier = context.Barrier(6)
-    crew = [start(open_and_register, bare_url, barrier) for _ in range(6)]
-    assert [finish(process) for process in crew] == [0] * 6
+    executor = [start(open_and_register, bare_url, barrier) for _ in range(6)]
+    assert [finish(process) for process in executor] == [0] * 6
     store = open_store(bare_url)
     with store.reading() as connection:
         [study_id] = connection.execute(select(hpo_studies.c.study_id)).scalars()
@@ -147,7 +146,7 @@ def test_what_another_process_writes_becomes_visible(store: Store, study_id: int
     seen = store.get_all_trials(study_id)
     assert seen == open_store(url).get_all_trials(study_id)
     assert {trial.state for trial in seen} == {TrialState.COMPLETE, TrialState.PRUNED}
-    with store.tick():
+    with store.transaction():
         assert len(table(store, study_id)) == len(seen)
 
 
@@ -161,11 +160,11 @@ def tell_with_optuna(plain_url: str, number: int) -> None:
 def test_what_optuna_writes_becomes_visible(store: Store, study_id: int, plain_url: str) -> None:
     """As the dashboard or `optuna tell` does it, to trials that this process runs."""
     told, kept = store.create_trials(study_id, 2)
-    with store.tick():
+    with store.transaction():
         store.set_trial_intermediate_value(told, 1, 0.5)
         store.set_trial_intermediate_value(kept, 1, 0.5)
     run(tell_with_optuna, plain_url, 0)
-    with store.tick():
+    with store.transaction():
         assert store.get_trial(told).state == TrialState.FAIL
         assert store.get_trial(kept).state == TrialState.RUNNING
         assert store.get_study_user_attrs(study_id) == {"dashboard": "a note"}
@@ -184,18 +183,18 @@ def report_with_optuna(plain_url: str) -> None:
 def test_running_trials_of_others_are_read_again(store: Store, study_id: int, url: str, plain_url: str) -> None:
     [own] = store.create_trials(study_id, 1)
     [foreign] = open_store(url).create_trials(study_id, 1)
-    with store.tick():
+    with store.transaction():
         store.set_trial_intermediate_value(own, 1, 0.5)
         assert len(store.get_all_trials(study_id)) == 2
     run(report_with_optuna, plain_url)
-    with store.tick():
+    with store.transaction():
         assert store.get_trial(foreign).intermediate_values == {7: 0.25}
         # In a tick our own running trials are as we wrote them ...
         assert store.get_trial(own).intermediate_values == {1: 0.5}
         store.set_trial_state_values(own, TrialState.COMPLETE, [0.5])
     # ... but what others added is there once the trial has ended, in memory as in the database.
     assert store.get_trial(own).intermediate_values == {1: 0.5, 7: 0.25}
-    with store.tick():
+    with store.transaction():
         assert store.get_trial(own).user_attrs == {"seen": True}
 
 
@@ -210,7 +209,7 @@ def test_a_study_deleted_elsewhere(store: Store, study_id: int, plain_url: str) 
         store.get_all_trials(study_id)
     with pytest.raises(KeyError):
         store.set_trial_user_attr(trial_id, "a", 1)
-    with pytest.raises(KeyError), store.tick():
+    with pytest.raises(KeyError), store.transaction():
         store.set_trial_intermediate_value(trial_id, 1, 0.5)
 
 

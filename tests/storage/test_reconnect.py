@@ -14,9 +14,9 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from hpo.database import connect
 from hpo.errors import StorageError
-from hpo.storage import connect
-from hpo.storage.engine import open_store
+from hpo.storage.open import open_store
 from hpo.storage.store import Store
 
 
@@ -35,7 +35,7 @@ def test_a_server_that_restarts_is_waited_for(mortal: Any) -> None:
     store = open_store(mortal.get_uri())
     study_id = store.create_new_study([StudyDirection.MAXIMIZE], "study")
     first, second = store.create_trials(study_id, 2)
-    with store.tick():
+    with store.transaction():
         # The restart comes while a tick has gathered changes and not yet written them.
         store.set_trial_intermediate_value(first, 1, 0.5)
         store.set_trial_state_values(first, TrialState.COMPLETE, [0.5])

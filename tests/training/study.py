@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from hpo.data.catalogue import load_dataset
 from hpo.data.prepare import PreparedData, prepare
 from hpo.data.splits import split
-from hpo.spec.records import (
+from hpo.studyfile.records import (
     Adagrad,
     Adam,
     AdamW,

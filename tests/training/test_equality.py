@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from hpo.spec.records import Dropout, Mlp, NoNorm, Sgd, Training, TrialConfig
-from hpo.training import checkpoints, compiled
+from hpo.studyfile.records import Dropout, Mlp, NoNorm, Sgd, Training, TrialConfig
+from hpo.training import compiled, packing
 from hpo.training.lane import LaneEpoch, new_lane
 from tests.training.study import NORMS, OPTIMIZERS, mixed, plain_batches, setting, trainer
 
@@ -198,15 +198,15 @@ def test_a_resumed_lane_equals_one_never_stopped(tmp_path: Any) -> None:
         its.tick()
         its.keep_best({1, 3})
         its.tick()
-    written = checkpoints.write(tmp_path / "running.pt", checkpoints.pack_running(first.all_cohorts()))
-    saved = checkpoints.read_running(written.path, written.sha256)
+    written = packing.write(tmp_path / "running.pt", packing.pack_running(first.all_cohorts()))
+    saved = packing.read_running(written.path, written.sha256)
     second = trainer(lanes=4)
     for trial in range(6):
-        assert checkpoints.restore(second, trial, mixed(trial), [saved[trial, 0]])
+        assert packing.restore(second, trial, mixed(trial), [saved[trial, 0]])
     for _ in range(2):
         assert [numbers(e) for e in second.tick().epochs] == [numbers(e) for e in through.tick().epochs]
     for trial in (1, 3, 4):
-        before, after = (checkpoints.best_states(its, trial)[0] for its in (through, second))
+        before, after = (packing.best_states(its, trial)[0] for its in (through, second))
         assert all(torch.equal(before[name], after[name]) for name in before)
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from hpo.errors import InputError
-from hpo.spec.records import BatchNorm, Dropout, Regularization, Training, TrialConfig
-from hpo.training import checkpoints
+from hpo.studyfile.records import BatchNorm, Dropout, Regularization, Training, TrialConfig
+from hpo.training import packing
 from hpo.training.epoch import Stretch, stretches
 from hpo.training.lane import new_lane
 from tests.training import own
+from tests.training.layers.test_own_module import config as own_config
 from tests.training.study import NORMS, mixed, setting, trainer
-from tests.training.test_custom import config as own_config
 from tests.training.test_equality import numbers, plain_losses
 
 RULES = ("fill", "drop", "short")
@@ -154,11 +154,11 @@ def test_a_resumed_lane_equals_one_never_stopped(tmp_path: Path) -> None:
     for its in (through, first):
         its.admit(configs.items())
         its.tick()
-    written = checkpoints.write(tmp_path / "running.pt", checkpoints.pack_running(first.all_cohorts()))
-    saved = checkpoints.read_running(written.path, written.sha256)
+    written = packing.write(tmp_path / "running.pt", packing.pack_running(first.all_cohorts()))
+    saved = packing.read_running(written.path, written.sha256)
     second = trainer(lanes=4, **FOLDS)
     for trial, config in configs.items():
-        assert checkpoints.restore(second, trial, config, [saved[trial, replica] for replica in range(3)])
+        assert packing.restore(second, trial, config, [saved[trial, replica] for replica in range(3)])
     assert [numbers(e) for e in second.tick().epochs] == [numbers(e) for e in through.tick().epochs]
 
 

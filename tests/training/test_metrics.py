@@ -10,7 +10,7 @@ import torch
 from sklearn import metrics as sk
 
 from hpo.data.undefined import undefined
-from hpo.spec.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from hpo.training.metrics import METRICS, Outcome, names_for, score
 
 

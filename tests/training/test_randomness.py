@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from hpo import models
-from hpo.spec.records import Dropout
-from hpo.training import masks, randomness
+from hpo.studyfile.records import Dropout
+from hpo.training import randomness
+from hpo.training.layers import masks
 from tests.training.study import mixed
 
 

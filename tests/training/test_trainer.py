@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.spec.records import Cnn, GroupNorm, Mlp
-from hpo.training import checkpoints, cohort
+from hpo.studyfile.records import Cnn, GroupNorm, Mlp
+from hpo.training import cohort, packing
 from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
 from tests.training.study import mixed, setting, trainer
@@ -62,21 +62,21 @@ def test_an_error_in_training_fails_its_trial_alone(monkeypatch: pytest.MonkeyPa
 def test_a_damaged_checkpoint_is_noticed(tmp_path: Any) -> None:
     its = trainer()
     its.admit([(0, mixed(0))])
-    written = checkpoints.write(tmp_path / "a" / "running.pt", checkpoints.pack_running(its.all_cohorts()))
+    written = packing.write(tmp_path / "a" / "running.pt", packing.pack_running(its.all_cohorts()))
     assert list((tmp_path / "a").iterdir()) == [written.path]
     data = written.path.read_bytes()
     written.path.write_bytes(data[: len(data) // 2])
-    assert checkpoints.read_running(written.path, written.sha256) == {}
-    assert checkpoints.read_running(tmp_path / "none.pt", written.sha256) == {}
+    assert packing.read_running(written.path, written.sha256) == {}
+    assert packing.read_running(tmp_path / "none.pt", written.sha256) == {}
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Any) -> None:
     its = trainer()
     its.admit([(0, mixed(0))])
-    written = checkpoints.write(tmp_path / "running.pt", checkpoints.pack_running(its.all_cohorts()))
-    saved = checkpoints.read_running(written.path, written.sha256)
+    written = packing.write(tmp_path / "running.pt", packing.pack_running(its.all_cohorts()))
+    saved = packing.read_running(written.path, written.sha256)
     other = mixed(0).model_copy(update={"model": Mlp(family="mlp", hidden=(3,))})
-    assert not checkpoints.restore(trainer(), 0, other, [saved[0, 0]])
+    assert not packing.restore(trainer(), 0, other, [saved[0, 0]])
 
 
 def test_best_weights_are_those_of_the_best_epoch() -> None:
@@ -85,12 +85,12 @@ def test_best_weights_are_those_of_the_best_epoch() -> None:
     its.tick()
     its.keep_best({1})
     its.tick()
-    kept = checkpoints.best_states(its, 1)[0]
+    kept = packing.best_states(its, 1)[0]
     again = trainer()
     again.admit([(1, mixed(1))])
     again.tick()
     again.keep_best({1})
-    assert all(torch.equal(kept[name], value) for name, value in checkpoints.best_states(again, 1)[0].items())
+    assert all(torch.equal(kept[name], value) for name, value in packing.best_states(again, 1)[0].items())
 
 
 def test_a_study_without_normalisation_trains() -> None:

@@ -1,0 +1,28 @@
+"""Which ended trials keep what: the best their best weights and their last state; those that a budget cut their last
+state, from which they go on when it is raised. A budget cuts no more than `search.concurrency` trials."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from optuna.trial import FrozenTrial
+
+from hpo import endings
+from hpo.runtime.session import Session
+
+
+def best_trials(session: Session) -> list[FrozenTrial]:
+    """The trials whose best weights are kept, the best first."""
+    return session.searcher.ranking()[: session.spec.checkpoints.keep]
+
+
+def worth_keeping(session: Session, ended: Collection[int]) -> set[int]:
+    """Which of the trials that have just ended are among the best."""
+    return {trial.number for trial in best_trials(session) if trial.number in ended} if ended else set()
+
+
+def trials_with_ends(session: Session) -> dict[int, FrozenTrial]:
+    """The trials whose last state is kept, by number."""
+    ended = (trial for trial in session.searcher.all_trials() if trial.state.is_finished())
+    cut = (trial for trial in ended if endings.is_cut(endings.of(trial.user_attrs)))
+    return {trial.number: trial for trial in (*best_trials(session), *cut)}

@@ -1,0 +1,186 @@
+"""Which checkpoint files a study keeps: the running trials' of the last two ticks, and the best trials' weights.
+
+Rows about files are written in the tick's transaction; files that no row names any more are deleted after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from optuna.trial import FrozenTrial
+
+from hpo.checkpoints.folders import own_folders
+from hpo.checkpoints.retention import best_trials, trials_with_ends
+from hpo.checkpoints.store import Folder
+from hpo.errors import MachineError
+from hpo.execution.messages import Settled
+from hpo.registry import studies
+from hpo.runtime.session import Session
+from hpo.search.searcher import Asked
+from hpo.storage.rows import CheckpointRow
+from hpo.training import packing
+from hpo.training.packing import Written
+
+log = logging.getLogger(__name__)
+
+
+class CheckpointManager(Protocol):
+    """What the coordinator asks of the keeper of checkpoints, all but the last in a transaction."""
+
+    def next_path(self) -> Path:
+        """Of a new file of running trials, for a shard that writes files."""
+
+    def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Keeps the weights of trials that have just ended among the best, drops those that no longer are."""
+
+    def save_ends(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Keeps the last state of trials that have just ended and may go on, drops those of no more use."""
+
+    def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
+        """Keeps the state of all trials in flight."""
+
+    def sweep(self) -> None:
+        """Deletes what no row names any more."""
+
+
+class RunCheckpoints:
+    """The checkpoint folder of one study."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        rows = session.store.checkpoints(session.study_id)
+        every = session.store.get_all_trials(session.study_id, deepcopy=False)  # also those that another program ended
+        numbers = {trial._trial_id: trial.number for trial in every}
+        found = sorted({row.path for row in rows if row.kind == "running"})
+        self.running = [found] if found else []
+        """Paths of the last ticks, oldest first, relative to the home folder; what a process before left counts as
+        one tick."""
+        self.best = {numbers[row.trial_id]: row.path for row in rows if row.kind == "best"}
+        """Paths of ended trials' best weights by number."""
+        self.ends = {numbers[row.trial_id]: row.path for row in rows if row.kind == "final"}
+        """Paths of ended trials' last states by number."""
+        self.home, row = Folder(session.home), studies.study_row(session.store, session.spec.study.name)
+        self.own = own_folders(self.home, session.store, row, claim=True)
+        self.away = (
+            own_folders(session.checkpoint_store, session.store, row, claim=True) if session.checkpoint_store else None
+        )
+        here = set(self.home.names("checkpoints/"))
+        self.elsewhere = {row.path for row in rows if session.checkpoint_store and row.path not in here}
+        """Of all these, those that workers keep in another place."""
+        self.garbage: list[str] = []
+        own = (re.fullmatch(r"running-(\d+)", Path(path).stem) for path in found)  # workers name theirs otherwise
+        self.serial = 1 + max((int(match[1]) for match in own if match), default=0)
+        """Of the next file of running trials."""
+        self._sweep_strays()
+
+    def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
+        """Records the files with the state of each shard's running trials; writes what a shard could not write."""
+        old, self.running = self.running[:-1], self.running[-1:]
+        paths = []
+        for shard in shards:
+            if shard.lanes is None:
+                continue
+            lanes = shard.lanes
+            written = packing.write(self.next_path(), lanes) if isinstance(lanes, bytes) else lanes
+            self.session.store.add_checkpoints(
+                [
+                    self._row(flight[number].trial_id, "running", shard.epochs[number], written)
+                    for number in shard.epochs
+                ]
+            )
+            paths.append(self._relative(written.path))
+        if paths:
+            self.running.append(paths)
+        else:
+            old, self.running = old + self.running, []
+        gone = [path for tick in old for path in tick]
+        self._forget(gone)
+        self.garbage.extend(gone)
+
+    def next_path(self) -> Path:
+        """Of a new file of running trials."""
+        path = self._path(f"running-{self.serial:07d}.pt")
+        self.serial += 1
+        return path
+
+    def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Writes the weights of trials that have just ended among the best; drops those of trials that no longer are,
+        or that had ended before and went on."""
+        if not ended:
+            return
+        ranking = best_trials(self.session)
+        self._drop(self.best, {trial.number for trial in ranking} - set(ended))
+        weights = {number: data for shard in shards for number, data in shard.weights.items()}
+        for trial in ranking:
+            if trial.number in weights:
+                path = self._path(f"best-{trial.number:06d}.pt")
+                self._keep(self.best, trial, "best", trial.user_attrs["best_epoch"], path, weights[trial.number])
+
+    def save_ends(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Writes the last state of trials that have just ended and may go on; drops those that are no longer worth
+        it, or of trials that had ended before and went on."""
+        if not ended:
+            return
+        trials = trials_with_ends(self.session)
+        self._drop(self.ends, trials.keys() - set(ended))
+        for shard in shards:
+            for number, end in shard.ends.items():
+                digest = hashlib.sha256(end.state).hexdigest()
+                path = self._path(f"final-{number:06d}-{digest[:8]}.pt")
+                self._take_from_running(self._relative(path))
+                self._keep(self.ends, trials[number], "final", end.epoch, path, end.state)
+
+    def _drop(self, files: dict[int, str], kept: Collection[int]) -> None:
+        """Forgets files of all trials but some."""
+        old = [files.pop(number) for number in sorted(files.keys() - set(kept))]
+        self._forget(old)
+        self.garbage.extend(old)
+
+    def _keep(self, files: dict[int, str], trial: FrozenTrial, kind: str, epoch: int, path: Path, data: bytes) -> None:
+        written = packing.write(path, data)
+        self.session.store.add_checkpoints([self._row(trial._trial_id, kind, epoch, written)])
+        files[trial.number] = self._relative(path)
+        self.garbage = [old for old in self.garbage if old != files[trial.number]]
+
+    def _take_from_running(self, path: str) -> None:
+        """A trial that is cut before it went on has the file that it was to go on from."""
+        if any(path in tick for tick in self.running):
+            self.running = [[other for other in tick if other != path] for tick in self.running]
+            self._forget([path])
+
+    def sweep(self) -> None:
+        """Deletes what no row names any more. Call it after the transaction."""
+        for path in self.garbage:
+            try:
+                self.own.delete(path)
+                if self.away and path in self.elsewhere:
+                    self.away.delete(path)
+            except MachineError as error:
+                log.warning("%s", error)
+        self.garbage.clear()
+
+    def _forget(self, paths: list[str]) -> None:
+        if paths:
+            self.session.store.remove_checkpoints(paths)
+
+    def _sweep_strays(self) -> None:
+        """Deletes files that a killed process wrote without getting to their rows."""
+        named = [*self.running, self.best.values(), self.ends.values()]
+        for path in self.own.files() - {path for paths in named for path in paths}:
+            self.own.delete(path)
+
+    def _path(self, file: str) -> Path:
+        return self.home.path(f"{self.own.name}/{file}")
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.session.home).as_posix()
+
+    def _row(self, trial_id: int, kind: str, epoch: int, written: Written) -> CheckpointRow:
+        return CheckpointRow(
+            trial_id=trial_id, kind=kind, epoch=epoch, path=self._relative(written.path), sha256=written.sha256
+        )

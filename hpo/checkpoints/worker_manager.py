@@ -1,0 +1,197 @@
+"""Which checkpoints the service keeps in its checkpoint_store: each worker's running trials, the best weights, the best's ends.
+
+A worker writes its trials in flight into one of three slots of its own: the last two are named by rows, the third is
+free, so nothing that a row names is written over, and nothing has to be deleted after every epoch. Whoever begins anew
+has three new ones, because others may have gone on from the old. Weights are named by their content: a worker that was
+silent for too long overwrites nothing of those who went on. A checkpoint_store that refuses is no reason to stop training: what
+could not be saved is trained again if it is ever needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from hpo.checkpoints.folders import own_folders
+from hpo.checkpoints.retention import best_trials, trials_with_ends
+from hpo.checkpoints.store import CheckpointStore
+from hpo.errors import MachineError
+from hpo.execution.messages import Settled
+from hpo.registry import studies
+from hpo.runtime.session import Session
+from hpo.search.searcher import Asked
+from hpo.storage.rows import CheckpointRow
+
+log = logging.getLogger(__name__)
+
+SLOTS = 3
+
+
+class WorkerCheckpoints:
+    """One worker's checkpoints of one study."""
+
+    def __init__(self, session: Session, checkpoint_store: CheckpointStore, worker: str) -> None:
+        self.session = session
+        self.checkpoint_store = checkpoint_store
+        self.worker = worker
+        self.term = uuid.uuid4().hex[:8]
+        """Tells the slots from all that any worker had before."""
+        self.slots: list[str] = []
+        """Slots that rows name, oldest first."""
+        self.foreign: dict[int, dict[str, int]] = {}
+        """Trial id -> what other workers had saved of it, and its epoch, until our own rows replace that."""
+        self.garbage: set[str] = set()
+        self.refused = False
+        row = studies.study_row(session.store, session.spec.study.name)
+        self.own = own_folders(checkpoint_store, session.store, row, claim=True)
+
+    def adopt(self, trial_ids: Iterable[int]) -> None:
+        """What was saved of these trials in other slots goes when they have been saved here."""
+        wanted = set(trial_ids)
+        for row in self.session.store.checkpoints(self.session.study_id):
+            if row.kind == "running" and row.trial_id in wanted and row.path not in self.slots:
+                self.foreign.setdefault(row.trial_id, {})[row.path] = row.epoch
+
+    def next_path(self) -> Path:
+        raise AssertionError("the checkpoint_store may be no folder: shards hand their lanes over")
+
+    def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
+        """Writes the state of all trials in flight into the free slot."""
+        for trial_id in self.foreign.keys() - {trial.trial_id for trial in flight.values()}:
+            self._replace_foreign(trial_id)
+        if not flight:
+            self._forget(self.slots)
+            self.slots = []
+            return
+        name = next(slot for index in range(SLOTS) if (slot := self._slot(index)) not in self.slots)
+        (shard,) = shards
+        assert isinstance(shard.lanes, bytes)
+        if not self._put(name, shard.lanes):
+            return
+        sha256 = hashlib.sha256(shard.lanes).hexdigest()
+        epochs = shard.epochs
+        self._forget(self.slots[:-1])
+        for number, trial in flight.items():
+            self._replace_foreign(trial.trial_id, epochs[number])
+        self.session.store.add_checkpoints(
+            CheckpointRow(trial_id=flight[n].trial_id, kind="running", epoch=epochs[n], path=name, sha256=sha256)
+            for n in sorted(flight)
+        )
+        self.slots = [*self.slots[-1:], name]
+
+    def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Writes the best weights of trials that have just ended among the best; forgets those of trials that no
+        longer are, or that had ended before and went on, whoever wrote them."""
+        if not ended:
+            return
+        ranking = best_trials(self.session)
+        kept = {trial._trial_id for trial in ranking if trial.number not in ended}
+        old = self._outdated("best", kept)
+        self._forget(old)
+        self.garbage.update(old)
+        for trial in ranking:
+            for shard in shards:
+                if trial.number in shard.weights:
+                    self._keep(trial, "best", trial.user_attrs["best_epoch"], shard.weights[trial.number])
+
+    def save_ends(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
+        """Writes the last state of trials that have just ended and may go on; forgets that of trials that are no
+        longer worth it, whoever wrote it."""
+        if not ended:
+            return
+        trials = trials_with_ends(self.session)
+        kept = {trial._trial_id for trial in trials.values() if trial.number not in ended}
+        old = self._outdated("final", kept)
+        # An extension may just be turning one into that of a running trial.
+        self.session.store.remove_checkpoints(old, spared="running")
+        self.garbage.update(old)
+        for shard in shards:
+            for number, end in shard.ends.items():
+                # One that is cut before it went on has the file that it was to go on from, perhaps of another worker.
+                self._replace_foreign(trials[number]._trial_id)
+                self._keep(trials[number], "final", end.epoch, end.state)
+
+    def sweep(self) -> None:
+        """Deletes what no row names any more."""
+        if not self.garbage:
+            return
+        named = {row.path for row in self.session.store.checkpoints(self.session.study_id)}
+        for name in self.garbage - named:
+            try:
+                self.own.delete(name)
+            except MachineError as error:
+                log.warning("%s", error)
+        self.garbage.clear()
+
+    def leave(self) -> None:
+        """Deletes what nobody can continue from."""
+        self.garbage.update(self._slot(index) for index in range(SLOTS))
+        self.sweep()
+
+    def leftovers(self) -> set[str]:
+        """Files of running trials, also those that workers left that were killed. With none running, nobody continues
+        from them: look before the transaction that ends the study, since from then on it may be extended."""
+        rows = self.session.store.checkpoints(self.session.study_id)
+        running = {row.path for row in rows if row.kind == "running"}
+        try:
+            return running | set(self.checkpoint_store.names(f"{self.own.name}/running-"))
+        except MachineError as error:
+            log.warning("%s Files of workers that were killed may stay there.", error)
+            return running
+
+    def clear(self, leftovers: Collection[str]) -> None:
+        """In the transaction that ends the study: forgets these files. The next sweep deletes them."""
+        self._forget(sorted(leftovers))
+        self.garbage.update(leftovers)
+
+    def _replace_foreign(self, trial_id: int, epoch: int | None = None) -> None:
+        """Forgets what others had saved of a trial up to this epoch; all of it, if the trial has ended. What could not
+        be read may be readable again before the trial is there."""
+        known = self.foreign.pop(trial_id, {})
+        later = {path: at for path, at in known.items() if epoch is not None and at > epoch}
+        if later:
+            self.foreign[trial_id] = later
+        paths = known.keys() - later.keys()
+        self.session.store.remove_checkpoints(paths, trial_id=trial_id)
+        self.garbage |= paths
+
+    def _outdated(self, kind: str, kept: Collection[int]) -> list[str]:
+        """Files of this kind of trials that have ended, but for these ids. As this tick sees the trials: what another
+        worker ends and keeps meanwhile is not ours to judge."""
+        every = self.session.store.get_all_trials(self.session.study_id, deepcopy=False)
+        over = {trial._trial_id for trial in every if trial.state.is_finished()}
+        rows = self.session.store.checkpoints(self.session.study_id)
+        return [row.path for row in rows if row.kind == kind and row.trial_id in over.difference(kept)]
+
+    def _keep(self, trial: FrozenTrial, kind: str, epoch: int, data: bytes) -> None:
+        sha256 = hashlib.sha256(data).hexdigest()
+        name = f"{self.own.name}/{kind}-{trial.number:06d}-{sha256[:8]}.pt"
+        if self._put(name, data):
+            row = CheckpointRow(trial_id=trial._trial_id, kind=kind, epoch=epoch, path=name, sha256=sha256)
+            self.session.store.add_checkpoints([row])
+
+    def _put(self, name: str, data: bytes) -> bool:
+        """Whether the checkpoint_store has taken it; that it refused is said once until it works again."""
+        try:
+            self.checkpoint_store.put(name, data)
+        except MachineError as error:
+            if not self.refused:
+                log.warning("%s Training goes on; what could not be saved is trained again after a crash.", error)
+            self.refused = True
+            return False
+        if self.refused:
+            log.warning("checkpoints can be written again")
+        self.refused = False
+        return True
+
+    def _forget(self, names: list[str]) -> None:
+        if names:
+            self.session.store.remove_checkpoints(names)
+
+    def _slot(self, index: int) -> str:
+        return f"{self.own.name}/running-{self.worker}-{self.term}-{index}.pt"

@@ -1,0 +1,130 @@
+"""Rich's console for texts that others wrote, and tables that keep their words whole on narrow terminals.
+
+`hpo.cli.terminal.output.output` hands it out; it is a module of its own because rich takes long to load.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from hpo.cli.terminal.output.output import fit
+from hpo.printable import few, on_one_line
+
+PIPE_WIDTH = 110
+"""Columns of what goes into a file or a pipe, at least."""
+WIDEST = 100_000
+"""Columns that a table is measured in."""
+GAP = 2
+"""Between two columns."""
+LISTED = 12
+"""Entries of a list that are shown before the rest is only counted; --json has them all."""
+NARROWEST = 8
+"""Columns that a value has in any table."""
+
+
+class Terminal(Console):
+    """A console that neither takes markup from texts nor passes on what would act on a terminal."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+        if not self.is_terminal and "width" not in options:
+            self.width = max(self.width, PIPE_WIDTH)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(fit(text, self.encoding), **options)
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        """The last step before the stream; styles become escape sequences here, and no text does."""
+        return super()._render_buffer(
+            segment if segment.control else segment._replace(text=fit(segment.text, self.encoding))
+            for segment in buffer
+        )
+
+    def say(self, text: str) -> None:
+        """Sentences: wrapped between words on a terminal, one line elsewhere."""
+        self.print(text, soft_wrap=not self.is_terminal)
+
+    def say_command(self, text: str) -> None:
+        """A command, to be copied as it is: the terminal breaks the line."""
+        self.print(text, soft_wrap=True)
+
+    def list_of(self, title: str, lines: Sequence[str]) -> None:
+        """A heading and its entries; nothing if there are none."""
+        if not lines:
+            return
+        self.print()
+        self.print(title)
+        whole = [" / ".join(part.strip() for part in line.split("\n") if part.strip()) for line in lines]
+        for line in few(whole, LISTED):
+            self.entry(line)
+
+    def entry(self, line: str) -> None:
+        """A line below a heading."""
+        if self.is_terminal:
+            self.print(Padding(line, (0, 0, 0, 2), expand=False))
+        else:
+            self.print(f"  {line}", soft_wrap=True)
+
+    def fits(self, table: Table) -> bool:
+        """Whether the table has room without breaking a word; in a file or a pipe there always is."""
+        needed = self.measure(table, options=self.options.update(width=WIDEST)).minimum
+        if not self.is_terminal:
+            self.width = max(self.width, needed)
+        return needed <= self.width
+
+    def side_by_side(self, title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+        """A column for each head and a row for each label; columns that have no room beside the others come in a
+        table of their own, below. What is wider than the screen by itself is broken between its words."""
+        columns = [[head, *(row[place] for row in rows.values())] for place, head in enumerate(heads)]
+        columns = [[on_one_line(text) for text in column] for column in columns]
+        names = [on_one_line(label) for label in (title, *rows)]
+        if self.is_terminal:
+            names = [self._broken(name, self.width // 2) for name in names]
+            room = self.width - GAP - max(map(self._wide, names))
+            columns = [[self._broken(text, room) for text in column] for column in columns]
+        begin = 0
+        while begin < len(columns):
+            end = begin + 1
+            while end < len(columns) and self.fits(_table(names, columns[begin : end + 1])):
+                end += 1
+            if begin:
+                self.print()
+            self.fits(table := _table(names, columns[begin:end]))
+            self.print(table)
+            begin = end
+
+    def _wide(self, text: str) -> int:
+        return max(cell_len(fit(line, self.encoding)) for line in text.split("\n"))
+
+    def _broken(self, text: str, room: int) -> str:
+        """The text in lines that have room, broken after what stands between words."""
+        lines = [""]
+        for part in re.split(r"(?<=[ ._/-])", text):
+            if lines[-1] and self._wide(lines[-1] + part) > max(room, NARROWEST):
+                lines.append("")
+            lines[-1] += part
+        return "\n".join(lines)
+
+
+def plain_table(header_style: str = "bold") -> Table:
+    """A table without lines."""
+    return Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style=header_style)
+
+
+def _table(names: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:
+    table = plain_table()
+    table.add_column(names[0], no_wrap=True)
+    for head, *_ in columns:
+        table.add_column(head, justify="right", overflow="fold")
+    for place, name in enumerate(names[1:], start=1):
+        table.add_row(name, *(column[place] for column in columns))
+    return table

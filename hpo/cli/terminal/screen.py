@@ -1,0 +1,169 @@
+"""What a run shows: a live view on a terminal, plain lines elsewhere, and the conclusion at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from hpo import space
+from hpo.cli.terminal.output.console import Terminal, plain_table
+from hpo.cli.terminal.output.output import console, redraws
+from hpo.printable import few
+from hpo.reports.foreign import sentences
+from hpo.reports.text import duration, number, plural, scores_on_test, training
+from hpo.studyfile.file import StudySpec
+
+if TYPE_CHECKING:
+    from hpo.runtime.local_run import Result
+    from hpo.runtime.progress import Progress
+
+SHOWN = 12
+"""Running trials in the live view, at most; on a small terminal fewer, as more would scroll off."""
+BAR = 40
+"""Columns of the bar, where there are so many."""
+LINE_SECONDS = 5.0
+"""Time between two plain lines, at least."""
+QUIET_SECONDS = 60.0
+"""Time after which a plain line comes even if no trial has ended."""
+
+
+class Screen:
+    """A live view that follows the progress of one study."""
+
+    def __init__(self, spec: StudySpec, console: Terminal, *, live: bool) -> None:
+        self.spec = spec
+        self.console = console
+        self.live = Live(console=console, refresh_per_second=8, transient=True) if live else None
+        self.epochs = max(config.training.epochs for config in space.alternatives(spec, "training"))
+        self.start: Progress | None = None
+        self.last_line = time.monotonic()
+        self.last_ended = -1
+
+    def progress(self, now: Progress) -> None:
+        """Shows where the study stands."""
+        if self.start is None:
+            self.start = now
+            self._announce(now)
+        if self.live:
+            self.live.update(self._view(now))
+        elif now.running:
+            waited = time.monotonic() - self.last_line
+            if waited > (LINE_SECONDS if now.ended != self.last_ended else QUIET_SECONDS):
+                self.last_line, self.last_ended = time.monotonic(), now.ended
+                self.console.say(self._headline(now))
+
+    def begin(self) -> None:
+        if self.live:
+            self.live.start()
+
+    def stop(self) -> None:
+        if self.live:
+            self.live.stop()
+
+    def _announce(self, now: Progress) -> None:
+        spec = self.spec
+        if now.ended >= now.budget and not now.running:
+            text = f"has its {plural(max(now.ended, now.budget), 'trial')} already; --trials gives it more"
+        else:
+            begun = now.ended or any(trial.epoch for trial in now.running)
+            verb = f"continues after {plural(now.ended, 'ended trial')}" if begun else "begins"
+            text = (
+                f"{verb}: {spec.data.dataset}, {spec.study.objective}, {plural(now.budget, 'trial')}, "
+                f"sampler {spec.search.sampler.name}, pruner {spec.search.pruner.name}"
+            )
+        self.console.say(f"Study {spec.study.name} {text}")
+
+    def _headline(self, now: Progress) -> str:
+        best = f"best {number(now.best[1])} (trial {now.best[0]})" if now.best else "no trial finished yet"
+        left = self._time_left(now)
+        soon = f"; about {left} left" if left else ""
+        return (
+            f"{now.ended}/{now.budget} trials: {now.finished} finished, {now.pruned} pruned, {now.failed} failed; "
+            f"{len(now.running)} running{self._depth(now)}{_workers(now)}; {best}{soon}"
+        )
+
+    @staticmethod
+    def _depth(now: Progress) -> str:
+        """How far the running trials are."""
+        epochs = [trial.epoch for trial in now.running]
+        return f" (epoch {min(epochs)} to {max(epochs)})" if epochs else ""
+
+    def _time_left(self, now: Progress) -> str | None:
+        assert self.start is not None
+        ended = now.ended - self.start.ended
+        if ended <= 0 or now.ended >= now.budget:
+            return None
+        seconds = now.wall_seconds / ended * (now.budget - now.ended)
+        return duration(round(seconds))
+
+    def _view(self, now: Progress) -> Group:
+        count, time = f"{now.ended}/{now.budget}", duration(now.wall_seconds)
+        width = max(min(BAR, self.console.width - len(count) - len(time) - 4), 1)
+        head = Table.grid(padding=(0, 2))
+        head.add_row(ProgressBar(total=now.budget, completed=now.ended, width=width), count, time)
+        text = self._headline(now)
+        lines = self.console.render_lines(text)
+        shown = max(min(SHOWN, self.console.height - len(lines) - 4), 1)
+        table = plain_table(header_style="dim")
+        for name in ("trial", "epoch", self.spec.study.objective):
+            table.add_column(name, justify="right", no_wrap=True)
+        for trial in now.running[:shown]:
+            value = "" if trial.value is None else number(trial.value)
+            table.add_row(str(trial.number), f"{trial.epoch}/{self.epochs}", value)
+        hidden = len(now.running) - shown
+        more = [f"and {hidden} more"] if hidden > 0 else []
+        return Group(head, text, table, *more)
+
+
+@contextmanager
+def screen(spec: StudySpec) -> Iterator[Screen]:
+    """A screen that is taken down however the run ends."""
+    shown = Screen(spec, console(), live=redraws())
+    shown.begin()
+    try:
+        yield shown
+    finally:
+        shown.stop()
+
+
+def conclusion(spec: StudySpec, result: Result) -> None:
+    """The winner's configuration, its scores, and where to go from here."""
+    out = console()
+    now, winner = result.progress, result.winner
+    for note in (*few(result.notes), *sentences(result.foreign)):
+        out.say(f"Note: {note}")
+    spent = f" ({duration(now.wall_seconds)}, {training(now.train_seconds, now.wall_seconds)})" if now.epochs else ""
+    out.say(
+        f"{plural(now.ended, 'trial')} ended: {now.finished} finished, {now.pruned} pruned, {now.failed} failed{spent}"
+    )
+    if winner is None:
+        out.say("No trial finished, so there is no winner. The report says how each trial ended.")
+        if result.failure:
+            out.say(f"The first one {result.failure}")
+    else:
+        out.say(f"Winner: trial {winner.number}")
+        for name, value in winner.params.items():
+            out.entry(f"{name} = {number(value, 6)}")
+        objective = spec.study.objective
+        out.entry(f"validation {objective}: {number(winner.value)}")
+        if winner.test is None:
+            out.entry("no test part (data.test = 0)")
+        else:
+            again = f" (look {len(winner.looks)} at the test part: no longer unseen)" if len(winner.looks) > 1 else ""
+            scores = scores_on_test(objective, winner.test, winner.ensemble, winner.models, name=objective)
+            for name, value in scores:
+                out.entry(f"{name}: {value}{again}")
+    out.say_command(f"Report: {result.report}")
+
+
+def _workers(now: Progress) -> str:
+    """Nothing where one process does everything."""
+    replaced = f", {now.deaths} replaced" if now.deaths else ""
+    return f" on {now.workers} workers{replaced}" if now.workers > 1 or replaced else ""

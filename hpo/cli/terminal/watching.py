@@ -1,0 +1,66 @@
+"""`--watch`: looking again and again. A terminal is cleared for each look; elsewhere only what changed is told, in a
+line, since what is printed there stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from hpo.cli.terminal.output.output import give, json_text, redraws, say
+
+T = TypeVar("T")
+
+WATCH_SECONDS = 2.0
+"""Between two looks."""
+
+
+def follow(
+    look: Callable[[], T], *, over: Callable[[T], bool], show: Callable[[T], None], lines: Callable[[T], dict[str, str]]
+) -> T:
+    """Looks until it is `over`, and returns the last look. `show` fills a screen; `lines` tells each subject, by name,
+    in a line."""
+    told: dict[str, str] = {}
+    for found in _looks(look, over):
+        if redraws():
+            click.clear()
+            show(found)
+        else:
+            now = lines(found)
+            for name in told.keys() - now.keys():
+                say(f"{name}: deleted")
+            for line in (line for name, line in now.items() if told.get(name) != line):
+                say(line)
+            told = now
+    return found
+
+
+def follow_json(look: Callable[[], T], *, over: Callable[[T], bool]) -> None:
+    """Writes each look that differs from the one before as JSON, until it is `over`."""
+    told = None
+    for found in _looks(look, over):
+        if (now := json_text(found)) != told:
+            give(now)
+            told = now
+
+
+def _looks(look: Callable[[], T], over: Callable[[T], bool]) -> Iterator[T]:
+    while True:
+        found = look()
+        yield found
+        if over(found):
+            return
+        time.sleep(WATCH_SECONDS)
+
+
+def line_of(study: Mapping[str, Any], best: float | None, workers: int) -> str:
+    """Where a study stands, without what changes all the time."""
+    from hpo.reports.text import number, plural
+
+    waiting = ("waiting",) if study["waiting"] else ()
+    counts = ", ".join(f"{study[count]} {count}" for count in ("finished", "pruned", "failed", "running", *waiting))
+    found = "" if best is None else f"; best {study['objective']} {number(best)}"
+    at_work = f"; {plural(workers, 'worker')}" if workers else ""
+    return f"{study['name']}: {study['state']}; {counts}{found}{at_work}"

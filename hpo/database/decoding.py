@@ -1,0 +1,123 @@
+"""Cells of the database become values here: JSON of a known form, records, distributions and numbers. No statements.
+
+What another program or a failing disk has left in a cell, and is none of these, raises an `UndecodableError` that names
+the table and the row; `faults.explained` makes a `StorageError` of it, which names the database, too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, TypeVar
+
+from optuna.distributions import BaseDistribution, json_to_distribution
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic takes that of `typing` from Python 3.12 on
+
+from hpo.database.faults import UndecodableError
+
+T = TypeVar("T")
+
+LONGEST = 60
+"""Characters of a cell that a message repeats."""
+
+
+class Balance(TypedDict):
+    """Examples of one class, or group of the target, in one part of the data."""
+
+    part: str
+    group: str
+    count: int
+    share: float
+
+
+class Facts(TypedDict, total=False):
+    """Those of the facts about a study that something is computed from; any other may stand beside them."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # pydantic's way to configure a TypedDict
+
+    budget: int | None
+    compiled: bool | None
+    conventions: int
+    replicas: int
+    test_looks: list[Any]
+
+
+def _defined(value: Any) -> Any:
+    """Earlier versions wrote what is undefined as NaN or infinite."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Score = Annotated[float | None, BeforeValidator(_defined)]
+"""A metric's value; None where it has none."""
+
+BALANCE: TypeAdapter[tuple[Mapping[str, Any], ...]] = TypeAdapter(tuple[Balance, ...])
+FACTS: TypeAdapter[Mapping[str, Any]] = TypeAdapter(Facts)
+METRICS = TypeAdapter(dict[str, float | None])
+SCORES = TypeAdapter(dict[str, Score | dict[str, Score]] | None)
+TEXTS: TypeAdapter[Mapping[str, str]] = TypeAdapter(dict[str, str])
+LENGTHS = TypeAdapter(list[tuple[int | None, int]])
+"""Forms of the JSON in cells of known meaning."""
+
+
+def plain_json(text: Any, place: str) -> Any:
+    """The JSON in a cell whose meaning is its writer's. `place` names the table and the row."""
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        raise UndecodableError(f"{place} holds {_shown(text)}, which is no JSON") from None
+
+
+def json_of(text: Any, form: TypeAdapter[T], place: str) -> T:
+    """The JSON in a cell, of the form that its column has."""
+    return formed(plain_json(text, place), form, place)
+
+
+def formed(value: Any, form: TypeAdapter[T], place: str) -> T:
+    """The value, held to its form; a record from its fields by name."""
+    try:
+        return form.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        said = first["msg"][:1].lower() + first["msg"][1:]
+        found = _shown(first["input"])
+        raise UndecodableError(f"{place} holds {found}{f' as {where}' if where else ''}: {said}") from None
+
+
+@lru_cache(maxsize=10_000)
+def distribution_of(text: str) -> BaseDistribution:
+    """What a parameter was drawn from."""
+    try:
+        return json_to_distribution(text)
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+        raise UndecodableError(f"trial_params holds {_shown(text)} as a distribution") from None
+
+
+def drawn(distribution: BaseDistribution, stored: Any, place: str) -> Any:
+    """A parameter's value."""
+    try:
+        return distribution.to_external_repr(number(stored, place))
+    except (IndexError, OverflowError, ValueError):
+        raise UndecodableError(f"{place} holds {_shown(stored)}, which is none of {distribution}") from None
+
+
+def number(stored: Any, place: str) -> Any:
+    """A number as the database has it."""
+    if isinstance(stored, int | float):
+        return stored
+    raise UndecodableError(f"{place} holds {_shown(stored)} instead of a number")
+
+
+def word(stored: Any, place: str) -> str:
+    """A name as the database has it."""
+    if isinstance(stored, str):
+        return stored
+    raise UndecodableError(f"{place} holds {_shown(stored)} instead of a name")
+
+
+def _shown(cell: Any) -> str:
+    text = cell if isinstance(cell, str) else repr(cell)
+    return "NULL" if cell is None else repr(text[:LONGEST]) + ("..." if len(text) > LONGEST else "")

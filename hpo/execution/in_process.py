@@ -1,0 +1,25 @@
+"""A shard in the coordinator's own process: what a study trained by one process has."""
+
+from __future__ import annotations
+
+from hpo.execution.job import TrainingJob
+from hpo.execution.messages import Order, Reply
+from hpo.execution.shard import Shard
+
+
+class InProcessShard:
+    """A shard in this process. It obeys when it is asked for its answer."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        self._shard = Shard(job)
+        self._order: Order | None = None
+
+    def send(self, order: Order) -> None:
+        self._order = order
+
+    def receive(self) -> Reply:
+        assert self._order is not None
+        return self._shard.do(self._order)
+
+    def close(self) -> None:
+        """Nothing to end."""

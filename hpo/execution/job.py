@@ -1,0 +1,81 @@
+"""What a process needs to train trials of a study: it can travel to other processes and machines, and holds no secret.
+
+Where the trials come from and what becomes of them is not known here.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from hpo.execution.resources import Resources, Variants
+from hpo.models import source
+from hpo.studyfile.custom import Reference
+from hpo.studyfile.file import StudySpec
+from hpo.training import metrics
+from hpo.training.batches import Examples
+from hpo.training.lane import Setting
+from hpo.training.limits import SHARE, Limits
+from hpo.training.trainer import Trainer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrainingJob:
+    """A study's examples and how they are to be trained on."""
+
+    spec: StudySpec
+    examples: Examples
+    """In main memory, whatever the device."""
+    device: str
+    lanes: int | None
+    """Lanes in one program; None: as many as pay."""
+    compiled_lanes: int | None
+    """Lanes of a compiled program; None where steps are not compiled."""
+    lanes_file: Path | None
+    """Where numbers of lanes that were found are remembered, if anywhere."""
+    sources: dict[Reference, bytes]
+    """Code of the user's own models, as it was when the study was opened."""
+    crowd: int = 1
+    """Processes that share this machine's memory."""
+
+    def trainer(self) -> Trainer:
+        """A trainer without trials, on the device."""
+        source.adopt(self.sources)
+        device = torch.device(self.device)
+        examples = self.examples.to(device)
+        setting = Setting(
+            examples=examples,
+            seed=self.spec.study.seed,
+            metrics=metrics.names_for(examples.task, self.spec.study.objective),
+            dtype=examples.dtype,
+            compiled_lanes=self.compiled_lanes,
+        )
+        # Compiled programs take one number of lanes; what else is found is remembered by machine.
+        machine = f"{_processor(device)}, torch {torch.__version__}"
+        limits = Limits(self.lanes or self.compiled_lanes, self.lanes_file, machine, SHARE / self.crowd)
+        return Trainer(setting, Variants(self.spec), limits)
+
+
+def worker_job(
+    job: TrainingJob, resources: Resources, workers: int, *, device: str | None = None, elsewhere: bool = False
+) -> TrainingJob:
+    """The job of one of several workers; `elsewhere`: on machines that do not have this one's files."""
+    lanes = job.compiled_lanes
+    if lanes is not None and resources.lanes is None:
+        lanes = -(-lanes // workers)
+    return replace(
+        job,
+        crowd=workers,
+        compiled_lanes=lanes,
+        device=device or job.device,
+        lanes_file=None if elsewhere else job.lanes_file,
+    )
+
+
+def _processor(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()

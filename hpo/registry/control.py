@@ -1,0 +1,151 @@
+"""What people do to a study of the service: submit it, stop and resume it, give it more trials or more epochs.
+
+Workers notice it between two epochs, by what `service` tells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from sqlalchemy import func, update
+
+from hpo import endings
+from hpo.database.clock import utc_now
+from hpo.database.patience import one_transaction
+from hpo.database.tables import hpo_studies
+from hpo.errors import StudyStateError
+from hpo.paths import argument
+from hpo.registry import exclusive, leases
+from hpo.registry.queue import status
+from hpo.registry.reopening import note_lengths, reopen
+from hpo.registry.studies import StudyRow, study_row
+from hpo.storage.store import Store
+
+
+@one_transaction
+def submit(
+    store: Store, study_id: int, *, priority: int | None, budgets: dict[str, float | None], dead: str | None = None
+) -> None:
+    """Give a study to the workers, or other budgets to one that they have; `StudyStateError` while `hpo run` has it.
+    One that has ended remains so until it is marked as unfinished. `budgets`: columns of `hpo_studies`; `priority`:
+    None for the one it has, at first 0; `dead`: a process that is known to be no more."""
+    with store.locking(study_id) as connection:
+        exclusive.free_from_runs(connection, study_id, store.get_study_name_from_id(study_id), dead=dead)
+        connection.execute(
+            update(hpo_studies)
+            .where(hpo_studies.c.study_id == study_id)
+            .values(
+                submitted_at=func.coalesce(hpo_studies.c.submitted_at, utc_now()),
+                priority=hpo_studies.c.priority if priority is None else priority,
+                generation=hpo_studies.c.generation + 1,
+                **budgets,
+            )
+        )
+
+
+@one_transaction
+def stop(store: Store, name: str) -> None:
+    """Hold a study up: workers finish the epoch in hand and leave it."""
+    with locked(store, submitted(store, name)) as row:
+        if row.finished_at is not None:
+            raise StudyStateError(f"the study {name!r} has ended; there is nothing to stop.")
+        _set(store, row, stopped_at=utc_now())
+
+
+@one_transaction
+def resume(store: Store, name: str) -> StudyRow:
+    """Let a stopped study go on. Returns it as it was."""
+    with locked(store, submitted(store, name)) as row:
+        if row.stopped_at is None:
+            raise StudyStateError(f"the study {name!r} is not stopped; there is nothing to resume.")
+        _set(store, row, stopped_at=None)
+    return row
+
+
+@one_transaction
+def extend_trials(store: Store, row: StudyRow, count: int) -> None:
+    """SoleOwnership or in a tick: another budget of trials, in all; `StudyStateError` while another budget is spent."""
+    with locked(store, row) as now:
+        _refuse_spent(store, now)
+        _set(store, now, max_trials=count, finished_at=None, generation=now.generation + 1)
+
+
+@one_transaction
+def extend_epochs(
+    store: Store, row: StudyRow, epochs: int, *, before: int, fingerprint: str, pruned: bool = False
+) -> list[int]:
+    """SoleOwnership or in a tick: more epochs for each trial, which had as many as `before`; trials that lacked nothing but
+    epochs go on, under their numbers, and with `pruned` those that the pruner ended. Returns these numbers.
+    `fingerprint`: of what the study means with these epochs. `StudyStateError` while a budget is spent: the trials
+    would be cut at once. The store has to forget the study after the tick."""
+    with locked(store, row) as now, store.writing() as connection:
+        if now.trial_epochs != row.trial_epochs:
+            raise StudyStateError(
+                f"the study {row.name!r} got {now.trial_epochs} epochs at the same moment; look at it, then try again."
+            )
+        _refuse_spent(store, row)
+        store.forget(row.study_id)  # what had ended may have gone on and ended again
+        found = store.own_trials(row.study_id)
+        note_lengths(connection, found, before)
+        ended = [
+            trial
+            for trial in found
+            if trial.state.is_finished() and endings.goes_on(endings.of(trial.user_attrs), also_pruned=pruned)
+        ]
+        reopen(store, connection, row.study_id, ended)
+        _set(
+            store,
+            row,
+            trial_epochs=epochs,
+            fingerprint=fingerprint,
+            finished_at=None,
+            generation=now.generation + 1,
+        )
+    store.forget(row.study_id)
+    return [trial.number for trial in ended]
+
+
+def _refuse_spent(store: Store, row: StudyRow) -> None:
+    now = status(store, row.study_id)
+    if now is None or now.spent is None:
+        return
+    source, setting = row.spec_source, now.spent.setting
+    raise StudyStateError(
+        f"{now.spent}, so there would be no more training. Raise search.{setting} in {source}, "
+        f"give it to the study with `hpo submit {argument(source)}`, then extend it."
+    )
+
+
+@contextmanager
+def locked(store: Store, before: StudyRow) -> Iterator[StudyRow]:
+    """A tick, or the one in progress, with a study of the service locked, and its row as it is now; `StudyStateError`
+    if it is the service's no more."""
+    with nullcontext() if store.ticking else store.transaction():
+        store.lock_study(before.study_id)
+        yield submitted(store, before.name)
+
+
+def _set(store: Store, row: StudyRow, **columns: Any) -> None:
+    store.write(update(hpo_studies).where(hpo_studies.c.study_id == row.study_id).values(**columns))
+
+
+def submitted(store: Store, name: str) -> StudyRow:
+    """A study of the service; `StudyStateError` if it is none."""
+    row = study_row(store, name)
+    if row.submitted_at is None:
+        for run in leases.workers(store):
+            if run.alive and run.study_id == row.study_id and run.name.startswith(exclusive.RUN):
+                raise StudyStateError(
+                    f"the study {name!r} is in the hands of `hpo run`, process {run.pid} on {run.host}. To stop it, "
+                    "interrupt that with Ctrl-C: everything is saved. For more trials or larger budgets, change them "
+                    f"in {row.spec_source} then and run the same command again; for more epochs for each trial, give "
+                    f"it to workers with `hpo submit {argument(row.spec_source)}`, then extend it."
+                )
+        raise StudyStateError(
+            f"the study {name!r} was not submitted to workers, so they leave it alone. "
+            f"Give it to them with `hpo submit {argument(row.spec_source)}`, or continue it yourself with "
+            f"`hpo run {argument(row.spec_source)}`."
+        )
+    return row

@@ -1,0 +1,88 @@
+"""Deleting a study that nobody works on, in two transactions. The first marks it, so that nobody begins to work on it
+while its files are deleted, and whoever finds the mark can end what a killed process began; the second deletes it. What
+belongs to it in Optuna's tables is in `catalogue`; its files are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, select, update
+
+from hpo.database.patience import one_transaction
+from hpo.database.tables import hpo_checkpoints, hpo_studies, hpo_workers
+from hpo.database.tables import studies as optuna_studies
+from hpo.errors import StudyStateError
+from hpo.paths import argument
+from hpo.registry import exclusive, studies
+from hpo.registry.studies import StudyRow, study_row
+from hpo.storage import study_rows
+from hpo.storage.store import Store
+
+
+def doom_study(store: Store, name: str, *, dead: str | None = None) -> StudyRow:
+    """Begin to delete a study; `StudyStateError` while workers or `hpo run` work on it. `dead`: a process that is known
+    to be no more. Returns it as it was."""
+    with idle(store, name, dead=dead) as (connection, row):
+        connection.execute(
+            update(hpo_studies)
+            .where(hpo_studies.c.study_id == row.study_id)
+            .values(submitted_at=None, generation=hpo_studies.c.generation + 1)
+        )
+        studies.set_facts(store, row.study_id, {**row.facts, studies.DOOMED: True})
+    return row
+
+
+@one_transaction
+def delete_study(store: Store, name: str, *, dead: str | None = None) -> set[str]:
+    """Delete a study with all its rows and leases; `StudyStateError` while workers or `hpo run` work on it. Returns the
+    checkpoint files that its rows named. `dead`: a process that is known to be no more."""
+    with idle(store, name, dead=dead) as (connection, row):
+        paths = {checkpoint.path for checkpoint in store.checkpoints(row.study_id)}
+        # Workers that wait for a place in it, or are dead: SQLite gives the id to the next study.
+        at_it = select(hpo_workers.c.name).where(hpo_workers.c.study_id == row.study_id)
+        names = connection.execute(at_it.with_for_update(skip_locked=True)).scalars().all()
+        connection.execute(update(hpo_workers).where(hpo_workers.c.name.in_(names)).values(study_id=None))
+        study_rows.drop(connection, row.study_id)
+    store.forget(row.study_id)
+    return paths
+
+
+def names_at_rest(store: Store) -> list[str]:
+    """Studies that have ended or are doomed."""
+    doomed = hpo_studies.c.facts_json.contains(f'"{studies.DOOMED}"', autoescape=True)
+    statement = select(optuna_studies.c.study_name).join(
+        hpo_studies, hpo_studies.c.study_id == optuna_studies.c.study_id
+    )
+    with store.reading() as connection:
+        return list(connection.execute(statement.where(hpo_studies.c.finished_at.is_not(None) | doomed)).scalars())
+
+
+def named_files(store: Store) -> set[str]:
+    """The checkpoint files that any study's rows name."""
+    with store.reading() as connection:
+        return set(connection.execute(select(hpo_checkpoints.c.path)).scalars())
+
+
+@contextmanager
+def idle(store: Store, name: str, *, dead: str | None = None) -> Iterator[tuple[Connection, StudyRow]]:
+    """A study that nobody works on, and that nobody can begin to work on in the block; `StudyStateError` while workers
+    or `hpo run` do. `dead`: a process that is known to be no more."""
+    try:
+        with store.locking(study_row(store, name).study_id) as connection:
+            row = study_row(store, name)
+            exclusive.free_from_runs(connection, row.study_id, name, dead=dead)
+            if exclusive.is_worked_on(connection, row.study_id):
+                raise StudyStateError(_busy(row))
+            yield connection, row
+    except KeyError:
+        raise StudyStateError(f"the study {name!r} has just been deleted by another program.") from None
+
+
+def _busy(row: StudyRow) -> str:
+    if row.stopped_at is None:
+        return (
+            f"workers train the study {row.name!r}, so it is not deleted. Stop it with "
+            f"`hpo stop {argument(row.name)}`, then delete it."
+        )
+    return exclusive.at_the_last_epoch(row.name)

@@ -1,0 +1,106 @@
+"""A whole study in the hands of one process, as `hpo run` has it: taking it, keeping it, and who else may have it.
+
+Such a process has a row among the workers, by whose `expires` the others tell whether it lives. It holds no leases:
+while it has the study, workers have none of it. Whoever takes a study does so with the study locked.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Select, delete, exists, select, update
+
+from hpo.database.clock import DatabaseNow
+from hpo.database.tables import hpo_leases, hpo_studies, hpo_workers, studies, trials
+from hpo.errors import StudyStateError, TakenError
+from hpo.paths import argument
+from hpo.registry import leases, queue
+from hpo.storage.store import Store
+
+RUN = "hpo run "
+"""How the names of processes that have a study for themselves begin: no machine is called like that."""
+
+
+def claim(
+    store: Store, study_id: int, name: str, host: str, pid: int, lease_seconds: float, *, dead: str | None = None
+) -> None:
+    """Give a study to process `name` alone, from the workers where they had it; `StudyStateError` while they, or
+    another such process, work on it. `dead`: a process that is known to be no more."""
+    with store.locking(study_id) as connection:
+        own = hpo_studies.c
+        if connection.execute(
+            select(hpo_workers).where(hpo_workers.c.name == name, hpo_workers.c.study_id == study_id)
+        ).first():
+            return  # it has claimed it before
+        row = connection.execute(
+            select(studies.c.study_name, own.submitted_at, own.stopped_at, own.finished_at)
+            .join(studies, studies.c.study_id == own.study_id)
+            .where(own.study_id == study_id)
+        ).one()
+        free_from_runs(connection, study_id, row.study_name, dead=dead)
+        if row.submitted_at is not None and row.finished_at is None:
+            if row.stopped_at is None:
+                raise StudyStateError(
+                    f"the study {row.study_name!r} was submitted to workers, who train it. Follow it with "
+                    f"`hpo show {argument(row.study_name)} --watch`; to run it here, stop it first with "
+                    f"`hpo stop {argument(row.study_name)}`."
+                )
+            if is_worked_on(connection, study_id):
+                raise StudyStateError(at_the_last_epoch(row.study_name))
+        # A worker that was stopped beyond its lease still believes in it: no lease, and another generation, tell it.
+        connection.execute(delete(hpo_leases).where(hpo_leases.c.trial_id.in_(_trials(study_id))))
+        connection.execute(
+            update(hpo_studies)
+            .where(own.study_id == study_id)
+            .values(submitted_at=None, stopped_at=None, concluder=None, generation=own.generation + 1)
+        )
+        leases.enrol(store, name, host, pid, lease_seconds, study_id)
+
+
+def keep(store: Store, name: str, lease_seconds: float) -> None:
+    """Have the tick in progress written only if the process still has what it claimed, with a sign of life."""
+    store.require(
+        leases.heartbeat(name, lease_seconds),
+        TakenError(
+            "this process was silent for so long that another program has taken the study meanwhile. What was saved "
+            "until then is what the other goes on from."
+        ),
+    )
+
+
+def free_from_runs(connection: Connection, study_id: int, study: str, *, dead: str | None) -> None:
+    """With the study locked: forgets processes that had it for themselves and are no more; `StudyStateError` if one
+    lives."""
+    own = hpo_workers.c
+    of_study = (own.study_id == study_id, own.name.startswith(RUN, autoescape=True))
+    statement = select(own.name, own.host, own.pid, (DatabaseNow() - own.seen).label("silent")).where(*of_study)
+    known = {row.name: row for row in connection.execute(statement) if row.name != dead}
+    # One that is in the middle of a transaction has locked its row: it lives.
+    over = select(own.name).where(*of_study, own.expires < DatabaseNow()).with_for_update(skip_locked=True)
+    gone = set(connection.execute(over).scalars())
+    for row in (row for name, row in known.items() if name not in gone):
+        raise StudyStateError(
+            f"the study {study!r} is being run by `hpo run`, process {row.pid} on {row.host} (last sign of life "
+            f"{max(row.silent, 0.0):.0f} seconds ago). Wait for it, or interrupt it; one that was killed is given up "
+            "after half a minute."
+        )
+    if over_now := [*gone, *([dead] if dead else [])]:
+        connection.execute(delete(hpo_workers).where(own.name.in_(over_now)))
+
+
+def is_worked_on(connection: Connection, study_id: int) -> bool:
+    """Whether a worker that lives holds trials of the study or scores its winner, or is writing what it trained."""
+    alive = hpo_workers.c.expires > DatabaseNow()
+    held = hpo_leases.c.trial_id.in_(_trials(study_id))
+    holding = exists().where(held, hpo_workers.c.name == hpo_leases.c.worker, alive)
+    concluding = queue.concluding().where(hpo_studies.c.study_id == study_id)
+    if connection.execute(select(holding | concluding)).scalar_one():
+        return True
+    return bool(leases.locked(connection, held))
+
+
+def at_the_last_epoch(study: str) -> str:
+    """What is said of a stopped study that they are at."""
+    return f"the study {study!r} is stopped, but workers are still at the epoch in hand. Try again in a moment."
+
+
+def _trials(study_id: int) -> Select[tuple[int]]:
+    return select(trials.c.trial_id).where(trials.c.study_id == study_id)

@@ -1,0 +1,208 @@
+"""Workers and the trials they hold: signs of life, leases taken, checked and given back. All by the database's clock.
+
+A worker holds all its trials until the one moment `expires` in its own row, so that a sign of life is one statement
+however many trials it has. A trial whose worker is silent, or gone, may be taken by any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from optuna.trial import TrialState
+from sqlalchemy import ColumnElement, Connection, Delete, Select, Update, and_, delete, func, insert, select, update
+
+from hpo.database.clock import DatabaseNow
+from hpo.database.decoding import TEXTS, json_of
+from hpo.database.patience import one_transaction
+from hpo.database.tables import hpo_leases, hpo_workers, trials
+from hpo.storage.own_trials import ours
+from hpo.storage.store import Store
+
+FORGOTTEN_SECONDS = 24 * 3600.0
+"""How long after its end the row of a worker that did not say goodbye is kept for people to see."""
+
+_others = hpo_workers.alias("others")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """A worker as the database knows it. Times are seconds since 1970 by the database's clock."""
+
+    name: str
+    host: str
+    pid: int
+    study_id: int | None
+    """The study it works on."""
+    started: float
+    seen: float
+    """Its last sign of life."""
+    alive: bool
+    """Whether its leases still hold."""
+    backoff: Mapping[str, str]
+    """Study name -> why it cannot work on that study."""
+
+
+@one_transaction
+def enrol(store: Store, name: str, host: str, pid: int, lease_seconds: float, study_id: int | None = None) -> None:
+    """Add a worker's row; forget those that have been silent for a day."""
+    now = DatabaseNow()
+    with store.writing() as connection:
+        connection.execute(delete(hpo_workers).where(hpo_workers.c.expires < now - FORGOTTEN_SECONDS))
+        connection.execute(
+            insert(hpo_workers).values(
+                name=name, host=host, pid=pid, study_id=study_id, started=now, seen=now, expires=now + lease_seconds
+            )
+        )
+
+
+def heartbeat(name: str, lease_seconds: float) -> Update:
+    """The statement by which a worker holds on to everything it has."""
+    now = DatabaseNow()
+    return update(hpo_workers).where(hpo_workers.c.name == name).values(seen=now, expires=now + lease_seconds)
+
+
+def send_heartbeat(store: Store, name: str, lease_seconds: float) -> int | None:
+    """A sign of life by itself. Returns how many workers are alive; None if this one has been forgotten."""
+    alive = select(func.count()).select_from(_others).where(_others.c.expires > DatabaseNow(), _others.c.name != name)
+    rows = store.once(heartbeat(name, lease_seconds).returning(alive.scalar_subquery()), write=True)
+    return 1 + int(rows[0][0]) if rows else None
+
+
+def turn_to(store: Store, name: str, study_id: int | None) -> None:
+    """Note what a worker works on."""
+    store.write(update(hpo_workers).where(hpo_workers.c.name == name).values(study_id=study_id))
+
+
+def complain(store: Store, name: str, backoff: Mapping[str, str]) -> None:
+    """Note which studies a worker cannot work on, and why."""
+    text = json.dumps(dict(backoff))
+    store.write(update(hpo_workers).where(hpo_workers.c.name == name).values(complaints_json=text))
+
+
+@one_transaction
+def resign(store: Store, name: str) -> None:
+    """Give everything back and remove the worker."""
+    with store.writing() as connection:
+        connection.execute(_all_of(name))
+        connection.execute(delete(hpo_workers).where(hpo_workers.c.name == name))
+
+
+def give_back(store: Store, name: str) -> None:
+    """Hold nothing any more."""
+    store.write(_all_of(name))
+
+
+def _all_of(name: str) -> Delete:
+    return delete(hpo_leases).where(hpo_leases.c.worker == name)
+
+
+def free(study_id: ColumnElement[int] | int) -> Select[tuple[int]]:
+    """Running trials of a study, of this program's own, that nobody holds."""
+    held = and_(hpo_leases.c.worker == hpo_workers.c.name, hpo_workers.c.expires > DatabaseNow())
+    holder = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id == trials.c.trial_id, held)
+    return select(trials.c.trial_id).where(
+        trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING, ~holder.exists(), ours()
+    )
+
+
+@one_transaction
+def take(store: Store, study_id: int, name: str, most: int) -> list[int]:
+    """Take up to `most` running trials that nobody holds, oldest first. Exactly one worker gets each."""
+    if most <= 0:
+        return []
+    with store.transaction() as transaction:
+        # The lock, and the look after it: a look before it could miss what another worker has just taken.
+        connection = transaction.lock_study(study_id)
+        candidates = [row.trial_id for row in connection.execute(free(study_id).order_by(trials.c.trial_id))]
+        unmoved = locked(connection, hpo_leases.c.trial_id.in_(candidates))
+        found = [trial_id for trial_id in candidates if trial_id not in unmoved][:most]
+        hold(store, name, found)
+    return found
+
+
+def locked(connection: Connection, among: ColumnElement[bool]) -> set[int]:
+    """Trials whose leases another transaction has locked. It may be that of a worker that was stopped in the middle of
+    it: whoever waits for that has all wait who wait for him. The other leases are locked from here on."""
+    leased = select(hpo_leases.c.trial_id).where(among)
+    every = set(connection.execute(leased).scalars())
+    return every - set(connection.execute(leased.with_for_update(skip_locked=True)).scalars())
+
+
+def hold(store: Store, name: str, trial_ids: Iterable[int]) -> None:
+    """Give a worker trials that were free, or that it creates in this tick."""
+    store.put(hpo_leases, ({"trial_id": trial_id, "worker": name} for trial_id in trial_ids))
+
+
+def lost(store: Store, name: str, trial_ids: Collection[int], lease_seconds: float) -> set[int]:
+    """Trials that are not the worker's any more, or have ended. The others are its own until the tick's end, and
+    it gives a sign of life with the tick."""
+    with store.writing() as connection:
+        # In a fixed order: two processes that lock the same rows must not wait for each other.
+        statement = (
+            select(hpo_leases.c.trial_id, hpo_leases.c.worker)
+            .where(hpo_leases.c.trial_id.in_(sorted(trial_ids)))
+            .order_by(hpo_leases.c.trial_id)
+            .with_for_update()
+        )
+        mine = {row.trial_id for row in connection.execute(statement) if row.worker == name}
+        running = select(trials.c.trial_id).where(
+            trials.c.trial_id.in_(sorted(mine)), trials.c.state == TrialState.RUNNING
+        )
+        kept = set(connection.execute(running).scalars())
+    store.write(heartbeat(name, lease_seconds))
+    return set(trial_ids) - kept
+
+
+def release(store: Store, name: str, trial_ids: Collection[int]) -> None:
+    """Give trials back: because they have ended, or for another worker to continue."""
+    if trial_ids:
+        store.write(delete(hpo_leases).where(hpo_leases.c.worker == name, hpo_leases.c.trial_id.in_(sorted(trial_ids))))
+
+
+def others(store: Store, study_id: int, name: str) -> dict[str, float]:
+    """The other workers whose leases on trials of a study hold, and until when."""
+    statement = (
+        select(hpo_workers.c.name, hpo_workers.c.expires)
+        .join(hpo_leases, hpo_leases.c.worker == hpo_workers.c.name)
+        .join(trials, trials.c.trial_id == hpo_leases.c.trial_id)
+        .where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
+        .where(hpo_workers.c.name != name, hpo_workers.c.expires > DatabaseNow())
+        .distinct()
+    )
+    with store.reading() as connection:
+        return {row.name: row.expires for row in connection.execute(statement)}
+
+
+def workers(store: Store) -> list[Worker]:
+    """All workers that are known, oldest first; those whose leases ended without their goodbye included."""
+    statement = select(hpo_workers, (hpo_workers.c.expires > DatabaseNow()).label("alive"))
+    with store.reading() as connection:
+        rows = connection.execute(statement.order_by(hpo_workers.c.started, hpo_workers.c.name)).all()
+    return [
+        Worker(
+            name=row.name,
+            host=row.host,
+            pid=row.pid,
+            study_id=row.study_id,
+            started=row.started,
+            seen=row.seen,
+            alive=bool(row.alive),
+            backoff=json_of(row.complaints_json, TEXTS, f"hpo_workers, worker {row.name!r},"),
+        )
+        for row in rows
+    ]
+
+
+def holders(store: Store, study_id: int) -> dict[int, str]:
+    """Trial id -> the worker that holds it, for the running trials of a study."""
+    statement = (
+        select(hpo_leases.c.trial_id, hpo_leases.c.worker)
+        .join(trials, trials.c.trial_id == hpo_leases.c.trial_id)
+        .join(hpo_workers, hpo_workers.c.name == hpo_leases.c.worker)
+        .where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
+        .where(hpo_workers.c.expires > DatabaseNow())
+    )
+    with store.reading() as connection:
+        return {row.trial_id: row.worker for row in connection.execute(statement)}

@@ -1,0 +1,190 @@
+"""Where submitted studies stand: what a worker needs to know to choose one, to go on with it and to conclude it.
+
+Who holds which trial is in `leases`; what people change about a study is in `steering`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from optuna.trial import TrialState
+from sqlalchemy import Exists, Row, Select, and_, exists, func, or_, select, update
+
+from hpo.database.clock import DatabaseNow, utc_now
+from hpo.database.patience import one_transaction
+from hpo.database.tables import (
+    hpo_studies,
+    hpo_workers,
+    studies,
+    trials,
+)
+from hpo.endings import Spent
+from hpo.registry.leases import free
+from hpo.storage.own_trials import ours
+from hpo.storage.store import Store
+
+Key = tuple[int, datetime, int]
+"""A study as it is: its id, which SQLite gives to another when it has been deleted, when it was registered, and its
+generation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyStatus:
+    """Where a study stands, as a worker needs to know it between two epochs."""
+
+    study_id: int
+    name: str
+    created_at: datetime
+    generation: int
+    active: bool
+    """Submitted, not stopped, not finished."""
+    priority: int
+    max_trials: int | None
+    max_epochs: int | None
+    max_wall_seconds: float | None
+    max_cpu_seconds: float | None
+    trial_epochs: int | None
+    """Of each trial, after an extension; None: as the study file says."""
+    epochs_spent: int
+    wall_seconds: float
+    cpu_seconds: float
+    trials: int
+    """Trials of this program, ended ones included."""
+    running: int
+    """Of these, those that have not ended."""
+    free: int
+    """Of the running ones, those that nobody holds."""
+    workers: int
+    """Workers that are alive and work on it."""
+    concluding: bool
+    """Whether a worker that is alive scores its winner."""
+
+    @property
+    def key(self) -> Key:
+        """Equal for the same study, unchanged."""
+        return self.study_id, self.created_at, self.generation
+
+    @property
+    def spent(self) -> Spent | None:
+        """The budget that is spent; the one of trials is not meant. None: none is."""
+        return spent(
+            (self.max_epochs, self.epochs_spent),
+            (self.max_wall_seconds, self.wall_seconds),
+            (self.max_cpu_seconds, self.cpu_seconds),
+        )
+
+
+def spent(
+    epochs: tuple[int | None, int], wall: tuple[float | None, float], cpu: tuple[float | None, float]
+) -> Spent | None:
+    """Which of the budgets (limit, spent) is spent."""
+    for (limit, used), setting in ((epochs, "epochs"), (wall, "wall_seconds"), (cpu, "cpu_seconds")):
+        if limit is not None and used >= limit:
+            return Spent(setting=setting, limit=limit)
+    return None
+
+
+def queue(store: Store, own: str | None = None) -> list[StudyStatus]:
+    """Studies that workers may work on: the highest priority first, then the oldest. What worker `own` concludes counts
+    as not begun: it is that worker who looks for work."""
+    statement = _statuses(own).where(
+        hpo_studies.c.submitted_at.is_not(None), hpo_studies.c.stopped_at.is_(None), hpo_studies.c.finished_at.is_(None)
+    )
+    order = (hpo_studies.c.priority.desc(), hpo_studies.c.submitted_at, hpo_studies.c.study_id)
+    return [_status(row) for row in store.once(statement.order_by(*order))]
+
+
+def status(store: Store, study_id: int) -> StudyStatus | None:
+    """One study; None if it has been deleted."""
+    with store.reading() as connection:
+        row = connection.execute(_statuses().where(hpo_studies.c.study_id == study_id)).first()
+    return None if row is None else _status(row)
+
+
+def status_now(store: Store, study_id: int) -> StudyStatus:
+    """First of all in a tick, and true until its end as far as people change it: an extension sees what such a tick
+    ended, or such a tick sees the extension. `KeyError` if the study has been deleted."""
+    store.lock_study(study_id, shared=True)
+    now = status(store, study_id)  # a look of its own: one that waited for the lock would see what was before
+    assert now is not None
+    return now
+
+
+@one_transaction
+def begin_conclusion(store: Store, study_id: int, name: str, generation: int) -> bool:
+    """Whether this worker, and no other, is to score the winner: no trial runs, and nobody alive is at it."""
+    alive = concluding(name)
+    running = exists().where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING, ours())
+    statement = (
+        update(hpo_studies)
+        .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
+        .where(hpo_studies.c.finished_at.is_(None), or_(hpo_studies.c.concluder.is_(None), ~alive), ~running)
+        .values(concluder=name)
+    )
+    with store.writing() as connection:
+        return connection.execute(statement).rowcount == 1
+
+
+def finish(store: Store, study_id: int, name: str, generation: int) -> bool:
+    """Note that the study has ended, unless it was extended meanwhile or another worker has taken the conclusion.
+    Returns whether it was noted; in a tick, nobody extends the study from then to its end."""
+    statement = (
+        update(hpo_studies)
+        .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
+        .where(hpo_studies.c.concluder == name)
+        .values(finished_at=utc_now())
+    )
+    with store.writing() as connection:
+        return connection.execute(statement).rowcount == 1
+
+
+def concluding(own: str | None = None) -> Exists:
+    """Whether a worker, but `own`, is alive that has begun to score the study's winner."""
+    return exists().where(
+        hpo_workers.c.name == hpo_studies.c.concluder,
+        hpo_workers.c.study_id == hpo_studies.c.study_id,
+        hpo_workers.c.expires > DatabaseNow(),
+        *([hpo_workers.c.name != own] if own else []),
+    )
+
+
+def _statuses(own_name: str | None = None) -> Select[Any]:
+    own = hpo_studies.c
+    of_study = and_(trials.c.study_id == own.study_id, ours())
+    count = select(func.count()).select_from(trials).where(of_study)
+    at_work = (
+        select(func.count())
+        .select_from(hpo_workers)
+        .where(hpo_workers.c.study_id == own.study_id, hpo_workers.c.expires > DatabaseNow())
+    )
+    return select(
+        own.study_id,
+        studies.c.study_name.label("name"),
+        own.created_at,
+        own.generation,
+        own.submitted_at,
+        own.stopped_at,
+        own.finished_at,
+        own.priority,
+        own.max_trials,
+        own.max_epochs,
+        own.max_wall_seconds,
+        own.max_cpu_seconds,
+        own.trial_epochs,
+        own.epochs_spent,
+        own.wall_seconds,
+        own.cpu_seconds,
+        count.scalar_subquery().label("trials"),
+        count.where(trials.c.state == TrialState.RUNNING).scalar_subquery().label("running"),
+        free(own.study_id).with_only_columns(func.count()).scalar_subquery().label("free"),
+        at_work.scalar_subquery().label("workers"),
+        concluding(own_name).label("concluding"),
+    ).join_from(hpo_studies, studies, studies.c.study_id == own.study_id)
+
+
+def _status(row: Row[Any]) -> StudyStatus:
+    found = dict(row._mapping)
+    open_, stopped, finished = (found.pop(key) for key in ("submitted_at", "stopped_at", "finished_at"))
+    return StudyStatus(active=open_ is not None and stopped is None and finished is None, **found)

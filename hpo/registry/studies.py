@@ -1,0 +1,265 @@
+"""Our own row of each study: registering it, noting what its run finds, listing them. Optuna's rows are elsewhere."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from optuna.study import StudyDirection
+from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
+from pydantic import TypeAdapter
+from sqlalchemy import case, delete, func, insert, or_, select, update
+
+from hpo.conventions import FACT, NEWEST
+from hpo.database.clock import DatabaseNow, utc_now
+from hpo.database.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
+from hpo.database.patience import one_transaction
+from hpo.database.tables import (
+    hpo_studies,
+    studies,
+    study_system_attributes,
+    study_user_attributes,
+)
+from hpo.errors import StudyStateError
+from hpo.printable import listed
+from hpo.storage import own_trials, study_rows
+from hpo.storage.store import Store
+
+Direction = Literal["maximize", "minimize"]
+
+DOOMED = "being deleted"
+"""A fact of a study whose deletion has begun. Whoever finds it ends the deletion."""
+WINNER, WINNERS_TEST, ENSEMBLES_TEST = "winner", "test {} of the winner", "test {} of the winner's ensemble"
+"""User attributes of a study that show its winner in optuna-dashboard."""
+
+ENSEMBLE = "ensemble"
+"""Key of the ensemble's metrics among the winner's in `test_json`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyRow:
+    """What the database says of a study as a whole. Times are naive UTC."""
+
+    study_id: int
+    name: str
+    spec_text: str
+    """TOML source of the study file."""
+    spec_source: str
+    """Path of the study file, as shown in messages."""
+    fingerprint: str
+    """sha256 of what the study file means."""
+    dataset_fingerprint: str
+    """sha256 of the examples."""
+    seed: int
+    hpo_version: str
+    """Version that registered the study."""
+    created_at: datetime
+    finished_at: datetime | None
+    """None while budget is left."""
+    balance: tuple[Mapping[str, Any], ...]
+    """Split balance: records of part, role, fold, group, count, share. Empty until noted."""
+    facts: Mapping[str, Any]
+    """The conventions of its numbers; once noted: device, versions, sizes of the parts ..."""
+    train_seconds: float
+    """Seconds spent training, over all restarts."""
+    wall_seconds: float
+    """Seconds the study ran, over all restarts."""
+    winner_number: int | None
+    """Number of the trial that was scored on the test part."""
+    test: Mapping[str, float | None] | None
+    """The winner's metrics on the test part: the mean over its models, of which folds and repeats train several. A
+    metric that is undefined there is None."""
+    submitted_at: datetime | None
+    """When it was given to the service; None: workers leave it alone."""
+    stopped_at: datetime | None
+    """Since when it is held up."""
+    priority: int
+    """The higher, the sooner workers turn to it."""
+    generation: int
+    """Counts the changes of budgets and epochs, so that workers notice one."""
+    max_trials: int | None
+    """Budget of trials in the service; None: as the study file says."""
+    max_epochs: int | None
+    """Budget of trial-epochs in the service; None: none."""
+    max_wall_seconds: float | None
+    """Budget of seconds in which anyone worked on it; None: none."""
+    max_cpu_seconds: float | None
+    """Budget of processor seconds over all workers; None: none."""
+    trial_epochs: int | None
+    """Epochs of a trial after an extension; None: as the study file says."""
+    epochs_spent: int
+    """Trial-epochs trained, over all restarts."""
+    cpu_seconds: float
+    """Processor seconds, over all workers and restarts."""
+    noted: float | None
+    """When seconds were last added, by the database's clock."""
+    concluder: str | None
+    """The worker that scores, or scored, the winner."""
+    test_ensemble: Mapping[str, float | None] | None = None
+    """Metrics of the answers that the winner's models give together; None where it has one model, or was scored by a
+    version that did not record them."""
+
+    @property
+    def is_doomed(self) -> bool:
+        """Whether it is being deleted: its files go before its rows do."""
+        return DOOMED in self.facts
+
+
+_STUDY_ROW = TypeAdapter(StudyRow)
+
+
+@one_transaction
+def register_study(
+    store: Store,
+    *,
+    name: str,
+    direction: Direction,
+    metric: str,
+    spec_text: str,
+    source: str,
+    fingerprint: str,
+    dataset_fingerprint: str,
+    seed: int,
+    hpo_version: str,
+    conventions: int = NEWEST,
+) -> int:
+    """Create a study in Optuna's tables and ours, or find the one of this name, and return its id.
+
+    An existing study keeps what it was registered with: whether that fits is the caller's to judge. One that Optuna
+    made without us is refused, since nothing says what its trials mean.
+    """
+    with store.writing() as connection:
+        study_id = study_rows.create(connection, name, [StudyDirection[direction.upper()]])
+        if study_id is None:
+            study_id = study_rows.id_of(connection, name)
+            if not connection.execute(select(hpo_studies).where(hpo_studies.c.study_id == study_id)).first():
+                raise StudyStateError(
+                    f"the study {name!r} in {store.place} was not made by `hpo run` but by another program. "
+                    "Give [study] name another value, or use another database with --storage URL."
+                )
+            return study_id
+        metric_names = {"study_id": study_id, "key": _SYSTEM_ATTR_METRIC_NAMES, "value_json": json.dumps([metric])}
+        mark = {"study_id": study_id, "key": own_trials.MARK, "value_json": json.dumps(uuid.uuid4().hex)}
+        connection.execute(insert(study_system_attributes), [metric_names, mark])
+        connection.execute(
+            insert(hpo_studies),
+            {
+                "study_id": study_id,
+                "spec_text": spec_text,
+                "spec_source": source,
+                "fingerprint": fingerprint,
+                "dataset_fingerprint": dataset_fingerprint,
+                "seed": seed,
+                "hpo_version": hpo_version,
+                "facts_json": json.dumps({FACT: conventions}),
+                "created_at": utc_now(),
+            },
+        )
+        return study_id
+
+
+def study_row(store: Store, name: str) -> StudyRow:
+    """A study's row; `StudyStateError` with the names there are, if there is none of this name."""
+    same = hpo_studies.c.study_id == studies.c.study_id
+    statement = select(studies.c.study_name, hpo_studies).join(hpo_studies, same)
+    with store.reading() as connection:
+        row = connection.execute(statement.where(studies.c.study_name == name)).mappings().first()
+        if row is None:
+            others = connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars()
+            names = [word(other, "studies") for other in others]
+            raise StudyStateError(f"no study {name!r} in {store.place}. {_alternatives(name, names)}")
+        own = dict(row)
+        place = f"hpo_studies, study {name!r},"
+        own["name"] = own.pop("study_name")
+        own["balance"] = json_of(own.pop("balance_json") or "[]", BALANCE, place)
+        own["facts"] = json_of(own.pop("facts_json") or "{}", FACTS, place)
+        scores = json_of(own.pop("test_json") or "null", SCORES, place)
+        own["test"], own["test_ensemble"] = (scores, scores.pop(ENSEMBLE, None)) if scores else (None, None)
+        return formed(own, _STUDY_ROW, place)
+
+
+def add_seconds(store: Store, study_id: int, *, train: float, wall: float, cpu: float = 0.0, epochs: int = 0) -> None:
+    """Add to the seconds and trial-epochs spent. `wall` is the time since this process last added its own.
+
+    Time in which several processes work counts once: of `wall`, no more than has passed since anyone added.
+    """
+    since = func.coalesce(DatabaseNow() - hpo_studies.c.noted, wall)
+    passed = case((since < 0.0, 0.0), (since < wall, since), else_=wall)
+    _note(
+        store,
+        study_id,
+        epochs_spent=hpo_studies.c.epochs_spent + epochs,
+        train_seconds=hpo_studies.c.train_seconds + train,
+        wall_seconds=hpo_studies.c.wall_seconds + passed,
+        cpu_seconds=hpo_studies.c.cpu_seconds + cpu,
+        noted=DatabaseNow(),
+    )
+
+
+def set_balance(store: Store, study_id: int, balance: Sequence[Mapping[str, Any]]) -> None:
+    """Note the split balance: records of part, role, fold, group, count, share."""
+    _note(store, study_id, balance_json=json.dumps(list(balance)))
+
+
+def set_facts(store: Store, study_id: int, facts: Mapping[str, Any]) -> None:
+    """Note the device, versions, sizes of the parts and the like."""
+    _note(store, study_id, facts_json=json.dumps(dict(facts)))
+
+
+def set_winner(
+    store: Store,
+    study_id: int,
+    number: int,
+    test: Mapping[str, float | None] | None,
+    objective: str,
+    *,
+    ensemble: Mapping[str, float | None] | None = None,
+) -> None:
+    """Note the winner and its metrics on the test part (None if there is no test part), for optuna-dashboard, too."""
+    together = {} if ensemble is None else {ENSEMBLE: dict(ensemble)}
+    text = None if test is None else json.dumps({**test, **together}, allow_nan=False)
+    _note(store, study_id, winner_number=number, test_json=text)
+    store.set_study_user_attr(study_id, WINNER, f"trial {number}")
+    for shown, scores in ((WINNERS_TEST, test), (ENSEMBLES_TEST, ensemble)):
+        if scores is not None and objective in scores:
+            store.set_study_user_attr(study_id, shown.format(objective), scores[objective])
+
+
+def forget_winner(store: Store, study_id: int) -> None:
+    """Note that there is no winner any more: its trial goes on."""
+    _note(store, study_id, winner_number=None, test_json=None)
+    key = study_user_attributes.c.key
+    shown = or_(key == WINNER, *(key.like(name.format("%")) for name in (WINNERS_TEST, ENSEMBLES_TEST)))
+    store.write(delete(study_user_attributes).where(study_user_attributes.c.study_id == study_id, shown))
+
+
+def mark_finished(store: Store, study_id: int) -> None:
+    """Note that the budget is spent."""
+    _note(store, study_id, finished_at=utc_now())
+
+
+def mark_unfinished(store: Store, study_id: int) -> None:
+    """Note that there is budget again."""
+    _note(store, study_id, finished_at=None)
+
+
+def direction_name(direction: StudyDirection) -> Direction:
+    """A direction as the records and reports write it."""
+    return "maximize" if direction == StudyDirection.MAXIMIZE else "minimize"
+
+
+def _note(store: Store, study_id: int, **columns: Any) -> None:
+    store.write(update(hpo_studies).where(hpo_studies.c.study_id == study_id).values(**columns))
+
+
+def _alternatives(name: str, names: Sequence[str]) -> str:
+    if not names:
+        return "It has none yet: begin one with `hpo run STUDY` or `hpo submit STUDY`."
+    close = difflib.get_close_matches(name, names, n=1)
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{guess}It has: {listed(names)}."

@@ -1,0 +1,49 @@
+"""Writes the files of a report: `index.html`, `trials.csv`, `epochs.csv`, `summary.md`. No facts, no formatting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo import disk
+from hpo.errors import MachineError
+from hpo.reports.facts import StudyReport, gather
+from hpo.reports.render.csv import epochs_csv, trials_csv
+from hpo.reports.render.html import render
+from hpo.reports.render.markdown import summary
+
+if TYPE_CHECKING:
+    from hpo.storage.store import Store
+
+TABLES = {"trials.csv": trials_csv, "epochs.csv": epochs_csv}
+"""File name -> CSV text of a report."""
+PAGES = {"summary.md": summary, "index.html": render}
+"""File name -> text of a report. The page comes last: where it is new, the files beside it are."""
+
+
+def write_report(store: Store, name: str, folder: Path, *, spreadsheet: bool = False) -> Path:
+    """Write the report of study `name` into `folder` (made if missing) and return the path of its page. `spreadsheet`:
+    no cell of its CSV files is a formula."""
+    return write_files(gather(store, name), folder, spreadsheet=spreadsheet)
+
+
+def write_files(report: StudyReport, folder: Path, *, spreadsheet: bool = False) -> Path:
+    """Render everything first, then replace the files one by one, each whole."""
+    texts = {name: table(report, spreadsheet=spreadsheet) for name, table in TABLES.items()}
+    texts |= {name: page(report) for name, page in PAGES.items()}
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return folder / "index.html"
+
+
+def write_text(
+    path: Path,
+    text: str,
+    way_out: str = "A report needs a folder that can be written and has room; choose another with --home or --output.",
+) -> None:
+    """Replace `path` by a file with this text; a reader sees the old file or the new one, never a part. `way_out`: what
+    to do where it cannot be written."""
+    try:
+        disk.save(path, text.encode("utf-8"))
+    except OSError as error:
+        raise MachineError(f"Cannot write {path}: {error.strerror or error}. {way_out}") from error

@@ -1,0 +1,120 @@
+"""Which learning curves a report draws and how many points of each: small enough for one page. No plotting.
+
+A curve is the mean over a trial's replicas (folds and repeats) at the same epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpo.reports.trials import TrialRow, ranked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpo.reports.facts import StudyReport
+
+MOST_TRIALS = 60
+"""Trials drawn."""
+MOST_NUMBERS = 120_000
+"""Numbers on the page, about 7 bytes each."""
+FIRST_MEASURES = ("objective", "valid_loss", "train_loss", "learning_rate", "gradient_norm")
+NOT_MEASURES = frozenset({"number", "replica", "epoch", "seconds", *FIRST_MEASURES})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """One trial's curves."""
+
+    number: int
+    """Trial number."""
+    state: str
+    """Optuna's state of the trial."""
+    value: float | None
+    """The trial's objective."""
+    rank: int | None
+    """0 for the winner, counting up over finished trials; None for others."""
+    epochs: tuple[int, ...]
+    series: dict[str, tuple[float | None, ...]]
+    """By measure, one point an epoch; None where it was not finite."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curves:
+    """The curves of a study, best trial first."""
+
+    curves: tuple[Curve, ...]
+    measures: tuple[str, ...]
+    """Objective first."""
+    omitted: int
+    """Trials with epochs that are not drawn."""
+    stride: int
+    """Every how many epochs a point is kept; 1 keeps all."""
+
+
+def evenly(items: Sequence[TrialRow], most: int) -> list[TrialRow]:
+    """At most `most` items spread evenly over the sequence, first and last included."""
+    if len(items) <= most:
+        return list(items)
+    if most <= 1:
+        return list(items[:most])
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def choose(report: StudyReport, numbers_with_epochs: set[int]) -> list[tuple[int | None, TrialRow]]:
+    """The trials to draw with their ranks: the twenty best, then others spread evenly over the study."""
+    best_first = [t for t in ranked(report.trials, report.minimized) if t.number in numbers_with_epochs]
+    if report.winner in best_first:
+        best_first.remove(report.winner)
+        best_first.insert(0, report.winner)
+    rank = {trial.number: position for position, trial in enumerate(best_first)}
+    kept = best_first[:20]
+    chosen = {trial.number for trial in kept}
+    others = [t for t in report.trials if t.number in numbers_with_epochs and t.number not in chosen]
+    return [(rank.get(trial.number), trial) for trial in [*kept, *evenly(others, MOST_TRIALS - len(kept))]]
+
+
+def curves_of(report: StudyReport) -> Curves:
+    """Choose, average over replicas and thin out the learning curves."""
+    frame = report.epochs
+    present = [name for name in FIRST_MEASURES if name in frame.columns]
+    others = sorted(name for name in frame.columns if name not in NOT_MEASURES and name != report.objective)
+    measures = tuple(name for name in [*present, *others] if bool(frame[name].notna().any()))
+    with_epochs = {int(number) for number in frame["number"].unique()}
+    chosen = choose(report, with_epochs)
+    longest = int(frame["epoch"].max()) if len(frame) else 0
+    most_points = max(50, MOST_NUMBERS // max(1, len(chosen) * len(measures)))
+    stride = max(1, math.ceil(longest / most_points))
+    wanted = frame[frame["number"].isin([trial.number for _, trial in chosen])]
+    if stride > 1:
+        wanted = wanted[(wanted["epoch"] - 1) % stride == 0]
+    resources = _means(wanted, measures)
+    curves = tuple(_curve(rank, trial, resources.loc[[trial.number]].droplevel(0), measures) for rank, trial in chosen)
+    return Curves(curves=curves, measures=measures, omitted=len(with_epochs) - len(curves), stride=stride)
+
+
+def _means(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
+    """The mean over replicas by trial number and epoch."""
+    groups = rows.groupby(["number", "epoch"])
+    # A replica that is not finite makes the mean so: averaging the healthy ones would draw a curve nobody trained.
+    finite = groups[list(measures)].count().eq(groups.size(), axis=0)
+    return groups[list(measures)].mean().where(finite)
+
+
+def _curve(rank: int | None, trial: TrialRow, resources: pd.DataFrame, measures: Sequence[str]) -> Curve:
+    return Curve(
+        number=trial.number,
+        state=trial.state,
+        value=trial.value,
+        rank=rank,
+        epochs=tuple(int(epoch) for epoch in resources.index),
+        series={name: tuple(map(_short, resources[name].tolist())) for name in measures},
+    )
+
+
+def _short(value: float) -> float | None:
+    """Five significant digits: finer than any screen."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None

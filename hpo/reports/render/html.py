@@ -1,0 +1,138 @@
+"""The report as one HTML page that opens offline: facts and figures into the template. No computing of facts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from hpo.paths import argument
+from hpo.reports.render import figures
+from hpo.reports.render.curves import Curves, curves_of
+from hpo.reports.text import STATES, duration, label, number, plural, share, size, training, units
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from plotly.graph_objects import Figure
+
+    from hpo.reports.facts import StudyReport
+    from hpo.reports.parts import BalanceRow
+
+CONFIG = {"displaylogo": False, "displayModeBar": False, "responsive": True}
+SCRIPTS = ("smoothing.js", "numbers.js", "report.js")
+MOST_SLICES = 24
+"""Parameters with a slice plot; the most important come first."""
+
+
+def render(report: StudyReport) -> str:
+    """The whole page as text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("hpo.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=number, share=share, duration=duration, training=training, label=label, size=size, plural=plural
+    )
+    environment.filters["marked"] = marked
+    scripts = files("hpo.reports.render") / "templates"
+
+    def figure(plot: Figure, name: str) -> Markup:
+        # plotly escapes "<" and "/" in its JSON, so a parameter's value cannot end the script.
+        text = plot.to_html(full_html=False, include_plotlyjs=False, div_id=f"figure-{name}", config=CONFIG)
+        return Markup(text)
+
+    curves = curves_of(report)
+    slices = sliced_parameters(report)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        states=STATES,
+        plotly=Markup(get_plotlyjs()),
+        css=Markup((scripts / "report.css").read_text()),
+        scripts=Markup("".join((scripts / name).read_text() for name in SCRIPTS)),
+        history=figure(figures.history(report), "history") if report.history else "",
+        wild_values=figures.robust_range([p.value for p in report.history if p.value is not None]),
+        curves=curves,
+        curve_figure=figure(figures.learning_curves(), "curves") if curves.curves else "",
+        curve_data=curve_data(report, curves),
+        importances=figure(figures.importances(report), "importances") if report.importances.shares else "",
+        slices=[(name, figure(figures.parameter_slice(report, name), f"slice-{i}")) for i, name in enumerate(slices)],
+        slices_omitted=len(report.parameters) - len(slices),
+        top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
+        balance=balance_table(report.balance),
+        looks=len(report.circumstances.get("test_looks", ())),
+        commands=commands(report),
+        units=units(report.circumstances.get("task")),
+    )
+
+
+def marked(sentence: str) -> Markup:
+    """A sentence with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
+
+
+def sliced_parameters(report: StudyReport) -> list[str]:
+    """Parameters to plot, by importance and then by name."""
+    important = [name for name, _ in report.importances.shares]
+    return [*important, *(name for name in report.parameters if name not in important)][:MOST_SLICES]
+
+
+def curve_data(report: StudyReport, curves: Curves) -> dict[str, Any]:
+    """What the page's script needs to draw and smooth the curves."""
+
+    def group(state: str, rank: int | None) -> str:
+        if rank == 0:
+            return "winner"
+        return {"COMPLETE": "finished", "PRUNED": "pruned"}.get(state, "other")
+
+    labels = {name: label(name) for name in curves.measures}
+    labels["objective"] = f"validation {label(report.objective)} (objective)"
+    return {
+        "labels": labels,
+        "curves": [
+            {
+                "number": curve.number,
+                "rank": curve.rank,
+                "group": group(curve.state, curve.rank),
+                "epochs": curve.epochs,
+                "series": curve.series,
+            }
+            for curve in curves.curves
+        ],
+    }
+
+
+def balance_table(rows: Sequence[BalanceRow]) -> dict[str, Any]:
+    """Groups down, parts across, and by how much a group's share differs between parts."""
+    parts = list(dict.fromkeys(row.part for row in rows))
+    groups = list(dict.fromkeys(row.group for row in rows))
+    cells = {(row.group, row.part): row for row in rows}
+    body = []
+    for group in groups:
+        line = [cells.get((group, part)) for part in parts]
+        shares = [cell.share if cell else 0.0 for cell in line]
+        body.append({"group": group, "cells": line, "spread": max(shares) - min(shares)})
+    totals = [sum(row.count for row in rows if row.part == part) for part in parts]
+    return {"parts": parts, "rows": body, "totals": totals}
+
+
+def commands(report: StudyReport) -> list[tuple[str, str]]:
+    """(command, what it does) pairs that repeat or use the study."""
+    name, source = argument(report.name), argument(report.source)
+    again = "the study again in an empty home folder, or continues it in this one"
+    return [
+        (f"hpo submit {source}", f"has workers run {again}")
+        if report.shared
+        else (f"hpo run {source}", f"runs {again}"),
+        (f"hpo report {name}", "writes this report again"),
+        (f"hpo export {name} -o {argument(report.name + '-winner')}", "takes the winner out as plain PyTorch"),
+    ]

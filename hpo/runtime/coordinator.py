@@ -1,0 +1,263 @@
+"""The loop of a study: all trials in flight train one epoch (a tick), then everything is decided and written at once.
+
+Between two ticks the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
+since the last tick is trained again, with the same outcome. Whatever takes long, such as training, checkpoints and
+waiting for a worker, is done before the transaction or after it: others would wait for its locks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from statistics import fmean, stdev
+
+from optuna.trial import TrialState
+
+from hpo import endings, ranking
+from hpo.checkpoints.retention import worth_keeping
+from hpo.checkpoints.run_manager import CheckpointManager, RunCheckpoints
+from hpo.endings import Spent
+from hpo.execution.executor import Executor
+from hpo.optim import rules
+from hpo.registry import studies
+from hpo.runtime.ownership import Ownership, SoleOwnership
+from hpo.runtime.progress import Observer, Progress, progress
+from hpo.runtime.resume import pick_up, undrawn
+from hpo.runtime.session import Session
+from hpo.search.objective import best_epoch, rounded
+from hpo.search.searcher import Asked, Decision
+from hpo.storage.rows import EpochRow
+from hpo.studyfile.records import TrialConfig
+from hpo.training.lane import LaneEpoch
+from hpo.training.trainer import Failure, Tick
+
+
+def run(
+    session: Session,
+    executor: Executor,
+    observer: Observer,
+    ownership: Ownership | None = None,
+    manager: CheckpointManager | None = None,
+) -> Progress:
+    """Runs the study until its budgets are spent, or until `hold` says to leave it. Returns the final progress."""
+    return _Loop(
+        session, executor, observer, ownership or SoleOwnership(session), manager or RunCheckpoints(session)
+    ).run()
+
+
+class _Loop:
+    def __init__(
+        self, session: Session, executor: Executor, observer: Observer, ownership: Ownership, manager: CheckpointManager
+    ) -> None:
+        self.session = session
+        self.executor = executor
+        self.observer = observer
+        self.ownership = ownership
+        self.began = self.noted = time.perf_counter()
+        self.cpu_noted = self._cpu()
+        self.epochs = 0
+        self.manager = manager
+        self.flight: dict[int, Asked] = {}
+        self.seconds: dict[int, float] = {}
+        self.scores: dict[int, list[tuple[float, float]]] = {}
+        """Objective and validation loss of a trial's replicas, at the epoch that counts."""
+
+    def run(self) -> Progress:
+        while (turn := self.ownership.turn([trial.trial_id for trial in self.flight.values()])) is not None:
+            if turn.take:
+                self._pick_up(turn.take, trains=turn.spent is None)
+            if turn.spent is not None:
+                self._cut(turn.spent)
+            elif turn.ask and not self.executor.behind:
+                self._fill()
+            self.executor.start()
+            self.manager.sweep()
+            self.observer(self._progress())
+            if self.flight:
+                trained = self.executor.train_seconds
+                tick = self.executor.tick()
+                self._record(tick, self.executor.train_seconds - trained)
+        self.manager.sweep()
+        final = self._progress()
+        self.observer(final)
+        return final
+
+    @contextmanager
+    def _tick(self, *, completes: bool = False, cut: bool = False) -> Iterator[None]:
+        """A transaction about trials in flight, written only if they are still this process's own."""
+        ids = [trial.trial_id for trial in self.flight.values()]
+        with self.session.store.transaction():
+            yield
+            self.ownership.confirm(ids, completes=completes, cut=cut)
+
+    def _pick_up(self, trial_ids: Collection[int], *, trains: bool) -> None:
+        """Goes on with running trials that this process has taken, if only to end them."""
+        told = self.ownership.behind if trains else None
+        trials, failures = pick_up(self.session, self.executor, trial_ids, self.ownership.check, told)
+        for trial in trials:
+            self.flight[trial.number] = trial
+            self.seconds[trial.number] = self.session.store.seconds_of(trial.trial_id)
+            self.scores[trial.number] = self._known_scores(trial)
+        self._fail(failures)
+
+    def _fill(self) -> None:
+        """Asks for as many trials as may start."""
+        while True:
+            with self.session.store.transaction():
+                asked = self.session.searcher.ask(self.ownership.room(len(self.flight)))
+                self.ownership.begin([trial.trial_id for trial in asked])
+            if not asked:
+                return
+            self.flight.update({trial.number: trial for trial in asked})
+            unbuilt = self.executor.admit({t.number: t.config for t in asked if t.config is not None})
+            self._fail([*undrawn(asked), *unbuilt])
+
+    def _fail(self, failures: Collection[Failure]) -> None:
+        """Ends trials that could not be begun or continued."""
+        if failures:
+            with self._tick():
+                for failure in failures:
+                    self._tell_failure(failure)
+
+    def _tell_failure(self, failure: Failure) -> None:
+        trial = self.flight.pop(failure.trial)
+        facts = {"traceback": failure.traceback, "seconds": round(self.seconds.get(trial.number, 0.0), 3)}
+        self.session.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
+        self.ownership.end([trial.trial_id])
+
+    def _cut(self, spent: Spent) -> None:
+        """Ends everything in flight, because a budget is spent."""
+        with self._tick(cut=True):
+            self._settle(
+                set(), {n: self.session.searcher.cut(trial.trial_id, spent) for n, trial in self.flight.items()}
+            )
+
+    def _record(self, tick: Tick, train_seconds: float) -> None:
+        """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
+        store, searcher = self.session.store, self.session.searcher
+        with self._tick(completes=self._completes(tick)):
+            by_trial: dict[int, list[LaneEpoch]] = {}
+            for lane in tick.epochs:
+                by_trial.setdefault(lane.trial, []).append(lane)
+            lost = {number: why for number, lanes in by_trial.items() if (why := self._lost(lanes))}
+            for failure in tick.failures:
+                self._tell_failure(failure)
+            store.add_epochs([self._row(lane) for lane in tick.epochs])
+            for number, lanes in by_trial.items():
+                self.epochs += 1
+                self.seconds[number] = self.seconds.get(number, 0.0) + sum(lane.seconds for lane in lanes)
+                if number not in lost:
+                    raw = fmean(self._objective(lane) for lane in lanes)
+                    searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
+            decisions = {number: lost[number] if number in lost else self._decide(number) for number in by_trial}
+            best = {number for number in by_trial.keys() - lost.keys() if self._is_best(number)}
+            for number in best:
+                self.scores[number] = [(self._objective(lane), lane.metrics["loss"]) for lane in by_trial[number]]
+            self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
+            now, cpu = time.perf_counter(), self._cpu()
+            studies.add_seconds(
+                store,
+                self.session.study_id,
+                train=train_seconds,
+                wall=now - self.noted,
+                cpu=cpu - self.cpu_noted,
+                epochs=len(by_trial),
+            )
+            self.noted, self.cpu_noted = now, cpu
+
+    def _completes(self, tick: Tick) -> bool:
+        """Whether a trial has trained its last epoch."""
+        lengths = {number: trial.config.training.epochs for number, trial in self.flight.items() if trial.config}
+        return any(lane.epoch >= lengths[lane.trial] for lane in tick.epochs)
+
+    def _settle(self, best: Collection[int], ended: Mapping[int, Decision]) -> None:
+        """In a tick: tells how trials ended, makes room, and keeps what the executor hands over."""
+        for number, decision in ended.items():
+            self._end(number, decision)
+        wanted = worth_keeping(self.session, ended.keys())
+        cut = {number for number, decision in ended.items() if endings.is_cut(decision.ended or "")}
+        shards = self.executor.settle(
+            best=best,
+            wanted=wanted,
+            ends=wanted | cut,
+            ended=ended.keys(),
+            path=self.manager.next_path,
+        )
+        self.manager.save_best(ended.keys(), shards)
+        self.manager.save_ends(ended.keys(), shards)
+        self.manager.save_running(self.flight, shards)
+
+    def _row(self, lane: LaneEpoch) -> EpochRow:
+        return EpochRow(
+            trial_id=self.flight[lane.trial].trial_id,
+            replica=lane.replica,
+            epoch=lane.epoch,
+            train_loss=lane.train_loss,
+            valid_loss=lane.metrics["loss"],
+            objective=self._objective(lane),
+            learning_rate=lane.learning_rate,
+            gradient_norm=lane.gradient_norm,
+            seconds=lane.seconds,
+            metrics={name: value for name, value in lane.metrics.items() if name != "loss"},
+        )
+
+    def _objective(self, lane: LaneEpoch) -> float:
+        return lane.metrics[self.session.spec.study.objective]
+
+    def _lost(self, lanes: Sequence[LaneEpoch]) -> Decision | None:
+        """How a trial ends that has nothing to report; None if it has."""
+        epoch = lanes[0].epoch
+        if any(lane.diverged for lane in lanes):
+            return Decision(ended=endings.diverged(epoch), state=TrialState.PRUNED)
+        if not all(math.isfinite(self._objective(lane)) for lane in lanes):
+            return Decision(ended=endings.undefined(self.session.spec.study.objective, epoch), state=TrialState.PRUNED)
+        return None
+
+    def _decide(self, number: int) -> Decision:
+        trial = self.flight[number]
+        assert trial.config is not None
+        return self.session.searcher.decide(trial.trial_id, trial.config)
+
+    def _known_scores(self, trial: Asked) -> list[tuple[float, float]]:
+        """From the rows of a trial that was picked up."""
+        curve = self.session.searcher.curve(trial.trial_id)
+        epoch = best_epoch(self.session.spec.study, curve) if curve else 0
+        return self.session.store.scores_of(trial.trial_id, epoch)
+
+    def _is_best(self, number: int) -> bool:
+        """Whether the epoch just trained is the one that counts so far."""
+        curve = self.session.searcher.curve(self.flight[number].trial_id)
+        return bool(curve) and best_epoch(self.session.spec.study, curve) == len(curve)
+
+    def _end(self, number: int, decision: Decision) -> None:
+        trial = self.flight.pop(number)
+        assert trial.config is not None
+        assert decision.ended is not None
+        size = self.executor.parameters(number)
+        facts = {
+            "seconds": round(self.seconds.get(number, 0.0), 3),
+            "parameters": size,
+            "optimizer_state_bytes": _state_bytes(trial.config, size),
+        }
+        if scores := self.scores.pop(number, []):
+            objectives, losses = zip(*scores, strict=True)
+            facts[ranking.LOSS] = rounded(fmean(losses))
+            if len(objectives) > 1:
+                facts["spread"] = rounded(stdev(objectives))
+        self.session.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
+        self.ownership.end([trial.trial_id])
+
+    def _progress(self) -> Progress:
+        wall_seconds = time.perf_counter() - self.began
+        return progress(self.session, self.executor, self.flight, epochs=self.epochs, wall_seconds=wall_seconds)
+
+    def _cpu(self) -> float:
+        """Processor time of this process and of the workers beside it."""
+        return time.process_time() + self.executor.cpu_seconds
+
+
+def _state_bytes(config: TrialConfig, parameters: int) -> int:
+    """Memory of the optimizer's buffers in float32."""
+    return rules.state_tensors(config.optimizer) * parameters * 4

@@ -1,0 +1,75 @@
+"""Deleting a study with its checkpoints, in the home folder and where workers keep them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo import disk
+from hpo.checkpoints.folder_lock import exclusive
+from hpo.checkpoints.folders import ABOVE, OwnFolders, own_folders
+from hpo.checkpoints.location import other_location
+from hpo.checkpoints.store import CheckpointStore, Directory
+from hpo.errors import MachineError
+from hpo.registry import deletion
+from hpo.storage.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deletion:
+    """What became of a study's checkpoints."""
+
+    files: int
+    """How many were deleted."""
+    missing: int
+    """How many the database named that lie in none of the places."""
+    strange: tuple[str, ...]
+    """Files in its folders that may be another study's, and stay: place and name."""
+    places: tuple[str, ...]
+    """Where they were looked for."""
+    refusals: tuple[str, ...]
+    """Why some are still there."""
+
+
+def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = None) -> Deletion:
+    """Deletes a study that nobody works on, and before that its checkpoints: what a killed process began, the next one
+    ends. `checkpoints`: where workers kept them, if not where they noted it."""
+    with _locked(disk.study_folder(home / ABOVE, name)) as last:
+        row = deletion.doom_study(store, name, dead=last)
+        checkpoint_stores: list[CheckpointStore] = [Directory(home)]
+        elsewhere = other_location(store, row.study_id, checkpoints, home)
+        if elsewhere is not None and elsewhere.place != checkpoint_stores[0].place:
+            checkpoint_stores.append(elsewhere)
+        owns = [own_folders(checkpoint_store, store, row, claim=False) for checkpoint_store in checkpoint_stores]
+        there: set[str] = set()
+        refusals: list[str] = []
+        for own in owns:
+            there |= _delete_files(own, refusals)
+        named = deletion.delete_study(store, name, dead=last)
+    strange = [f"{own.checkpoint_store.place}/{path}" for own in owns for path in sorted(own.strange)]
+    return Deletion(
+        files=len(there),
+        missing=len(named - there),
+        strange=tuple(strange),
+        places=tuple(checkpoint_store.place for checkpoint_store in checkpoint_stores),
+        refusals=tuple(refusals),
+    )
+
+
+def _locked(folder: Path) -> AbstractContextManager[str | None]:
+    """Keeps `hpo run` out of a folder; one that is not there needs no lock."""
+    return exclusive(folder, "", leaves=False) if folder.is_dir() else nullcontext()
+
+
+def _delete_files(own: OwnFolders, refusals: list[str]) -> set[str]:
+    """Deletes the study's files in one place; what of them was there."""
+    try:
+        files = own.files()
+        for path in sorted(files):
+            own.delete(path)
+        own.give_up()
+    except MachineError as error:
+        refusals.append(str(error))
+        return set()
+    return files

@@ -1,0 +1,93 @@
+"""What a study is made of beside its file: its data, prepared, and the code of the user's own models.
+
+All that can be wrong with them is found here, before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hpo import models, space
+from hpo.data.prepare import PreparedData
+from hpo.data.study import StudyData, load_data
+from hpo.errors import InputError, StudyFileError
+from hpo.execution.resources import TRIED
+from hpo.models import source
+from hpo.studyfile.custom import Reference, modules_of
+from hpo.studyfile.file import StudySpec
+from hpo.studyfile.study import normalises_batches
+from hpo.studyfile.tree import Choice
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs(StudyData):
+    """What a study is made of beside its file: the data, and the code of the user's own models."""
+
+    sources: dict[str, str]
+    """SHA-256 of the code of every module of the user's own, by file or module as the study names it."""
+
+
+def load_inputs(spec: StudySpec) -> Inputs:
+    """Loads the data, and checks that all code is there."""
+    data = load_data(spec)
+    return Inputs(dataset=data.dataset, splits=data.splits, prepared=data.prepared, sources=_sources(spec))
+
+
+def _sources(spec: StudySpec) -> dict[str, str]:
+    named = (reference.module for reference in modules_of(spec.tree["model"]))
+    try:
+        return dict(zip(named, map(source.pin, references(spec)), strict=True))
+    except InputError as error:
+        raise StudyFileError(f"{spec.source}: {error}") from None
+
+
+def references(spec: StudySpec) -> list[Reference]:
+    """The user's own modules, where their files are."""
+    return [reference.below(Path(spec.source).parent) for reference in modules_of(spec.tree["model"])]
+
+
+def check_models(spec: StudySpec, inputs: Inputs) -> None:
+    """Refuses a study none of whose model families can be built for the data, or that names a module of the user's
+    own which cannot be built whatever its arguments are."""
+    model = spec.tree["model"]
+    errors: list[str] = []
+    fits = False
+    for table in _families(model):
+        error = _error_of(replace(spec, tree=spec.tree | {"model": table}), inputs.prepared)
+        if error and table["family"] == "custom":
+            raise StudyFileError(f"{spec.source}: {error}")
+        fits = fits or error is None
+        errors += [error] if error else []
+    if normalises_batches(spec) and any(len(replica.x_train) == 1 for replica in inputs.prepared.replicas):
+        raise StudyFileError(
+            f"{spec.source}: batch normalisation needs at least 2 examples in a batch, but a training part of "
+            f'{inputs.dataset.name!r} has only 1. Add examples, or take norm.kind = "layer".'
+        )
+    if not fits:
+        raise StudyFileError(f"{spec.source}: no model of this study fits {inputs.dataset.name!r}: {errors[0]}")
+
+
+def _families(model: Any) -> Iterable[dict[str, Any]]:
+    """The tables that a trial's model may be; one for each module of the user's own."""
+    for table in model.options if isinstance(model, Choice) else (model,):
+        if table["family"] == "custom":
+            yield from (table | {"module": str(reference)} for reference in modules_of(table))
+        else:
+            yield table
+
+
+def _error_of(spec: StudySpec, prepared: PreparedData) -> str | None:
+    """Why no model of the one family in the spec can be built; None if one can."""
+    errors = []
+    for config in islice(space.alternatives(spec, "model"), TRIED):
+        try:
+            models.build(config, prepared.input_shape, prepared.outputs)
+        except InputError as error:
+            errors.append(str(error))
+        else:
+            return None
+    return next(iter(errors), None)

@@ -1,0 +1,224 @@
+"""`hpo run`: a study from its data to its report by this process, which decides, writes the database and has trials
+trained: by itself, by child processes or on a Ray cluster."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from hpo import disk, endings
+from hpo.checkpoints.folder_lock import exclusive
+from hpo.checkpoints.location import other_location, record_location, recorded_location
+from hpo.data.study import check_objective
+from hpo.database.patience import Patience, retried
+from hpo.environment import keep_compiled
+from hpo.errors import InputError, LostConnectionError, TakenError
+from hpo.execution.engines import open_executor
+from hpo.execution.prestart import ProcessPool
+from hpo.execution.resources import CPU, ClusterDevice, Compile, Engine, Resources
+from hpo.execution.sizing import usable_cores
+from hpo.registry import studies
+from hpo.registry.exclusive import RUN
+from hpo.reports.foreign import ForeignTrial, foreign_trial
+from hpo.reports.render.build import write_report
+from hpo.runtime import coordinator
+from hpo.runtime.exclusive_claim import Claim
+from hpo.runtime.heartbeat import name_of_this_process
+from hpo.runtime.inputs import check_models, load_inputs
+from hpo.runtime.ownership import SoleOwnership
+from hpo.runtime.progress import Observer, Progress
+from hpo.runtime.session import Session, anew, open_session
+from hpo.runtime.specs import as_begun
+from hpo.runtime.submission import as_extended, known_before, known_study
+from hpo.runtime.sweeping import sweep
+from hpo.runtime.winner import Winner, find, note
+from hpo.storage.open import open_store
+from hpo.storage.store import Store
+from hpo.studyfile.file import StudySpec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """How a run ended."""
+
+    progress: Progress
+    winner: Winner | None
+    """None where no trial finished."""
+    report: Path
+    """The report's page."""
+    notes: tuple[str, ...]
+    """What the data set's reader left out or found odd."""
+    failure: str | None
+    """How the first failed trial ended; None where none failed."""
+    foreign: tuple[ForeignTrial, ...] = ()
+    """Trials of the study that are not this program's."""
+
+
+def run_study(
+    spec: StudySpec,
+    url: str,
+    home: Path,
+    observer: Observer,
+    *,
+    lanes: int | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    compile: Compile = "auto",
+    workers: int | None = 1,
+    engine: Engine = "local",
+    address: str | None = None,
+    checkpoints: str | None = None,
+    pool: ProcessPool | None = None,
+) -> Result:
+    """Runs or continues a study to the end of its budget, scores the winner once, and writes the report.
+
+    Where several processes train, those of `pool` are taken first. `checkpoints`: where workers of the service
+    kept those of this study, if not where they noted it; new ones are kept in the home folder.
+    """
+    usable = prepare_process(home, threads if engine == "local" else min(threads, usable_cores()))
+    resources = Resources(
+        device=device_of(device) if engine == "local" else CPU,
+        cluster_device=_cluster_device(device) if engine == "ray" else "auto",
+        lanes=lanes,
+        compile=compile,
+        workers=workers,
+        threads=usable if engine == "local" else threads,
+        engine=engine,
+        address=address,
+    )
+    spec = as_begun(spec, known := known_before(spec, url))
+    inputs = load_inputs(spec)
+    check_objective(spec, inputs, begun=known is not None)
+    check_models(spec, inputs)
+    name = RUN + name_of_this_process()
+    # The database first: one that cannot be reached leaves no folder behind.
+    with (
+        closing(open_store(url)) as store,
+        _cluster(resources),
+        _swept(store, home, checkpoints),
+        exclusive(disk.study_folder(home / "checkpoints", spec.study.name), name) as last,
+        Claim(store, name, dead=last) as claim,
+    ):
+        known = known_study(store, spec)
+        spec = as_extended(spec, known)
+        # Before the study is taken from its workers: a place that cannot be opened ends the command.
+        checkpoint_store = other_location(store, known.study_id, checkpoints, home) if known else None
+        session = retried(lambda: open_session(spec, inputs, store, home, resources, claim=claim.take))
+        session = replace(session, checkpoint_store=checkpoint_store)
+        if checkpoint_store is not None and recorded_location(store, session.study_id) is None:
+            record_location(store, session.study_id, checkpoint_store, home)
+        progress = _run(session, resources, observer, pool, claim)
+        winner = find(session)
+        retried(lambda: _end(session, winner, claim))
+        report = write_report(store, spec.study.name, disk.study_folder(home / "reports", spec.study.name))
+        failed = (trial for trial in session.searcher.all_trials() if trial.state == TrialState.FAIL)
+        failure = next((endings.of(trial.user_attrs) for trial in failed), None)
+        foreign = tuple(foreign_trial(*other) for other in store.foreign_trials(session.study_id))
+    return Result(
+        progress=progress,
+        winner=winner,
+        report=report,
+        notes=inputs.dataset.notes,
+        failure=failure,
+        foreign=foreign,
+    )
+
+
+def _swept(store: Store, home: Path, checkpoints: str | None) -> AbstractContextManager[None]:
+    disk.make_home(home)
+    sweep(store, home, checkpoints)
+    return nullcontext()
+
+
+def _cluster(resources: Resources) -> AbstractContextManager[None]:
+    if resources.engine == "local":
+        return nullcontext()
+    from hpo.execution.ray_cluster import connected
+
+    return connected(resources)
+
+
+def prepare_process(home: Path, threads: int) -> int:
+    """Sets up what training shares with the whole process. How many threads it has: no more than cores."""
+    cores = usable_cores()
+    if threads > cores:
+        log.warning(
+            "--threads %d: this process may use %d of the machine's cores, and trains with so many", threads, cores
+        )
+    torch.set_num_threads(min(threads, cores))
+    keep_compiled(home)
+    return min(threads, cores)
+
+
+def _run(
+    session: Session, resources: Resources, observer: Observer, pool: ProcessPool | None, claim: Claim
+) -> Progress:
+    """Trains to the end of the budget, from what is saved each time that the connection to the database is lost."""
+    began, patience = time.perf_counter(), Patience()
+    epochs = latest = 0
+
+    def in_all(now: Progress) -> Progress:
+        return replace(now, epochs=epochs + now.epochs, wall_seconds=time.perf_counter() - began)
+
+    def observe(now: Progress) -> None:
+        nonlocal latest
+        latest = now.epochs
+        if latest:
+            patience.worked()
+        observer(in_all(now))
+
+    try:
+        with open_executor(session, resources, pool) as executor:
+            while True:
+                latest = 0
+                try:
+                    return in_all(coordinator.run(session, executor, observe, SoleOwnership(session, claim.keep)))
+                except LostConnectionError as lost:
+                    patience.bear(lost, "Going on from what is saved.")
+                epochs += latest
+                executor.clear()
+                session = anew(session)
+    except UpdateFinishedTrialError as error:
+        raise TakenError(
+            f"another program has ended a trial that this one was training ({error}). Is the study "
+            f"{session.spec.study.name!r} being run elsewhere on the same database? Leave it to one of them."
+        ) from error
+
+
+def _end(session: Session, winner: Winner | None, claim: Claim) -> None:
+    with session.store.transaction() as transaction:
+        transaction.lock_study(session.study_id)
+        claim.keep()
+        note(session, winner, {})
+        studies.mark_finished(session.store, session.study_id)
+
+
+def device_of(name: str) -> torch.device:
+    """The device that `--device` names."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"--device {name}: no such device; use auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"--device {name}: only cpu and cuda are supported; use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"--device {name}: PyTorch sees no CUDA device here; use --device cpu")
+    return device
+
+
+def _cluster_device(name: str) -> ClusterDevice:
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {name}: on a Ray cluster use auto, cpu or cuda; Ray says which GPU")
+    return cast(ClusterDevice, name)

@@ -1,0 +1,104 @@
+"""How far a study is, for people who watch it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from optuna.trial import TrialState
+
+from hpo import space
+from hpo.execution.executor import Executor
+from hpo.runtime.session import Session
+from hpo.search.searcher import Asked
+
+log = logging.getLogger(__name__)
+
+LINE_SECONDS = 30.0
+"""Between two lines of a log."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """A trial in flight, as shown to people."""
+
+    number: int
+    epoch: int
+    value: float | None
+    """Its latest intermediate value."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Where a study stands after a tick."""
+
+    budget: int
+    """Trials that are to end."""
+    finished: int
+    pruned: int
+    failed: int
+    best: tuple[int, float] | None
+    """Number and value of the best finished trial."""
+    running: tuple[Running, ...]
+    epochs: int
+    """Trial-epochs trained by this process."""
+    train_seconds: float
+    """Time spent training since this process began; where several workers train, that of the slowest."""
+    wall_seconds: float
+    """Time since this process began."""
+    workers: int = 1
+    """Processes that train."""
+    deaths: int = 0
+    """Workers that died and were replaced."""
+
+    @property
+    def ended(self) -> int:
+        return self.finished + self.pruned + self.failed
+
+
+Observer = Callable[[Progress], None]
+
+
+def progress(
+    session: Session, executor: Executor, flight: Mapping[int, Asked], *, epochs: int, wall_seconds: float
+) -> Progress:
+    """What there is to see while the trials of `flight`, by number, train."""
+    with session.store.transaction():  # one look at the database for all that is read here
+        trials = session.searcher.all_trials()
+        best = next((t for t in session.searcher.ranking()[:1] if t.state == TrialState.COMPLETE), None)
+        curves = {number: session.searcher.curve(trial.trial_id) for number, trial in sorted(flight.items())}
+    count = {state: sum(t.state == state for t in trials) for state in TrialState}
+    return Progress(
+        budget=space.budget(session.spec),
+        finished=count[TrialState.COMPLETE],
+        pruned=count[TrialState.PRUNED],
+        failed=count[TrialState.FAIL],
+        best=(best.number, best.values[0]) if best else None,
+        running=tuple(
+            Running(number=number, epoch=len(curve), value=curve[-1] if curve else None)
+            for number, curve in curves.items()
+        ),
+        epochs=epochs,
+        train_seconds=executor.train_seconds,
+        wall_seconds=wall_seconds,
+        workers=executor.workers,
+        deaths=executor.deaths,
+    )
+
+
+class Lines:
+    """Says in the log now and then how far a study is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.said = -LINE_SECONDS
+        self.epochs = 0
+        """Trial-epochs trained by this process."""
+
+    def __call__(self, now: Progress) -> None:
+        self.epochs = now.epochs
+        if now.wall_seconds - self.said < LINE_SECONDS:
+            return
+        self.said = now.wall_seconds
+        log.info("%s: %d of %d trials ended, %d train here", self.name, now.ended, now.budget, len(now.running))

@@ -1,0 +1,151 @@
+"""Putting a study into the database, or finding it there unchanged; and what is noted of it for people."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from optuna.trial import TrialState
+
+from hpo import __version__, space
+from hpo.conventions import conventions_of
+from hpo.errors import StudyFileError, StudyStateError
+from hpo.execution.resources import Resources
+from hpo.paths import argument
+from hpo.registry import studies
+from hpo.registry.reopening import reopen_cut
+from hpo.registry.studies import StudyRow
+from hpo.runtime.budgets import spent_by
+from hpo.runtime.inputs import Inputs
+from hpo.runtime.specs import spec_of
+from hpo.search.objective import direction
+from hpo.storage.store import Store
+from hpo.studyfile.file import StudySpec, changes, fingerprint
+from hpo.studyfile.study import trial_epochs
+from hpo.training.batches import Examples
+
+
+def register(
+    spec: StudySpec,
+    store: Store,
+    inputs: Inputs,
+    examples: Examples,
+    resources: Resources,
+    claim: Callable[[int], None],
+) -> tuple[int, bool]:
+    """Registers the study, or finds it unchanged, and claims it. Its id, and whether its steps are compiled."""
+    study_id = studies.register_study(
+        store,
+        name=spec.study.name,
+        direction=direction(spec.study.objective),
+        metric=spec.study.objective,
+        spec_text=spec.text,
+        source=str(Path(spec.source).resolve()),
+        fingerprint=fingerprint(spec),
+        dataset_fingerprint=inputs.dataset.fingerprint,
+        seed=spec.study.seed,
+        hpo_version=__version__,
+        conventions=spec.conventions,
+    )
+    row = studies.study_row(store, spec.study.name)
+    _refuse_changes(spec, row, inputs, store.place)
+    if conventions_of(row.facts) != spec.conventions:  # its data were split before it was known to have begun
+        raise StudyStateError(f"the study {row.name!r} was begun at this moment. Run the same command again.")
+    compiled = resources.compiles(spec, examples, row.facts.get("compiled"))
+    with store.transaction():
+        claim(study_id)
+        now = studies.study_row(store, spec.study.name)
+        if now.fingerprint != row.fingerprint:
+            raise StudyStateError(f"the study {row.name!r} was extended at this moment. Run the same command again.")
+        if now.is_doomed:
+            raise StudyStateError(f"the study {row.name!r} is just being deleted. Run the same command again.")
+        studies.set_balance(store, study_id, inputs.splits.balance)
+        facts: dict[str, Any] = {"budget": space.budget(spec), "compiled": compiled}
+        if _has_work(spec, store, now) or now.finished_at is None:  # else it stays as it ended
+            facts |= circumstances(spec, inputs, resources.device)
+            studies.mark_unfinished(store, study_id)
+        studies.set_facts(store, study_id, {**now.facts, **facts})
+        for key, value in _card(spec, inputs).items():
+            store.set_study_user_attr(study_id, key, value)
+    store.forget(study_id)
+    return study_id, compiled
+
+
+def changed_sources(inputs: Inputs, row: StudyRow) -> list[str]:
+    """The files or modules whose code is no longer what it was when the study began."""
+    return [name for name, digest in inputs.sources.items() if row.facts.get(_fact(name), digest) != digest]
+
+
+def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
+    """In a tick: whether the study's budgets leave anything to train. Trials that one had cut go on once none is
+    spent."""
+    own = store.own_trials(row.study_id)
+    running = any(trial.state == TrialState.RUNNING for trial in own)
+    if spent_by(spec, row) is not None:
+        return running
+    unasked = len(own) < space.budget(spec)
+    return reopen_cut(store, row.study_id) > 0 or running or unasked
+
+
+def _fact(module: str) -> str:
+    return f"sha256 of {module}"
+
+
+def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, place: str) -> None:
+    name = spec.study.name
+    if known.fingerprint != fingerprint(spec):
+        before = spec_of(known)
+        longer = trial_epochs(spec) > trial_epochs(before)
+        called = argument(name)
+        submit = f", give it to workers with `hpo submit {argument(spec.source)}`" if known.submitted_at is None else ""
+        raise StudyFileError(
+            f"{spec.source}: study {name!r} already has trials from another version of this file:\n"
+            + "\n".join(f"  {line}" for line in changes(before, spec))
+            + (f"\nFor more epochs, undo that change{submit}, then `hpo extend {called} --epochs N`." if longer else "")
+            + "\nGive the changed study another study.name, undo the change, or delete its trials from "
+            f"{place} with `hpo delete {called}`."
+        )
+    if known.dataset_fingerprint != inputs.dataset.fingerprint:
+        raise StudyFileError(
+            f"{spec.source}: the data of {inputs.dataset.name!r} has changed since study {name!r} began, so new "
+            "trials would not be comparable. Restore the data, or give the study another study.name."
+        )
+    if changed := changed_sources(inputs, known):
+        raise StudyFileError(
+            f"{spec.source}: {' and '.join(changed)} has changed since study {name!r} began, so new trials would not "
+            "be comparable. Restore the code, or give the study another study.name."
+        )
+
+
+def _card(spec: StudySpec, inputs: Inputs) -> dict[str, Any]:
+    """What optuna-dashboard shows of the study beside its name."""
+    return {
+        "data": f"{inputs.dataset.name}, {inputs.dataset.size} examples, {inputs.dataset.task}",
+        "objective": f"validation {spec.study.objective}, {spec.study.epoch} epoch",
+        "sampler": spec.search.sampler.name,
+        "pruner": spec.search.pruner.name,
+        "seed": spec.study.seed,
+        "study file": spec.source,
+    }
+
+
+def circumstances(spec: StudySpec, inputs: Inputs, device: torch.device) -> dict[str, Any]:
+    """What a report says of the data, the budget and the machine."""
+    dataset, splits = inputs.dataset, inputs.splits
+    return {
+        "budget": space.budget(spec),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "dataset": dataset.name,
+        "task": dataset.task,
+        "examples": dataset.size,
+        "test": len(splits.test_idx),
+        "replicas": len(splits.replicas),
+        "hpo": __version__,
+        **{_fact(module): digest for module, digest in inputs.sources.items()},
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.processor() or platform.machine(),
+    }

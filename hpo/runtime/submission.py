@@ -1,0 +1,97 @@
+"""Putting a study into the database for workers; what `hpo extend` has made of it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo import disk, space
+from hpo.checkpoints.folder_lock import last_holder
+from hpo.data.study import check_objective
+from hpo.database.patience import retried
+from hpo.errors import LostConnectionError, StorageError, StudyStateError
+from hpo.execution.resources import Compile, Resources
+from hpo.registry import control, studies
+from hpo.registry.studies import StudyRow
+from hpo.runtime.inputs import check_models, load_inputs
+from hpo.runtime.session import open_session
+from hpo.runtime.specs import as_begun
+from hpo.runtime.sweeping import sweep
+from hpo.storage.open import open_store
+from hpo.storage.store import Store
+from hpo.studyfile.file import StudySpec, parse_study
+from hpo.studyfile.study import trial_epochs, with_epochs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """What became of a study that was submitted."""
+
+    before: StudyRow | None
+    """None where it was not in the database."""
+    now: StudyRow
+    trials: int
+    """How many it has."""
+
+
+def submit_study(
+    spec: StudySpec, url: str, home: Path, *, priority: int | None, compile: Compile = "auto"
+) -> Submission:
+    """Registers the study, or gives one that is there the budgets of `spec` and, if it is given, another priority."""
+    spec = as_begun(spec, known := known_before(spec, url))
+    inputs = load_inputs(spec)
+    check_objective(spec, inputs, begun=known is not None)
+    check_models(spec, inputs)
+    with closing(open_store(url)) as store:
+        sweep(store, home)
+        known = known_study(store, spec)
+        spec = as_extended(spec, known)
+        search = spec.search
+        budgets = {
+            "max_trials": space.budget(spec),
+            "max_epochs": search.epochs,
+            "max_wall_seconds": search.wall_seconds,
+            "max_cpu_seconds": search.cpu_seconds,
+        }
+
+        def claim(study_id: int) -> None:
+            dead = last_holder(disk.study_folder(home / "checkpoints", spec.study.name))
+            control.submit(store, study_id, priority=priority, budgets=budgets, dead=dead)
+
+        session = retried(lambda: open_session(spec, inputs, store, home, Resources(compile=compile), claim=claim))
+        now = studies.study_row(store, spec.study.name)
+        return Submission(before=known, now=now, trials=len(store.own_trials(session.study_id)))
+
+
+def known_before(spec: StudySpec, url: str) -> StudyRow | None:
+    """What the database has of the study, asked before anything is written: a database that is not there is not made.
+    One that cannot be read is left to whoever opens it for writing."""
+
+    def look() -> StudyRow | None:
+        with closing(open_store(url, readonly=True)) as store:
+            return known_study(store, spec)
+
+    try:
+        known = retried(look)
+    except LostConnectionError:
+        raise
+    except StorageError:
+        return None
+    return None if known is None or known.is_doomed else known
+
+
+def known_study(store: Store, spec: StudySpec) -> StudyRow | None:
+    """What the database has of the study, if anything."""
+    try:
+        return studies.study_row(store, spec.study.name)
+    except StudyStateError:
+        return None
+
+
+def as_extended(spec: StudySpec, known: StudyRow | None) -> StudySpec:
+    """The study with the epochs that it may have been given since it was registered, if its file still says what it
+    said then; a file that was edited stands for itself."""
+    if known is None or trial_epochs(spec) != trial_epochs(parse_study(known.spec_text, known.spec_source)):
+        return spec
+    return with_epochs(spec, known.trial_epochs)

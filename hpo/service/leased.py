@@ -1,0 +1,208 @@
+"""One worker's hold on trials of one study, by leases in the database: `LeasedOwnership` tells the coordinator what it may do.
+
+Workers share the study's `concurrency`: each trains its part of it, and takes what a silent worker held. A worker that
+is alone asks in the order in which `hpo run` asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Collection, Sequence
+from threading import Event
+
+from hpo import space
+from hpo.checkpoints.worker_manager import WorkerCheckpoints
+from hpo.registry import leases, queue
+from hpo.registry.queue import Key, StudyStatus
+from hpo.runtime.ownership import LostTrials, Turn
+from hpo.runtime.resume import Behind
+from hpo.runtime.session import Session
+from hpo.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+OVER = "as all its trials have ended"
+"""The reason to leave a study of which nothing is left but to conclude it."""
+
+RIVAL_SECONDS = 5.0
+"""Between two looks for a study of a higher priority."""
+WAITING_SECONDS = 0.5
+"""Between two looks, while another worker's next sign of life is waited for."""
+
+
+def has_work(now: StudyStatus, budget: int, concurrency: int) -> bool:
+    """Whether a worker that trains nothing of the study could do something for it."""
+    if not now.active:
+        return False
+    if now.free > 0:
+        return True
+    if now.spent is not None or now.trials >= budget:
+        return now.running == 0 and not now.concluding
+    return now.running < concurrency
+
+
+class Leave:
+    """Why a worker leaves a study that has work left: it is to end, or another study comes first."""
+
+    def __init__(
+        self,
+        store: Store,
+        now: StudyStatus,
+        *,
+        ending: Event,
+        clock: Callable[[], float],
+        suits: Callable[[StudyStatus], bool],
+    ) -> None:
+        """`suits`: whether the worker would find work in a study."""
+        self.store = store
+        self.now = now
+        self.ending = ending
+        self.clock = clock
+        self.suits = suits
+        self.looked = clock()
+
+    def __call__(self) -> str | None:
+        if self.ending.is_set():
+            return "this worker is to end"
+        if self.clock() - self.looked < RIVAL_SECONDS:
+            return None
+        self.looked = self.clock()
+        for other in queue.queue(self.store):
+            if other.priority <= self.now.priority:
+                return None
+            if self.suits(other):
+                return f"{other.name} comes first"
+        return None
+
+
+class LeasedOwnership:
+    """The leases of worker `name` on one study."""
+
+    def __init__(
+        self,
+        session: Session,
+        manager: WorkerCheckpoints,
+        name: str,
+        lease_seconds: float,
+        *,
+        key: Key,
+        leave: Callable[[], str | None],
+        wait: Callable[[float], None],
+    ) -> None:
+        """`key`: of the study as it is to be trained. `leave` gives a reason of the worker's own to leave it, e.g. that
+        the worker is to end; `wait` sleeps."""
+        self.session = session
+        self.manager = manager
+        self.name = name
+        self.lease_seconds = lease_seconds
+        self.key = key
+        self.leave = leave
+        self.wait = wait
+        self.budget = space.budget(session.spec)
+        self.concurrency = session.spec.search.concurrency
+        self.unknown: dict[str, float] | None = None
+        """Workers that held trials when this one came, and have not given a sign of life since."""
+        self.reason = ""
+        """Why the study was left."""
+
+    def turn(self, flight: Collection[int]) -> Turn | None:
+        while True:
+            now = queue.status(self.session.store, self.session.study_id)
+            reason = self._reason(now)
+            if now is None or reason is not None:
+                self._leave(flight, reason or "deleted")
+                return None
+            taken = self._take(now, flight)
+            held = len(flight) + len(taken)
+            asking = now.spent is None and now.trials < self.budget and now.running < self.concurrency
+            if held:
+                asking = asking and held < self._share(now) and not self._unknown_workers()
+                return Turn(take=taken, spent=now.spent, ask=asking)
+            if not asking:
+                self._leave(flight, OVER if now.running == 0 else "as others train its last trials")
+                return None
+            if not self._unknown_workers():
+                return Turn()
+            self.wait(WAITING_SECONDS)
+
+    def check(self) -> None:
+        if queue.status_now(self.session.store, self.session.study_id).key != self.key:
+            raise LostTrials("the study was changed while its trials were picked up.")
+
+    def room(self, flight: int) -> int:
+        store, study_id = self.session.store, self.session.study_id
+        store.lock_study(study_id)
+        now = queue.status(store, study_id)
+        if now is None or not now.active or now.key != self.key or now.spent is not None:
+            return 0
+        return min(self._share(now) - flight, self.concurrency - now.running, self.budget - now.trials)
+
+    def begin(self, trial_ids: Collection[int]) -> None:
+        leases.hold(self.session.store, self.name, trial_ids)
+
+    def confirm(self, trial_ids: Collection[int], *, completes: bool, cut: bool) -> None:
+        # The study before the trials, as everywhere: else two processes could block each other.
+        if completes or cut:
+            now = queue.status_now(self.session.store, self.session.study_id)
+            if completes and (now.trial_epochs or 0) > self.session.searcher.epochs:
+                raise LostTrials("trials have got more epochs while they trained their last.")
+            if cut and now.spent is None:
+                raise LostTrials("the study has got a larger budget while trials were cut.")
+        lost = leases.lost(self.session.store, self.name, trial_ids, self.lease_seconds)
+        if lost:
+            raise LostTrials(f"{len(lost)} trials were taken by other workers, or ended, while this one was silent.")
+
+    def end(self, trial_ids: Collection[int]) -> None:
+        leases.release(self.session.store, self.name, trial_ids)
+
+    def behind(self, trials: Sequence[Behind]) -> None:
+        for why, damaged in (("their checkpoint cannot be read", True), ("their last state was not kept", False)):
+            these = [behind for behind in trials if behind.damaged == damaged]
+            for behind in these:
+                text = f"epoch {behind.saved + 1} to {behind.reported} trained again: {why}"
+                self.session.store.set_trial_user_attr(behind.trial.trial_id, "restarted", text)
+            if these:
+                numbers = ", ".join(str(behind.trial.number) for behind in these)
+                epochs = sum(behind.reported - behind.saved for behind in these)
+                text = "%s: epochs of trials %s are trained again, %d in all: %s"
+                log.warning(text, self.session.spec.study.name, numbers, epochs, why)
+
+    def _reason(self, now: StudyStatus | None) -> str | None:
+        if now is None:
+            return "deleted"
+        if not now.active:
+            return "stopped"
+        if now.key != self.key:
+            return "changed"
+        return self.leave()
+
+    def _leave(self, flight: Collection[int], reason: str) -> None:
+        """Everything in flight is as the last transaction left it: any worker may go on with it."""
+        leases.release(self.session.store, self.name, flight)
+        self.reason = reason
+
+    def _take(self, now: StudyStatus, flight: Collection[int]) -> list[int]:
+        if now.free == 0:
+            return []
+        most = self._share(now) - len(flight)
+        taken = leases.take(self.session.store, self.session.study_id, self.name, most)
+        if taken:
+            self.session.store.forget(self.session.study_id)  # others wrote them since we last looked
+            self.manager.adopt(taken)
+        return taken
+
+    def _share(self, now: StudyStatus) -> int:
+        return math.ceil(self.concurrency / max(now.workers, 1))
+
+    def _unknown_workers(self) -> bool:
+        """Whether a worker that was there before this one may be dead. Its trials would come back in a while: to ask
+        before that would be to ask in another order than if it had not died."""
+        if self.unknown == {}:
+            return False
+        found = leases.others(self.session.store, self.session.study_id, self.name)
+        if self.unknown is None:
+            self.unknown = found
+        else:
+            self.unknown = {name: at for name, at in self.unknown.items() if found.get(name) == at}
+        return bool(self.unknown)

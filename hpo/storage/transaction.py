@@ -1,0 +1,201 @@
+"""The writes of one tick: gathered by table, then written in one transaction with few statements. No mirror here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Executable,
+    Insert,
+    Table,
+    Update,
+    bindparam,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from hpo.database.tables import KEYS, OWN, studies, trials
+from hpo.errors import GoneError
+from hpo.storage.cache import ENDED
+from hpo.storage.rows import Row, head_columns
+
+INSERTS: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+class Transaction:
+    """One transaction in the making. It begins in the database at the first claim or at the commit."""
+
+    def __init__(self, writer: Engine, *, single: bool) -> None:
+        self.single = single
+        """True for a tick of one call, which looks at its trial in the database and raises where it has ended."""
+        self.fresh: set[int] = set()
+        """Studies whose mirror has been refreshed in this tick."""
+        self.changed: set[int] = set()
+        """Studies whose mirror holds changes of this tick."""
+        self.lost: set[int] = set()
+        """After the tick: ids of trials that another process had ended, so that nothing of them was written."""
+        self.receipt: int | None = None
+        """Number of the transaction whose commit was asked for; None: of none, or the database has no such numbers."""
+        self.attributes: dict[tuple[Table, int], dict[str, Any]] = {}
+        """Studies' attributes as this tick sees them."""
+        self._writer = writer
+        self._connection: Connection | None = None
+        self._rows: dict[Table, dict[tuple[Any, ...], Row]] = {}
+        self._heads: dict[int, Row] = {}
+        self._statements: list[tuple[Executable, list[Row] | None]] = []
+        self._conditions: list[tuple[Update, Exception]] = []
+        self._held: set[int] = set()
+        self._locked: set[int] = set()
+
+    @property
+    def begun(self) -> Connection | None:
+        """The connection of the transaction, if it has begun."""
+        return self._connection
+
+    def begin(self) -> Connection:
+        """Begin the transaction: from here to the commit others wait to write the same rows (SQLite: any row)."""
+        if self._connection is None:
+            self._connection = self._writer.connect()
+            self._connection.begin()
+        return self._connection
+
+    def lock_study(self, study_id: int, *, shared: bool = False) -> Connection:
+        """Keep other processes from creating or claiming trials of the study; `KeyError` if there is none. `shared`:
+        others may hold it in this way at the same time. To be asked for before any other row is locked."""
+        connection = self.begin()
+        if study_id not in self._locked:
+            # key_share lets others write rows that refer to the study: they would wait for us, and we for them.
+            statement = select(studies.c.study_id).where(studies.c.study_id == study_id)
+            statement = statement.with_for_update(read=shared, key_share=not shared)
+            if connection.execute(statement).first() is None:
+                raise GoneError(f"no study has the id {study_id}")
+            if not shared:
+                self._locked.add(study_id)
+        return connection
+
+    def hold_trial(self, trial_id: int) -> TrialState:
+        """Lock a trial's row and read its state now; `KeyError` if there is none."""
+        states = self._hold({trial_id})
+        if trial_id not in states:
+            raise GoneError(f"no trial has the id {trial_id}")
+        return states[trial_id]
+
+    def trust(self, trial_id: int) -> None:
+        """Take a trial's state as known: this transaction created or claimed it."""
+        self._held.add(trial_id)
+
+    def put(self, table: Table, row: Row) -> None:
+        """Write a row at the commit, in place of one with the same key."""
+        self._rows.setdefault(table, {})[tuple(row[name] for name in KEYS[table])] = row
+
+    def put_head(self, trial: FrozenTrial) -> None:
+        """Write a trial's state and times at the commit."""
+        self._heads[trial._trial_id] = {"id": trial._trial_id, **head_columns(trial)}
+
+    def take_back(self, table: Table, column: str, values: set[Any]) -> None:
+        """Forget rows that this tick was to write."""
+        rows = self._rows.get(table, {})
+        for key in [key for key, row in rows.items() if row[column] in values]:
+            del rows[key]
+
+    def run(self, statement: Executable, rows: list[Row] | None = None) -> None:
+        """Execute a statement at the commit, before any rows are written."""
+        self._statements.append((statement, rows))
+
+    def require(self, statement: Update, error: Exception) -> None:
+        """Execute a statement at the commit, if anything is written, before all else; raise if it affects no row."""
+        self._conditions.append((statement, error))
+
+    def commit(self) -> None:
+        """Write everything, or raise and write nothing; where the connection was lost, the `receipt` tells. If it had
+        not begun before, it may be repeated."""
+        self.receipt = None
+        if self._connection is None:
+            self._held.clear()  # of a try before
+        if not (self._rows or self._heads or self._statements or self._connection):
+            return
+        connection = self.begin()
+        for condition, error in self._conditions:
+            if connection.execute(condition).rowcount == 0:
+                raise error
+        self._drop_ended()
+        for statement, rows in self._statements:
+            connection.execute(statement, rows)
+        for table in KEYS:
+            if rows := list(self._rows.get(table, {}).values()):
+                connection.execute(upsert(connection.dialect.name, table), rows)
+        if heads := [{f"new_{name}": value for name, value in row.items()} for row in self._heads.values()]:
+            connection.execute(_head_update(), heads)
+        if connection.dialect.name == "postgresql":
+            self.receipt = connection.execute(select(func.txid_current())).scalar()
+        connection.commit()
+        self.close()
+
+    def close(self) -> None:
+        """End the transaction; what is not committed is undone."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            with suppress(SQLAlchemyError):  # where its connection is lost, the server undoes it
+                connection.close()
+
+    def _drop_ended(self) -> None:
+        """Hold that nothing in Optuna's tables is written of a trial after its end, whoever ended it."""
+        touched = {
+            row["trial_id"]
+            for table, rows in self._rows.items()
+            if "trial_id" in table.c and table.metadata is not OWN
+            for row in rows.values()
+        }
+        touched = (touched | self._heads.keys()) - self._held
+        states = self._hold(touched) if touched else {}
+        self.lost |= {trial_id for trial_id in touched if states.get(trial_id, TrialState.FAIL) in ENDED}
+        assert not (self.lost and self.single), "a call of its own looks at the state of its trial first"
+        for table, rows in self._rows.items():
+            self._rows[table] = {key: row for key, row in rows.items() if row.get("trial_id") not in self.lost}
+        for trial_id in self.lost:
+            self._heads.pop(trial_id, None)
+
+    def _hold(self, trial_ids: set[int]) -> Mapping[int, TrialState]:
+        """Lock rows of trials, always in the same order so that two processes cannot block each other."""
+        statement = (
+            select(trials.c.trial_id, trials.c.state)
+            .where(trials.c.trial_id.in_(sorted(trial_ids)))
+            .order_by(trials.c.trial_id)
+            .with_for_update(key_share=True)
+        )
+        self._held |= trial_ids
+        return {row.trial_id: row.state for row in self.begin().execute(statement)}
+
+
+@cache
+def upsert(dialect: str, table: Table) -> Insert:
+    """Insert rows, each in place of the one with the same natural key."""
+    statement = INSERTS[dialect](table)
+    kept = set(KEYS[table])
+    changed = [column.name for column in table.c if column.name not in kept and not column.primary_key]
+    replacing: Insert = statement.on_conflict_do_update(
+        index_elements=KEYS[table], set_={name: statement.excluded[name] for name in changed}
+    )
+    return replacing
+
+
+@cache
+def _head_update() -> Update:
+    return (
+        update(trials)
+        .where(trials.c.trial_id == bindparam("new_id"))
+        .values(
+            state=bindparam("new_state"),
+            datetime_start=bindparam("new_datetime_start"),
+            datetime_complete=bindparam("new_datetime_complete"),
+        )
+    )

@@ -1,0 +1,64 @@
+"""What a study file says about a model of the user's own: where its module is found and what it is called with.
+
+Nothing is imported here; `hpo.models.custom` does that, where models are built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from hpo.studyfile.tree import Choice
+
+NAME = "[A-Za-z_][A-Za-z0-9_]*"
+MODULE_PATTERN = rf"^([^:]+\.py|{NAME}(\.{NAME})*):{NAME}$"
+ARGUMENT_PATTERN = f"^{NAME}$"
+
+WholeEnd = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]
+"""End of a range of whole numbers; the database and the samplers calculate with real numbers."""
+
+Scalar = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str
+
+Argument = Annotated[
+    Scalar | Annotated[tuple[Scalar, ...], Field(strict=False)],
+    Field(description="a number, text, true or false, or a list of these"),
+]
+"""A value that a module is called with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """`net.py:Net` or `package.module:Net`, taken apart."""
+
+    module: str
+    """Path of a Python file, or the dotted name of an importable module."""
+    name: str
+    """A class or function in it."""
+
+    @classmethod
+    def of(cls, text: str) -> Reference:
+        module, _, name = text.rpartition(":")
+        return cls(module=module, name=name)
+
+    @property
+    def is_file(self) -> bool:
+        return self.module.endswith(".py")
+
+    def below(self, folder: Path) -> Reference:
+        """The same with the path of its file taken from the folder; an importable module stays."""
+        return Reference(module=str((folder / self.module).resolve()), name=self.name) if self.is_file else self
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.name}"
+
+
+def modules_of(model: Any) -> Iterator[Reference]:
+    """Everything that a study's `[model]` table, as read, may take as the trial's module."""
+    for table in model.options if isinstance(model, Choice) else (model,):
+        if table["family"] == "custom":
+            named = table["module"]
+            yield from map(Reference.of, named.options if isinstance(named, Choice) else (named,))

@@ -1,0 +1,235 @@
+"""What each table and field of a study file may be, read off the records. The readers walk these descriptions.
+
+A table whose record comes in variants (`norm.kind`, `optimizer.name`, ...) has a *tag*, the field that says which
+variant is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.fields import FieldInfo
+
+from hpo.studyfile.custom import Argument, WholeEnd
+from hpo.studyfile.records import (
+    CheckpointsTable,
+    DataTable,
+    Init,
+    Record,
+    SearchTable,
+    StudyTable,
+    Training,
+    TrialConfig,
+)
+from hpo.studyfile.tree import Range
+
+FIXED_TABLES: dict[str, type[Record]] = {
+    "study": StudyTable,
+    "data": DataTable,
+    "search": SearchTable,
+    "checkpoints": CheckpointsTable,
+}
+"""Tables about the study as a whole: no ranges, no choices."""
+
+NEVER_SEARCHED: dict[tuple[type[Record], str], str] = {
+    (Training, "epochs"): "pruning compares trials at the same epoch, so all trials train equally long",
+}
+"""Fields of searched tables that stay fixed, with the reason."""
+
+SHORTHANDS = ("search.sampler", "search.pruner")
+"""Tables with a tag that may be written as the tag alone: `sampler = "tpe"`."""
+
+TAGGED_RECORDS: dict[type[Record], tuple[str, dict[str, str]]] = {
+    Init: ("scheme", {"std": "small_normal", "value": "constant"}),
+}
+"""Records in one piece that are used like variants: their tag, and the tag value that each special field needs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slot:
+    """What one field takes."""
+
+    name: str
+    description: str
+    required: bool
+    default: Any
+    """As TOML would give it; None: absent."""
+    optional: bool
+    """The text "none" stands for absence."""
+    fixed: str | None
+    """Why the field can never be searched; None: it can."""
+    shape: Shape | None
+    """For a field that is a table."""
+    schema: Mapping[str, Any]
+    """JSON Schema of one concrete value; empty for a table."""
+    adapter: TypeAdapter[Any] | None
+    """Checks one concrete value; None for a table."""
+
+    @property
+    def number(self) -> str | None:
+        """ "integer" or "number" where a range makes sense."""
+        kinds = {part.get("type") for part in self.schema.get("anyOf", [self.schema])} - {"null"}
+        return next(iter(kinds)) if kinds in ({"integer"}, {"number"}) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """What one table takes."""
+
+    tag_slot: Slot | None
+    """Field that names the variant; None: there is one variant, under the name ""."""
+    variants: Mapping[str, Mapping[str, Slot]]
+    """Fields of each variant, without the tag."""
+    default: str | None
+    """The variant that is meant where the tag is absent."""
+    descriptions: Mapping[str, str]
+    """One line about each variant."""
+    free: bool = False
+    """The table takes any key: arguments of the user's own module."""
+
+    @property
+    def tag(self) -> str | None:
+        """Name of the tag."""
+        return self.tag_slot.name if self.tag_slot else None
+
+    def fields(self, variant: str) -> list[str]:
+        """Names of a variant's fields, the tag first."""
+        return [*([self.tag] if self.tag else []), *self.variants[variant]]
+
+    def slots(self, variant: str, written: Mapping[str, Any]) -> Mapping[str, Slot]:
+        """What the variant's fields take, given what is written: a free table has the fields that it is given."""
+        if self.free:
+            return {key: argument_slot(key, written[key]) for key in sorted(written)}
+        return self.variants[variant]
+
+    def takes(self, variant: str, key: str) -> bool:
+        """Whether the variant has the field."""
+        return self.free or key in self.fields(variant)
+
+    def owners(self, key: str) -> list[str]:
+        """The variants that have the field."""
+        return [variant for variant in self.variants if key in self.fields(variant)]
+
+
+@cache
+def shape_of(*records: type[Record], tag: str | None = None) -> Shape:
+    """The shape of a table that holds one of the records; `tag` tells several apart."""
+    if tag is not None:
+        variants = {get_args(record.model_fields[tag].annotation)[0]: record for record in records}
+        return Shape(
+            tag_slot=_tag_slot(tag, variants, description="Which one."),
+            variants={label: _slots(record, without=tag) for label, record in variants.items()},
+            default=None,
+            descriptions={label: record.__doc__ or "" for label, record in variants.items()},
+        )
+    (record,) = records
+    if record not in TAGGED_RECORDS:
+        return Shape(tag_slot=None, variants={"": _slots(record)}, default="", descriptions={})
+    tag, owners = TAGGED_RECORDS[record]
+    field = record.model_fields[tag]
+    slots = _slots(record, without=tag)
+    labels = get_args(field.annotation)
+    return Shape(
+        tag_slot=_tag_slot(tag, labels, description=field.description or ""),
+        variants={
+            label: {name: slot for name, slot in slots.items() if owners.get(name, label) == label} for label in labels
+        },
+        default=field.default,
+        descriptions={},
+    )
+
+
+FREE = Shape(tag_slot=None, variants={"": {}}, default="", descriptions={}, free=True)
+"""A table whose keys the user's own module decides."""
+
+
+def argument_slot(name: str, found: Any = None) -> Slot:
+    """What an argument of the user's own module takes: a range is of whole numbers if all that it says is whole."""
+    allowed: Any = Argument
+    if isinstance(found, Range):
+        found = {"low": found.low, "high": found.high, "step": found.step}
+    if isinstance(found, dict) and "choice" not in found:
+        ends = [found[key] for key in ("low", "high", "step") if found.get(key) is not None]
+        allowed = WholeEnd if ends and all(type(end) is int for end in ends) else float
+    adapter = TypeAdapter[Any](allowed, config=ConfigDict(strict=True))
+    return Slot(
+        name=name,
+        description="",
+        required=False,
+        default=None,
+        optional=False,
+        fixed=None,
+        shape=None,
+        schema=adapter.json_schema(),
+        adapter=adapter,
+    )
+
+
+def _tag_slot(tag: str, labels: Iterable[str], description: str) -> Slot:
+    literal: Any = Literal[tuple(labels)]
+    adapter = TypeAdapter[Any](literal)
+    return Slot(
+        name=tag,
+        description=description,
+        required=True,
+        default=None,
+        optional=False,
+        fixed=None,
+        shape=None,
+        schema=adapter.json_schema(),
+        adapter=adapter,
+    )
+
+
+@cache
+def searched_tables() -> Mapping[str, Slot]:
+    """The tables whose values may be ranges and choices, in the order in which they are drawn."""
+    return {name: slot for name, slot in _slots(TrialConfig).items() if slot.shape}
+
+
+def homes_of(key: str) -> list[str]:
+    """The tables that have a field of this name."""
+    tables = {name: shape_of(record) for name, record in FIXED_TABLES.items()}
+    tables |= {name: slot.shape for name, slot in searched_tables().items() if slot.shape}
+    return [name for name, shape in tables.items() if shape.owners(key)]
+
+
+def _slots(record: type[Record], without: str | None = None) -> Mapping[str, Slot]:
+    return {name: _slot(record, name, field) for name, field in record.model_fields.items() if name != without}
+
+
+def _slot(record: type[Record], name: str, field: FieldInfo) -> Slot:
+    arms = [arm for arm in get_args(field.annotation) or (field.annotation,) if arm is not NoneType]
+    tables = [arm for arm in arms if isinstance(arm, type) and issubclass(arm, Record)]
+    shape = shape_of(*tables, tag=field.discriminator) if tables else None
+    if get_origin(field.annotation) is dict:
+        shape = FREE
+    adapter = None if shape else _adapter(field)
+    return Slot(
+        name=name,
+        description=" ".join((field.description or "").split()),
+        required=field.is_required(),
+        default=None if field.is_required() else _as_toml(field.default),
+        optional=NoneType in get_args(field.annotation) and str not in get_args(field.annotation),
+        fixed=NEVER_SEARCHED.get((record, name)),
+        shape=shape,
+        schema=adapter.json_schema() if adapter else {},
+        adapter=adapter,
+    )
+
+
+def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else None
+    checked: Any = Annotated[(field.annotation, Field(json_schema_extra=extra), *field.metadata)]
+    return TypeAdapter(checked, config=ConfigDict(strict=True))
+
+
+def _as_toml(default: Any) -> Any:
+    if isinstance(default, Record):
+        return default.model_dump(mode="json")
+    return list(default) if isinstance(default, tuple) else default

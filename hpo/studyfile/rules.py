@@ -1,0 +1,155 @@
+"""Rules that hold between the settings of a study. Each is a generator of problems; `RULES` lists them.
+
+What can be seen in one field alone is checked where the field is read. What depends on the data set itself is
+checked where that is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hpo.studyfile.fields import searched_tables
+from hpo.studyfile.problems import Problem, quote
+from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
+from hpo.studyfile.study import StudySpec, normalises_batches, options_of
+from hpo.studyfile.tree import Choice, Range, join
+
+MOST_GRIDDED = 100_000
+"""Values of one range of a grid: the sampler lists all of them for each trial."""
+
+
+def broken_rules(spec: StudySpec) -> list[Problem]:
+    """Every rule between settings that the study breaks."""
+    return [problem for rule in RULES for problem in rule(spec)]
+
+
+def objective_suits_task(spec: StudySpec) -> Iterator[Problem]:
+    suitable = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}
+    task, objective = spec.data.task, spec.study.objective
+    if task != "auto" and objective not in suitable[task]:
+        names = ", ".join(sorted(suitable[task]))
+        text = f"found {quote(objective)}, but data.task is {quote(task)}; must be one of {names}"
+        yield Problem(path="study.objective", text=text)
+
+
+def one_way_to_validate(spec: StudySpec) -> Iterator[Problem]:
+    if spec.data.folds is not None and "validation" in spec.data.model_fields_set:
+        text = f"found beside validation = {spec.data.validation}; folds replace the hold-out. Remove one"
+        yield Problem(path="data.folds", text=text)
+    if spec.data.folds is None and spec.data.test + spec.data.validation >= 1:
+        text = f"found {spec.data.validation} beside test = {spec.data.test}; their sum must be below 1"
+        yield Problem(path="data.validation", text=f"{text}, or nothing is left to train on")
+
+
+def threshold_has_bounds(spec: StudySpec) -> Iterator[Problem]:
+    pruner = spec.search.pruner
+    if not isinstance(pruner, Threshold):
+        return
+    if pruner.lower is None and pruner.upper is None:
+        yield Problem(path="search.pruner", text="the threshold pruner needs lower, upper or both")
+    elif pruner.lower is not None and pruner.upper is not None and pruner.lower >= pruner.upper:
+        text = f"found {pruner.lower}; must be below upper = {pruner.upper}"
+        yield Problem(path="search.pruner.lower", text=text)
+
+
+def pruner_has_time(spec: StudySpec) -> Iterator[Problem]:
+    epochs = _epochs(spec)
+    for key in ("min_epochs", "warmup_epochs"):
+        spared = getattr(spec.search.pruner, key, 0)
+        if spared >= max(epochs) and spared > 1:
+            text = f"found {spared}, but training.epochs is {max(epochs)}; must be less, or nothing is pruned"
+            yield Problem(path=f"search.pruner.{key}", text=f'{text} (pruner = "none" says so)')
+
+
+def equal_epochs(spec: StudySpec) -> Iterator[Problem]:
+    epochs = _epochs(spec)
+    if len(epochs) > 1:
+        text = f"found {', '.join(map(str, sorted(epochs)))} in the options; pruning compares trials at the same"
+        yield Problem(path="training.epochs", text=f"{text} epoch. Write it once, beside the choice")
+
+
+def grid_is_finite(spec: StudySpec) -> Iterator[Problem]:
+    if spec.search.sampler.name != "grid":
+        return
+    for path, node in _nodes(spec.tree, ""):
+        whole = isinstance(node, Range) and isinstance(node.low, int) and not node.log
+        if isinstance(node, Range) and node.step is None and not whole:
+            way_out = "write a choice of values" if node.log else "add step = "
+            text = f"found {quote(node)}; the grid sampler needs a countable range: {way_out}"
+            yield Problem(path=path, text=text)
+        elif isinstance(node, Range) and (node.high - node.low) / (node.step or 1) >= MOST_GRIDDED:
+            text = f"found {quote(node)}, too many values for a grid: at most {MOST_GRIDDED}. Write a larger step"
+            yield Problem(path=path, text=f'{text}, or take search.sampler = "random"')
+
+
+def layers_suit_model(spec: StudySpec) -> Iterator[Problem]:
+    families = [model["family"] for model in options_of(spec, "model")]
+    if "mlp" in families and any(norm["kind"] == "group" for norm in options_of(spec, "norm")):
+        text = 'found "group", which groups channels, but an mlp has none. Use "layer", or family = "cnn"'
+        yield Problem(path="norm.kind", text=text)
+    spatial = any(_may_be_true(table.get("spatial")) for table in options_of(spec, "dropout"))
+    if spatial and "mlp" in families and "cnn" not in families:
+        text = 'found true, which drops whole channels, but an mlp has none. Remove it, or use family = "cnn"'
+        yield Problem(path="dropout.spatial", text=text)
+
+
+def batch_norm_has_batches(spec: StudySpec) -> Iterator[Problem]:
+    sizes = [table.get("batch_size", 0) for table in options_of(spec, "training")]
+    for size in sizes:
+        least = size.low if isinstance(size, Range) else min(size.options) if isinstance(size, Choice) else size
+        if least == 1 and normalises_batches(spec):
+            text = f"found {quote(size)}, but batch normalisation needs at least 2 examples in a batch. Leave out 1"
+            yield Problem(path="training.batch_size", text=f'{text}, or take norm.kind = "layer"')
+
+
+def own_modules_are_whole(spec: StudySpec) -> Iterator[Problem]:
+    if all(model["family"] == "custom" for model in options_of(spec, "model")):
+        for table in ("init", "norm", "dropout"):
+            if table in spec.tree:
+                text = f"has no effect on family = {quote('custom')}, whose module brings its own. Remove [{table}], "
+                yield Problem(path=table, text=f"{text}and search over model.arguments instead")
+
+
+def smoothing_needs_classes(spec: StudySpec) -> Iterator[Problem]:
+    if spec.data.task == "regression" and any(
+        table.get("label_smoothing") for table in options_of(spec, "regularization")
+    ):
+        text = "smooths class labels, but data.task is regression. Remove it"
+        yield Problem(path="regularization.label_smoothing", text=text)
+
+
+RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
+    objective_suits_task,
+    one_way_to_validate,
+    threshold_has_bounds,
+    equal_epochs,
+    pruner_has_time,
+    grid_is_finite,
+    layers_suit_model,
+    batch_norm_has_batches,
+    own_modules_are_whole,
+    smoothing_needs_classes,
+)
+
+
+def _epochs(spec: StudySpec) -> set[int]:
+    default = searched_tables()["training"].default["epochs"]
+    return {table.get("epochs", default) for table in options_of(spec, "training")}
+
+
+def _may_be_true(value: Any) -> bool:
+    return value is True or (isinstance(value, Choice) and True in value.options)
+
+
+def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every range and choice of values with its path."""
+    match node:
+        case dict():
+            for key, value in node.items():
+                yield from _nodes(value, join(path, key))
+        case Choice(tag=str()):
+            for label, option in zip(node.labels, node.options, strict=True):
+                yield from _nodes(option, join(path, str(label)))
+        case Range() | Choice():
+            yield path, node

@@ -1,0 +1,170 @@
+"""A whole study as read from its file, its fingerprint, and what differs between two versions of it.
+
+Reading is in `hpo.studyfile.file`; turning the tree into distributions is in `hpo.space`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hpo.conventions import NEWEST
+from hpo.studyfile.fields import FIXED_TABLES, Shape, searched_tables
+from hpo.studyfile.records import CheckpointsTable, DataTable, SearchTable, StudyTable
+from hpo.studyfile.tree import Choice, join, toml
+
+FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_seconds", "checkpoints.")
+"""Values that may change between two runs of one study: they decide nothing about any trial."""
+
+ADDED = {"training.last_batch": toml("fill")}
+"""Settings that earlier versions did not know, and what these did: a study from then means the same as one that says
+so now."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudySpec:
+    """One study file, valid."""
+
+    study: StudyTable
+    data: DataTable
+    search: SearchTable
+    checkpoints: CheckpointsTable
+    tree: dict[str, Any]
+    """The searched tables that the file gives: nested dicts whose leaves are values or Range/Choice nodes."""
+    text: str
+    """The TOML source."""
+    source: str
+    """Path of the file, for messages."""
+    conventions: int = NEWEST
+    """Those that the study began with, see `hpo.conventions`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One setting."""
+
+    value: str
+    """In TOML."""
+    given: bool
+    """Whether the file says so, or it is the default."""
+
+
+def entries(spec: StudySpec) -> dict[str, Entry]:
+    """Every setting by its dotted path, defaults included; equal values for files that mean the same.
+
+    A setting inside a choice of tables goes without the option's label where all options agree on it.
+    """
+    found: dict[str, Entry] = {}
+    for name in FIXED_TABLES:
+        record = getattr(spec, name)
+        for path, value in _flat(record.model_dump(mode="json"), name).items():
+            found[path] = Entry(value=toml(value), given=path.split(".")[1] in record.model_fields_set)
+    for name, slot in searched_tables().items():
+        assert slot.shape is not None
+        given = name in spec.tree
+        below = _entries(spec.tree[name] if given else slot.default, slot.shape, given=given)
+        found |= {join(name, path): entry for path, entry in below.items()}
+    return found
+
+
+def fingerprint(spec: StudySpec) -> str:
+    """SHA-256 of what decides the trials: comments, layout, order of keys, budgets and `[checkpoints]` leave
+    it as it is."""
+    decisive = {path: entry.value for path, entry in entries(spec).items() if not path.startswith(FREE)}
+    decisive = {path: value for path, value in decisive.items() if value != ADDED.get(path)}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def with_budget(spec: StudySpec, **budgets: float | None) -> StudySpec:
+    """The study with other budgets: `trials`, `epochs`, `wall_seconds`, `cpu_seconds`."""
+    return replace(spec, search=spec.search.model_copy(update=budgets))
+
+
+def with_epochs(spec: StudySpec, epochs: int | None) -> StudySpec:
+    """The study whose trials train for so many epochs; None: as the file says."""
+    if epochs is None:
+        return spec
+    node = spec.tree.get("training", {})
+    longer: Any
+    if isinstance(node, Choice):
+        longer = replace(node, options=tuple({**option, "epochs": epochs} for option in node.options))
+    else:
+        longer = {**node, "epochs": epochs}
+    return replace(spec, tree={**spec.tree, "training": longer})
+
+
+def trial_epochs(spec: StudySpec) -> int:
+    """How many epochs each trial trains."""
+    default = searched_tables()["training"].default
+    node = spec.tree.get("training", default)
+    table = node.options[0] if isinstance(node, Choice) else node
+    return int(table.get("epochs", default["epochs"]))
+
+
+def options_of(spec: StudySpec, table: str) -> list[dict[str, Any]]:
+    """The tables of this name that a trial may get."""
+    node = spec.tree.get(table, searched_tables()[table].default)
+    return list(node.options) if isinstance(node, Choice) else [node]
+
+
+def normalises_batches(spec: StudySpec) -> bool:
+    """Whether a trial may have batch normalisation, other than in a module of the user's own."""
+    ready_made = any(model["family"] != "custom" for model in options_of(spec, "model"))
+    return ready_made and any(norm["kind"] == "batch" for norm in options_of(spec, "norm"))
+
+
+def changes(old: StudySpec, new: StudySpec) -> list[str]:
+    """What differs, but for what may differ, one line per setting: `optimizer.learning_rate: was 0.1, is 0.2`."""
+    before, after = ({path: entry.value for path, entry in entries(spec).items()} for spec in (old, new))
+    return [
+        f"{path}: was {before.get(path, 'absent')}, is {after.get(path, 'absent')}"
+        for path in dict.fromkeys([*before, *after])
+        if before.get(path) != after.get(path) and not path.startswith(FREE)
+    ]
+
+
+def _flat(table: dict[str, Any], path: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        place = join(path, key)
+        found |= _flat(value, place) if isinstance(value, dict) else {place: value}
+    return found
+
+
+def _entries(node: Any, shape: Shape, *, given: bool) -> dict[str, Entry]:
+    """The settings of a table by their path below it; `given`: the file has this table."""
+    if node is None:
+        return {"": Entry(value=toml(None), given=given)}
+    if isinstance(node, Choice):
+        return _choice_entries(node, shape)
+    variant = node[shape.tag] if shape.tag else ""
+    found = {shape.tag: Entry(value=toml(variant), given=given)} if shape.tag else {}
+    for slot in shape.slots(variant, node).values():
+        value = node.get(slot.name, slot.default)
+        said = given and slot.name in node
+        if slot.shape is None:
+            found[slot.name] = Entry(value=toml(value), given=said)
+        else:
+            below = _entries(value, slot.shape, given=said)
+            found |= {join(slot.name, path) if path else slot.name: entry for path, entry in below.items()}
+    return found
+
+
+def _choice_entries(choice: Choice, shape: Shape) -> dict[str, Entry]:
+    """A path on which the options that have it agree stands once, any other under each option's label."""
+    found = {choice.tag or "": Entry(value=toml({"choice": list(choice.labels)}), given=True)}
+    holders: dict[str, dict[str, Entry]] = {}
+    for label, option in zip(choice.labels, choice.options, strict=True):
+        below = {} if option is None else _entries(option, shape, given=True)
+        for path, entry in below.items():
+            if path != choice.tag:
+                holders.setdefault(path, {})[str(label)] = entry
+    for path, held in holders.items():
+        values = {entry.value for entry in held.values()}
+        if len(values) == 1:
+            found[path] = Entry(value=values.pop(), given=any(entry.given for entry in held.values()))
+        else:
+            found |= {join(label, path): entry for label, entry in held.items()}
+    return found

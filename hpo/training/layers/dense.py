@@ -1,0 +1,170 @@
+"""Dense and elementwise layers in stacked form: one operation for K lanes, each with its own weights.
+
+A lane's numbers must come out bit for bit the same whatever K is and whoever the neighbours are, so every layer works
+lane by lane inside: matrix products are batched over lanes, statistics stay within one lane. Images and
+normalisation have modules of their own, `hpo.training.layers.images` and `hpo.training.layers.norms`; a new layer type is one
+function and one line in the table at the end of a module.
+
+Dimensions: K lanes, B examples, F features, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hpo.training.layers.biases import Bias
+from hpo.training.layers.frame import Pass, Place
+from hpo.training.layout import ALIGNMENT, VECTOR
+
+aten = torch.ops.aten
+
+
+def linear(place: Place, layer: nn.Module) -> Pass:
+    """[K, B, F] -> [K, B, O]; the last layer's output has whole cache lines of units, those beyond O are 0.
+
+    On CPU a product may be rounded differently for one matrix than for many where a size is no multiple of a cache
+    line, so sizes are rounded up; rows of parameters have the room (`hpo.training.layout`).
+    """
+    assert isinstance(layer, nn.Linear)
+    units, more = layer.out_features, -layer.out_features % ALIGNMENT
+    shape = (units + more, layer.in_features)
+    weight_KOF = place.parameter("weight", shape)
+    weight_KFO = weight_KOF.transpose(1, 2)
+    bias = Bias.of(place, shape[0])
+    bias_K1O = None if bias.values_KO is None else bias.values_KO.unsqueeze(1)
+    narrow = more > 0 and not place.last
+
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        z = product(x, weight_KFO, bias_K1O)
+        return (z[..., :units].contiguous() if narrow else z), x
+
+    if not place.frame.training:
+        return Pass(forward, no_way_back)
+    d_weight_KOF = place.gradient("weight", shape)
+
+    def backward(x: Tensor, g: Tensor, wanted: bool) -> Tensor | None:
+        if narrow:
+            g = F.pad(g, (0, more))
+        d_weight_KOF.copy_(product(g.transpose(1, 2), x))
+        bias.leave_sum(g)
+        return product(g, weight_KOF) if wanted else None
+
+    return Pass(forward, backward)
+
+
+def product(a_KML: Tensor, b_KLN: Tensor, bias: Tensor | None = None) -> Tensor:
+    """a @ b, plus a bias [K, 1, N] or [K, M, 1], for each lane.
+
+    On CPU a product may be rounded differently for one matrix than for many where a size is no multiple of a cache
+    line, so sizes are rounded up.
+    """
+    m, depth, n = *a_KML.shape[1:], b_KLN.shape[2]
+    more_m, more_depth, more_n = (-size % ALIGNMENT for size in (m, depth, n))
+    if torch.compiler.is_compiling() or not (more_m or more_depth or more_n):
+        return torch.bmm(a_KML, b_KLN) if bias is None else torch.baddbmm(bias, a_KML, b_KLN)
+    a = F.pad(a_KML.contiguous(), (0, more_depth, 0, more_m)) if more_depth or more_m else a_KML.contiguous()
+    b = F.pad(b_KLN.contiguous(), (0, more_n, 0, more_depth)) if more_n or more_depth else b_KLN.contiguous()
+    if bias is None:
+        wide = torch.bmm(a, b)
+    else:
+        wide = torch.baddbmm(F.pad(bias, (0, more_n) if bias.shape[1] == 1 else (0, 0, 0, more_m)), a, b)
+    return wide[:, :m, :n].contiguous()
+
+
+def dropout(place: Place, layer: nn.Module) -> Pass:
+    """Zeroes features (or, for Dropout2d, whole channels) and scales the rest by 1/(1-p)."""
+    name = mask_name(place.name, layer)
+
+    def forward(x: Tensor) -> tuple[Tensor, Tensor | None]:
+        mask = place.mask(name)
+        return (x if mask is None else x * mask), mask
+
+    def backward(mask: Tensor | None, g: Tensor, wanted: bool) -> Tensor:
+        return g if mask is None else g * mask
+
+    return Pass(forward, backward) if place.frame.training else IDENTITY
+
+
+def mask_name(name: str, layer: nn.Module) -> str:
+    """Key of a dropout layer's mask: lanes that drop pixels and lanes that drop channels need masks of their own."""
+    return f"{name}.{type(layer).__name__}"
+
+
+def flatten(place: Place, layer: nn.Module) -> Pass:
+    """[K, B, ...] -> [K, B, F]."""
+    return Pass(lambda x: (x.flatten(2), x.shape), lambda shape, g, wanted: g.view(shape))
+
+
+def identity(place: Place, layer: nn.Module) -> Pass:
+    return IDENTITY
+
+
+def no_way_back(kept: Any, g: Tensor, wanted: bool) -> Tensor:
+    """The way back of a layer that was bound for inference."""
+    raise AssertionError("a layer bound for inference has no gradient")
+
+
+IDENTITY = Pass(lambda x: (x, None), lambda _, g, wanted: g)
+
+
+Function = Callable[[nn.Module, Tensor], Tensor]
+Derivative = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
+"""From the layer, the gradient of the output, the input and the output to the gradient of the input."""
+
+
+def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[Place, nn.Module], Pass]:
+    """A layer without parameters that treats each number alone.
+
+    `exact`: by arithmetic that rounds alike everywhere. Others, such as tanh, are rounded differently by vector and
+    scalar code, and the CPU takes scalar code for the last numbers of a tensor unless they fill a vector; so each lane
+    is padded to whole vectors, or which lane comes last would show.
+    """
+
+    def bind(place: Place, layer: nn.Module) -> Pass:
+        def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, torch.Size]]:
+            shape = x.shape
+            if not exact and shape[1:].numel() % VECTOR:
+                x = _padded(x)
+            y = cast(Tensor, layer(x))
+            return _like(y, shape), (x, y, shape)
+
+        def backward(kept: tuple[Tensor, Tensor, torch.Size], g: Tensor, wanted: bool) -> Tensor:
+            x, y, shape = kept
+            if x.shape != shape:
+                g = _padded(g)
+            return _like(derivative(layer, g.contiguous(), x, y), shape)
+
+        return Pass(forward, backward)
+
+    return bind
+
+
+def _padded(x: Tensor) -> Tensor:
+    return F.pad(x.flatten(1), (0, -x.shape[1:].numel() % VECTOR))
+
+
+def _like(y: Tensor, shape: torch.Size) -> Tensor:
+    return y if y.shape == shape else y[:, : shape[1:].numel()].reshape(shape)
+
+
+DENSE: dict[type[nn.Module], Callable[[Place, nn.Module], Pass]] = {
+    nn.Linear: linear,
+    nn.Dropout: dropout,
+    nn.Flatten: flatten,
+    nn.Identity: identity,
+    nn.ReLU: _elementwise(lambda _, g, x, y: aten.threshold_backward(g, y, 0), exact=True),
+    nn.LeakyReLU: _elementwise(
+        lambda layer, g, x, y: aten.leaky_relu_backward(g, x, layer.negative_slope, False), exact=True
+    ),
+    nn.ELU: _elementwise(lambda layer, g, x, y: aten.elu_backward(g, layer.alpha, 1, 1, False, x), exact=False),
+    nn.GELU: _elementwise(lambda layer, g, x, y: aten.gelu_backward(g, x, approximate=layer.approximate), exact=False),
+    nn.SiLU: _elementwise(lambda _, g, x, y: aten.silu_backward(g, x), exact=False),
+    nn.Tanh: _elementwise(lambda _, g, x, y: aten.tanh_backward(g, y), exact=False),
+    nn.Sigmoid: _elementwise(lambda _, g, x, y: aten.sigmoid_backward(g, y), exact=False),
+}
+"""Type of a plain layer -> how it is bound."""

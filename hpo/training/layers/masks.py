@@ -1,0 +1,103 @@
+"""Dropout masks of K lanes, drawn outside the model: what each dropout layer multiplies its input by.
+
+Dimensions: K lanes, B examples, N numbers in one lane's mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from hpo.training import randomness
+from hpo.training.layers.dense import mask_name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drop:
+    """One dropout layer of K lanes."""
+
+    limit_K1: Tensor
+    """int32: a number drawn by `uniform_24` stays if it is larger."""
+    scale_K1: Tensor
+    """What numbers that stay are multiplied by."""
+    shape: tuple[int, ...]
+    """Shape of the mask for one example."""
+    salt: int
+    """Tells the layers of a model apart."""
+
+    @classmethod
+    def of(
+        cls, p: Sequence[float], shape: tuple[int, ...], salt: int, dtype: torch.dtype, device: torch.device
+    ) -> Drop:
+        """From each lane's probability."""
+        limits = [[round(q * 2**24) - 2**23 - 1] for q in p]
+        scales = [[1 / (1 - q) if q < 1 else 0.0] for q in p]
+        return cls(
+            limit_K1=torch.tensor(limits, dtype=torch.int32, device=device),
+            scale_K1=torch.tensor(scales, dtype=dtype, device=device),
+            shape=shape,
+            salt=salt,
+        )
+
+    def masks(self, keys_SK: Tensor, batch: int) -> Tensor:
+        """[S, K, B, *shape] for S steps: 0 with the lane's probability p, else 1/(1-p)."""
+        steps, device = len(keys_SK), keys_SK.device
+        count = batch * torch.Size(self.shape).numel()
+        drawn = randomness.uniform_24(randomness.index_hash(count, self.salt, device), keys_SK.flatten())
+        # Integer arithmetic instead of a comparison, slow on CPU: all bits set where the number stays, else none.
+        stays = torch.sub(self.limit_K1.repeat(steps, 1), drawn, out=drawn)
+        stays = stays.bitwise_right_shift_(randomness.number(31, device))
+        scale = self.scale_K1.repeat(steps, 1)
+        if scale.dtype == torch.float32:
+            mask = stays.bitwise_and_(scale.view(torch.int32)).view(torch.float32)
+        else:
+            mask = stays.neg_().to(scale.dtype) * scale
+        return mask.view(steps, -1, batch, *self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keys:
+    """Takes the place of a `Drop` for layers that draw by themselves: hands them the keys."""
+
+    shape: tuple[int, ...] = ()
+
+    def masks(self, keys_SK: Tensor, batch: int) -> Tensor:
+        """[S, K]: the keys."""
+        return keys_SK
+
+
+def drops_of(
+    modules: Sequence[nn.Sequential],
+    input_shape: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
+    witnesses: Sequence[nn.Sequential] = (),
+) -> dict[str, Drop]:
+    """The dropout layers that act in any lane or witness, by mask name. A lane without one gets ones."""
+    shapes = output_shapes(modules[0], input_shape)
+    found = {}
+    for salt, (name, _) in enumerate(modules[0].named_children(), start=1):
+        for kind in (nn.Dropout, nn.Dropout2d):
+            layers = [module.get_submodule(name) for module in (*modules, *witnesses)]
+            p = [layer.p if isinstance(layer, kind) else 0.0 for layer in layers]
+            if any(p):
+                p = p[: len(modules)]
+                shape = shapes[name] if kind is nn.Dropout else (shapes[name][0], 1, 1)
+                found[mask_name(name, kind())] = Drop.of(p, shape, salt, dtype, device)
+    return found
+
+
+def output_shapes(module: nn.Sequential, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Shape of one example after each child, found by passing one through."""
+    shapes, x = {}, torch.zeros(1, *input_shape)
+    was_training = module.training
+    module.eval()
+    with torch.no_grad():
+        for name, child in module.named_children():
+            x = child(x)
+            shapes[name] = tuple(x.shape[1:])
+    module.train(was_training)
+    return shapes

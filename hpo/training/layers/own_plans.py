@@ -1,0 +1,95 @@
+"""Whether modules of the user's own can be fused: found out once for all that are alike, by trying it on a small batch.
+
+Fusing means that many lanes are one batch to `torch.func.vmap`. It refuses what has no batched form (nn.LSTM, a branch
+on the values of a tensor, random numbers that a module draws by itself); such lanes train one after the other.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from hpo.models.likeness import UNIQUE, likeness
+from hpo.training.layers.own_masks import Masked, dropouts_in, template_of
+from hpo.training.layers.own_module import Own, Plan, first_line, mask_name
+
+BATCH = 5
+"""Examples of the batch that is tried."""
+
+_plans: dict[tuple[str, tuple[int, ...]], Plan] = {}
+
+
+def plan_of(module: nn.Module, input_shape: tuple[int, ...]) -> Plan:
+    """How modules like this one are computed. Those that cannot be fused are named in a warning, once."""
+    key = (likeness(module), input_shape)
+    if key in _plans:
+        return _plans[key]
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        plan = Plan(calls=tuple(_calls(module, input_shape)))
+        _try(plan, module, input_shape)
+    if UNIQUE not in key[0]:  # it may be told by the address of something that will be gone
+        _plans[key] = plan
+    return plan
+
+
+def _try(plan: Plan, module: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Gives up fusing where it fails or makes a difference."""
+    twin = copy.deepcopy(module)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    alone = replace(plan, fused=False)
+    try:
+        apart, near = _rehearsal([module, twin], alone, input_shape, torch.float64), 1e-6
+    except Exception:  # a module may insist on its own precision
+        apart, near = _rehearsal([module, twin], alone, input_shape, torch.float32), 1e-2
+    try:
+        together = _rehearsal([module, twin], plan, input_shape, apart[0].dtype)
+    except Exception as error:
+        plan.give_up(module, first_line(error))
+        return
+    pairs = zip(together, apart, strict=True)
+    if plan.fused and not all(torch.allclose(one, other, rtol=near, atol=near) for one, other in pairs):
+        plan.give_up(module, "it computes something else when many lanes are one batch")
+
+
+def _calls(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[tuple[str, int, int]]:
+    """The dropout layers' calls, found by passing two examples and then three through; none of a layer whose calls do
+    not grow with the batch, which nobody can foresee."""
+    template = template_of(module).train()
+    layers = {path: cast(Masked, template.get_submodule(path)) for path in dropouts_in(module)}
+    sizes: dict[str, list[list[int]]] = {path: [] for path in layers}
+    for batch in (2, 3):
+        for layer in layers.values():
+            layer.begin({})
+        with torch.no_grad():
+            template(torch.randn(batch, *input_shape))
+        for path, layer in layers.items():
+            sizes[path].append(layer.sizes)
+    for path, (two, three) in sizes.items():
+        if [size * 3 for size in two] == [size * 2 for size in three]:
+            yield from ((path, call, size // 2) for call, size in enumerate(two))
+
+
+def _rehearsal(modules: list[nn.Module], plan: Plan, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
+    """Outputs, gradients and statistics of a small batch that loses nothing to dropout."""
+    own = Own.of(modules, plan, dtype, torch.device("cpu"))
+    own.p.update(dict.fromkeys(own.p, (0.0, 0.0)))
+    tensors = [dict(module.named_parameters()) for module in modules]
+    leaves = {
+        name: torch.stack([of[name].detach() for of in tensors]).to(dtype).requires_grad_() for name in own.shapes
+    }
+    averages = {name: torch.zeros(2, *shape, dtype=dtype) for name, shape in own.averages.items()}
+    masks = {f"{mask_name(path)}{call}": torch.ones(2, BATCH * size, dtype=dtype) for path, call, size in plan.calls}
+    x = torch.randn(2, BATCH, *input_shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    y = own.run(leaves, {**own.constants, **averages}, masks, x, training=True)
+    gradients = torch.autograd.grad(y.square().sum(), list(leaves.values()), materialize_grads=True)
+    with torch.no_grad():
+        inferred = own.run(leaves, {**own.constants, **averages}, {}, x, training=False)
+    return [y.detach(), *gradients, *averages.values(), inferred]

@@ -1,0 +1,177 @@
+"""Lanes as bytes, and on disk. A file holds tensors only and is complete or absent; what it should contain is kept
+elsewhere.
+
+Running lanes that train in one process share one file, written after every epoch; each of the best trials has one with
+its weights.
+
+Packing and writing are apart because lanes may train where the files are not. Files are read with `weights_only`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hpo import disk
+from hpo.errors import MachineError
+from hpo.lengths import Former
+from hpo.optim import schedules
+from hpo.studyfile.records import TrialConfig
+from hpo.training.cohort import Cohort
+from hpo.training.lane import new_lane
+from hpo.training.layout import Layout
+from hpo.training.trainer import Trainer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A file on disk."""
+
+    path: Path
+    sha256: str
+
+
+def pack(content: dict[str, Any]) -> bytes:
+    """Tensors and JSON text as a file would hold them."""
+    buffer = io.BytesIO()
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)  # half of the time; a whole file has its SHA-256
+    try:
+        torch.save(content, buffer)
+    finally:
+        torch.serialization.set_crc32_options(before)
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    return content
+
+
+def write(path: Path, data: bytes) -> Written:
+    """Writes what `pack` gave so that the file is either complete or absent."""
+    try:
+        with disk.replacing(path, sweeps=False) as file:  # what is left goes with the study's other strays
+            file.write(data)
+    except OSError as error:
+        raise MachineError(
+            f"The checkpoint {path} cannot be written: {error.strerror}. "
+            "Free some space or choose another folder with --home, then run the same command again."
+        ) from error
+    return Written(path=path, sha256=hashlib.sha256(data).hexdigest())
+
+
+def read(path: Path, sha256: str) -> dict[str, Any] | None:
+    """The content, or None if the file is missing or damaged."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return unpack(data) if is_whole(data, sha256) else None
+
+
+def is_whole(data: bytes, sha256: str) -> bool:
+    """Whether the bytes are those that were written."""
+    return hashlib.sha256(data).hexdigest() == sha256
+
+
+def pack_running(cohorts: Iterable[Cohort]) -> bytes:
+    """All running lanes: parameters, optimizer, schedule state, epoch."""
+    packed = []
+    for cohort in cohorts:
+        lanes = [
+            {
+                "trial": lane.trial,
+                "replica": lane.replica,
+                "epoch": lane.epoch,
+                "plateau": asdict(lane.plateau),
+            }
+            for lane in cohort.lanes
+        ]
+        state = {name: value.detach().cpu() for name, value in cohort.state.items()}
+        packed.append({"lanes": json.dumps(lanes), "layout": _fingerprint(cohort.layout), "state": state})
+    return pack({"cohorts": packed})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SavedLane:
+    """One lane of a file of running lanes."""
+
+    epoch: int
+    plateau: dict[str, Any]
+    layout: str
+    state: dict[str, Tensor]
+
+
+def read_running(path: Path, sha256: str) -> dict[tuple[int, int], SavedLane]:
+    """Lanes by (trial, replica); empty if the file is missing or damaged."""
+    content = read(path, sha256)
+    return lanes_of(content) if content else {}
+
+
+def lanes_of(content: dict[str, Any]) -> dict[tuple[int, int], SavedLane]:
+    """The lanes of unpacked content by (trial, replica). They stand for themselves: sending one sends no other."""
+    found: dict[tuple[int, int], SavedLane] = {}
+    for cohort in content["cohorts"]:
+        for index, lane in enumerate(json.loads(cohort["lanes"])):
+            found[lane["trial"], lane["replica"]] = SavedLane(
+                epoch=lane["epoch"],
+                plateau=lane["plateau"],
+                layout=cohort["layout"],
+                state={name: value[index : index + 1].clone() for name, value in cohort["state"].items()},
+            )
+    return found
+
+
+def restore(trainer: Trainer, trial: int, config: TrialConfig, saved: list[SavedLane], former: Former = ()) -> bool:
+    """Continues a trial from its saved lanes, one for each replica; False if they do not fit this study's layout.
+    `former`: lengths that it had."""
+    lanes = [new_lane(trainer.setting, trial, replica, config, former) for replica in range(len(saved))]
+    architecture = trainer.architecture(lanes[0])
+    if any(s.layout != _fingerprint(architecture.layout) for s in saved):
+        return False
+    lanes = [
+        replace(lane, epoch=s.epoch, plateau=schedules.Plateau(**s.plateau))
+        for lane, s in zip(lanes, saved, strict=True)
+    ]
+    fresh = Cohort.start(trainer.setting, architecture, lanes)
+    state = {name: torch.cat([s.state[name] for s in saved]).to(value) for name, value in fresh.state.items()}
+    trainer.place(Cohort(trainer.setting, architecture, lanes, state))
+    return True
+
+
+def best_states(trainer: Trainer, trial: int) -> list[dict[str, Tensor]]:
+    """The weights of a running trial's best epoch: a `state_dict` of the plain module for each replica."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for cohort in trainer.all_cohorts():
+        for index, lane in enumerate(cohort.lanes):
+            if lane.trial == trial:
+                theta, stats = (cohort.state[name][index].cpu() for name in ("best_theta", "best_stats"))
+                cohort.layout.load(lane.module, theta, stats)
+                found[lane.replica] = {name: value.clone() for name, value in lane.module.state_dict().items()}
+    return [found[replica] for replica in sorted(found)]
+
+
+def pack_best(trainer: Trainer, trial: int) -> bytes:
+    """The weights of a running trial's best epoch."""
+    states = best_states(trainer, trial)
+    assert states, "only a running trial has weights to save"
+    return pack({"replicas": states})
+
+
+def replicas_of(content: dict[str, Any]) -> list[dict[str, Tensor]]:
+    """The `state_dict`s of unpacked content."""
+    replicas: list[dict[str, Tensor]] = content["replicas"]
+    return replicas
+
+
+def _fingerprint(layout: Layout) -> str:
+    return hashlib.sha256(repr(layout).encode()).hexdigest()

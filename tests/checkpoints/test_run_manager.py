@@ -1,0 +1,90 @@
+"""Which checkpoint files a study keeps, and that the database names exactly those."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.checkpoints.run_manager import RunCheckpoints
+from hpo.runtime.session import Session
+from tests.runtime.small import at_bench, run, small_study, trials_of, with_trials
+from tests.service.working import serve, submit
+
+
+def on_disk(home: Path) -> set[str]:
+    return {file.name for file in (home / "checkpoints" / "small").glob("*.pt")}
+
+
+def in_database(home: Path) -> set[str]:
+    def names(session: Session) -> set[str]:
+        return {Path(row.path).name for row in session.store.checkpoints(session.study_id)}
+
+    found: set[str] = at_bench(small_study(), home, names)
+    return found
+
+
+@pytest.mark.parametrize("keep", [1, 3, 100])
+def test_the_best_trials_weights_and_last_states_are_kept(keep: int, tmp_path: Path) -> None:
+    spec = small_study(checkpoints=f"keep = {keep}")
+    run(spec, tmp_path)
+    ended = sorted(
+        trials_of(spec, tmp_path),
+        key=lambda t: (t["state"] != "COMPLETE", -t["values"][0], t["valid_loss"], t["number"]),
+    )
+    for kind in ("best", "final"):
+        kept = sorted(name[: len(kind) + 7] for name in on_disk(tmp_path) if name.startswith(kind))
+        assert kept == sorted(f"{kind}-{trial['number']:06d}" for trial in ended[:keep])
+    assert in_database(tmp_path) == on_disk(tmp_path)
+
+
+def test_running_trials_have_the_files_of_the_last_two_epochs(tmp_path: Path) -> None:
+    seen: list[set[str]] = []
+    run(small_study(), tmp_path, observer=lambda progress: seen.append(on_disk(tmp_path)))
+    running = [sorted(name for name in names if name.startswith("running")) for names in seen]
+    assert running[:4] == [
+        [],
+        ["running-0000001.pt"],
+        ["running-0000001.pt", "running-0000002.pt"],
+        ["running-0000002.pt", "running-0000003.pt"],
+    ]
+    assert running[-1] == []
+
+
+def test_files_that_nobody_names_are_swept(tmp_path: Path) -> None:
+    run(small_study(), tmp_path)
+    folder = tmp_path / "checkpoints" / "small"
+    kept = on_disk(tmp_path)
+    for name in ("best-000099.pt", "running-0000099.pt", ".running-0000007.pt.123"):
+        (folder / name).write_bytes(b"left by a killed process")
+    (folder / "notes.txt").write_text("a user's own")
+    at_bench(small_study(), tmp_path, RunCheckpoints)
+    assert on_disk(tmp_path) == kept
+    assert not (folder / ".running-0000007.pt.123").exists()
+    assert (folder / "notes.txt").exists()
+
+
+def test_what_workers_kept_is_known(tmp_path: Path) -> None:
+    spec = small_study(checkpoints="keep = 1")
+    submit(with_trials(spec, 1), tmp_path)
+    serve(tmp_path)
+    left = on_disk(tmp_path)
+    assert sum(name.startswith("final-") for name in left) == 1
+    at_bench(spec, tmp_path, RunCheckpoints)
+    assert in_database(tmp_path) == on_disk(tmp_path) == left
+    run(with_trials(spec, 8), tmp_path)
+    assert in_database(tmp_path) == on_disk(tmp_path)
+    assert sum(name.startswith("best-") for name in on_disk(tmp_path)) == 1
+    assert on_disk(tmp_path) != left, "choose a study whose further trials are better"
+
+
+def test_the_home_folder_may_be_moved(tmp_path: Path) -> None:
+    """Paths in the database are relative to it."""
+    run(small_study(), tmp_path / "old")
+    (tmp_path / "old").rename(tmp_path / "new")
+
+    def found(session: Any) -> bool:
+        return all((session.home / row.path).is_file() for row in session.store.checkpoints(session.study_id))
+
+    assert at_bench(small_study(), tmp_path / "new", found)

@@ -1,0 +1,361 @@
+"""How text leaves the commands: nothing that others wrote acts on a terminal, data is exact, narrow terminals get whole
+words."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import logging
+import os
+import pty
+import re
+import select
+import shutil
+import struct
+import subprocess
+import termios
+import time
+from contextlib import closing
+from fcntl import ioctl
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hpo.cli.terminal.output.console import Terminal
+from hpo.cli.terminal.output.screen import Screen
+from hpo.cli.terminal.output.secret import Scrubbed
+from optuna.trial import TrialState
+
+from hpo.cli import check, report, studies
+from hpo.registry import studies as table
+from hpo.runtime.progress import Progress, Running
+from hpo.storage.open import open_store, sqlite_url
+from tests.cli.runs import COMMAND, Project
+from tests.export import tiny
+from tests.runtime.small import small_study, small_text
+from tests.test_printable import NASTY
+
+CLI = sorted(Path("hpo").rglob("*.py"))
+MARKUP = "[red]:cross_mark:[/red][link=http://x]y[/link]"
+ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc00-\udfff]")
+
+
+def test_text_leaves_at_one_place() -> None:
+    """Whoever writes to a stream, or makes a console or a log handler, passes by what keeps texts harmless: use `say`,
+    `give`, `ask` and `console` of `hpo.cli.terminal.output.output`."""
+    doors = re.compile(
+        r"print|(click\.)?(echo|secho|prompt|confirm)|(rich\.console\.)?Console|(logging\.)?StreamHandler"
+    )
+    allowed = {("terminal.py", "click.echo"), ("terminal.py", "click.confirm"), ("worker.py", "logging.StreamHandler")}
+    for path in CLI:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and doors.fullmatch(called := ast.unparse(node.func)):
+                assert (path.name, called) in allowed, f"{path}:{node.lineno} calls {called}"
+
+
+# --- nothing acts -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose failed trials, endings and worker say what nobody should."""
+    home = tiny.run(tiny.WINE, tmp_path_factory.mktemp("wine"))
+    with closing(open_store(sqlite_url(home))) as store:
+        study_id = store.get_study_id_from_name("tiny")
+        for number, trial_id in enumerate(store.create_trials(study_id, 20)):
+            reason = f"failed: {NASTY}\nhpo: done {MARKUP}{'x' * 100_000 if number == 0 else ''}"
+            store.set_trial_user_attr(trial_id, "ended", reason)
+            store.set_trial_state_values(trial_id, TrialState.FAIL)
+        pruned = store.create_trials(study_id, 1)[0]
+        store.set_trial_user_attr(pruned, "ended", f"{NASTY} at epoch 1")
+        store.set_trial_state_values(pruned, TrialState.PRUNED)
+        table.mark_unfinished(store, study_id)
+    return home
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_show_lets_nothing_act(home: Path, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    done = Project(folder=home).hpo("show", "tiny", "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert not ACTING.search(done.stdout)
+    assert "[red]:cross_mark:[/red]" in done.stdout, "no markup is taken from texts"
+    assert "\nhpo: done" not in done.stdout
+    assert "and 8 more" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) < 700
+    assert done.stdout.isascii() or encoding == "utf-8"
+
+
+def test_json_of_nasty_texts_is_exact_under_every_encoding(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for encoding in ("utf-8", "ascii"):
+        monkeypatch.setenv("PYTHONIOENCODING", encoding)
+        done = Project(folder=home).hpo("show", "tiny", "--json", "--home", home)
+        assert not ACTING.search(done.stdout)
+        reasons = [failure["reason"] for failure in json.loads(done.stdout)["failures"]]
+        assert all(reason.startswith(f"{NASTY}\nhpo: done {MARKUP}") for reason in reasons)
+
+
+CSV = "width;kind\n" + "".join(f"{n % 7}.5;{'ab'[n % 2]}\n" for n in range(40))
+
+MISTAKES: dict[str, str] = {
+    "a key": small_text(dropout='"p\\u001b[31m\\u202E\\nhpo: x" = 0.1'),
+    "a value": small_text(dropout='p = "\\u001b[31m\\u009b\\u202E"'),
+    "a table": small_text() + '["\\u001b]0;title\\u0007"]\nx = 1\n',
+    "an excerpt": small_text() + 'x = = "\u009b31m\u202e"\n',
+    "a file name": small_text(data='dataset = "\\u001b[31mno.csv"'),
+    "a target": small_text(data='dataset = "table.csv"\ntarget = "\\u001b[31m"'),
+    "a long key": small_text(dropout=f"{'k' * 1_000_000} = 0.1"),
+    "a long value": small_text(dropout=f'p = "{"v" * 1_000_000}"'),
+    "a long list": small_text(dropout=f"p = [{'1, ' * 100_000}]"),
+    "a long line": small_text() + f"x{'y' * 1_000_000} = =\n",
+    "a long table": small_text() + f"[{'t' * 1_000_000}]\nx = 1\n",
+    "many mistakes": small_text(dropout="\n".join(f"wrong_{n} = 1" for n in range(10_000))),
+    "many tables": small_text() + "\n".join(f"[wrong_{n}]" for n in range(10_000)),
+    "many options": small_text(dropout=f"p = {{ choice = [{', '.join(['2.0'] * 2_000)}] }}"),
+    "twice the same key": small_text() + f"[{'t' * 100_000}]\n[{'t' * 100_000}]\n",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_told_briefly_and_harmlessly(mistake: str, tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(MISTAKES[mistake], encoding="utf-8")
+    (tmp_path / "table.csv").write_text(CSV)
+    done = Project(folder=tmp_path).hpo("check", "small.toml")
+    assert done.returncode == 2
+    assert not ACTING.search(done.stderr)
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr) <= 5_000
+    assert "\nhpo: x" not in done.stderr
+
+
+def test_many_mistakes_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(MISTAKES["many mistakes"], encoding="utf-8")
+    told = Project(folder=tmp_path).hpo("check", "small.toml").stderr
+    assert "10000 mistakes" in told
+    assert "... and 9,980 more" in told
+
+
+def test_many_columns_are_counted(tmp_path: Path) -> None:
+    constant = [f"c\x1b{n}" for n in range(2_000)]
+    rows = [["1"] * len(constant) + [str(n % 7), "ab"[n % 2]] for n in range(40)]
+    lines = [",".join(cells) for cells in ([*constant, "width", "kind"], *rows)]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    (tmp_path / "small.toml").write_text(small_text(data='dataset = "table.csv"\ntarget = "kind"'))
+    done = Project(folder=tmp_path).hpo("check", "small.toml")
+    assert done.returncode == 0, done.stderr
+    assert "... and 1,980 more" in done.stdout
+    assert not ACTING.search(done.stdout)
+    assert len(done.stdout) < 8_000
+
+
+def test_a_mark_below_an_excerpt_points_at_the_place(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text("key = [" + "1, " * 10_000 + "'\u009b', = ]\n", encoding="utf-8")
+    *_, line, mark = Project(folder=tmp_path).hpo("check", "small.toml").stderr.splitlines()
+    assert len(line) < 200
+    assert line[len(mark) - 1] == "="
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "\x1b[31m"), ("\x1b[31m",), ("run", "digits", "--\x1b[31m"), ("show", "\x9b31m")]
+)
+def test_arguments_are_told_harmlessly(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = Project(folder=tmp_path).hpo(*arguments)
+    assert done.returncode in (1, 2)
+    assert done.stderr
+    assert not ACTING.search(done.stderr)
+
+
+def test_log_lines_are_harmless_and_cannot_be_forged() -> None:
+
+    record = logging.LogRecord(
+        "hpo", logging.WARNING, "", 0, "%s", (f"{NASTY}\n2026-01-01 00:00:00 all is well",), None
+    )
+    line = Scrubbed("sqlite:///x.db").format(record)
+    assert not ACTING.search(line)
+    assert "\n  2026" in line
+
+
+def test_tracebacks_and_warnings_are_harmless(tmp_path: Path) -> None:
+    code = (
+        "from hpo.cli.terminal.output.output import guard; guard(); import logging, warnings\n"
+        "nasty = chr(27) + '[31m' + chr(0x9b) + 'x' * 100_000\n"
+        "warnings.warn(nasty); logging.getLogger('hpo').warning(nasty); raise RuntimeError(nasty)"
+    )
+    done = Project(folder=tmp_path).hpo("-c", code, command=COMMAND[:1])
+    assert done.stderr.count(r"\x1b[31m\x9b") == 3
+    assert not ACTING.search(done.stderr)
+    assert len(done.stderr) < 40_000
+
+
+def test_data_is_exact(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpo.cli.terminal.output.output import give
+
+    text = f"Zoë,{NASTY.replace(chr(0xDCE9), '')}\r\n"
+    for encoding in ("utf-8", "ascii"):
+        with monkeypatch.context() as patch:
+            out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
+            patch.setattr("sys.stdout", out)
+            give(text)
+            out.flush()
+            assert out.buffer.getvalue() == text.encode()  # type: ignore[attr-defined]  # it is the BytesIO above
+
+
+# --- narrow terminals ---------------------------------------------------------------------------------------
+
+WIDTHS = (80, 60, 40)
+LONG = "model.arguments.dropout_rate_of_the_last_block"
+
+
+def terminal(width: int, encoding: str = "utf-8") -> Terminal:
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
+    return Terminal(file=out, width=width, height=24, force_terminal=True, color_system=None)
+
+
+def lines_of(out: Terminal) -> list[str]:
+    assert isinstance(out.file, io.TextIOWrapper)
+    out.file.flush()
+    text = out.file.buffer.getvalue().decode(out.file.encoding)  # type: ignore[attr-defined]  # a BytesIO
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def assert_whole(lines: list[str], width: int, words: set[str]) -> None:
+    from rich.cells import cell_len
+
+    assert max(map(cell_len, lines)) <= width, lines
+    there = set(" ".join(lines).split())
+    assert words <= there, (words - there, "\n".join(lines))
+
+
+def progress(running: int) -> Progress:
+    return Progress(
+        budget=12_000, finished=1_000, pruned=9_000, failed=1, best=(10_345, 0.98765),
+        running=tuple(Running(number=11_000 + n, epoch=n, value=None if n % 2 else 0.123456) for n in range(running)),
+        epochs=100_000, train_seconds=9_000.0, wall_seconds=12_345.0, workers=16, deaths=2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("running", [0, 3, 64])
+def test_the_live_view_breaks_no_word(width: int, running: int) -> None:
+    spec = small_study(study='name = "small"\nobjective = "balanced_accuracy"')
+    out = terminal(width)
+    shown = Screen(spec, out, live=False)
+    shown.start = progress(0)
+    now = progress(running)
+    out.print(shown._view(now))
+    words = {*shown._headline(now).split(), "trial", "epoch", "balanced_accuracy", f"{now.ended}/12000"}
+    lines = lines_of(out)
+    assert_whole(lines, width, words)
+    assert len(lines) < 24
+
+
+def found_study(name: str, **changes: Any) -> dict[str, Any]:
+    trial = {
+        "number": 12_345, "value": 0.98765, "spread": None, "epochs": 300, "best_epoch": 299, "seconds": 4_000.0,
+        "params": {LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256-256-128-64", "größe": "日本語"},
+    }  # fmt: skip
+    return {
+        "name": name, "state": "unfinished", "priority": 5, "objective": "balanced_accuracy", "best": 0.98765,
+        "finished": 100, "pruned": 1000, "failed": 3, "running": 16, "created_at": "2026-01-01T00:00:00+00:00",
+        "workers": 3, "worker_names": ["host-1-with-a-long-name"],
+    } | changes | ({"best": [trial] * 5} if changes else {})  # fmt: skip
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_list_of_studies_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = terminal(width)
+    monkeypatch.setattr(studies, "console", lambda: out)
+    studies._print_studies([found_study("digits"), found_study("a-long-name-of-a-study")])
+    assert_whole(
+        lines_of(out), width, {"a-long-name-of-a-study:", "unfinished;", "balanced_accuracy", "0.9877;", "Workers"}
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = terminal(width)
+    monkeypatch.setattr(studies, "console", lambda: out)
+    more = {
+        "budget": 2000, "wall_seconds": 4_000.0, "train_seconds": 3_000.0, "submitted_at": None, "winner": 12_345,
+        "test": {"balanced_accuracy": 0.9}, "ended": {"pruned by successive_halving": 900}, "workers": [],
+        "in_training": [{"number": 1, "worker": "host-1-with-a-long-name", "epoch": 3, "value": 0.5}],
+        "failures": [{"number": 2, "reason": f"RuntimeError: {MARKUP} and a longer explanation of what happened"}],
+        "source": "digits.toml",
+    }  # fmt: skip
+    studies._print_study(found_study("a-long-name-of-a-study", **more), "")
+    lines = lines_of(out)
+    words = {"best", "trials", "12345", "0.9877", "norm.kind", "batch", "explanation", "successive_halving"}
+    assert_whole(lines, width, words)
+    assert LONG in "".join(line.split("  ")[0] for line in lines)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_compare_breaks_no_heading(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = terminal(width)
+    monkeypatch.setattr(report, "console", lambda: out)
+    names = ["digits", "digits-cnn", "breast_cancer", "my-fairly-long-study"]
+    report.show(pd.DataFrame([[name, 0.5, "none"] for name in names], columns=["study", "best", f"winner.{LONG}"]))
+    assert_whole(lines_of(out), width, {*names, "best"})
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_check_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = terminal(width)
+    monkeypatch.setattr(check, "console", lambda: out)
+    placement = 'placement = { choice = ["before_activation", "after_activation"] }'
+    check._print(small_study(norm=f'choice = [{{ kind = "batch", {placement} }}, {{ kind = "none" }}]'))
+    words = {"before_activation", "after_activation", "norm.placement", "optimizer.learning_rate"}
+    assert_whole(lines_of(out), width, words)
+
+
+def test_a_wide_table_stays_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"study-{'x' * 90}-{n}" for n in range(9)]
+    report.show(pd.DataFrame([[name, 0.5] for name in names], columns=["study", "best"]))
+    heading, line = capsys.readouterr().out.splitlines()
+    assert heading.split() == names
+    assert line.split() == ["best", *["0.5"] * 9]
+
+
+# --- a real terminal ----------------------------------------------------------------------------------------
+
+
+def on_terminal(folder: Path, *arguments: str, width: int = 80, **settings: str) -> str:
+    """What the command writes to a terminal of so many columns."""
+    main, child = pty.openpty()
+    ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=folder, stdin=child, stdout=child, stderr=child,
+        env={k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS")} | {"TERM": "xterm"} | settings,
+    )  # fmt: skip
+    os.close(child)
+    told, deadline = b"", time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if select.select([main], [], [], 0.2)[0]:
+            try:
+                told += os.read(main, 65536)
+            except OSError:
+                break
+    os.close(main)
+    assert process.wait(10) == 0, told
+    return told.decode()
+
+
+@pytest.mark.parametrize("settings", [{"TERM": "dumb"}, {"TERM": "dumb", "PYTHONIOENCODING": "ascii"}])
+def test_a_dumb_terminal_gets_lines(settings: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(small_text())
+    told = on_terminal(tmp_path, "run", "small.toml", **settings)
+    assert "\x1b" not in told
+    assert "Study small begins" in told
+    assert "Winner: trial" in told
+    assert "\x1b" not in on_terminal(tmp_path, "show", "small", "--watch", **settings)
+
+
+def test_a_live_view_is_taken_down(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(small_text())
+    told = on_terminal(tmp_path, "run", "small.toml", NO_COLOR="1")
+    assert "\x1b[?25l" in told, "the cursor is hidden while the view stands"
+    assert told.rindex("\x1b[?25h") < told.index("Winner: trial")
+    assert not re.search(r"\x1b\[3\d", told), "no colours"
+    shutil.rmtree(tmp_path / "runs")

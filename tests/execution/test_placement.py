@@ -1,0 +1,45 @@
+"""Which shard a trial goes to: work is even, and programs stay together."""
+
+from __future__ import annotations
+
+from hpo.execution.placement import place
+from hpo.studyfile.records import Mlp, NoNorm, TrialConfig
+from tests.training.study import NORMS, mixed
+
+
+def config(width: int, norm: int = 0) -> TrialConfig:
+    return mixed(0).model_copy(update={"model": Mlp(family="mlp", hidden=(width,)), "norm": NORMS[norm]})
+
+
+def widths(shard: dict[int, TrialConfig]) -> list[int]:
+    return sorted(trial.model.hidden[0] for trial in shard.values())
+
+
+def test_trials_of_one_program_are_divided_evenly() -> None:
+    placed = place({number: config(8, number % 3) for number in range(16)}, [{}, {}, {}, {}], 1)
+    assert [len(shard) for shard in placed] == [4, 4, 4, 4]
+    assert set().union(*placed) == set(range(16))
+
+
+def test_programs_stay_together() -> None:
+    newcomers = {number: config(8 if number % 2 else 16) for number in range(16)}
+    assert [widths(shard) for shard in place(newcomers, [{}, {}], 1)] == [[16] * 8, [8] * 8]
+
+
+def test_a_newcomer_goes_where_its_program_is_or_else_where_least_is_to_do() -> None:
+    shards = [{number: config(8) for number in range(4)}, {number: config(16) for number in range(4, 8)}]
+    assert [widths(shard) for shard in place({8: config(16), 9: config(8)}, shards, 1)] == [[8], [16]]
+    busier = [shards[0], {number: config(16) for number in range(4, 16)}]
+    assert [widths(shard) for shard in place({16: config(16), 17: config(32)}, busier, 1)] == [[16, 32], []]
+
+
+def test_the_rule_is_the_same_in_whatever_order_trials_come() -> None:
+    newcomers = {number: config(8 * (1 + number % 3)) for number in range(9)}
+    turned = dict(reversed(newcomers.items()))
+    assert place(newcomers, [{}, {}], 5) == place(turned, [{}, {}], 5)
+
+
+def test_more_shards_than_trials() -> None:
+    placed = place({3: config(8)}, [{}, {}, {}], 2)
+    assert [list(shard) for shard in placed] == [[3], [], []]
+    assert placed[0][3].norm == NoNorm()
