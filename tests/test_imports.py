@@ -15,32 +15,40 @@ MODULES = sorted((ROOT / "hpo").rglob("*.py"))
 
 BASE = ("printable", "errors", "paths", "disk", "endings", "environment", "lengths", "conventions", "ranking")
 """Modules of one subject each that every part may use. They use those before them."""
+DESCRIBE = ("studyfile", "distributions", "space")
+TRAIN = (*DESCRIBE, "data", "models", "optim", "training")
+KEEP = ("database", "storage", "registry")
 RULES: dict[str, tuple[str, ...]] = {
-    "spec": (),
-    "distributions": ("spec",),
-    "space": ("spec", "distributions"),
-    "data": ("spec",),
-    "models": ("spec",),
-    "optim": ("spec",),
-    "training": ("spec", "data", "models", "optim"),
-    "search": ("spec", "distributions", "space"),
-    "storage": (),
-    "reports": ("spec", "storage"),
-    "workers": ("spec", "space", "data", "models", "optim", "training", "search", "storage", "reports"),
-    "export": ("spec", "space", "data", "models", "training", "search", "storage", "reports", "workers"),
-    "cli": ("spec", "space", "data", "storage", "reports", "workers", "export"),
+    "studyfile": (),
+    "distributions": ("studyfile",),
+    "space": ("studyfile", "distributions"),
+    "data": ("studyfile",),
+    "models": ("studyfile",),
+    "optim": ("studyfile",),
+    "training": ("studyfile", "data", "models", "optim"),
+    "search": DESCRIBE,
+    "execution": TRAIN,
+    "database": (),
+    "storage": ("database",),
+    "registry": ("database", "storage"),
+    "reports": ("studyfile", *KEEP),
+    "checkpoints": (*TRAIN, "search", "execution", *KEEP),
+    "runtime": (*TRAIN, "search", "execution", *KEEP, "reports", "checkpoints"),
+    "export": (*TRAIN, "search", "execution", *KEEP, "reports", "checkpoints", "runtime"),
+    "service": (*TRAIN, "search", "execution", *KEEP, "checkpoints", "runtime"),
+    "cli": (*DESCRIBE, "data", "execution", *KEEP, "reports", "checkpoints", "runtime", "export", "service"),
 }
 MAY_IMPORT: dict[str, set[str]] = {part: set(BASE[:place]) for place, part in enumerate(BASE)} | {
     part: {*BASE, *parts} for part, parts in RULES.items()
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = (*BASE, "spec", "distributions", "space", "data", "storage", "reports", "cli")
+WITHOUT_TORCH = (*BASE, *DESCRIBE, "data", *KEEP, "reports", "cli")
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 
 def part_of(module: str) -> str:
-    """`hpo.studyfile.file` -> `spec`; the package itself is the empty text."""
+    """`hpo.studyfile.file` -> `studyfile`; the package itself is the empty text."""
     return module.split(".")[1] if "." in module else ""
 
 
@@ -91,7 +99,7 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_torch_is_not_loaded_by_what_only_describes_and_reads(path: Path) -> None:
     assert not {module for module in imports(path, loading=True) if module.split(".")[0] == "torch"}
     # Nor through the parts that need it.
-    heavy = {"models", "optim", "training", "workers", "export"}
+    heavy = {"models", "optim", "training", "execution", "checkpoints", "runtime", "service", "export"}
     assert not {module for module in imports(path, loading=True) if part_of(module) in heavy}
 
 

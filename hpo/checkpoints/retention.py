@@ -8,21 +8,21 @@ from collections.abc import Collection
 from optuna.trial import FrozenTrial
 
 from hpo import endings
-from hpo.runtime.session import Session
+from hpo.checkpoints.study import StudyCheckpoints
 
 
-def best_trials(session: Session) -> list[FrozenTrial]:
+def best_trials(study: StudyCheckpoints) -> list[FrozenTrial]:
     """The trials whose best weights are kept, the best first."""
-    return session.searcher.ranking()[: session.spec.checkpoints.keep]
+    return study.searcher.ranking()[: study.keep]
 
 
-def worth_keeping(session: Session, ended: Collection[int]) -> set[int]:
+def worth_keeping(study: StudyCheckpoints, ended: Collection[int]) -> set[int]:
     """Which of the trials that have just ended are among the best."""
-    return {trial.number for trial in best_trials(session) if trial.number in ended} if ended else set()
+    return {trial.number for trial in best_trials(study) if trial.number in ended} if ended else set()
 
 
-def trials_with_ends(session: Session) -> dict[int, FrozenTrial]:
+def trials_with_ends(study: StudyCheckpoints) -> dict[int, FrozenTrial]:
     """The trials whose last state is kept, by number."""
-    ended = (trial for trial in session.searcher.all_trials() if trial.state.is_finished())
+    ended = (trial for trial in study.searcher.all_trials() if trial.state.is_finished())
     cut = (trial for trial in ended if endings.is_cut(endings.of(trial.user_attrs)))
-    return {trial.number: trial for trial in (*best_trials(session), *cut)}
+    return {trial.number: trial for trial in (*best_trials(study), *cut)}

@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial
 
 from hpo.checkpoints.folders import own_folders
 from hpo.checkpoints.retention import best_trials, trials_with_ends
-from hpo.checkpoints.store import Folder
+from hpo.checkpoints.store import Directory
+from hpo.checkpoints.study import StudyCheckpoints
 from hpo.errors import MachineError
 from hpo.execution.messages import Settled
 from hpo.registry import studies
-from hpo.runtime.session import Session
 from hpo.search.searcher import Asked
 from hpo.storage.rows import CheckpointRow
 from hpo.training import packing
@@ -51,10 +51,10 @@ class CheckpointManager(Protocol):
 class RunCheckpoints:
     """The checkpoint folder of one study."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        rows = session.store.checkpoints(session.study_id)
-        every = session.store.get_all_trials(session.study_id, deepcopy=False)  # also those that another program ended
+    def __init__(self, study: StudyCheckpoints) -> None:
+        self.study = study
+        rows = study.store.checkpoints(study.study_id)
+        every = study.store.get_all_trials(study.study_id, deepcopy=False)  # also those that another program ended
         numbers = {trial._trial_id: trial.number for trial in every}
         found = sorted({row.path for row in rows if row.kind == "running"})
         self.running = [found] if found else []
@@ -64,13 +64,13 @@ class RunCheckpoints:
         """Paths of ended trials' best weights by number."""
         self.ends = {numbers[row.trial_id]: row.path for row in rows if row.kind == "final"}
         """Paths of ended trials' last states by number."""
-        self.home, row = Folder(session.home), studies.study_row(session.store, session.spec.study.name)
-        self.own = own_folders(self.home, session.store, row, claim=True)
+        self.home, row = Directory(study.home), studies.study_row(study.store, study.name)
+        self.own = own_folders(self.home, study.store, row, claim=True)
         self.away = (
-            own_folders(session.checkpoint_store, session.store, row, claim=True) if session.checkpoint_store else None
+            own_folders(study.checkpoint_store, study.store, row, claim=True) if study.checkpoint_store else None
         )
         here = set(self.home.names("checkpoints/"))
-        self.elsewhere = {row.path for row in rows if session.checkpoint_store and row.path not in here}
+        self.elsewhere = {row.path for row in rows if study.checkpoint_store and row.path not in here}
         """Of all these, those that workers keep in another place."""
         self.garbage: list[str] = []
         own = (re.fullmatch(r"running-(\d+)", Path(path).stem) for path in found)  # workers name theirs otherwise
@@ -87,7 +87,7 @@ class RunCheckpoints:
                 continue
             lanes = shard.lanes
             written = packing.write(self.next_path(), lanes) if isinstance(lanes, bytes) else lanes
-            self.session.store.add_checkpoints(
+            self.study.store.add_checkpoints(
                 [
                     self._row(flight[number].trial_id, "running", shard.epochs[number], written)
                     for number in shard.epochs
@@ -113,7 +113,7 @@ class RunCheckpoints:
         or that had ended before and went on."""
         if not ended:
             return
-        ranking = best_trials(self.session)
+        ranking = best_trials(self.study)
         self._drop(self.best, {trial.number for trial in ranking} - set(ended))
         weights = {number: data for shard in shards for number, data in shard.weights.items()}
         for trial in ranking:
@@ -126,7 +126,7 @@ class RunCheckpoints:
         it, or of trials that had ended before and went on."""
         if not ended:
             return
-        trials = trials_with_ends(self.session)
+        trials = trials_with_ends(self.study)
         self._drop(self.ends, trials.keys() - set(ended))
         for shard in shards:
             for number, end in shard.ends.items():
@@ -143,7 +143,7 @@ class RunCheckpoints:
 
     def _keep(self, files: dict[int, str], trial: FrozenTrial, kind: str, epoch: int, path: Path, data: bytes) -> None:
         written = packing.write(path, data)
-        self.session.store.add_checkpoints([self._row(trial._trial_id, kind, epoch, written)])
+        self.study.store.add_checkpoints([self._row(trial._trial_id, kind, epoch, written)])
         files[trial.number] = self._relative(path)
         self.garbage = [old for old in self.garbage if old != files[trial.number]]
 
@@ -166,7 +166,7 @@ class RunCheckpoints:
 
     def _forget(self, paths: list[str]) -> None:
         if paths:
-            self.session.store.remove_checkpoints(paths)
+            self.study.store.remove_checkpoints(paths)
 
     def _sweep_strays(self) -> None:
         """Deletes files that a killed process wrote without getting to their rows."""
@@ -178,7 +178,7 @@ class RunCheckpoints:
         return self.home.path(f"{self.own.name}/{file}")
 
     def _relative(self, path: Path) -> str:
-        return path.relative_to(self.session.home).as_posix()
+        return path.relative_to(self.study.home).as_posix()
 
     def _row(self, trial_id: int, kind: str, epoch: int, written: Written) -> CheckpointRow:
         return CheckpointRow(

@@ -31,7 +31,8 @@ class CheckpointStore(Protocol):
 
     @property
     def place(self) -> str:
-        """As messages show it, and as `open_checkpoint_store` takes it on any machine that reaches it. It holds no secret."""
+        """As messages show it, and as `open_checkpoint_store` takes it on any machine that reaches it, without
+        secrets."""
 
     def put(self, name: str, data: bytes) -> None:
         """Store bytes under a name, all of them or none; what was there is replaced."""
@@ -211,8 +212,8 @@ def refuse_unwritable(checkpoint_store: CheckpointStore) -> None:
         cause = error.__cause__
         found = cause.strerror if isinstance(cause, OSError) else str(error).removesuffix(".")
         raise InputError(
-            f"checkpoints cannot be kept at {checkpoint_store.place}: {found}. Name another place with --checkpoints, or let "
-            "this user write there."
+            f"checkpoints cannot be kept at {checkpoint_store.place}: {found}. Name another place with "
+            "--checkpoints, or let this user write there."
         ) from None
 
 

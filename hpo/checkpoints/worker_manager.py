@@ -1,10 +1,10 @@
-"""Which checkpoints the service keeps in its checkpoint_store: each worker's running trials, the best weights, the best's ends.
+"""The checkpoints of one worker of the service: its running trials, the best weights, and last states.
 
-A worker writes its trials in flight into one of three slots of its own: the last two are named by rows, the third is
-free, so nothing that a row names is written over, and nothing has to be deleted after every epoch. Whoever begins anew
-has three new ones, because others may have gone on from the old. Weights are named by their content: a worker that was
-silent for too long overwrites nothing of those who went on. A checkpoint_store that refuses is no reason to stop training: what
-could not be saved is trained again if it is ever needed.
+A worker writes its trials in flight into one of three slots of its own: rows name the last two, the third is free. So
+nothing that a row names is written over, and nothing has to be deleted after every epoch. A worker that begins anew
+gets three new slots, because others may have gone on from the old ones. Weights are named by their content: a worker
+that was silent for too long overwrites nothing of those who went on. Where the checkpoint store refuses, training goes
+on: what could not be saved is trained again if it is ever needed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from optuna.trial import FrozenTrial
 from hpo.checkpoints.folders import own_folders
 from hpo.checkpoints.retention import best_trials, trials_with_ends
 from hpo.checkpoints.store import CheckpointStore
+from hpo.checkpoints.study import StudyCheckpoints
 from hpo.errors import MachineError
 from hpo.execution.messages import Settled
 from hpo.registry import studies
-from hpo.runtime.session import Session
 from hpo.search.searcher import Asked
 from hpo.storage.rows import CheckpointRow
 
@@ -35,8 +35,8 @@ SLOTS = 3
 class WorkerCheckpoints:
     """One worker's checkpoints of one study."""
 
-    def __init__(self, session: Session, checkpoint_store: CheckpointStore, worker: str) -> None:
-        self.session = session
+    def __init__(self, study: StudyCheckpoints, checkpoint_store: CheckpointStore, worker: str) -> None:
+        self.study = study
         self.checkpoint_store = checkpoint_store
         self.worker = worker
         self.term = uuid.uuid4().hex[:8]
@@ -47,13 +47,13 @@ class WorkerCheckpoints:
         """Trial id -> what other workers had saved of it, and its epoch, until our own rows replace that."""
         self.garbage: set[str] = set()
         self.refused = False
-        row = studies.study_row(session.store, session.spec.study.name)
-        self.own = own_folders(checkpoint_store, session.store, row, claim=True)
+        row = studies.study_row(study.store, study.name)
+        self.own = own_folders(checkpoint_store, study.store, row, claim=True)
 
     def adopt(self, trial_ids: Iterable[int]) -> None:
         """What was saved of these trials in other slots goes when they have been saved here."""
         wanted = set(trial_ids)
-        for row in self.session.store.checkpoints(self.session.study_id):
+        for row in self.study.store.checkpoints(self.study.study_id):
             if row.kind == "running" and row.trial_id in wanted and row.path not in self.slots:
                 self.foreign.setdefault(row.trial_id, {})[row.path] = row.epoch
 
@@ -78,7 +78,7 @@ class WorkerCheckpoints:
         self._forget(self.slots[:-1])
         for number, trial in flight.items():
             self._replace_foreign(trial.trial_id, epochs[number])
-        self.session.store.add_checkpoints(
+        self.study.store.add_checkpoints(
             CheckpointRow(trial_id=flight[n].trial_id, kind="running", epoch=epochs[n], path=name, sha256=sha256)
             for n in sorted(flight)
         )
@@ -89,7 +89,7 @@ class WorkerCheckpoints:
         longer are, or that had ended before and went on, whoever wrote them."""
         if not ended:
             return
-        ranking = best_trials(self.session)
+        ranking = best_trials(self.study)
         kept = {trial._trial_id for trial in ranking if trial.number not in ended}
         old = self._outdated("best", kept)
         self._forget(old)
@@ -104,11 +104,11 @@ class WorkerCheckpoints:
         longer worth it, whoever wrote it."""
         if not ended:
             return
-        trials = trials_with_ends(self.session)
+        trials = trials_with_ends(self.study)
         kept = {trial._trial_id for trial in trials.values() if trial.number not in ended}
         old = self._outdated("final", kept)
         # An extension may just be turning one into that of a running trial.
-        self.session.store.remove_checkpoints(old, spared="running")
+        self.study.store.remove_checkpoints(old, spared="running")
         self.garbage.update(old)
         for shard in shards:
             for number, end in shard.ends.items():
@@ -120,7 +120,7 @@ class WorkerCheckpoints:
         """Deletes what no row names any more."""
         if not self.garbage:
             return
-        named = {row.path for row in self.session.store.checkpoints(self.session.study_id)}
+        named = {row.path for row in self.study.store.checkpoints(self.study.study_id)}
         for name in self.garbage - named:
             try:
                 self.own.delete(name)
@@ -136,7 +136,7 @@ class WorkerCheckpoints:
     def leftovers(self) -> set[str]:
         """Files of running trials, also those that workers left that were killed. With none running, nobody continues
         from them: look before the transaction that ends the study, since from then on it may be extended."""
-        rows = self.session.store.checkpoints(self.session.study_id)
+        rows = self.study.store.checkpoints(self.study.study_id)
         running = {row.path for row in rows if row.kind == "running"}
         try:
             return running | set(self.checkpoint_store.names(f"{self.own.name}/running-"))
@@ -157,15 +157,15 @@ class WorkerCheckpoints:
         if later:
             self.foreign[trial_id] = later
         paths = known.keys() - later.keys()
-        self.session.store.remove_checkpoints(paths, trial_id=trial_id)
+        self.study.store.remove_checkpoints(paths, trial_id=trial_id)
         self.garbage |= paths
 
     def _outdated(self, kind: str, kept: Collection[int]) -> list[str]:
         """Files of this kind of trials that have ended, but for these ids. As this tick sees the trials: what another
         worker ends and keeps meanwhile is not ours to judge."""
-        every = self.session.store.get_all_trials(self.session.study_id, deepcopy=False)
+        every = self.study.store.get_all_trials(self.study.study_id, deepcopy=False)
         over = {trial._trial_id for trial in every if trial.state.is_finished()}
-        rows = self.session.store.checkpoints(self.session.study_id)
+        rows = self.study.store.checkpoints(self.study.study_id)
         return [row.path for row in rows if row.kind == kind and row.trial_id in over.difference(kept)]
 
     def _keep(self, trial: FrozenTrial, kind: str, epoch: int, data: bytes) -> None:
@@ -173,10 +173,10 @@ class WorkerCheckpoints:
         name = f"{self.own.name}/{kind}-{trial.number:06d}-{sha256[:8]}.pt"
         if self._put(name, data):
             row = CheckpointRow(trial_id=trial._trial_id, kind=kind, epoch=epoch, path=name, sha256=sha256)
-            self.session.store.add_checkpoints([row])
+            self.study.store.add_checkpoints([row])
 
     def _put(self, name: str, data: bytes) -> bool:
-        """Whether the checkpoint_store has taken it; that it refused is said once until it works again."""
+        """Whether the checkpoint store has taken it; that it refused is said once until it works again."""
         try:
             self.checkpoint_store.put(name, data)
         except MachineError as error:
@@ -191,7 +191,7 @@ class WorkerCheckpoints:
 
     def _forget(self, names: list[str]) -> None:
         if names:
-            self.session.store.remove_checkpoints(names)
+            self.study.store.remove_checkpoints(names)
 
     def _slot(self, index: int) -> str:
         return f"{self.own.name}/running-{self.worker}-{self.term}-{index}.pt"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import click
 
 from hpo import __version__
-from hpo.cli.terminal.output.output import guard, say, show_mistake
-from hpo.cli.terminal.output.signals import EXIT_CODE, interruptible
+from hpo.cli.terminal.output import guard, say, show_mistake
+from hpo.cli.terminal.signals import EXIT_CODE, interruptible
 from hpo.errors import HpoError
 
 COMMANDS = {

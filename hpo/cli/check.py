@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo import space
-from hpo.cli.terminal.output.output import console, give, json_text, say
+from hpo.cli.terminal.output import console, give, json_text, say
 from hpo.printable import few
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.file import find_study, read_study
@@ -20,7 +20,7 @@ from hpo.studyfile.tree import toml
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hpo.cli.terminal.output.console import Terminal
+    from hpo.cli.terminal.console import Terminal
 
 
 @click.command()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from hpo.cli.terminal.output.output import say
-from hpo.cli.terminal.output.place import Place, place_options
+from hpo.cli.terminal.output import say
+from hpo.cli.terminal.place import Place, place_options
 
 
 @click.group()

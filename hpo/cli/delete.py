@@ -7,8 +7,8 @@ from contextlib import closing
 
 import click
 
-from hpo.cli.terminal.output.output import ask, say
-from hpo.cli.terminal.output.place import Place, checkpoints_option, place_options
+from hpo.cli.terminal.output import ask, say
+from hpo.cli.terminal.place import Place, checkpoints_option, place_options
 from hpo.errors import InputError
 
 
@@ -30,7 +30,7 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
       hpo delete digits --yes
     """
     from hpo.cli.report import reading
-    from hpo.cli.terminal.output.status import standing
+    from hpo.cli.terminal.status import standing
     from hpo.reports.text import plural
     from hpo.runtime.deletion import delete_study
     from hpo.runtime.sweeping import sweep

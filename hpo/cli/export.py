@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from hpo.cli.terminal.output.output import give_path, say
-from hpo.cli.terminal.output.place import Place, checkpoints_option, place_options
+from hpo.cli.terminal.output import give_path, say
+from hpo.cli.terminal.place import Place, checkpoints_option, place_options
 
 
 @click.command()

@@ -8,7 +8,7 @@ import click
 
 from hpo import disk
 from hpo.cli.report import spreadsheet_option
-from hpo.cli.terminal.output.output import give, say
+from hpo.cli.terminal.output import give, say
 from hpo.errors import MachineError
 from hpo.printable import listed
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo import disk
-from hpo.cli.terminal.output.output import console, give, give_path, say
-from hpo.cli.terminal.output.place import Place, place_options
+from hpo.cli.terminal.output import console, give, give_path, say
+from hpo.cli.terminal.place import Place, place_options
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from hpo.cli.terminal.output.output import say
-from hpo.cli.terminal.output.place import Place, checkpoints_option, place_options
+from hpo.cli.terminal.output import say
+from hpo.cli.terminal.place import Place, checkpoints_option, place_options
 from hpo.paths import argument
 
 
@@ -112,7 +112,7 @@ def run(
     try:
         # Before all that takes long to load: they load it, too, and inherit where compiled steps are kept.
         with ProcessPool(workers if workers and workers > 1 and engine == "local" else 0) as pool:
-            from hpo.cli.terminal.output.screen import conclusion, screen
+            from hpo.cli.terminal.screen import conclusion, screen
             from hpo.runtime.local_run import run_study
 
             with screen(spec) as show:

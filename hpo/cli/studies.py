@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo import endings
-from hpo.cli.terminal.output.output import console, redraws, say
-from hpo.cli.terminal.output.place import Place, place_options
-from hpo.cli.terminal.output.watching import follow, follow_json, line_of
+from hpo.cli.terminal.output import console, redraws, say
+from hpo.cli.terminal.place import Place, place_options
+from hpo.cli.terminal.watching import follow, follow_json, line_of
 from hpo.paths import argument
 from hpo.printable import listed
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hpo.cli.terminal.output.console import Terminal
+    from hpo.cli.terminal.console import Terminal
 
 
 @click.command()
@@ -45,7 +45,7 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
       hpo studies --watch
     """
     from hpo.cli.report import reading
-    from hpo.cli.terminal.output.status import status_of_all
+    from hpo.cli.terminal.status import status_of_all
 
     def over(found: list[dict[str, Any]]) -> bool:
         return not watch or all(study["state"] == "finished" for study in found)
@@ -86,7 +86,7 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
       hpo show digits --watch
     """
     from hpo.cli.report import reading
-    from hpo.cli.terminal.output.status import standing
+    from hpo.cli.terminal.status import standing
 
     def over(found: dict[str, Any]) -> bool:
         return not watch or found["state"] == "finished"
@@ -131,7 +131,7 @@ def _print_studies(found: list[dict[str, Any]]) -> None:
 
 
 def _studies_table(found: list[dict[str, Any]]) -> Table:
-    from hpo.cli.terminal.output.console import plain_table
+    from hpo.cli.terminal.console import plain_table
     from hpo.reports.text import number
 
     served = any(study["workers"] or study["priority"] for study in found)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo import endings
-from hpo.cli.terminal.output.output import say
-from hpo.cli.terminal.output.place import Place, place_options
+from hpo.cli.terminal.output import say
+from hpo.cli.terminal.place import Place, place_options
 from hpo.paths import argument
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.cli.run import Count
-from hpo.cli.terminal.output.output import say
-from hpo.cli.terminal.output.place import Place, checkpoints_option, place_options
-from hpo.cli.terminal.output.signals import listened
+from hpo.cli.terminal.output import say
+from hpo.cli.terminal.place import Place, checkpoints_option, place_options
+from hpo.cli.terminal.signals import listened
 
 if TYPE_CHECKING:
     from hpo.service.worker import Worker
@@ -144,7 +144,7 @@ def _waited_for(store: Store, names: Collection[str]) -> Iterator[str]:
 
 
 def _log_to_stderr(url: str) -> None:
-    from hpo.cli.terminal.output.secret import Scrubbed
+    from hpo.cli.terminal.secret import Scrubbed
 
     handler = logging.StreamHandler()
     handler.setFormatter(Scrubbed(url))

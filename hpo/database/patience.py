@@ -67,7 +67,7 @@ def retried(action: Callable[[], T], seconds: float = GIVEN_UP_SECONDS) -> T:
 class _Ticking(Protocol):
     @property
     def ticking(self) -> bool:
-        """Whether a tick is in progress."""
+        """Whether a transaction is in progress."""
 
 
 S = TypeVar("S", bound=_Ticking)
@@ -75,7 +75,7 @@ S = TypeVar("S", bound=_Ticking)
 
 def one_transaction(function: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
     """Has a function that makes one transaction in a store be called again where it is cut off, unless the function is
-    part of a tick: then that is what is cut off."""
+    part of a transaction: then that is what is cut off."""
 
     @wraps(function)
     def repeated(store: S, /, *arguments: P.args, **options: P.kwargs) -> T:

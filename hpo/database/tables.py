@@ -136,4 +136,4 @@ KEYS: dict[Table, tuple[str, ...]] = {
     hpo_checkpoints: ("trial_id", "kind", "epoch"),
     hpo_leases: ("trial_id",),
 }
-"""The natural key of every table that a tick writes rows into: writing a row again replaces it."""
+"""The natural key of every table that a transaction writes rows into: writing a row again replaces it."""

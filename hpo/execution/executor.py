@@ -25,7 +25,7 @@ class Executor:
     def __init__(
         self, open_channel: Callable[[], Channel], *, workers: int, replicas: int, shares_files: bool = True
     ) -> None:
-        """`hire` begins an empty shard; `shares_files`: one that reaches this machine's files."""
+        """`open_channel` begins an empty shard; `shares_files`: one that reaches this machine's files."""
         self.replicas = replicas
         self._shares_files = shares_files
         self.train_seconds = 0.0

@@ -25,7 +25,6 @@ from hpo.execution.resources import Resources
 from hpo.execution.shard import Shard, answer
 from hpo.execution.sizing import busy
 from hpo.execution.supervised import Channel, Died
-from hpo.runtime.session import Session
 
 try:
     import ray
@@ -144,22 +143,22 @@ class RayShard:
 
 
 @contextmanager
-def on_cluster(session: Session, resources: Resources) -> Iterator[tuple[Callable[[], Channel], int]]:
-    """How to hire on the cluster, and how many."""
+def on_cluster(job: TrainingJob, resources: Resources) -> Iterator[tuple[Callable[[], Channel], int]]:
+    """How to begin a shard on the cluster, and how many to begin."""
     with connected(resources):
         available = ray.cluster_resources()
         gpus = int(available.get("GPU", 0)) if resources.cluster_device != "cpu" else 0
         places = gpus or int(available.get("CPU", 1)) // resources.threads
-        workers = resources.workers or min(places, busy(session.spec, session.job.examples.replicas))
-        workers = useful_workers(max(1, workers), session.spec)
-        job = ray.put(worker_job(session.job, resources, workers, device="cuda" if gpus else "cpu", elsewhere=True))
+        workers = resources.workers or min(places, busy(job.spec, job.examples.replicas))
+        workers = useful_workers(max(1, workers), job.spec)
+        share = ray.put(worker_job(job, resources, workers, device="cuda" if gpus else "cpu", elsewhere=True))
         actor = ray.remote(
             num_cpus=resources.threads,
             num_gpus=1 / -(-workers // gpus) if gpus else 0,
             max_restarts=0,  # a host that begins anew is empty; the coordinator knows what was in it
             scheduling_strategy="SPREAD",
         )(Host)
-        hosts = Hosts(lambda: actor.remote(job, resources.threads))
+        hosts = Hosts(lambda: actor.remote(share, resources.threads))
         yield hosts.open_channel, workers
 
 

@@ -43,7 +43,7 @@ class SupervisedShard:
     """A shard that is replaced when it dies."""
 
     def __init__(self, open_channel: Callable[[], Channel]) -> None:
-        """`hire` begins an empty shard."""
+        """`open_channel` begins an empty shard."""
         self.configs: dict[int, TrialConfig] = {}
         """Its trials."""
         self.deaths = 0

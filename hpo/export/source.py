@@ -86,7 +86,8 @@ def load_trained(
     if not _kept(session, source.trial):
         epochs = len(source.trial.intermediate_values)
         number = source.trial.number
-        note(f"No readable weights of trial {number} in {session.places}: it is trained again, {epochs} epochs.")
+        places = session.checkpoints.places
+        note(f"No readable weights of trial {number} in {places}: it is trained again, {epochs} epochs.")
     return Trained(source=source, inputs=inputs, states=tuple(weights(session, source.trial, source.config)))
 
 
@@ -137,7 +138,7 @@ def _kept(session: Session, trial: FrozenTrial) -> bool:
     """Whether the trial's checkpoint is there and whole."""
     rows = session.store.checkpoints(session.study_id)
     return any(
-        session.content(row.path, row.sha256) is not None
+        session.checkpoints.content(row.path, row.sha256) is not None
         for row in rows
         if row.kind == "best" and row.trial_id == trial._trial_id
     )

@@ -66,7 +66,7 @@ def resume(store: Store, name: str) -> StudyRow:
 
 @one_transaction
 def extend_trials(store: Store, row: StudyRow, count: int) -> None:
-    """SoleOwnership or in a tick: another budget of trials, in all; `StudyStateError` while another budget is spent."""
+    """Alone or in a transaction: another budget of trials, in all; `StudyStateError` while another budget is spent."""
     with locked(store, row) as now:
         _refuse_spent(store, now)
         _set(store, now, max_trials=count, finished_at=None, generation=now.generation + 1)
@@ -76,10 +76,10 @@ def extend_trials(store: Store, row: StudyRow, count: int) -> None:
 def extend_epochs(
     store: Store, row: StudyRow, epochs: int, *, before: int, fingerprint: str, pruned: bool = False
 ) -> list[int]:
-    """SoleOwnership or in a tick: more epochs for each trial, which had as many as `before`; trials that lacked nothing but
-    epochs go on, under their numbers, and with `pruned` those that the pruner ended. Returns these numbers.
+    """Alone or in a transaction: more epochs for each trial, which had as many as `before`; trials that lacked nothing
+    but epochs go on, under their numbers, and with `pruned` those that the pruner ended. Returns these numbers.
     `fingerprint`: of what the study means with these epochs. `StudyStateError` while a budget is spent: the trials
-    would be cut at once. The store has to forget the study after the tick."""
+    would be cut at once. The store has to forget the study after the transaction."""
     with locked(store, row) as now, store.writing() as connection:
         if now.trial_epochs != row.trial_epochs:
             raise StudyStateError(
@@ -120,8 +120,8 @@ def _refuse_spent(store: Store, row: StudyRow) -> None:
 
 @contextmanager
 def locked(store: Store, before: StudyRow) -> Iterator[StudyRow]:
-    """A tick, or the one in progress, with a study of the service locked, and its row as it is now; `StudyStateError`
-    if it is the service's no more."""
+    """A transaction, or the one in progress, with a study of the service locked, and its row as it is now;
+    `StudyStateError` if it is the service's no more."""
     with nullcontext() if store.ticking else store.transaction():
         store.lock_study(before.study_id)
         yield submitted(store, before.name)

@@ -56,7 +56,7 @@ def claim(
 
 
 def keep(store: Store, name: str, lease_seconds: float) -> None:
-    """Have the tick in progress written only if the process still has what it claimed, with a sign of life."""
+    """Have the transaction in progress written only if the process still has what it claimed, with a sign of life."""
     store.require(
         leases.heartbeat(name, lease_seconds),
         TakenError(

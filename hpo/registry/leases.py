@@ -131,13 +131,13 @@ def locked(connection: Connection, among: ColumnElement[bool]) -> set[int]:
 
 
 def hold(store: Store, name: str, trial_ids: Iterable[int]) -> None:
-    """Give a worker trials that were free, or that it creates in this tick."""
+    """Give a worker trials that were free, or that it creates in this transaction."""
     store.put(hpo_leases, ({"trial_id": trial_id, "worker": name} for trial_id in trial_ids))
 
 
 def lost(store: Store, name: str, trial_ids: Collection[int], lease_seconds: float) -> set[int]:
-    """Trials that are not the worker's any more, or have ended. The others are its own until the tick's end, and
-    it gives a sign of life with the tick."""
+    """Trials that are not the worker's any more, or have ended. The others are its own until the transaction's end, and
+    it gives a sign of life with the transaction."""
     with store.writing() as connection:
         # In a fixed order: two processes that lock the same rows must not wait for each other.
         statement = (

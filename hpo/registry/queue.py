@@ -104,8 +104,8 @@ def status(store: Store, study_id: int) -> StudyStatus | None:
 
 
 def status_now(store: Store, study_id: int) -> StudyStatus:
-    """First of all in a tick, and true until its end as far as people change it: an extension sees what such a tick
-    ended, or such a tick sees the extension. `KeyError` if the study has been deleted."""
+    """First of all in a transaction, and true until its end as far as people change it: an extension sees what such a
+    transaction ended, or such a transaction sees the extension. `KeyError` if the study has been deleted."""
     store.lock_study(study_id, shared=True)
     now = status(store, study_id)  # a look of its own: one that waited for the lock would see what was before
     assert now is not None
@@ -129,7 +129,7 @@ def begin_conclusion(store: Store, study_id: int, name: str, generation: int) ->
 
 def finish(store: Store, study_id: int, name: str, generation: int) -> bool:
     """Note that the study has ended, unless it was extended meanwhile or another worker has taken the conclusion.
-    Returns whether it was noted; in a tick, nobody extends the study from then to its end."""
+    Returns whether it was noted; in a transaction, nobody extends the study from then to its end."""
     statement = (
         update(hpo_studies)
         .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)

@@ -31,8 +31,8 @@ REPORTED = (endings.ATTRIBUTE, "best_epoch", "spread", ranking.LOSS)
 
 
 def reopen_cut(store: Store, study_id: int) -> int:
-    """In a tick, when no budget is spent: lets the trials go on that one had cut; how many these are. The store has to
-    forget the study after the tick."""
+    """In a transaction, when no budget is spent: lets the trials go on that one had cut; how many these are. The store
+    has to forget the study after the transaction."""
     with store.locking(study_id) as connection:
         store.forget(study_id)  # what had ended may have gone on and ended again
         ended = store.own_trials(study_id)
@@ -50,12 +50,13 @@ def note_lengths(connection: Connection, known: Sequence[FrozenTrial], length: i
         for trial in known
         if not lengths.is_open(pairs := trial.system_attrs.get(lengths.ATTRIBUTE, ()))
     ]
-    if rows:  # at once, since a tick writes nothing of trials that have ended
+    if rows:  # at once, since a transaction writes nothing of trials that have ended
         connection.execute(upsert(connection.dialect.name, marks), rows)
 
 
 def reopen(store: Store, connection: Connection, study_id: int, ended: Sequence[FrozenTrial]) -> None:
-    """In a tick, with the study locked: these trials run again. The store has to forget the study after the tick."""
+    """In a transaction, with the study locked: these trials run again. The store has to forget the study after the
+    transaction."""
     ids = [trial._trial_id for trial in ended]
     winner = connection.execute(select(hpo_studies.c.winner_number).where(hpo_studies.c.study_id == study_id)).scalar()
     if any(trial.number == winner for trial in ended):

@@ -43,7 +43,7 @@ def run(
 ) -> Progress:
     """Runs the study until its budgets are spent, or until `hold` says to leave it. Returns the final progress."""
     return _Loop(
-        session, executor, observer, ownership or SoleOwnership(session), manager or RunCheckpoints(session)
+        session, executor, observer, ownership or SoleOwnership(session), manager or RunCheckpoints(session.checkpoints)
     ).run()
 
 
@@ -176,7 +176,7 @@ class _Loop:
         """In a tick: tells how trials ended, makes room, and keeps what the executor hands over."""
         for number, decision in ended.items():
             self._end(number, decision)
-        wanted = worth_keeping(self.session, ended.keys())
+        wanted = worth_keeping(self.session.checkpoints, ended.keys())
         cut = {number for number, decision in ended.items() if endings.is_cut(decision.ended or "")}
         shards = self.executor.settle(
             best=best,

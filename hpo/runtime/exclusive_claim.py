@@ -26,7 +26,8 @@ class Claim:
         self._heartbeat = Heartbeat(store, name, LEASE_SECONDS, enrols=False)
 
     def take(self, study_id: int) -> None:
-        """SoleOwnership or in a tick: takes the study from the workers; `StudyStateError` while anyone else works on it."""
+        """Alone or in a transaction: takes the study from the workers; `StudyStateError` while anyone else works on
+        it."""
         host, pid = socket.gethostname(), os.getpid()
         exclusive.claim(self.store, study_id, self.name, host, pid, LEASE_SECONDS, dead=self.dead)
 

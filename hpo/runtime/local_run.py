@@ -178,7 +178,7 @@ def _run(
         observer(in_all(now))
 
     try:
-        with open_executor(session, resources, pool) as executor:
+        with open_executor(session.job, resources, left=session.left, pool=pool) as executor:
             while True:
                 latest = 0
                 try:

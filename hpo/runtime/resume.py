@@ -46,9 +46,9 @@ def pick_up(
     check: Callable[[], None],
     told: Callable[[Sequence[Behind]], None] | None = None,
 ) -> tuple[list[Asked], list[Failure]]:
-    """Lets the executor go on with every running trial, or those of these ids, from the newest that can be read. Returns
-    them all, and how some of them failed, which is still to be told. `check`, called first in the transaction, raises
-    unless the study is to be trained as the session has it; `told` of those that are behind."""
+    """Has the executor go on with every running trial, or those of these ids, from the newest checkpoint that can be
+    read. Returns them all, and how some of them failed, which is still to be told. `check`, called first in the
+    transaction, raises unless the study is to be trained as the session has it; `told` gets those that are behind."""
     with session.store.transaction():
         check()
         picked = {trial.number: trial for trial in session.searcher.running(only)}
@@ -113,7 +113,7 @@ class _Saved:
         number, found = trial.number, []
         for row in self._rows_of(trial):
             if row.path not in self.files:
-                content = self.session.content(row.path, row.sha256)
+                content = self.session.checkpoints.content(row.path, row.sha256)
                 self.files[row.path] = packing.lanes_of(content) if content else {}
             file = self.files[row.path]
             if all((number, replica) in file for replica in replicas):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from hpo.checkpoints.store import CheckpointStore, Directory
+from hpo import space
+from hpo.checkpoints.store import CheckpointStore
+from hpo.checkpoints.study import StudyCheckpoints
 from hpo.execution.job import TrainingJob
 from hpo.execution.resources import CPU, Resources
 from hpo.models import source
@@ -20,7 +21,7 @@ from hpo.search.searcher import Searcher
 from hpo.storage.own_view import own_trials_of
 from hpo.storage.store import Store
 from hpo.studyfile.file import StudySpec
-from hpo.training import batches, packing
+from hpo.training import batches
 from hpo.training.batches import Examples
 
 
@@ -39,24 +40,24 @@ class Session:
     checkpoint_store: CheckpointStore | None = None
     """Where workers keep checkpoints; None: in the home folder, which is looked through in any case."""
 
-    def content(self, path: str, sha256: str) -> dict[str, Any] | None:
-        """A checkpoint that the database names; None if it is missing or damaged."""
-        for checkpoint_store in self._checkpoint_stores():
-            data = checkpoint_store.get(path)
-            if data is not None and packing.is_whole(data, sha256):
-                return packing.unpack(data)
-        return None
+    @property
+    def left(self) -> float:
+        """The share of the study's trials that have not ended."""
+        ended = sum(trial.state.is_finished() for trial in self.searcher.all_trials())
+        return max(0.0, 1 - ended / space.budget(self.spec))
 
     @property
-    def places(self) -> str:
-        """Where `content` looks, in words."""
-        return " or ".join(checkpoint_store.place for checkpoint_store in self._checkpoint_stores())
-
-    def _checkpoint_stores(self) -> Iterator[CheckpointStore]:
-        home = Directory(self.home)
-        if self.checkpoint_store is not None and self.checkpoint_store.place != home.place:
-            yield self.checkpoint_store
-        yield home
+    def checkpoints(self) -> StudyCheckpoints:
+        """The study's checkpoints."""
+        return StudyCheckpoints(
+            store=self.store,
+            study_id=self.study_id,
+            name=self.spec.study.name,
+            searcher=self.searcher,
+            keep=self.spec.checkpoints.keep,
+            home=self.home,
+            checkpoint_store=self.checkpoint_store,
+        )
 
 
 def open_session(

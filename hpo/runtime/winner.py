@@ -88,7 +88,7 @@ def weights(
     """A `state_dict` for each replica, from the checkpoint or, where that is damaged, trained again."""
     rows = session.store.checkpoints(session.study_id)
     row = next((r for r in rows if r.kind == "best" and r.trial_id == trial._trial_id), None)
-    content = session.content(row.path, row.sha256) if row else None
+    content = session.checkpoints.content(row.path, row.sha256) if row else None
     if content is not None:
         saved = packing.replicas_of(content)
     else:

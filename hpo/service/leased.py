@@ -1,7 +1,7 @@
-"""One worker's hold on trials of one study, by leases in the database: `LeasedOwnership` tells the coordinator what it may do.
+"""Which trials of a study one worker trains: `LeasedOwnership`, by leases in the database.
 
-Workers share the study's `concurrency`: each trains its part of it, and takes what a silent worker held. A worker that
-is alone asks in the order in which `hpo run` asks.
+Workers share the study's `concurrency`: each trains its share of it, and takes the trials of a silent worker. A single
+worker asks for trials in the order in which `hpo run` asks.
 """
 
 from __future__ import annotations

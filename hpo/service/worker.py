@@ -228,7 +228,7 @@ class Worker:
             return False
         self._turn_to(now.study_id)
         self._holds = True
-        manager = WorkerCheckpoints(session, self.checkpoint_store, self.name)
+        manager = WorkerCheckpoints(session.checkpoints, self.checkpoint_store, self.name)
         ownership = LeasedOwnership(
             session,
             manager,

@@ -1,4 +1,5 @@
-"""One database as a process uses it: connections, ticks, and the mirrors of its studies. No Optuna contract here."""
+"""One database as a process uses it: connections, transactions, and the mirrors of its studies. No Optuna contract
+here."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ class Reader(Connection):
 
 
 class Database:
-    """Connections to one database. All methods may be called from any thread; a tick keeps other threads waiting."""
+    """Connections to one database. All methods may be called from any thread; a transaction keeps other threads
+    waiting."""
 
     def __init__(self, url: URL, *, readonly: bool) -> None:
         self.__setstate__({"url": url, "readonly": readonly})
@@ -74,16 +76,15 @@ class Database:
 
     @property
     def ticking(self) -> bool:
-        """Whether a tick, or a call, is in progress."""
+        """Whether a transaction, or a call, is in progress."""
         return self._transaction is not None
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Write all changes of the block in one transaction at its end, or none if it raises.
 
-        A trial that another process has ended meanwhile does not fail the tick: nothing of it is written and its id
-        is in the tick's `lost` afterwards.
-        """
+        A trial that another process has ended meanwhile does not fail the transaction: nothing of it is written and its
+        id is in the transaction's `lost` afterwards."""
         with self._lock:
             assert self._transaction is None, "a tick is in progress, and ticks do not nest"
             with self._run(single=False) as transaction:
@@ -91,7 +92,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection to read with: in a tick that has begun, the tick's own."""
+        """A connection to read with: in a transaction that has begun, the transaction's own."""
         with self._lock:
             if self._transaction is not None and self._transaction.begun is not None:
                 yield self._transaction.begun
@@ -106,18 +107,19 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A connection to write with at once: in a tick the tick's own, else one committed when the block ends."""
+        """A connection to write with at once: in a transaction the transaction's own, else one committed when the block
+        ends."""
         with self._changes() as transaction:
             yield transaction.begin()
 
     def write(self, statement: Executable) -> None:
-        """Execute a statement: in a tick at its end, else at once."""
+        """Execute a statement: in a transaction at its end, else at once."""
         with self._changes() as transaction:
             transaction.run(statement)
 
     def once(self, statement: Executable, *, write: bool = False) -> Sequence[SqlRow[Any]]:
-        """The rows of one statement, executed beside whatever tick is in progress and with no round trips but its
-        own. It may be executed twice, where the connection is lost meanwhile."""
+        """The rows of one statement, executed beside whatever transaction is in progress and with no round trips but
+        its own. It may be executed twice, where the connection is lost meanwhile."""
         engine: Engine = self.writer if write else self.engine
         if engine.dialect.name == "postgresql":
             engine = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -129,14 +131,14 @@ class Database:
         return retried(execute)
 
     def put(self, table: Table, rows: Iterable[Row]) -> None:
-        """Write rows, each in place of the one with the same key: in a tick at its end, else at once."""
+        """Write rows, each in place of the one with the same key: in a transaction at its end, else at once."""
         with self._changes() as transaction:
             for row in rows:
                 transaction.put(table, row)
 
     def lock_study(self, study_id: int, *, shared: bool = False) -> None:
-        """In a tick, before its first look: what it sees of the study's trials stays so until its end. `shared`: other
-        ticks may hold the study in this way at the same time."""
+        """In a transaction, before its first look: what it sees of the study's trials stays so until its end. `shared`:
+        other transactions may hold the study in this way at the same time."""
         assert self._transaction is not None, "a lock lasts as long as a tick"
         self._transaction.lock_study(study_id, shared=shared)
 
@@ -147,7 +149,7 @@ class Database:
             yield transaction.lock_study(study_id)
 
     def require(self, statement: Update, error: Exception) -> None:
-        """Have the tick in progress raise the error, and write nothing, if the statement affects no row."""
+        """Have the transaction in progress raise the error, and write nothing, if the statement affects no row."""
         assert self._transaction is not None, "a condition is one of a tick"
         self._transaction.require(statement, error)
 
@@ -158,7 +160,7 @@ class Database:
 
     @contextmanager
     def _changes(self) -> Iterator[Transaction]:
-        """The tick in progress, or a tick of this one call."""
+        """The transaction in progress, or a transaction of this one call."""
         with self._lock:
             if self._transaction is not None:
                 yield self._transaction
@@ -217,7 +219,7 @@ class Database:
     def _mirror(self, study_id: int, *, look: bool = True) -> Mirror:
         """A study's mirror, with `look` after a look at what others changed; `KeyError` if there is no such study.
 
-        A tick looks once, so that nothing changes under its feet.
+        A transaction looks once, so that nothing changes under its feet.
         """
         transaction, mirror = self._transaction, self._mirrors.get(study_id)
         if mirror is not None and (not look or (transaction is not None and study_id in transaction.fresh)):
@@ -231,7 +233,7 @@ class Database:
         return mirror
 
     def _look_again(self, mirror: Mirror) -> None:
-        """Read what others changed, although this tick has looked before."""
+        """Read what others changed, although this transaction has looked before."""
         with self.reading() as connection:
             refresh(connection, mirror, spare_own=True)
 

@@ -35,7 +35,7 @@ class Records(StudyStore):
         self, paths: Collection[str], *, trial_id: int | None = None, spared: str | None = None
     ) -> None:
         """Forget checkpoint files, whatever trials they belong to; with `trial_id`, as far as that trial goes; but
-        for those that are of the kind `spared` at the end of the tick."""
+        for those that are of the kind `spared` at the end of the transaction."""
         with self._changes() as transaction:
             transaction.take_back(hpo_checkpoints, "path", set(paths))
             statement = delete(hpo_checkpoints).where(hpo_checkpoints.c.path == bindparam("gone"))

@@ -1,7 +1,8 @@
-"""`Store`: Optuna's storage contract over Optuna's own tables, with a memory and with ticks.
+"""`Store`: Optuna's storage contract over Optuna's own tables, with a memory and with transactions.
 
-Every trial is read once. What has ended is answered from memory; what other processes may have changed is looked up
-at each call, or once in a tick. Outside a tick every write is in the database when the call returns. In a tick,
+Every trial is read once. What has ended is answered from memory; what other processes may have changed is looked up at
+each call, or once in a transaction. Outside a transaction every write is in the database when the call returns. In a
+transaction,
 
     with store.transaction():
         for trial_id in store.create_trials(study_id, 32): ...
@@ -63,9 +64,8 @@ class Store(Records):
     def create_trials(self, study_id: int, count: int) -> list[int]:
         """Create running trials with consecutive numbers and return their ids.
 
-        All in one transaction: in a tick it is the tick's, so that their parameters are written with them. They are
-        trials that this program begins.
-        """
+        All in one transaction: in a transaction it is the transaction's, so that their parameters are written with
+        them. They are trials that this program begins."""
         with self._changes() as transaction:
             ids = self._create(transaction, study_id, [blank_trial(datetime.now())] * count)
             for trial_id in ids:

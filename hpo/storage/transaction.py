@@ -1,4 +1,5 @@
-"""The writes of one tick: gathered by table, then written in one transaction with few statements. No mirror here."""
+"""The writes of one transaction: gathered by table, then written in one transaction with few statements. No mirror
+here."""
 
 from __future__ import annotations
 
@@ -36,17 +37,18 @@ class Transaction:
 
     def __init__(self, writer: Engine, *, single: bool) -> None:
         self.single = single
-        """True for a tick of one call, which looks at its trial in the database and raises where it has ended."""
+        """True for a transaction of one call, which looks at its trial in the database and raises where it has
+        ended."""
         self.fresh: set[int] = set()
-        """Studies whose mirror has been refreshed in this tick."""
+        """Studies whose mirror has been refreshed in this transaction."""
         self.changed: set[int] = set()
-        """Studies whose mirror holds changes of this tick."""
+        """Studies whose mirror holds changes of this transaction."""
         self.lost: set[int] = set()
-        """After the tick: ids of trials that another process had ended, so that nothing of them was written."""
+        """After the transaction: ids of trials that another process had ended, so that nothing of them was written."""
         self.receipt: int | None = None
         """Number of the transaction whose commit was asked for; None: of none, or the database has no such numbers."""
         self.attributes: dict[tuple[Table, int], dict[str, Any]] = {}
-        """Studies' attributes as this tick sees them."""
+        """Studies' attributes as this transaction sees them."""
         self._writer = writer
         self._connection: Connection | None = None
         self._rows: dict[Table, dict[tuple[Any, ...], Row]] = {}
@@ -102,7 +104,7 @@ class Transaction:
         self._heads[trial._trial_id] = {"id": trial._trial_id, **head_columns(trial)}
 
     def take_back(self, table: Table, column: str, values: set[Any]) -> None:
-        """Forget rows that this tick was to write."""
+        """Forget rows that this transaction was to write."""
         rows = self._rows.get(table, {})
         for key in [key for key, row in rows.items() if row[column] in values]:
             del rows[key]

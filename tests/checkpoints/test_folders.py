@@ -221,7 +221,7 @@ def test_rows_that_name_other_files_delete_none(tmp_path: Path) -> None:
     run(tmp_path)
 
     def forget(session: Session) -> None:
-        its = RunCheckpoints(session)
+        its = RunCheckpoints(session.checkpoints)
         its.garbage = ["hpo.db", "../outside", "checkpoints/other/best-000000.pt"]
         its.sweep()
 

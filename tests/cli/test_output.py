@@ -23,12 +23,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hpo.cli.terminal.output.console import Terminal
-from hpo.cli.terminal.output.screen import Screen
-from hpo.cli.terminal.output.secret import Scrubbed
 from optuna.trial import TrialState
 
 from hpo.cli import check, report, studies
+from hpo.cli.terminal.console import Terminal
+from hpo.cli.terminal.screen import Screen
+from hpo.cli.terminal.secret import Scrubbed
 from hpo.registry import studies as table
 from hpo.runtime.progress import Progress, Running
 from hpo.storage.open import open_store, sqlite_url
@@ -44,7 +44,7 @@ ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc0
 
 def test_text_leaves_at_one_place() -> None:
     """Whoever writes to a stream, or makes a console or a log handler, passes by what keeps texts harmless: use `say`,
-    `give`, `ask` and `console` of `hpo.cli.terminal.output.output`."""
+    `give`, `ask` and `console` of `hpo.cli.terminal.output`."""
     doors = re.compile(
         r"print|(click\.)?(echo|secho|prompt|confirm)|(rich\.console\.)?Console|(logging\.)?StreamHandler"
     )
@@ -179,7 +179,7 @@ def test_log_lines_are_harmless_and_cannot_be_forged() -> None:
 
 def test_tracebacks_and_warnings_are_harmless(tmp_path: Path) -> None:
     code = (
-        "from hpo.cli.terminal.output.output import guard; guard(); import logging, warnings\n"
+        "from hpo.cli.terminal.output import guard; guard(); import logging, warnings\n"
         "nasty = chr(27) + '[31m' + chr(0x9b) + 'x' * 100_000\n"
         "warnings.warn(nasty); logging.getLogger('hpo').warning(nasty); raise RuntimeError(nasty)"
     )
@@ -190,7 +190,7 @@ def test_tracebacks_and_warnings_are_harmless(tmp_path: Path) -> None:
 
 
 def test_data_is_exact(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    from hpo.cli.terminal.output.output import give
+    from hpo.cli.terminal.output import give
 
     text = f"Zoë,{NASTY.replace(chr(0xDCE9), '')}\r\n"
     for encoding in ("utf-8", "ascii"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hpo.cli.terminal.output.place import Place
+
+from hpo.cli.terminal.place import Place
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def json_of(project: Project, *arguments: object) -> Any:
 
 def wait_for(project: Project, condition: Callable[[Any], bool]) -> Any:
     """Waits until what `hpo show` would say of the study is so."""
-    from hpo.cli.terminal.output.status import standing
+    from hpo.cli.terminal.status import standing
 
     deadline = time.monotonic() + LIMIT
     while True:

@@ -29,7 +29,7 @@ main(arguments)
 
 IMPORTED = """
 import os, signal, sys, time
-from hpo.cli.terminal.output.signals import interruptible
+from hpo.cli.terminal.signals import interruptible
 sys.path.insert(0, ".")
 try:
     with interruptible():

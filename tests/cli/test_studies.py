@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hpo.cli.terminal.output.output import watching
-from hpo.cli.terminal.output.status import standing
 from optuna.trial import TrialState
 
 from hpo.cli import hpo
+from hpo.cli.terminal.output import watching
+from hpo.cli.terminal.status import standing
 from hpo.errors import StudyStateError
 from hpo.registry import control, leases, studies, summaries
 from hpo.storage.open import open_store, sqlite_url

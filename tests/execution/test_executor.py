@@ -90,7 +90,7 @@ def test_processor_time_of_other_processes_counts(tmp_path: Path) -> None:
 
     def action(session: Session) -> None:
         own = time.process_time()
-        with open_executor(session, Resources(workers=2)) as executor:
+        with open_executor(session.job, Resources(workers=2)) as executor:
             coordinator.run(session, executor, lambda progress: None)
         own = time.process_time() - own
         counted = studies.study_row(session.store, "small").cpu_seconds

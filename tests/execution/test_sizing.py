@@ -16,7 +16,7 @@ LONG = {"training": "epochs = 10000", "search": "trials = 1000\nconcurrency = 12
 
 def found(home: Path, places: int, **tables: str) -> int:
     def count(session: Session) -> int:
-        return sizing.justified(session.spec, session.job.examples, engines.left(session), places)
+        return sizing.justified(session.spec, session.job.examples, session.left, places)
 
     workers: int = at_bench(small_study(**tables), home, count)
     return workers
@@ -65,7 +65,7 @@ def test_usable_cores_are_no_more_than_the_quota(monkeypatch: pytest.MonkeyPatch
 
 def test_the_crew_is_as_large_as_asked(tmp_path: Path) -> None:
     def workers(session: Session) -> int:
-        with engines.open_executor(session, Resources(workers=asked)) as executor:
+        with engines.open_executor(session.job, Resources(workers=asked)) as executor:
             return executor.workers
 
     asked: int | None = None
@@ -76,7 +76,7 @@ def test_the_crew_is_as_large_as_asked(tmp_path: Path) -> None:
 
 def test_the_crew_is_no_larger_than_the_trials_in_flight(tmp_path: Path) -> None:
     def workers(session: Session) -> int:
-        with engines.open_executor(session, Resources(workers=5)) as executor:
+        with engines.open_executor(session.job, Resources(workers=5)) as executor:
             return executor.workers
 
     spec = small_study(search="trials = 8\nconcurrency = 2")

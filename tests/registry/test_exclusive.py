@@ -28,7 +28,7 @@ def claim(store: Store, study_id: int, name: str = "first", seconds: float = LON
 
 
 def write(store: Store, study_id: int, name: str) -> None:
-    """A tick of a process that believes that it has the study."""
+    """A transaction of a process that believes that it has the study."""
     with store.transaction():
         exclusive.keep(store, name, LONG)
         store.set_study_user_attr(study_id, "key", name)

@@ -60,7 +60,7 @@ def test_a_sign_of_life_holds_everything_up(store: Store, study_id: int) -> None
     leases.take(store, study_id, first, 2)
     assert leases.send_heartbeat(store, first, LONG) == 2
     assert leases.take(store, study_id, second, 2) == []
-    # A tick that fails gives none.
+    # A transaction that fails gives none.
     leases.send_heartbeat(store, first, OVER)
     with suppress(ZeroDivisionError), store.transaction():
         assert leases.lost(store, first, ids, LONG) == set()

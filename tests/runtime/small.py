@@ -73,7 +73,7 @@ def run(
 
 
 def train(session: Session, resources: Resources, observer: Observer = lambda progress: None) -> Progress:
-    with open_executor(session, resources) as executor:
+    with open_executor(session.job, resources, left=session.left) as executor:
         return coordinator.run(session, executor, observer)
 
 

@@ -1,4 +1,4 @@
-"""What people, other programs and the checkpoint_store do at the worst moment."""
+"""What people, other programs and the checkpoint store do at the worst moment."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_workers_who_cut_at_the_same_time_keep_each_others_last_states(spec: Stu
                 CheckpointRow(trial_id=others.trial_id, kind=kind, epoch=1, path=f"{kind}.pt", sha256="")
                 for kind in ("best", "final")
             )
-            manager = WorkerCheckpoints(session, checkpoint_store, "worker")
+            manager = WorkerCheckpoints(session.checkpoints, checkpoint_store, "worker")
             manager.save_best([own.number], [])
             manager.save_ends([own.number], [])
         assert [row.path for row in store.checkpoints(session.study_id)] == ["best.pt", "final.pt"]

@@ -223,7 +223,7 @@ def test_weights_of_one_that_was_silent_overwrite_nothing(spec: StudySpec, tmp_p
         def keep(worker: str, weights: bytes) -> None:
             end = End(epoch=12, state=weights)
             settled = Settled(lanes=None, epochs={}, weights={trial.number: weights}, ends={trial.number: end})
-            manager = WorkerCheckpoints(session, Directory(tmp_path), worker)
+            manager = WorkerCheckpoints(session.checkpoints, Directory(tmp_path), worker)
             with session.store.transaction():
                 manager.save_best({trial.number}, [settled])
                 manager.save_ends({trial.number}, [settled])

@@ -16,10 +16,10 @@ from typing import Any
 import optuna
 import psycopg
 import pytest
-from hpo.cli.terminal.output.secret import Scrubbed
 from optuna.study import StudyDirection
 from sqlalchemy import event, make_url, text
 
+from hpo.cli.terminal.secret import Scrubbed
 from hpo.database.connect import parse_url
 from hpo.database.faults import masked, scrubbed
 from hpo.errors import StorageError

@@ -189,7 +189,7 @@ def test_running_trials_of_others_are_read_again(store: Store, study_id: int, ur
     run(report_with_optuna, plain_url)
     with store.transaction():
         assert store.get_trial(foreign).intermediate_values == {7: 0.25}
-        # In a tick our own running trials are as we wrote them ...
+        # In a transaction our own running trials are as we wrote them ...
         assert store.get_trial(own).intermediate_values == {1: 0.5}
         store.set_trial_state_values(own, TrialState.COMPLETE, [0.5])
     # ... but what others added is there once the trial has ended, in memory as in the database.

@@ -36,7 +36,7 @@ def test_a_server_that_restarts_is_waited_for(mortal: Any) -> None:
     study_id = store.create_new_study([StudyDirection.MAXIMIZE], "study")
     first, second = store.create_trials(study_id, 2)
     with store.transaction():
-        # The restart comes while a tick has gathered changes and not yet written them.
+        # The restart comes while a transaction has gathered changes and not yet written them.
         store.set_trial_intermediate_value(first, 1, 0.5)
         store.set_trial_state_values(first, TrialState.COMPLETE, [0.5])
         mortal.stop()

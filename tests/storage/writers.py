@@ -53,7 +53,7 @@ def suggest(trial: Trial) -> None:
 
 
 def conduct(store: Store, study_id: int) -> None:
-    """Ask, train and tell in ticks until the budget is spent, continuing whatever runs."""
+    """Ask, train and tell in transactions until the budget is spent, continuing whatever runs."""
     study = optuna.Study(store.get_study_name_from_id(study_id), store)
     while True:
         with store.transaction():

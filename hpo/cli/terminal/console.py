@@ -1,6 +1,6 @@
 """Rich's console for texts that others wrote, and tables that keep their words whole on narrow terminals.
 
-`hpo.cli.terminal.output.output` hands it out; it is a module of its own because rich takes long to load.
+`hpo.cli.terminal.output` hands it out; it is a module of its own because rich takes long to load.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from hpo.cli.terminal.output.output import fit
+from hpo.cli.terminal.output import fit
 from hpo.printable import few, on_one_line
 
 PIPE_WIDTH = 110

@@ -23,7 +23,7 @@ import click
 from hpo.printable import on_one_line, printable, shortened
 
 if TYPE_CHECKING:
-    from hpo.cli.terminal.output.console import Terminal
+    from hpo.cli.terminal.console import Terminal
 
 LONGEST_TRACEBACK = 12_000
 """Characters of a traceback; its ends tell the most."""
@@ -88,7 +88,7 @@ def redraws() -> bool:
 
 def console() -> Terminal:
     """Where tables and wrapped text go: standard output."""
-    from hpo.cli.terminal.output.console import Terminal
+    from hpo.cli.terminal.console import Terminal
 
     return Terminal()
 

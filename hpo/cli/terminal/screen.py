@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from hpo import space
-from hpo.cli.terminal.output.console import Terminal, plain_table
-from hpo.cli.terminal.output.output import console, redraws
+from hpo.cli.terminal.console import Terminal, plain_table
+from hpo.cli.terminal.output import console, redraws
 from hpo.printable import few
 from hpo.reports.foreign import sentences
 from hpo.reports.text import duration, number, plural, scores_on_test, training

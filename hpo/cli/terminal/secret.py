@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from hpo.cli.terminal.output.output import Shown
+from hpo.cli.terminal.output import Shown
 from hpo.database.connect import parse_url
 from hpo.database.faults import scrubbed
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hpo.cli.terminal.output.output import give, json_text, redraws, say
+from hpo.cli.terminal.output import give, json_text, redraws, say
 
 T = TypeVar("T")
 

@@ -32,7 +32,7 @@ def render(report: StudyReport) -> str:
     from plotly.offline import get_plotlyjs
 
     environment = Environment(
-        loader=PackageLoader("hpo.reports"),
+        loader=PackageLoader("hpo.reports.render"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

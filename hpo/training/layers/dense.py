@@ -1,9 +1,9 @@
 """Dense and elementwise layers in stacked form: one operation for K lanes, each with its own weights.
 
 A lane's numbers must come out bit for bit the same whatever K is and whoever the neighbours are, so every layer works
-lane by lane inside: matrix products are batched over lanes, statistics stay within one lane. Images and
-normalisation have modules of their own, `hpo.training.layers.images` and `hpo.training.layers.norms`; a new layer type is one
-function and one line in the table at the end of a module.
+lane by lane inside: matrix products are batched over lanes, statistics stay within one lane. Images and normalisation
+have modules of their own, `images` and `norms`; a new layer type is one function and one line in the table at the end
+of a module.
 
 Dimensions: K lanes, B examples, F features, O outputs.
 """
