@@ -113,8 +113,8 @@ def _lines(found: list[dict[str, Any]]) -> dict[str, str]:
 def _line(found: dict[str, Any]) -> dict[str, str]:
     best = found["best"][0]["value"] if found["best"] else None
     line = line_of(found, best, sum(_at_work(worker) for worker in found["workers"]))
-    backoff = (_worker(worker) for worker in found["workers"] if worker["alive"] and worker["complaint"])
-    return {found["name"]: "; ".join((line, *backoff))}
+    refusals = (_worker(worker) for worker in found["workers"] if worker["alive"] and worker["complaint"])
+    return {found["name"]: "; ".join((line, *refusals))}
 
 
 def _print_studies(found: list[dict[str, Any]]) -> None:

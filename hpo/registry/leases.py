@@ -40,7 +40,7 @@ class Worker:
     """Its last sign of life."""
     alive: bool
     """Whether its leases still hold."""
-    backoff: Mapping[str, str]
+    refusals: Mapping[str, str]
     """Study name -> why it cannot work on that study."""
 
 
@@ -75,9 +75,9 @@ def turn_to(store: Store, name: str, study_id: int | None) -> None:
     store.write(update(hpo_workers).where(hpo_workers.c.name == name).values(study_id=study_id))
 
 
-def complain(store: Store, name: str, backoff: Mapping[str, str]) -> None:
+def complain(store: Store, name: str, refusals: Mapping[str, str]) -> None:
     """Note which studies a worker cannot work on, and why."""
-    text = json.dumps(dict(backoff))
+    text = json.dumps(dict(refusals))
     store.write(update(hpo_workers).where(hpo_workers.c.name == name).values(complaints_json=text))
 
 
@@ -189,7 +189,7 @@ def workers(store: Store) -> list[Worker]:
             started=row.started,
             seen=row.seen,
             alive=bool(row.alive),
-            backoff=json_of(row.complaints_json, TEXTS, f"hpo_workers, worker {row.name!r},"),
+            refusals=json_of(row.complaints_json, TEXTS, f"hpo_workers, worker {row.name!r},"),
         )
         for row in rows
     ]

@@ -34,9 +34,9 @@ from hpo.database.tables import (
     trials,
 )
 from hpo.errors import GoneError
-from hpo.storage import own_trials
 from hpo.storage.cache import ENDED, Mirror, blank_trial, copied, detached
 from hpo.storage.load import read_newer
+from hpo.storage.own_trials import MARK, Kind, is_ours, kind_of, mark
 from hpo.storage.records import Records
 from hpo.storage.rows import (
     as_json,
@@ -92,7 +92,7 @@ class Store(Records):
         mirror.begun.add(trial_id)
         if mirror.mark is not None:
             number = mirror.trials[trial_id].number
-            self.set_trial_system_attr(trial_id, own_trials.MARK, own_trials.mark(mirror.mark, number))
+            self.set_trial_system_attr(trial_id, MARK, mark(mirror.mark, number))
 
     def _create(self, transaction: Transaction, study_id: int, templates: Sequence[FrozenTrial]) -> list[int]:
         # Numbers count the study's trials, so nobody else may create one between the count and the commit.
@@ -235,13 +235,13 @@ class Store(Records):
         with self._lock:
             return self._mirror(study_id).select(states, ours=True)
 
-    def foreign_trials(self, study_id: int) -> list[tuple[own_trials.Kind, FrozenTrial]]:
+    def foreign_trials(self, study_id: int) -> list[tuple[Kind, FrozenTrial]]:
         """All other trials of a study, and what they are."""
         with self._lock:
             mirror = self._mirror(study_id)
             begun = mirror.begun
-            others = (trial for trial in mirror.select(None) if not own_trials.is_ours(trial, begun))
-            return [(own_trials.kind_of(trial, begun), trial) for trial in others]
+            others = (trial for trial in mirror.select(None) if not is_ours(trial, begun))
+            return [(kind_of(trial, begun), trial) for trial in others]
 
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
         with self._lock:

@@ -97,11 +97,12 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from hpo.errors import MachineError
-from hpo.workers import hiring, coordinator, cluster
-from tests.runtime.small import run, small_study, Means
+from hpo.execution import engines, ray_cluster
+from hpo.runtime import coordinator
+from tests.runtime.small import run, small_study, Resources
 sys.path[:] = [place for place in sys.path if place not in ("", {root!r})]  # Ray would hand them on to its workers
 try:
-    run(small_study(), Path({home!r}), means=Means(engine="ray", workers=1, address={address!r}))
+    run(small_study(), Path({home!r}), resources=Resources(engine="ray", workers=1, address={address!r}))
 except MachineError as error:
     print(error)
 """

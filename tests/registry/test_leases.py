@@ -98,9 +98,9 @@ def test_a_worker_is_known_with_what_it_does_and_cannot_do(store: Store, study_i
     leases.turn_to(store, "second", study_id)
     leases.complain(store, "second", {"wine": "no such file"})
     silent, alive = leases.workers(store)
-    assert (silent.name, silent.alive, silent.study_id, silent.backoff) == ("first", False, None, {})
+    assert (silent.name, silent.alive, silent.study_id, silent.refusals) == ("first", False, None, {})
     assert (alive.name, alive.alive, alive.study_id) == ("second", True, study_id)
-    assert alive.backoff == {"wine": "no such file"}
+    assert alive.refusals == {"wine": "no such file"}
     assert alive.started <= alive.seen
 
 

@@ -160,10 +160,10 @@ def _workers(store: Store, study: StudyFacts, held: dict[int, str], running: int
             "pid": worker.pid,
             "alive": worker.alive,
             "trials": running if worker.name.startswith(RUN) else trials[worker.name],
-            "complaint": worker.backoff.get(study.name),
+            "complaint": worker.refusals.get(study.name),
         }
         for worker in workers(store)
-        if worker.study_id == study.study_id or (worker.alive and study.name in worker.backoff)
+        if worker.study_id == study.study_id or (worker.alive and study.name in worker.refusals)
     ]
 
 
