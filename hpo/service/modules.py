@@ -1,4 +1,4 @@
-"""Which modules of their own the studies of the service may have a worker run: what `hpo worker --modules` says.
+"""Which modules of their own the studies of the service may have a worker run: what its option --modules says.
 
 A study in the database names a Python file or an installed module, and whoever trains the study runs it. Nothing is
 read or imported here.
@@ -24,7 +24,8 @@ class Modules:
     """The modules that are run."""
 
     patterns: tuple[str, ...] | None = None
-    """`PACKAGE.MODULE:NAME` or `FILE.py:NAME`, with * and ? as in a shell; None: all modules."""
+    """`PACKAGE.MODULE:NAME` or `FILE.py:NAME`, where * stands for any text, also with slashes and dots in it,
+    and ? for one character; None: all modules."""
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Modules:

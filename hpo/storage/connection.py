@@ -36,9 +36,14 @@ LOOK_SECONDS = 0.05
 class Reader(Connection):
     """A connection to read with, each statement by itself: where it is lost, another one takes its place."""
 
+    def __init__(self, engine: Engine, place: URL) -> None:
+        """`place`: the database as messages name it; an engine that only reads has another URL for SQLite."""
+        super().__init__(engine)
+        self._place = place
+
     def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
         def execute() -> Any:
-            with explained(self.engine.url):
+            with explained(self._place):
                 if self.invalidated:
                     self.rollback()
                 return Connection.execute(self, statement, parameters, execution_options=execution_options)
@@ -210,7 +215,7 @@ class Database:
 
     def _reader(self) -> Reader:
         with explained(self.url):
-            return Reader(self.engine)
+            return Reader(self.engine, self.url)
 
     def _forget(self, study_ids: Collection[int]) -> None:
         for study_id in study_ids:

@@ -12,11 +12,14 @@ from optuna.trial import TrialState
 
 from hpo.errors import StorageError, StudyStateError
 from hpo.registry.read import EPOCH_COLUMNS, epochs_frame, read_study
+from hpo.registry.studies import study_row
 from hpo.reports.facts import gather
 from hpo.storage.open import open_store
 from hpo.storage.rows import EpochRow
 from hpo.storage.store import Store
 from tests.registry.test_studies import register
+
+from .test_studies import register
 
 
 @pytest.fixture
@@ -108,3 +111,16 @@ def test_what_no_program_of_ours_wrote_is_a_storage_error_with_its_place(
         gather(store, "digits")
     assert f"the database sqlite:///{place} is damaged: " in str(caught.value)
     assert expected in str(caught.value)
+
+
+def test_a_damaged_page_is_told_with_the_place_that_was_given(tmp_path: Path) -> None:
+    place = tmp_path / "hpo.db"
+    open_store(f"sqlite:///{place}").close()
+    with closing(sqlite3.connect(place)) as database:
+        ((page,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'hpo_studies'")
+        ((size,),) = database.execute("PRAGMA page_size")
+    content = place.read_bytes()
+    place.write_bytes(content[: (page - 1) * size] + b"\xde" * size + content[page * size :])
+    with closing(open_store(f"sqlite:///{place}", readonly=True)) as store, pytest.raises(StorageError) as caught:
+        study_row(store, "digits")
+    assert f"the database sqlite:///{place} is damaged." in str(caught.value)
