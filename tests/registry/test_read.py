@@ -19,8 +19,6 @@ from hpo.storage.rows import EpochRow
 from hpo.storage.store import Store
 from tests.registry.test_studies import register
 
-from .test_studies import register
-
 
 @pytest.fixture
 def study_id(store: Store) -> int:
