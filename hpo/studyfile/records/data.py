@@ -1,0 +1,30 @@
+"""`[data]`: the examples and their parts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hpo.studyfile.records.base import Count, Record
+
+
+class DataTable(Record):
+    """Where the examples come from and how they are split."""
+
+    dataset: Annotated[str, Field(min_length=1)]
+    """A name of the catalogue, e.g. digits or wine, or the path of a CSV file, relative to the study file."""
+    target: str | None = None
+    """Column to predict; needed for a file."""
+    task: Literal["auto", "classification", "regression"] = "auto"
+    """`auto`: regression if the target is numeric with many distinct values, else classification."""
+    test: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """Share of all examples that no trial sees; the winner is scored on it once. 0: no test part."""
+    validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    """Share of all examples that trials are validated on (ignored when folds are given)."""
+    folds: Annotated[int, Field(ge=2, le=1_000_000_000)] | None = None
+    """Stratified k-fold cross-validation of the part outside the test part, instead of one hold-out."""
+    repeats: Count = 1
+    """Seeds per trial; a trial's value is the mean over repeats and folds."""
+    standardize: bool = True
+    """Scale each numeric feature to mean 0 and variance 1, with statistics of the training part alone."""

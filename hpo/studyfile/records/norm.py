@@ -1,0 +1,75 @@
+"""`[norm]` and `[dropout]`: what stands between the layers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hpo.studyfile.records.base import Count, Probability, Record
+
+
+class NoNorm(Record):
+    """No normalisation layers."""
+
+    kind: Literal["none"] = "none"
+
+
+Placement = Literal["before_activation", "after_activation", "input"]
+
+
+class BatchNorm(Record):
+    """Statistics per feature over the batch (Ioffe & Szegedy 2015); running averages at inference. A layer right in
+    front of it has no bias, since the mean is subtracted again; `group` with one channel a group is like it."""
+
+    kind: Literal["batch"]
+    placement: Placement = "before_activation"
+    """Between a layer and its activation, behind the activation, or on the model's input alone."""
+    every: Count = 1
+    """Normalise every n-th hidden layer only, from the first."""
+    affine: bool = True
+    """Learn a scale and a shift."""
+    momentum: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    """Weight of the newest batch in the running averages."""
+
+
+class LayerNorm(Record):
+    """Statistics per sample over the features (Ba et al. 2016)."""
+
+    kind: Literal["layer"]
+    placement: Placement = "before_activation"
+    """Between a layer and its activation, behind the activation, or on the model's input alone."""
+    every: Count = 1
+    """Normalise every n-th hidden layer only, from the first."""
+    affine: bool = True
+    """Learn a scale and a shift."""
+
+
+class GroupNorm(Record):
+    """Statistics per sample over groups of channels (Wu & He 2018); for convolutions."""
+
+    kind: Literal["group"]
+    placement: Placement = "before_activation"
+    """Between a layer and its activation, behind the activation, or on the model's input alone."""
+    every: Count = 1
+    """Normalise every n-th block only, from the first."""
+    affine: bool = True
+    """Learn a scale and a shift."""
+    groups: Count = 4
+    """Groups the channels are divided into; every width must be a multiple."""
+
+
+class Dropout(Record):
+    """Zero features with a probability in training and scale the rest by 1/(1-p)."""
+
+    p: Probability = 0.0
+    """After every hidden layer."""
+    input: Probability = 0.0
+    """On the input features."""
+    first: Probability | None = None
+    """After the first hidden layer, instead of p."""
+    spatial: bool = False
+    """In convolutions drop whole channels instead of pixels."""
+
+
+Norm = Annotated[NoNorm | BatchNorm | LayerNorm | GroupNorm, Field(discriminator="kind")]

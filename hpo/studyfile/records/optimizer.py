@@ -1,0 +1,84 @@
+"""`[optimizer]`: the update rule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hpo.studyfile.records.base import Decay, NonNegative, Positive, Record
+
+
+class OptimizerBase(Record):
+    """What every update rule has."""
+
+    learning_rate: Positive = 1e-3
+    """Highest learning rate; the schedule scales it down."""
+    weight_decay: NonNegative = 0.0
+    """Coupled L2 decay: weight_decay * parameter is added to the gradient, after clipping (decoupled in adamw). As in
+    `torch.optim` it acts on all parameters, biases and the scales and shifts of normalisation included;
+    `regularization.l2` acts on weights alone."""
+
+
+class Sgd(OptimizerBase):
+    """Stochastic gradient descent, with (Nesterov) momentum."""
+
+    name: Literal["sgd"]
+    momentum: Decay = 0.0
+    """Share of the last step that is carried on."""
+    dampening: Decay = 0.0
+    """Share of the gradient withheld from the momentum buffer; ignored with nesterov."""
+    nesterov: bool = False
+    """Evaluate the gradient after the momentum step; without momentum it changes nothing."""
+
+
+class Adagrad(OptimizerBase):
+    """Step sizes that shrink with the accumulated squared gradient (Duchi et al. 2011)."""
+
+    name: Literal["adagrad"]
+    lr_decay: NonNegative = 0.0
+    """The rate at step t is learning_rate / (1 + (t - 1) * lr_decay)."""
+    initial_accumulator_value: NonNegative = 0.0
+    """Where the sum of squared gradients starts."""
+    eps: Positive = 1e-10
+    """Added to the denominator."""
+
+
+class Rmsprop(OptimizerBase):
+    """Adagrad with exponential forgetting (Tieleman & Hinton 2012)."""
+
+    name: Literal["rmsprop"]
+    alpha: Decay = 0.99
+    """Forgetting factor of the squared gradient."""
+    eps: Positive = 1e-8
+    """Added to the denominator."""
+
+
+class Adam(OptimizerBase):
+    """Momentum, RMSProp and bias correction (Kingma & Ba 2015)."""
+
+    name: Literal["adam"]
+    beta1: Decay = 0.9
+    """Forgetting factor of the gradient."""
+    beta2: Decay = 0.999
+    """Forgetting factor of the squared gradient."""
+    eps: Positive = 1e-8
+    """Added to the denominator."""
+
+
+class AdamW(OptimizerBase):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"]
+    weight_decay: NonNegative = 1e-2
+    """Decoupled decay: all parameters, biases and the scales and shifts of normalisation included, shrink by the
+    share learning_rate * weight_decay at each step, with the rate of that step."""
+    beta1: Decay = 0.9
+    """Forgetting factor of the gradient."""
+    beta2: Decay = 0.999
+    """Forgetting factor of the squared gradient."""
+    eps: Positive = 1e-8
+    """Added to the denominator."""
+
+
+Optimizer = Annotated[Sgd | Adagrad | Rmsprop | Adam | AdamW, Field(discriminator="name")]

@@ -1,0 +1,138 @@
+"""`[search]`: samplers, pruners and budgets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hpo.studyfile.records.base import Count, Positive, Record, WholeNumber
+
+
+class Tpe(Record):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011)."""
+
+    name: Literal["tpe"] = "tpe"
+    startup_trials: WholeNumber = 10
+    """Trials drawn at random before the model is used."""
+
+
+class Gp(Record):
+    """Gaussian process with log expected improvement."""
+
+    name: Literal["gp"] = "gp"
+    startup_trials: WholeNumber = 10
+    """Trials drawn at random before the model is used."""
+
+
+class Cmaes(Record):
+    """Covariance matrix adaptation evolution strategy; categorical parameters are drawn at random."""
+
+    name: Literal["cmaes"] = "cmaes"
+    startup_trials: WholeNumber = 1
+    """Trials drawn at random before the model is used."""
+
+
+class Qmc(Record):
+    """Scrambled Sobol sequence; conditional parameters are drawn at random."""
+
+    name: Literal["qmc"] = "qmc"
+
+
+class RandomSearch(Record):
+    """Independent uniform draws."""
+
+    name: Literal["random"] = "random"
+
+
+class Grid(Record):
+    """Every combination of the choices; every range needs a step."""
+
+    name: Literal["grid"] = "grid"
+
+
+class Hyperband(Record):
+    """Several successive-halving brackets (Li et al. 2018)."""
+
+    name: Literal["hyperband"] = "hyperband"
+    min_epochs: Count = 1
+    """Epochs every trial gets."""
+    reduction_factor: Annotated[int, Field(ge=2, le=1_000_000_000)] = 3
+    """One trial in this many survives a rung."""
+
+
+class SuccessiveHalving(Record):
+    """Asynchronous successive halving (Li et al. 2020)."""
+
+    name: Literal["successive_halving"] = "successive_halving"
+    min_epochs: Count = 1
+    """Epochs every trial gets."""
+    reduction_factor: Annotated[int, Field(ge=2, le=1_000_000_000)] = 4
+    """One trial in this many survives a rung."""
+
+
+class Median(Record):
+    """Stop what is worse than the median of finished trials at the same epoch: by its best value so far, or by its
+    last one where `study.epoch` is `last`."""
+
+    name: Literal["median"] = "median"
+    startup_trials: WholeNumber = 5
+    """Trials that must finish before any is pruned."""
+    warmup_epochs: WholeNumber = 0
+    """Epochs every trial gets."""
+
+
+class Percentile(Record):
+    """Keep the best percentile of trials at the same epoch: by their best value so far, or by their last one where
+    `study.epoch` is `last`."""
+
+    name: Literal["percentile"] = "percentile"
+    percentile: Annotated[float, Field(ge=0.0, le=100.0)] = 25.0
+    """Share to keep, in per cent."""
+    startup_trials: WholeNumber = 5
+    """Trials that must finish before any is pruned."""
+    warmup_epochs: WholeNumber = 0
+    """Epochs every trial gets."""
+
+
+class Threshold(Record):
+    """Stop a trial whose objective leaves fixed bounds."""
+
+    name: Literal["threshold"] = "threshold"
+    lower: float | None = None
+    """Prune below this objective."""
+    upper: float | None = None
+    """Prune above this objective."""
+    warmup_epochs: WholeNumber = 0
+    """Epochs every trial gets."""
+
+
+class NoPruner(Record):
+    """Every trial trains to its last epoch."""
+
+    name: Literal["none"] = "none"
+
+
+Sampler = Annotated[Tpe | Gp | Cmaes | Qmc | RandomSearch | Grid, Field(discriminator="name")]
+Pruner = Annotated[
+    Hyperband | SuccessiveHalving | Median | Percentile | Threshold | NoPruner, Field(discriminator="name")
+]
+
+
+class SearchTable(Record):
+    """How the space is searched. `sampler = "tpe"` is short for `sampler = { name = "tpe" }`; pruner too."""
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    """Budget: trials that end (finished, pruned or failed)."""
+    epochs: Count | None = None
+    """Budget of epochs over all trials; when it is spent, the trials in flight end. Absent: none."""
+    wall_seconds: Positive | None = None
+    """Budget of seconds in which the study runs, over all restarts. Absent: none."""
+    cpu_seconds: Positive | None = None
+    """Budget of processor seconds, over all processes and restarts. Absent: none."""
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Trials in flight. Part of the study, not of the machine: it decides what each ask has seen."""
+    sampler: Sampler = Tpe()
+    """Proposes the next trials."""
+    pruner: Pruner = Median()
+    """Ends trials that look hopeless."""

@@ -1,0 +1,126 @@
+"""`[schedule]`, `[regularization]` and `[training]`: how a trial trains."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hpo.studyfile.records.base import Count, NonNegative, Positive, Record, WholeNumber
+
+
+class Constant(Record):
+    """The learning rate stays."""
+
+    name: Literal["constant"] = "constant"
+
+
+class Step(Record):
+    """Multiply by `gamma` every `step_epochs` epochs."""
+
+    name: Literal["step"]
+    step_epochs: Count = 10
+    """Epochs between two steps."""
+    gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    """Factor of each step."""
+
+
+class Exponential(Record):
+    """Multiply by `gamma` every epoch."""
+
+    name: Literal["exponential"]
+    gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    """Factor of each epoch."""
+
+
+class Cosine(Record):
+    """Fall along half a cosine to `final` of the learning rate (Loshchilov & Hutter 2017)."""
+
+    name: Literal["cosine"]
+    final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Learning rate at the end, as a share of the highest."""
+
+
+class WarmupCosine(Record):
+    """Rise linearly over `warmup` of the steps, then fall along a cosine."""
+
+    name: Literal["warmup_cosine"]
+    warmup: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Share of all steps spent rising."""
+    final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Learning rate at the end, as a share of the highest."""
+
+
+class OneCycle(Record):
+    """Rise from 1/`initial_divisor` along a cosine, then fall by `final_divisor` below that (Smith 2018)."""
+
+    name: Literal["one_cycle"]
+    rise: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    """Share of all steps spent rising."""
+    initial_divisor: Annotated[float, Field(ge=1.0)] = 25.0
+    """The first rate is learning_rate divided by this."""
+    final_divisor: Annotated[float, Field(ge=1.0)] = 1e4
+    """The last rate is the first one divided by this."""
+
+
+class ReduceOnPlateau(Record):
+    """Multiply by `factor` when the validation loss has not improved for `patience` epochs."""
+
+    name: Literal["reduce_on_plateau"]
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """Factor of each reduction."""
+    patience: WholeNumber = 3
+    """Epochs without improvement that are endured."""
+    threshold: NonNegative = 1e-4
+    """Relative improvement that counts."""
+    minimum: NonNegative = 0.0
+    """Lowest learning rate, as a share of the initial one."""
+
+
+class Regularization(Record):
+    """Penalties and bounds. Weights are the matrices and kernels of layers, the output layer included (in a module of
+    your own, all parameters of two dimensions and more); biases and normalisation are none."""
+
+    l1: NonNegative = 0.0
+    """Adds l1 * sum|w| over weights to what is minimised. The losses that are recorded are without it."""
+    l2: NonNegative = 0.0
+    """Adds l2 * sum w^2 / 2 over weights to what is minimised. The losses that are recorded are without it."""
+    gradient_clip: Positive | None = None
+    """Largest Euclidean norm of a step's whole gradient, of all parameters together and with the penalties, but without
+    weight decay; longer ones are scaled down. Recorded norms are from before."""
+    max_norm: Positive | None = None
+    """Largest Euclidean norm of a unit's incoming weights, without its bias, restored after each step."""
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the target spread evenly over all classes, in training: the training loss contains it, the validation
+    loss does not."""
+
+
+class EarlyStopping(Record):
+    """End a trial whose objective has not improved for `patience` epochs; it counts as finished."""
+
+    patience: Count = 5
+    """Epochs without improvement that end the trial."""
+    minimum_improvement: NonNegative = 0.0
+    """Improvement of the objective that counts."""
+
+
+class Training(Record):
+    """How long and in what portions a trial trains."""
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """Passes over the training part. Always one number: pruning compares trials at the same epoch."""
+    batch_size: Count = 32
+    """Examples a step, but no more than the training part has."""
+    last_batch: Literal["fill", "drop", "short"] = "fill"
+    """What becomes of the examples that are left over when an epoch's order is cut into batches. `fill`: they make a
+    batch with examples from the front of the order, which are seen twice in the epoch. `drop`: they are left out of
+    this epoch, as with `DataLoader(drop_last=True)`. `short`: they are a smaller batch, as with
+    `DataLoader(drop_last=False)`; its loss is the mean over its own examples."""
+    early_stopping: EarlyStopping | None = None
+    """Absent: every trial that is not pruned trains to its last epoch."""
+
+
+Schedule = Annotated[
+    Constant | Step | Exponential | Cosine | WarmupCosine | OneCycle | ReduceOnPlateau,
+    Field(discriminator="name"),
+]

@@ -1,0 +1,44 @@
+"""One trial: everything that its training needs to know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from hpo.conventions import NEWEST
+from hpo.studyfile.custom import Reference
+from hpo.studyfile.records.base import Record
+from hpo.studyfile.records.model import Custom, Init, Model
+from hpo.studyfile.records.norm import Dropout, NoNorm, Norm
+from hpo.studyfile.records.optimizer import Optimizer
+from hpo.studyfile.records.training import Constant, Regularization, Schedule, Training
+
+
+class TrialConfig(Record):
+    """One concrete configuration: everything that training needs to know about a trial."""
+
+    model: Model
+    """Family and shape of the network."""
+    init: Init = Init()
+    """How weights start."""
+    norm: Norm = NoNorm()
+    """Normalisation layers."""
+    dropout: Dropout = Dropout()
+    """Random zeroing of features in training."""
+    optimizer: Optimizer
+    """Update rule."""
+    schedule: Schedule = Constant()
+    """How the learning rate moves."""
+    regularization: Regularization = Regularization()
+    """Penalties and bounds."""
+    training: Training = Training()
+    """How long and in what portions a trial trains."""
+    conventions: int = NEWEST
+    """Those of the study, see `hpo.conventions`; no study file says it."""
+
+    def below(self, folder: Path) -> Self:
+        """The same with the file of a module of the user's own taken from the folder."""
+        if not isinstance(self.model, Custom):
+            return self
+        reference = Reference.of(self.model.module).below(folder)
+        return self.model_copy(update={"model": self.model.model_copy(update={"module": str(reference)})})
