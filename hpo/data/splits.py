@@ -7,7 +7,6 @@ training seed, so their spread shows the luck of training; folds show the luck o
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypedDict
@@ -17,6 +16,7 @@ import numpy as np
 from hpo.data.dataset import Dataset
 from hpo.data.strata import IndexArray, Sizes, Strata, asked, strata
 from hpo.errors import DataError
+from hpo.seeds import split_seed
 from hpo.studyfile.records import DataTable
 
 
@@ -72,8 +72,8 @@ def split(dataset: Dataset, data: DataTable, seed: int, *, tied_apart: bool = Tr
     groups = strata(dataset, data, sizes, tied_apart=tied_apart)
     test_idx, rest_idx = np.arange(0), np.arange(sizes.all)
     if sizes.test:
-        rest_idx, test_idx = _drawn(groups, rest_idx, sizes.test, _random_state(seed, "test"), sizes.after_test)
-    state = _random_state(seed, "validation")
+        rest_idx, test_idx = _drawn(groups, rest_idx, sizes.test, split_seed(seed, "test"), sizes.after_test)
+    state = split_seed(seed, "validation")
     if data.folds is None:
         pairs = [_drawn(groups, rest_idx, sizes.valid, state, 1)]
     else:
@@ -171,8 +171,3 @@ def _balance(
         counts = np.bincount(group_N[idx], minlength=len(names))
         for name, count in zip(names, counts.tolist(), strict=True):
             yield BalanceRow(part=part, role=role, fold=fold, group=name, count=count, share=count / len(idx))
-
-
-def _random_state(seed: int, purpose: str) -> int:
-    """A seed of its own for each draw, so that no draw repeats another."""
-    return int(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(1)[0])

@@ -13,8 +13,9 @@ from optuna.study import Study
 
 from hpo import space
 from hpo.search import objective
-from hpo.search.sampling import AtOnce, OneByOne, Sampling, seed_of
+from hpo.search.sampling import AtOnce, OneByOne, Sampling
 from hpo.search.tpe import Tpe
+from hpo.seeds import sampler_seed
 from hpo.studyfile.file import StudySpec
 
 
@@ -72,7 +73,7 @@ def _each(make: Callable[[Any, int, StudySpec], BaseSampler]) -> Callable[[Study
         def sampler_of(trial: int) -> BaseSampler:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return make(spec.search.sampler, seed_of(spec.study.seed, trial), spec)
+                return make(spec.search.sampler, sampler_seed(spec.study.seed, trial), spec)
 
         return OneByOne(study, sampler_of)
 

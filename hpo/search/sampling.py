@@ -6,7 +6,6 @@ made before, by which process, or whether the study was continued in between.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from hpo.distributions import on_grid
 from hpo.search import enqueued
 from hpo.search.tpe import Tpe
+from hpo.seeds import sampler_seed
 from hpo.space import Suggest
 
 
@@ -31,12 +31,6 @@ class Sampling(Protocol):
         One trial's values are all asked for before the next trial is turned to. A value that a trial has already
         is answered with itself.
         """
-
-
-def seed_of(study_seed: int, trial: int) -> int:
-    """A 32-bit seed for one trial's draws."""
-    digest = hashlib.blake2b(f"sampler:{study_seed}:{trial}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little")
 
 
 class OneByOne:
@@ -97,7 +91,7 @@ class AtOnce:
         batch = self.tpe.look(ended, others, numbers)
         modelled = len(ended) >= self.startup_trials
         for trial in trials:
-            random = RandomSampler(seed_of(self.seed, trial.number))
+            random = RandomSampler(sampler_seed(self.seed, trial.number))
             values, fixed = dict(trial.params), enqueued.given(trial)
             together: dict[str, Any] = {}
 

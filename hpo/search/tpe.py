@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial
 
 from hpo.search.history import MOST, History
 from hpo.search.parzen import Domain, Floats, beside, fit
+from hpo.seeds import tpe_seed
 
 CANDIDATES = 24
 """How many are drawn for each trial, as in Optuna."""
@@ -78,7 +79,7 @@ class Tpe:
     def uniform(self, number: int, group: int) -> Floats:
         """The random numbers of one trial for one group."""
         shape = (CANDIDATES, 1 + len(self.domains[group].names))
-        return np.random.default_rng((self.seed, number, group)).random(shape)
+        return np.random.default_rng(tpe_seed(self.seed, number, group)).random(shape)
 
 
 class Batch:

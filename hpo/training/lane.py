@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hpo import lengths, models
 from hpo.errors import InputError
 from hpo.optim import schedules
+from hpo.seeds import lane_seed
 from hpo.studyfile.records import BatchNorm, Optimizer, TrialConfig
 from hpo.training import randomness
 from hpo.training.batches import Examples
@@ -85,7 +86,7 @@ def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, fo
     if isinstance(config.norm, BatchNorm):
         _check_batches(setting.examples.batch_sizes(replica, config.training))
     numbers = setting.seed, trial, replica
-    seed = randomness.key("init", *numbers)
+    seed = lane_seed("init", *numbers)
     module = models.build(config, setting.examples.input_shape, setting.examples.outputs, seed)
     models.initialize(module, config, randomness.generator("init", *numbers))
     return Lane(trial=trial, replica=replica, config=config, module=module, former=former)
@@ -126,7 +127,7 @@ class LaneSteps:
         return cls(
             sizes=sizes,
             rows_N=examples.order(*numbers, sum(sizes)),
-            key=randomness.key("dropout", *numbers),
+            key=lane_seed("dropout", *numbers),
             rates=schedules.rates(
                 config.schedule,
                 config.optimizer.learning_rate,

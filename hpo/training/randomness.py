@@ -7,15 +7,13 @@ examples come from generators seeded per use; dropout masks, needed at every ste
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Purpose = Literal["init", "order", "dropout"]
+from hpo.seeds import Purpose, lane_seed
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _GOLDEN_32 = -0x61C88647  # the same constant's upper half as int32: spreads consecutive indices over all bits
@@ -25,15 +23,9 @@ _LOW_BIAS = (
 )  # multipliers of the `lowbias32` integer hash (C. Wellons, hash-prospector)
 
 
-def key(purpose: Purpose, *numbers: int) -> int:
-    """A 63-bit seed from a purpose and some integers, e.g. `key("order", seed, trial, replica, epoch)`."""
-    text = ":".join([purpose, *map(str, numbers)]).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
-
-
 def generator(purpose: Purpose, *numbers: int) -> torch.Generator:
-    """A CPU generator seeded with `key(purpose, *numbers)`."""
-    return torch.Generator().manual_seed(key(purpose, *numbers))
+    """A CPU generator seeded with `lane_seed(purpose, *numbers)`."""
+    return torch.Generator().manual_seed(lane_seed(purpose, *numbers))
 
 
 def step_keys(epoch_keys: list[int], steps: int) -> Tensor:

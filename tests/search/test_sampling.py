@@ -12,8 +12,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from hpo.search.parzen import Domain, Floats, Kernels, fit
-from hpo.search.sampling import AtOnce, OneByOne, Sampling, seed_of
+from hpo.search.sampling import AtOnce, OneByOne, Sampling
 from hpo.search.tpe import Tpe
+from hpo.seeds import sampler_seed
 
 X, Y = FloatDistribution(0.0, 1.0), FloatDistribution(1e-3, 1.0, log=True)
 STARTUP = 6
@@ -21,7 +22,7 @@ STARTUP = 6
 
 def made(kind: str, study: Study) -> Sampling:
     if kind == "one by one":
-        return OneByOne(study, lambda number: RandomSampler(seed_of(0, number)))
+        return OneByOne(study, lambda number: RandomSampler(sampler_seed(0, number)))
     return AtOnce(study, Tpe([{"x": X, "y": Y}], seed=0, maximize=False), seed=0, startup_trials=STARTUP)
 
 
@@ -42,10 +43,10 @@ both = pytest.mark.parametrize("kind", ["one by one", "at once"])
 
 
 def test_seeds_differ_by_trial_and_by_study() -> None:
-    seeds = {seed_of(study, trial) for study in range(20) for trial in range(500)}
+    seeds = {sampler_seed(study, trial) for study in range(20) for trial in range(500)}
     assert len(seeds) == 20 * 500
     assert all(0 <= seed < 2**32 for seed in seeds)
-    assert seed_of(0, 0) == seed_of(0, 0)
+    assert sampler_seed(0, 0) == sampler_seed(0, 0)
 
 
 @both
@@ -71,7 +72,7 @@ def test_the_model_begins_when_enough_trials_have_ended(study: Study) -> None:
     for trial in range(STARTUP + 3):
         (frozen,) = asked(study, 1)
         (drawn,) = answers(sampling, [frozen])
-        random = RandomSampler(seed_of(0, trial)).sample_independent(study, frozen, "x", X)
+        random = RandomSampler(sampler_seed(0, trial)).sample_independent(study, frozen, "x", X)
         assert (drawn["x"] == random) == (trial < STARTUP), trial
         study.tell(trial, drawn["x"])
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hpo import models
+from hpo.seeds import Purpose, lane_seed
 from hpo.studyfile.records import Dropout
 from hpo.training import randomness
 from hpo.training.layers import masks
@@ -13,14 +14,14 @@ from tests.training.study import mixed
 
 
 def test_keys_differ_by_purpose_and_number() -> None:
-    purposes: tuple[randomness.Purpose, ...] = ("init", "order", "dropout")
-    keys = {randomness.key(purpose, 1, number) for purpose in purposes for number in range(100)}
+    purposes: tuple[Purpose, ...] = ("init", "order", "dropout")
+    keys = {lane_seed(purpose, 1, number) for purpose in purposes for number in range(100)}
     assert len(keys) == 300
 
 
 def test_the_hash_is_uniform_and_uncorrelated() -> None:
     start = randomness.index_hash(20_000, 1, torch.device("cpu"))
-    keys = randomness.step_keys([randomness.key("dropout", 0, lane) for lane in range(4)], 2)
+    keys = randomness.step_keys([lane_seed("dropout", 0, lane) for lane in range(4)], 2)
     draws = torch.stack([randomness.uniform_24(start, keys[step]) for step in range(2)]).double() / 2**24
     flat = draws.flatten(0, 1)
     assert torch.allclose(flat.mean(1), torch.zeros(8, dtype=torch.float64), atol=0.01)
