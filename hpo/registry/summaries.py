@@ -6,11 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import func, select
+from pydantic import TypeAdapter
+from sqlalchemy import Row, func, select
 
+from hpo.database.decoding import formed
 from hpo.database.tables import hpo_studies, studies, study_directions, trial_values, trials
 from hpo.registry.studies import Direction, direction_name
 from hpo.storage import own_trials
@@ -34,6 +37,9 @@ class StudySummary:
     """Best value of a complete trial of this program."""
     created_at: datetime
     finished_at: datetime | None
+
+
+_SUMMARY = TypeAdapter(StudySummary)
 
 
 def list_studies(store: Store) -> list[StudySummary]:
@@ -68,24 +74,27 @@ def list_studies(store: Store) -> list[StudySummary]:
             .group_by(trials.c.study_id)
         )
         best = {row.study_id: row for row in connection.execute(extremes)}
+        return [
+            formed(
+                {
+                    "study_id": study_id,
+                    "name": name,
+                    "direction": direction_name(direction),
+                    "counts": counts[study_id],
+                    "waiting": waiting[study_id],
+                    "others": others[study_id],
+                    "best": _best(best.get(study_id), direction),
+                    "created_at": created,
+                    "finished_at": finished,
+                },
+                _SUMMARY,
+                f"studies, study id {study_id},",
+            )
+            for study_id, name, direction, created, finished in rows
+        ]
 
-    def best_of(study_id: int, direction: StudyDirection) -> float | None:
-        if study_id not in best:
-            return None
-        found: float | None = best[study_id].highest if direction == StudyDirection.MAXIMIZE else best[study_id].lowest
-        return found
 
-    return [
-        StudySummary(
-            study_id=study_id,
-            name=name,
-            direction=direction_name(direction),
-            counts=counts[study_id],
-            waiting=waiting[study_id],
-            others=others[study_id],
-            best=best_of(study_id, direction),
-            created_at=created,
-            finished_at=finished,
-        )
-        for study_id, name, direction, created, finished in rows
-    ]
+def _best(extremes: Row[Any] | None, direction: StudyDirection) -> Any:
+    if extremes is None:
+        return None
+    return extremes.highest if direction == StudyDirection.MAXIMIZE else extremes.lowest

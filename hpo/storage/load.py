@@ -186,8 +186,8 @@ def _rows(connection: Connection, table: Table, which: Which) -> list[tuple[Any,
 
 def _measured(value: Any, kind: Any, special: Callable[[Any, Any], float], place: str) -> float:
     """An objective; what is not finite has no value, and a kind that says which it is."""
-    found = special(value, kind) if value is None else value
-    return float(number(found, place))
+    not_finite = value is None and getattr(kind, "name", "FINITE") != "FINITE"
+    return float(number(special(value, kind) if not_finite else value, place))
 
 
 def _attributes(connection: Connection, table: Table, which: Which) -> dict[int, dict[str, Any]]:
