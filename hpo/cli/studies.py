@@ -1,4 +1,4 @@
-"""`hpo studies` and `hpo show`: what is in the database, for people or as JSON. The facts are in `standing`."""
+"""`hpo studies` and `hpo show`: what is in the database, for people or as JSON. The facts are in `terminal.status`."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
       hpo show digits --watch
     """
     from hpo.cli.report import reading
-    from hpo.cli.terminal.status import standing
+    from hpo.cli.terminal.status import study_status
 
     def over(found: dict[str, Any]) -> bool:
         return not watch or found["state"] == "finished"
@@ -95,7 +95,7 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
         _print_study(found, place.options)
 
     with reading(place) as store:
-        look = partial(standing, store, study)
+        look = partial(study_status, store, study)
         if as_json:
             follow_json(look, over=over)
         elif watch:

@@ -39,7 +39,7 @@ class Patience:
         """Something did: the next loss is the first one."""
         self._losses = 0
 
-    def bear(self, lost: LostConnectionError, then: str = "Trying again.") -> None:
+    def pause(self, lost: LostConnectionError, then: str = "Trying again.") -> None:
         """Waits, ever longer, and says so once; raises the error where that has been done for long enough. A server
         that does not answer has been waited for already."""
         now = time.monotonic()
@@ -61,16 +61,16 @@ def retried(action: Callable[[], T], seconds: float = GIVEN_UP_SECONDS) -> T:
         try:
             return action()
         except LostConnectionError as lost:
-            patience.bear(lost)
+            patience.pause(lost)
 
 
-class _Ticking(Protocol):
+class _Transactional(Protocol):
     @property
-    def ticking(self) -> bool:
+    def in_transaction(self) -> bool:
         """Whether a transaction is in progress."""
 
 
-S = TypeVar("S", bound=_Ticking)
+S = TypeVar("S", bound=_Transactional)
 
 
 def one_transaction(function: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
@@ -79,7 +79,7 @@ def one_transaction(function: Callable[Concatenate[S, P], T]) -> Callable[Concat
 
     @wraps(function)
     def repeated(store: S, /, *arguments: P.args, **options: P.kwargs) -> T:
-        if store.ticking:
+        if store.in_transaction:
             return function(store, *arguments, **options)
         return retried(lambda: function(store, *arguments, **options))
 

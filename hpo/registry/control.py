@@ -122,7 +122,7 @@ def _refuse_spent(store: Store, row: StudyRow) -> None:
 def locked(store: Store, before: StudyRow) -> Iterator[StudyRow]:
     """A transaction, or the one in progress, with a study of the service locked, and its row as it is now;
     `StudyStateError` if it is the service's no more."""
-    with nullcontext() if store.ticking else store.transaction():
+    with nullcontext() if store.in_transaction else store.transaction():
         store.lock_study(before.study_id)
         yield submitted(store, before.name)
 

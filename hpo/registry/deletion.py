@@ -20,7 +20,7 @@ from hpo.storage import study_rows
 from hpo.storage.store import Store
 
 
-def doom_study(store: Store, name: str, *, dead: str | None = None) -> StudyRow:
+def begin_deletion(store: Store, name: str, *, dead: str | None = None) -> StudyRow:
     """Begin to delete a study; `StudyStateError` while workers or `hpo run` work on it. `dead`: a process that is known
     to be no more. Returns it as it was."""
     with idle(store, name, dead=dead) as (connection, row):
@@ -29,7 +29,7 @@ def doom_study(store: Store, name: str, *, dead: str | None = None) -> StudyRow:
             .where(hpo_studies.c.study_id == row.study_id)
             .values(submitted_at=None, generation=hpo_studies.c.generation + 1)
         )
-        studies.set_facts(store, row.study_id, {**row.facts, studies.DOOMED: True})
+        studies.set_facts(store, row.study_id, {**row.facts, studies.BEING_DELETED: True})
     return row
 
 
@@ -48,9 +48,9 @@ def delete_study(store: Store, name: str, *, dead: str | None = None) -> set[str
     return paths
 
 
-def names_at_rest(store: Store) -> list[str]:
+def ended_or_being_deleted(store: Store) -> list[str]:
     """Studies that have ended or are doomed."""
-    doomed = hpo_studies.c.facts_json.contains(f'"{studies.DOOMED}"', autoescape=True)
+    doomed = hpo_studies.c.facts_json.contains(f'"{studies.BEING_DELETED}"', autoescape=True)
     statement = select(optuna_studies.c.study_name).join(
         hpo_studies, hpo_studies.c.study_id == optuna_studies.c.study_id
     )

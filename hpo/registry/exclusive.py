@@ -52,7 +52,7 @@ def claim(
             .where(own.study_id == study_id)
             .values(submitted_at=None, stopped_at=None, concluder=None, generation=own.generation + 1)
         )
-        leases.enrol(store, name, host, pid, lease_seconds, study_id)
+        leases.register_worker(store, name, host, pid, lease_seconds, study_id)
 
 
 def keep(store: Store, name: str, lease_seconds: float) -> None:
@@ -94,7 +94,7 @@ def is_worked_on(connection: Connection, study_id: int) -> bool:
     concluding = queue.concluding().where(hpo_studies.c.study_id == study_id)
     if connection.execute(select(holding | concluding)).scalar_one():
         return True
-    return bool(leases.locked(connection, held))
+    return bool(leases.locked_elsewhere(connection, held))
 
 
 def at_the_last_epoch(study: str) -> str:

@@ -45,7 +45,9 @@ class Worker:
 
 
 @one_transaction
-def enrol(store: Store, name: str, host: str, pid: int, lease_seconds: float, study_id: int | None = None) -> None:
+def register_worker(
+    store: Store, name: str, host: str, pid: int, lease_seconds: float, study_id: int | None = None
+) -> None:
     """Add a worker's row; forget those that have been silent for a day."""
     now = DatabaseNow()
     with store.writing() as connection:
@@ -70,26 +72,26 @@ def send_heartbeat(store: Store, name: str, lease_seconds: float) -> int | None:
     return 1 + int(rows[0][0]) if rows else None
 
 
-def turn_to(store: Store, name: str, study_id: int | None) -> None:
+def set_current_study(store: Store, name: str, study_id: int | None) -> None:
     """Note what a worker works on."""
     store.write(update(hpo_workers).where(hpo_workers.c.name == name).values(study_id=study_id))
 
 
-def complain(store: Store, name: str, refusals: Mapping[str, str]) -> None:
+def record_refusals(store: Store, name: str, refusals: Mapping[str, str]) -> None:
     """Note which studies a worker cannot work on, and why."""
     text = json.dumps(dict(refusals))
     store.write(update(hpo_workers).where(hpo_workers.c.name == name).values(complaints_json=text))
 
 
 @one_transaction
-def resign(store: Store, name: str) -> None:
+def unregister_worker(store: Store, name: str) -> None:
     """Give everything back and remove the worker."""
     with store.writing() as connection:
         connection.execute(_all_of(name))
         connection.execute(delete(hpo_workers).where(hpo_workers.c.name == name))
 
 
-def give_back(store: Store, name: str) -> None:
+def release_all(store: Store, name: str) -> None:
     """Hold nothing any more."""
     store.write(_all_of(name))
 
@@ -116,13 +118,13 @@ def take(store: Store, study_id: int, name: str, most: int) -> list[int]:
         # The lock, and the look after it: a look before it could miss what another worker has just taken.
         connection = transaction.lock_study(study_id)
         candidates = [row.trial_id for row in connection.execute(free(study_id).order_by(trials.c.trial_id))]
-        unmoved = locked(connection, hpo_leases.c.trial_id.in_(candidates))
+        unmoved = locked_elsewhere(connection, hpo_leases.c.trial_id.in_(candidates))
         found = [trial_id for trial_id in candidates if trial_id not in unmoved][:most]
-        hold(store, name, found)
+        grant(store, name, found)
     return found
 
 
-def locked(connection: Connection, among: ColumnElement[bool]) -> set[int]:
+def locked_elsewhere(connection: Connection, among: ColumnElement[bool]) -> set[int]:
     """Trials whose leases another transaction has locked. It may be that of a worker that was stopped in the middle of
     it: whoever waits for that has all wait who wait for him. The other leases are locked from here on."""
     leased = select(hpo_leases.c.trial_id).where(among)
@@ -130,7 +132,7 @@ def locked(connection: Connection, among: ColumnElement[bool]) -> set[int]:
     return every - set(connection.execute(leased.with_for_update(skip_locked=True)).scalars())
 
 
-def hold(store: Store, name: str, trial_ids: Iterable[int]) -> None:
+def grant(store: Store, name: str, trial_ids: Iterable[int]) -> None:
     """Give a worker trials that were free, or that it creates in this transaction."""
     store.put(hpo_leases, ({"trial_id": trial_id, "worker": name} for trial_id in trial_ids))
 

@@ -32,7 +32,7 @@ from hpo.storage.store import Store
 
 Direction = Literal["maximize", "minimize"]
 
-DOOMED = "being deleted"
+BEING_DELETED = "being deleted"
 """A fact of a study whose deletion has begun. Whoever finds it ends the deletion."""
 WINNER, WINNERS_TEST, ENSEMBLES_TEST = "winner", "test {} of the winner", "test {} of the winner's ensemble"
 """User attributes of a study that show its winner in optuna-dashboard."""
@@ -105,9 +105,9 @@ class StudyRow:
     version that did not record them."""
 
     @property
-    def is_doomed(self) -> bool:
+    def is_being_deleted(self) -> bool:
         """Whether it is being deleted: its files go before its rows do."""
-        return DOOMED in self.facts
+        return BEING_DELETED in self.facts
 
 
 _STUDY_ROW = TypeAdapter(StudyRow)

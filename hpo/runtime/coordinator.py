@@ -85,7 +85,7 @@ class _Loop:
         return final
 
     @contextmanager
-    def _tick(self, *, completes: bool = False, cut: bool = False) -> Iterator[None]:
+    def _transaction(self, *, completes: bool = False, cut: bool = False) -> Iterator[None]:
         """A transaction about trials in flight, written only if they are still this process's own."""
         ids = [trial.trial_id for trial in self.flight.values()]
         with self.session.store.transaction():
@@ -117,7 +117,7 @@ class _Loop:
     def _fail(self, failures: Collection[Failure]) -> None:
         """Ends trials that could not be begun or continued."""
         if failures:
-            with self._tick():
+            with self._transaction():
                 for failure in failures:
                     self._tell_failure(failure)
 
@@ -129,7 +129,7 @@ class _Loop:
 
     def _cut(self, spent: Spent) -> None:
         """Ends everything in flight, because a budget is spent."""
-        with self._tick(cut=True):
+        with self._transaction(cut=True):
             self._settle(
                 set(), {n: self.session.searcher.cut(trial.trial_id, spent) for n, trial in self.flight.items()}
             )
@@ -137,7 +137,7 @@ class _Loop:
     def _record(self, tick: Tick, train_seconds: float) -> None:
         """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
         store, searcher = self.session.store, self.session.searcher
-        with self._tick(completes=self._completes(tick)):
+        with self._transaction(completes=self._completes(tick)):
             by_trial: dict[int, list[LaneEpoch]] = {}
             for lane in tick.epochs:
                 by_trial.setdefault(lane.trial, []).append(lane)

@@ -36,7 +36,7 @@ def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = 
     """Deletes a study that nobody works on, and before that its checkpoints: what a killed process began, the next one
     ends. `checkpoints`: where workers kept them, if not where they noted it."""
     with _locked(disk.study_folder(home / ABOVE, name)) as last:
-        row = deletion.doom_study(store, name, dead=last)
+        row = deletion.begin_deletion(store, name, dead=last)
         checkpoint_stores: list[CheckpointStore] = [Directory(home)]
         elsewhere = other_location(store, row.study_id, checkpoints, home)
         if elsewhere is not None and elsewhere.place != checkpoint_stores[0].place:

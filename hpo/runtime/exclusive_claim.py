@@ -23,7 +23,7 @@ class Claim:
         self.store = store
         self.name = name
         self.dead = dead
-        self._heartbeat = Heartbeat(store, name, LEASE_SECONDS, enrols=False)
+        self._heartbeat = Heartbeat(store, name, LEASE_SECONDS, registers=False)
 
     def take(self, study_id: int) -> None:
         """Alone or in a transaction: takes the study from the workers; `StudyStateError` while anyone else works on
@@ -46,6 +46,6 @@ class Claim:
         if isinstance(error, StorageError):  # it has been waited for long enough
             return
         try:
-            leases.resign(self.store, self.name)
+            leases.unregister_worker(self.store, self.name)
         except StorageError as refused:
             log.warning("%s Others may have the study when this process has been silent for a while.", refused.finding)

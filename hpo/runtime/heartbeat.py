@@ -37,22 +37,22 @@ class Heartbeat:
         lease_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         *,
-        enrols: bool = True,
+        registers: bool = True,
     ) -> None:
-        """`enrols`: at the start, and again where the database has forgotten it; else that is not for it to do."""
+        """`registers`: at the start, and again where the database has forgotten it; else that is not for it to do."""
         self.store = store
         self.name = name
         self.lease_seconds = lease_seconds
         self.clock = clock
-        self.enrols = enrols
+        self.registers = registers
         self.workers = 1
         """Workers that were alive at the last sign of life."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="signs of life", daemon=True)
 
     def start(self) -> None:
-        if self.enrols:
-            self._enrol()
+        if self.registers:
+            self._register()
         self._thread.start()
 
     def stop(self) -> None:
@@ -76,9 +76,9 @@ class Heartbeat:
     def beat(self) -> None:
         """One sign of life."""
         alive = leases.send_heartbeat(self.store, self.name, self.lease_seconds)
-        if alive is None and self.enrols and not self._ended.is_set():
-            self._enrol()
+        if alive is None and self.registers and not self._ended.is_set():
+            self._register()
         self.workers = alive or self.workers
 
-    def _enrol(self) -> None:
-        leases.enrol(self.store, self.name, socket.gethostname(), os.getpid(), self.lease_seconds)
+    def _register(self) -> None:
+        leases.register_worker(self.store, self.name, socket.gethostname(), os.getpid(), self.lease_seconds)

@@ -184,7 +184,7 @@ def _run(
                 try:
                     return in_all(coordinator.run(session, executor, observe, SoleOwnership(session, claim.keep)))
                 except LostConnectionError as lost:
-                    patience.bear(lost, "Going on from what is saved.")
+                    patience.pause(lost, "Going on from what is saved.")
                 epochs += latest
                 executor.clear()
                 session = anew(session)

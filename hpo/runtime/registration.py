@@ -60,7 +60,7 @@ def register(
         now = studies.study_row(store, spec.study.name)
         if now.fingerprint != row.fingerprint:
             raise StudyStateError(f"the study {row.name!r} was extended at this moment. Run the same command again.")
-        if now.is_doomed:
+        if now.is_being_deleted:
             raise StudyStateError(f"the study {row.name!r} is just being deleted. Run the same command again.")
         studies.set_balance(store, study_id, inputs.splits.balance)
         facts: dict[str, Any] = {"budget": space.budget(spec), "compiled": compiled}

@@ -27,10 +27,10 @@ def sweep(store: Store, home: Path, checkpoints: str | None = None) -> None:
     """Ends deletions and deletes what is left of ended studies. `checkpoints`: where workers keep them, if not where
     they noted it. A place that cannot be reached is left for another time."""
     listed = _Listed(store, home, checkpoints)
-    for name in deletion.names_at_rest(store):
+    for name in deletion.ended_or_being_deleted(store):
         try:
             row = study_row(store, name)
-            if row.is_doomed:
+            if row.is_being_deleted:
                 delete_study(store, name, home, checkpoints)
                 log.warning("the study %s was being deleted when a process was killed: its deletion is ended", name)
             else:

@@ -30,22 +30,22 @@ class Backoff:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
-        self._complaints: dict[Key, Setback] = {}
+        self._setbacks: dict[Key, Setback] = {}
         self._failures: dict[Key, int] = {}
 
     @property
     def texts(self) -> dict[str, str]:
         """What to tell people, by study."""
-        return {complaint.study: complaint.text for complaint in self._complaints.values()}
+        return {setback.study: setback.text for setback in self._setbacks.values()}
 
     def bar(self, key: Key) -> bool:
         """Whether the study is to be left alone."""
-        return key in self._complaints and self.clock() < self._complaints[key].until
+        return key in self._setbacks and self.clock() < self._setbacks[key].until
 
     def add(self, key: Key, study: str, text: str) -> None:
-        before = self._complaints.get(key)
+        before = self._setbacks.get(key)
         seconds = min(2 * before.seconds, LONGEST_SECONDS) if before else FIRST_SECONDS
-        self._complaints[key] = Setback(study=study, text=text, until=self.clock() + seconds, seconds=seconds)
+        self._setbacks[key] = Setback(study=study, text=text, until=self.clock() + seconds, seconds=seconds)
         self._failures.pop(key, None)
 
     def failed(self, key: Key) -> bool:
@@ -54,11 +54,11 @@ class Backoff:
         return self._failures[key] >= FAILURES
 
     def worked(self, key: Key) -> None:
-        """Something could be done for the study, which ends a complaint."""
+        """Something could be done for the study, which ends a setback."""
         self._failures.pop(key, None)
-        self._complaints.pop(key, None)
+        self._setbacks.pop(key, None)
 
     def keep(self, keys: Collection[Key]) -> None:
         """Forgets all other studies."""
-        self._complaints = {key: found for key, found in self._complaints.items() if key in keys}
+        self._setbacks = {key: found for key, found in self._setbacks.items() if key in keys}
         self._failures = {key: count for key, count in self._failures.items() if key in keys}

@@ -22,56 +22,56 @@ from hpo.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-OVER = "as all its trials have ended"
+ALL_ENDED = "as all its trials have ended"
 """The reason to leave a study of which nothing is left but to conclude it."""
 
-RIVAL_SECONDS = 5.0
+PRIORITY_CHECK_SECONDS = 5.0
 """Between two looks for a study of a higher priority."""
 WAITING_SECONDS = 0.5
 """Between two looks, while another worker's next sign of life is waited for."""
 
 
-def has_work(now: StudyStatus, budget: int, concurrency: int) -> bool:
+def has_work(status: StudyStatus, budget: int, concurrency: int) -> bool:
     """Whether a worker that trains nothing of the study could do something for it."""
-    if not now.active:
+    if not status.active:
         return False
-    if now.free > 0:
+    if status.free > 0:
         return True
-    if now.spent is not None or now.trials >= budget:
-        return now.running == 0 and not now.concluding
-    return now.running < concurrency
+    if status.spent is not None or status.trials >= budget:
+        return status.running == 0 and not status.concluding
+    return status.running < concurrency
 
 
-class Leave:
+class LeaveReason:
     """Why a worker leaves a study that has work left: it is to end, or another study comes first."""
 
     def __init__(
         self,
         store: Store,
-        now: StudyStatus,
+        status: StudyStatus,
         *,
         ending: Event,
         clock: Callable[[], float],
-        suits: Callable[[StudyStatus], bool],
+        has_work_in: Callable[[StudyStatus], bool],
     ) -> None:
-        """`suits`: whether the worker would find work in a study."""
+        """`has_work_in`: whether the worker would find work in a study."""
         self.store = store
-        self.now = now
+        self.status = status
         self.ending = ending
         self.clock = clock
-        self.suits = suits
+        self.has_work_in = has_work_in
         self.looked = clock()
 
     def __call__(self) -> str | None:
         if self.ending.is_set():
             return "this worker is to end"
-        if self.clock() - self.looked < RIVAL_SECONDS:
+        if self.clock() - self.looked < PRIORITY_CHECK_SECONDS:
             return None
         self.looked = self.clock()
         for other in queue.queue(self.store):
-            if other.priority <= self.now.priority:
+            if other.priority <= self.status.priority:
                 return None
-            if self.suits(other):
+            if self.has_work_in(other):
                 return f"{other.name} comes first"
         return None
 
@@ -108,19 +108,19 @@ class LeasedOwnership:
 
     def turn(self, flight: Collection[int]) -> Turn | None:
         while True:
-            now = queue.status(self.session.store, self.session.study_id)
-            reason = self._reason(now)
-            if now is None or reason is not None:
+            status = queue.status(self.session.store, self.session.study_id)
+            reason = self._reason(status)
+            if status is None or reason is not None:
                 self._leave(flight, reason or "deleted")
                 return None
-            taken = self._take(now, flight)
+            taken = self._take(status, flight)
             held = len(flight) + len(taken)
-            asking = now.spent is None and now.trials < self.budget and now.running < self.concurrency
+            asking = status.spent is None and status.trials < self.budget and status.running < self.concurrency
             if held:
-                asking = asking and held < self._share(now) and not self._unknown_workers()
-                return Turn(take=taken, spent=now.spent, ask=asking)
+                asking = asking and held < self._share(status) and not self._unknown_workers()
+                return Turn(take=taken, spent=status.spent, ask=asking)
             if not asking:
-                self._leave(flight, OVER if now.running == 0 else "as others train its last trials")
+                self._leave(flight, ALL_ENDED if status.running == 0 else "as others train its last trials")
                 return None
             if not self._unknown_workers():
                 return Turn()
@@ -133,21 +133,21 @@ class LeasedOwnership:
     def room(self, flight: int) -> int:
         store, study_id = self.session.store, self.session.study_id
         store.lock_study(study_id)
-        now = queue.status(store, study_id)
-        if now is None or not now.active or now.key != self.key or now.spent is not None:
+        status = queue.status(store, study_id)
+        if status is None or not status.active or status.key != self.key or status.spent is not None:
             return 0
-        return min(self._share(now) - flight, self.concurrency - now.running, self.budget - now.trials)
+        return min(self._share(status) - flight, self.concurrency - status.running, self.budget - status.trials)
 
     def begin(self, trial_ids: Collection[int]) -> None:
-        leases.hold(self.session.store, self.name, trial_ids)
+        leases.grant(self.session.store, self.name, trial_ids)
 
     def confirm(self, trial_ids: Collection[int], *, completes: bool, cut: bool) -> None:
         # The study before the trials, as everywhere: else two processes could block each other.
         if completes or cut:
-            now = queue.status_now(self.session.store, self.session.study_id)
-            if completes and (now.trial_epochs or 0) > self.session.searcher.epochs:
+            status = queue.status_now(self.session.store, self.session.study_id)
+            if completes and (status.trial_epochs or 0) > self.session.searcher.epochs:
                 raise LostTrials("trials have got more epochs while they trained their last.")
-            if cut and now.spent is None:
+            if cut and status.spent is None:
                 raise LostTrials("the study has got a larger budget while trials were cut.")
         lost = leases.lost(self.session.store, self.name, trial_ids, self.lease_seconds)
         if lost:
@@ -168,12 +168,12 @@ class LeasedOwnership:
                 text = "%s: epochs of trials %s are trained again, %d in all: %s"
                 log.warning(text, self.session.spec.study.name, numbers, epochs, why)
 
-    def _reason(self, now: StudyStatus | None) -> str | None:
-        if now is None:
+    def _reason(self, status: StudyStatus | None) -> str | None:
+        if status is None:
             return "deleted"
-        if not now.active:
+        if not status.active:
             return "stopped"
-        if now.key != self.key:
+        if status.key != self.key:
             return "changed"
         return self.leave()
 
@@ -182,18 +182,18 @@ class LeasedOwnership:
         leases.release(self.session.store, self.name, flight)
         self.reason = reason
 
-    def _take(self, now: StudyStatus, flight: Collection[int]) -> list[int]:
-        if now.free == 0:
+    def _take(self, status: StudyStatus, flight: Collection[int]) -> list[int]:
+        if status.free == 0:
             return []
-        most = self._share(now) - len(flight)
+        most = self._share(status) - len(flight)
         taken = leases.take(self.session.store, self.session.study_id, self.name, most)
         if taken:
             self.session.store.forget(self.session.study_id)  # others wrote them since we last looked
             self.manager.adopt(taken)
         return taken
 
-    def _share(self, now: StudyStatus) -> int:
-        return math.ceil(self.concurrency / max(now.workers, 1))
+    def _share(self, status: StudyStatus) -> int:
+        return math.ceil(self.concurrency / max(status.workers, 1))
 
     def _unknown_workers(self) -> bool:
         """Whether a worker that was there before this one may be dead. Its trials would come back in a while: to ask

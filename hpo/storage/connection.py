@@ -80,7 +80,7 @@ class Database:
         self.engine.dispose()
 
     @property
-    def ticking(self) -> bool:
+    def in_transaction(self) -> bool:
         """Whether a transaction, or a call, is in progress."""
         return self._transaction is not None
 

@@ -37,7 +37,7 @@ class Records(StudyStore):
         """Forget checkpoint files, whatever trials they belong to; with `trial_id`, as far as that trial goes; but
         for those that are of the kind `spared` at the end of the transaction."""
         with self._changes() as transaction:
-            transaction.take_back(hpo_checkpoints, "path", set(paths))
+            transaction.discard_rows(hpo_checkpoints, "path", set(paths))
             statement = delete(hpo_checkpoints).where(hpo_checkpoints.c.path == bindparam("gone"))
             if trial_id is not None:
                 statement = statement.where(hpo_checkpoints.c.trial_id == trial_id)

@@ -187,7 +187,7 @@ class Store(Records):
     def _updatable(self, transaction: Transaction, trial_id: int) -> tuple[Mirror, FrozenTrial]:
         """A copy of the trial to change; `KeyError` if there is none, `UpdateFinishedTrialError` if it has ended."""
         mirror = self._mirror_of(trial_id)
-        if transaction.single and transaction.hold_trial(trial_id) != mirror.trials[trial_id].state:
+        if transaction.single and transaction.lock_trial(trial_id) != mirror.trials[trial_id].state:
             self._read_again(mirror, trial_id)
         trial = mirror.trials[trial_id]
         if trial.state in ENDED:

@@ -84,7 +84,7 @@ class Transaction:
                 self._locked.add(study_id)
         return connection
 
-    def hold_trial(self, trial_id: int) -> TrialState:
+    def lock_trial(self, trial_id: int) -> TrialState:
         """Lock a trial's row and read its state now; `KeyError` if there is none."""
         states = self._hold({trial_id})
         if trial_id not in states:
@@ -103,7 +103,7 @@ class Transaction:
         """Write a trial's state and times at the commit."""
         self._heads[trial._trial_id] = {"id": trial._trial_id, **head_columns(trial)}
 
-    def take_back(self, table: Table, column: str, values: set[Any]) -> None:
+    def discard_rows(self, table: Table, column: str, values: set[Any]) -> None:
         """Forget rows that this transaction was to write."""
         rows = self._rows.get(table, {})
         for key in [key for key, row in rows.items() if row[column] in values]:

@@ -49,7 +49,7 @@ def test_what_one_process_has_is_neither_run_nor_submitted_by_others(store: Stor
     assert study_row(store, "digits").submitted_at is None
     assert known(store) == [first]
     claim(store, other, "second")
-    leases.resign(store, first)
+    leases.unregister_worker(store, first)
     control.submit(store, study_id, priority=0, budgets=NO_BUDGETS)
 
 
@@ -92,8 +92,8 @@ def test_workers_have_to_be_done_with_it(store: Store) -> None:
     (trial_id,) = store.create_trials(study_id, 1)
     with pytest.raises(StudyStateError, match=r"was submitted to workers.*hpo stop digits"):
         claim(store, study_id)
-    leases.enrol(store, "worker", "host", 1, LONG)
-    leases.turn_to(store, "worker", study_id)
+    leases.register_worker(store, "worker", "host", 1, LONG)
+    leases.set_current_study(store, "worker", study_id)
     leases.take(store, study_id, "worker", 1)
     control.stop(store, "digits")
     still = pytest.raises(StudyStateError, match="still at the epoch in hand")
@@ -104,7 +104,7 @@ def test_workers_have_to_be_done_with_it(store: Store) -> None:
     assert queue.begin_conclusion(store, study_id, "worker", 1)
     with still:
         claim(store, study_id)
-    leases.turn_to(store, "worker", None)
+    leases.set_current_study(store, "worker", None)
     claim(store, study_id)
     row = study_row(store, "digits")
     assert (row.submitted_at, row.stopped_at, row.concluder) == (None, None, None)
@@ -113,8 +113,8 @@ def test_workers_have_to_be_done_with_it(store: Store) -> None:
 def test_a_worker_that_was_silent_finds_nothing_its_own(store: Store) -> None:
     study_id = submitted(store)
     ids = store.create_trials(study_id, 2)
-    leases.enrol(store, "worker", "host", 1, OVER)
-    leases.turn_to(store, "worker", study_id)
+    leases.register_worker(store, "worker", "host", 1, OVER)
+    leases.set_current_study(store, "worker", study_id)
     leases.take(store, study_id, "worker", 2)
     control.stop(store, "digits")
     claim(store, study_id)
@@ -131,8 +131,8 @@ def test_who_is_stopped_in_a_transaction_holds_up_nobody(emptied_database: Calla
     with closing(open_store(url)) as store, closing(open_store(url)) as stopped:
         study_id = submitted(store)
         ids = store.create_trials(study_id, 3)
-        leases.enrol(store, "worker", "host", 1, OVER)
-        leases.enrol(store, "other", "host", 2, LONG)
+        leases.register_worker(store, "worker", "host", 1, OVER)
+        leases.register_worker(store, "other", "host", 2, LONG)
         leases.take(store, study_id, "worker", 2)
         with stopped.transaction():
             assert leases.lost(stopped, "worker", ids[:2], OVER) == set()

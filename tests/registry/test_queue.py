@@ -64,14 +64,14 @@ def test_the_queue_is_by_priority_then_age(store: Store) -> None:
     assert [study.name for study in queue.queue(store)] == ["stopped", "urgent", "old", "new"]
 
 
-def test_a_standing_counts_trials_and_workers(store: Store) -> None:
+def test_the_status_of_a_study_counts_trials_and_workers(store: Store) -> None:
     study_id = submitted(store, max_trials=9)
     ids = store.create_trials(study_id, 5)
     store.set_trial_user_attr(ids[0], "ended", FINISHED)
     store.set_trial_state_values(ids[0], TrialState.COMPLETE, [1.0])
     for name, seconds in (("first", 60.0), ("second", 60.0), ("silent", -1.0)):
-        leases.enrol(store, name, "host", 1, seconds)
-        leases.turn_to(store, name, study_id)
+        leases.register_worker(store, name, "host", 1, seconds)
+        leases.set_current_study(store, name, study_id)
     leases.take(store, study_id, "first", 2)
     leases.take(store, study_id, "silent", 1)
     now = queue.status(store, study_id)
@@ -152,8 +152,8 @@ def test_exactly_one_worker_concludes_and_another_if_it_dies(store: Store) -> No
     study_id = submitted(store)
     (trial_id,) = store.create_trials(study_id, 1)
     for name in ("first", "second"):
-        leases.enrol(store, name, "host", 1, 60.0)
-        leases.turn_to(store, name, study_id)
+        leases.register_worker(store, name, "host", 1, 60.0)
+        leases.set_current_study(store, name, study_id)
     assert not queue.begin_conclusion(store, study_id, "first", 1), "a trial runs"
     store.set_trial_state_values(trial_id, TrialState.COMPLETE, [1.0])
     assert not queue.begin_conclusion(store, study_id, "first", 0), "the study was changed meanwhile"
@@ -206,7 +206,7 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
     assert [row.kind for row in store.checkpoints(study_id)] == ["running"]
     now = study_row(store, "digits")
     assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)
-    leases.enrol(store, "worker", "host", 1, 60.0)
+    leases.register_worker(store, "worker", "host", 1, 60.0)
     assert leases.take(store, study_id, "worker", 9) == [ids[0], ids[2]]
 
 

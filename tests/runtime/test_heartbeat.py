@@ -42,7 +42,7 @@ def test_signs_of_life_go_on_after_an_error(
 
 def test_one_that_does_not_enrol_leaves_that_to_others(tmp_path: Path) -> None:
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        heartbeat = Heartbeat(store, "process", 60.0, enrols=False)
+        heartbeat = Heartbeat(store, "process", 60.0, registers=False)
         heartbeat.start()
         heartbeat.beat()
         assert leases.workers(store) == []

@@ -18,7 +18,7 @@ def test_they_last_twice_as_long_each_time_until_something_worked() -> None:
         own.add(KEY, "digits", "no data")
         assert own.bar(KEY)
         assert not own.bar(OTHER)
-        until = own._complaints[KEY].until
+        until = own._setbacks[KEY].until
         lasted.append(until - now)
         now = until
         assert not own.bar(KEY)
@@ -27,7 +27,7 @@ def test_they_last_twice_as_long_each_time_until_something_worked() -> None:
     own.worked(KEY)
     assert own.texts == {}
     own.add(KEY, "digits", "no data")
-    assert own._complaints[KEY].until - now == 60.0
+    assert own._setbacks[KEY].until - now == 60.0
 
 
 def test_failures_in_a_row_become_one() -> None:

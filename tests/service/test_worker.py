@@ -34,7 +34,7 @@ from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from hpo.studyfile.study import StudySpec, fingerprint, trial_epochs, with_epochs
 from hpo.training.trainer import Tick, Trainer
-from tests.runtime.small import TABLES, at_bench, epochs_of, result_of, run, small_study, trials_of, with_trials
+from tests.runtime.small import TABLES, epochs_of, in_session, result_of, run, small_study, trials_of, with_trials
 from tests.service.working import row_of, serve, submit, wait_for, working
 
 LONG = {"training": "epochs = 12", "search": 'trials = 12\nconcurrency = 3\npruner = { name = "median" }'}
@@ -125,9 +125,9 @@ def test_a_dead_workers_trials_are_waited_for(spec: StudySpec, expected: Any, tm
     with working(tmp_path):
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        leases.enrol(store, "dead", "host", 1, 2.0)
+        leases.register_worker(store, "dead", "host", 1, 2.0)
         study_id = row_of(tmp_path).study_id
-        leases.turn_to(store, "dead", study_id)
+        leases.set_current_study(store, "dead", study_id)
         assert leases.take(store, study_id, "dead", 9)
     serve(tmp_path)
     assert found(spec, tmp_path) == expected
@@ -141,7 +141,7 @@ def test_lanes_of_a_trial_that_was_given_away_are_dropped(
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path) as worker:
         study_id = row_of(tmp_path).study_id
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 6)
-        leases.enrol(store, "other", "host", 1, 60.0)
+        leases.register_worker(store, "other", "host", 1, 60.0)
         store.write(update(hpo_leases).where(hpo_leases.c.worker == worker.name).values(worker="other"))
         wait_for(lambda: "drops its lanes" in caplog.text)
         taken = set(leases.holders(store, study_id))
@@ -149,7 +149,7 @@ def test_lanes_of_a_trial_that_was_given_away_are_dropped(
         assert taken <= saved, "what the others have to go on with is gone"
         leases.release(store, "other", list(leases.holders(store, study_id)))
         wait_for(lambda: row_of(tmp_path).finished_at is not None)
-        leases.resign(store, "other")
+        leases.unregister_worker(store, "other")
     trials, epochs = found(spec, tmp_path)
     assert not [trial for trial in trials if "restarted" in trial]
     assert [trial["number"] for trial in trials] == list(range(12))
@@ -192,7 +192,7 @@ def test_nothing_slow_happens_while_the_database_waits(spec: StudySpec, expected
     def watch(what: str) -> None:
         doing.append(what)
         (store,) = {worker.store}
-        if store._tick is not None and store._tick.begun is not None:
+        if store._transaction is not None and store._transaction.begun is not None:
             begun.append(what)
 
     submit(spec, tmp_path)
@@ -239,7 +239,7 @@ def test_weights_of_one_that_was_silent_overwrite_nothing(spec: StudySpec, tmp_p
             "final": b"those that count",
         }
 
-    at_bench(spec, tmp_path, action)
+    in_session(spec, tmp_path, action)
 
 
 def test_a_full_disk_is_a_warning(
@@ -309,7 +309,7 @@ def test_a_bug_in_one_study_does_not_end_the_worker(
     assert len(trials_of(first, tmp_path)) == 2
 
 
-def test_a_complaint_is_forgotten_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_is_tried_again_after_its_back_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder with the data was away for a moment."""
     monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.1)
     data = tmp_path / "data.csv"
@@ -372,22 +372,22 @@ def test_a_study_that_another_worker_concludes_is_no_work(tmp_path: Path, monkey
     submit(spec, tmp_path)
     study_id = row_of(tmp_path).study_id
     served = []
-    serve_study = module.Worker._serve
+    serve_study = module.Worker._work_on
 
     def counted(worker: module.Worker, now: StudyStatus) -> bool:
         served.append(now.name)
         return serve_study(worker, now)
 
-    monkeypatch.setattr(module.Worker, "_serve", counted)
+    monkeypatch.setattr(module.Worker, "_work_on", counted)
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        leases.enrol(store, "other", "host", 1, 60.0)
-        leases.turn_to(store, "other", study_id)
+        leases.register_worker(store, "other", "host", 1, 60.0)
+        leases.set_current_study(store, "other", study_id)
         assert queue.begin_conclusion(store, study_id, "other", row_of(tmp_path).generation)
         looks = looked(monkeypatch)
         with working(tmp_path):
             wait_for(lambda: len(looks) > 3)
             assert served == []
-            leases.resign(store, "other")
+            leases.unregister_worker(store, "other")
             wait_for(lambda: row_of(tmp_path).finished_at is not None)
     assert served == ["small"]
 
@@ -413,7 +413,7 @@ def test_a_study_that_was_deleted_and_submitted_again_is_another_one(moment: str
 
 
 def test_a_study_of_higher_priority_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leased, "RIVAL_SECONDS", 0.0)
+    monkeypatch.setattr(leased, "PRIORITY_CHECK_SECONDS", 0.0)
     slow = small_study(training="epochs = 400", search='trials = 6\nconcurrency = 3\npruner = "none"')
     urgent = small_study(study='name = "urgent"', search="trials = 2")
     submit(slow, tmp_path)

@@ -192,7 +192,7 @@ def test_a_function_that_is_one_transaction_is_called_again(
     cut: tuple[Store, int, Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, study_id, proxy = cut
-    leases.enrol(store, "worker", "host", 1, 60.0)
+    leases.register_worker(store, "worker", "host", 1, 60.0)
     store.create_trials(study_id, 3)
     free, calls = leases.free, []
 

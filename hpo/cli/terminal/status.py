@@ -64,7 +64,7 @@ def _read(store: Store, name: str) -> StudyFacts | None:
         return None
 
 
-def standing(store: Store, name: str) -> dict[str, Any]:
+def study_status(store: Store, name: str) -> dict[str, Any]:
     """All that is shown of one study; an unknown name raises `StudyStateError`."""
     from hpo.registry.leases import holders
     from hpo.registry.read import read_study
