@@ -1,7 +1,7 @@
 """Which trials of a study one worker trains: `LeasedOwnership`, by leases in the database.
 
-Workers share the study's `concurrency`: each trains its share of it, and takes the trials of a silent worker. A single
-worker asks for trials in the order in which `hpo run` asks.
+Workers divide the study's `concurrency` equally among them, and take over the trials of workers whose leases have
+expired. A single worker asks for trials in the order in which `hpo run` asks.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from hpo.storage.store import Store
 log = logging.getLogger(__name__)
 
 ALL_ENDED = "as all its trials have ended"
-"""The reason to leave a study of which nothing is left but to conclude it."""
+"""The reason to leave a study that has nothing left to train, so that it can be concluded."""
 
 PRIORITY_CHECK_SECONDS = 5.0
-"""Between two looks for a study of a higher priority."""
+"""Time between two checks whether a study of higher priority needs a worker."""
 WAITING_SECONDS = 0.5
-"""Between two looks, while another worker's next sign of life is waited for."""
+"""Time between two checks whether another worker has sent a heartbeat."""
 
 
 def has_work(status: StudyStatus, budget: int, concurrency: int) -> bool:
-    """Whether a worker that trains nothing of the study could do something for it."""
+    """Whether a worker that holds no trials of the study could train or conclude some of it."""
     if not status.active:
         return False
     if status.free > 0:
@@ -43,7 +43,8 @@ def has_work(status: StudyStatus, budget: int, concurrency: int) -> bool:
 
 
 class LeaveReason:
-    """Why a worker leaves a study that has work left: it is to end, or another study comes first."""
+    """Tells why a worker is to leave a study that has work left: the worker is to end, or another study has
+    priority."""
 
     def __init__(
         self,
@@ -54,20 +55,22 @@ class LeaveReason:
         clock: Callable[[], float],
         has_work_in: Callable[[StudyStatus], bool],
     ) -> None:
-        """`has_work_in`: whether the worker would find work in a study."""
+        """`status`: of the study that the worker works on. `ending`: set when the worker is to end. `has_work_in`:
+        whether the worker could work on a study."""
         self.store = store
         self.status = status
         self.ending = ending
         self.clock = clock
         self.has_work_in = has_work_in
-        self.looked = clock()
+        self._checked = clock()
 
     def __call__(self) -> str | None:
+        """The reason to leave; None to stay. The queue is read every `PRIORITY_CHECK_SECONDS`."""
         if self.ending.is_set():
             return "this worker is to end"
-        if self.clock() - self.looked < PRIORITY_CHECK_SECONDS:
+        if self.clock() - self._checked < PRIORITY_CHECK_SECONDS:
             return None
-        self.looked = self.clock()
+        self._checked = self.clock()
         for other in queue.queue(self.store):
             if other.priority <= self.status.priority:
                 return None
@@ -77,7 +80,7 @@ class LeaveReason:
 
 
 class LeasedOwnership:
-    """The leases of worker `name` on one study."""
+    """Ownership of the trials of one study on which the worker `name` holds leases."""
 
     def __init__(
         self,
@@ -90,8 +93,8 @@ class LeasedOwnership:
         leave: Callable[[], str | None],
         wait: Callable[[float], None],
     ) -> None:
-        """`key`: of the study as it is to be trained. `leave` gives a reason of the worker's own to leave it, e.g. that
-        the worker is to end; `wait` sleeps."""
+        """`key`: identifies the generation of the study that is trained. `leave` returns the worker's own reason to
+        leave the study, e.g. that the worker is to end, or None; `wait` sleeps for some seconds."""
         self.session = session
         self.manager = manager
         self.name = name
@@ -101,10 +104,11 @@ class LeasedOwnership:
         self.wait = wait
         self.budget = space.budget(session.spec)
         self.concurrency = session.spec.search.concurrency
-        self.unknown: dict[str, float] | None = None
-        """Workers that held trials when this one came, and have not given a sign of life since."""
+        self._unconfirmed: dict[str, float] | None = None
+        """Worker -> when its lease expires, for the workers that held trials when this one began and have sent no
+        heartbeat since; None: not read yet."""
         self.reason = ""
-        """Why the study was left."""
+        """Why the worker left the study; empty until then."""
 
     def turn(self, flight: Collection[int]) -> Turn | None:
         while True:
@@ -117,12 +121,12 @@ class LeasedOwnership:
             held = len(flight) + len(taken)
             asking = status.spent is None and status.trials < self.budget and status.running < self.concurrency
             if held:
-                asking = asking and held < self._share(status) and not self._unknown_workers()
+                asking = asking and held < self._share(status) and not self._has_unconfirmed_workers()
                 return Turn(take=taken, spent=status.spent, ask=asking)
             if not asking:
                 self._leave(flight, ALL_ENDED if status.running == 0 else "as others train its last trials")
                 return None
-            if not self._unknown_workers():
+            if not self._has_unconfirmed_workers():
                 return Turn()
             self.wait(WAITING_SECONDS)
 
@@ -142,7 +146,7 @@ class LeasedOwnership:
         leases.grant(self.session.store, self.name, trial_ids)
 
     def confirm(self, trial_ids: Collection[int], *, completes: bool, cut: bool) -> None:
-        # The study before the trials, as everywhere: else two processes could block each other.
+        # Locks are taken in one order everywhere, the study before its trials: else two processes could deadlock.
         if completes or cut:
             status = queue.status_now(self.session.store, self.session.study_id)
             if completes and (status.trial_epochs or 0) > self.session.searcher.epochs:
@@ -178,7 +182,7 @@ class LeasedOwnership:
         return self.leave()
 
     def _leave(self, flight: Collection[int], reason: str) -> None:
-        """Everything in flight is as the last transaction left it: any worker may go on with it."""
+        """Releases the trials in flight. Any worker can continue them, as the last transaction has saved them."""
         leases.release(self.session.store, self.name, flight)
         self.reason = reason
 
@@ -188,21 +192,23 @@ class LeasedOwnership:
         most = self._share(status) - len(flight)
         taken = leases.take(self.session.store, self.session.study_id, self.name, most)
         if taken:
-            self.session.store.forget(self.session.study_id)  # others wrote them since we last looked
+            self.session.store.forget(
+                self.session.study_id
+            )  # other workers have written these trials since they were last read
             self.manager.adopt(taken)
         return taken
 
     def _share(self, status: StudyStatus) -> int:
         return math.ceil(self.concurrency / max(status.workers, 1))
 
-    def _unknown_workers(self) -> bool:
-        """Whether a worker that was there before this one may be dead. Its trials would come back in a while: to ask
-        before that would be to ask in another order than if it had not died."""
-        if self.unknown == {}:
+    def _has_unconfirmed_workers(self) -> bool:
+        """Whether a worker that began before this one may be dead. If it is, its trials become free when its lease
+        expires. New trials are asked for only then, so that the order of asking is the same as without the death."""
+        if self._unconfirmed == {}:
             return False
         found = leases.others(self.session.store, self.session.study_id, self.name)
-        if self.unknown is None:
-            self.unknown = found
+        if self._unconfirmed is None:
+            self._unconfirmed = found
         else:
-            self.unknown = {name: at for name, at in self.unknown.items() if found.get(name) == at}
-        return bool(self.unknown)
+            self._unconfirmed = {name: at for name, at in self._unconfirmed.items() if found.get(name) == at}
+        return bool(self._unconfirmed)

@@ -1,9 +1,9 @@
-"""A worker of the service: it takes work from the studies in the database until it is told to end, and holds nothing
-that another worker could not go on with.
+"""A worker of the service: works on the submitted studies in the database until it is told to end.
 
-Whatever goes wrong with the database, it drops what it has in memory and begins again from what is saved, which costs
-the epoch in hand. What goes wrong with one study is noted, and the study left to others; a connection that is lost is
-no study's fault.
+Everything that a worker trained up to the last epoch is saved, so another worker can continue its trials at any time.
+After an error of the database, the worker drops what it has in memory and continues from what is saved; the current
+epoch is trained again. After an error of one study, the worker records the reason and backs off from that study. A lost
+connection never counts as an error of a study.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 2.0
 """The pauses of a worker without work double from the first to the longest ..."""
 PAUSE_SECONDS_PER_WORKER = 0.25
-"""... or, where many workers look for work, to this times their number: all of them look four times a second."""
+"""... or to this times the number of workers, if that is more: then all of them together look four times a second."""
 ALL_MODULES = Modules()
 
 
@@ -62,8 +62,8 @@ class Worker:
         names: Collection[str] = (),
         modules: Modules = ALL_MODULES,
     ) -> None:
-        """`lease_seconds`: how long it may be silent before others take its trials. `names`: the studies to work on;
-        none given: all. `modules`: those of studies' own that it runs."""
+        """`lease_seconds`: time without a heartbeat after which other workers may take its trials. `names`: the studies
+        to work on; empty: all. `modules`: the user modules that it runs."""
         self.store = store
         self.checkpoint_store = checkpoint_store
         self.resources = resources
@@ -71,15 +71,15 @@ class Worker:
         self.lease_seconds = lease_seconds
         self.name = name_of_this_process()
         self.ending = threading.Event()
-        """Set it to have the worker finish the epoch in hand, give everything back and return."""
+        """When set, the worker finishes the current epoch, releases its trials and returns."""
         self.heartbeat = Heartbeat(store, self.name, lease_seconds)
         self.backoff = Backoff(self.heartbeat.clock)
         self._current_study_id: int | None = None
-        """The study that the database says this worker works on, or waits for a place in."""
+        """The study that the worker's row names: it works on this study, or waits for a place in it."""
         self._may_hold_leases = False
-        """Whether it may hold trials."""
+        """Whether the database may have leases of this worker."""
         self._recorded_refusals: dict[str, str] = {}
-        """The backoff that the database has."""
+        """The refusals in the worker's row: study name -> why it cannot work on the study."""
         self._candidates: dict[Key, Candidate] = {}
         self._sessions = Sessions(store, home, checkpoint_store, resources, modules)
         self._jitter = random.Random()
@@ -124,19 +124,21 @@ class Worker:
         return False
 
     def _release_leases(self) -> None:
-        """Gives back what it still holds and does not train, because something went wrong."""
+        """Releases leases that the worker still has after an error, although it no longer trains these trials."""
         if self._may_hold_leases:
             leases.release_all(self.store, self.name)
             self._may_hold_leases = False
 
     def _forget_others(self, keys: Collection[Key]) -> None:
+        """Forgets what is in memory of all studies but these."""
         self._candidates = {key: candidate for key, candidate in self._candidates.items() if key in keys}
         self._sessions.keep(keys)
         self.backoff.keep(keys)
         self._record_refusals()
 
     def _wait_for_place(self, found: Sequence[StudyStatus]) -> None:
-        """Lets the workers of a study whose places are all taken know that there is one more to share them with."""
+        """Names in the worker's row the first study that has budget left and fewer workers than places. Its workers
+        count this one from then on, take a smaller share each, and so leave trials to it."""
         wanted = None
         for study in found:
             candidate = self._candidate(study)
@@ -157,8 +159,8 @@ class Worker:
         return candidate is not None and has_work(study, candidate.budget, candidate.spec.search.concurrency)
 
     def _candidate(self, study: StudyStatus) -> Candidate | None:
-        """None where this worker is not to work on the study, or cannot."""
-        if (self.names and study.name not in self.names) or self.backoff.bar(study.key):
+        """The study, parsed; None where this worker is not to work on it, backs off from it, or cannot read it."""
+        if (self.names and study.name not in self.names) or self.backoff.is_paused(study.key):
             return None
         if study.key not in self._candidates:
             try:
@@ -168,7 +170,7 @@ class Worker:
         return self._candidates.get(study.key)
 
     def _work_on(self, study: StudyStatus) -> bool:
-        """Works on a study until there is a reason to leave it; whether anything was trained or concluded."""
+        """Works on a study until there is a reason to leave it. Returns whether it was trained or concluded."""
         lines = Lines(study.name)
         concluded = False
 
@@ -193,18 +195,21 @@ class Worker:
         return concluded or lines.epochs > 0
 
     def _handle_error(self, study: StudyStatus, error: Exception) -> None:
-        """Whatever went wrong while it worked on a study must not end the worker."""
+        """Decides whether an error is the study's: then the worker backs off from the study. No error ends the
+        worker."""
         lost = lost_connection(error)
-        databases = lost or (error if isinstance(error, (StorageError, UpdateFinishedTrialError)) else None)
-        if databases is None or isinstance(error, RefusedStatementError):
+        from_database = lost or (error if isinstance(error, (StorageError, UpdateFinishedTrialError)) else None)
+        if from_database is None or isinstance(error, RefusedStatementError):
             self._back_off_after_error(study, error)
         elif lost or not self.backoff.failed(study.key):
-            log.warning("%s: %s Going on from what is saved.", study.name, getattr(databases, "finding", databases))
+            log.warning(
+                "%s: %s Going on from what is saved.", study.name, getattr(from_database, "finding", from_database)
+            )
         else:
             self._back_off_after_error(study, error)
 
     def _train_unless_deleted(self, study: StudyStatus, observe: Observer) -> bool:
-        """`_train`, where it does not matter what went wrong with a study that is no more."""
+        """Calls `_train`; ignores its errors where the study has been deleted."""
         try:
             return self._train(study, observe)
         except Exception:
@@ -218,7 +223,7 @@ class Worker:
         return found is None or found.created_at != study.created_at
 
     def _train(self, study: StudyStatus, observe: Observer) -> bool:
-        """Trains until there is a reason to leave the study; whether it was this worker who concluded it."""
+        """Trains until there is a reason to leave the study. Returns whether this worker concluded it."""
         try:
             session = self._sessions.session(self._candidates[study.key])
         except (InputError, OSError) as error:
@@ -251,12 +256,14 @@ class Worker:
         return concluded
 
     def _conclude(self, session: Session, manager: WorkerCheckpoints, study: StudyStatus) -> bool:
-        """Scores the winner, if this worker is the one to do it."""
+        """Scores the winner and marks the study as finished, unless another worker does. Returns whether it did so."""
         if not queue.begin_conclusion(self.store, study.study_id, self.name, study.generation):
             return False
         winner, leftovers = find(session, self._raise_if_ending), manager.leftovers()
         with self.store.transaction() as transaction:
-            transaction.lock_study(study.study_id)  # before its other rows, as whoever extends it
+            transaction.lock_study(
+                study.study_id
+            )  # locked before its other rows, in the same order as an extension locks them
             if not queue.finish(self.store, study.study_id, self.name, study.generation):
                 log.info("%s: goes on, or another worker concludes it", study.name)
                 return False
@@ -275,18 +282,20 @@ class Worker:
         self.ending.wait(seconds)
 
     def _back_off(self, study: StudyStatus, text: str) -> None:
+        """Leaves a study alone for a while, and records the reason."""
         if self.backoff.texts.get(study.name) != text:
             log.warning("%s: left to other workers for a while: %s", study.name, text)
         self.backoff.add(study.key, study.name, text)
         self._record_refusals()
 
     def _back_off_after_error(self, study: StudyStatus, error: Exception) -> None:
-        """What went wrong is the study's own."""
+        """Logs an error of a study with its traceback, and backs off from the study."""
         log.error("%s: this worker cannot work on it", study.name, exc_info=error)
         self._back_off(study, f"{type(error).__name__}: {getattr(error, 'finding', error)}")
 
     def _record_refusals(self) -> None:
-        """Tells people what has changed about them; again, where that could not be written before."""
+        """Writes the reasons of the back-off into the worker's row where they have changed, or could not be written
+        before."""
         texts = self.backoff.texts
         if texts != self._recorded_refusals:
             leases.record_refusals(self.store, self.name, texts)
@@ -294,4 +303,4 @@ class Worker:
 
 
 class _EndRequested(Exception):
-    """The worker is to end, in the middle of something that another one can do."""
+    """The worker is to end while it scores a winner, which another worker can do."""

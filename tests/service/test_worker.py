@@ -1,4 +1,5 @@
-"""A worker of the service: equal to `hpo run`, and unharmed by what befalls it, its database and its checkpoints."""
+"""A worker of the service: same results as `hpo run`, also after failures of the worker, its database or
+checkpoints."""
 
 from __future__ import annotations
 
@@ -120,7 +121,7 @@ def test_workers_come_and_go(spec: StudySpec, expected: Any, tmp_path: Path) -> 
 
 
 def test_a_dead_workers_trials_are_waited_for(spec: StudySpec, expected: Any, tmp_path: Path) -> None:
-    """They were taken a moment ago by one that will never be heard of again; its checkpoints are there."""
+    """A worker took them and died at once; the checkpoints are there."""
     submit(spec, tmp_path)
     with working(tmp_path):
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
@@ -133,10 +134,10 @@ def test_a_dead_workers_trials_are_waited_for(spec: StudySpec, expected: Any, tm
     assert found(spec, tmp_path) == expected
 
 
-def test_lanes_of_a_trial_that_was_given_away_are_dropped(
+def test_lanes_of_trials_that_another_worker_has_taken_are_dropped(
     spec: StudySpec, expected: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What a worker meets that was stopped for longer than its lease."""
+    """As for a worker that was suspended for longer than its lease."""
     submit(spec, tmp_path)
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path) as worker:
         study_id = row_of(tmp_path).study_id
@@ -159,7 +160,7 @@ def test_lanes_of_a_trial_that_was_given_away_are_dropped(
 
 
 @pytest.mark.parametrize("error", [LostTrials("planted."), StorageError("planted"), ZeroDivisionError("planted")])
-def test_what_is_left_in_an_accident_is_free_while_the_worker_does_other_work(
+def test_trials_left_after_an_error_are_free_while_the_worker_does_other_work(
     error: Exception, spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tick, held = Trainer.tick, []
@@ -213,7 +214,7 @@ def test_nothing_slow_happens_while_the_database_waits(spec: StudySpec, expected
     assert found(spec, tmp_path) == expected
 
 
-def test_weights_of_one_that_was_silent_overwrite_nothing(spec: StudySpec, tmp_path: Path) -> None:
+def test_a_worker_whose_lease_expired_overwrites_no_weights(spec: StudySpec, tmp_path: Path) -> None:
     """Its trial was ended by another worker meanwhile, so its transaction fails when its files are written."""
     run(spec, tmp_path)
 
@@ -330,7 +331,7 @@ def test_a_study_is_tried_again_after_its_back_off(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("error", "tries"), [(StorageError("planted"), backoff.FAILURES), (RefusedStatementError("planted"), 1)]
 )
-def test_a_database_that_fails_for_one_study_does_not_starve_the_others(
+def test_other_studies_are_trained_while_the_database_fails_for_one(
     error: StorageError, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.01)
@@ -371,12 +372,12 @@ def test_a_study_that_another_worker_concludes_is_no_work(tmp_path: Path, monkey
     run(spec, tmp_path)
     submit(spec, tmp_path)
     study_id = row_of(tmp_path).study_id
-    served = []
-    serve_study = module.Worker._work_on
+    worked_on: list[str] = []
+    work_on = module.Worker._work_on
 
-    def counted(worker: module.Worker, now: StudyStatus) -> bool:
-        served.append(now.name)
-        return serve_study(worker, now)
+    def counted(worker: module.Worker, study: StudyStatus) -> bool:
+        worked_on.append(study.name)
+        return work_on(worker, study)
 
     monkeypatch.setattr(module.Worker, "_work_on", counted)
     with closing(open_store(sqlite_url(tmp_path))) as store:
@@ -386,10 +387,10 @@ def test_a_study_that_another_worker_concludes_is_no_work(tmp_path: Path, monkey
         looks = looked(monkeypatch)
         with working(tmp_path):
             wait_for(lambda: len(looks) > 3)
-            assert served == []
+            assert worked_on == []
             leases.unregister_worker(store, "other")
             wait_for(lambda: row_of(tmp_path).finished_at is not None)
-    assert served == ["small"]
+    assert worked_on == ["small"]
 
 
 @pytest.mark.parametrize("moment", ["after its end", "while it runs"])
@@ -559,7 +560,7 @@ def test_more_epochs_while_trials_train_their_last(tmp_path: Path, monkeypatch: 
 
 
 def test_more_epochs_while_the_winner_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was saved is what trials go on from, and the score of a moment ago is nobody's."""
+    """Trials continue from what was saved, and the score that has just been computed is dropped."""
     short, long = (steady(epochs) for epochs in (4, 9))
     expected = result_of(long, tmp_path / "long")
     submit(short, tmp_path)
@@ -642,7 +643,7 @@ def test_a_run_and_workers_keep_out_of_each_others_way(spec: StudySpec, expected
     assert row_of(tmp_path).submitted_at is None
 
 
-def test_a_worker_that_slept_through_the_way_to_a_run_writes_nothing(
+def test_a_worker_that_was_suspended_while_a_run_took_its_study_writes_nothing(
     spec: StudySpec, expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is stopped in an epoch, for longer than its lease, while people stop the study and run it."""
@@ -678,7 +679,7 @@ def run_as_the_command_does(spec: StudySpec, home: Path) -> None:
     run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu")
 
 
-def test_a_worker_that_was_forgotten_enrols_again(tmp_path: Path) -> None:
+def test_a_worker_whose_row_was_deleted_registers_again(tmp_path: Path) -> None:
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path, lease_seconds=0.3) as worker:
         wait_for(lambda: [each.name for each in leases.workers(store)] == [worker.name])
         store.write(hpo_workers.delete())
