@@ -160,7 +160,7 @@ class LeasedOwnership:
     def end(self, trial_ids: Collection[int]) -> None:
         leases.release(self.session.store, self.name, trial_ids)
 
-    def behind(self, trials: Sequence[Behind]) -> None:
+    def report_behind(self, trials: Sequence[Behind]) -> None:
         for why, damaged in (("their checkpoint cannot be read", True), ("their last state was not kept", False)):
             these = [behind for behind in trials if behind.damaged == damaged]
             for behind in these:
