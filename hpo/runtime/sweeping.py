@@ -1,5 +1,5 @@
 """Deleting what killed processes left: studies whose deletion had begun, and checkpoints of ended studies that no row
-names. Every `hpo run` and `hpo submit` does so at its start.
+names. `hpo run`, `submit`, `worker` and `delete` do so at their start.
 
 A file is deleted only if its folder is known to belong to the study (see `checkpoints.folders`), and while the study is
 locked, so that nobody can begin to work on it. Leftovers of an unfinished study are deleted by the process that
