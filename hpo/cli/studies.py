@@ -1,4 +1,5 @@
-"""`hpo studies` and `hpo show`: what is in the database, for people or as JSON. The facts are in `terminal.status`."""
+"""`hpo studies` and `hpo show`: the studies in the database, for people or as JSON. The facts are in
+`terminal.status`."""
 
 from __future__ import annotations
 
@@ -184,7 +185,7 @@ def _print_study(found: dict[str, Any], options: str) -> None:
 
 
 def _way_on(found: dict[str, Any], options: str) -> str | None:
-    """How a study that stands still goes on."""
+    """The command that continues a study on which nobody works."""
     if found["state"] == "stopped":
         return f"To continue: hpo resume {argument(found['name'])}{options}"
     if found["state"] == "finished" or any(_at_work(worker) for worker in found["workers"]):

@@ -1,4 +1,4 @@
-"""Deleting a study: with all its rows, never under those who work on it, and whoever writes at the same moment."""
+"""Deleting a study: all its rows, never while processes work on it, and with writers at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leases: who holds which trial, and that a silent worker's trials go to exactly one other."""
+"""Leases: which worker holds which trial, and that trials with an expired lease go to exactly one other worker."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def register(store: Store, name: str, seconds: float = LONG) -> str:
     return name
 
 
-def test_what_is_held_is_not_taken(store: Store, study_id: int) -> None:
+def test_held_trials_are_not_taken(store: Store, study_id: int) -> None:
     ids = store.create_trials(study_id, 3)
     first, second = register(store, "first"), register(store, "second")
     assert leases.take(store, study_id, first, 2) == ids[:2]
@@ -42,7 +42,7 @@ def test_what_is_held_is_not_taken(store: Store, study_id: int) -> None:
     assert leases.others(store, study_id, second).keys() == {first}
 
 
-def test_a_silent_workers_trials_are_taken_and_it_is_told(store: Store, study_id: int) -> None:
+def test_trials_with_an_expired_lease_are_taken_and_their_worker_notices(store: Store, study_id: int) -> None:
     ids = store.create_trials(study_id, 3)
     first, second = register(store, "first"), register(store, "second")
     leases.take(store, study_id, first, 3)
@@ -54,7 +54,7 @@ def test_a_silent_workers_trials_are_taken_and_it_is_told(store: Store, study_id
     assert leases.holders(store, study_id) == {ids[0]: second, ids[1]: second, ids[2]: first}
 
 
-def test_a_sign_of_life_holds_everything_up(store: Store, study_id: int) -> None:
+def test_a_heartbeat_renews_all_leases(store: Store, study_id: int) -> None:
     ids = store.create_trials(study_id, 2)
     first, second = register(store, "first", OVER), register(store, "second")
     leases.take(store, study_id, first, 2)
@@ -78,7 +78,7 @@ def test_a_trial_that_has_ended_is_not_held(store: Store, study_id: int) -> None
     assert leases.holders(store, study_id) == {ids[1]: first}
 
 
-def test_what_is_given_back_is_free(store: Store, study_id: int) -> None:
+def test_released_trials_are_free(store: Store, study_id: int) -> None:
     ids = store.create_trials(study_id, 3)
     first, second = register(store, "first"), register(store, "second")
     leases.take(store, study_id, first, 3)
@@ -104,7 +104,7 @@ def test_a_worker_is_known_with_what_it_does_and_cannot_do(store: Store, study_i
     assert alive.started <= alive.seen
 
 
-def test_a_worker_that_was_forgotten_is_told(store: Store) -> None:
+def test_a_worker_whose_row_was_deleted_notices(store: Store) -> None:
     register(store, "first", -leases.FORGOTTEN_SECONDS - 1.0)
     register(store, "second")
     assert leases.send_heartbeat(store, "first", LONG) is None

@@ -1,4 +1,4 @@
-"""What the service knows of a study: queue, budgets, stopping, extending, concluding once."""
+"""The service's studies: queue, status, budgets, stopping, extending, concluding once."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_budgets_are_spent_over_all_that_was_added(store: Store, budget: dict[st
     assert (now.spent and str(now.spent)) == said
 
 
-def test_only_what_was_submitted_can_be_steered(store: Store) -> None:
+def test_only_submitted_studies_can_be_controlled(store: Store) -> None:
     registered(store)
     for steer in (control.stop, control.resume):
         with pytest.raises(StudyStateError, match=r"was not submitted to workers.*hpo submit STUDY"):
@@ -121,7 +121,7 @@ def test_only_what_was_submitted_can_be_steered(store: Store) -> None:
     ],
     ids=["stop", "trials", "epochs"],
 )
-def test_a_study_that_a_run_takes_meanwhile_is_not_steered(
+def test_a_study_that_a_run_claims_meanwhile_is_not_changed(
     steer: Callable[[Store, StudyRow], object], store: Store, url: str
 ) -> None:
     study_id = submitted(store)
@@ -137,7 +137,7 @@ def test_a_study_that_a_run_takes_meanwhile_is_not_steered(
     assert study_row(store, "digits").max_trials == row.max_trials
 
 
-def test_who_steers_what_hpo_run_has_is_told_what_helps(store: Store) -> None:
+def test_control_of_a_study_that_hpo_run_has_is_refused_with_advice(store: Store) -> None:
     study_id = registered(store)
     exclusive.claim(store, study_id, "hpo run one", "host", 7, 60.0)
     for steer in (control.stop, control.submitted):
@@ -253,7 +253,7 @@ def test_more_of_one_budget_is_refused_while_another_is_spent(
     assert control.extend_epochs(store, before, 9, before=3, fingerprint="g") == [0]
 
 
-def test_more_epochs_wait_for_a_tick_that_ends_trials(store: Store, url: str) -> None:
+def test_more_epochs_wait_for_a_transaction_that_ends_trials(store: Store, url: str) -> None:
     study_id = submitted(store)
     (trial_id,) = store.create_trials(study_id, 1)
     row = study_row(store, "digits")

@@ -1,4 +1,4 @@
-"""What people, other programs and the checkpoint store do at the worst moment."""
+"""Changes by people, other programs and the checkpoint store at critical moments."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_budget_that_is_raised_while_trials_are_cut_cuts_none(
     assert (trials_of(with_epochs_budget(1000), tmp_path), epochs_of(with_epochs_budget(1000), tmp_path)) == expected
 
 
-def test_workers_who_cut_at_the_same_time_keep_each_others_last_states(spec: StudySpec, tmp_path: Path) -> None:
+def test_workers_that_cut_trials_at_the_same_time_keep_each_others_last_states(spec: StudySpec, tmp_path: Path) -> None:
     """The other one ends its trial after this one's tick has looked, and before it looks which files are outdated."""
 
     def action(session: Session) -> None:
