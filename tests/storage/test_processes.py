@@ -78,7 +78,7 @@ def test_a_waiting_trial_is_claimed_once(store: Store, study_id: int, url: str) 
     for index in range(12):
         study.enqueue_trial({"x": index})
     barrier = context.Barrier(3)
-    executor = [start(claim_all, url, study_id, in_transaction, barrier) for in_tick in (True, True, False)]
+    executor = [start(claim_all, url, study_id, in_transaction, barrier) for in_transaction in (True, True, False)]
     assert [finish(process) for process in executor] == [0, 0, 0]
     assert [trial.state for trial in store.get_all_trials(study_id)] == [TrialState.COMPLETE] * 12
 
