@@ -286,9 +286,9 @@ def test_a_study_whose_data_is_missing_is_left_to_others(tmp_path: Path) -> None
     submit(spec, tmp_path)
     data.rename(tmp_path / "elsewhere.csv")
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
-        wait_for(lambda: any(worker.backoff for worker in leases.workers(store)))
+        wait_for(lambda: any(worker.refusals for worker in leases.workers(store)))
         (worker,) = leases.workers(store)
-        assert "data.csv" in worker.backoff["small"]
+        assert "data.csv" in worker.refusals["small"]
         assert not worker.alive or worker.study_id is None
         (tmp_path / "elsewhere.csv").rename(data)
     serve(tmp_path)
@@ -321,10 +321,10 @@ def test_a_study_is_tried_again_after_its_back_off(tmp_path: Path, monkeypatch: 
     submit(spec, tmp_path)
     data.rename(tmp_path / "elsewhere.csv")
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
-        wait_for(lambda: any(worker.backoff for worker in leases.workers(store)))
+        wait_for(lambda: any(worker.refusals for worker in leases.workers(store)))
         (tmp_path / "elsewhere.csv").rename(data)
         wait_for(lambda: row_of(tmp_path).epochs_spent > 0)
-        wait_for(lambda: not any(worker.backoff for worker in leases.workers(store)))
+        wait_for(lambda: not any(worker.refusals for worker in leases.workers(store)))
         assert row_of(tmp_path).finished_at is None, "it says so while it trains"
 
 
@@ -348,7 +348,7 @@ def test_other_studies_are_trained_while_the_database_fails_for_one(
     monkeypatch.setattr(coordinator, "run", failing_for_the_first)
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
         wait_for(lambda: row_of(tmp_path).finished_at is not None)
-        wait_for(lambda: any("planted" in each.backoff.get("first", "") for each in leases.workers(store)))
+        wait_for(lambda: any("planted" in each.refusals.get("first", "") for each in leases.workers(store)))
         looks = looked(monkeypatch)
         wait_for(lambda: len(looks) > 3)
     assert len(tried) == tries
