@@ -73,7 +73,7 @@ def ours(problem: Problem, seed: int, trials: int) -> list[float]:
     ended: list[FrozenTrial] = []
     while len(ended) < trials:
         numbers = range(len(ended), len(ended) + IN_FLIGHT)
-        batch = model.look(ended, [], numbers)
+        batch = model.batch(ended, [], numbers)
         new = []
         for number in numbers:
             if len(ended) < STARTUP:

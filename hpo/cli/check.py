@@ -1,4 +1,4 @@
-"""`hpo check`: can the study be trained, and what does its file say. Writes nothing and asks no database."""
+"""`hpo check`: checks a study file and its data, and shows its settings. Writes nothing and reads no database."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _name(text: str) -> str:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread for each request: one that computes importances does not hold up the others."""
+    """Answers each request in a thread, so that a slow one, e.g. for importances, does not delay the others."""
 
     daemon_threads = True
 
@@ -93,4 +93,4 @@ class _ServerOfIPv6(_Server):
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """The page asks for news every few seconds: a line for each would bury the address."""
+        """Logs nothing: the page sends a request every few seconds, and the address would scroll off."""

@@ -1,4 +1,4 @@
-"""`hpo db`: care of the database itself."""
+"""`hpo db`: maintenance of the database."""
 
 from __future__ import annotations
 

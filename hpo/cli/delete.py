@@ -30,14 +30,14 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
       hpo delete digits --yes
     """
     from hpo.cli.report import reading
-    from hpo.cli.terminal.status import standing
+    from hpo.cli.terminal.status import study_status
     from hpo.reports.text import plural
     from hpo.runtime.deletion import delete_study
     from hpo.runtime.sweeping import sweep
     from hpo.storage.open import open_store
 
     with reading(place) as store:
-        found = standing(store, study)
+        found = study_status(store, study)
         trials = plural(sum(found[count] for count in ("finished", "pruned", "failed", "running")), "trial")
         where = store.place
     if not yes:

@@ -1,4 +1,4 @@
-"""`hpo export`: a trained trial as files that need nothing of this package."""
+"""`hpo export`: writes a trained trial as files that can be used without this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hpo predict`: what an exported trial says about the rows of a table."""
+"""`hpo predict`: predictions of an exported trial for the rows of a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hpo report` and `hpo compare`: what a study found, and studies side by side."""
+"""`hpo report` and `hpo compare`: the report of one study, and a comparison of several."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _folder(place: Place, study: str) -> Path:
 
 @contextmanager
 def reading(place: Place) -> Iterator[Store]:
-    """The place's database, opened for reading and closed afterwards."""
+    """The database at the place, opened for reading and closed after the block."""
     from hpo.storage.open import open_store
 
     with closing(open_store(place.storage_url, readonly=True)) as store:

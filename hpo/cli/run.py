@@ -110,7 +110,8 @@ def run(
         workers = most
     keep_compiled(place.home)
     try:
-        # Before all that takes long to load: they load it, too, and inherit where compiled steps are kept.
+        # Started before heavy libraries are loaded, since the processes load them at the same time; they inherit the
+        # setting of where compiled steps are kept.
         with ProcessPool(workers if workers and workers > 1 and engine == "local" else 0) as pool:
             from hpo.cli.terminal.screen import conclusion, screen
             from hpo.runtime.local_run import run_study

@@ -1,8 +1,8 @@
 """Which requests `hpo dashboard` answers: those for its own names, and changes only from its own pages.
 
-The dashboard asks nobody who he is. A page of any other site can have a browser send it requests: by a form or script
-(cross-site request forgery), or under a name of that site which suddenly resolves to 127.0.0.1 (DNS rebinding). The
-first kind shows by the Origin, Referer or Sec-Fetch-Site header, the second by the Host header.
+The dashboard has no users and passwords. A page of another site can make a browser send it requests: by a form or
+script (cross-site request forgery), or under a name of that site which suddenly resolves to 127.0.0.1 (DNS rebinding).
+The first kind shows by the Origin, Referer or Sec-Fetch-Site header, the second by the Host header.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def _authority(text: str) -> tuple[str, str] | None:
 
 
 def _is_from_its_own_pages(environ: dict[str, Any], host: tuple[str, str], named: Collection[str]) -> bool:
-    """As far as the headers say; what is no browser sends none of them."""
+    """Whether the headers allow a change: they name the dashboard's own pages, or are missing, as for other
+    programs."""
     if environ.get("HTTP_SEC_FETCH_SITE", "none") not in OWN_PAGES:
         return False
     page = environ.get("HTTP_ORIGIN", environ.get("HTTP_REFERER"))

@@ -144,6 +144,8 @@ def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> st
 def _writing(place: Place) -> Iterator[Store]:
     from hpo.storage.open import open_store
 
-    open_store(place.storage_url, readonly=True).close()  # a database that is not there is not to be made
+    open_store(
+        place.storage_url, readonly=True
+    ).close()  # raises where there is no database, which must not be created here
     with closing(open_store(place.storage_url)) as store:
         yield store

@@ -1,4 +1,5 @@
-"""`hpo studies` and `hpo show`: what is in the database, for people or as JSON. The facts are in `standing`."""
+"""`hpo studies` and `hpo show`: the studies in the database, for people or as JSON. The facts are in
+`terminal.status`."""
 
 from __future__ import annotations
 
@@ -86,7 +87,7 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
       hpo show digits --watch
     """
     from hpo.cli.report import reading
-    from hpo.cli.terminal.status import standing
+    from hpo.cli.terminal.status import study_status
 
     def over(found: dict[str, Any]) -> bool:
         return not watch or found["state"] == "finished"
@@ -95,7 +96,7 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
         _print_study(found, place.options)
 
     with reading(place) as store:
-        look = partial(standing, store, study)
+        look = partial(study_status, store, study)
         if as_json:
             follow_json(look, over=over)
         elif watch:
@@ -184,7 +185,7 @@ def _print_study(found: dict[str, Any], options: str) -> None:
 
 
 def _way_on(found: dict[str, Any], options: str) -> str | None:
-    """How a study that stands still goes on."""
+    """The command that continues a study on which nobody works."""
     if found["state"] == "stopped":
         return f"To continue: hpo resume {argument(found['name'])}{options}"
     if found["state"] == "finished" or any(_at_work(worker) for worker in found["workers"]):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE_SECONDS = 15.0
-"""For a database server that restarts just when the worker begins."""
+"""How long to wait for a database server that does not answer when the worker begins."""
 
 
 @click.command()
@@ -116,7 +116,7 @@ def worker(
 
 
 def _find_alive(place: Place) -> None:
-    """Raises `MachineError` unless a worker of this machine has given a sign of life lately."""
+    """Raises `MachineError` unless a worker of this machine is alive, by its heartbeat."""
     from hpo.cli.report import reading
     from hpo.errors import MachineError
     from hpo.registry.leases import workers
@@ -129,7 +129,7 @@ def _find_alive(place: Place) -> None:
 
 
 def _waited_for(store: Store, names: Collection[str]) -> Iterator[str]:
-    """What is said of studies that a worker is told to work on and that are not submitted."""
+    """Message about studies given by --studies that are not submitted."""
     from hpo.errors import StudyStateError
     from hpo.registry.studies import study_row
 

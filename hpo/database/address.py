@@ -1,7 +1,7 @@
-"""Database files as URLs, and URLs as people read them. What a URL means is `parse_url`'s in `connect`.
+"""Writing database files as URLs, and URLs for people. URLs are parsed by `connect.parse_url`.
 
-In a URL, a `?` ends the path and `%41` is an A. So a path becomes one with these two signs spelt as `%3F` and `%25`,
-and all others as they are: it stays readable, and any program that reads URLs finds the same file.
+In a URL, `?` ends the path and `%41` means A. So a path is written with `%3F` for `?` and `%25` for `%`, and all other
+characters as they are: it stays readable, and any program that reads URLs finds the same file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def file_url(path: Path | str) -> str:
 
 
 def shown(url: URL) -> str:
-    """A URL as text that is read as the same URL. A password in it is hidden."""
+    """A URL as text that can be parsed again, except that a password is hidden."""
     if url.get_backend_name() != "sqlite" or not url.database or url.host or url.username:
         return url.render_as_string(hide_password=True)
     query = f"?{urlencode(url.normalized_query, doseq=True)}" if url.query else ""

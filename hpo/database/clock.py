@@ -1,6 +1,6 @@
-"""Times as the tables hold them: Optuna stores naive UTC and shows naive local time; ours are naive UTC.
+"""Times as they are stored: naive UTC in Optuna's tables and in ours. Optuna shows them as naive local time.
 
-Leases go by the database's own clock, since the clocks of several machines disagree.
+Leases use the database's own clock (`DatabaseNow`), since the clocks of several machines disagree.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _on_sqlite(element: DatabaseNow, compiler: Any, **options: Any) -> str:
 
 
 def utc_now() -> datetime:
-    """Now, as stored."""
+    """The present time as it is stored."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 

@@ -1,4 +1,4 @@
-"""How to connect: URLs, drivers, and what every new connection is told. Nothing is created here."""
+"""Connecting to a database: URLs, drivers, and the settings of every new connection. No tables are created here."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from hpo.database.faults import masked, masked_text
 from hpo.errors import StorageUrlError
 
 log = logging.getLogger(__name__)
-logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of, where a connection is lost, is raised, too
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of lost connections, which are also raised as errors
 
 BUSY_SECONDS = 30
 """How long a statement waits for another program to release an SQLite database."""
 CONNECT_SECONDS = 10
 """How long a server may take to answer a new connection."""
 RETURN_SECONDS = 120
-"""How long we wait for a server that has answered before and answers no more, e.g. because it restarts."""
+"""How long to wait for a server that has answered before and does not answer now, e.g. because it restarts."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 """The pauses between two tries double from the first to the longest."""
 IDLE_SECONDS = 120
-"""How long PostgreSQL lets one of our transactions do nothing. A stopped process that has begun to create trials keeps
-all others from creating any; after this time the server undoes its transaction."""
+"""How long a transaction may be idle before PostgreSQL rolls it back. Until then, a process that was suspended while it
+created trials keeps all others from creating any."""
 
 
 def parse_url(text: str) -> URL:
-    """The URL, with the driver we use made explicit."""
+    """The URL, with the driver's name in it; `StorageUrlError` where it is none of SQLite or PostgreSQL."""
     _refuse_misread(text)
     try:
         url = make_url(text)
@@ -59,7 +59,8 @@ def parse_url(text: str) -> URL:
 
 
 def _refuse_misread(text: str) -> None:
-    """A password with an `@` in it would be read as far as that, and its rest be taken for the host and shown."""
+    """Refuse a URL whose password contains an `@`: it would end the password, and the rest would be shown as the
+    host."""
     scheme, _, rest = text.partition("://")
     user = re.match(r"[^:/]*(:[^@]*)?@", rest)  # as `make_url` finds it
     before, after = (user[0], rest[user.end() :]) if user else ("", rest)
@@ -71,7 +72,7 @@ def _refuse_misread(text: str) -> None:
 
 
 def connect(url: URL, readonly: bool) -> Engine:
-    """The engine of a database. Connections are opened when first used."""
+    """The engine of a database. It opens connections when they are first used."""
     options: dict[str, Any]
     if url.get_backend_name() == "sqlite":
         options = {"connect_args": {"timeout": BUSY_SECONDS}}
@@ -94,7 +95,7 @@ def connect(url: URL, readonly: bool) -> Engine:
         ) from None
     _engines.add(engine)
     if engine.dialect.name == "postgresql":
-        event.listen(engine, "do_connect", _Patience())
+        event.listen(engine, "do_connect", _PatientConnect())
         event.listen(engine, "connect", _limit_idleness)
         if readonly:
             event.listen(engine, "connect", _refuse_writing)
@@ -108,19 +109,20 @@ _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _inherited: list[Any] = []
 
 
-def _leave_to_the_parent() -> None:
-    """In a forked process: what connections there are belong to the parent, and even closing one would disturb it."""
+def _drop_inherited_connections() -> None:
+    """In a forked process: drop the parent's connections without closing them, as closing them would disturb the
+    parent."""
     for engine in list(_engines):
         _inherited.append(engine.pool)
         engine.dispose(close=False)
 
 
 if hasattr(os, "register_at_fork"):  # there is no fork on Windows
-    os.register_at_fork(after_in_child=_leave_to_the_parent)
+    os.register_at_fork(after_in_child=_drop_inherited_connections)
 
 
-class _Patience:
-    """Connects to a server; one that was there before is waited for. A wrong address is an error at once."""
+class _PatientConnect:
+    """Connects to a server, and waits for one that has answered before. A wrong address is an error at once."""
 
     def __init__(self) -> None:
         self.seen = False
@@ -144,10 +146,10 @@ class _Patience:
 
 
 def _readonly_file(url: URL) -> URL:
-    """The file opened so that SQLite cannot write it.
+    """The URL that opens the file so that SQLite cannot write it.
 
-    SQLite reads a write-ahead log through a helper file beside the database. Where it can create none, because
-    nobody writes there, and no log is left to read, it has to be told that the file does not change.
+    SQLite reads a write-ahead log by means of a further file beside the database. Where it cannot create that file, as
+    the folder is not writable, and there is no log to read, the URL has to say that the file does not change.
     """
     path = Path(url.database or "").absolute()
     log = path.with_name(path.name + "-wal")
@@ -160,7 +162,7 @@ def _readonly_file(url: URL) -> URL:
 
 def _set_up(connection: Any, _: Any) -> None:
     """Prepare a new SQLite connection. `connection` is the driver's."""
-    connection.isolation_level = None  # the driver is to begin no transactions of its own: _begin does
+    connection.isolation_level = None  # the driver must not begin transactions: _begin does
     cursor = connection.cursor()
     if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         _switch_to_wal(cursor)
@@ -183,7 +185,8 @@ def _refuse_writing(connection: Any, _: Any) -> None:
 
 
 def _switch_to_wal(cursor: Any) -> None:
-    """SQLite does not wait for others when it changes the journal's kind, so we do."""
+    """Switch to write-ahead logging. SQLite does not wait for other processes when it does so, so this function
+    does."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -196,6 +199,7 @@ def _switch_to_wal(cursor: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Take the write lock at once where a transaction will write: taking it later can fail instead of waiting."""
+    """Begin a transaction; one that will write takes the write lock at once, as taking it later can fail without
+    waiting."""
     writing = connection.get_execution_options().get("hpo_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -1,7 +1,7 @@
-"""Cells of the database become values here: JSON of a known form, records, distributions and numbers. No statements.
+"""Decoding cells of the database: JSON of a known form, records, distributions and numbers. No statements.
 
-What another program or a failing disk has left in a cell, and is none of these, raises an `UndecodableError` that names
-the table and the row; `faults.explained` makes a `StorageError` of it, which names the database, too.
+A cell that cannot be decoded, e.g. after a disk failure or a change by another program, raises an `UndecodableError`
+with the table and the row; `faults.explained` turns it into a `StorageError` that names the database, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hpo.database.faults import UndecodableError
 T = TypeVar("T")
 
 LONGEST = 60
-"""Characters of a cell that a message repeats."""
+"""Most characters of a cell that a message shows."""
 
 
 class Balance(TypedDict):
@@ -34,7 +34,7 @@ class Balance(TypedDict):
 
 
 class Facts(TypedDict, total=False):
-    """Those of the facts about a study that something is computed from; any other may stand beside them."""
+    """The facts about a study that are computed with; any others are allowed beside them."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # pydantic's way to configure a TypedDict
 
@@ -46,7 +46,7 @@ class Facts(TypedDict, total=False):
 
 
 def _defined(value: Any) -> Any:
-    """Earlier versions wrote what is undefined as NaN or infinite."""
+    """None for NaN and infinities, as which earlier versions wrote undefined values."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -63,7 +63,7 @@ LENGTHS = TypeAdapter(list[tuple[int | None, int]])
 
 
 def plain_json(text: Any, place: str) -> Any:
-    """The JSON in a cell whose meaning is its writer's. `place` names the table and the row."""
+    """The JSON in a cell, of any form. `place` names the table and the row."""
     try:
         return json.loads(text)
     except (TypeError, ValueError, RecursionError):
@@ -71,12 +71,12 @@ def plain_json(text: Any, place: str) -> Any:
 
 
 def json_of(text: Any, form: TypeAdapter[T], place: str) -> T:
-    """The JSON in a cell, of the form that its column has."""
+    """The JSON in a cell, checked against the form of its column."""
     return formed(plain_json(text, place), form, place)
 
 
 def formed(value: Any, form: TypeAdapter[T], place: str) -> T:
-    """The value, held to its form; a record from its fields by name."""
+    """The value, checked against its form; a record is made from its fields by name."""
     try:
         return form.validate_python(value)
     except ValidationError as error:
@@ -89,7 +89,7 @@ def formed(value: Any, form: TypeAdapter[T], place: str) -> T:
 
 @lru_cache(maxsize=10_000)
 def distribution_of(text: str) -> BaseDistribution:
-    """What a parameter was drawn from."""
+    """The distribution that a parameter was drawn from."""
     try:
         return json_to_distribution(text)
     except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
@@ -97,7 +97,7 @@ def distribution_of(text: str) -> BaseDistribution:
 
 
 def drawn(distribution: BaseDistribution, stored: Any, place: str) -> Any:
-    """A parameter's value."""
+    """A parameter's value from its stored representation."""
     try:
         return distribution.to_external_repr(number(stored, place))
     except (IndexError, OverflowError, ValueError):
@@ -105,14 +105,14 @@ def drawn(distribution: BaseDistribution, stored: Any, place: str) -> Any:
 
 
 def number(stored: Any, place: str) -> Any:
-    """A number as the database has it."""
+    """Check that a cell holds a number, and return it."""
     if isinstance(stored, int | float):
         return stored
     raise UndecodableError(f"{place} holds {_shown(stored)} instead of a number")
 
 
 def word(stored: Any, place: str) -> str:
-    """A name as the database has it."""
+    """Check that a cell holds a text, and return it."""
     if isinstance(stored, str):
         return stored
     raise UndecodableError(f"{place} holds {_shown(stored)} instead of a name")

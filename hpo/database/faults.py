@@ -1,4 +1,4 @@
-"""What a database refuses, said in sentences. A password never gets into one. No statements, no retries here."""
+"""Errors of databases as sentences with the place and the way out, and without passwords. No statements, no retries."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ AWAY = (
     r"connection (to server )?(at .*|on .*)?(failed|timed? ?out)|could not (connect|translate)|connection refused"
     r"|failed to resolve|timeout expired"
 )
-"""What is said where a server does not answer."""
+"""Messages of a driver whose server does not answer."""
 LOST = (
     r"closed the connection|terminating connection|connection (is|was|has been) (lost|closed|reset)"
     r"|closed unexpectedly|reset by peer|broken pipe|SSL SYSCALL|EOF detected|no connection to the server"
     r"|lost synchronization|could not (send|receive) data|consuming input failed|server conn crashed"
     r"|is (starting up|shutting down)|in recovery mode"
 )
-"""What is said where a connection ends, or a server that restarts takes none yet."""
+"""Messages of a driver whose connection ended, or whose server restarts and accepts no connections yet."""
 LOST_STATES = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
-"""How the SQLSTATE begins that a server gives with it."""
+"""Beginnings of the SQLSTATE of these errors."""
 UNUSABLE = r"invalid (connection option|port number|\w+ value)|bad value for"
-"""What is said of a URL's port or parameters."""
+"""Messages of a driver that cannot use a URL's port or parameters."""
 
-# Matched in this order against the driver's message, which is the only thing SQLite and a failed login tell.
+# Matched in this order against the driver's message: SQLite and failed logins give nothing else.
 SENTENCES: dict[str, str] = {
     r"unable to open database file": (
         "cannot open the database {place}: its folder is missing or this user may not read or write it. "
@@ -84,31 +84,31 @@ SENTENCES: dict[str, str] = {
 }
 
 DISTINCT = 6
-"""Characters from which on a password that is found within a word is taken for the password."""
+"""Length from which a password is replaced within words, too."""
 
 
 class UndecodableError(ValueError):
-    """A cell holds what its column cannot mean. The message names the table, the row and what was found."""
+    """A cell cannot be decoded. The message names the table, the row and what was found."""
 
 
 REFUSALS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
-"""What is not the database's trouble but the statement's, where none of the sentences says otherwise."""
+"""Errors of a statement, as opposed to failures of the database, where no entry of `SENTENCES` matches."""
 
 
 def masked(url: URL) -> str:
-    """The URL as messages show it."""
+    """The URL as messages show it, without passwords."""
     return shown(url.difference_update_query(_secret_keys(url)))
 
 
 def passwords(url: URL) -> list[str]:
-    """Those that the URL holds."""
+    """The passwords in the URL."""
     given = [url.password, *(value for key in _secret_keys(url) for value in url.normalized_query[key])]
     return [str(password) for password in given if password]
 
 
 def scrubbed(text: str, url: URL) -> str:
-    """The text without the URL's passwords, in any spelling a driver may repeat them in. A short one is replaced only
-    where it is no part of a word, as no driver glues it to one."""
+    """The text without the URL's passwords, in any encoding in which a driver may repeat them. A password shorter than
+    `DISTINCT` is replaced only as a whole word."""
     spellings: set[str] = set()
     for password in passwords(url):
         spellings |= {password, quote(password), quote(password, safe=""), quote_plus(password)}
@@ -120,12 +120,12 @@ def scrubbed(text: str, url: URL) -> str:
 
 
 def _secret_keys(url: URL) -> list[str]:
-    """Parameters of the URL that are passwords, e.g. `password` and `sslpassword`."""
+    """Names of the URL's parameters that are passwords, e.g. `password` and `sslpassword`."""
     return [key for key in url.query if "password" in key.lower()]
 
 
 def masked_text(text: str) -> str:
-    """A text that was meant as a URL but is none, without what may be a user and a password in it."""
+    """A text that is no valid URL, without what may be a user and a password in it."""
     text = re.sub(r"(?is)password\s*=.*", "***", text)
     before, at, host = text.rpartition("@")
     scheme, colon, _ = before.partition("://")
@@ -133,8 +133,7 @@ def masked_text(text: str) -> str:
 
 
 def lost_connection(error: BaseException) -> BaseException | None:
-    """The error by which the connection to the database was lost, if that is what another one, or this one, comes
-    from."""
+    """The lost connection that caused an error: this error or one of its causes; None if no connection was lost."""
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, LostConnectionError) or _is_loss(found):
@@ -144,7 +143,7 @@ def lost_connection(error: BaseException) -> BaseException | None:
 
 
 def _is_loss(error: BaseException) -> bool:
-    if isinstance(error, PendingRollbackError):  # of a transaction that went on after its connection had ended
+    if isinstance(error, PendingRollbackError):  # raised by a transaction that continued after its connection was lost
         return True
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or (error.orig is not None and _is_loss(error.orig))
@@ -183,24 +182,23 @@ def explained(url: URL) -> Iterator[None]:
         raise damaged(url, str(error)) from None
     except Exception as error:
         known = error if isinstance(error, DBAPIError) else lost_connection(error)
-        # The driver's own error is left out of the traceback: it may spell the connection out, password and all.
+        # The driver's own error is left out of the traceback, as it may contain the connection's password.
         if known is not None:
             raise known if isinstance(known, StorageError) else explain(known, url) from None
-        if isinstance(error, LookupError | OverflowError | TypeError | ValueError) and _of_columns(error):
+        if isinstance(error, LookupError | OverflowError | TypeError | ValueError) and _is_from_decoding(error):
             raise damaged(url, f"a cell cannot be read ({error})") from None
         raise
 
 
 def damaged(url: URL, finding: str) -> StorageError:
-    """What is said of a database that holds what no program of ours wrote."""
+    """The error of a database with content that this program cannot have written."""
     return StorageError(
         f"the database {masked(url)} is damaged: {finding}. Restore a copy of it, or {ELSEWHERE}.",
         finding=f"the database {masked(url)} is damaged: {finding}.",
     )
 
 
-def _of_columns(error: Exception) -> bool:
-    """Whether SQLAlchemy, or the driver below it, raised the error: cells become values of their column's type there,
-    e.g. states and times."""
+def _is_from_decoding(error: Exception) -> bool:
+    """Whether SQLAlchemy raised the error, when it converted a cell to its column's type, e.g. a state or a time."""
     innermost = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
     return str(innermost).partition(".")[0] == "sqlalchemy"

@@ -1,6 +1,7 @@
-"""Trying again, ever later, where the connection to the database was lost, and giving up where that is of no use.
+"""Trying again after a lost connection to the database, with growing pauses and up to a limit of time.
 
-A transaction that is cut off writes nothing (`Database` sees to that), so it may be repeated as a whole.
+A transaction whose connection is lost writes nothing (`storage.connection.Database` ensures it), so it may be repeated
+as a whole.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
 """The pauses between two tries double from the first to the longest."""
 GIVEN_UP_SECONDS = 120.0
-"""How long it is tried again without anything having worked."""
+"""How long to try again without a success."""
 
 
 class Patience:
-    """What is borne until something works again."""
+    """Pauses between tries, growing until a try succeeds, and their limit."""
 
     def __init__(self, seconds: float = GIVEN_UP_SECONDS, *, silent: int = 0) -> None:
-        """`silent`: losses of which nothing is said, as nobody has to know."""
+        """`seconds`: how long to try again. `silent`: number of losses in a row that are not logged."""
         self.seconds = seconds
         self.silent = silent
         self._since = 0.0
         self._losses = 0
 
     def worked(self) -> None:
-        """Something did: the next loss is the first one."""
+        """Note a success: pauses and the limit start again."""
         self._losses = 0
 
-    def bear(self, lost: LostConnectionError, then: str = "Trying again.") -> None:
-        """Waits, ever longer, and says so once; raises the error where that has been done for long enough. A server
-        that does not answer has been waited for already."""
+    def pause(self, lost: LostConnectionError, then: str = "Trying again.") -> None:
+        """Pause before the next try, and log the loss once in a row with `then`. Raises the error when the limit is
+        reached, or when the server does not answer, since connecting has waited for it already."""
         now = time.monotonic()
         if self._losses == 0:
             self._since = now
@@ -55,31 +56,31 @@ class Patience:
 
 
 def retried(action: Callable[[], T], seconds: float = GIVEN_UP_SECONDS) -> T:
-    """What the action gives, which is one transaction, or can be repeated for another reason."""
+    """The result of the action, which is repeated after a lost connection: it must be one transaction or repeatable."""
     patience = Patience(seconds, silent=1)
     while True:
         try:
             return action()
         except LostConnectionError as lost:
-            patience.bear(lost)
+            patience.pause(lost)
 
 
-class _Ticking(Protocol):
+class _Transactional(Protocol):
     @property
-    def ticking(self) -> bool:
+    def in_transaction(self) -> bool:
         """Whether a transaction is in progress."""
 
 
-S = TypeVar("S", bound=_Ticking)
+S = TypeVar("S", bound=_Transactional)
 
 
 def one_transaction(function: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Has a function that makes one transaction in a store be called again where it is cut off, unless the function is
-    part of a transaction: then that is what is cut off."""
+    """Repeats a function, which makes one transaction in a store, after a lost connection. Within an enclosing
+    transaction it is not repeated, as the whole of that has to be."""
 
     @wraps(function)
     def repeated(store: S, /, *arguments: P.args, **options: P.kwargs) -> T:
-        if store.ticking:
+        if store.in_transaction:
             return function(store, *arguments, **options)
         return retried(lambda: function(store, *arguments, **options))
 

@@ -1,7 +1,7 @@
-"""The schema of a database: created and checked. `upgrade` migrates an earlier one.
+"""Creating and checking the tables of a database. `upgrade` migrates those of an earlier version.
 
-Creating happens in one transaction under one lock, so that any number of processes may open a new database at once, and
-a killed one leaves nothing half made.
+Tables are created in one transaction under one lock, so that any number of processes may open a new database at the
+same time, and a killed one leaves no part of the tables.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BEGIN = (
     "Name the place of your studies with --home DIR or --storage URL, or begin one with `hpo run STUDY` or "
     "`hpo submit STUDY`."
 )
-"""The way out where nothing is to be read."""
+"""The advice where a database has nothing to read."""
 
 _revisions = MetaData()
 _optuna_revision = Table("alembic_version", _revisions, Column("version_num", String(32)))
@@ -40,7 +40,7 @@ _LOCK = 0x68706F  # an arbitrary number that every hpo process uses for PostgreS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Versions:
-    """What a database says about its schema; None where it says nothing."""
+    """Versions of the tables in a database; None where they are not there."""
 
     library: str | None
     """The Optuna version that created or upgraded Optuna's tables."""
@@ -65,7 +65,7 @@ def versions(connection: Connection) -> Versions:
 
 
 def check(connection: Connection, url: URL) -> None:
-    """Refuse a database that reports cannot read: empty, or of another version."""
+    """Raise `StorageError` for a database that cannot be read: empty, or of another version."""
     found = versions(connection)
     if found.optuna is None or found.own is None:
         what = "the database is empty" if found.optuna is None else "the database has none of this program's tables"
@@ -74,9 +74,9 @@ def check(connection: Connection, url: URL) -> None:
 
 
 def prepare(writer: Engine, url: URL) -> None:
-    """Make the tables that a database lacks altogether, and refuse those of another version.
+    """Create the tables in a database that has none; `StorageError` where it has those of another version.
 
-    `writer` begins its transactions with the right to write.
+    `writer`: an engine whose transactions take the write lock when they begin.
     """
     with writer.execution_options(hpo_write=False).connect() as connection:
         found = versions(connection)
@@ -86,11 +86,11 @@ def prepare(writer: Engine, url: URL) -> None:
 
 
 def migrate(writer: Engine, url: URL) -> None:
-    """Make Optuna's tables if there are none, and bring ours to the newest revision."""
+    """Create Optuna's tables if there are none, and migrate ours to the newest revision."""
     with writer.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        found = versions(connection)  # another process may have done it while this one waited for the lock
+        found = versions(connection)  # read after the lock, as another process may have migrated meanwhile
         if found.optuna is None:
             _create_optuna(connection)
         refuse_newer(found, url)
@@ -99,18 +99,18 @@ def migrate(writer: Engine, url: URL) -> None:
 
 
 def is_current(found: Versions) -> bool:
-    """Whether both sets of tables are what this program works with."""
+    """Whether Optuna's tables and ours have the versions that this program works with."""
     return found.own == HEAD and is_optuna_current(found)
 
 
 def is_optuna_current(found: Versions) -> bool:
     """Whether Optuna's tables are those of the installed Optuna."""
-    # The same library made them: then it is the same schema, and alembic need not be asked.
+    # The same version of the library created them, so the schema is the same, and alembic need not be imported.
     return found.library == optuna.__version__ or found.optuna == _script(OPTUNA_MIGRATIONS).get_current_head()
 
 
 def refuse_newer(found: Versions, url: URL) -> None:
-    """Refuse tables that a later Optuna or hpo made."""
+    """Raise `StorageError` for tables that a later Optuna or hpo created."""
     if found.optuna is not None and not is_optuna_current(found) and found.optuna not in _known(OPTUNA_MIGRATIONS):
         raise StorageError(
             f"the database {masked(url)} was made by Optuna {found.library}, newer than the installed "
@@ -124,7 +124,7 @@ def refuse_newer(found: Versions, url: URL) -> None:
 
 
 def _refuse_others(found: Versions, url: URL) -> None:
-    """Refuse tables of any other version; what is not there yet is not refused."""
+    """Raise `StorageError` for tables of any other version; missing ones are allowed."""
     refuse_newer(found, url)
     if found.optuna is not None and not is_optuna_current(found):
         made = f"Optuna {found.library}, whose tables Optuna {optuna.__version__} no longer reads"
@@ -139,7 +139,7 @@ def _refuse_others(found: Versions, url: URL) -> None:
 
 
 def _create_optuna(connection: Connection) -> None:
-    """What `RDBStorage` does on an empty database: tables, version row, alembic stamp."""
+    """Create what `RDBStorage` creates in an empty database: tables, version row, alembic stamp."""
     from alembic.migration import MigrationContext
 
     OPTUNA.create_all(connection)
@@ -167,7 +167,7 @@ def _known(folder: Path) -> set[str]:
 
 
 def alembic_config(folder: Path) -> Config:
-    """What alembic needs to find a folder of migrations."""
+    """Alembic's configuration for a folder of migrations."""
     from alembic.config import Config
 
     config = Config()

@@ -1,8 +1,8 @@
-"""The tables: Optuna's, by name, and our own beside them, each with its natural key. No statements here.
+"""The tables: Optuna's, by name, and our own, with their natural keys. No statements here.
 
-Optuna owns the schema of its tables; we only name them. Our tables start with `hpo_`; `migrations/` creates them,
-and a test holds that both say the same. A row of ours goes when its study or trial goes (`ON DELETE CASCADE`;
-SQLite enforces no foreign keys for Optuna's connections, so the migration adds triggers there).
+Optuna defines the schema of its tables. The names of ours start with `hpo_`; `migrations/` creates them, and a test
+checks that the definitions here and the migrations agree. A row of ours is deleted with its study or trial
+(`ON DELETE CASCADE`; on SQLite by triggers, since foreign keys are not enforced for Optuna's connections).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ version_info: Table = OPTUNA.tables["version_info"]
 
 OWN = MetaData()
 VERSION_TABLE = "hpo_alembic_version"
-"""Where our migrations note their revision; Optuna's use `alembic_version`."""
+"""Table with the revision of our migrations; Optuna's is `alembic_version`."""
 HEAD = "0002"
 """The newest revision in migrations/versions."""
 
@@ -62,7 +62,7 @@ hpo_studies = Table(
     Column("winner_number", Integer),
     Column("test_json", Text, doc="metrics of the winner on the test part, scored once"),
     Column("submitted_at", DateTime, doc="naive UTC; NULL: workers of the service leave the study alone"),
-    Column("stopped_at", DateTime, doc="naive UTC; NULL unless `hpo stop` holds the study up"),
+    Column("stopped_at", DateTime, doc="naive UTC; NULL unless the study is stopped"),
     Column("priority", Integer, nullable=False, server_default="0", doc="the higher, the sooner it is worked on"),
     Column("generation", Integer, nullable=False, server_default="0", doc="counts changes of budgets and epochs"),
     Column("max_trials", Integer, doc="budgets; NULL where the study file decides"),
@@ -112,7 +112,7 @@ hpo_workers = Table(
     Column("pid", Integer, nullable=False),
     Column("study_id", Integer, doc="what it works on, or waits for a place in; NULL: nothing"),
     Column("started", Float(53), nullable=False, doc="seconds since 1970 by the database's clock, as all times here"),
-    Column("seen", Float(53), nullable=False, doc="last sign of life"),
+    Column("seen", Float(53), nullable=False, doc="last heartbeat"),
     Column("expires", Float(53), nullable=False, doc="from then on others may take the trials it holds"),
     Column("complaints_json", Text, nullable=False, server_default="{}", doc="study name -> why it cannot work on it"),
 )
@@ -136,4 +136,4 @@ KEYS: dict[Table, tuple[str, ...]] = {
     hpo_checkpoints: ("trial_id", "kind", "epoch"),
     hpo_leases: ("trial_id",),
 }
-"""The natural key of every table that a transaction writes rows into: writing a row again replaces it."""
+"""The natural key of every table that a transaction writes rows into: a row replaces the one with the same key."""

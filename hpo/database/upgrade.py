@@ -1,7 +1,7 @@
-"""Bringing a database that an earlier Optuna or hpo made to the schema of the installed ones. `schema` only checks.
+"""Upgrading a database of an earlier Optuna or hpo to the schema of the installed versions. `schema` only checks it.
 
-Nothing else does this: a program that migrated whatever it opens would pull the tables from under the workers of the
-version before.
+Only `hpo db upgrade` does this. If every program migrated the databases that it opens, workers of the previous version
+would fail.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from hpo.errors import StorageError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upgrade:
-    """What has been done."""
+    """Result of an upgrade."""
 
     before: Versions
     after: Versions
     copy: Path | None
-    """The SQLite file as it was; None where nothing was to be done, and on a server, which has backups of its own."""
+    """Copy of the SQLite file from before the upgrade; None where nothing was to be done, and for a server."""
 
 
 def upgrade(url: str, *, create: bool = False) -> Upgrade:
-    """Migrate Optuna's tables, then ours. Raises `StorageError` where there is something newer, or nothing: an empty
-    database on a server gets its tables with `create`."""
+    """Migrate Optuna's tables, then ours. `create`: create the tables in an empty database on a server. Raises
+    `StorageError` where the tables are of a newer version, or there are none."""
     address = parse_url(url)
     path = Path(address.database or "")
     if address.get_backend_name() == "sqlite" and not os.path.isfile(path):
@@ -72,8 +72,8 @@ def _upgrade_optuna(url: URL) -> None:
 
 
 def _copied(path: Path, versions: Versions) -> Path:
-    """A copy of the file beside it, complete also where another program has it open. One that is there already was
-    made before an upgrade that did not get to its end: it is the untouched one, and stays."""
+    """Copy the file beside itself, completely even if another program has it open. An existing copy is kept: it was
+    made before an upgrade that was interrupted, so it is the original state."""
     copy = path.with_name(f"{path.name}.{versions.own or versions.optuna}")
     if copy.exists():
         return copy

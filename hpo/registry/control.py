@@ -1,6 +1,6 @@
-"""What people do to a study of the service: submit it, stop and resume it, give it more trials or more epochs.
+"""Changes that people make to a submitted study: submit, stop, resume, more trials, more epochs.
 
-Workers notice it between two epochs, by what `service` tells them.
+Workers notice a change between two epochs, when they read the study's status (`queue`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from hpo.storage.store import Store
 def submit(
     store: Store, study_id: int, *, priority: int | None, budgets: dict[str, float | None], dead: str | None = None
 ) -> None:
-    """Give a study to the workers, or other budgets to one that they have; `StudyStateError` while `hpo run` has it.
-    One that has ended remains so until it is marked as unfinished. `budgets`: columns of `hpo_studies`; `priority`:
-    None for the one it has, at first 0; `dead`: a process that is known to be no more."""
+    """Submit a study to the workers, or change the budgets of a submitted one; `StudyStateError` while `hpo run` runs
+    it. A finished study stays finished until it is marked as unfinished. `budgets`: columns of `hpo_studies`.
+    `priority`: None keeps the present one, which is 0 at first. `dead`: name of a process that is known to have
+    ended."""
     with store.locking(study_id) as connection:
         exclusive.free_from_runs(connection, study_id, store.get_study_name_from_id(study_id), dead=dead)
         connection.execute(
@@ -47,7 +48,7 @@ def submit(
 
 @one_transaction
 def stop(store: Store, name: str) -> None:
-    """Hold a study up: workers finish the epoch in hand and leave it."""
+    """Stop a study: its workers finish the current epoch and leave it."""
     with locked(store, submitted(store, name)) as row:
         if row.finished_at is not None:
             raise StudyStateError(f"the study {name!r} has ended; there is nothing to stop.")
@@ -56,7 +57,7 @@ def stop(store: Store, name: str) -> None:
 
 @one_transaction
 def resume(store: Store, name: str) -> StudyRow:
-    """Let a stopped study go on. Returns it as it was."""
+    """Resume a stopped study. Returns its row before the change."""
     with locked(store, submitted(store, name)) as row:
         if row.stopped_at is None:
             raise StudyStateError(f"the study {name!r} is not stopped; there is nothing to resume.")
@@ -66,7 +67,8 @@ def resume(store: Store, name: str) -> StudyRow:
 
 @one_transaction
 def extend_trials(store: Store, row: StudyRow, count: int) -> None:
-    """Alone or in a transaction: another budget of trials, in all; `StudyStateError` while another budget is spent."""
+    """Alone or in a transaction: set the budget of trials to `count` in all; `StudyStateError` while another budget is
+    spent."""
     with locked(store, row) as now:
         _refuse_spent(store, now)
         _set(store, now, max_trials=count, finished_at=None, generation=now.generation + 1)
@@ -76,17 +78,18 @@ def extend_trials(store: Store, row: StudyRow, count: int) -> None:
 def extend_epochs(
     store: Store, row: StudyRow, epochs: int, *, before: int, fingerprint: str, pruned: bool = False
 ) -> list[int]:
-    """Alone or in a transaction: more epochs for each trial, which had as many as `before`; trials that lacked nothing
-    but epochs go on, under their numbers, and with `pruned` those that the pruner ended. Returns these numbers.
-    `fingerprint`: of what the study means with these epochs. `StudyStateError` while a budget is spent: the trials
-    would be cut at once. The store has to forget the study after the transaction."""
+    """Alone or in a transaction: give each trial `epochs` epochs instead of `before`. Finished trials run again under
+    their numbers, with `pruned` also those that the pruner ended. Returns the numbers of these trials.
+
+    `fingerprint`: of the study with these epochs. `StudyStateError` while a budget is spent, since the trials would be
+    cut at once. After an enclosing transaction, the store has to forget the study."""
     with locked(store, row) as now, store.writing() as connection:
         if now.trial_epochs != row.trial_epochs:
             raise StudyStateError(
                 f"the study {row.name!r} got {now.trial_epochs} epochs at the same moment; look at it, then try again."
             )
         _refuse_spent(store, row)
-        store.forget(row.study_id)  # what had ended may have gone on and ended again
+        store.forget(row.study_id)  # trials that ended may have run again since they were read
         found = store.own_trials(row.study_id)
         note_lengths(connection, found, before)
         ended = [
@@ -108,6 +111,7 @@ def extend_epochs(
 
 
 def _refuse_spent(store: Store, row: StudyRow) -> None:
+    """Raise `StudyStateError` if a budget other than that of trials is spent."""
     now = status(store, row.study_id)
     if now is None or now.spent is None:
         return
@@ -120,9 +124,9 @@ def _refuse_spent(store: Store, row: StudyRow) -> None:
 
 @contextmanager
 def locked(store: Store, before: StudyRow) -> Iterator[StudyRow]:
-    """A transaction, or the one in progress, with a study of the service locked, and its row as it is now;
-    `StudyStateError` if it is the service's no more."""
-    with nullcontext() if store.ticking else store.transaction():
+    """A transaction, or the one in progress, that locks a submitted study. Yields its present row; `StudyStateError` if
+    it is not submitted any more."""
+    with nullcontext() if store.in_transaction else store.transaction():
         store.lock_study(before.study_id)
         yield submitted(store, before.name)
 
@@ -132,7 +136,7 @@ def _set(store: Store, row: StudyRow, **columns: Any) -> None:
 
 
 def submitted(store: Store, name: str) -> StudyRow:
-    """A study of the service; `StudyStateError` if it is none."""
+    """The row of a submitted study; `StudyStateError` if it was not submitted."""
     row = study_row(store, name)
     if row.submitted_at is None:
         for run in leases.workers(store):

@@ -1,6 +1,9 @@
-"""Deleting a study that nobody works on, in two transactions. The first marks it, so that nobody begins to work on it
-while its files are deleted, and whoever finds the mark can end what a killed process began; the second deletes it. What
-belongs to it in Optuna's tables is in `catalogue`; its files are not here."""
+"""Deleting a study that nobody works on, in two transactions.
+
+The first one marks the study, so that nobody begins to work on it while its files are deleted, and a later process can
+complete the deletion if this one is killed. The second one deletes the rows. Optuna's rows are deleted by
+`storage.study_rows`, files by `runtime.deletion`.
+"""
 
 from __future__ import annotations
 
@@ -20,26 +23,26 @@ from hpo.storage import study_rows
 from hpo.storage.store import Store
 
 
-def doom_study(store: Store, name: str, *, dead: str | None = None) -> StudyRow:
-    """Begin to delete a study; `StudyStateError` while workers or `hpo run` work on it. `dead`: a process that is known
-    to be no more. Returns it as it was."""
+def begin_deletion(store: Store, name: str, *, dead: str | None = None) -> StudyRow:
+    """Mark a study as being deleted; `StudyStateError` while workers or `hpo run` work on it. `dead`: name of a process
+    that is known to have ended. Returns the row before the change."""
     with idle(store, name, dead=dead) as (connection, row):
         connection.execute(
             update(hpo_studies)
             .where(hpo_studies.c.study_id == row.study_id)
             .values(submitted_at=None, generation=hpo_studies.c.generation + 1)
         )
-        studies.set_facts(store, row.study_id, {**row.facts, studies.DOOMED: True})
+        studies.set_facts(store, row.study_id, {**row.facts, studies.BEING_DELETED: True})
     return row
 
 
 @one_transaction
 def delete_study(store: Store, name: str, *, dead: str | None = None) -> set[str]:
     """Delete a study with all its rows and leases; `StudyStateError` while workers or `hpo run` work on it. Returns the
-    checkpoint files that its rows named. `dead`: a process that is known to be no more."""
+    checkpoint files that its rows named. `dead`: name of a process that is known to have ended."""
     with idle(store, name, dead=dead) as (connection, row):
         paths = {checkpoint.path for checkpoint in store.checkpoints(row.study_id)}
-        # Workers that wait for a place in it, or are dead: SQLite gives the id to the next study.
+        # Workers that wait for a place in it, or are dead, must not refer to its id: SQLite gives it to the next study.
         at_it = select(hpo_workers.c.name).where(hpo_workers.c.study_id == row.study_id)
         names = connection.execute(at_it.with_for_update(skip_locked=True)).scalars().all()
         connection.execute(update(hpo_workers).where(hpo_workers.c.name.in_(names)).values(study_id=None))
@@ -48,26 +51,28 @@ def delete_study(store: Store, name: str, *, dead: str | None = None) -> set[str
     return paths
 
 
-def names_at_rest(store: Store) -> list[str]:
-    """Studies that have ended or are doomed."""
-    doomed = hpo_studies.c.facts_json.contains(f'"{studies.DOOMED}"', autoescape=True)
+def ended_or_being_deleted(store: Store) -> list[str]:
+    """Names of the studies that have ended or are being deleted."""
+    being_deleted = hpo_studies.c.facts_json.contains(f'"{studies.BEING_DELETED}"', autoescape=True)
     statement = select(optuna_studies.c.study_name).join(
         hpo_studies, hpo_studies.c.study_id == optuna_studies.c.study_id
     )
     with store.reading() as connection:
-        return list(connection.execute(statement.where(hpo_studies.c.finished_at.is_not(None) | doomed)).scalars())
+        return list(
+            connection.execute(statement.where(hpo_studies.c.finished_at.is_not(None) | being_deleted)).scalars()
+        )
 
 
 def named_files(store: Store) -> set[str]:
-    """The checkpoint files that any study's rows name."""
+    """All checkpoint files that rows name, over all studies."""
     with store.reading() as connection:
         return set(connection.execute(select(hpo_checkpoints.c.path)).scalars())
 
 
 @contextmanager
 def idle(store: Store, name: str, *, dead: str | None = None) -> Iterator[tuple[Connection, StudyRow]]:
-    """A study that nobody works on, and that nobody can begin to work on in the block; `StudyStateError` while workers
-    or `hpo run` do. `dead`: a process that is known to be no more."""
+    """Lock a study that nobody works on, so that nobody begins to work on it within the block; `StudyStateError` while
+    workers or `hpo run` work on it. `dead`: name of a process that is known to have ended."""
     try:
         with store.locking(study_row(store, name).study_id) as connection:
             row = study_row(store, name)

@@ -1,7 +1,8 @@
-"""A whole study in the hands of one process, as `hpo run` has it: taking it, keeping it, and who else may have it.
+"""The exclusive claim of one process on a study, as `hpo run` has it: claiming, renewing, and checking for other
+claims.
 
-Such a process has a row among the workers, by whose `expires` the others tell whether it lives. It holds no leases:
-while it has the study, workers have none of it. Whoever takes a study does so with the study locked.
+Such a process has a row among the workers, whose `expires` tells the others whether it is alive. It holds no leases on
+trials: workers leave a claimed study alone. A study is claimed under the study's lock.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from hpo.registry import leases, queue
 from hpo.storage.store import Store
 
 RUN = "hpo run "
-"""How the names of processes that have a study for themselves begin: no machine is called like that."""
+"""Prefix of the names of processes with an exclusive claim; no machine has such a name."""
 
 
 def claim(
     store: Store, study_id: int, name: str, host: str, pid: int, lease_seconds: float, *, dead: str | None = None
 ) -> None:
-    """Give a study to process `name` alone, from the workers where they had it; `StudyStateError` while they, or
-    another such process, work on it. `dead`: a process that is known to be no more."""
+    """Claim a study for process `name` alone; a submitted study is withdrawn from the workers. `StudyStateError` while
+    workers, or another process with a claim, work on it. `dead`: name of a process that is known to have ended."""
     with store.locking(study_id) as connection:
         own = hpo_studies.c
         if connection.execute(
             select(hpo_workers).where(hpo_workers.c.name == name, hpo_workers.c.study_id == study_id)
         ).first():
-            return  # it has claimed it before
+            return  # this process has the claim already
         row = connection.execute(
             select(studies.c.study_name, own.submitted_at, own.stopped_at, own.finished_at)
             .join(studies, studies.c.study_id == own.study_id)
@@ -45,18 +46,19 @@ def claim(
                 )
             if is_worked_on(connection, study_id):
                 raise StudyStateError(at_the_last_epoch(row.study_name))
-        # A worker that was stopped beyond its lease still believes in it: no lease, and another generation, tell it.
+        # A worker that was suspended for longer than its lease still goes on; the missing lease and the new generation
+        # make its next transaction fail.
         connection.execute(delete(hpo_leases).where(hpo_leases.c.trial_id.in_(_trials(study_id))))
         connection.execute(
             update(hpo_studies)
             .where(own.study_id == study_id)
             .values(submitted_at=None, stopped_at=None, concluder=None, generation=own.generation + 1)
         )
-        leases.enrol(store, name, host, pid, lease_seconds, study_id)
+        leases.register_worker(store, name, host, pid, lease_seconds, study_id)
 
 
 def keep(store: Store, name: str, lease_seconds: float) -> None:
-    """Have the transaction in progress written only if the process still has what it claimed, with a sign of life."""
+    """Have the transaction in progress commit only if the process still has its claim, and send a heartbeat with it."""
     store.require(
         leases.heartbeat(name, lease_seconds),
         TakenError(
@@ -67,13 +69,13 @@ def keep(store: Store, name: str, lease_seconds: float) -> None:
 
 
 def free_from_runs(connection: Connection, study_id: int, study: str, *, dead: str | None) -> None:
-    """With the study locked: forgets processes that had it for themselves and are no more; `StudyStateError` if one
-    lives."""
+    """With the study locked: delete exclusive claims that have expired; `StudyStateError` if one is valid. `dead`: name
+    of a process that is known to have ended."""
     own = hpo_workers.c
     of_study = (own.study_id == study_id, own.name.startswith(RUN, autoescape=True))
     statement = select(own.name, own.host, own.pid, (DatabaseNow() - own.seen).label("silent")).where(*of_study)
     known = {row.name: row for row in connection.execute(statement) if row.name != dead}
-    # One that is in the middle of a transaction has locked its row: it lives.
+    # A process in the middle of a transaction has locked its row, so it counts as alive.
     over = select(own.name).where(*of_study, own.expires < DatabaseNow()).with_for_update(skip_locked=True)
     gone = set(connection.execute(over).scalars())
     for row in (row for name, row in known.items() if name not in gone):
@@ -87,18 +89,19 @@ def free_from_runs(connection: Connection, study_id: int, study: str, *, dead: s
 
 
 def is_worked_on(connection: Connection, study_id: int) -> bool:
-    """Whether a worker that lives holds trials of the study or scores its winner, or is writing what it trained."""
+    """Whether a living worker holds trials of the study or scores its winner, or a transaction has locked its
+    leases."""
     alive = hpo_workers.c.expires > DatabaseNow()
     held = hpo_leases.c.trial_id.in_(_trials(study_id))
     holding = exists().where(held, hpo_workers.c.name == hpo_leases.c.worker, alive)
     concluding = queue.concluding().where(hpo_studies.c.study_id == study_id)
     if connection.execute(select(holding | concluding)).scalar_one():
         return True
-    return bool(leases.locked(connection, held))
+    return bool(leases.locked_elsewhere(connection, held))
 
 
 def at_the_last_epoch(study: str) -> str:
-    """What is said of a stopped study that they are at."""
+    """Message for a stopped study whose workers have not finished the current epoch."""
     return f"the study {study!r} is stopped, but workers are still at the epoch in hand. Try again in a moment."
 
 

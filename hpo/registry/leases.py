@@ -1,7 +1,8 @@
-"""Workers and the trials they hold: signs of life, leases taken, checked and given back. All by the database's clock.
+"""Workers and their leases on trials: registering, heartbeats, taking, checking and releasing leases.
 
-A worker holds all its trials until the one moment `expires` in its own row, so that a sign of life is one statement
-however many trials it has. A trial whose worker is silent, or gone, may be taken by any other.
+All leases of a worker end at one time, `expires` in the worker's row, so that a heartbeat is one statement whatever the
+number of its trials. After that time, or when the row is gone, other workers may take the trials. All times are by the
+database's clock.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from hpo.storage.own_trials import ours
 from hpo.storage.store import Store
 
 FORGOTTEN_SECONDS = 24 * 3600.0
-"""How long after its end the row of a worker that did not say goodbye is kept for people to see."""
+"""How long the row of a worker that died is kept after its leases expired, for people to see."""
 
 _others = hpo_workers.alias("others")
 
@@ -34,19 +35,21 @@ class Worker:
     host: str
     pid: int
     study_id: int | None
-    """The study it works on."""
+    """The study that it works on or waits for a place in."""
     started: float
     seen: float
-    """Its last sign of life."""
+    """Time of its last heartbeat."""
     alive: bool
-    """Whether its leases still hold."""
+    """Whether its leases have not expired."""
     refusals: Mapping[str, str]
     """Study name -> why it cannot work on that study."""
 
 
 @one_transaction
-def enrol(store: Store, name: str, host: str, pid: int, lease_seconds: float, study_id: int | None = None) -> None:
-    """Add a worker's row; forget those that have been silent for a day."""
+def register_worker(
+    store: Store, name: str, host: str, pid: int, lease_seconds: float, study_id: int | None = None
+) -> None:
+    """Add a worker's row, and delete the rows of workers whose leases expired more than a day ago."""
     now = DatabaseNow()
     with store.writing() as connection:
         connection.execute(delete(hpo_workers).where(hpo_workers.c.expires < now - FORGOTTEN_SECONDS))
@@ -58,39 +61,39 @@ def enrol(store: Store, name: str, host: str, pid: int, lease_seconds: float, st
 
 
 def heartbeat(name: str, lease_seconds: float) -> Update:
-    """The statement by which a worker holds on to everything it has."""
+    """The statement that renews all leases of a worker."""
     now = DatabaseNow()
     return update(hpo_workers).where(hpo_workers.c.name == name).values(seen=now, expires=now + lease_seconds)
 
 
 def send_heartbeat(store: Store, name: str, lease_seconds: float) -> int | None:
-    """A sign of life by itself. Returns how many workers are alive; None if this one has been forgotten."""
+    """Renew a worker's leases at once. Returns how many workers are alive; None if this worker has no row any more."""
     alive = select(func.count()).select_from(_others).where(_others.c.expires > DatabaseNow(), _others.c.name != name)
     rows = store.once(heartbeat(name, lease_seconds).returning(alive.scalar_subquery()), write=True)
     return 1 + int(rows[0][0]) if rows else None
 
 
-def turn_to(store: Store, name: str, study_id: int | None) -> None:
-    """Note what a worker works on."""
+def set_current_study(store: Store, name: str, study_id: int | None) -> None:
+    """Record which study a worker works on or waits for a place in; None: none."""
     store.write(update(hpo_workers).where(hpo_workers.c.name == name).values(study_id=study_id))
 
 
-def complain(store: Store, name: str, refusals: Mapping[str, str]) -> None:
-    """Note which studies a worker cannot work on, and why."""
+def record_refusals(store: Store, name: str, refusals: Mapping[str, str]) -> None:
+    """Record which studies a worker cannot work on, and why."""
     text = json.dumps(dict(refusals))
     store.write(update(hpo_workers).where(hpo_workers.c.name == name).values(complaints_json=text))
 
 
 @one_transaction
-def resign(store: Store, name: str) -> None:
-    """Give everything back and remove the worker."""
+def unregister_worker(store: Store, name: str) -> None:
+    """Release all leases of a worker, and delete its row."""
     with store.writing() as connection:
         connection.execute(_all_of(name))
         connection.execute(delete(hpo_workers).where(hpo_workers.c.name == name))
 
 
-def give_back(store: Store, name: str) -> None:
-    """Hold nothing any more."""
+def release_all(store: Store, name: str) -> None:
+    """Release all leases of a worker."""
     store.write(_all_of(name))
 
 
@@ -99,7 +102,7 @@ def _all_of(name: str) -> Delete:
 
 
 def free(study_id: ColumnElement[int] | int) -> Select[tuple[int]]:
-    """Running trials of a study, of this program's own, that nobody holds."""
+    """The query for the free trials of a study: running trials of this program without a valid lease."""
     held = and_(hpo_leases.c.worker == hpo_workers.c.name, hpo_workers.c.expires > DatabaseNow())
     holder = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id == trials.c.trial_id, held)
     return select(trials.c.trial_id).where(
@@ -109,37 +112,41 @@ def free(study_id: ColumnElement[int] | int) -> Select[tuple[int]]:
 
 @one_transaction
 def take(store: Store, study_id: int, name: str, most: int) -> list[int]:
-    """Take up to `most` running trials that nobody holds, oldest first. Exactly one worker gets each."""
+    """Take up to `most` free trials, oldest first, and return their ids. Of several workers, exactly one gets each."""
     if most <= 0:
         return []
     with store.transaction() as transaction:
-        # The lock, and the look after it: a look before it could miss what another worker has just taken.
+        # Read after locking: a read before it could miss that another worker has just taken trials.
         connection = transaction.lock_study(study_id)
         candidates = [row.trial_id for row in connection.execute(free(study_id).order_by(trials.c.trial_id))]
-        unmoved = locked(connection, hpo_leases.c.trial_id.in_(candidates))
-        found = [trial_id for trial_id in candidates if trial_id not in unmoved][:most]
-        hold(store, name, found)
+        being_written = locked_elsewhere(connection, hpo_leases.c.trial_id.in_(candidates))
+        found = [trial_id for trial_id in candidates if trial_id not in being_written][:most]
+        grant(store, name, found)
     return found
 
 
-def locked(connection: Connection, among: ColumnElement[bool]) -> set[int]:
-    """Trials whose leases another transaction has locked. It may be that of a worker that was stopped in the middle of
-    it: whoever waits for that has all wait who wait for him. The other leases are locked from here on."""
+def locked_elsewhere(connection: Connection, among: ColumnElement[bool]) -> set[int]:
+    """Those of the trials whose leases another transaction has locked; the leases of the others are locked from here
+    on.
+
+    Locked leases are skipped, not waited for. A worker may have been suspended in the middle of its transaction, and
+    whoever waited for it would keep other processes waiting, too.
+    """
     leased = select(hpo_leases.c.trial_id).where(among)
-    every = set(connection.execute(leased).scalars())
-    return every - set(connection.execute(leased.with_for_update(skip_locked=True)).scalars())
+    trial_ids = set(connection.execute(leased).scalars())
+    return trial_ids - set(connection.execute(leased.with_for_update(skip_locked=True)).scalars())
 
 
-def hold(store: Store, name: str, trial_ids: Iterable[int]) -> None:
-    """Give a worker trials that were free, or that it creates in this transaction."""
+def grant(store: Store, name: str, trial_ids: Iterable[int]) -> None:
+    """Give a worker leases on trials that are free, or that it creates in this transaction."""
     store.put(hpo_leases, ({"trial_id": trial_id, "worker": name} for trial_id in trial_ids))
 
 
 def lost(store: Store, name: str, trial_ids: Collection[int], lease_seconds: float) -> set[int]:
-    """Trials that are not the worker's any more, or have ended. The others are its own until the transaction's end, and
-    it gives a sign of life with the transaction."""
+    """Those of the trials on which the worker has lost its lease, or that have ended. The leases on the others are
+    locked until the end of the transaction, and the worker's leases are renewed with it."""
     with store.writing() as connection:
-        # In a fixed order: two processes that lock the same rows must not wait for each other.
+        # Locked in a fixed order, so that two processes that lock the same rows cannot deadlock.
         statement = (
             select(hpo_leases.c.trial_id, hpo_leases.c.worker)
             .where(hpo_leases.c.trial_id.in_(sorted(trial_ids)))
@@ -156,13 +163,13 @@ def lost(store: Store, name: str, trial_ids: Collection[int], lease_seconds: flo
 
 
 def release(store: Store, name: str, trial_ids: Collection[int]) -> None:
-    """Give trials back: because they have ended, or for another worker to continue."""
+    """Release leases on trials: because the trials have ended, or for other workers to continue them."""
     if trial_ids:
         store.write(delete(hpo_leases).where(hpo_leases.c.worker == name, hpo_leases.c.trial_id.in_(sorted(trial_ids))))
 
 
 def others(store: Store, study_id: int, name: str) -> dict[str, float]:
-    """The other workers whose leases on trials of a study hold, and until when."""
+    """The other workers that hold trials of a study, and when their leases expire."""
     statement = (
         select(hpo_workers.c.name, hpo_workers.c.expires)
         .join(hpo_leases, hpo_leases.c.worker == hpo_workers.c.name)
@@ -176,7 +183,7 @@ def others(store: Store, study_id: int, name: str) -> dict[str, float]:
 
 
 def workers(store: Store) -> list[Worker]:
-    """All workers that are known, oldest first; those whose leases ended without their goodbye included."""
+    """All workers that have a row, oldest first, including those whose leases have expired."""
     statement = select(hpo_workers, (hpo_workers.c.expires > DatabaseNow()).label("alive"))
     with store.reading() as connection:
         rows = connection.execute(statement.order_by(hpo_workers.c.started, hpo_workers.c.name)).all()
@@ -196,7 +203,7 @@ def workers(store: Store) -> list[Worker]:
 
 
 def holders(store: Store, study_id: int) -> dict[int, str]:
-    """Trial id -> the worker that holds it, for the running trials of a study."""
+    """Trial id -> the worker that holds a valid lease on it, for the running trials of a study."""
     statement = (
         select(hpo_leases.c.trial_id, hpo_leases.c.worker)
         .join(trials, trials.c.trial_id == hpo_leases.c.trial_id)

@@ -1,6 +1,6 @@
-"""Where submitted studies stand: what a worker needs to know to choose one, to go on with it and to conclude it.
+"""The queue of submitted studies and the status of each, from which workers choose, continue and conclude studies.
 
-Who holds which trial is in `leases`; what people change about a study is in `steering`.
+Which worker holds which trial is in `leases`; what people change about a study is in `control`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from hpo.storage.own_trials import ours
 from hpo.storage.store import Store
 
 Key = tuple[int, datetime, int]
-"""A study as it is: its id, which SQLite gives to another when it has been deleted, when it was registered, and its
-generation."""
+"""Identifies one generation of a study: its id, when it was registered, and its generation. The id alone is not enough,
+as SQLite gives the id of a deleted study to the next one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyStatus:
-    """Where a study stands, as a worker needs to know it between two epochs."""
+    """Status of a study, which a worker reads between two epochs."""
 
     study_id: int
     name: str
@@ -46,29 +46,30 @@ class StudyStatus:
     max_wall_seconds: float | None
     max_cpu_seconds: float | None
     trial_epochs: int | None
-    """Of each trial, after an extension; None: as the study file says."""
+    """Epochs of a trial after an extension; None: as the study file says."""
     epochs_spent: int
     wall_seconds: float
     cpu_seconds: float
     trials: int
-    """Trials of this program, ended ones included."""
+    """Number of trials of this program, ended ones included."""
     running: int
-    """Of these, those that have not ended."""
+    """Number of these that have not ended."""
     free: int
-    """Of the running ones, those that nobody holds."""
+    """Number of the running ones that no worker holds."""
     workers: int
-    """Workers that are alive and work on it."""
+    """Number of living workers that work on it or wait for a place in it."""
     concluding: bool
-    """Whether a worker that is alive scores its winner."""
+    """Whether a living worker scores its winner."""
 
     @property
     def key(self) -> Key:
-        """Equal for the same study, unchanged."""
+        """The same value as long as the study is the same and unchanged."""
         return self.study_id, self.created_at, self.generation
 
     @property
     def spent(self) -> Spent | None:
-        """The budget that is spent; the one of trials is not meant. None: none is."""
+        """The first budget of epochs, wall time or processor time that is spent; None where none is. Trials do not
+        count."""
         return spent(
             (self.max_epochs, self.epochs_spent),
             (self.max_wall_seconds, self.wall_seconds),
@@ -79,7 +80,7 @@ class StudyStatus:
 def spent(
     epochs: tuple[int | None, int], wall: tuple[float | None, float], cpu: tuple[float | None, float]
 ) -> Spent | None:
-    """Which of the budgets (limit, spent) is spent."""
+    """The first of the budgets, each given as (limit, used), that is spent; None where none is."""
     for (limit, used), setting in ((epochs, "epochs"), (wall, "wall_seconds"), (cpu, "cpu_seconds")):
         if limit is not None and used >= limit:
             return Spent(setting=setting, limit=limit)
@@ -87,8 +88,8 @@ def spent(
 
 
 def queue(store: Store, own: str | None = None) -> list[StudyStatus]:
-    """Studies that workers may work on: the highest priority first, then the oldest. What worker `own` concludes counts
-    as not begun: it is that worker who looks for work."""
+    """Studies that workers may work on: the highest priority first, then the oldest. A conclusion that worker `own` has
+    begun does not count as `concluding`, as it is this worker that looks for work."""
     statement = _statuses(own).where(
         hpo_studies.c.submitted_at.is_not(None), hpo_studies.c.stopped_at.is_(None), hpo_studies.c.finished_at.is_(None)
     )
@@ -97,24 +98,26 @@ def queue(store: Store, own: str | None = None) -> list[StudyStatus]:
 
 
 def status(store: Store, study_id: int) -> StudyStatus | None:
-    """One study; None if it has been deleted."""
+    """Status of one study; None if it has been deleted."""
     with store.reading() as connection:
         row = connection.execute(_statuses().where(hpo_studies.c.study_id == study_id)).first()
     return None if row is None else _status(row)
 
 
 def status_now(store: Store, study_id: int) -> StudyStatus:
-    """First of all in a transaction, and true until its end as far as people change it: an extension sees what such a
-    transaction ended, or such a transaction sees the extension. `KeyError` if the study has been deleted."""
+    """First call in a transaction: lock the study against changes by people until the end of the transaction, and read
+    its status. So an extension sees the trials that the transaction ended, or the transaction sees the extension.
+    `KeyError` if the study has been deleted."""
     store.lock_study(study_id, shared=True)
-    now = status(store, study_id)  # a look of its own: one that waited for the lock would see what was before
+    now = status(store, study_id)  # a statement of its own: the one that waited for the lock could see the state before
     assert now is not None
     return now
 
 
 @one_transaction
 def begin_conclusion(store: Store, study_id: int, name: str, generation: int) -> bool:
-    """Whether this worker, and no other, is to score the winner: no trial runs, and nobody alive is at it."""
+    """Make this worker the one that scores the winner, if no trial runs and no other living worker does it. Returns
+    whether it is the one."""
     alive = concluding(name)
     running = exists().where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING, ours())
     statement = (
@@ -128,8 +131,8 @@ def begin_conclusion(store: Store, study_id: int, name: str, generation: int) ->
 
 
 def finish(store: Store, study_id: int, name: str, generation: int) -> bool:
-    """Note that the study has ended, unless it was extended meanwhile or another worker has taken the conclusion.
-    Returns whether it was noted; in a transaction, nobody extends the study from then to its end."""
+    """Mark the study as finished, unless it was extended meanwhile or another worker concludes it. Returns whether it
+    was marked. In a transaction, nobody can extend the study from then on until the commit."""
     statement = (
         update(hpo_studies)
         .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
@@ -141,7 +144,7 @@ def finish(store: Store, study_id: int, name: str, generation: int) -> bool:
 
 
 def concluding(own: str | None = None) -> Exists:
-    """Whether a worker, but `own`, is alive that has begun to score the study's winner."""
+    """Condition: a living worker other than `own` has begun to score the study's winner."""
     return exists().where(
         hpo_workers.c.name == hpo_studies.c.concluder,
         hpo_workers.c.study_id == hpo_studies.c.study_id,
@@ -186,5 +189,5 @@ def _statuses(own_name: str | None = None) -> Select[Any]:
 
 def _status(row: Row[Any]) -> StudyStatus:
     found = dict(row._mapping)
-    open_, stopped, finished = (found.pop(key) for key in ("submitted_at", "stopped_at", "finished_at"))
-    return StudyStatus(active=open_ is not None and stopped is None and finished is None, **found)
+    submitted, stopped, finished = (found.pop(key) for key in ("submitted_at", "stopped_at", "finished_at"))
+    return StudyStatus(active=submitted is not None and stopped is None and finished is None, **found)

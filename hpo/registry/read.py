@@ -1,4 +1,5 @@
-"""A study's facts as a record and a data frame, for reports and the command line. Reads only, draws no conclusions."""
+"""Reading a study's facts as a record, and its epochs as a data frame, for reports and the command line. Writes
+nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ _MEASURED = TypeAdapter(list[tuple[int, int, int, _Cell, _Cell, _Cell, _Cell, _C
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyFacts(StudyRow):
-    """A study's row, and what it optimises."""
+    """A study's row, with its objective and direction."""
 
     direction: Direction
     objective: str
@@ -63,8 +64,8 @@ def read_study(store: Store, name: str) -> StudyFacts:
 def epochs_frame(store: Store, name: str) -> pd.DataFrame:
     """One row per trial, replica and epoch, in this order.
 
-    Columns: `EPOCH_COLUMNS`, then one per metric, in the order in which they first appear. What was not finite, or
-    not measured, is missing.
+    Columns: `EPOCH_COLUMNS`, then one per metric, in the order in which they first appear. Values that were not
+    finite, or not measured, are missing.
     """
     import pandas as pd
 

@@ -1,8 +1,8 @@
-"""Ended trials that run again under their numbers: because a budget that had cut them was raised, or because trials
-were given more epochs.
+"""Reopening ended trials, so that they run again under their numbers: after a budget that had cut them was raised, or
+after trials were given more epochs.
 
-What `tell` had said of them does not hold any more. Nobody holds them, and their last state, where it was kept, is what
-whoever takes them continues from. A winner among them is none until the study ends again.
+What `tell` recorded of them is removed. No worker holds them; whoever takes them continues from their last state, where
+it was kept. If the winner is among them, the study has no winner until it ends again.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from hpo.storage.store import Store
 from hpo.storage.transaction import upsert
 
 REPORTED = (endings.ATTRIBUTE, "best_epoch", "spread", ranking.LOSS)
-"""Attributes that `tell` gave a trial and that do not hold any more once it goes on."""
+"""Attributes that `tell` gives a trial, and that are removed when it is reopened."""
 
 
 def reopen_cut(store: Store, study_id: int) -> int:
-    """In a transaction, when no budget is spent: lets the trials go on that one had cut; how many these are. The store
-    has to forget the study after the transaction."""
+    """In a transaction, when no budget is spent: reopen the trials that a budget had cut, and return their number. The
+    store has to forget the study after the transaction."""
     with store.locking(study_id) as connection:
-        store.forget(study_id)  # what had ended may have gone on and ended again
+        store.forget(study_id)  # trials that ended may have run again since they were read
         ended = store.own_trials(study_id)
         cut = [t for t in ended if t.state.is_finished() and endings.is_cut(endings.of(t.user_attrs))]
         if cut:
@@ -43,20 +43,20 @@ def reopen_cut(store: Store, study_id: int) -> int:
 
 
 def note_lengths(connection: Connection, known: Sequence[FrozenTrial], length: int) -> None:
-    """With the study locked: notes of these trials, before they get more epochs, that they had so many."""
+    """With the study locked, before trials get more epochs: record that these trials had `length` epochs until now."""
     marks = trial_system_attributes
     rows = [
         attribute_row(trial._trial_id, lengths.ATTRIBUTE, lengths.lengthened(pairs, length))
         for trial in known
         if not lengths.is_open(pairs := trial.system_attrs.get(lengths.ATTRIBUTE, ()))
     ]
-    if rows:  # at once, since a transaction writes nothing of trials that have ended
+    if rows:  # written at once: at its commit, a transaction writes nothing about ended trials
         connection.execute(upsert(connection.dialect.name, marks), rows)
 
 
 def reopen(store: Store, connection: Connection, study_id: int, ended: Sequence[FrozenTrial]) -> None:
-    """In a transaction, with the study locked: these trials run again. The store has to forget the study after the
-    transaction."""
+    """In a transaction, with the study locked: turn ended trials into running ones. The store has to forget the study
+    after the transaction."""
     ids = [trial._trial_id for trial in ended]
     winner = connection.execute(select(hpo_studies.c.winner_number).where(hpo_studies.c.study_id == study_id)).scalar()
     if any(trial.number == winner for trial in ended):

@@ -1,4 +1,7 @@
-"""Our own row of each study: registering it, noting what its run finds, listing them. Optuna's rows are elsewhere."""
+"""The row of each study in `hpo_studies`: registering a study, reading its row, and recording what a run finds.
+
+Optuna's rows of a study are in `storage.study_rows`, lists of studies in `summaries`.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,8 @@ from hpo.storage.store import Store
 
 Direction = Literal["maximize", "minimize"]
 
-DOOMED = "being deleted"
-"""A fact of a study whose deletion has begun. Whoever finds it ends the deletion."""
+BEING_DELETED = "being deleted"
+"""Key of the fact that marks a study whose deletion has begun. A process that finds it completes the deletion."""
 WINNER, WINNERS_TEST, ENSEMBLES_TEST = "winner", "test {} of the winner", "test {} of the winner's ensemble"
 """User attributes of a study that show its winner in optuna-dashboard."""
 
@@ -43,7 +46,7 @@ ENSEMBLE = "ensemble"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyRow:
-    """What the database says of a study as a whole. Times are naive UTC."""
+    """A study's row in the database. Times are naive UTC."""
 
     study_id: int
     name: str
@@ -62,9 +65,9 @@ class StudyRow:
     finished_at: datetime | None
     """None while budget is left."""
     balance: tuple[Mapping[str, Any], ...]
-    """Split balance: records of part, role, fold, group, count, share. Empty until noted."""
+    """Split balance: records of part, role, fold, group, count, share. Empty until recorded."""
     facts: Mapping[str, Any]
-    """The conventions of its numbers; once noted: device, versions, sizes of the parts ..."""
+    """The conventions of its numbers and, once recorded, device, versions, sizes of the parts and the like."""
     train_seconds: float
     """Seconds spent training, over all restarts."""
     wall_seconds: float
@@ -75,19 +78,19 @@ class StudyRow:
     """The winner's metrics on the test part: the mean over its models, of which folds and repeats train several. A
     metric that is undefined there is None."""
     submitted_at: datetime | None
-    """When it was given to the service; None: workers leave it alone."""
+    """When it was submitted to the service; None: workers leave it alone."""
     stopped_at: datetime | None
-    """Since when it is held up."""
+    """When it was stopped; None: it is not stopped."""
     priority: int
-    """The higher, the sooner workers turn to it."""
+    """Workers work on studies of higher priority first."""
     generation: int
-    """Counts the changes of budgets and epochs, so that workers notice one."""
+    """Number of changes of budgets and epochs, by which workers notice a change."""
     max_trials: int | None
     """Budget of trials in the service; None: as the study file says."""
     max_epochs: int | None
     """Budget of trial-epochs in the service; None: none."""
     max_wall_seconds: float | None
-    """Budget of seconds in which anyone worked on it; None: none."""
+    """Budget of seconds during which any process worked on it; None: none."""
     max_cpu_seconds: float | None
     """Budget of processor seconds over all workers; None: none."""
     trial_epochs: int | None
@@ -97,17 +100,17 @@ class StudyRow:
     cpu_seconds: float
     """Processor seconds, over all workers and restarts."""
     noted: float | None
-    """When seconds were last added, by the database's clock."""
+    """When seconds were last added: seconds since 1970 by the database's clock."""
     concluder: str | None
     """The worker that scores, or scored, the winner."""
     test_ensemble: Mapping[str, float | None] | None = None
-    """Metrics of the answers that the winner's models give together; None where it has one model, or was scored by a
+    """Metrics of the ensemble of the winner's models on the test part; None where it has one model, or was scored by a
     version that did not record them."""
 
     @property
-    def is_doomed(self) -> bool:
-        """Whether it is being deleted: its files go before its rows do."""
-        return DOOMED in self.facts
+    def is_being_deleted(self) -> bool:
+        """Whether its deletion has begun; its files are deleted before its rows."""
+        return BEING_DELETED in self.facts
 
 
 _STUDY_ROW = TypeAdapter(StudyRow)
@@ -130,8 +133,8 @@ def register_study(
 ) -> int:
     """Create a study in Optuna's tables and ours, or find the one of this name, and return its id.
 
-    An existing study keeps what it was registered with: whether that fits is the caller's to judge. One that Optuna
-    made without us is refused, since nothing says what its trials mean.
+    An existing study keeps what it was registered with; the caller checks whether that fits. A study that another
+    program made with Optuna is refused, since nothing says what its trials mean.
     """
     with store.writing() as connection:
         study_id = study_rows.create(connection, name, [StudyDirection[direction.upper()]])
@@ -164,7 +167,7 @@ def register_study(
 
 
 def study_row(store: Store, name: str) -> StudyRow:
-    """A study's row; `StudyStateError` with the names there are, if there is none of this name."""
+    """A study's row; `StudyStateError`, which lists the existing names, if there is none of this name."""
     same = hpo_studies.c.study_id == studies.c.study_id
     statement = select(studies.c.study_name, hpo_studies).join(hpo_studies, same)
     with store.reading() as connection:
@@ -186,11 +189,11 @@ def study_row(store: Store, name: str) -> StudyRow:
 def add_seconds(store: Store, study_id: int, *, train: float, wall: float, cpu: float = 0.0, epochs: int = 0) -> None:
     """Add to the seconds and trial-epochs spent. `wall` is the time since this process last added its own.
 
-    Time in which several processes work counts once: of `wall`, no more than has passed since anyone added.
+    Time in which several processes work counts once: of `wall`, at most the time since any process last added.
     """
     since = func.coalesce(DatabaseNow() - hpo_studies.c.noted, wall)
     passed = case((since < 0.0, 0.0), (since < wall, since), else_=wall)
-    _note(
+    _update(
         store,
         study_id,
         epochs_spent=hpo_studies.c.epochs_spent + epochs,
@@ -202,13 +205,13 @@ def add_seconds(store: Store, study_id: int, *, train: float, wall: float, cpu: 
 
 
 def set_balance(store: Store, study_id: int, balance: Sequence[Mapping[str, Any]]) -> None:
-    """Note the split balance: records of part, role, fold, group, count, share."""
-    _note(store, study_id, balance_json=json.dumps(list(balance)))
+    """Record the split balance: records of part, role, fold, group, count, share."""
+    _update(store, study_id, balance_json=json.dumps(list(balance)))
 
 
 def set_facts(store: Store, study_id: int, facts: Mapping[str, Any]) -> None:
-    """Note the device, versions, sizes of the parts and the like."""
-    _note(store, study_id, facts_json=json.dumps(dict(facts)))
+    """Record the device, versions, sizes of the parts and the like, in place of the facts before."""
+    _update(store, study_id, facts_json=json.dumps(dict(facts)))
 
 
 def set_winner(
@@ -220,10 +223,10 @@ def set_winner(
     *,
     ensemble: Mapping[str, float | None] | None = None,
 ) -> None:
-    """Note the winner and its metrics on the test part (None if there is no test part), for optuna-dashboard, too."""
+    """Record the winner and its metrics on the test part (None without a test part), also for optuna-dashboard."""
     together = {} if ensemble is None else {ENSEMBLE: dict(ensemble)}
     text = None if test is None else json.dumps({**test, **together}, allow_nan=False)
-    _note(store, study_id, winner_number=number, test_json=text)
+    _update(store, study_id, winner_number=number, test_json=text)
     store.set_study_user_attr(study_id, WINNER, f"trial {number}")
     for shown, scores in ((WINNERS_TEST, test), (ENSEMBLES_TEST, ensemble)):
         if scores is not None and objective in scores:
@@ -231,29 +234,29 @@ def set_winner(
 
 
 def forget_winner(store: Store, study_id: int) -> None:
-    """Note that there is no winner any more: its trial goes on."""
-    _note(store, study_id, winner_number=None, test_json=None)
+    """Remove the recorded winner, because its trial runs again."""
+    _update(store, study_id, winner_number=None, test_json=None)
     key = study_user_attributes.c.key
     shown = or_(key == WINNER, *(key.like(name.format("%")) for name in (WINNERS_TEST, ENSEMBLES_TEST)))
     store.write(delete(study_user_attributes).where(study_user_attributes.c.study_id == study_id, shown))
 
 
 def mark_finished(store: Store, study_id: int) -> None:
-    """Note that the budget is spent."""
-    _note(store, study_id, finished_at=utc_now())
+    """Record that the study has ended."""
+    _update(store, study_id, finished_at=utc_now())
 
 
 def mark_unfinished(store: Store, study_id: int) -> None:
-    """Note that there is budget again."""
-    _note(store, study_id, finished_at=None)
+    """Record that the study goes on."""
+    _update(store, study_id, finished_at=None)
 
 
 def direction_name(direction: StudyDirection) -> Direction:
-    """A direction as the records and reports write it."""
+    """A direction's name in records and reports."""
     return "maximize" if direction == StudyDirection.MAXIMIZE else "minimize"
 
 
-def _note(store: Store, study_id: int, **columns: Any) -> None:
+def _update(store: Store, study_id: int, **columns: Any) -> None:
     store.write(update(hpo_studies).where(hpo_studies.c.study_id == study_id).values(**columns))
 
 

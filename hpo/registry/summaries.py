@@ -1,4 +1,4 @@
-"""All studies of this program in a list, each with the counts of its trials and its best value."""
+"""A list of all studies of this program, each with counts of its trials and its best value."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from hpo.storage.store import Store
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudySummary:
-    """A study in a list. Times are naive UTC."""
+    """One study of the list. Times are naive UTC."""
 
     study_id: int
     name: str
     direction: Direction
     counts: Mapping[TrialState, int]
-    """Trials of this program by state; a state without trials is there with 0."""
+    """Number of trials of this program by state; 0 for a state without trials."""
     waiting: int
-    """Trials that were enqueued and have not begun."""
+    """Number of trials that were enqueued and have not begun."""
     others: int
-    """Trials of other programs, and those that they ended."""
+    """Number of trials that other programs added or ended."""
     best: float | None
     """Best value of a complete trial of this program."""
     created_at: datetime

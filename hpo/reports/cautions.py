@@ -1,7 +1,7 @@
 """What a reader should know before trusting a study's winner: one plain sentence for each finding. No formatting.
 
 Each check takes the facts computed so far and returns sentences, so that adding one is a function and a line in
-`CHECKS`. A check whose question the facts do not answer says nothing. The ideas follow Google's tuning playbook: best
+`CHECKS`. A check that the facts do not suffice for returns no sentence. The ideas follow Google's tuning playbook: best
 values near an edge, too little budget, winners by luck.
 """
 
@@ -79,7 +79,7 @@ def _learning_rate(trial: TrialRow) -> float | None:
 
 
 def undefined(e: Evidence) -> list[str]:
-    """What has no value because of the data, whatever is trained."""
+    """Metrics that are undefined because of the data, whatever model is trained."""
     found = []
     if count := sum(endings.is_undefined(trial.ended) for trial in e.trials):
         found.append(
@@ -195,7 +195,7 @@ def within_noise(e: Evidence) -> list[str]:
 
 
 def better_unfinished(e: Evidence) -> list[str]:
-    """Only finished trials can win, whatever the others showed."""
+    """Trials that ended early with a better value than the winner: only finished trials can win."""
     if e.winner is None or e.winner.value is None:
         return []
     above = [

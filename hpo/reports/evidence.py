@@ -1,4 +1,4 @@
-"""What the checks of `cautions` look at, gathered once. Draws no conclusions."""
+"""The facts that the checks of `cautions` use, computed once. Draws no conclusions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from hpo.studyfile.study import StudySpec
 
 POOLED = 10
-"""Best trials whose spreads over folds and repeats tell the noise of their values."""
+"""Number of best trials whose spreads over folds and repeats give the noise of their values."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """What the checks look at."""
+    """The facts that the checks use."""
 
     objective: str
     minimized: bool
@@ -43,18 +43,18 @@ class Evidence:
     """Number of the trial that was scored on the test part."""
     test: Mapping[str, float | None]
     looks: Sequence[int]
-    """Numbers of the trials that were scored on the test part, one after the other."""
+    """Numbers of all trials that were scored on the test part, in this order."""
     foreign: Sequence[ForeignTrial]
     """Trials that are not this program's."""
     parts: Parts
     noise: Noise | None
-    """Chance in the best values; None where it is not known."""
+    """Noise of the best values; None where it is not known."""
     grid: bool
     """Whether the trials are the points of a grid, in a fixed order, so that more of them may not exist."""
     way_to_more_trials: str
     """What to do for more trials; empty while the study has not had all that it is to have."""
     way_to_more_epochs: str
-    """What to do for longer trials."""
+    """Advice on how to give trials more epochs."""
 
     @property
     def sign(self) -> float:
@@ -101,7 +101,7 @@ def evidence_of(
 
 
 def _spec(study: StudyFacts) -> StudySpec | None:
-    """The study file, unless this version does not read it any more."""
+    """The parsed study file; None where this version cannot read it."""
     from hpo.studyfile.file import parse_study
 
     try:

@@ -66,7 +66,7 @@ class StudyReport:
     test: Mapping[str, float | None]
     """The winner's metrics on the test part, the mean over its models; empty if it was not scored."""
     test_ensemble: Mapping[str, float | None]
-    """The metrics of what its models answer together; empty where it has one."""
+    """Metrics of the ensemble of its models on the test part; empty where it has one model."""
     models: int
     """Of each trial: one for each fold and repeat."""
     top: tuple[TrialRow, ...]
@@ -81,7 +81,7 @@ class StudyReport:
     train_seconds: float | None
     """Spent training and validating, added up over the workers that shared the wall time."""
     shared: bool
-    """Whether workers of the service have the study, who train side by side."""
+    """Whether the study was submitted to workers, which train at the same time."""
     cautions: tuple[str, ...]
     """What a reader should know before trusting the winner."""
 

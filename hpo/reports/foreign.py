@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hpo.storage.own_trials import Kind
 
 NAMED = 8
-"""Trials named in a sentence before the rest is only counted."""
+"""Most trials named in a sentence; the rest is counted."""
 
 WORDS: dict[Kind, str] = {
     "waiting": "waits for its turn",
@@ -48,7 +48,7 @@ def foreign_trial(kind: Kind, trial: FrozenTrial) -> ForeignTrial:
 
 
 def sentences(foreign: Sequence[ForeignTrial]) -> list[str]:
-    """What is said of them: at most a sentence for those that wait, those refused and all others."""
+    """At most three sentences: on the waiting trials, on the refused ones and on all others."""
     waiting = [trial for trial in foreign if trial.kind == "waiting"]
     refused = [trial for trial in foreign if trial.kind == "refused"]
     others = [trial for trial in foreign if trial.kind in BY_OTHERS]

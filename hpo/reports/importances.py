@@ -31,9 +31,9 @@ BEST_SHARE = 0.2
 """Size of the group of best trials: near this share of all, at least FEWEST_BEST, at most half of all."""
 MOST_GROUPS = 5
 TRIALS_A_GROUP = 8
-"""The values of a range are divided into as many groups of equal size as hold so many trials, from 3 to MOST_GROUPS."""
+"""Trials in each group of a range's values; the values are divided into 3 to MOST_GROUPS groups of equal size."""
 CHANCE = 0.2
-"""Where nothing matters, how often importances may be stated all the same, with a note that says how likely that is."""
+"""Probability with which importances may be stated although no parameter matters; the note gives it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,7 @@ class Importances:
     """Shares of importance, largest first, and one sentence on how to read them."""
 
     shares: tuple[tuple[str, float], ...]
-    """(parameter, share); the shares add up to 1. Empty where importances cannot be told."""
+    """(parameter, share); the shares add up to 1. Empty where importances cannot be stated."""
     note: str
     """How to read the shares, or why there are none."""
     best: int = 0

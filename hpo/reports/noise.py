@@ -14,7 +14,7 @@ from hpo.reports.text import plural
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noise:
-    """Chance in the scores of a study's best trials."""
+    """Noise of the scores of a study's best trials."""
 
     error: float
     """Standard error of a trial's value."""
@@ -27,7 +27,7 @@ class Noise:
     """Degrees of freedom of the estimate; infinite where it follows from the number of examples."""
 
     def limit(self, error: float) -> float:
-        """What chance alone exceeds in one case of 40, on one side."""
+        """The difference that noise alone exceeds in one case of 40, on one side."""
         from scipy.stats import t
 
         return error * (2.0 if math.isinf(self.freedom) else float(t.ppf(0.975, self.freedom)))
@@ -46,7 +46,7 @@ def noise_of(objective: str, best: float, spreads: Sequence[float], replicas: in
     spread = math.sqrt(math.fsum(s * s for s in spreads) / len(spreads)) if spreads else 0.0
     freedom = float(max(1, replicas - 1) * len(spreads))
     if parts.folds > 1 and spread:
-        # A fold's score varies with its examples and with the luck of training: the spread holds both.
+        # A fold's score varies with its examples and with the randomness of training; the spread contains both.
         error = spread / math.sqrt(parts.folds)
         if of_examples is None or error > of_examples:
             if of_test is None and tested:

@@ -1,4 +1,4 @@
-"""What of a study's budgets is left, when it is looked at with those of its file."""
+"""Which budget of a study is spent, by the limits of its study file. The service's limits are in `registry.queue`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from hpo.studyfile.study import StudySpec
 
 
 def spent_by(spec: StudySpec, row: StudyRow) -> Spent | None:
-    """The budget that is spent; the one of trials is not meant. None: none is."""
+    """The first budget of epochs, wall time or processor time that is spent; None where none is. Trials do not
+    count."""
     search = spec.search
     return spent(
         (search.epochs, row.epochs_spent),

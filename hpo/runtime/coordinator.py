@@ -1,8 +1,8 @@
-"""The loop of a study: all trials in flight train one epoch (a tick), then everything is decided and written at once.
+"""The loop of a study: all trials in flight train one epoch (a tick), then one transaction writes what follows from it.
 
-Between two ticks the database and the checkpoint files agree, so a process may be killed at any moment: what was begun
-since the last tick is trained again, with the same outcome. Whatever takes long, such as training, checkpoints and
-waiting for a worker, is done before the transaction or after it: others would wait for its locks.
+Between two ticks the database and the checkpoint files agree, so a process may be killed at any moment: what was
+trained since the last tick is trained again, with the same outcome. Training and waiting for a worker are done before
+the transaction or after it, since other processes wait for its locks.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def run(
     ownership: Ownership | None = None,
     manager: CheckpointManager | None = None,
 ) -> Progress:
-    """Runs the study until its budgets are spent, or until `hold` says to leave it. Returns the final progress."""
+    """Runs the study until its budgets are spent, or until `ownership` says to leave it. Returns the final progress."""
     return _Loop(
         session, executor, observer, ownership or SoleOwnership(session), manager or RunCheckpoints(session.checkpoints)
     ).run()
@@ -85,17 +85,17 @@ class _Loop:
         return final
 
     @contextmanager
-    def _tick(self, *, completes: bool = False, cut: bool = False) -> Iterator[None]:
-        """A transaction about trials in flight, written only if they are still this process's own."""
+    def _transaction(self, *, completes: bool = False, cut: bool = False) -> Iterator[None]:
+        """A transaction about the trials in flight; it is committed only if this process still owns them."""
         ids = [trial.trial_id for trial in self.flight.values()]
         with self.session.store.transaction():
             yield
             self.ownership.confirm(ids, completes=completes, cut=cut)
 
     def _pick_up(self, trial_ids: Collection[int], *, trains: bool) -> None:
-        """Goes on with running trials that this process has taken, if only to end them."""
-        told = self.ownership.behind if trains else None
-        trials, failures = pick_up(self.session, self.executor, trial_ids, self.ownership.check, told)
+        """Continues running trials that this process has taken; with `trains` false they are only to be ended."""
+        on_behind = self.ownership.report_behind if trains else None
+        trials, failures = pick_up(self.session, self.executor, trial_ids, self.ownership.check, on_behind)
         for trial in trials:
             self.flight[trial.number] = trial
             self.seconds[trial.number] = self.session.store.seconds_of(trial.trial_id)
@@ -103,7 +103,7 @@ class _Loop:
         self._fail(failures)
 
     def _fill(self) -> None:
-        """Asks for as many trials as may start."""
+        """Asks for new trials until there is no room for more."""
         while True:
             with self.session.store.transaction():
                 asked = self.session.searcher.ask(self.ownership.room(len(self.flight)))
@@ -115,9 +115,9 @@ class _Loop:
             self._fail([*undrawn(asked), *unbuilt])
 
     def _fail(self, failures: Collection[Failure]) -> None:
-        """Ends trials that could not be begun or continued."""
+        """Ends trials that could not be begun or continued as failed."""
         if failures:
-            with self._tick():
+            with self._transaction():
                 for failure in failures:
                     self._tell_failure(failure)
 
@@ -128,16 +128,16 @@ class _Loop:
         self.ownership.end([trial.trial_id])
 
     def _cut(self, spent: Spent) -> None:
-        """Ends everything in flight, because a budget is spent."""
-        with self._tick(cut=True):
+        """Ends all trials in flight, because a budget is spent."""
+        with self._transaction(cut=True):
             self._settle(
                 set(), {n: self.session.searcher.cut(trial.trial_id, spent) for n, trial in self.flight.items()}
             )
 
     def _record(self, tick: Tick, train_seconds: float) -> None:
-        """One transaction: the epoch's rows, reports, decisions, ends and checkpoints."""
+        """Writes a tick in one transaction: rows of epochs, reports, decisions, ended trials and checkpoints."""
         store, searcher = self.session.store, self.session.searcher
-        with self._tick(completes=self._completes(tick)):
+        with self._transaction(completes=self._completes(tick)):
             by_trial: dict[int, list[LaneEpoch]] = {}
             for lane in tick.epochs:
                 by_trial.setdefault(lane.trial, []).append(lane)
@@ -173,7 +173,8 @@ class _Loop:
         return any(lane.epoch >= lengths[lane.trial] for lane in tick.epochs)
 
     def _settle(self, best: Collection[int], ended: Mapping[int, Decision]) -> None:
-        """In a tick: tells how trials ended, makes room, and keeps what the executor hands over."""
+        """In a transaction: tells how trials ended, frees their lanes, and saves the weights and states of the
+        executor."""
         for number, decision in ended.items():
             self._end(number, decision)
         wanted = worth_keeping(self.session.checkpoints, ended.keys())
@@ -207,7 +208,7 @@ class _Loop:
         return lane.metrics[self.session.spec.study.objective]
 
     def _lost(self, lanes: Sequence[LaneEpoch]) -> Decision | None:
-        """How a trial ends that has nothing to report; None if it has."""
+        """How a trial ends that diverged or whose objective is undefined; None if it has a value to report."""
         epoch = lanes[0].epoch
         if any(lane.diverged for lane in lanes):
             return Decision(ended=endings.diverged(epoch), state=TrialState.PRUNED)
@@ -221,13 +222,13 @@ class _Loop:
         return self.session.searcher.decide(trial.trial_id, trial.config)
 
     def _known_scores(self, trial: Asked) -> list[tuple[float, float]]:
-        """From the rows of a trial that was picked up."""
+        """The scores of a resumed trial at the epoch that counts, from the database."""
         curve = self.session.searcher.curve(trial.trial_id)
         epoch = best_epoch(self.session.spec.study, curve) if curve else 0
         return self.session.store.scores_of(trial.trial_id, epoch)
 
     def _is_best(self, number: int) -> bool:
-        """Whether the epoch just trained is the one that counts so far."""
+        """Whether the epoch just trained is the trial's best so far, or its last where the last one counts."""
         curve = self.session.searcher.curve(self.flight[number].trial_id)
         return bool(curve) and best_epoch(self.session.spec.study, curve) == len(curve)
 

@@ -18,25 +18,25 @@ from hpo.storage.store import Store
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deletion:
-    """What became of a study's checkpoints."""
+    """What was done with the checkpoints of a deleted study."""
 
     files: int
-    """How many were deleted."""
+    """Number of files that were deleted."""
     missing: int
-    """How many the database named that lie in none of the places."""
+    """Number of files that the database names and that are in none of the places."""
     strange: tuple[str, ...]
-    """Files in its folders that may be another study's, and stay: place and name."""
+    """Files in its folders that may belong to another study and were not deleted: place and name."""
     places: tuple[str, ...]
-    """Where they were looked for."""
+    """Where files were looked for."""
     refusals: tuple[str, ...]
-    """Why some are still there."""
+    """Reasons why some files could not be deleted."""
 
 
 def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = None) -> Deletion:
-    """Deletes a study that nobody works on, and before that its checkpoints: what a killed process began, the next one
-    ends. `checkpoints`: where workers kept them, if not where they noted it."""
+    """Deletes the checkpoints of a study that nobody works on, then the study. A deletion that a killed process began
+    is completed by the next call. `checkpoints`: where workers kept them, if not at the recorded location."""
     with _locked(disk.study_folder(home / ABOVE, name)) as last:
-        row = deletion.doom_study(store, name, dead=last)
+        row = deletion.begin_deletion(store, name, dead=last)
         checkpoint_stores: list[CheckpointStore] = [Directory(home)]
         elsewhere = other_location(store, row.study_id, checkpoints, home)
         if elsewhere is not None and elsewhere.place != checkpoint_stores[0].place:
@@ -58,12 +58,12 @@ def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = 
 
 
 def _locked(folder: Path) -> AbstractContextManager[str | None]:
-    """Keeps `hpo run` out of a folder; one that is not there needs no lock."""
+    """Locks a folder against `hpo run`; a folder that does not exist needs no lock."""
     return exclusive(folder, "", leaves=False) if folder.is_dir() else nullcontext()
 
 
 def _delete_files(own: OwnFolders, refusals: list[str]) -> set[str]:
-    """Deletes the study's files in one place; what of them was there."""
+    """Deletes the study's files in one place and returns them; the reason of a failure is added to `refusals`."""
     try:
         files = own.files()
         for path in sorted(files):

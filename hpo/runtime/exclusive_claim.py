@@ -1,4 +1,5 @@
-"""`hpo run`'s claim on its study, kept up while it runs: other runs and `hpo submit` see it in the database."""
+"""The claim of `hpo run` on its study, renewed by heartbeats while it runs. Other runs and `hpo submit` see it in the
+database; the statements are in `registry.exclusive`."""
 
 from __future__ import annotations
 
@@ -16,23 +17,23 @@ log = logging.getLogger(__name__)
 
 
 class Claim:
-    """The study in the hands of process `name`, from `take` to the end of the block."""
+    """Exclusive claim of process `name` on a study, from `take` to the end of the block."""
 
     def __init__(self, store: Store, name: str, *, dead: str | None = None) -> None:
-        """`dead`: a process that is known to be no more."""
+        """`dead`: name of a process that is known to have ended, whose claim is ignored."""
         self.store = store
         self.name = name
         self.dead = dead
-        self._heartbeat = Heartbeat(store, name, LEASE_SECONDS, enrols=False)
+        self._heartbeat = Heartbeat(store, name, LEASE_SECONDS, registers=False)
 
     def take(self, study_id: int) -> None:
-        """Alone or in a transaction: takes the study from the workers; `StudyStateError` while anyone else works on
-        it."""
+        """Alone or in a transaction: claims the study, from its workers if it was submitted; `StudyStateError` while
+        another process works on it."""
         host, pid = socket.gethostname(), os.getpid()
         exclusive.claim(self.store, study_id, self.name, host, pid, LEASE_SECONDS, dead=self.dead)
 
     def keep(self) -> None:
-        """In a tick: it raises `TakenError` and writes nothing if the study was taken from this process."""
+        """In a transaction: its commit raises `TakenError` and writes nothing if the claim was lost."""
         exclusive.keep(self.store, self.name, LEASE_SECONDS)
 
     def __enter__(self) -> Claim:
@@ -43,9 +44,9 @@ class Claim:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._heartbeat.stop()
-        if isinstance(error, StorageError):  # it has been waited for long enough
+        if isinstance(error, StorageError):  # the database has been waited for long enough
             return
         try:
-            leases.resign(self.store, self.name)
+            leases.unregister_worker(self.store, self.name)
         except StorageError as refused:
             log.warning("%s Others may have the study when this process has been silent for a while.", refused.finding)

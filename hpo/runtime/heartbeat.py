@@ -1,4 +1,4 @@
-"""A process's signs of life, given in the background: an epoch may take longer than a lease."""
+"""Heartbeats of a process, sent by a thread, since an epoch may take longer than a lease."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hpo.storage.store import Store
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 30.0
-"""How long a process may be silent before others take what it has."""
+"""Time after the last heartbeat at which other processes may take a process's trials or study."""
 BEATS = 3
-"""Signs of life in the time of a lease."""
+"""Heartbeats in the time of a lease."""
 
 
 def name_of_this_process() -> str:
-    """What the database is to call it: the name tells people where it is, and no two are the same."""
+    """A unique name for the database, with the machine and the process id for people."""
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
 
 class Heartbeat:
-    """Enrols a worker and holds its leases up, until it is stopped or the process is."""
+    """Registers a worker and renews its leases, until it is stopped or the process ends."""
 
     def __init__(
         self,
@@ -37,26 +37,26 @@ class Heartbeat:
         lease_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         *,
-        enrols: bool = True,
+        registers: bool = True,
     ) -> None:
-        """`enrols`: at the start, and again where the database has forgotten it; else that is not for it to do."""
+        """`registers`: whether it adds the worker's row, at the start and when the row has been deleted."""
         self.store = store
         self.name = name
         self.lease_seconds = lease_seconds
         self.clock = clock
-        self.enrols = enrols
+        self.registers = registers
         self.workers = 1
-        """Workers that were alive at the last sign of life."""
+        """Number of workers alive at the last heartbeat."""
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="signs of life", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        if self.enrols:
-            self._enrol()
+        if self.registers:
+            self._register()
         self._thread.start()
 
     def stop(self) -> None:
-        # Not joined: it may be waiting for a server that is away, and holds nothing that matters.
+        # Not joined: the thread may be waiting for a server that does not answer, and has nothing to finish.
         self._ended.set()
 
     def _run(self) -> None:
@@ -64,7 +64,7 @@ class Heartbeat:
         while not self._ended.wait(self.lease_seconds / BEATS):
             try:
                 self.beat()
-            except Exception as error:  # whatever it is, the leases end with this thread
+            except Exception as error:  # any error is caught: without this thread the leases would expire
                 if not silent:
                     bug = not isinstance(error, StorageError)
                     said = getattr(error, "finding", error)
@@ -74,11 +74,11 @@ class Heartbeat:
                 silent = False
 
     def beat(self) -> None:
-        """One sign of life."""
+        """Sends one heartbeat."""
         alive = leases.send_heartbeat(self.store, self.name, self.lease_seconds)
-        if alive is None and self.enrols and not self._ended.is_set():
-            self._enrol()
+        if alive is None and self.registers and not self._ended.is_set():
+            self._register()
         self.workers = alive or self.workers
 
-    def _enrol(self) -> None:
-        leases.enrol(self.store, self.name, socket.gethostname(), os.getpid(), self.lease_seconds)
+    def _register(self) -> None:
+        leases.register_worker(self.store, self.name, socket.gethostname(), os.getpid(), self.lease_seconds)

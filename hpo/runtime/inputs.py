@@ -1,6 +1,6 @@
-"""What a study is made of beside its file: its data, prepared, and the code of the user's own models.
+"""Inputs of a study beside its file: the prepared data, and the code of the user's own models.
 
-All that can be wrong with them is found here, before anything is written.
+Mistakes in them are found here, before anything is written.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from hpo.studyfile.tree import Choice
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs(StudyData):
-    """What a study is made of beside its file: the data, and the code of the user's own models."""
+    """Inputs of a study beside its file: the data, and the code of the user's own models."""
 
     sources: dict[str, str]
     """SHA-256 of the code of every module of the user's own, by file or module as the study names it."""
 
 
 def load_inputs(spec: StudySpec) -> Inputs:
-    """Loads the data, and checks that all code is there."""
+    """Loads the data, and reads the code of the user's own models."""
     data = load_data(spec)
     return Inputs(dataset=data.dataset, splits=data.splits, prepared=data.prepared, sources=_sources(spec))
 
@@ -46,13 +46,13 @@ def _sources(spec: StudySpec) -> dict[str, str]:
 
 
 def references(spec: StudySpec) -> list[Reference]:
-    """The user's own modules, where their files are."""
+    """The user's own modules, with the paths of their files."""
     return [reference.below(Path(spec.source).parent) for reference in modules_of(spec.tree["model"])]
 
 
 def check_models(spec: StudySpec, inputs: Inputs) -> None:
-    """Refuses a study none of whose model families can be built for the data, or that names a module of the user's
-    own which cannot be built whatever its arguments are."""
+    """Raises `StudyFileError` where no model family of the study can be built for the data, or where one of the user's
+    own modules cannot be built with any of its arguments."""
     model = spec.tree["model"]
     errors: list[str] = []
     fits = False
@@ -72,7 +72,7 @@ def check_models(spec: StudySpec, inputs: Inputs) -> None:
 
 
 def _families(model: Any) -> Iterable[dict[str, Any]]:
-    """The tables that a trial's model may be; one for each module of the user's own."""
+    """The tables that `model` can be in a trial; one for each of the user's own modules."""
     for table in model.options if isinstance(model, Choice) else (model,):
         if table["family"] == "custom":
             yield from (table | {"module": str(reference)} for reference in modules_of(table))
@@ -81,7 +81,7 @@ def _families(model: Any) -> Iterable[dict[str, Any]]:
 
 
 def _error_of(spec: StudySpec, prepared: PreparedData) -> str | None:
-    """Why no model of the one family in the spec can be built; None if one can."""
+    """Why no model of the spec's one family can be built; None if one can."""
     errors = []
     for config in islice(space.alternatives(spec, "model"), TRIED):
         try:

@@ -1,5 +1,5 @@
-"""`hpo run`: a study from its data to its report by this process, which decides, writes the database and has trials
-trained: by itself, by child processes or on a Ray cluster."""
+"""`hpo run`: runs a study from its data to its report. This process takes the decisions and writes the database; trials
+are trained by it, by child processes or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Result:
     winner: Winner | None
     """None where no trial finished."""
     report: Path
-    """The report's page."""
+    """Path of the report's page."""
     notes: tuple[str, ...]
-    """What the data set's reader left out or found odd."""
+    """Remarks of the data set's reader, e.g. on rows that it left out."""
     failure: str | None
-    """How the first failed trial ended; None where none failed."""
+    """Reason text of the first failed trial; None where none failed."""
     foreign: tuple[ForeignTrial, ...] = ()
-    """Trials of the study that are not this program's."""
+    """Trials of the study that other programs added or ended."""
 
 
 def run_study(
@@ -82,8 +82,8 @@ def run_study(
 ) -> Result:
     """Runs or continues a study to the end of its budget, scores the winner once, and writes the report.
 
-    Where several processes train, those of `pool` are taken first. `checkpoints`: where workers of the service
-    kept those of this study, if not where they noted it; new ones are kept in the home folder.
+    Where several processes train, those of `pool` are taken first. `checkpoints`: where workers of the service kept
+    the study's checkpoints, if not at the recorded location; new ones are kept in the home folder.
     """
     usable = prepare_process(home, threads if engine == "local" else min(threads, usable_cores()))
     resources = Resources(
@@ -101,7 +101,7 @@ def run_study(
     check_objective(spec, inputs, begun=known is not None)
     check_models(spec, inputs)
     name = RUN + name_of_this_process()
-    # The database first: one that cannot be reached leaves no folder behind.
+    # The database is opened first: where it cannot be reached, no folder is made.
     with (
         closing(open_store(url)) as store,
         _cluster(resources),
@@ -111,7 +111,8 @@ def run_study(
     ):
         known = known_study(store, spec)
         spec = as_extended(spec, known)
-        # Before the study is taken from its workers: a place that cannot be opened ends the command.
+        # Opened before the study is claimed: where it cannot be opened, the command ends and the workers keep the
+        # study.
         checkpoint_store = other_location(store, known.study_id, checkpoints, home) if known else None
         session = retried(lambda: open_session(spec, inputs, store, home, resources, claim=claim.take))
         session = replace(session, checkpoint_store=checkpoint_store)
@@ -149,7 +150,8 @@ def _cluster(resources: Resources) -> AbstractContextManager[None]:
 
 
 def prepare_process(home: Path, threads: int) -> int:
-    """Sets up what training shares with the whole process. How many threads it has: no more than cores."""
+    """Sets the number of threads and the cache of compiled steps for the whole process. Returns the number of threads:
+    at most the number of usable cores."""
     cores = usable_cores()
     if threads > cores:
         log.warning(
@@ -163,7 +165,7 @@ def prepare_process(home: Path, threads: int) -> int:
 def _run(
     session: Session, resources: Resources, observer: Observer, pool: ProcessPool | None, claim: Claim
 ) -> Progress:
-    """Trains to the end of the budget, from what is saved each time that the connection to the database is lost."""
+    """Trains to the end of the budget. After a lost connection to the database, it continues from what is saved."""
     began, patience = time.perf_counter(), Patience()
     epochs = latest = 0
 
@@ -184,7 +186,7 @@ def _run(
                 try:
                     return in_all(coordinator.run(session, executor, observe, SoleOwnership(session, claim.keep)))
                 except LostConnectionError as lost:
-                    patience.bear(lost, "Going on from what is saved.")
+                    patience.pause(lost, "Going on from what is saved.")
                 epochs += latest
                 executor.clear()
                 session = anew(session)
@@ -196,6 +198,7 @@ def _run(
 
 
 def _end(session: Session, winner: Winner | None, claim: Claim) -> None:
+    """Records the winner and marks the study as finished, if this process still has its claim."""
     with session.store.transaction() as transaction:
         transaction.lock_study(session.study_id)
         claim.keep()

@@ -1,7 +1,7 @@
-"""Which trials of a study a process may train: all of them (`SoleOwnership`), or those it holds leases on (`leased`).
+"""Which trials of a study a process may train: all (`SoleOwnership`), or those it holds leases on (`service.leased`).
 
-The coordinator asks before each epoch what it may do, at the end of each transaction whether its trials are still its
-own, and says which trials begin and end.
+The coordinator asks the ownership before each epoch what to do next, and at the end of each transaction whether it
+still owns its trials. It reports which trials begin and end.
 """
 
 from __future__ import annotations
@@ -22,53 +22,56 @@ from hpo.runtime.session import Session
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Turn:
-    """What may be done before the next epoch."""
+    """What the coordinator does before the next epoch."""
 
     take: Collection[int] = ()
-    """Ids of running trials to go on with, besides those in flight."""
+    """Ids of running trials to continue, besides those in flight."""
     spent: Spent | None = None
-    """The budget that is spent, so that everything in flight has to end; None: none is."""
+    """The budget that is spent, so that all trials in flight have to end; None where none is."""
     ask: bool = True
-    """Whether there may be room for new trials; how much is said in the transaction that creates them."""
+    """Whether there may be room for new trials. `Ownership.room` says how much, in the transaction that creates
+    them."""
 
 
 class LostTrials(Exception):
-    """Trials in flight are not this process's any more. Nothing of the epoch is written; the message says why."""
+    """This process no longer owns its trials in flight, for the reason in the message. Nothing of the epoch is
+    written."""
 
 
 class Ownership(Protocol):
-    """One process's claim on trials of one study."""
+    """The trials of one study that one process owns."""
 
     def turn(self, flight: Collection[int]) -> Turn | None:
-        """What to do next, given the ids of the trials in flight; None to leave the study. It may wait."""
+        """What to do next, given the ids of the trials in flight; None to leave the study. May wait for other
+        workers."""
 
     def check(self) -> None:
-        """First of all in a transaction: raises `LostTrials` unless the study is, until it is committed, as the
-        coordinator knows it."""
+        """First call in a transaction: raises `LostTrials` if the study was changed since the coordinator read it.
+        Keeps it from being changed until the commit."""
 
     def room(self, flight: int) -> int:
-        """In a transaction: how many trials may be created beside so many in flight."""
+        """In a transaction: how many trials may be created, with `flight` trials in flight."""
 
     def begin(self, trial_ids: Collection[int]) -> None:
-        """In a transaction: trials that were just created are trained here."""
+        """In a transaction: takes ownership of trials that were just created."""
 
     def confirm(self, trial_ids: Collection[int], *, completes: bool, cut: bool) -> None:
-        """At the end of a transaction: raises `LostTrials` unless all these are this process's own until it is
-        committed and, if one of them `completes` its last epoch, have no more epochs than the coordinator knows of; if
-        they are `cut`, unless a budget is still spent."""
+        """Last call in a transaction: raises `LostTrials` unless this process owns all these trials until the commit.
+        Where one of them `completes` its last epoch, it also raises if trials have got more epochs since; where they
+        are `cut`, if no budget is spent any more."""
 
     def end(self, trial_ids: Collection[int]) -> None:
-        """In a transaction: trials have ended."""
+        """In a transaction: gives up ownership of trials that have ended."""
 
-    def behind(self, trials: Sequence[Behind]) -> None:
-        """These of the trials just taken are trained again, in part or all."""
+    def report_behind(self, trials: Sequence[Behind]) -> None:
+        """Records which of the trials just taken have epochs that are trained again."""
 
 
 class SoleOwnership:
-    """The only process that trains the study."""
+    """Ownership of all trials, for the only process that trains the study."""
 
     def __init__(self, session: Session, keep: Callable[[], None] = lambda: None) -> None:
-        """`keep`, called in each transaction, raises if the study is not this process's any more."""
+        """`keep`, called in each transaction, makes its commit fail if this process has lost the study."""
         self.session = session
         self.keep = keep
         self.budget = space.budget(session.spec)
@@ -92,16 +95,16 @@ class SoleOwnership:
         return min(self.session.spec.search.concurrency - flight, self._left())
 
     def begin(self, trial_ids: Collection[int]) -> None:
-        """Nobody else is there who could take them."""
+        """Nothing to do: no other process could take them."""
 
     def confirm(self, trial_ids: Collection[int], *, completes: bool, cut: bool) -> None:
         self.keep()
 
     def end(self, trial_ids: Collection[int]) -> None:
-        """There was no lease."""
+        """Nothing to do: there are no leases."""
 
-    def behind(self, trials: Sequence[Behind]) -> None:
-        """The epochs are trained again with the same outcome."""
+    def report_behind(self, trials: Sequence[Behind]) -> None:
+        """Nothing to record: the epochs are trained again with the same outcome."""
 
     def _left(self) -> int:
         return self.budget - len(self.session.searcher.all_trials())

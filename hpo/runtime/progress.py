@@ -1,4 +1,4 @@
-"""How far a study is, for people who watch it."""
+"""Progress of a study, for people who watch it: the figures, and lines for a log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpo.search.searcher import Asked
 log = logging.getLogger(__name__)
 
 LINE_SECONDS = 30.0
-"""Between two lines of a log."""
+"""Time between two lines of a log."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,10 +31,10 @@ class Running:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """Where a study stands after a tick."""
+    """Figures of a study after a tick."""
 
     budget: int
-    """Trials that are to end."""
+    """Number of trials that the study is to have in all."""
     finished: int
     pruned: int
     failed: int
@@ -63,8 +63,8 @@ Observer = Callable[[Progress], None]
 def progress(
     session: Session, executor: Executor, flight: Mapping[int, Asked], *, epochs: int, wall_seconds: float
 ) -> Progress:
-    """What there is to see while the trials of `flight`, by number, train."""
-    with session.store.transaction():  # one look at the database for all that is read here
+    """Reads the progress of a study; `flight`: the trials in training, by number."""
+    with session.store.transaction():  # so that the database is read once for all of this
         trials = session.searcher.all_trials()
         best = next((t for t in session.searcher.ranking()[:1] if t.state == TrialState.COMPLETE), None)
         curves = {number: session.searcher.curve(trial.trial_id) for number, trial in sorted(flight.items())}
@@ -88,7 +88,7 @@ def progress(
 
 
 class Lines:
-    """Says in the log now and then how far a study is."""
+    """An observer that logs the progress of a study every `LINE_SECONDS`."""
 
     def __init__(self, name: str) -> None:
         self.name = name

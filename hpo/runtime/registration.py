@@ -1,4 +1,5 @@
-"""Putting a study into the database, or finding it there unchanged; and what is noted of it for people."""
+"""Registering a study in the database, or checking that the registered one is the same; and facts recorded for
+people."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ def register(
     resources: Resources,
     claim: Callable[[int], None],
 ) -> tuple[int, bool]:
-    """Registers the study, or finds it unchanged, and claims it. Its id, and whether its steps are compiled."""
+    """Registers the study, or checks that it has not changed, and claims it. Returns its id, and whether its training
+    steps are compiled."""
     study_id = studies.register_study(
         store,
         name=spec.study.name,
@@ -52,7 +54,7 @@ def register(
     )
     row = studies.study_row(store, spec.study.name)
     _refuse_changes(spec, row, inputs, store.place)
-    if conventions_of(row.facts) != spec.conventions:  # its data were split before it was known to have begun
+    if conventions_of(row.facts) != spec.conventions:  # another process registered it after this one had split the data
         raise StudyStateError(f"the study {row.name!r} was begun at this moment. Run the same command again.")
     compiled = resources.compiles(spec, examples, row.facts.get("compiled"))
     with store.transaction():
@@ -60,28 +62,28 @@ def register(
         now = studies.study_row(store, spec.study.name)
         if now.fingerprint != row.fingerprint:
             raise StudyStateError(f"the study {row.name!r} was extended at this moment. Run the same command again.")
-        if now.is_doomed:
+        if now.is_being_deleted:
             raise StudyStateError(f"the study {row.name!r} is just being deleted. Run the same command again.")
         studies.set_balance(store, study_id, inputs.splits.balance)
         facts: dict[str, Any] = {"budget": space.budget(spec), "compiled": compiled}
-        if _has_work(spec, store, now) or now.finished_at is None:  # else it stays as it ended
+        if _has_work(spec, store, now) or now.finished_at is None:  # else the study stays finished, with its facts
             facts |= circumstances(spec, inputs, resources.device)
             studies.mark_unfinished(store, study_id)
         studies.set_facts(store, study_id, {**now.facts, **facts})
-        for key, value in _card(spec, inputs).items():
+        for key, value in _dashboard_attributes(spec, inputs).items():
             store.set_study_user_attr(study_id, key, value)
     store.forget(study_id)
     return study_id, compiled
 
 
 def changed_sources(inputs: Inputs, row: StudyRow) -> list[str]:
-    """The files or modules whose code is no longer what it was when the study began."""
+    """The files or modules whose code has changed since the study began."""
     return [name for name, digest in inputs.sources.items() if row.facts.get(_fact(name), digest) != digest]
 
 
 def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
-    """In a tick: whether the study's budgets leave anything to train. Trials that one had cut go on once none is
-    spent."""
+    """In a transaction: whether the study's budgets leave anything to train. Where no budget is spent, trials that a
+    budget had cut run again."""
     own = store.own_trials(row.study_id)
     running = any(trial.state == TrialState.RUNNING for trial in own)
     if spent_by(spec, row) is not None:
@@ -91,10 +93,12 @@ def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
 
 
 def _fact(module: str) -> str:
+    """Key of the fact that holds the hash of a module."""
     return f"sha256 of {module}"
 
 
 def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, place: str) -> None:
+    """Raises `StudyFileError` where the file, the data or the code differ from those that the study began with."""
     name = spec.study.name
     if known.fingerprint != fingerprint(spec):
         before = spec_of(known)
@@ -120,8 +124,8 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, place: str
         )
 
 
-def _card(spec: StudySpec, inputs: Inputs) -> dict[str, Any]:
-    """What optuna-dashboard shows of the study beside its name."""
+def _dashboard_attributes(spec: StudySpec, inputs: Inputs) -> dict[str, Any]:
+    """User attributes that optuna-dashboard shows of the study."""
     return {
         "data": f"{inputs.dataset.name}, {inputs.dataset.size} examples, {inputs.dataset.task}",
         "objective": f"validation {spec.study.objective}, {spec.study.epoch} epoch",
@@ -133,7 +137,7 @@ def _card(spec: StudySpec, inputs: Inputs) -> dict[str, Any]:
 
 
 def circumstances(spec: StudySpec, inputs: Inputs, device: torch.device) -> dict[str, Any]:
-    """What a report says of the data, the budget and the machine."""
+    """Facts for the report: the data, the budget, versions and the machine."""
     dataset, splits = inputs.dataset, inputs.splits
     return {
         "budget": space.budget(spec),

@@ -1,8 +1,8 @@
-"""Picking up the trials that were running when their process ended.
+"""Continuing the trials that were running when their process ended, and training an ended trial again.
 
-A trial continues under its own number from its last readable checkpoint, or from the start where there is none; epochs
-that had been reported already are trained again without being reported, and give the same state as then. They are saved
-like others: it may take long, and the process may have to end once more.
+A trial continues under its own number from its newest readable checkpoint, or from the start where there is none.
+Epochs after the checkpoint that had been reported are trained again without being reported, and give the same state as
+before. Checkpoints are saved during these epochs too, as they may take long and be interrupted again.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Behind:
     reported: int
     """Epochs that were reported."""
     saved: int
-    """Epochs that are in that checkpoint; 0: there is none."""
+    """Epochs in that checkpoint; 0 where there is none."""
     damaged: bool
-    """Whether there is a newer one, which cannot be read; else nothing newer was kept."""
+    """Whether a newer checkpoint exists that cannot be read; else no newer one was saved."""
 
 
 def pick_up(
@@ -44,11 +44,12 @@ def pick_up(
     executor: Executor,
     only: Collection[int] | None,
     check: Callable[[], None],
-    told: Callable[[Sequence[Behind]], None] | None = None,
+    on_behind: Callable[[Sequence[Behind]], None] | None = None,
 ) -> tuple[list[Asked], list[Failure]]:
-    """Has the executor go on with every running trial, or those of these ids, from the newest checkpoint that can be
-    read. Returns them all, and how some of them failed, which is still to be told. `check`, called first in the
-    transaction, raises unless the study is to be trained as the session has it; `told` gets those that are behind."""
+    """Has the executor continue all running trials, or those with the ids `only`, from their newest readable
+    checkpoints. Returns these trials, and the failures of some of them, which the caller has to tell. `check`, called
+    first in the transaction, raises if the study has changed since the session was opened; `on_behind` gets the trials
+    whose checkpoints lack reported epochs."""
     with session.store.transaction():
         check()
         picked = {trial.number: trial for trial in session.searcher.running(only)}
@@ -56,18 +57,19 @@ def pick_up(
             session.searcher.note_length(trial.trial_id)
     saved = _Saved(session)
     pasts = [_past(session, trial, saved.lanes(trial)) for trial in picked.values() if trial.config is not None]
-    if told is not None:
-        told([saved.behind(picked[past.number], past) for past in pasts if _newest(past) < past.goal.epochs])
+    if on_behind is not None:
+        on_behind([saved.behind(picked[past.number], past) for past in pasts if _newest(past) < past.goal.epochs])
     return list(picked.values()), [*undrawn(picked.values()), *executor.resume(pasts)]
 
 
 def undrawn(trials: Iterable[Asked]) -> list[Failure]:
-    """Those of the trials for which no configuration could be drawn, as failures."""
+    """Failures of those trials for which no configuration could be drawn."""
     return [Failure(trial=t.number, error=t.error or "", traceback="") for t in trials if t.config is None]
 
 
 def retrain(session: Session, trial: FrozenTrial, config: TrialConfig, go_on: Callable[[], None]) -> bytes:
-    """The best weights of an ended trial, packed, from training it again. `go_on` is called before each epoch."""
+    """Trains an ended trial again and returns its best weights, packed. `go_on`, called before each epoch, may raise to
+    stop it."""
     number = trial.number
     with Executor(lambda: InProcessShard(session.job), workers=1, replicas=session.job.examples.replicas) as executor:
         failures = executor.resume([past_of(session, trial, config, ())])
@@ -87,6 +89,7 @@ def _past(session: Session, trial: Asked, saved: Iterable[tuple[SavedLane, ...]]
 
 
 def past_of(session: Session, trial: FrozenTrial, config: TrialConfig, saved: Iterable[tuple[SavedLane, ...]]) -> Past:
+    """What the executor needs to continue a trial: its reported epochs and its checkpoints."""
     curve = curve_of(trial)
     epochs = range(1, len(curve) + 1)
     best = (epoch for epoch in epochs if best_epoch(session.spec.study, curve[:epoch]) == epoch)
@@ -95,7 +98,7 @@ def past_of(session: Session, trial: FrozenTrial, config: TrialConfig, saved: It
 
 
 def _newest(past: Past) -> int:
-    """Epochs in the newest checkpoint that can be read."""
+    """Epochs in the newest readable checkpoint; 0 where there is none."""
     return past.saved[0][0].epoch if past.saved else 0
 
 

@@ -1,4 +1,4 @@
-"""From a spec to everything a run needs: the study's row, the searcher, and what its shards are given."""
+"""A session: everything that running a study needs, i.e. its spec, inputs, database, searcher and training job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hpo.training.batches import Examples
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """What the loop works with."""
+    """A study opened to be run. The coordinator works with it."""
 
     spec: StudySpec
     inputs: Inputs
@@ -35,14 +35,14 @@ class Session:
     study_id: int
     searcher: Searcher
     job: TrainingJob
-    """What whoever trains its trials needs."""
+    """What the executor needs to train the trials."""
     home: Path
     checkpoint_store: CheckpointStore | None = None
-    """Where workers keep checkpoints; None: in the home folder, which is looked through in any case."""
+    """Where workers keep checkpoints, besides the home folder, which is searched in any case; None: only there."""
 
     @property
     def left(self) -> float:
-        """The share of the study's trials that have not ended."""
+        """Share of the budget of trials that has not ended, from 0 to 1."""
         ended = sum(trial.state.is_finished() for trial in self.searcher.all_trials())
         return max(0.0, 1 - ended / space.budget(self.spec))
 
@@ -70,10 +70,10 @@ def open_session(
     *,
     claim: Callable[[int], None] = lambda study_id: None,
 ) -> Session:
-    """Registers the study, or opens it if the database has it and its file has not changed. A study that has begun
-    is given with the conventions that it began with, see `specs.as_begun`.
+    """Registers the study, or opens it if it is registered and its file has not changed. The spec of a study that has
+    begun must have the conventions that it began with, see `specs.as_begun`.
 
-    `claim` is given the study's id in the transaction that notes how it is to be run, and may refuse by raising.
+    `claim` is called with the study's id in the transaction that records how the study is run; it may raise to refuse.
     """
     examples = batches.on_device(inputs.prepared, device=CPU, dtype=dtype)
     study_id, compiled = register(spec, store, inputs, examples, resources, claim)
@@ -81,7 +81,7 @@ def open_session(
 
 
 def anew(session: Session) -> Session:
-    """The same session, which knows nothing of the trials but what the database has."""
+    """The same session with a new searcher, so that all trials are read from the database again."""
     session.store.forget(session.study_id)
     return replace(
         session, searcher=Searcher(session.spec, own_trials_of(session.store), session.store, session.study_id)
@@ -91,7 +91,7 @@ def anew(session: Session) -> Session:
 def session_of(
     spec: StudySpec, inputs: Inputs, store: Store, study_id: int, home: Path, resources: Resources
 ) -> Session:
-    """The session of a study that is in the database; writes nothing."""
+    """Opens a session of a registered study; writes nothing."""
     examples = batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
     compiled = bool(studies.study_row(store, spec.study.name).facts.get("compiled"))
     return _session(spec, inputs, store, study_id, home, resources, examples, compiled=compiled)

@@ -1,4 +1,4 @@
-"""A registered study as what its file said: read again, with what the database says of it beside."""
+"""Specs of registered studies: the stored study file, with the epochs and conventions that the database records."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hpo.studyfile.study import StudySpec, with_epochs
 
 
 def as_begun(spec: StudySpec, known: StudyRow | None) -> StudySpec:
-    """The study as read from its file, with the conventions that it began with; None: it has not begun."""
+    """The spec with the conventions that the study began with. `known`: its row; None where it has not begun."""
     return spec if known is None else replace(spec, conventions=conventions_of(known.facts))
 
 
 def spec_of(row: StudyRow) -> StudySpec:
-    """The study by its file, with the epochs that its trials have now and the conventions that it began with. Raises
-    `InputError` where this version of the program cannot read the file."""
+    """The spec from the stored study file, with the epochs that trials have now and the conventions that the study
+    began with. Raises `InputError` where this version of the program cannot read the file."""
     return with_epochs(as_begun(parse_study(row.spec_text, row.spec_source), row), row.trial_epochs)

@@ -1,4 +1,4 @@
-"""Putting a study into the database for workers; what `hpo extend` has made of it."""
+"""Submitting a study to the workers of the service, and reading a study that may have been extended since."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ from hpo.studyfile.study import trial_epochs, with_epochs
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
-    """What became of a study that was submitted."""
+    """A study before and after it was submitted."""
 
     before: StudyRow | None
-    """None where it was not in the database."""
+    """Its row before; None where it was not in the database."""
     now: StudyRow
+    """Its row after."""
     trials: int
-    """How many it has."""
+    """Number of trials that it has."""
 
 
 def submit_study(
     spec: StudySpec, url: str, home: Path, *, priority: int | None, compile: Compile = "auto"
 ) -> Submission:
-    """Registers the study, or gives one that is there the budgets of `spec` and, if it is given, another priority."""
+    """Registers the study and submits it. One that is registered gets the budgets of `spec` and, if given,
+    `priority`."""
     spec = as_begun(spec, known := known_before(spec, url))
     inputs = load_inputs(spec)
     check_objective(spec, inputs, begun=known is not None)
@@ -65,24 +67,25 @@ def submit_study(
 
 
 def known_before(spec: StudySpec, url: str) -> StudyRow | None:
-    """What the database has of the study, asked before anything is written: a database that is not there is not made.
-    One that cannot be read is left to whoever opens it for writing."""
+    """The study's row, read before anything is written; None where there is none or it is being deleted. A database
+    that does not exist is not created. Errors of one that cannot be read are raised later, when it is opened for
+    writing."""
 
-    def look() -> StudyRow | None:
+    def read() -> StudyRow | None:
         with closing(open_store(url, readonly=True)) as store:
             return known_study(store, spec)
 
     try:
-        known = retried(look)
+        known = retried(read)
     except LostConnectionError:
         raise
     except StorageError:
         return None
-    return None if known is None or known.is_doomed else known
+    return None if known is None or known.is_being_deleted else known
 
 
 def known_study(store: Store, spec: StudySpec) -> StudyRow | None:
-    """What the database has of the study, if anything."""
+    """The study's row; None where it is not registered."""
     try:
         return studies.study_row(store, spec.study.name)
     except StudyStateError:
@@ -90,8 +93,8 @@ def known_study(store: Store, spec: StudySpec) -> StudyRow | None:
 
 
 def as_extended(spec: StudySpec, known: StudyRow | None) -> StudySpec:
-    """The study with the epochs that it may have been given since it was registered, if its file still says what it
-    said then; a file that was edited stands for itself."""
+    """The spec with the epochs that `hpo extend` gave the study, unless the number of epochs in the file was changed
+    since the study was registered: then the file counts."""
     if known is None or trial_epochs(spec) != trial_epochs(parse_study(known.spec_text, known.spec_source)):
         return spec
     return with_epochs(spec, known.trial_epochs)

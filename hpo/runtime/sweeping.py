@@ -1,8 +1,9 @@
-"""What killed processes left, deleted by the next one that begins: studies whose deletion had begun, and checkpoints of
-studies that have ended which no row names.
+"""Deleting what killed processes left: studies whose deletion had begun, and checkpoints of ended studies that no row
+names. `hpo run`, `submit`, `worker` and `delete` do so at their start.
 
-A file goes only if it lies in a folder that is known to be its study's own, and while nobody can begin to work on the
-study: see `folders`. What a study that goes on left is swept by whoever goes on with it.
+A file is deleted only if its folder is known to belong to the study (see `checkpoints.folders`), and while the study is
+locked, so that nobody can begin to work on it. Leftovers of an unfinished study are deleted by the process that
+continues it.
 """
 
 from __future__ import annotations
@@ -24,23 +25,24 @@ log = logging.getLogger(__name__)
 
 
 def sweep(store: Store, home: Path, checkpoints: str | None = None) -> None:
-    """Ends deletions and deletes what is left of ended studies. `checkpoints`: where workers keep them, if not where
-    they noted it. A place that cannot be reached is left for another time."""
-    listed = _Listed(store, home, checkpoints)
-    for name in deletion.names_at_rest(store):
+    """Completes deletions, and deletes unnamed checkpoints of ended studies. `checkpoints`: where workers keep them, if
+    not at the recorded location. Places that cannot be reached are skipped."""
+    files = _Unnamed(store, home, checkpoints)
+    for name in deletion.ended_or_being_deleted(store):
         try:
             row = study_row(store, name)
-            if row.is_doomed:
+            if row.is_being_deleted:
                 delete_study(store, name, home, checkpoints)
                 log.warning("the study %s was being deleted when a process was killed: its deletion is ended", name)
             else:
-                for checkpoint_store in listed.checkpoint_stores(row):
-                    _sweep_ended(store, row, checkpoint_store, listed.unnamed(checkpoint_store))
+                for checkpoint_store in files.checkpoint_stores(row):
+                    _sweep_ended(store, row, checkpoint_store, files.of(checkpoint_store))
         except (InputError, MachineError) as error:
             log.info("what may be left of the study %s stays: %s", name, error)
 
 
 def _sweep_ended(store: Store, row: StudyRow, checkpoint_store: CheckpointStore, unnamed: set[str]) -> None:
+    """Deletes those of the unnamed files that belong to an ended study."""
     own = own_folders(checkpoint_store, store, row, claim=False) if unnamed else None
     if own is None or not any(own.owns(path) for path in unnamed):
         return
@@ -52,8 +54,9 @@ def _sweep_ended(store: Store, row: StudyRow, checkpoint_store: CheckpointStore,
             own.delete(path)
 
 
-class _Listed:
-    """The checkpoints in all places that no row names, each place listed once, before anything else is looked at."""
+class _Unnamed:
+    """Checkpoint files that no row names. Each place is listed once, before the rows are read, so that a file which
+    is saved and named meanwhile is not among them."""
 
     def __init__(self, store: Store, home: Path, checkpoints: str | None) -> None:
         self.store = store
@@ -68,9 +71,9 @@ class _Listed:
         if elsewhere is not None and elsewhere.place != home.place:
             yield elsewhere
 
-    def unnamed(self, checkpoint_store: CheckpointStore) -> set[str]:
+    def of(self, checkpoint_store: CheckpointStore) -> set[str]:
         if checkpoint_store.place not in self._unnamed:
-            self._unnamed[checkpoint_store.place] = set()  # asked once, even if it refuses
+            self._unnamed[checkpoint_store.place] = set()  # listed once, even if that fails
             files = {path for path in checkpoint_store.names(f"{ABOVE}/") if is_checkpoint(path)}
             self._unnamed[checkpoint_store.place] = files - deletion.named_files(self.store)
         return self._unnamed[checkpoint_store.place]

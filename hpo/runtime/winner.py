@@ -1,4 +1,4 @@
-"""The winner: the best trial's weights, and its one look at the test part."""
+"""The winner of a study: its weights, and its scores on the test part, which is used once for each winner."""
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ class Winner:
     """Its objective on the validation part."""
     config: TrialConfig
     params: dict[str, Any]
-    """What was searched, by dotted path."""
+    """Searched parameters, by dotted path."""
     test: Scores | None
-    """Metrics on the test part, the mean over its models; None without a test part. An undefined one is None."""
+    """Metrics on the test part, the mean over its models; None without a test part."""
     ensemble: Scores | None
-    """Metrics on the test part of the answers that all its models give together, as an export gives them; None where
-    it has one model, or was scored before these were recorded."""
+    """Metrics on the test part of the ensemble of its models, which an export predicts with; None where it has one
+    model, or was scored by a version that did not record them."""
     models: int
-    """One for each fold and repeat."""
+    """Number of models: one for each fold and repeat."""
     looks: tuple[int, ...]
-    """Winners that have been scored on the test part, this one included: several where a study was continued."""
+    """Numbers of all winners that were scored on the test part, this one included; several where a study was
+    continued."""
 
 
 def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner | None:
-    """The winner and its score on the test part, unless that is known already; nobody is told before `note`. `go_on`
-    is called now and then, and may raise to end it."""
+    """Finds the winner, and scores it on the test part unless its scores are recorded. Writes nothing: `note` does.
+    `go_on`, called before each epoch that is trained again, may raise to stop it."""
     ranking = session.searcher.ranking()
     if not ranking or ranking[0].state != TrialState.COMPLETE:
         return None
@@ -72,7 +73,7 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
 
 
 def note(session: Session, winner: Winner | None, facts: Mapping[str, Any]) -> None:
-    """In a transaction: writes down the winner and further facts of the study."""
+    """In a transaction: records the winner and further facts of the study."""
     store, study_id, study = session.store, session.study_id, session.spec.study
     known = studies.study_row(store, study.name).facts
     looks = {"test_looks": list(winner.looks)} if winner and winner.looks else {}
@@ -85,7 +86,8 @@ def note(session: Session, winner: Winner | None, facts: Mapping[str, Any]) -> N
 def weights(
     session: Session, trial: FrozenTrial, config: TrialConfig, go_on: Callable[[], None] = lambda: None
 ) -> list[dict[str, torch.Tensor]]:
-    """A `state_dict` for each replica, from the checkpoint or, where that is damaged, trained again."""
+    """A `state_dict` for each replica, from the checkpoint; where that is missing or damaged, the trial is trained
+    again."""
     rows = session.store.checkpoints(session.study_id)
     row = next((r for r in rows if r.kind == "best" and r.trial_id == trial._trial_id), None)
     content = session.checkpoints.content(row.path, row.sha256) if row else None
@@ -99,7 +101,7 @@ def weights(
 def _score(
     session: Session, config: TrialConfig, states: list[dict[str, torch.Tensor]]
 ) -> tuple[Scores, Scores | None]:
-    """Metrics on the test part: the mean over the models, and those of all together where there are several."""
+    """Metrics on the test part: the mean over the models, and those of their ensemble where there are several."""
     prepared, dataset, splits = session.inputs.prepared, session.inputs.dataset, session.inputs.splits
     regression = prepared.task == "regression"
     names = tuple(sorted(REGRESSION_METRICS if regression else CLASSIFICATION_METRICS))
@@ -115,7 +117,7 @@ def _score(
     if len(answers) == 1:
         return _defined(mean), None
     if regression:
-        # Models of different folds have targets of different units: the loss is in their mean.
+        # Each fold scales the target by a unit of its own: the loss is in the mean of these units.
         unit = fmean(replica.target_scale for replica in prepared.replicas)
         outputs = (ensemble.numbers(answers) / unit).unsqueeze(1)
         target = torch.from_numpy(dataset.target_N[splits.test_idx]) / unit

@@ -1,6 +1,6 @@
-"""The search: which configuration to try next and when to stop a trial. Knows Optuna, sees no tensor.
+"""The search: which configurations to try next and when to stop a trial. Uses Optuna, and no tensors.
 
-`objective` turns a trial's curve into its value, `samplers` and `pruners` are the strategies by name, `searcher`
-asks, reports, decides and tells. `sampling` draws the trials of an ask, with the model of `tpe`, which learns from
-`history` by the densities of `parzen`.
+`searcher` asks, reports, decides and tells. `objective` turns a trial's curve into its value; `samplers` and `pruners`
+list the strategies by name. `sampling` draws the trials of an ask. Our TPE is in `tpe`, its observations in `history`,
+and its densities in `parzen`.
 """

@@ -1,7 +1,7 @@
-"""Trials that other programs enqueue: the values they bring, and why a study refuses some. Draws nothing.
+"""Trials that other programs enqueue: their given values, and why a study refuses some of them. Draws nothing.
 
 `study.enqueue_trial({...})` of any Optuna client leaves a waiting trial with some or all parameters. The search takes
-waiting trials in the order of their numbers and draws what they lack.
+waiting trials in the order of their numbers and draws their missing parameters.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ FIXED = "fixed_params"
 
 
 def given(trial: FrozenTrial) -> dict[str, Any]:
-    """The values that a trial came with, whether by `enqueue_trial` or by `add_trial` of a waiting one."""
+    """The given values of a waiting trial, whether it was made by `enqueue_trial` or by `add_trial`."""
     fixed = trial.system_attrs.get(FIXED)
     return {**trial.params, **(fixed if isinstance(fixed, Mapping) else {})}
 
 
 def refusal(trial: FrozenTrial, parameters: Sequence[Parameter]) -> str | None:
-    """Why a waiting trial cannot be trained in a study of these parameters; None: it can."""
+    """Why a waiting trial cannot be trained in a study with these parameters; None if it can."""
     if trial.intermediate_values:
         return "it comes with intermediate values, which this program has not measured"
     values, known = given(trial), {parameter.name: parameter for parameter in parameters}

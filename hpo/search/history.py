@@ -1,7 +1,7 @@
-"""What the model of a search learns from: ended trials as columns, ranked, split, and thinned when they are many.
+"""The observations of TPE: ended trials as arrays, ranked, split, and thinned out when they are many.
 
-Trials rank as in Optuna's TPE: finished ones by value, then pruned ones by how far they came and their last
-intermediate value, then those that broke a constraint. Nothing here draws or fits.
+Trials rank as in Optuna's TPE: finished ones by value, then pruned ones by the epoch they reached and their last
+intermediate value, then those that violated a constraint. Nothing here draws or fits.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.search.parzen import Floats
 
 MOST = 600
-"""Of the trials that are not among the best, as many are looked at. With more, bandwidths have long reached their
-least, so the density stays much the same and only its cost would grow."""
+"""Most trials outside the group of the best that are used. With more, the density would cost more and hardly change, as
+bandwidths have reached their minimum."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,17 +43,17 @@ class History:
         self.numbers = np.empty(0, dtype=np.int64)
         self.ranks = np.empty((0, 3))
         self.params = np.empty((0, len(self.space)))
-        """What a trial does not have is NaN."""
+        """[n, parameters]; NaN where a trial does not have a parameter."""
         self._known: set[int] = set()
 
     def read(self, ended: Iterable[FrozenTrial]) -> None:
-        """Take in what is new among finished and pruned trials."""
+        """Add those of the finished and pruned trials that were not read before."""
         new = [trial for trial in ended if trial.number not in self._known]
         if not new:
             return
         self._known.update(trial.number for trial in new)
         numbers = np.concatenate((self.numbers, [trial.number for trial in new]))
-        # By number, whatever the order in which they ended or a process came to know of them.
+        # Sorted by number, so that the order in which trials ended or were read has no effect.
         order = np.argsort(numbers)
         self.numbers = numbers[order]
         self.ranks = np.concatenate((self.ranks, [_rank(trial, self.sign) for trial in new]))[order]
@@ -63,7 +63,7 @@ class History:
         return len(self.numbers)
 
     def point(self, trial: FrozenTrial) -> list[float]:
-        """A trial's parameters; one from another range than the study's counts as absent."""
+        """A trial's parameters; one that was drawn from another range than the study's is NaN."""
         return [
             distribution.to_internal_repr(trial.params[name])
             if trial.distributions.get(name) == distribution
@@ -72,14 +72,15 @@ class History:
         ]
 
     def order(self) -> NDArray[np.intp]:
-        """Places of the trials, the best first; equal ones in the order of their numbers."""
-        return np.lexsort(self.ranks.T[::-1])  # the last key is the first to count
+        """Indices of the trials, the best first; equal ones in the order of their numbers."""
+        return np.lexsort(self.ranks.T[::-1])  # lexsort sorts by the last key first
 
     def observed(self, names: Iterable[str], which: NDArray[np.intp], *, most: int | None = None) -> Observed:
-        """The trials at some places, the best first, that have all of these parameters; older ones weigh less.
+        """Those of the trials at the indices `which`, best first, that have all of these parameters; older ones weigh
+        less.
 
-        Of more than `most`, the better half of `most` are kept, since it is near them that the density matters, and
-        of all others the other half, evenly spread over the numbers, stand with the weight of all.
+        Of more than `most` trials, `most` are kept: the best ones make one half, since the density matters near them.
+        The other half is spread evenly over the numbers of the remaining trials, and gets the weight of all these.
         """
         columns = [self.columns[name] for name in names]
         which = which[~np.isnan(self.params[which][:, columns]).any(axis=1)]
@@ -99,7 +100,7 @@ class History:
 
 
 def _rank(trial: FrozenTrial, sign: float) -> tuple[float, float, float]:
-    """Numbers to sort by; the lower, the better."""
+    """Sort key of a trial; lower is better."""
     broken = sum(value for value in trial.constraints.values() if value > 0)
     if broken > 0:
         return 2.0, broken, 0.0

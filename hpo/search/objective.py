@@ -1,7 +1,7 @@
-"""From a trial's validation curve to the numbers the search sees. Pure functions.
+"""Values of a trial for the search, computed from its validation curve. Pure functions.
 
 A curve is the list of intermediate values, epoch 1 first. Its values are rounded to 6 significant digits before the
-sampler or pruner sees them, so that rounding errors of the training decide nothing.
+sampler or pruner sees them, so that rounding errors of the training have no effect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hpo.studyfile.records import MINIMIZED, EarlyStopping, StudyTable
 
 
 def direction(objective: str) -> Literal["minimize", "maximize"]:
-    """`minimize` or `maximize`."""
+    """Whether the objective is minimized or maximized."""
     return "minimize" if objective in MINIMIZED else "maximize"
 
 
@@ -28,8 +28,8 @@ def rounded(value: float) -> float:
 
 
 def next_value(study: StudyTable, raw: float, curve: Sequence[float]) -> float:
-    """The intermediate value of an epoch: smoothed over the curve so far if the study asks for it, and rounded. The
-    newest epoch weighs 1 - smoothing."""
+    """The intermediate value of an epoch: rounded, and smoothed over the curve so far if the study says so. The newest
+    epoch weighs 1 - smoothing."""
     if study.smoothing and curve:
         raw = (1 - study.smoothing) * raw + study.smoothing * curve[-1]
     return rounded(raw)
@@ -47,12 +47,12 @@ def best_epoch(study: StudyTable, curve: Sequence[float]) -> int:
 
 
 def trial_value(study: StudyTable, curve: Sequence[float]) -> float | None:
-    """The trial's value; None for a trial that never had one."""
+    """The trial's value; None without intermediate values."""
     return curve[best_epoch(study, curve) - 1] if curve else None
 
 
 def stops_early(study: StudyTable, rule: EarlyStopping | None, curve: Sequence[float]) -> bool:
-    """Whether the curve has not improved by more than the minimum for `patience` epochs."""
+    """Whether the curve has not improved by more than `minimum_improvement` for `patience` epochs."""
     if rule is None or not curve:
         return False
     sign = -1.0 if study.objective in MINIMIZED else 1.0

@@ -1,10 +1,10 @@
-"""Parzen estimators: a density over a few parameters from observed points, its samples and its values. No trials here.
+"""Parzen estimators: densities over parameters, fitted to observed points, their values and samples. No trials here.
 
 A density is a mixture of kernels, one around each observed point and a wide one, the prior, over the whole space. A
 kernel is a product over the parameters: a truncated normal for a number, its mass over a step for a number with
 steps, a smoothed count for a category. Bandwidths, prior and smoothing are those of Optuna's multivariate TPE
-(Falkner et al. 2018, section 4), and so are the values, which `tests/search/test_parzen.py` compares. What differs is
-the cost: everything here works on whole arrays, and one estimator serves any number of draws.
+(Falkner et al. 2018, section 4); `tests/search/test_parzen.py` compares the values. It costs less than Optuna's: all
+computations are on whole arrays, and one estimator serves any number of draws.
 
 Shapes: m points, k kernels, d parameters, c numbers, e categories. A point holds Optuna's internal representations.
 """
@@ -30,10 +30,10 @@ PRIOR_WEIGHT = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axis:
-    """A numeric parameter, seen on a scale from -1/2 to 1/2."""
+    """A numeric parameter, scaled to the interval from -1/2 to 1/2."""
 
     column: int
-    """Its place in a point."""
+    """Its index in a point."""
     low: float
     high: float
     log: bool
@@ -44,12 +44,12 @@ class Axis:
     """Length of the scale, likewise."""
 
     def scaled(self, values: Floats) -> Floats:
-        """Where values lie on the scale."""
+        """The values on the scale."""
         found: Floats = ((np.log(values) if self.log else values) - self.start) / self.width - 0.5
         return found
 
     def value(self, scaled: Floats) -> Floats:
-        """The values at places on the scale, moved to the nearest step."""
+        """The values at positions on the scale, rounded to the nearest step."""
         values = self.start + (scaled + 0.5) * self.width
         if self.log:
             values = np.exp(values)
@@ -108,11 +108,11 @@ class Kernels:
     widths: Floats
     """Bandwidths of the numbers, scaled, [k, c]."""
     chances: list[Floats]
-    """For each category the chance of every choice, [k, choices]."""
+    """For each category the probabilities of its choices, [k, choices]."""
     below: Floats = field(init=False)
-    """Share of each normal that lies below the scale, [k, c]."""
+    """Mass of each normal below the scale, [k, c]."""
     inside: Floats = field(init=False)
-    """Share of each normal that lies on the scale, [k, c]."""
+    """Mass of each normal on the scale, [k, c]."""
 
     def __post_init__(self) -> None:
         self.below = ndtr((-0.5 - self.centres) / self.widths)
@@ -185,9 +185,9 @@ def fit(domain: Domain, points: Floats, weights: Floats) -> Kernels:
 
 
 def beside(kernels: Kernels, points: Floats) -> Kernels:
-    """Kernels of weight 1 around further points [n, d], as wide as if the points were observed too.
+    """Kernels of weight 1 around further points [n, d], with bandwidths as if these points had been observed, too.
 
-    The observed points' kernels stay as they are, so that a further point costs no new fit.
+    The kernels of the observed points are not changed, so that further points need no new fit.
     """
     domain, total = kernels.domain, len(kernels.weights) - 1 + len(points)
     centres = domain.scaled(points)
@@ -201,7 +201,7 @@ def beside(kernels: Kernels, points: Floats) -> Kernels:
 
 
 def _widths(centres: Floats) -> Floats:
-    """Bandwidths: how far it is to the farther neighbour in each direction, within bounds, [n, c]."""
+    """Bandwidths: the distance to the farther of the two neighbours, within bounds, [n, c]."""
     n = len(centres)
     if n == 0:
         return np.empty_like(centres)
@@ -210,7 +210,7 @@ def _widths(centres: Floats) -> Floats:
     padded = np.concatenate((-ends, np.take_along_axis(centres, order, axis=0), ends))
     gaps = padded[1:] - padded[:-1]
     reach = np.maximum(gaps[:-1], gaps[1:])
-    if n > 1:  # the outermost points look inwards only
+    if n > 1:  # the outermost points have one neighbour
         reach[0], reach[-1] = gaps[1], gaps[-2]
     widths = np.empty_like(centres)
     np.put_along_axis(widths, order, np.clip(reach, 1.0 / min(FINEST, n + 2.0), 1.0), axis=0)
@@ -226,7 +226,8 @@ def _chances(column: Floats, choices: int, n: int) -> Floats:
 
 
 def _mass(left: Floats, right: Floats) -> Floats:
-    """A standard normal's mass between two places. Right of 0 it is mirrored: the tail is exact only on the left."""
+    """Mass of a standard normal between two positions. Right of 0 it is mirrored, as the tail is exact only on the
+    left."""
     mirrored = left > 0
     low, high = np.where(mirrored, -right, left), np.where(mirrored, -left, right)
     found: Floats = ndtr(high) - ndtr(low)

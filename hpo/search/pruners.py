@@ -1,4 +1,4 @@
-"""Pruners by name, deciding as Optuna's do, but for the value that counts; a step is an epoch, counted from 1."""
+"""Pruners by name. They decide as Optuna's do, except that the last value can count; a step is an epoch, from 1."""
 
 from __future__ import annotations
 

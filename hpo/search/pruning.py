@@ -1,6 +1,6 @@
-"""Optuna's pruners with a memory: each decides as Optuna's of the same name, and reads an ended trial once.
+"""Optuna's pruners with ended trials kept in memory: same decisions, but each ended trial is read once.
 
-Optuna's go through all trials at every epoch of every trial, and Hyperband's opens the study anew besides.
+Optuna's own pruners read all trials at every epoch of every trial, and Hyperband also loads the study again.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 OPEN = (TrialState.RUNNING, TrialState.WAITING)
 
 
-class News:
-    """Tells which trials have come to one of some states, none of them twice."""
+class NewTrials:
+    """Returns the trials that have reached one of some states, each of them once."""
 
     def __init__(self, *states: TrialState) -> None:
         self.states = states
@@ -31,7 +31,7 @@ class News:
         return len(self.seen)
 
     def of(self, study: Study) -> list[FrozenTrial]:
-        """Trials not told before."""
+        """The trials that were not returned before."""
         if study._storage.get_n_trials(study._study_id, self.states) == len(self.seen):
             return []
         trials = study.get_trials(deepcopy=False, states=self.states)
@@ -41,10 +41,10 @@ class News:
 
 
 class Percentile(BasePruner):
-    """Stops a trial whose best value so far is beyond a percentile of the finished trials' values at the same step;
-    with `last`, one whose last value is.
+    """Stops a trial whose best value so far is worse than a percentile of the finished trials' values at the same step;
+    with `last`, its last value is compared instead.
 
-    As `optuna.pruners.PercentilePruner`, and with 50 per cent as its `MedianPruner`, which know the best value alone.
+    Without `last`, the same as `optuna.pruners.PercentilePruner`, and with 50 per cent as `MedianPruner`.
     """
 
     def __init__(self, percentile: float, *, startup_trials: int, warmup_steps: int, last: bool = False) -> None:
@@ -52,9 +52,9 @@ class Percentile(BasePruner):
         self.last = last
         self.startup_trials = startup_trials
         self.warmup_steps = warmup_steps
-        self.finished = News(TrialState.COMPLETE)
+        self.finished = NewTrials(TrialState.COMPLETE)
         self.curves: dict[int, Floats] = defaultdict(lambda: np.empty(0))
-        """The values that finished trials had at a step, in ascending order, without those that are no numbers."""
+        """Step -> the values of finished trials at this step, in ascending order, without NaN."""
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         self._read(self.finished.of(study))
@@ -84,12 +84,12 @@ class Percentile(BasePruner):
 
 
 def percentile_of(ascending: Floats, percentile: float) -> float:
-    """`numpy.percentile` of values that are in order already, to the last digit."""
+    """`numpy.percentile` of sorted values, equal to the last digit."""
     place = (len(ascending) - 1) * (percentile / 100)
     below = min(math.floor(place), len(ascending) - 1)
     share = place - below
     low, high = float(ascending[below]), float(ascending[min(below + 1, len(ascending) - 1)])
-    # numpy counts from the nearer end
+    # numpy interpolates from the nearer end
     return high - (high - low) * (1 - share) if share >= 0.5 else low + (high - low) * share
 
 
@@ -98,7 +98,7 @@ class Halving(SuccessiveHalvingPruner):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._ended = News(*ENDED)
+        self._ended = NewTrials(*ENDED)
         self._trials: list[FrozenTrial] = []
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
@@ -108,7 +108,7 @@ class Halving(SuccessiveHalvingPruner):
 
 
 class Hyperband(BasePruner):
-    """Optuna's Hyperband. Not a subclass of it: of such, Optuna shows a sampler only the trials of one bracket."""
+    """Optuna's Hyperband. It is no subclass: with a subclass, Optuna shows samplers only the trials of one bracket."""
 
     def __init__(self, **settings: Any) -> None:
         self._brackets = _Brackets(**settings)
@@ -120,7 +120,7 @@ class Hyperband(BasePruner):
 class _Brackets(HyperbandPruner):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._ended = News(*ENDED)
+        self._ended = NewTrials(*ENDED)
         self._trials: dict[int, list[FrozenTrial]] = defaultdict(list)
 
     def _create_bracket_study(self, study: Study, bracket_id: int) -> Any:
@@ -130,7 +130,7 @@ class _Brackets(HyperbandPruner):
 
 
 class _Bracket:
-    """What successive halving asks of a study: here only the trials that compete with each other."""
+    """The part of a study that successive halving reads, with only the trials that compete with each other."""
 
     def __init__(self, study: Study, ended: list[FrozenTrial], competes: Any) -> None:
         self._study, self._ended, self._competes = study, ended, competes

@@ -1,4 +1,5 @@
-"""Samplers by name: our TPE for whole batches, and Optuna's others, one for each trial with a seed of its own."""
+"""Samplers by name: our TPE, which draws the trials of an ask together, and Optuna's, one sampler and seed per
+trial."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def _cmaes(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
 
 
 def _qmc(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
-    # The sequence's own scrambling must be the same for all trials; only what lies outside it is drawn per trial.
+    # The scrambling of the sequence must be the same for all trials; parameters outside it are drawn per trial.
     return QMCSampler(
         seed=spec.study.seed,
         scramble=True,

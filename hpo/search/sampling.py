@@ -1,7 +1,7 @@
-"""How the trials of one ask get their values: one after the other from Optuna's samplers, or at once from our TPE.
+"""Drawing the values of the trials of one ask: one trial after the other with Optuna's samplers, or all with our TPE.
 
-What a trial draws depends on the study's seed, its number and on what the search knows, never on how many draws were
-made before, by which process, or whether the study was continued in between.
+The values of a trial depend on the study's seed, the trial's number and the trials that the search knows. They do not
+depend on earlier draws, on the process, or on whether the study was continued in between.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from hpo.space import Suggest
 
 
 class Sampling(Protocol):
-    """A study's way to draw."""
+    """How the trials of a study are drawn."""
 
     def draws(self, trials: Sequence[FrozenTrial]) -> Iterator[Suggest]:
-        """For each running trial, in this order, what to ask for its values; they are stored as they are drawn.
+        """Yields for each running trial, in this order, the function that draws its values and stores them.
 
-        One trial's values are all asked for before the next trial is turned to. A value that a trial has already
-        is answered with itself.
+        All values of a trial are drawn before the next trial's function is requested. A value that a trial already has
+        is returned unchanged.
         """
 
 
 class OneByOne:
-    """Each trial is drawn by a sampler of its own, made for its number."""
+    """Draws each trial with a sampler of its own, made for its number."""
 
     def __init__(self, study: Study, sampler_of: Callable[[int], BaseSampler]) -> None:
         self.study = study
@@ -43,13 +43,13 @@ class OneByOne:
     def draws(self, trials: Sequence[FrozenTrial]) -> Iterator[Suggest]:
         for frozen in trials:
             self.study.sampler = OnGrid(self.sampler_of(frozen.number))
-            # As Study.ask does: samplers see the trials through this cache, which would go stale.
+            # As Study.ask does: samplers read the trials from this cache, which would be outdated.
             self.study._thread_local.cached_all_trials = None
             yield partial(_suggest, Trial(self.study, frozen._trial_id))
 
 
 class OnGrid(BaseSampler):
-    """A sampler whose numbers with steps are those that a person would write."""
+    """A sampler whose values on a grid of steps are rounded as a person would write them."""
 
     def __init__(self, sampler: BaseSampler) -> None:
         self.sampler = sampler
@@ -74,7 +74,7 @@ class OnGrid(BaseSampler):
 
 
 class AtOnce:
-    """One model for all trials of an ask; before there are enough ended trials, random draws."""
+    """Draws all trials of an ask with one model; at random until there are enough ended trials."""
 
     def __init__(self, study: Study, tpe: Tpe, *, seed: int, startup_trials: int) -> None:
         self.study = study
@@ -83,12 +83,12 @@ class AtOnce:
         self.startup_trials = startup_trials
 
     def draws(self, trials: Sequence[FrozenTrial]) -> Iterator[Suggest]:
-        look = self.study._storage.get_all_trials
-        ended = look(self.study._study_id, deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        running = look(self.study._study_id, deepcopy=False, states=(TrialState.RUNNING,))
+        read = self.study._storage.get_all_trials
+        ended = read(self.study._study_id, deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        running = read(self.study._study_id, deepcopy=False, states=(TrialState.RUNNING,))
         numbers = [trial.number for trial in trials]
         others = [trial for trial in running if trial.number not in set(numbers)]
-        batch = self.tpe.look(ended, others, numbers)
+        batch = self.tpe.batch(ended, others, numbers)
         modelled = len(ended) >= self.startup_trials
         for trial in trials:
             random = RandomSampler(sampler_seed(self.seed, trial.number))

@@ -1,7 +1,7 @@
-"""The searcher: asks for configurations, takes reports, decides, and tells how trials ended.
+"""The searcher: asks for configurations, stores reports, decides, and tells how trials ended.
 
-It works on Optuna's study, through whatever storage it is given, and is called between the epochs of the trials in
-flight, in the order of trial numbers: what an ask or a decision has seen never depends on timing.
+It works on an Optuna study in any storage. It is called between the epochs of the trials in flight, in the order of
+trial numbers, so that what an ask or a decision knows does not depend on timing.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class Asked:
     number: int
     trial_id: int
     config: TrialConfig | None
-    """None where the drawn values contradict each other; `error` says how."""
+    """None where the drawn values contradict each other; `error` has the reason."""
     error: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """How a trial goes on."""
+    """Whether a trial continues or ends."""
 
     ended: str | None
-    """Why it ends, in words; None to continue."""
+    """Reason text of the end; None to continue."""
     state: TrialState
     """RUNNING, PRUNED or COMPLETE."""
 
@@ -65,32 +65,32 @@ class TrialStore(Protocol):
         """The trials that other programs have enqueued, by number."""
 
     def begin(self, trial_id: int) -> bool:
-        """Makes a waiting trial a running one of this program; False if somebody else was first."""
+        """Makes a waiting trial a running one of this program; False if another process was first."""
 
 
 class Searcher:
-    """One study's search."""
+    """The search of one study."""
 
     def __init__(self, spec: StudySpec, storage: BaseStorage, trials: TrialStore, study_id: int) -> None:
-        """`storage` shows of the study's trials those of this program."""
+        """`storage`: shows only the trials of this program."""
         self.spec = spec
         self.parameters = space.parameters(spec)
         self.storage = storage
         self.trials = trials
         self.study_id = study_id
         self.epochs = trial_epochs(spec)
-        """Of each trial."""
+        """Epochs of each trial."""
         name = spec.study.name
         self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
         self.sampling = sampling_for(spec, self.study)
 
     def all_trials(self) -> list[FrozenTrial]:
-        """Every trial of the study that is this program's own, by number."""
+        """All trials of the study that are this program's own, by number."""
         return self.storage.get_all_trials(self.study_id, deepcopy=False)
 
     def running(self, only: Collection[int] | None = None) -> list[Asked]:
-        """Trials that had been asked for and have not ended, e.g. when their process was killed; of these ids, or
-        all."""
+        """Running trials, e.g. those of a process that was killed, with their configurations. `only`: only trials with
+        these ids."""
         wanted = None if only is None else set(only)
         return self._draw(
             [
@@ -101,7 +101,7 @@ class Searcher:
         )
 
     def ask(self, count: int) -> list[Asked]:
-        """New trials with their configurations: first those that were enqueued, by number."""
+        """New trials with their configurations; enqueued trials are taken first, by number."""
         if count <= 0:
             return []
         taken = self._take(count)
@@ -109,7 +109,7 @@ class Searcher:
         return self._draw([self.storage.get_trial(trial_id) for trial_id in ids])
 
     def _take(self, count: int) -> list[int]:
-        """Begins enqueued trials, and ends those that the study cannot train, which cost it nothing."""
+        """Begins enqueued trials. Those that the study cannot train are ended and do not count towards the budget."""
         taken: list[int] = []
         for trial in self.trials.waiting_trials(self.study_id):
             if len(taken) == count:
@@ -132,17 +132,17 @@ class Searcher:
         self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def config(self, trial: FrozenTrial) -> TrialConfig:
-        """What an ended trial was trained with; it may have had fewer epochs than others have now."""
+        """The configuration of an ended trial; it may have had fewer epochs than trials have now."""
         pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
         spec = with_epochs(self.spec, pairs[-1][1]) if lengths.is_open(pairs) else self.spec
         return space.config_of(spec, trial.params)
 
     def former(self, trial: FrozenTrial) -> Former:
-        """The lengths of training that a trial had."""
+        """The numbers of epochs that a trial was to have at earlier times."""
         return lengths.closed(trial.system_attrs.get(lengths.ATTRIBUTE, ()), len(trial.intermediate_values))
 
     def note_length(self, trial_id: int) -> None:
-        """A running trial goes on, with as many epochs as trials have now."""
+        """Records that a running trial continues with as many epochs as trials have now."""
         trial = self.storage.get_trial(trial_id)
         pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
         if lengths.is_open(pairs):
@@ -171,7 +171,8 @@ class Searcher:
         return CONTINUE
 
     def cut(self, trial_id: int, spent: Spent) -> Decision:
-        """How a trial ends whose study has spent a budget: one that had finished before, and went on, is finished."""
+        """How a trial ends whose study has spent a budget: as finished if it had finished before and was continued,
+        else as pruned."""
         trial = self.storage.get_trial(trial_id)
         finished = endings.FINISHED_BEFORE in trial.system_attrs
         return Decision(
@@ -206,7 +207,7 @@ class Searcher:
         return sorted(ended, key=place)
 
     def _draw(self, trials: Sequence[FrozenTrial]) -> list[Asked]:
-        """The trials' configurations; what their rows lack is drawn."""
+        """The configurations of trials; missing values are drawn."""
         asked = []
         for trial, suggest in zip(trials, self.sampling.draws(trials), strict=True):
             config, error = None, None

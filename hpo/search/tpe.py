@@ -1,10 +1,10 @@
-"""TPE for many trials at once: one look at the trials and one model for a batch, then a draw for each.
+"""TPE for many trials: the trials are read once and one model is fitted for a batch; then each trial is drawn from it.
 
-Parameters that appear together (those of one condition) are modelled together, as Optuna's `group=True` does. A
-trial's candidates come from the density of the best trials, and the one is taken where that density is the highest in
-relation to the others'. Trials still running count among the others, so that a draw keeps away from what is being
-tried; within a batch, the earlier draws do the same to the later ones. A trial's candidates come from a generator of
-its own, made from (study seed, trial number, group): asking for three trials, or three times for one, is the same.
+Parameters that appear together (those of one condition) are modelled together, as Optuna's `group=True` does. A trial's
+candidates are drawn from the density of the best trials; the candidate with the highest ratio of that density to the
+density of the other trials is taken. Running trials count among the others, as do earlier trials of the batch, so that
+a draw keeps away from them. Candidates come from a generator for each trial and group, seeded by (study seed, trial
+number, group): asking once for three trials gives the same as asking three times for one.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from hpo.search.parzen import Domain, Floats, beside, fit
 from hpo.seeds import tpe_seed
 
 CANDIDATES = 24
-"""How many are drawn for each trial, as in Optuna."""
+"""Candidates drawn for each trial, as in Optuna."""
 
 Group = Mapping[str, BaseDistribution]
 """Parameters that appear together."""
 
 
 class Model:
-    """One group's densities at one moment, and the candidates of a batch."""
+    """The densities of one group, fitted once for a batch, and the batch's candidates."""
 
     def __init__(self, domain: Domain, history: History, uniform: Floats) -> None:
         """`uniform` has a row of numbers for each candidate: [trials, CANDIDATES, 1 + parameters]."""
@@ -50,7 +50,7 @@ class Model:
         self.others = rest.sums(points).reshape(shape)
 
     def pick(self, place: int, running: Floats) -> Floats:
-        """The best candidate of the trial at a place in the batch, given what runs: [trials, parameters]."""
+        """The best candidate of the trial at an index of the batch. `running`: [trials, parameters]."""
         candidates, others = self.candidates[place], self.others[place]
         if len(running):
             others = others + beside(self.rest, running).sums(candidates)
@@ -68,8 +68,8 @@ class Tpe:
         space = {name: d for group in groups for name, d in group.items() if name in self.group_of}
         self.history = History(space, maximize=maximize)
 
-    def look(self, ended: Sequence[FrozenTrial], running: Sequence[FrozenTrial], numbers: Sequence[int]) -> Batch:
-        """What is known now, to draw the trials of these numbers from, in this order.
+    def batch(self, ended: Sequence[FrozenTrial], running: Sequence[FrozenTrial], numbers: Sequence[int]) -> Batch:
+        """A batch to draw the trials of these numbers, in this order, by what is known now.
 
         `ended` holds finished and pruned trials, `running` those that have (some) parameters already.
         """
@@ -104,7 +104,7 @@ class Batch:
         return {name: space[name].to_external_repr(value) for name, value in zip(names, point.tolist(), strict=True)}
 
     def drawn(self, params: Mapping[str, Any]) -> None:
-        """Note what a trial of the batch has become: later ones keep away from it."""
+        """Add a drawn trial to the running ones, so that later trials of the batch keep away from it."""
         space = self.tpe.history.space
         point = [d.to_internal_repr(params[name]) if name in params else np.nan for name, d in space.items()]
         self.running = np.vstack((self.running, point))

@@ -1,4 +1,7 @@
-"""What a worker makes of a study that it finds in the database: its spec, its data if they are here, its session."""
+"""Preparing a submitted study for a worker: `Candidate` parses its file, `Sessions` loads its data and opens a session.
+
+Which study a worker chooses is decided in `worker`.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +29,16 @@ from hpo.studyfile.study import with_budget
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A study as one generation of it is to be trained."""
+    """A submitted study with its parsed file, for one generation of the study."""
 
     spec: StudySpec
-    """As its file says, and as it was extended since."""
+    """The study file, with the budget of trials and the epochs that the study has now."""
     row: StudyRow
+    """The study's row in the database."""
 
     @classmethod
     def of(cls, row: StudyRow) -> Candidate:
-        """Raises `InputError` where this version of the program cannot read the study."""
+        """Parses the study file of a row; raises `InputError` where this version of the program cannot read it."""
         spec = spec_of(row)
         if row.max_trials is not None:
             spec = with_budget(spec, trials=row.max_trials)
@@ -42,12 +46,12 @@ class Candidate:
 
     @property
     def budget(self) -> int:
-        """Trials that are to end."""
+        """Number of trials that the study is to have in all."""
         return space.budget(self.spec)
 
 
 class Sessions:
-    """Sessions of studies, whose data are read once."""
+    """Opens sessions of studies; the data of a study are read once."""
 
     def __init__(
         self, store: Store, home: Path, checkpoint_store: CheckpointStore, resources: Resources, modules: Modules
@@ -60,7 +64,7 @@ class Sessions:
         self._inputs_of: dict[tuple[int, datetime], Inputs] = {}
 
     def session(self, candidate: Candidate) -> Session:
-        """Raises `InputError` or `OSError` where the study cannot be trained here."""
+        """Opens a session; raises `InputError` or `OSError` where the study cannot be trained on this machine."""
         row = candidate.row
         self.modules.refuse_others(candidate.spec)
         registration = row.study_id, row.created_at
@@ -72,7 +76,7 @@ class Sessions:
         return replace(session, checkpoint_store=self.checkpoint_store)
 
     def keep(self, keys: Collection[Key]) -> None:
-        """Forgets the data of all other studies."""
+        """Forgets the data of all studies but these."""
         registrations = {key[:2] for key in keys}
         self._inputs_of = {known: found for known, found in self._inputs_of.items() if known in registrations}
 

@@ -1,7 +1,7 @@
 """Which trials of a study one worker trains: `LeasedOwnership`, by leases in the database.
 
-Workers share the study's `concurrency`: each trains its share of it, and takes the trials of a silent worker. A single
-worker asks for trials in the order in which `hpo run` asks.
+Workers divide the study's `concurrency` equally among them, and take over the trials of workers whose leases have
+expired. A single worker asks for trials in the order in which `hpo run` asks.
 """
 
 from __future__ import annotations
@@ -22,62 +22,65 @@ from hpo.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-OVER = "as all its trials have ended"
-"""The reason to leave a study of which nothing is left but to conclude it."""
+ALL_ENDED = "as all its trials have ended"
+"""The reason to leave a study that has nothing left to train, so that it can be concluded."""
 
-RIVAL_SECONDS = 5.0
-"""Between two looks for a study of a higher priority."""
+PRIORITY_CHECK_SECONDS = 5.0
+"""Time between two checks whether a study of higher priority needs a worker."""
 WAITING_SECONDS = 0.5
-"""Between two looks, while another worker's next sign of life is waited for."""
+"""Time between two checks whether another worker has sent a heartbeat."""
 
 
-def has_work(now: StudyStatus, budget: int, concurrency: int) -> bool:
-    """Whether a worker that trains nothing of the study could do something for it."""
-    if not now.active:
+def has_work(status: StudyStatus, budget: int, concurrency: int) -> bool:
+    """Whether a worker that holds no trials of the study could train or conclude some of it."""
+    if not status.active:
         return False
-    if now.free > 0:
+    if status.free > 0:
         return True
-    if now.spent is not None or now.trials >= budget:
-        return now.running == 0 and not now.concluding
-    return now.running < concurrency
+    if status.spent is not None or status.trials >= budget:
+        return status.running == 0 and not status.concluding
+    return status.running < concurrency
 
 
-class Leave:
-    """Why a worker leaves a study that has work left: it is to end, or another study comes first."""
+class LeaveReason:
+    """Tells why a worker is to leave a study that has work left: the worker is to end, or another study has
+    priority."""
 
     def __init__(
         self,
         store: Store,
-        now: StudyStatus,
+        status: StudyStatus,
         *,
         ending: Event,
         clock: Callable[[], float],
-        suits: Callable[[StudyStatus], bool],
+        has_work_in: Callable[[StudyStatus], bool],
     ) -> None:
-        """`suits`: whether the worker would find work in a study."""
+        """`status`: of the study that the worker works on. `ending`: set when the worker is to end. `has_work_in`:
+        whether the worker could work on a study."""
         self.store = store
-        self.now = now
+        self.status = status
         self.ending = ending
         self.clock = clock
-        self.suits = suits
-        self.looked = clock()
+        self.has_work_in = has_work_in
+        self._checked = clock()
 
     def __call__(self) -> str | None:
+        """The reason to leave; None to stay. The queue is read every `PRIORITY_CHECK_SECONDS`."""
         if self.ending.is_set():
             return "this worker is to end"
-        if self.clock() - self.looked < RIVAL_SECONDS:
+        if self.clock() - self._checked < PRIORITY_CHECK_SECONDS:
             return None
-        self.looked = self.clock()
+        self._checked = self.clock()
         for other in queue.queue(self.store):
-            if other.priority <= self.now.priority:
+            if other.priority <= self.status.priority:
                 return None
-            if self.suits(other):
+            if self.has_work_in(other):
                 return f"{other.name} comes first"
         return None
 
 
 class LeasedOwnership:
-    """The leases of worker `name` on one study."""
+    """Ownership of the trials of one study on which the worker `name` holds leases."""
 
     def __init__(
         self,
@@ -90,8 +93,8 @@ class LeasedOwnership:
         leave: Callable[[], str | None],
         wait: Callable[[float], None],
     ) -> None:
-        """`key`: of the study as it is to be trained. `leave` gives a reason of the worker's own to leave it, e.g. that
-        the worker is to end; `wait` sleeps."""
+        """`key`: identifies the generation of the study that is trained. `leave` returns the worker's own reason to
+        leave the study, e.g. that the worker is to end, or None; `wait` sleeps for some seconds."""
         self.session = session
         self.manager = manager
         self.name = name
@@ -101,28 +104,29 @@ class LeasedOwnership:
         self.wait = wait
         self.budget = space.budget(session.spec)
         self.concurrency = session.spec.search.concurrency
-        self.unknown: dict[str, float] | None = None
-        """Workers that held trials when this one came, and have not given a sign of life since."""
+        self._unconfirmed: dict[str, float] | None = None
+        """Worker -> when its lease expires, for the workers that held trials when this one began and have sent no
+        heartbeat since; None: not read yet."""
         self.reason = ""
-        """Why the study was left."""
+        """Why the worker left the study; empty until then."""
 
     def turn(self, flight: Collection[int]) -> Turn | None:
         while True:
-            now = queue.status(self.session.store, self.session.study_id)
-            reason = self._reason(now)
-            if now is None or reason is not None:
+            status = queue.status(self.session.store, self.session.study_id)
+            reason = self._reason(status)
+            if status is None or reason is not None:
                 self._leave(flight, reason or "deleted")
                 return None
-            taken = self._take(now, flight)
+            taken = self._take(status, flight)
             held = len(flight) + len(taken)
-            asking = now.spent is None and now.trials < self.budget and now.running < self.concurrency
+            asking = status.spent is None and status.trials < self.budget and status.running < self.concurrency
             if held:
-                asking = asking and held < self._share(now) and not self._unknown_workers()
-                return Turn(take=taken, spent=now.spent, ask=asking)
+                asking = asking and held < self._share(status) and not self._has_unconfirmed_workers()
+                return Turn(take=taken, spent=status.spent, ask=asking)
             if not asking:
-                self._leave(flight, OVER if now.running == 0 else "as others train its last trials")
+                self._leave(flight, ALL_ENDED if status.running == 0 else "as others train its last trials")
                 return None
-            if not self._unknown_workers():
+            if not self._has_unconfirmed_workers():
                 return Turn()
             self.wait(WAITING_SECONDS)
 
@@ -133,21 +137,21 @@ class LeasedOwnership:
     def room(self, flight: int) -> int:
         store, study_id = self.session.store, self.session.study_id
         store.lock_study(study_id)
-        now = queue.status(store, study_id)
-        if now is None or not now.active or now.key != self.key or now.spent is not None:
+        status = queue.status(store, study_id)
+        if status is None or not status.active or status.key != self.key or status.spent is not None:
             return 0
-        return min(self._share(now) - flight, self.concurrency - now.running, self.budget - now.trials)
+        return min(self._share(status) - flight, self.concurrency - status.running, self.budget - status.trials)
 
     def begin(self, trial_ids: Collection[int]) -> None:
-        leases.hold(self.session.store, self.name, trial_ids)
+        leases.grant(self.session.store, self.name, trial_ids)
 
     def confirm(self, trial_ids: Collection[int], *, completes: bool, cut: bool) -> None:
-        # The study before the trials, as everywhere: else two processes could block each other.
+        # Locks are taken in one order everywhere, the study before its trials: else two processes could deadlock.
         if completes or cut:
-            now = queue.status_now(self.session.store, self.session.study_id)
-            if completes and (now.trial_epochs or 0) > self.session.searcher.epochs:
+            status = queue.status_now(self.session.store, self.session.study_id)
+            if completes and (status.trial_epochs or 0) > self.session.searcher.epochs:
                 raise LostTrials("trials have got more epochs while they trained their last.")
-            if cut and now.spent is None:
+            if cut and status.spent is None:
                 raise LostTrials("the study has got a larger budget while trials were cut.")
         lost = leases.lost(self.session.store, self.name, trial_ids, self.lease_seconds)
         if lost:
@@ -156,7 +160,7 @@ class LeasedOwnership:
     def end(self, trial_ids: Collection[int]) -> None:
         leases.release(self.session.store, self.name, trial_ids)
 
-    def behind(self, trials: Sequence[Behind]) -> None:
+    def report_behind(self, trials: Sequence[Behind]) -> None:
         for why, damaged in (("their checkpoint cannot be read", True), ("their last state was not kept", False)):
             these = [behind for behind in trials if behind.damaged == damaged]
             for behind in these:
@@ -168,41 +172,43 @@ class LeasedOwnership:
                 text = "%s: epochs of trials %s are trained again, %d in all: %s"
                 log.warning(text, self.session.spec.study.name, numbers, epochs, why)
 
-    def _reason(self, now: StudyStatus | None) -> str | None:
-        if now is None:
+    def _reason(self, status: StudyStatus | None) -> str | None:
+        if status is None:
             return "deleted"
-        if not now.active:
+        if not status.active:
             return "stopped"
-        if now.key != self.key:
+        if status.key != self.key:
             return "changed"
         return self.leave()
 
     def _leave(self, flight: Collection[int], reason: str) -> None:
-        """Everything in flight is as the last transaction left it: any worker may go on with it."""
+        """Releases the trials in flight. Any worker can continue them, as the last transaction has saved them."""
         leases.release(self.session.store, self.name, flight)
         self.reason = reason
 
-    def _take(self, now: StudyStatus, flight: Collection[int]) -> list[int]:
-        if now.free == 0:
+    def _take(self, status: StudyStatus, flight: Collection[int]) -> list[int]:
+        if status.free == 0:
             return []
-        most = self._share(now) - len(flight)
+        most = self._share(status) - len(flight)
         taken = leases.take(self.session.store, self.session.study_id, self.name, most)
         if taken:
-            self.session.store.forget(self.session.study_id)  # others wrote them since we last looked
+            self.session.store.forget(
+                self.session.study_id
+            )  # other workers have written these trials since they were last read
             self.manager.adopt(taken)
         return taken
 
-    def _share(self, now: StudyStatus) -> int:
-        return math.ceil(self.concurrency / max(now.workers, 1))
+    def _share(self, status: StudyStatus) -> int:
+        return math.ceil(self.concurrency / max(status.workers, 1))
 
-    def _unknown_workers(self) -> bool:
-        """Whether a worker that was there before this one may be dead. Its trials would come back in a while: to ask
-        before that would be to ask in another order than if it had not died."""
-        if self.unknown == {}:
+    def _has_unconfirmed_workers(self) -> bool:
+        """Whether a worker that began before this one may be dead. If it is, its trials become free when its lease
+        expires. New trials are asked for only then, so that the order of asking is the same as without the death."""
+        if self._unconfirmed == {}:
             return False
         found = leases.others(self.session.store, self.session.study_id, self.name)
-        if self.unknown is None:
-            self.unknown = found
+        if self._unconfirmed is None:
+            self._unconfirmed = found
         else:
-            self.unknown = {name: at for name, at in self.unknown.items() if found.get(name) == at}
-        return bool(self.unknown)
+            self._unconfirmed = {name: at for name, at in self._unconfirmed.items() if found.get(name) == at}
+        return bool(self._unconfirmed)

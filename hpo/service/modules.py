@@ -1,7 +1,7 @@
-"""Which modules of their own the studies of the service may have a worker run: what its option --modules says.
+"""Which user modules a worker runs: its option --modules, read and applied to studies.
 
-A study in the database names a Python file or an installed module, and whoever trains the study runs it. Nothing is
-read or imported here.
+A study can name a Python file or an installed module, and every process that trains the study runs that code. Nothing
+is read from files or imported here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NONE = "none"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Modules:
-    """The modules that are run."""
+    """The user modules that a worker runs."""
 
     patterns: tuple[str, ...] | None = None
     """`PACKAGE.MODULE:NAME` or `FILE.py:NAME`, where * stands for any text, also with slashes and dots in it,
@@ -29,7 +29,7 @@ class Modules:
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Modules:
-        """As the option's values say; raises `InputError`."""
+        """Reads the values of the option; raises `InputError`."""
         if not texts:
             return cls()
         if NONE in texts:
@@ -45,7 +45,7 @@ class Modules:
         return cls(patterns=tuple(texts))
 
     def refuse_others(self, spec: StudySpec) -> None:
-        """Raises `InputError` for a study that names a module which is not to be run."""
+        """Raises `InputError` for a study that names a module which this worker does not run."""
         if self.patterns is None:
             return
         for reference in modules_of(spec.tree["model"]):
@@ -56,7 +56,8 @@ class Modules:
 
 
 def _matches(placed: Reference, pattern: str) -> bool:
-    """A pattern without a folder means files of that name in any."""
+    """Whether the pattern allows the module. A pattern of a file without a folder allows files of that name
+    anywhere."""
     if placed.is_file and "/" not in pattern:
         return fnmatchcase(f"{Path(placed.module).name}:{placed.name}", pattern)
     return fnmatchcase(str(placed), pattern)

@@ -1,9 +1,9 @@
-"""A worker of the service: it takes work from the studies in the database until it is told to end, and holds nothing
-that another worker could not go on with.
+"""A worker of the service: works on the submitted studies in the database until it is told to end.
 
-Whatever goes wrong with the database, it drops what it has in memory and begins again from what is saved, which costs
-the epoch in hand. What goes wrong with one study is noted, and the study left to others; a connection that is lost is
-no study's fault.
+Everything that a worker trained up to the last epoch is saved, so another worker can continue its trials at any time.
+After an error of the database, the worker drops what it has in memory and continues from what is saved; the current
+epoch is trained again. After an error of one study, the worker records the reason and backs off from that study. A lost
+connection never counts as an error of a study.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from hpo.runtime.session import Session
 from hpo.runtime.winner import find, note
 from hpo.service.backoff import Backoff
 from hpo.service.candidates import Candidate, Sessions
-from hpo.service.leased import OVER, LeasedOwnership, Leave, has_work
+from hpo.service.leased import ALL_ENDED, LeasedOwnership, LeaveReason, has_work
 from hpo.service.modules import Modules
 from hpo.storage.store import Store
 
@@ -44,7 +44,7 @@ FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 2.0
 """The pauses of a worker without work double from the first to the longest ..."""
 PAUSE_SECONDS_PER_WORKER = 0.25
-"""... or, where many workers look for work, to this times their number: all of them look four times a second."""
+"""... or to this times the number of workers, if that is more: then all of them together look four times a second."""
 ALL_MODULES = Modules()
 
 
@@ -62,8 +62,8 @@ class Worker:
         names: Collection[str] = (),
         modules: Modules = ALL_MODULES,
     ) -> None:
-        """`lease_seconds`: how long it may be silent before others take its trials. `names`: the studies to work on;
-        none given: all. `modules`: those of studies' own that it runs."""
+        """`lease_seconds`: time without a heartbeat after which other workers may take its trials. `names`: the studies
+        to work on; empty: all. `modules`: the user modules that it runs."""
         self.store = store
         self.checkpoint_store = checkpoint_store
         self.resources = resources
@@ -71,15 +71,15 @@ class Worker:
         self.lease_seconds = lease_seconds
         self.name = name_of_this_process()
         self.ending = threading.Event()
-        """Set it to have the worker finish the epoch in hand, give everything back and return."""
+        """When set, the worker finishes the current epoch, releases its trials and returns."""
         self.heartbeat = Heartbeat(store, self.name, lease_seconds)
         self.backoff = Backoff(self.heartbeat.clock)
-        self.announced: int | None = None
-        """The study that the database says this worker works on, or waits for a place in."""
-        self._holds = False
-        """Whether it may hold trials."""
-        self._told: dict[str, str] = {}
-        """The backoff that the database has."""
+        self._current_study_id: int | None = None
+        """The study that the worker's row names: it works on this study, or waits for a place in it."""
+        self._may_hold_leases = False
+        """Whether the database may have leases of this worker."""
+        self._recorded_refusals: dict[str, str] = {}
+        """The refusals in the worker's row: study name -> why it cannot work on the study."""
         self._candidates: dict[Key, Candidate] = {}
         self._sessions = Sessions(store, home, checkpoint_store, resources, modules)
         self._jitter = random.Random()
@@ -105,191 +105,202 @@ class Worker:
         finally:
             self.heartbeat.stop()
             try:
-                leases.resign(self.store, self.name)
+                leases.unregister_worker(self.store, self.name)
             except StorageError as error:
                 log.warning("%s What this worker held is free when its lease ends.", error.finding)
 
     def _work(self) -> bool:
         """Works on the first study for which something can be done; False if there is none."""
-        self._let_go()
-        self._tell_complaints()
+        self._release_leases()
+        self._record_refusals()
         found = queue.queue(self.store, self.name)
-        self._forget_all_but({now.key for now in found})
-        for now in found:
-            if self._suits(now) and self._serve(now):
+        self._forget_others({study.key for study in found})
+        for study in found:
+            if self._has_work_in(study) and self._work_on(study):
                 return True
             if self.ending.is_set():
                 return False
-        self._announce_interest(found)
+        self._wait_for_place(found)
         return False
 
-    def _let_go(self) -> None:
-        """Gives back what it still holds and does not train, because something went wrong."""
-        if self._holds:
-            leases.give_back(self.store, self.name)
-            self._holds = False
+    def _release_leases(self) -> None:
+        """Releases leases that the worker still has after an error, although it no longer trains these trials."""
+        if self._may_hold_leases:
+            leases.release_all(self.store, self.name)
+            self._may_hold_leases = False
 
-    def _forget_all_but(self, keys: Collection[Key]) -> None:
+    def _forget_others(self, keys: Collection[Key]) -> None:
+        """Forgets what is in memory of all studies but these."""
         self._candidates = {key: candidate for key, candidate in self._candidates.items() if key in keys}
         self._sessions.keep(keys)
         self.backoff.keep(keys)
-        self._tell_complaints()
+        self._record_refusals()
 
-    def _announce_interest(self, found: Sequence[StudyStatus]) -> None:
-        """Lets the workers of a study whose places are all taken know that there is one more to share them with."""
+    def _wait_for_place(self, found: Sequence[StudyStatus]) -> None:
+        """Names in the worker's row the first study that has budget left and fewer workers than places. Its workers
+        count this one from then on, take a smaller share each, and so leave trials to it."""
         wanted = None
-        for now in found:
-            candidate = self._candidate(now)
+        for study in found:
+            candidate = self._candidate(study)
             places = candidate.spec.search.concurrency if candidate else 0
-            others = now.workers - (self.announced == now.study_id)
-            if candidate and now.spent is None and now.trials < candidate.budget and others < places:
-                wanted = now.study_id
+            others = study.workers - (self._current_study_id == study.study_id)
+            if candidate and study.spent is None and study.trials < candidate.budget and others < places:
+                wanted = study.study_id
                 break
-        if wanted != self.announced:
-            self._turn_to(wanted)
+        if wanted != self._current_study_id:
+            self._set_current_study(wanted)
 
-    def _turn_to(self, study_id: int | None) -> None:
-        leases.turn_to(self.store, self.name, study_id)
-        self.announced = study_id
+    def _set_current_study(self, study_id: int | None) -> None:
+        leases.set_current_study(self.store, self.name, study_id)
+        self._current_study_id = study_id
 
-    def _suits(self, now: StudyStatus) -> bool:
-        candidate = self._candidate(now)
-        return candidate is not None and has_work(now, candidate.budget, candidate.spec.search.concurrency)
+    def _has_work_in(self, study: StudyStatus) -> bool:
+        candidate = self._candidate(study)
+        return candidate is not None and has_work(study, candidate.budget, candidate.spec.search.concurrency)
 
-    def _candidate(self, now: StudyStatus) -> Candidate | None:
-        """None where this worker is not to work on the study, or cannot."""
-        if (self.names and now.name not in self.names) or self.backoff.bar(now.key):
+    def _candidate(self, study: StudyStatus) -> Candidate | None:
+        """The study, parsed; None where this worker is not to work on it, backs off from it, or cannot read it."""
+        if (self.names and study.name not in self.names) or self.backoff.is_paused(study.key):
             return None
-        if now.key not in self._candidates:
+        if study.key not in self._candidates:
             try:
-                self._candidates[now.key] = Candidate.of(studies.study_row(self.store, now.name))
+                self._candidates[study.key] = Candidate.of(studies.study_row(self.store, study.name))
             except InputError as error:
-                self._complain(now, str(error))
-        return self._candidates.get(now.key)
+                self._back_off(study, str(error))
+        return self._candidates.get(study.key)
 
-    def _serve(self, now: StudyStatus) -> bool:
-        """Works on a study until there is a reason to leave it; whether anything was trained or concluded."""
-        lines = Lines(now.name)
+    def _work_on(self, study: StudyStatus) -> bool:
+        """Works on a study until there is a reason to leave it. Returns whether it was trained or concluded."""
+        lines = Lines(study.name)
         concluded = False
 
         def observe(progress: Progress) -> None:
             lines(progress)
             if progress.epochs:
-                self.backoff.worked(now.key)
-                self._tell_complaints()
+                self.backoff.worked(study.key)
+                self._record_refusals()
 
         try:
-            concluded = self._attempt(now, observe)
-        except _Ending:
-            log.info("%s: left, this worker is to end; another one concludes it", now.name)
+            concluded = self._train_unless_deleted(study, observe)
+        except _EndRequested:
+            log.info("%s: left, this worker is to end; another one concludes it", study.name)
         except LostTrials as error:
-            log.warning("%s: %s This one drops its lanes and goes on from what is saved.", now.name, error)
+            log.warning("%s: %s This one drops its lanes and goes on from what is saved.", study.name, error)
         except Exception as error:
-            self._meet(now, error)
+            self._handle_error(study, error)
         finally:
-            self.store.forget(now.study_id)
-        self._let_go()
-        self._turn_to(None)
+            self.store.forget(study.study_id)
+        self._release_leases()
+        self._set_current_study(None)
         return concluded or lines.epochs > 0
 
-    def _meet(self, now: StudyStatus, error: Exception) -> None:
-        """Whatever went wrong while it worked on a study must not end the worker."""
+    def _handle_error(self, study: StudyStatus, error: Exception) -> None:
+        """Decides whether an error is the study's: then the worker backs off from the study. No error ends the
+        worker."""
         lost = lost_connection(error)
-        databases = lost or (error if isinstance(error, (StorageError, UpdateFinishedTrialError)) else None)
-        if databases is None or isinstance(error, RefusedStatementError):
-            self._give_up(now, error)
-        elif lost or not self.backoff.failed(now.key):
-            log.warning("%s: %s Going on from what is saved.", now.name, getattr(databases, "finding", databases))
+        from_database = lost or (error if isinstance(error, (StorageError, UpdateFinishedTrialError)) else None)
+        if from_database is None or isinstance(error, RefusedStatementError):
+            self._back_off_after_error(study, error)
+        elif lost or not self.backoff.failed(study.key):
+            log.warning(
+                "%s: %s Going on from what is saved.", study.name, getattr(from_database, "finding", from_database)
+            )
         else:
-            self._give_up(now, error)
+            self._back_off_after_error(study, error)
 
-    def _attempt(self, now: StudyStatus, observe: Observer) -> bool:
-        """`_train`, where it does not matter what went wrong with a study that is no more."""
+    def _train_unless_deleted(self, study: StudyStatus, observe: Observer) -> bool:
+        """Calls `_train`; ignores its errors where the study has been deleted."""
         try:
-            return self._train(now, observe)
+            return self._train(study, observe)
         except Exception:
-            if not self._is_deleted(now):
+            if not self._is_deleted(study):
                 raise
-            log.info("%s: deleted", now.name)
+            log.info("%s: deleted", study.name)
             return False
 
-    def _is_deleted(self, now: StudyStatus) -> bool:
-        found = queue.status(self.store, now.study_id)
-        return found is None or found.created_at != now.created_at
+    def _is_deleted(self, study: StudyStatus) -> bool:
+        found = queue.status(self.store, study.study_id)
+        return found is None or found.created_at != study.created_at
 
-    def _train(self, now: StudyStatus, observe: Observer) -> bool:
-        """Trains until there is a reason to leave the study; whether it was this worker who concluded it."""
+    def _train(self, study: StudyStatus, observe: Observer) -> bool:
+        """Trains until there is a reason to leave the study. Returns whether this worker concluded it."""
         try:
-            session = self._sessions.session(self._candidates[now.key])
+            session = self._sessions.session(self._candidates[study.key])
         except (InputError, OSError) as error:
-            if self._is_deleted(now):
+            if self._is_deleted(study):
                 raise
-            self._complain(now, str(error))
+            self._back_off(study, str(error))
             return False
-        self._turn_to(now.study_id)
-        self._holds = True
+        self._set_current_study(study.study_id)
+        self._may_hold_leases = True
         manager = WorkerCheckpoints(session.checkpoints, self.checkpoint_store, self.name)
         ownership = LeasedOwnership(
             session,
             manager,
             self.name,
             self.lease_seconds,
-            key=now.key,
-            leave=Leave(self.store, now, ending=self.ending, clock=self.heartbeat.clock, suits=self._suits),
+            key=study.key,
+            leave=LeaveReason(
+                self.store, study, ending=self.ending, clock=self.heartbeat.clock, has_work_in=self._has_work_in
+            ),
             wait=self._wait,
         )
         with Executor(
             lambda: InProcessShard(session.job), workers=1, replicas=session.job.examples.replicas, shares_files=False
         ) as executor:
             coordinator.run(session, executor, observe, ownership, manager)
-        self._holds = False
-        log.info("%s: left, %s", now.name, ownership.reason)
-        concluded = ownership.reason == OVER and self._conclude(session, manager, now)
+        self._may_hold_leases = False
+        log.info("%s: left, %s", study.name, ownership.reason)
+        concluded = ownership.reason == ALL_ENDED and self._conclude(session, manager, study)
         manager.leave()
         return concluded
 
-    def _conclude(self, session: Session, manager: WorkerCheckpoints, now: StudyStatus) -> bool:
-        """Scores the winner, if this worker is the one to do it."""
-        if not queue.begin_conclusion(self.store, now.study_id, self.name, now.generation):
+    def _conclude(self, session: Session, manager: WorkerCheckpoints, study: StudyStatus) -> bool:
+        """Scores the winner and marks the study as finished, unless another worker does. Returns whether it did so."""
+        if not queue.begin_conclusion(self.store, study.study_id, self.name, study.generation):
             return False
-        winner, leftovers = find(session, self._go_on), manager.leftovers()
+        winner, leftovers = find(session, self._raise_if_ending), manager.leftovers()
         with self.store.transaction() as transaction:
-            transaction.lock_study(now.study_id)  # before its other rows, as whoever extends it
-            if not queue.finish(self.store, now.study_id, self.name, now.generation):
-                log.info("%s: goes on, or another worker concludes it", now.name)
+            transaction.lock_study(
+                study.study_id
+            )  # locked before its other rows, in the same order as an extension locks them
+            if not queue.finish(self.store, study.study_id, self.name, study.generation):
+                log.info("%s: goes on, or another worker concludes it", study.name)
                 return False
             note(session, winner, circumstances(session.spec, session.inputs, self.resources.device))
             manager.clear(leftovers)
         manager.sweep()
         best = f"the winner is trial {winner.number}" if winner else "no trial finished"
-        log.info("%s: ended; %s", now.name, best)
+        log.info("%s: ended; %s", study.name, best)
         return True
 
-    def _go_on(self) -> None:
+    def _raise_if_ending(self) -> None:
         if self.ending.is_set():
-            raise _Ending
+            raise _EndRequested
 
     def _wait(self, seconds: float) -> None:
         self.ending.wait(seconds)
 
-    def _complain(self, now: StudyStatus, text: str) -> None:
-        if self.backoff.texts.get(now.name) != text:
-            log.warning("%s: left to other workers for a while: %s", now.name, text)
-        self.backoff.add(now.key, now.name, text)
-        self._tell_complaints()
+    def _back_off(self, study: StudyStatus, text: str) -> None:
+        """Leaves a study alone for a while, and records the reason."""
+        if self.backoff.texts.get(study.name) != text:
+            log.warning("%s: left to other workers for a while: %s", study.name, text)
+        self.backoff.add(study.key, study.name, text)
+        self._record_refusals()
 
-    def _give_up(self, now: StudyStatus, error: Exception) -> None:
-        """What went wrong is the study's own."""
-        log.error("%s: this worker cannot work on it", now.name, exc_info=error)
-        self._complain(now, f"{type(error).__name__}: {getattr(error, 'finding', error)}")
+    def _back_off_after_error(self, study: StudyStatus, error: Exception) -> None:
+        """Logs an error of a study with its traceback, and backs off from the study."""
+        log.error("%s: this worker cannot work on it", study.name, exc_info=error)
+        self._back_off(study, f"{type(error).__name__}: {getattr(error, 'finding', error)}")
 
-    def _tell_complaints(self) -> None:
-        """Tells people what has changed about them; again, where that could not be written before."""
+    def _record_refusals(self) -> None:
+        """Writes the reasons of the back-off into the worker's row where they have changed, or could not be written
+        before."""
         texts = self.backoff.texts
-        if texts != self._told:
-            leases.complain(self.store, self.name, texts)
-            self._told = texts
+        if texts != self._recorded_refusals:
+            leases.record_refusals(self.store, self.name, texts)
+            self._recorded_refusals = texts
 
 
-class _Ending(Exception):
-    """The worker is to end, in the middle of something that another one can do."""
+class _EndRequested(Exception):
+    """The worker is to end while it scores a winner, which another worker can do."""

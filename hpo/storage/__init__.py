@@ -1,1 +1,1 @@
-"""The database: Optuna's tables written by a storage of our own, our tables beside them, and their migrations."""
+"""Optuna's storage contract over Optuna's own tables, with transactions, and the rows of ours that belong to trials."""

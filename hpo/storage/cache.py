@@ -1,6 +1,6 @@
-"""One study's trials in memory: what this process last read or wrote. No SQL here.
+"""A copy of one study's trials in memory, as this process last read or wrote them. No SQL here.
 
-A trial handed out is never changed afterwards: a change puts a changed copy in its place.
+A trial is never changed once it was returned: a change replaces it by a changed copy.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ ENDED = frozenset(state for state in TrialState if state.is_finished())
 
 
 class Mirror:
-    """The trials of one study, in the order of their ids, which is the order of their numbers."""
+    """A copy of the trials of one study, in the order of their ids, which is the order of their numbers."""
 
     def __init__(self, study_id: int, name: str, *, registered: bool = False, mark: str | None = None) -> None:
         self.study_id = study_id
         self.name = name
         self.registered = registered
-        """Whether this program made the study."""
+        """Whether this program registered the study."""
         self.mark = mark
-        """Text of the marks on trials that this program begins; None: it marks none in this study."""
+        """Text of the marks on trials that this program begins; None: trials of this study are not marked."""
         self.trials: dict[int, FrozenTrial] = {}
         self.ids: dict[int, int] = {}
         """Trial number to trial id."""
         self.open: set[int] = set()
         """Trials that have not ended as far as this process knows."""
         self.own: set[int] = set()
-        """Running trials that this process writes: others may end them, but not report on them."""
+        """Running trials that this process writes: other processes may end them, but report no values of them."""
         self.begun: set[int] = set()
-        """Trials that this program began, see `ownership`."""
+        """Trials that this program began, see `own_trials`."""
         self.unread: set[int] = set()
-        """Trials that this process ended and has not read back since."""
+        """Trials that this process ended and has not read since."""
         self.distributions: dict[str, BaseDistribution] = {}
         """The first distribution seen of each parameter; all later ones must be compatible with it."""
         self.last = -1
@@ -44,7 +44,7 @@ class Mirror:
         self._selections: dict[tuple[frozenset[TrialState], bool], list[FrozenTrial]] = {}
 
     def put(self, trial: FrozenTrial) -> None:
-        """Add a trial, or put a changed copy in its place."""
+        """Add a trial, or replace it by a changed copy."""
         trial_id = trial._trial_id
         before = self.trials.get(trial_id)
         self.trials[trial_id] = trial
@@ -59,17 +59,17 @@ class Mirror:
             self.open.add(trial_id)
 
     def read(self, trial: FrozenTrial, *, begun: bool) -> None:
-        """Put a trial as it stands in the database; `begun`: by this program."""
+        """Add or replace a trial that was read from the database. `begun`: whether this program began it."""
         (self.begun.add if begun else self.begun.discard)(trial._trial_id)
         self.put(trial)
         self.unread.discard(trial._trial_id)
-        # What others give a study of ours must not keep it from its own parameters.
+        # Trials of other programs must not determine the distributions of a study of ours.
         if begun or not self.registered:
             for name, distribution in trial.distributions.items():
                 self.distributions.setdefault(name, distribution)
 
     def accept(self, name: str, distribution: BaseDistribution) -> None:
-        """Hold that a parameter keeps its distribution over the study; `ValueError` if it does not."""
+        """Check that a parameter has a compatible distribution in all trials; `ValueError` if it has not."""
         check_distribution_compatibility(self.distributions.setdefault(name, distribution), distribution)
 
     def select(self, states: Container[TrialState] | None, *, ours: bool = False) -> list[FrozenTrial]:
@@ -96,7 +96,7 @@ class Mirror:
 
 
 def copied(trial: FrozenTrial) -> FrozenTrial:
-    """A copy that shares its dictionaries, to be changed by replacing them."""
+    """A shallow copy; its dictionaries are shared, so a change has to replace them."""
     copy = FrozenTrial.__new__(FrozenTrial)
     copy.__dict__.update(trial.__dict__)
     return copy
@@ -114,7 +114,7 @@ def detached(trial: FrozenTrial) -> FrozenTrial:
 
 
 def blank_trial(start: datetime) -> FrozenTrial:
-    """A running trial with nothing in it."""
+    """A running trial without parameters, values or attributes."""
     return FrozenTrial(
         number=-1,
         trial_id=-1,

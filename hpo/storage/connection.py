@@ -1,5 +1,7 @@
-"""One database as a process uses it: connections, transactions, and the mirrors of its studies. No Optuna contract
-here."""
+"""One database as a process uses it: connections, transactions, and the copies of its studies in memory.
+
+Optuna's storage contract is in `study_store` and `store`.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,15 @@ from hpo.storage.transaction import Transaction
 log = logging.getLogger(__name__)
 
 
-LOOK_SECONDS = 0.05
-"""Between two looks at what became of a transaction."""
+STATUS_CHECK_SECONDS = 0.05
+"""Time between two queries of the status of a transaction."""
 
 
 class Reader(Connection):
-    """A connection to read with, each statement by itself: where it is lost, another one takes its place."""
+    """A connection for reading. Where it is lost, the statement is repeated on a new one."""
 
     def __init__(self, engine: Engine, place: URL) -> None:
-        """`place`: the database as messages name it; an engine that only reads has another URL for SQLite."""
+        """`place`: the database's URL for messages; for SQLite, a read-only engine has another URL."""
         super().__init__(engine)
         self._place = place
 
@@ -52,8 +54,8 @@ class Reader(Connection):
 
 
 class Database:
-    """Connections to one database. All methods may be called from any thread; a transaction keeps other threads
-    waiting."""
+    """Connections to one database. All methods may be called from any thread; other threads wait while a transaction is
+    in progress."""
 
     def __init__(self, url: URL, *, readonly: bool) -> None:
         self.__setstate__({"url": url, "readonly": readonly})
@@ -80,24 +82,24 @@ class Database:
         self.engine.dispose()
 
     @property
-    def ticking(self) -> bool:
-        """Whether a transaction, or a call, is in progress."""
+    def in_transaction(self) -> bool:
+        """Whether a transaction is in progress, be it of a block or of a single call."""
         return self._transaction is not None
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Write all changes of the block in one transaction at its end, or none if it raises.
 
-        A trial that another process has ended meanwhile does not fail the transaction: nothing of it is written and its
-        id is in the transaction's `lost` afterwards."""
+        A trial that another process has ended meanwhile does not fail the transaction: nothing is written of this
+        trial, and its id is in the transaction's `lost` afterwards."""
         with self._lock:
-            assert self._transaction is None, "a tick is in progress, and ticks do not nest"
+            assert self._transaction is None, "a transaction is in progress, and transactions do not nest"
             with self._run(single=False) as transaction:
                 yield transaction
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection to read with: in a transaction that has begun, the transaction's own."""
+        """A connection for reading: in a transaction that has begun, the transaction's own."""
         with self._lock:
             if self._transaction is not None and self._transaction.begun is not None:
                 yield self._transaction.begun
@@ -107,13 +109,13 @@ class Database:
                     with explained(self.url):
                         yield reader
                 finally:
-                    with suppress(SQLAlchemyError):  # it has been read
+                    with suppress(SQLAlchemyError):  # all rows have been read
                         reader.close()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A connection to write with at once: in a transaction the transaction's own, else one committed when the block
-        ends."""
+        """A connection for writing at once: in a transaction the transaction's own, else one that is committed when the
+        block ends."""
         with self._changes() as transaction:
             yield transaction.begin()
 
@@ -123,8 +125,8 @@ class Database:
             transaction.run(statement)
 
     def once(self, statement: Executable, *, write: bool = False) -> Sequence[SqlRow[Any]]:
-        """The rows of one statement, executed beside whatever transaction is in progress and with no round trips but
-        its own. It may be executed twice, where the connection is lost meanwhile."""
+        """The rows of one statement, executed outside of any transaction in progress and with a single round trip.
+        After a lost connection it is executed again, so it may take effect twice."""
         engine: Engine = self.writer if write else self.engine
         if engine.dialect.name == "postgresql":
             engine = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -136,15 +138,15 @@ class Database:
         return retried(execute)
 
     def put(self, table: Table, rows: Iterable[Row]) -> None:
-        """Write rows, each in place of the one with the same key: in a transaction at its end, else at once."""
+        """Insert rows, or replace those with the same key: in a transaction at its end, else at once."""
         with self._changes() as transaction:
             for row in rows:
                 transaction.put(table, row)
 
     def lock_study(self, study_id: int, *, shared: bool = False) -> None:
-        """In a transaction, before its first look: what it sees of the study's trials stays so until its end. `shared`:
-        other transactions may hold the study in this way at the same time."""
-        assert self._transaction is not None, "a lock lasts as long as a tick"
+        """In a transaction, before it reads anything: lock the study, so that no other transaction changes its trials
+        until this one ends. `shared`: other transactions may have a shared lock at the same time."""
+        assert self._transaction is not None, "a lock lasts as long as a transaction"
         self._transaction.lock_study(study_id, shared=shared)
 
     @contextmanager
@@ -154,12 +156,14 @@ class Database:
             yield transaction.lock_study(study_id)
 
     def require(self, statement: Update, error: Exception) -> None:
-        """Have the transaction in progress raise the error, and write nothing, if the statement affects no row."""
-        assert self._transaction is not None, "a condition is one of a tick"
+        """Have the commit of the transaction in progress raise the error, and write nothing, if the statement affects
+        no row."""
+        assert self._transaction is not None, "only a transaction can have a condition"
         self._transaction.require(statement, error)
 
     def forget(self, study_id: int) -> None:
-        """Read a study anew when it is next asked for, because others may write what was ours."""
+        """Forget a study's trials in memory, so that all are read again: other processes may write what this one
+        did."""
         with self._lock:
             self._forget([study_id])
 
@@ -183,7 +187,7 @@ class Database:
                 yield transaction
             if transaction.begun:
                 self._commit(transaction)
-            else:  # what it saw and locked is not lost with a connection
+            else:  # it has read and locked nothing yet, so its commit can be repeated on another connection
                 retried(partial(self._commit, transaction))
             if transaction.lost:
                 log.warning("trials %s were ended by another program; their last tick is dropped", transaction.lost)
@@ -205,13 +209,13 @@ class Database:
                 raise
 
     def _is_written(self, receipt: int) -> bool:
-        """Whether a transaction was written, though the connection was lost when that was asked for."""
-        deadline = time.monotonic() + IDLE_SECONDS  # by then, the server has undone one whose process is gone
+        """Whether a transaction was committed whose connection was lost during the commit."""
+        deadline = time.monotonic() + IDLE_SECONDS  # by then, the server has ended a transaction without a client
         while True:
             ((status,),) = self.once(select(func.txid_status(receipt)))
             if status != "in progress" or time.monotonic() > deadline:
                 return bool(status == "committed")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(STATUS_CHECK_SECONDS)
 
     def _reader(self) -> Reader:
         with explained(self.url):
@@ -222,9 +226,10 @@ class Database:
             self._mirrors.pop(study_id, None)
 
     def _mirror(self, study_id: int, *, look: bool = True) -> Mirror:
-        """A study's mirror, with `look` after a look at what others changed; `KeyError` if there is no such study.
+        """A study's mirror; `KeyError` if there is no such study. With `look`, changes of other processes are read
+        first.
 
-        A transaction looks once, so that nothing changes under its feet.
+        A transaction reads them once, so that it sees the same state from then on.
         """
         transaction, mirror = self._transaction, self._mirrors.get(study_id)
         if mirror is not None and (not look or (transaction is not None and study_id in transaction.fresh)):
@@ -237,13 +242,13 @@ class Database:
             transaction.fresh.add(study_id)
         return mirror
 
-    def _look_again(self, mirror: Mirror) -> None:
-        """Read what others changed, although this transaction has looked before."""
+    def _refresh_again(self, mirror: Mirror) -> None:
+        """Read the changes of other processes once more within a transaction."""
         with self.reading() as connection:
             refresh(connection, mirror, spare_own=True)
 
     def _read_again(self, mirror: Mirror, trial_id: int) -> FrozenTrial:
-        """Read one trial; `KeyError` if it is gone."""
+        """Read one trial again; `KeyError` if it has been deleted."""
         with self.reading() as connection:
             there = read_into(connection, mirror, one_of([trial_id]))
         if not there:

@@ -1,5 +1,5 @@
-"""Which database this is, told from its copies: who deletes files by what a database says must know that it is the one
-that they belong to."""
+"""The identity of a database, which its copies do not share. Checkpoint files are deleted only by the database that
+they belong to."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SERVER = (
 
 
 def identity(store: Store, root: Path | None) -> str:
-    """The same text for the same database, whoever asks. An SQLite file within `root` is known by its place there, so
-    that both may be moved together; any other by its path. A database on a server is known by its numbers there, which
-    a dump does not hold."""
+    """A text that identifies the database, the same for every process. An SQLite file within `root` is identified by
+    its path below `root`, so that both may be moved together; any other file by its whole path. A database on a server
+    is identified by the server's and its own number, which a dump does not contain."""
     if store.engine.dialect.name == "sqlite":
         file = Path(store.url.database or "").resolve()
         if root is not None and file.is_relative_to(root.resolve()):
@@ -28,5 +28,5 @@ def identity(store: Store, root: Path | None) -> str:
         return f"file {file.as_posix()}"
     try:
         return f"server {store.once(text(SERVER))[0][0]}"
-    except StorageError:  # a role that may not ask
+    except StorageError:  # a role without the right to read them
         return f"server {masked(store.url.set(username=None, password=None))}"

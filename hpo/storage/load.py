@@ -1,4 +1,4 @@
-"""Reading trials: rows of Optuna's tables to `FrozenTrial`s, a whole study or what is new of it. Writes nothing."""
+"""Reading trials from Optuna's tables into `FrozenTrial`s: a whole study, or what has changed. Writes nothing."""
 
 from __future__ import annotations
 
@@ -33,21 +33,22 @@ Which = Callable[[ColumnElement[int]], ColumnElement[bool]]
 """A condition on a column of trial ids."""
 
 MOST_IDS = 5_000
-"""Longer lists of ids would reach the databases' limits on bound values."""
+"""Longest list of ids in a statement: longer ones would reach the databases' limits on bound values."""
 
 _special_value = models.TrialValueModel.stored_repr_to_value
 _special_report = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
 
 
 def one_of(ids: Collection[int]) -> Which:
-    """These trials (or, where they are very many, all from the first of them on: reading more does no harm)."""
+    """Condition: these trials; where they are very many, all trials from the first of them on, since reading more does
+    no harm."""
     if len(ids) <= MOST_IDS:
         return lambda column: column.in_(sorted(ids))
     return lambda column: column >= min(ids)
 
 
 def of_study(study_id: int, after: int = -1) -> Which:
-    """A study's trials with an id above `after`."""
+    """Condition: a study's trials with an id above `after`."""
     chosen = select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.trial_id > after)
     return lambda column: column.in_(chosen)
 
@@ -55,8 +56,8 @@ def of_study(study_id: int, after: int = -1) -> Which:
 def read_trials(connection: Connection, which: Which) -> list[FrozenTrial]:
     """Read trials with all that belongs to them.
 
-    The rows of `trials` come first: a trial that has ended by then has nothing more written to it, so what the
-    later statements find of it is complete even where each statement sees the database at its own moment.
+    The rows of `trials` are read first. Nothing more is written about a trial that has ended by then, so what the later
+    statements read of it is complete, although each statement may see the database at another moment.
     """
     heads = connection.execute(
         select(
@@ -127,7 +128,8 @@ def load(connection: Connection, study_id: int) -> Mirror:
 
 
 def read_into(connection: Connection, mirror: Mirror, which: Which, among: Container[int] | None = None) -> int:
-    """Read trials, if they are `among` these ids, and which of them this program began; how many there are."""
+    """Read trials into the mirror, and which of them this program began. `among`: only trials with these ids. Returns
+    how many were read."""
     found = [trial for trial in read_trials(connection, which) if among is None or trial._trial_id in among]
     own: set[int] = set()
     if found and mirror.registered:
@@ -138,15 +140,15 @@ def read_into(connection: Connection, mirror: Mirror, which: Which, among: Conta
 
 
 def read_newer(connection: Connection, mirror: Mirror) -> None:
-    """Read the trials created since the last look."""
+    """Read the trials that were created since the mirror was last read."""
     read_into(connection, mirror, of_study(mirror.study_id, mirror.last))
 
 
 def refresh(connection: Connection, mirror: Mirror, *, spare_own: bool) -> bool:
     """Read what other processes may have changed; False if the study has been deleted or replaced meanwhile.
 
-    That is: new trials, trials that ended since the last look, and running trials; of this process's own running
-    trials, with `spare_own`, only whether they still run. Ended and waiting trials no longer change.
+    That is: new trials, trials that ended since the last reading, and running trials. With `spare_own`, only the state
+    of this process's own running trials is read. Ended and waiting trials do not change.
     """
     watched = mirror.open | mirror.unread
     found = select(trials.c.trial_id, trials.c.state, studies.c.study_id, studies.c.study_name).join_from(
@@ -185,7 +187,7 @@ def _rows(connection: Connection, table: Table, which: Which) -> list[tuple[Any,
 
 
 def _measured(value: Any, kind: Any, special: Callable[[Any, Any], float], place: str) -> float:
-    """An objective; what is not finite has no value, and a kind that says which it is."""
+    """An objective. A value that is not finite is stored as NULL, and `kind` says which it is."""
     not_finite = value is None and getattr(kind, "name", "FINITE") != "FINITE"
     return float(number(special(value, kind) if not_finite else value, place))
 

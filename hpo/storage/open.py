@@ -1,4 +1,4 @@
-"""Opening a database: `open_store`, and where a home folder keeps its own. Connections are made in `connect`."""
+"""Opening a database: `open_store`, and the URL of the database in a home folder. Connections are made in `connect`."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from hpo.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-"""Between two looks for a server that does not answer."""
+AWAY_PAUSE_SECONDS = 1.0
+"""Time between two tries to reach a server that does not answer."""
 CUT_SECONDS = 30.0
-"""How long it is tried again where a server ends the connection, e.g. because it restarts."""
+"""How long to try again where a server ends the connection, e.g. because it restarts."""
 
 
 def sqlite_url(home: Path) -> str:
-    """The database of a home folder."""
+    """URL of the database in a home folder."""
     return file_url(home / "hpo.db")
 
 
 def given_url(text: str) -> str:
-    """A URL that the user gave. Unlike the home folder, the folder of an absolute path is not made: it may be a
-    misspelt one, or a disk that is not there."""
+    """Check a URL that the user gave. The folder of an absolute path must exist and, unlike the home folder, is not
+    made: it may be misspelt, or on a disk that is not mounted."""
     url = parse_url(text)
     path = Path(url.database or "")
     if url.get_backend_name() == "sqlite" and path.is_absolute() and not os.path.exists(path.parent):
@@ -49,9 +49,9 @@ def given_url(text: str) -> str:
 def open_store(url: str, *, readonly: bool = False, patience: float = 0.0) -> Store:
     """Open a database, creating the file, its folder and the tables as needed.
 
-    With `readonly` nothing is created or changed, and a database that is not there is an error. A server that does not
-    answer is waited for `patience` seconds; one that ends the connection, in any case for a while. Raises
-    `StorageError` with the place and the way out; no password is ever in it.
+    With `readonly` nothing is created or changed, and a database that does not exist is an error. `patience`: how many
+    seconds to wait for a server that does not answer; for one that ends the connection it is `CUT_SECONDS`. Raises
+    `StorageError` with the place and the way out, without any password.
     """
     began, waiting = time.monotonic(), False
     while True:
@@ -63,7 +63,7 @@ def open_store(url: str, *, readonly: bool = False, patience: float = 0.0) -> St
             if not waiting:
                 log.warning("%s Waiting for it.", error.finding)
             waiting = True
-            time.sleep(LOOK_SECONDS)
+            time.sleep(AWAY_PAUSE_SECONDS)
 
 
 def _open(url: str, readonly: bool) -> Store:
@@ -99,5 +99,5 @@ def _check_file(url: URL, readonly: bool) -> None:
         raise StorageError(
             f"cannot create the folder {path.parent} for the database: {reason}. Give access, or {ELSEWHERE}."
         ) from None
-    with suppress(OSError):  # SQLite says what is wrong
+    with suppress(OSError):  # SQLite's own error is raised when the file is opened
         disk.create(path)

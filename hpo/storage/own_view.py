@@ -1,4 +1,5 @@
-"""A study as its search sees it: of all trials, those of this program. What is written goes to the storage itself."""
+"""A view of the store that shows only trials of this program, for samplers and pruners. Writes go to the store
+itself."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from hpo.storage.store import Store
 
 
 class _OwnTrials:
-    """Optuna's storage contract, whose questions after trials are answered with our own."""
+    """Optuna's storage contract, whose methods that list trials return those of this program."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -35,6 +36,5 @@ class _OwnTrials:
 
 
 def own_trials_of(store: Store) -> BaseStorage:
-    """The store, as samplers and pruners may see it: values of other programs' trials must not steer a search that is
-    to be repeatable."""
+    """The store without trials of other programs: their values must not influence a search that is to be repeatable."""
     return cast(BaseStorage, _OwnTrials(store))

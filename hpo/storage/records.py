@@ -1,4 +1,4 @@
-"""The rows of our own tables that belong to trials: epochs and checkpoint files. Trials themselves are in `store`."""
+"""Rows of our own tables that belong to trials: epochs and checkpoint files. Trials themselves are in `store`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHECKPOINTS = TypeAdapter(list[CheckpointRow])
 
 
 class Records(StudyStore):
-    """What this program records of trials beside Optuna's tables."""
+    """Records of epochs and checkpoint files, which Optuna's tables have no place for."""
 
     def add_epochs(self, rows: Iterable[EpochRow]) -> None:
         """Record epochs; one recorded before is replaced."""
@@ -34,10 +34,10 @@ class Records(StudyStore):
     def remove_checkpoints(
         self, paths: Collection[str], *, trial_id: int | None = None, spared: str | None = None
     ) -> None:
-        """Forget checkpoint files, whatever trials they belong to; with `trial_id`, as far as that trial goes; but
-        for those that are of the kind `spared` at the end of the transaction."""
+        """Remove the records of checkpoint files, for all trials in them or for `trial_id` alone. Records of the kind
+        `spared`, as it is at the end of the transaction, are kept."""
         with self._changes() as transaction:
-            transaction.take_back(hpo_checkpoints, "path", set(paths))
+            transaction.discard_rows(hpo_checkpoints, "path", set(paths))
             statement = delete(hpo_checkpoints).where(hpo_checkpoints.c.path == bindparam("gone"))
             if trial_id is not None:
                 statement = statement.where(hpo_checkpoints.c.trial_id == trial_id)
@@ -60,7 +60,7 @@ class Records(StudyStore):
             return [(value, loss) for value, loss in connection.execute(statement) if None not in (value, loss)]
 
     def checkpoints(self, study_id: int) -> list[CheckpointRow]:
-        """The checkpoint files of a study that are in the database, oldest first."""
+        """The recorded checkpoint files of a study, oldest first."""
         columns = (hpo_checkpoints.c[field.name] for field in fields(CheckpointRow))
         statement = (
             select(*columns)

@@ -1,4 +1,5 @@
-"""Rows: a trial's in Optuna's tables, and our own epochs and checkpoints. Studies' own rows are in `studies`."""
+"""Rows of trials in Optuna's tables, and of epochs and checkpoints in ours. A study's own row is in
+`registry.studies`."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ _stored_report = models.TrialIntermediateValueModel.intermediate_value_to_stored
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochRow:
-    """What one epoch of one trial measured."""
+    """Measurements of one epoch of one replica of a trial."""
 
     trial_id: int
     replica: int
@@ -56,16 +57,16 @@ class CheckpointRow:
 
     trial_id: int
     kind: str
-    """`running`: to continue the trial; `best`: its best weights."""
+    """`running`: to continue a running trial; `final`: last state of an ended trial; `best`: its best weights."""
     epoch: int
     """The last epoch the file contains."""
     path: str
-    """Relative to the home folder."""
+    """Relative to the home folder or the checkpoint store."""
     sha256: str
 
 
 def epoch_values(row: EpochRow) -> Row:
-    """The row as columns. What is not finite becomes NULL: SQLite has no NaN and JSON neither."""
+    """The row as columns. Values that are not finite become NULL, as neither SQLite nor JSON has NaN."""
     return {
         "trial_id": row.trial_id,
         "replica": row.replica,
@@ -97,7 +98,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def head_columns(trial: FrozenTrial) -> Row:
-    """The columns of `trials` that change in a trial's life."""
+    """The columns of `trials` that change while a trial runs."""
     return {
         "state": trial.state,
         "datetime_start": to_stored(trial.datetime_start),
@@ -131,7 +132,7 @@ def value_row(trial_id: int, objective: int, value: float) -> Row:
 
 
 def as_json(value: Any) -> Any:
-    """What a reader of the database gets: tuples as lists, keys as strings. Memory holds the same."""
+    """The value as it is read back from the database: tuples as lists, keys as strings. Memory holds the same."""
     return json.loads(json.dumps(value))
 
 
@@ -141,7 +142,7 @@ def attribute_row(trial_id: int, key: str, value: Any) -> Row:
 
 
 def rows_of(trial: FrozenTrial) -> Iterator[tuple[Table, Row]]:
-    """All rows of a trial but its head."""
+    """All rows of a trial except the one in `trials`."""
     trial_id = trial._trial_id
     for name, distribution in trial.distributions.items():
         value = distribution.to_internal_repr(trial.params[name])

@@ -1,15 +1,15 @@
-"""`Store`: Optuna's storage contract over Optuna's own tables, with a memory and with transactions.
+"""`Store`: Optuna's storage contract over Optuna's own tables, with a copy in memory and with transactions.
 
-Every trial is read once. What has ended is answered from memory; what other processes may have changed is looked up at
-each call, or once in a transaction. Outside a transaction every write is in the database when the call returns. In a
+Trials that have ended are read once and answered from memory. What other processes may have changed is read at each
+call, or once in a transaction. Outside a transaction, every write is in the database when the call returns. In a
 transaction,
 
     with store.transaction():
         for trial_id in store.create_trials(study_id, 32): ...
 
-all writes, whatever the trial, go into one transaction at the end of the block; if the block raises, nothing of it
-is written. Creating or claiming trials begins the transaction early, since their numbers must be exact between
-processes, so others wait to create trials until the block ends: keep training out of it.
+the writes of all trials are committed together at the end of the block; if the block raises, none is written. Creating
+or claiming trials locks the study, since trial numbers must be exact over all processes: other processes cannot create
+trials until the block ends, so no training belongs in it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from hpo.storage.transaction import Transaction
 
 
 class Store(Records):
-    """One database. Open it with `hpo.storage.open.open_store`, which sees to the schema."""
+    """One database. `hpo.storage.open.open_store` opens it, and creates or checks its tables."""
 
     # --- creating trials --------------------------------------------------------------------------------------
 
@@ -64,8 +64,9 @@ class Store(Records):
     def create_trials(self, study_id: int, count: int) -> list[int]:
         """Create running trials with consecutive numbers and return their ids.
 
-        All in one transaction: in a transaction it is the transaction's, so that their parameters are written with
-        them. They are trials that this program begins."""
+        All are created at once; in a transaction, their parameters are committed together with them. The trials count
+        as begun by this program.
+        """
         with self._changes() as transaction:
             ids = self._create(transaction, study_id, [blank_trial(datetime.now())] * count)
             for trial_id in ids:
@@ -73,11 +74,11 @@ class Store(Records):
             return ids
 
     def waiting_trials(self, study_id: int) -> list[FrozenTrial]:
-        """The trials that other programs have enqueued and nobody has begun."""
+        """The trials that other programs have enqueued and that have not begun."""
         return self.get_all_trials(study_id, deepcopy=False, states=(TrialState.WAITING,))
 
     def begin(self, trial_id: int) -> bool:
-        """Make an enqueued trial a running one that this program begins; False if somebody else was first."""
+        """Begin an enqueued trial, as one of this program; False if another process was first."""
         with self._changes():
             try:
                 claimed = self.set_trial_state_values(trial_id, TrialState.RUNNING)
@@ -95,7 +96,7 @@ class Store(Records):
             self.set_trial_system_attr(trial_id, MARK, mark(mirror.mark, number))
 
     def _create(self, transaction: Transaction, study_id: int, templates: Sequence[FrozenTrial]) -> list[int]:
-        # Numbers count the study's trials, so nobody else may create one between the count and the commit.
+        # A trial's number is the count of trials before it, so no other process may create one until the commit.
         connection = transaction.lock_study(study_id)
         mirror = self._mirror(study_id, look=not transaction.single)
         read_newer(connection, mirror)
@@ -116,7 +117,7 @@ class Store(Records):
             trial._trial_id, trial.number = trial_id, head["number"]
             trial.user_attrs = as_json(trial.user_attrs)
             trial.system_attrs = as_json(trial.system_attrs)
-            transaction.trust(trial_id)
+            transaction.mark_locked(trial_id)
             for table, row in rows_of(trial):
                 transaction.put(table, row)
             mirror.put(trial)
@@ -132,7 +133,7 @@ class Store(Records):
         with self._changes() as transaction:
             mirror, trial = self._updatable(transaction, trial_id)
             if transaction.single and param_name not in mirror.distributions:
-                self._look_again(mirror)
+                self._refresh_again(mirror)
             mirror.accept(param_name, distribution)
             value = distribution.to_external_repr(float(param_value_internal))
             trial.params = {**trial.params, param_name: value}
@@ -187,7 +188,7 @@ class Store(Records):
     def _updatable(self, transaction: Transaction, trial_id: int) -> tuple[Mirror, FrozenTrial]:
         """A copy of the trial to change; `KeyError` if there is none, `UpdateFinishedTrialError` if it has ended."""
         mirror = self._mirror_of(trial_id)
-        if transaction.single and transaction.hold_trial(trial_id) != mirror.trials[trial_id].state:
+        if transaction.single and transaction.lock_trial(trial_id) != mirror.trials[trial_id].state:
             self._read_again(mirror, trial_id)
         trial = mirror.trials[trial_id]
         if trial.state in ENDED:
@@ -198,9 +199,9 @@ class Store(Records):
         return mirror, copied(trial)
 
     def _claim(self, transaction: Transaction, mirror: Mirror, trial: FrozenTrial) -> bool:
-        """Make a waiting trial a running one of ours; False if another process was first."""
+        """Turn a waiting trial into a running one of this process; False if another process was first."""
         if not transaction.single:
-            # Always the study before the trial, as when creating: else two processes could block each other.
+            # Locked in the same order as in `_create`, the study before the trial: else two processes could deadlock.
             transaction.lock_study(mirror.study_id)
         statement = (
             update(trials)
@@ -208,7 +209,7 @@ class Store(Records):
             .values(state=TrialState.RUNNING, datetime_start=to_stored(trial.datetime_start))
         )
         if transaction.begin().execute(statement).rowcount == 1:
-            transaction.trust(trial._trial_id)
+            transaction.mark_locked(trial._trial_id)
             return True
         if self._read_again(mirror, trial._trial_id).state in ENDED:
             raise UpdateFinishedTrialError(f"trial {trial.number} has ended and can not be updated")
@@ -231,12 +232,12 @@ class Store(Records):
             return deep_copy(found) if deepcopy else found
 
     def own_trials(self, study_id: int, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
-        """The trials of a study that are this program's own, see `ownership`."""
+        """The trials of a study that are this program's own, see `own_trials`."""
         with self._lock:
             return self._mirror(study_id).select(states, ours=True)
 
     def foreign_trials(self, study_id: int) -> list[tuple[Kind, FrozenTrial]]:
-        """All other trials of a study, and what they are."""
+        """All other trials of a study, with their kinds."""
         with self._lock:
             mirror = self._mirror(study_id)
             begun = mirror.begun

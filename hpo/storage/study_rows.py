@@ -1,4 +1,5 @@
-"""Statements about studies as wholes in Optuna's tables: names, directions, attributes. Trials are elsewhere."""
+"""Statements on the rows of studies in Optuna's tables: names, directions, attributes, deletion. Trials are read and
+written in `load` and `transaction`."""
 
 from __future__ import annotations
 
@@ -50,16 +51,17 @@ def create(connection: Connection, name: str, directions: Sequence[StudyDirectio
 
 def drop(connection: Connection, study_id: int) -> None:
     """Delete a study with all that belongs to it; `KeyError` if there is none."""
-    doomed = select(trials.c.trial_id).where(trials.c.study_id == study_id)
-    # All is locked first: a row that somebody adds after its table has been emptied would keep its trial, and with it
-    # the study, from being deleted. Whoever comes later waits, and finds them gone. Leases first, as workers do.
+    trial_ids = select(trials.c.trial_id).where(trials.c.study_id == study_id)
+    # All is locked first: a row that another process adds after its table has been emptied would prevent its trial, and
+    # so the study, from being deleted. Processes that come later wait, and find them gone. Leases are locked before
+    # trials, in the order in which workers lock them.
     if not connection.execute(
         select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()
     ).first():
         raise GoneError(f"no study has the id {study_id}")
-    leases = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id.in_(doomed)).order_by(hpo_leases.c.trial_id)
+    leases = select(hpo_leases.c.trial_id).where(hpo_leases.c.trial_id.in_(trial_ids)).order_by(hpo_leases.c.trial_id)
     connection.execute(leases.with_for_update()).all()
-    connection.execute(doomed.order_by(trials.c.trial_id).with_for_update()).all()
+    connection.execute(trial_ids.order_by(trials.c.trial_id).with_for_update()).all()
     for table in (
         trial_heartbeats,
         trial_intermediate_values,
@@ -68,7 +70,7 @@ def drop(connection: Connection, study_id: int) -> None:
         trial_user_attributes,
         trial_values,
     ):
-        connection.execute(delete(table).where(table.c.trial_id.in_(doomed)))
+        connection.execute(delete(table).where(table.c.trial_id.in_(trial_ids)))
     for table in (trials, study_directions, study_system_attributes, study_user_attributes, studies):
         connection.execute(delete(table).where(table.c.study_id == study_id))
 

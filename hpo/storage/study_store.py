@@ -1,4 +1,4 @@
-"""The half of Optuna's storage contract that is about studies as wholes. Trials are in `store`."""
+"""The part of Optuna's storage contract that concerns studies. The part that concerns trials is in `store`."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class StudyStore(Database, BaseStorage):
         return self._study_attributes(study_system_attributes, study_id)
 
     def _study_attributes(self, table: Table, study_id: int) -> dict[str, Any]:
-        """Attributes as they are in the database, or in a transaction as they were at its first look and as it set
-        them."""
+        """Attributes as they are in the database; in a transaction as they were when it first read them, with its own
+        changes."""
         with self._lock:
             if self._transaction is not None and (table, study_id) in self._transaction.attributes:
                 return dict(self._transaction.attributes[table, study_id])

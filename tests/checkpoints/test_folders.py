@@ -25,7 +25,7 @@ from hpo.runtime.submission import submit_study
 from hpo.runtime.sweeping import sweep
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
-from tests.runtime.small import at_bench, small_study, with_trials
+from tests.runtime.small import in_session, small_study, with_trials
 from tests.service.working import serve, submit
 
 SPEC = small_study(training="epochs = 1", search="trials = 1", checkpoints="keep = 1")
@@ -101,7 +101,7 @@ def test_files_of_an_earlier_version_that_may_be_anyones_stay(tmp_path: Path) ->
     (tmp_path / "checkpoints" / ".small.owner").unlink()
     stray = tmp_path / "checkpoints" / "small" / "best-000099.pt"
     stray.write_bytes(b"of whom?")
-    at_bench(SPEC, tmp_path, RunCheckpoints)
+    in_session(SPEC, tmp_path, RunCheckpoints)
     with opened(sqlite_url(tmp_path)) as store:
         sweep(store, tmp_path)
         assert set(files(tmp_path)) == {*kept, stray}, "the study keeps its folder"
@@ -143,12 +143,12 @@ def test_a_deletion_that_is_killed_is_ended_by_the_next_start(
 def test_nobody_begins_with_a_study_that_is_being_deleted(tmp_path: Path) -> None:
     submit(SPEC, tmp_path)
     with opened(sqlite_url(tmp_path)) as store:
-        deletion.doom_study(store, "small")
+        deletion.begin_deletion(store, "small")
         refused = pytest.raises(StudyStateError, match="just being deleted")
         with refused:
-            at_bench(SPEC, tmp_path, RunCheckpoints)
+            in_session(SPEC, tmp_path, RunCheckpoints)
         submit(SPEC, tmp_path)
-        assert not study_row(store, "small").is_doomed, "the deletion was ended, and the study is a new one"
+        assert not study_row(store, "small").is_being_deleted, "the deletion was ended, and the study is a new one"
 
 
 def test_files_of_an_ended_study_that_a_killed_worker_left_are_swept(
@@ -228,7 +228,7 @@ def test_rows_that_name_other_files_delete_none(tmp_path: Path) -> None:
     other = tmp_path / "checkpoints" / "other" / "best-000000.pt"
     other.parent.mkdir()
     other.touch()
-    at_bench(SPEC, tmp_path, forget)
+    in_session(SPEC, tmp_path, forget)
     assert (tmp_path / "hpo.db").exists()
     assert other.exists()
 

@@ -9,7 +9,7 @@ import pytest
 
 from hpo.checkpoints.run_manager import RunCheckpoints
 from hpo.runtime.session import Session
-from tests.runtime.small import at_bench, run, small_study, trials_of, with_trials
+from tests.runtime.small import in_session, run, small_study, trials_of, with_trials
 from tests.service.working import serve, submit
 
 
@@ -21,7 +21,7 @@ def in_database(home: Path) -> set[str]:
     def names(session: Session) -> set[str]:
         return {Path(row.path).name for row in session.store.checkpoints(session.study_id)}
 
-    found: set[str] = at_bench(small_study(), home, names)
+    found: set[str] = in_session(small_study(), home, names)
     return found
 
 
@@ -59,7 +59,7 @@ def test_files_that_nobody_names_are_swept(tmp_path: Path) -> None:
     for name in ("best-000099.pt", "running-0000099.pt", ".running-0000007.pt.123"):
         (folder / name).write_bytes(b"left by a killed process")
     (folder / "notes.txt").write_text("a user's own")
-    at_bench(small_study(), tmp_path, RunCheckpoints)
+    in_session(small_study(), tmp_path, RunCheckpoints)
     assert on_disk(tmp_path) == kept
     assert not (folder / ".running-0000007.pt.123").exists()
     assert (folder / "notes.txt").exists()
@@ -71,7 +71,7 @@ def test_what_workers_kept_is_known(tmp_path: Path) -> None:
     serve(tmp_path)
     left = on_disk(tmp_path)
     assert sum(name.startswith("final-") for name in left) == 1
-    at_bench(spec, tmp_path, RunCheckpoints)
+    in_session(spec, tmp_path, RunCheckpoints)
     assert in_database(tmp_path) == on_disk(tmp_path) == left
     run(with_trials(spec, 8), tmp_path)
     assert in_database(tmp_path) == on_disk(tmp_path)
@@ -87,4 +87,4 @@ def test_the_home_folder_may_be_moved(tmp_path: Path) -> None:
     def found(session: Any) -> bool:
         return all((session.home / row.path).is_file() for row in session.store.checkpoints(session.study_id))
 
-    assert at_bench(small_study(), tmp_path / "new", found)
+    assert in_session(small_study(), tmp_path / "new", found)

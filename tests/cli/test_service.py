@@ -50,12 +50,12 @@ def json_of(project: Project, *arguments: object) -> Any:
 
 def wait_for(project: Project, condition: Callable[[Any], bool]) -> Any:
     """Waits until what `hpo show` would say of the study is so."""
-    from hpo.cli.terminal.status import standing
+    from hpo.cli.terminal.status import study_status
 
     deadline = time.monotonic() + LIMIT
     while True:
         with closing(open_store(sqlite_url(project.folder / "runs"), readonly=True)) as store:
-            found = standing(store, "small")
+            found = study_status(store, "small")
         if condition(found):
             return found
         assert time.monotonic() < deadline, found

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from hpo.cli import hpo
 from hpo.cli.terminal.output import watching
-from hpo.cli.terminal.status import standing
+from hpo.cli.terminal.status import study_status
 from hpo.errors import StudyStateError
 from hpo.registry import control, leases, studies, summaries
 from hpo.storage.open import open_store, sqlite_url
@@ -159,7 +159,7 @@ def served(stopped: Path, tmp_path: Path) -> Path:
         study_id = store.get_study_id_from_name("tiny")
         control.submit(store, study_id, priority=0, budgets={"max_trials": 28})
         for name, seconds, at in (("a", 60, study_id), ("b", 60, study_id), ("c", -1, study_id), ("d", 60, None)):
-            leases.enrol(store, f"worker-{name}", "host", 1, seconds, at)
+            leases.register_worker(store, f"worker-{name}", "host", 1, seconds, at)
     return copy
 
 
@@ -182,8 +182,8 @@ def test_the_training_of_workers_is_no_share_of_the_time_they_shared(home: Path,
 def test_who_could_continue_is_not_told_while_others_do(served: Path) -> None:
     assert "To continue" not in printed(served, "show", "tiny")
     with closing(open_store(sqlite_url(served))) as store:
-        leases.complain(store, "worker-a", {"tiny": "no data"})
-        leases.resign(store, "worker-b")
+        leases.record_refusals(store, "worker-a", {"tiny": "no data"})
+        leases.unregister_worker(store, "worker-b")
     output = printed(served, "show", "tiny")
     assert "  worker-a: cannot work on it: no data" in output.splitlines()
     assert "worker-c: silent" in output
@@ -193,7 +193,7 @@ def test_who_could_continue_is_not_told_while_others_do(served: Path) -> None:
         f"a new one, there or on another machine, at once: hpo worker --home {served}"
     )
     with closing(open_store(sqlite_url(served))) as store:
-        leases.resign(store, "worker-a")
+        leases.unregister_worker(store, "worker-a")
     assert printed(served, "show", "tiny").splitlines()[-1] == f"To continue: hpo worker --home {served}"
 
 
@@ -206,9 +206,9 @@ def looks(served: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         slept.append(seconds)
         with closing(open_store(sqlite_url(served))) as store:
             if len(slept) == 2:
-                leases.complain(store, "worker-a", {"tiny": "no data"})
+                leases.record_refusals(store, "worker-a", {"tiny": "no data"})
             elif len(slept) == 3:
-                leases.resign(store, "worker-a")
+                leases.unregister_worker(store, "worker-a")
             elif len(slept) == 4:
                 studies.mark_finished(store, store.get_study_id_from_name("tiny"))
 
@@ -299,11 +299,11 @@ def test_watching_sees_ended_trials_run_again(home: Path, tmp_path: Path) -> Non
     shutil.copytree(home, copy)
     url = sqlite_url(copy)
     with closing(open_store(url, readonly=True)) as watching, closing(open_store(url)) as store:
-        assert standing(watching, "tiny")["finished"] == 4
+        assert study_status(watching, "tiny")["finished"] == 4
         control.submit(store, store.get_study_id_from_name("tiny"), priority=0, budgets={})
         row = studies.study_row(store, "tiny")
         control.extend_epochs(store, row, 9, before=3, fingerprint="f")
-        found = standing(watching, "tiny")
+        found = study_status(watching, "tiny")
     assert (found["finished"], found["running"]) == (0, 4)
 
 

@@ -23,7 +23,7 @@ from hpo.runtime.progress import Progress
 from hpo.runtime.session import Session
 from hpo.studyfile.file import parse_study
 from tests.models.own import write
-from tests.runtime.small import TABLES, at_bench, epochs_of, result_of, small_study, train, trials_of
+from tests.runtime.small import TABLES, epochs_of, in_session, result_of, small_study, train, trials_of
 from tests.studyfile.texts import study_text
 
 Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
@@ -80,7 +80,7 @@ def test_models_of_the_users_own_need_no_file_where_they_train(tmp_path: Path) -
         file.unlink()
         train(session, Resources(workers=2))
 
-    at_bench(spec, tmp_path / "two", action)
+    in_session(spec, tmp_path / "two", action)
     assert (trials_of(spec, tmp_path / "two"), epochs_of(spec, tmp_path / "two")) == expected
     assert {trial["state"] for trial in expected[0]} <= {"COMPLETE", "PRUNED"}
 
@@ -97,7 +97,7 @@ def test_processor_time_of_other_processes_counts(tmp_path: Path) -> None:
         assert 0.8 * executor.cpu_seconds > executor.train_seconds / 2 > 0
         assert 0.5 * (own + executor.cpu_seconds) < counted < own + executor.cpu_seconds
 
-    at_bench(small_study(**FOLDS), tmp_path, action)
+    in_session(small_study(**FOLDS), tmp_path, action)
 
 
 def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
         finally:
             child.close()
 
-    at_bench(small_study(), tmp_path, action)
+    in_session(small_study(), tmp_path, action)
 
 
 def test_recruits_are_used_first_and_the_rest_are_sent_home() -> None:

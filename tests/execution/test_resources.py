@@ -17,7 +17,7 @@ from hpo.studyfile.records import BatchNorm, LayerNorm, NoNorm
 from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
 from tests.models.own import write
-from tests.runtime.small import TABLES, at_bench, small_study
+from tests.runtime.small import TABLES, in_session, small_study
 from tests.studyfile.texts import study_text
 from tests.training.study import setting
 
@@ -27,7 +27,7 @@ LONG = 10**6
 def compiled(trials: int, home: Path, wanted: resources.Compile) -> bool | None:
     """What is noted of the study once it is open."""
     spec = small_study(training="epochs = 100", search=f"trials = {trials}")
-    return at_bench(
+    return in_session(
         spec,
         home,
         lambda session: studies.study_row(session.store, "small").facts["compiled"],
@@ -60,13 +60,13 @@ def test_own_models_are_work_for_several_workers_and_not_for_the_compiler(tmp_pa
         examples = session.job.examples
         return resources.plain_seconds(spec, examples), resources.plain_seconds(spec, examples, compilable=True)
 
-    own, compilable = at_bench(spec, tmp_path, estimates)
+    own, compilable = in_session(spec, tmp_path, estimates)
     assert own > compilable == 0
 
 
 @pytest.mark.parametrize("lanes", [None, 2])
 def test_a_compiled_program_has_no_more_lanes_than_are_in_flight(lanes: int | None, tmp_path: Path) -> None:
-    found = at_bench(
+    found = in_session(
         small_study(),
         tmp_path,
         lambda session: session.job.compiled_lanes,

@@ -9,7 +9,7 @@ import pytest
 from hpo.execution import engines, sizing
 from hpo.execution.resources import Resources
 from hpo.runtime.session import Session
-from tests.runtime.small import at_bench, run, small_study
+from tests.runtime.small import in_session, run, small_study
 
 LONG = {"training": "epochs = 10000", "search": "trials = 1000\nconcurrency = 12"}
 
@@ -18,7 +18,7 @@ def found(home: Path, places: int, **tables: str) -> int:
     def count(session: Session) -> int:
         return sizing.justified(session.spec, session.job.examples, session.left, places)
 
-    workers: int = at_bench(small_study(**tables), home, count)
+    workers: int = in_session(small_study(**tables), home, count)
     return workers
 
 
@@ -34,9 +34,9 @@ def test_a_long_one_uses_every_place_that_its_lanes_keep_busy(tmp_path: Path) ->
 
 
 def test_what_is_left_counts(tmp_path: Path) -> None:
-    assert at_bench(small_study(), tmp_path, engines.left) == 1.0
+    assert in_session(small_study(), tmp_path, engines.left) == 1.0
     run(small_study(), tmp_path)
-    assert at_bench(small_study(), tmp_path, engines.left) == 0.0
+    assert in_session(small_study(), tmp_path, engines.left) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_the_crew_is_as_large_as_asked(tmp_path: Path) -> None:
             return executor.workers
 
     asked: int | None = None
-    assert at_bench(small_study(), tmp_path, workers) == 1
+    assert in_session(small_study(), tmp_path, workers) == 1
     asked = 2
-    assert at_bench(small_study(), tmp_path, workers) == 2
+    assert in_session(small_study(), tmp_path, workers) == 2
 
 
 def test_the_crew_is_no_larger_than_the_trials_in_flight(tmp_path: Path) -> None:
@@ -80,4 +80,4 @@ def test_the_crew_is_no_larger_than_the_trials_in_flight(tmp_path: Path) -> None
             return executor.workers
 
     spec = small_study(search="trials = 8\nconcurrency = 2")
-    assert at_bench(spec, tmp_path, workers) == 2
+    assert in_session(spec, tmp_path, workers) == 2

@@ -19,7 +19,7 @@ from hpo.runtime import coordinator
 from hpo.runtime.progress import Progress
 from hpo.runtime.session import Session
 from hpo.training.trainer import Failure
-from tests.runtime.small import at_bench, epochs_of, result_of, small_study, trials_of
+from tests.runtime.small import epochs_of, in_session, result_of, small_study, trials_of
 
 Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
 Fate = Callable[["Mortal", Order], bool]
@@ -72,7 +72,7 @@ def outcome(home: Path, fate: Fate, *, after: bool = False, workers: int = 2) ->
             seen.append(coordinator.run(session, executor, lambda progress: None))
 
     spec = small_study(**STUDY)
-    at_bench(spec, home, action)
+    in_session(spec, home, action)
     return (trials_of(spec, home), epochs_of(spec, home)), seen[-1].deaths
 
 
@@ -153,5 +153,5 @@ def test_a_trial_that_fails_only_while_it_is_repeated_is_not_given_up(whole: Res
             return coordinator.run(session, executor, lambda progress: None).deaths
 
     spec = small_study(**STUDY)
-    assert at_bench(spec, tmp_path, action) == 2
+    assert in_session(spec, tmp_path, action) == 2
     assert (trials_of(spec, tmp_path), epochs_of(spec, tmp_path)) == whole

@@ -1,4 +1,4 @@
-"""Deleting a study: with all its rows, never under those who work on it, and whoever writes at the same moment."""
+"""Deleting a study: all its rows, never while processes work on it, and with writers at the same time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tests.storage.test_plain_optuna import row_counts
 
 def test_nothing_is_left_but_what_others_have(store: Store) -> None:
     study_id, other = submitted(store), registered(store, "wine")
-    leases.enrol(store, "dead", "host", 7, OVER, study_id)
+    leases.register_worker(store, "dead", "host", 7, OVER, study_id)
     with store.transaction():
         trial_ids = store.create_trials(study_id, 2)
-        leases.hold(store, "dead", trial_ids)
+        leases.grant(store, "dead", trial_ids)
         store.add_checkpoints(
             CheckpointRow(trial_id=trial_id, kind="running", epoch=1, path="checkpoints/a.pt", sha256="s")
             for trial_id in trial_ids
@@ -35,7 +35,7 @@ def test_nothing_is_left_but_what_others_have(store: Store) -> None:
     with pytest.raises(StudyStateError, match=r"no study 'digits' in .* It has: wine"):
         delete_study(store, "digits")
     assert [worker.study_id for worker in leases.workers(store)] == [None]
-    leases.resign(store, "dead")
+    leases.unregister_worker(store, "dead")
     assert delete_study(store, "wine") == set()
     assert other != study_id
     assert row_counts(store) == {"version_info": 1}
@@ -43,9 +43,9 @@ def test_nothing_is_left_but_what_others_have(store: Store) -> None:
 
 def test_a_study_that_workers_train_is_stopped_first(store: Store) -> None:
     study_id = submitted(store)
-    leases.enrol(store, "alive", "host", 7, LONG, study_id)
+    leases.register_worker(store, "alive", "host", 7, LONG, study_id)
     with store.transaction():
-        leases.hold(store, "alive", store.create_trials(study_id, 1))
+        leases.grant(store, "alive", store.create_trials(study_id, 1))
     with pytest.raises(StudyStateError, match=r"workers train the study 'digits'.* Stop it with `hpo stop digits`"):
         delete_study(store, "digits")
     control.stop(store, "digits")

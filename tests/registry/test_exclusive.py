@@ -1,4 +1,4 @@
-"""A whole study in the hands of one process: against its like, against workers, and after it was silent."""
+"""Exclusive claims on a study: against other claims, against workers, and after they expired."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def claim(store: Store, study_id: int, name: str = "first", seconds: float = LON
 
 
 def write(store: Store, study_id: int, name: str) -> None:
-    """A transaction of a process that believes that it has the study."""
+    """A transaction of a process that assumes that it has the study."""
     with store.transaction():
         exclusive.keep(store, name, LONG)
         store.set_study_user_attr(study_id, "key", name)
@@ -49,11 +49,11 @@ def test_what_one_process_has_is_neither_run_nor_submitted_by_others(store: Stor
     assert study_row(store, "digits").submitted_at is None
     assert known(store) == [first]
     claim(store, other, "second")
-    leases.resign(store, first)
+    leases.unregister_worker(store, first)
     control.submit(store, study_id, priority=0, budgets=NO_BUDGETS)
 
 
-def test_one_that_is_silent_or_known_to_be_dead_is_given_up(store: Store) -> None:
+def test_an_expired_claim_or_one_of_a_dead_process_is_dropped(store: Store) -> None:
     study_id = registered(store)
     first = claim(store, study_id, "first", OVER)
     second = claim(store, study_id, "second")
@@ -69,7 +69,7 @@ def test_one_that_is_silent_or_known_to_be_dead_is_given_up(store: Store) -> Non
     assert store.get_study_user_attrs(study_id) == {}
 
 
-def test_a_silent_one_that_nobody_replaced_goes_on(store: Store) -> None:
+def test_an_expired_claim_that_nobody_took_can_be_renewed(store: Store) -> None:
     study_id = registered(store)
     first = claim(store, study_id, "first", OVER)
     write(store, study_id, first)
@@ -87,13 +87,13 @@ def test_nothing_is_claimed_where_the_transaction_fails(store: Store) -> None:
     claim(store, study_id, "second")
 
 
-def test_workers_have_to_be_done_with_it(store: Store) -> None:
+def test_a_study_is_claimed_only_after_its_workers_have_left(store: Store) -> None:
     study_id = submitted(store)
     (trial_id,) = store.create_trials(study_id, 1)
     with pytest.raises(StudyStateError, match=r"was submitted to workers.*hpo stop digits"):
         claim(store, study_id)
-    leases.enrol(store, "worker", "host", 1, LONG)
-    leases.turn_to(store, "worker", study_id)
+    leases.register_worker(store, "worker", "host", 1, LONG)
+    leases.set_current_study(store, "worker", study_id)
     leases.take(store, study_id, "worker", 1)
     control.stop(store, "digits")
     still = pytest.raises(StudyStateError, match="still at the epoch in hand")
@@ -104,17 +104,17 @@ def test_workers_have_to_be_done_with_it(store: Store) -> None:
     assert queue.begin_conclusion(store, study_id, "worker", 1)
     with still:
         claim(store, study_id)
-    leases.turn_to(store, "worker", None)
+    leases.set_current_study(store, "worker", None)
     claim(store, study_id)
     row = study_row(store, "digits")
     assert (row.submitted_at, row.stopped_at, row.concluder) == (None, None, None)
 
 
-def test_a_worker_that_was_silent_finds_nothing_its_own(store: Store) -> None:
+def test_a_worker_whose_lease_expired_owns_nothing_after_a_claim(store: Store) -> None:
     study_id = submitted(store)
     ids = store.create_trials(study_id, 2)
-    leases.enrol(store, "worker", "host", 1, OVER)
-    leases.turn_to(store, "worker", study_id)
+    leases.register_worker(store, "worker", "host", 1, OVER)
+    leases.set_current_study(store, "worker", study_id)
     leases.take(store, study_id, "worker", 2)
     control.stop(store, "digits")
     claim(store, study_id)
@@ -125,14 +125,14 @@ def test_a_worker_that_was_silent_finds_nothing_its_own(store: Store) -> None:
     assert not queue.begin_conclusion(store, study_id, "worker", 1)
 
 
-def test_who_is_stopped_in_a_transaction_holds_up_nobody(emptied_database: Callable[[], str]) -> None:
+def test_a_worker_suspended_in_a_transaction_keeps_nobody_waiting(emptied_database: Callable[[], str]) -> None:
     """On a server, that is: SQLite has one writer."""
     url = emptied_database()
     with closing(open_store(url)) as store, closing(open_store(url)) as stopped:
         study_id = submitted(store)
         ids = store.create_trials(study_id, 3)
-        leases.enrol(store, "worker", "host", 1, OVER)
-        leases.enrol(store, "other", "host", 2, LONG)
+        leases.register_worker(store, "worker", "host", 1, OVER)
+        leases.register_worker(store, "other", "host", 2, LONG)
         leases.take(store, study_id, "worker", 2)
         with stopped.transaction():
             assert leases.lost(stopped, "worker", ids[:2], OVER) == set()

@@ -1,4 +1,4 @@
-"""What the service knows of a study: queue, budgets, stopping, extending, concluding once."""
+"""The service's studies: queue, status, budgets, stopping, extending, concluding once."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def test_the_queue_is_by_priority_then_age(store: Store) -> None:
     assert [study.name for study in queue.queue(store)] == ["stopped", "urgent", "old", "new"]
 
 
-def test_a_standing_counts_trials_and_workers(store: Store) -> None:
+def test_the_status_of_a_study_counts_trials_and_workers(store: Store) -> None:
     study_id = submitted(store, max_trials=9)
     ids = store.create_trials(study_id, 5)
     store.set_trial_user_attr(ids[0], "ended", FINISHED)
     store.set_trial_state_values(ids[0], TrialState.COMPLETE, [1.0])
     for name, seconds in (("first", 60.0), ("second", 60.0), ("silent", -1.0)):
-        leases.enrol(store, name, "host", 1, seconds)
-        leases.turn_to(store, name, study_id)
+        leases.register_worker(store, name, "host", 1, seconds)
+        leases.set_current_study(store, name, study_id)
     leases.take(store, study_id, "first", 2)
     leases.take(store, study_id, "silent", 1)
     now = queue.status(store, study_id)
@@ -100,7 +100,7 @@ def test_budgets_are_spent_over_all_that_was_added(store: Store, budget: dict[st
     assert (now.spent and str(now.spent)) == said
 
 
-def test_only_what_was_submitted_can_be_steered(store: Store) -> None:
+def test_only_submitted_studies_can_be_controlled(store: Store) -> None:
     registered(store)
     for steer in (control.stop, control.resume):
         with pytest.raises(StudyStateError, match=r"was not submitted to workers.*hpo submit STUDY"):
@@ -121,7 +121,7 @@ def test_only_what_was_submitted_can_be_steered(store: Store) -> None:
     ],
     ids=["stop", "trials", "epochs"],
 )
-def test_a_study_that_a_run_takes_meanwhile_is_not_steered(
+def test_a_study_that_a_run_claims_meanwhile_is_not_changed(
     steer: Callable[[Store, StudyRow], object], store: Store, url: str
 ) -> None:
     study_id = submitted(store)
@@ -137,7 +137,7 @@ def test_a_study_that_a_run_takes_meanwhile_is_not_steered(
     assert study_row(store, "digits").max_trials == row.max_trials
 
 
-def test_who_steers_what_hpo_run_has_is_told_what_helps(store: Store) -> None:
+def test_control_of_a_study_that_hpo_run_has_is_refused_with_advice(store: Store) -> None:
     study_id = registered(store)
     exclusive.claim(store, study_id, "hpo run one", "host", 7, 60.0)
     for steer in (control.stop, control.submitted):
@@ -152,8 +152,8 @@ def test_exactly_one_worker_concludes_and_another_if_it_dies(store: Store) -> No
     study_id = submitted(store)
     (trial_id,) = store.create_trials(study_id, 1)
     for name in ("first", "second"):
-        leases.enrol(store, name, "host", 1, 60.0)
-        leases.turn_to(store, name, study_id)
+        leases.register_worker(store, name, "host", 1, 60.0)
+        leases.set_current_study(store, name, study_id)
     assert not queue.begin_conclusion(store, study_id, "first", 1), "a trial runs"
     store.set_trial_state_values(trial_id, TrialState.COMPLETE, [1.0])
     assert not queue.begin_conclusion(store, study_id, "first", 0), "the study was changed meanwhile"
@@ -206,7 +206,7 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
     assert [row.kind for row in store.checkpoints(study_id)] == ["running"]
     now = study_row(store, "digits")
     assert (now.trial_epochs, now.fingerprint, now.generation) == (4, "g", 2)
-    leases.enrol(store, "worker", "host", 1, 60.0)
+    leases.register_worker(store, "worker", "host", 1, 60.0)
     assert leases.take(store, study_id, "worker", 9) == [ids[0], ids[2]]
 
 
@@ -253,7 +253,7 @@ def test_more_of_one_budget_is_refused_while_another_is_spent(
     assert control.extend_epochs(store, before, 9, before=3, fingerprint="g") == [0]
 
 
-def test_more_epochs_wait_for_a_tick_that_ends_trials(store: Store, url: str) -> None:
+def test_more_epochs_wait_for_a_transaction_that_ends_trials(store: Store, url: str) -> None:
     study_id = submitted(store)
     (trial_id,) = store.create_trials(study_id, 1)
     row = study_row(store, "digits")

@@ -68,7 +68,9 @@ def run(
 ) -> Progress:
     """Runs or continues the study as `hpo run` does, up to where the winner would be scored."""
     resources = resources or Resources(lanes=lanes)
-    progress: Progress = at_bench(spec, home, lambda session: train(session, resources, observer), resources=resources)
+    progress: Progress = in_session(
+        spec, home, lambda session: train(session, resources, observer), resources=resources
+    )
     return progress
 
 
@@ -77,7 +79,7 @@ def train(session: Session, resources: Resources, observer: Observer = lambda pr
         return coordinator.run(session, executor, observer)
 
 
-def at_bench(
+def in_session(
     spec: StudySpec,
     home: Path,
     action: Callable[[Session], Any],

@@ -14,7 +14,7 @@ from hpo.runtime.progress import Progress
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
 from hpo.training import metrics
-from tests.runtime.small import at_bench, epochs_of, result_of, run, small_study, trials_of
+from tests.runtime.small import epochs_of, in_session, result_of, run, small_study, trials_of
 
 COUNTABLE = {
     "norm": 'choice = [{ kind = "none" }, { kind = "batch" }]',
@@ -179,7 +179,7 @@ def test_a_trial_that_cannot_be_built_fails_alone(tmp_path: Path) -> None:
         if trial["state"] == "FAIL":
             assert trial["ended"].startswith("failed: InputError: norm.groups = 4 does not divide the 6 channels")
             assert trial["values"] is None
-    tracebacks = at_bench(
+    tracebacks = in_session(
         spec, tmp_path, lambda session: [t.user_attrs.get("traceback") for t in session.searcher.all_trials()]
     )
     assert ["InputError" in (text or "") for text in tracebacks] == [trial["state"] == "FAIL" for trial in trials]

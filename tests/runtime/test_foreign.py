@@ -21,7 +21,7 @@ from hpo.runtime.progress import Progress
 from hpo.runtime.session import anew
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.study import StudySpec
-from tests.runtime.small import at_bench, small_study, with_trials
+from tests.runtime.small import in_session, small_study, with_trials
 from tests.service.working import serve, submit
 from tests.storage.writers import for_optuna
 
@@ -192,5 +192,5 @@ def test_a_search_that_begins_again_sees_this_programs_trials_alone(tmp_path: Pa
     spec = small_study()
     submit(spec, tmp_path)
     client(tmp_path).add_trial(create_trial(value=0.999))
-    searchers = at_bench(spec, tmp_path, lambda session: (session.searcher, anew(session).searcher))
+    searchers = in_session(spec, tmp_path, lambda session: (session.searcher, anew(session).searcher))
     assert [searcher.all_trials() for searcher in searchers] == [[], []]

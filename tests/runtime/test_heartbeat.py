@@ -1,4 +1,4 @@
-"""Signs of life: whatever befalls one of them, the next ones are given."""
+"""Heartbeats: after an error of one, the next ones are sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.service.working import wait_for
 
 
 @pytest.mark.parametrize("error", [StorageError("planted"), TimeoutError("planted"), KeyError("planted")])
-def test_signs_of_life_go_on_after_an_error(
+def test_heartbeats_go_on_after_an_error(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[int] = []
@@ -40,9 +40,9 @@ def test_signs_of_life_go_on_after_an_error(
     assert caplog.text.count("no sign of life could be given: ") == 1
 
 
-def test_one_that_does_not_enrol_leaves_that_to_others(tmp_path: Path) -> None:
+def test_a_heartbeat_without_registration_adds_no_row(tmp_path: Path) -> None:
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        heartbeat = Heartbeat(store, "process", 60.0, enrols=False)
+        heartbeat = Heartbeat(store, "process", 60.0, registers=False)
         heartbeat.start()
         heartbeat.beat()
         assert leases.workers(store) == []

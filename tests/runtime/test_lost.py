@@ -82,7 +82,7 @@ def test_a_worker_goes_on_and_blames_no_study(
         thread.start()
         try:
             wait_for(lambda: studies.study_row(watcher, "small").finished_at is not None)
-            assert [each.backoff for each in leases.workers(watcher)] == [{}]
+            assert [each.refusals for each in leases.workers(watcher)] == [{}]
         finally:
             worker.ending.set()
             thread.join(LIMIT)

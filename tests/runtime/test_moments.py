@@ -1,4 +1,4 @@
-"""What people, other programs and the checkpoint store do at the worst moment."""
+"""Changes by people, other programs and the checkpoint store at critical moments."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.rows import CheckpointRow
 from hpo.studyfile.study import StudySpec
 from hpo.training.trainer import Tick, Trainer
-from tests.runtime.small import at_bench, epochs_of, result_of, small_study, train, trials_of
+from tests.runtime.small import epochs_of, in_session, result_of, small_study, train, trials_of
 from tests.service.working import row_of, serve, submit, wait_for, working
 
 SPENT = Spent(setting="epochs", limit=1)
@@ -52,7 +52,7 @@ def test_a_run_that_has_lost_its_study_writes_no_winner(
         found = find(session)
         with closing(open_store(sqlite_url(tmp_path))) as store:
             for worker in leases.workers(store):
-                leases.resign(store, worker.name)
+                leases.unregister_worker(store, worker.name)
         return found
 
     monkeypatch.setattr(local_run, "find", slow)
@@ -84,7 +84,7 @@ def test_a_budget_that_is_raised_while_trials_are_cut_cuts_none(
     assert (trials_of(with_epochs_budget(1000), tmp_path), epochs_of(with_epochs_budget(1000), tmp_path)) == expected
 
 
-def test_workers_who_cut_at_the_same_time_keep_each_others_last_states(spec: StudySpec, tmp_path: Path) -> None:
+def test_workers_that_cut_trials_at_the_same_time_keep_each_others_last_states(spec: StudySpec, tmp_path: Path) -> None:
     """The other one ends its trial after this one's tick has looked, and before it looks which files are outdated."""
 
     def action(session: Session) -> None:
@@ -103,7 +103,7 @@ def test_workers_who_cut_at_the_same_time_keep_each_others_last_states(spec: Stu
             manager.save_ends([own.number], [])
         assert [row.path for row in store.checkpoints(session.study_id)] == ["best.pt", "final.pt"]
 
-    at_bench(spec, tmp_path, action)
+    in_session(spec, tmp_path, action)
 
 
 def test_trials_that_are_only_cut_are_not_called_trained_again(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def saved(home: Path) -> dict[int, list[int]]:
     return found
 
 
-def test_a_depot_that_cannot_list_is_no_reason_to_leave_a_study_open(spec: StudySpec, tmp_path: Path) -> None:
+def test_a_study_is_concluded_though_its_checkpoints_cannot_be_listed(spec: StudySpec, tmp_path: Path) -> None:
     class Blind(Directory):
         def names(self, prefix: str) -> list[str]:
             raise MachineError("The checkpoint_store cannot be listed.")
@@ -220,7 +220,7 @@ def test_an_epoch_of_those_that_are_behind_is_none_of_the_others(spec: StudySpec
             shard.do(Train(behind=behind))
             assert shard.trainer.epoch(trial.number) == epoch
 
-    at_bench(spec, tmp_path, action)
+    in_session(spec, tmp_path, action)
 
 
 def test_files_of_best_trials_are_forgotten_only_as_such(spec: StudySpec, tmp_path: Path) -> None:
@@ -235,4 +235,4 @@ def test_files_of_best_trials_are_forgotten_only_as_such(spec: StudySpec, tmp_pa
         store.remove_checkpoints([best], spared="running")
         assert best not in {row.path for row in store.checkpoints(session.study_id)}
 
-    at_bench(spec, tmp_path, action)
+    in_session(spec, tmp_path, action)

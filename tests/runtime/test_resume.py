@@ -17,7 +17,7 @@ from hpo.search.searcher import Searcher
 from hpo.studyfile.study import StudySpec
 from hpo.training import packing
 from hpo.training.trainer import Tick, Trainer
-from tests.runtime.small import at_bench, epochs_of, result_of, run, small_study, train, trials_of, with_trials
+from tests.runtime.small import epochs_of, in_session, result_of, run, small_study, train, trials_of, with_trials
 
 Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
 
@@ -191,7 +191,7 @@ def test_what_is_trained_again_is_saved_and_makes_the_others_wait(
         with session.store.writing() as connection:
             connection.execute(hpo_checkpoints.delete().where(hpo_checkpoints.c.trial_id == lost._trial_id))
 
-    at_bench(small_study(), tmp_path, forget)
+    in_session(small_study(), tmp_path, forget)
     ticks.clear()
     stop(monkeypatch, small_study(), tmp_path, "before an epoch", 3)
     assert ticks == [[(1, 0)], [(1, 1)]]
@@ -208,7 +208,7 @@ def test_a_budget_that_is_spent_while_a_trial_is_behind(monkeypatch: pytest.Monk
     for file in running_files(tmp_path):
         cut(file)
     assert (
-        at_bench(spec, tmp_path, lambda session: [len(t.intermediate_values) for t in session.searcher.all_trials()])
+        in_session(spec, tmp_path, lambda session: [len(t.intermediate_values) for t in session.searcher.all_trials()])
         == [2] * 3
     )
     longer = replace(spec, search=spec.search.model_copy(update={"epochs": 6}))
@@ -249,7 +249,7 @@ def test_a_running_trial_that_cannot_be_drawn_any_more_fails(monkeypatch: pytest
         monkeypatch.setattr(session.searcher, "running", lambda only: left)
         train(session, Resources())
 
-    at_bench(spec, tmp_path, contradict)
+    in_session(spec, tmp_path, contradict)
     trials = trials_of(spec, tmp_path)
     assert (trials[1]["state"], trials[1]["ended"]) == ("FAIL", "failed: planted")
     assert {trial["state"] for trial in trials[:1] + trials[2:]} <= {"COMPLETE", "PRUNED"}
@@ -265,4 +265,4 @@ def test_a_file_of_running_trials_holds_tensors_and_text_only(monkeypatch: pytes
                 assert content is not None
                 assert {"lanes", "layout", "state"} == set(content["cohorts"][0])
 
-    at_bench(small_study(), tmp_path, rows)
+    in_session(small_study(), tmp_path, rows)

@@ -13,7 +13,7 @@ from hpo.registry.studies import study_row
 from hpo.runtime import winner
 from hpo.runtime.session import Session
 from hpo.runtime.winner import Winner, find, note
-from tests.runtime.small import at_bench, run, small_study, train, trials_of, with_trials
+from tests.runtime.small import in_session, run, small_study, train, trials_of, with_trials
 
 
 def concluded(session: Session) -> Winner:
@@ -27,7 +27,7 @@ def concluded(session: Session) -> Winner:
 
 def test_it_is_the_best_finished_trial(tmp_path: Path) -> None:
     spec = small_study()
-    found = at_bench(spec, tmp_path, concluded)
+    found = in_session(spec, tmp_path, concluded)
     finished = [trial for trial in trials_of(spec, tmp_path) if trial["state"] == "COMPLETE"]
     best = max(finished, key=lambda trial: (trial["values"][0], -trial["valid_loss"], -trial["number"]))
     assert (found.number, found.value, found.params) == (best["number"], best["values"][0], best["params"])
@@ -58,20 +58,20 @@ def test_the_score_is_that_of_the_best_epoch_on_the_test_part(tmp_path: Path) ->
         assert accuracy(part.x, part.y) == pytest.approx(found.test["accuracy"])
         assert accuracy(replica.x_valid, replica.y_valid) == pytest.approx(found.value, abs=1e-6)
 
-    at_bench(small_study(), tmp_path, check)
+    in_session(small_study(), tmp_path, check)
 
 
 def test_it_is_scored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = at_bench(small_study(), tmp_path, concluded)
+    first = in_session(small_study(), tmp_path, concluded)
     monkeypatch.setattr(winner, "_score", lambda *_: pytest.fail("the test part was looked at again"))
-    assert at_bench(small_study(), tmp_path, concluded) == first
+    assert in_session(small_study(), tmp_path, concluded) == first
 
 
 def test_a_later_winner_is_a_second_look(tmp_path: Path) -> None:
     spec = small_study(search='trials = 12\nconcurrency = 1\nsampler = "random"\npruner = "none"')
     looks, winners = [], []
     for trials in (1, 12):
-        found = at_bench(with_trials(spec, trials), tmp_path, concluded)
+        found = in_session(with_trials(spec, trials), tmp_path, concluded)
         looks.append(found.looks)
         winners.append(found.number)
     assert winners[1] != winners[0], "else the study shows nothing"
@@ -95,7 +95,7 @@ def test_damaged_weights_are_trained_again(damage: str, tmp_path: Path) -> None:
         for old, new in zip(kept, again, strict=True):
             assert all(torch.equal(old[name], new[name]) for name in old)
 
-    at_bench(small_study(data='dataset = "wine"\nrepeats = 2'), tmp_path, check)
+    in_session(small_study(data='dataset = "wine"\nrepeats = 2'), tmp_path, check)
 
 
 def test_without_a_test_part_there_is_no_score(tmp_path: Path) -> None:
@@ -103,11 +103,11 @@ def test_without_a_test_part_there_is_no_score(tmp_path: Path) -> None:
         assert concluded(session).test is None
         assert study_row(session.store, "small").test is None
 
-    at_bench(small_study(data='dataset = "wine"\ntest = 0.0'), tmp_path, check)
+    in_session(small_study(data='dataset = "wine"\ntest = 0.0'), tmp_path, check)
 
 
 def test_without_a_finished_trial_there_is_no_winner(tmp_path: Path) -> None:
     spec = small_study(search='trials = 3\npruner = { name = "threshold", lower = 1.5 }')
     run(spec, tmp_path)
     assert {trial["state"] for trial in trials_of(spec, tmp_path)} == {"PRUNED"}
-    assert at_bench(spec, tmp_path, find) is None
+    assert in_session(spec, tmp_path, find) is None

@@ -23,7 +23,7 @@ GROUPS = (ALWAYS, SOMETIMES)
 
 
 def drawn(tpe: Tpe, ended: Sequence[FrozenTrial], running: Sequence[FrozenTrial], numbers: list[int]) -> list[Any]:
-    batch, found = tpe.look(ended, running, numbers), []
+    batch, found = tpe.batch(ended, running, numbers), []
     for number in numbers:
         params = batch.group(number, "rate")
         if params["kind"] == "b":

@@ -1,4 +1,4 @@
-"""Backoff: how long they last, and when failures become one."""
+"""Back-off: how long pauses are, and how many failures start one."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from hpo.service.backoff import Backoff
 KEY, OTHER = (1, datetime(2026, 1, 1), 1), (1, datetime(2026, 1, 2), 1)
 
 
-def test_they_last_twice_as_long_each_time_until_something_worked() -> None:
+def test_pauses_double_until_something_was_trained() -> None:
     now = 0.0
     own = Backoff(lambda: now)
     lasted = []
     for _ in range(7):
         own.add(KEY, "digits", "no data")
-        assert own.bar(KEY)
-        assert not own.bar(OTHER)
-        until = own._complaints[KEY].until
+        assert own.is_paused(KEY)
+        assert not own.is_paused(OTHER)
+        until = own._setbacks[KEY].until
         lasted.append(until - now)
         now = until
-        assert not own.bar(KEY)
+        assert not own.is_paused(KEY)
     assert lasted == [60.0, 120.0, 240.0, 480.0, 960.0, 960.0, 960.0]
-    assert own.texts == {"digits": "no data"}, "until it works, people are told"
+    assert own.texts == {"digits": "no data"}, "the reason is shown until something was trained"
     own.worked(KEY)
     assert own.texts == {}
     own.add(KEY, "digits", "no data")
-    assert own._complaints[KEY].until - now == 60.0
+    assert own._setbacks[KEY].until - now == 60.0
 
 
-def test_failures_in_a_row_become_one() -> None:
+def test_failures_in_a_row_start_a_pause() -> None:
     own = Backoff(lambda: 0.0)
     assert [own.failed(KEY) for _ in range(backoff.FAILURES)] == [False] * (backoff.FAILURES - 1) + [True]
     own = Backoff(lambda: 0.0)
@@ -39,7 +39,7 @@ def test_failures_in_a_row_become_one() -> None:
     assert not any(own.failed(KEY) for _ in range(backoff.FAILURES - 1))
 
 
-def test_those_of_studies_that_are_gone_are_forgotten() -> None:
+def test_studies_that_are_gone_are_forgotten() -> None:
     own = Backoff(lambda: 0.0)
     own.add(KEY, "digits", "no data")
     own.add(OTHER, "wine", "no data")

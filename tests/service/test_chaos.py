@@ -1,4 +1,4 @@
-"""A small storm: real workers on PostgreSQL, killed and stopped at random, and a server that restarts.
+"""Random failures: real workers on PostgreSQL, killed and stopped at random, and a server that restarts.
 
 The large one takes ten minutes: `python -m benchmarks.chaos`.
 """
@@ -26,7 +26,7 @@ def mortal(shared_server: object) -> Iterator[Server]:
         yield running
 
 
-def test_a_small_storm(mortal: Server, tmp_path: Path) -> None:
+def test_random_failures(mortal: Server, tmp_path: Path) -> None:
     with Crowd(mortal.database(), tmp_path, lease=2.0) as crowd:
         crowd.submit(study("chaos", 24, 80))
         crowd.start(2)

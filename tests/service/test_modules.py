@@ -118,7 +118,7 @@ def test_a_worker_leaves_such_a_study_to_others(tmp_path: Path, caplog: pytest.L
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path, modules=Modules.of(["none"])):
         wait_for(lambda: row_of(tmp_path).finished_at is not None)
         (worker,) = leases.workers(store)
-        assert "this worker does not run it (--modules none)." in worker.backoff["own"]
+        assert "this worker does not run it (--modules none)." in worker.refusals["own"]
     assert row_of(tmp_path, "own").finished_at is None
     (line,) = [line for line in caplog.messages if "--modules" in line]
     assert line.startswith("own: left to other workers for a while: model.module ")

@@ -1,4 +1,5 @@
-"""A worker of the service: equal to `hpo run`, and unharmed by what befalls it, its database and its checkpoints."""
+"""A worker of the service: same results as `hpo run`, also after failures of the worker, its database or
+checkpoints."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from hpo.studyfile.study import StudySpec, fingerprint, trial_epochs, with_epochs
 from hpo.training.trainer import Tick, Trainer
-from tests.runtime.small import TABLES, at_bench, epochs_of, result_of, run, small_study, trials_of, with_trials
+from tests.runtime.small import TABLES, epochs_of, in_session, result_of, run, small_study, trials_of, with_trials
 from tests.service.working import row_of, serve, submit, wait_for, working
 
 LONG = {"training": "epochs = 12", "search": 'trials = 12\nconcurrency = 3\npruner = { name = "median" }'}
@@ -120,28 +121,28 @@ def test_workers_come_and_go(spec: StudySpec, expected: Any, tmp_path: Path) -> 
 
 
 def test_a_dead_workers_trials_are_waited_for(spec: StudySpec, expected: Any, tmp_path: Path) -> None:
-    """They were taken a moment ago by one that will never be heard of again; its checkpoints are there."""
+    """A worker took them and died at once; the checkpoints are there."""
     submit(spec, tmp_path)
     with working(tmp_path):
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 10)
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        leases.enrol(store, "dead", "host", 1, 2.0)
+        leases.register_worker(store, "dead", "host", 1, 2.0)
         study_id = row_of(tmp_path).study_id
-        leases.turn_to(store, "dead", study_id)
+        leases.set_current_study(store, "dead", study_id)
         assert leases.take(store, study_id, "dead", 9)
     serve(tmp_path)
     assert found(spec, tmp_path) == expected
 
 
-def test_lanes_of_a_trial_that_was_given_away_are_dropped(
+def test_lanes_of_trials_that_another_worker_has_taken_are_dropped(
     spec: StudySpec, expected: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What a worker meets that was stopped for longer than its lease."""
+    """As for a worker that was suspended for longer than its lease."""
     submit(spec, tmp_path)
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path) as worker:
         study_id = row_of(tmp_path).study_id
         wait_for(lambda: row_of(tmp_path).epochs_spent >= 6)
-        leases.enrol(store, "other", "host", 1, 60.0)
+        leases.register_worker(store, "other", "host", 1, 60.0)
         store.write(update(hpo_leases).where(hpo_leases.c.worker == worker.name).values(worker="other"))
         wait_for(lambda: "drops its lanes" in caplog.text)
         taken = set(leases.holders(store, study_id))
@@ -149,7 +150,7 @@ def test_lanes_of_a_trial_that_was_given_away_are_dropped(
         assert taken <= saved, "what the others have to go on with is gone"
         leases.release(store, "other", list(leases.holders(store, study_id)))
         wait_for(lambda: row_of(tmp_path).finished_at is not None)
-        leases.resign(store, "other")
+        leases.unregister_worker(store, "other")
     trials, epochs = found(spec, tmp_path)
     assert not [trial for trial in trials if "restarted" in trial]
     assert [trial["number"] for trial in trials] == list(range(12))
@@ -159,7 +160,7 @@ def test_lanes_of_a_trial_that_was_given_away_are_dropped(
 
 
 @pytest.mark.parametrize("error", [LostTrials("planted."), StorageError("planted"), ZeroDivisionError("planted")])
-def test_what_is_left_in_an_accident_is_free_while_the_worker_does_other_work(
+def test_trials_left_after_an_error_are_free_while_the_worker_does_other_work(
     error: Exception, spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tick, held = Trainer.tick, []
@@ -192,7 +193,7 @@ def test_nothing_slow_happens_while_the_database_waits(spec: StudySpec, expected
     def watch(what: str) -> None:
         doing.append(what)
         (store,) = {worker.store}
-        if store._tick is not None and store._tick.begun is not None:
+        if store._transaction is not None and store._transaction.begun is not None:
             begun.append(what)
 
     submit(spec, tmp_path)
@@ -213,7 +214,7 @@ def test_nothing_slow_happens_while_the_database_waits(spec: StudySpec, expected
     assert found(spec, tmp_path) == expected
 
 
-def test_weights_of_one_that_was_silent_overwrite_nothing(spec: StudySpec, tmp_path: Path) -> None:
+def test_a_worker_whose_lease_expired_overwrites_no_weights(spec: StudySpec, tmp_path: Path) -> None:
     """Its trial was ended by another worker meanwhile, so its transaction fails when its files are written."""
     run(spec, tmp_path)
 
@@ -239,7 +240,7 @@ def test_weights_of_one_that_was_silent_overwrite_nothing(spec: StudySpec, tmp_p
             "final": b"those that count",
         }
 
-    at_bench(spec, tmp_path, action)
+    in_session(spec, tmp_path, action)
 
 
 def test_a_full_disk_is_a_warning(
@@ -285,9 +286,9 @@ def test_a_study_whose_data_is_missing_is_left_to_others(tmp_path: Path) -> None
     submit(spec, tmp_path)
     data.rename(tmp_path / "elsewhere.csv")
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
-        wait_for(lambda: any(worker.backoff for worker in leases.workers(store)))
+        wait_for(lambda: any(worker.refusals for worker in leases.workers(store)))
         (worker,) = leases.workers(store)
-        assert "data.csv" in worker.backoff["small"]
+        assert "data.csv" in worker.refusals["small"]
         assert not worker.alive or worker.study_id is None
         (tmp_path / "elsewhere.csv").rename(data)
     serve(tmp_path)
@@ -309,7 +310,7 @@ def test_a_bug_in_one_study_does_not_end_the_worker(
     assert len(trials_of(first, tmp_path)) == 2
 
 
-def test_a_complaint_is_forgotten_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_is_tried_again_after_its_back_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder with the data was away for a moment."""
     monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.1)
     data = tmp_path / "data.csv"
@@ -320,17 +321,17 @@ def test_a_complaint_is_forgotten_after_a_while(tmp_path: Path, monkeypatch: pyt
     submit(spec, tmp_path)
     data.rename(tmp_path / "elsewhere.csv")
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
-        wait_for(lambda: any(worker.backoff for worker in leases.workers(store)))
+        wait_for(lambda: any(worker.refusals for worker in leases.workers(store)))
         (tmp_path / "elsewhere.csv").rename(data)
         wait_for(lambda: row_of(tmp_path).epochs_spent > 0)
-        wait_for(lambda: not any(worker.backoff for worker in leases.workers(store)))
+        wait_for(lambda: not any(worker.refusals for worker in leases.workers(store)))
         assert row_of(tmp_path).finished_at is None, "it says so while it trains"
 
 
 @pytest.mark.parametrize(
     ("error", "tries"), [(StorageError("planted"), backoff.FAILURES), (RefusedStatementError("planted"), 1)]
 )
-def test_a_database_that_fails_for_one_study_does_not_starve_the_others(
+def test_other_studies_are_trained_while_the_database_fails_for_one(
     error: StorageError, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.01)
@@ -347,7 +348,7 @@ def test_a_database_that_fails_for_one_study_does_not_starve_the_others(
     monkeypatch.setattr(coordinator, "run", failing_for_the_first)
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path):
         wait_for(lambda: row_of(tmp_path).finished_at is not None)
-        wait_for(lambda: any("planted" in each.backoff.get("first", "") for each in leases.workers(store)))
+        wait_for(lambda: any("planted" in each.refusals.get("first", "") for each in leases.workers(store)))
         looks = looked(monkeypatch)
         wait_for(lambda: len(looks) > 3)
     assert len(tried) == tries
@@ -371,25 +372,25 @@ def test_a_study_that_another_worker_concludes_is_no_work(tmp_path: Path, monkey
     run(spec, tmp_path)
     submit(spec, tmp_path)
     study_id = row_of(tmp_path).study_id
-    served = []
-    serve_study = module.Worker._serve
+    worked_on: list[str] = []
+    work_on = module.Worker._work_on
 
-    def counted(worker: module.Worker, now: StudyStatus) -> bool:
-        served.append(now.name)
-        return serve_study(worker, now)
+    def counted(worker: module.Worker, study: StudyStatus) -> bool:
+        worked_on.append(study.name)
+        return work_on(worker, study)
 
-    monkeypatch.setattr(module.Worker, "_serve", counted)
+    monkeypatch.setattr(module.Worker, "_work_on", counted)
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        leases.enrol(store, "other", "host", 1, 60.0)
-        leases.turn_to(store, "other", study_id)
+        leases.register_worker(store, "other", "host", 1, 60.0)
+        leases.set_current_study(store, "other", study_id)
         assert queue.begin_conclusion(store, study_id, "other", row_of(tmp_path).generation)
         looks = looked(monkeypatch)
         with working(tmp_path):
             wait_for(lambda: len(looks) > 3)
-            assert served == []
-            leases.resign(store, "other")
+            assert worked_on == []
+            leases.unregister_worker(store, "other")
             wait_for(lambda: row_of(tmp_path).finished_at is not None)
-    assert served == ["small"]
+    assert worked_on == ["small"]
 
 
 @pytest.mark.parametrize("moment", ["after its end", "while it runs"])
@@ -413,7 +414,7 @@ def test_a_study_that_was_deleted_and_submitted_again_is_another_one(moment: str
 
 
 def test_a_study_of_higher_priority_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leased, "RIVAL_SECONDS", 0.0)
+    monkeypatch.setattr(leased, "PRIORITY_CHECK_SECONDS", 0.0)
     slow = small_study(training="epochs = 400", search='trials = 6\nconcurrency = 3\npruner = "none"')
     urgent = small_study(study='name = "urgent"', search="trials = 2")
     submit(slow, tmp_path)
@@ -559,7 +560,7 @@ def test_more_epochs_while_trials_train_their_last(tmp_path: Path, monkeypatch: 
 
 
 def test_more_epochs_while_the_winner_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was saved is what trials go on from, and the score of a moment ago is nobody's."""
+    """Trials continue from what was saved, and the score that has just been computed is dropped."""
     short, long = (steady(epochs) for epochs in (4, 9))
     expected = result_of(long, tmp_path / "long")
     submit(short, tmp_path)
@@ -642,7 +643,7 @@ def test_a_run_and_workers_keep_out_of_each_others_way(spec: StudySpec, expected
     assert row_of(tmp_path).submitted_at is None
 
 
-def test_a_worker_that_slept_through_the_way_to_a_run_writes_nothing(
+def test_a_worker_that_was_suspended_while_a_run_took_its_study_writes_nothing(
     spec: StudySpec, expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is stopped in an epoch, for longer than its lease, while people stop the study and run it."""
@@ -678,7 +679,7 @@ def run_as_the_command_does(spec: StudySpec, home: Path) -> None:
     run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu")
 
 
-def test_a_worker_that_was_forgotten_enrols_again(tmp_path: Path) -> None:
+def test_a_worker_whose_row_was_deleted_registers_again(tmp_path: Path) -> None:
     with closing(open_store(sqlite_url(tmp_path))) as store, working(tmp_path, lease_seconds=0.3) as worker:
         wait_for(lambda: [each.name for each in leases.workers(store)] == [worker.name])
         store.write(hpo_workers.delete())

@@ -15,7 +15,7 @@ from tests.storage.writers import EPOCHS, IN_FLIGHT, TRIALS, conduct, conduct_an
 
 
 def uninterrupted(store: Store) -> tuple[list[tuple[Any, ...]], int]:
-    """The table of a study nobody disturbs, and how many statements it takes."""
+    """The table of an undisturbed study, and its number of statements."""
     seen = kill_at(store.engine, -1)
     study_id = store.create_new_study([StudyDirection.MAXIMIZE], "uninterrupted")
     before = seen[0]

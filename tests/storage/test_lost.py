@@ -1,4 +1,4 @@
-"""Connections that are lost at any moment: nothing of a transaction is written then, or all, and it is known which."""
+"""Connections lost at any moment: a transaction is written whole or not at all, and the store knows which."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_what_comes_from_a_lost_connection_is_known(error: Exception) -> None:
     ],
     ids=repr,
 )
-def test_other_trouble_is_not_taken_for_it(error: Exception) -> None:
+def test_other_errors_are_not_taken_for_a_lost_connection(error: Exception) -> None:
     assert lost_connection(error) is None
     kind = type(error) if not isinstance(error, DBAPIError) else StorageError
     with pytest.raises(kind) as caught, explained(URL):
@@ -154,7 +154,7 @@ def test_an_error_of_its_own_is_not_replaced_by_that_of_the_connection(cut: tupl
 def test_a_commit_that_is_not_answered(
     written: bool, begun: bool, cut: tuple[Store, int, Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether the server has written it is asked."""
+    """The server is asked whether it was committed."""
     store, study_id, proxy = cut
     (trial_id,) = store.create_trials(study_id, 1)
     commit, calls = store.engine.dialect.do_commit, []
@@ -192,7 +192,7 @@ def test_a_function_that_is_one_transaction_is_called_again(
     cut: tuple[Store, int, Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, study_id, proxy = cut
-    leases.enrol(store, "worker", "host", 1, 60.0)
+    leases.register_worker(store, "worker", "host", 1, 60.0)
     store.create_trials(study_id, 3)
     free, calls = leases.free, []
 
@@ -208,7 +208,7 @@ def test_a_function_that_is_one_transaction_is_called_again(
     assert len(leases.holders(store, study_id)) == 2
 
 
-def test_it_is_given_up_when_nothing_works_for_long(
+def test_trying_again_ends_at_the_limit_of_time(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now, slept = [0.0], []

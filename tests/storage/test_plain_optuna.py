@@ -77,7 +77,7 @@ def test_a_study_is_the_same_as_in_memory(store: Store, sampler: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_ticks_do_not_change_the_study(store: Store, sampler: str) -> None:
+def test_transactions_do_not_change_the_study(store: Store, sampler: str) -> None:
     """Six trials at a time, by ask and tell: each sees the others running, whatever the storage."""
 
     def batches(storage: Any, block: Callable[[], Any]) -> list[tuple[Any, ...]]:

@@ -54,13 +54,13 @@ def test_numbers_have_no_gaps_or_duplicates(store: Store, study_id: int, url: st
     assert [trial.number for trial in store.get_all_trials(study_id)] == numbers
 
 
-def claim_all(url: str, study_id: int, in_tick: bool, barrier: Barrier) -> None:
+def claim_all(url: str, study_id: int, in_transaction: bool, barrier: Barrier) -> None:
     store = open_store(url)
     study = optuna.Study("study", store)
     store.get_all_trials(study_id)
     barrier.wait()
     while True:
-        if in_tick:
+        if in_transaction:
             with store.transaction():
                 trial_id = study._pop_waiting_trial_id()
                 if trial_id is not None:
@@ -78,7 +78,7 @@ def test_a_waiting_trial_is_claimed_once(store: Store, study_id: int, url: str) 
     for index in range(12):
         study.enqueue_trial({"x": index})
     barrier = context.Barrier(3)
-    executor = [start(claim_all, url, study_id, in_tick, barrier) for in_tick in (True, True, False)]
+    executor = [start(claim_all, url, study_id, in_transaction, barrier) for in_transaction in (True, True, False)]
     assert [finish(process) for process in executor] == [0, 0, 0]
     assert [trial.state for trial in store.get_all_trials(study_id)] == [TrialState.COMPLETE] * 12
 

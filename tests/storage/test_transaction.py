@@ -1,4 +1,4 @@
-"""Ticks: all of a block or nothing of it, few statements, and reads that cost none."""
+"""Transactions: all of a block is written or nothing, with few statements, and reads cost none."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write_everything(store: Store, study_id: int, trial_id: int) -> None:
     store.set_trial_state_values(trial_id, TrialState.PRUNED, [float("inf")])
 
 
-def test_a_tick_is_written_whole(store: Store, study_id: int, url: str) -> None:
+def test_a_transaction_is_written_whole(store: Store, study_id: int, url: str) -> None:
     [trial_id] = store.create_trials(study_id, 1)
     with store.transaction():
         write_everything(store, study_id, trial_id)
@@ -78,7 +78,7 @@ def test_a_tick_is_written_whole(store: Store, study_id: int, url: str) -> None:
     assert rows_of(store)["hpo_epochs"] == 2
 
 
-def test_a_tick_that_raises_leaves_nothing(store: Store, study_id: int) -> None:
+def test_a_transaction_that_raises_writes_nothing(store: Store, study_id: int) -> None:
     [trial_id] = store.create_trials(study_id, 1)
     store.set_trial_intermediate_value(trial_id, 1, 0.1)
     before, trials = rows_of(store), store.get_all_trials(study_id)
@@ -142,7 +142,7 @@ def test_statements_do_not_grow_with_the_trials(store: Store, study_id: int) -> 
     assert cycle(40) < 60
 
 
-def test_reading_in_a_tick_is_free(store: Store, study_id: int) -> None:
+def test_reading_in_a_transaction_takes_no_statements(store: Store, study_id: int) -> None:
     ids = store.create_trials(study_id, 20)
     with store.transaction():
         store.get_all_trials(study_id, deepcopy=False)
@@ -156,14 +156,14 @@ def test_reading_in_a_tick_is_free(store: Store, study_id: int) -> None:
         assert seen == []
 
 
-def test_an_empty_tick_writes_nothing(store: Store, study_id: int) -> None:
+def test_an_empty_transaction_writes_nothing(store: Store, study_id: int) -> None:
     seen = statements_of(store)
     with store.transaction():
         pass
     assert seen == []
 
 
-def test_outside_a_tick_every_call_is_persistent(store: Store, study_id: int, url: str) -> None:
+def test_outside_a_transaction_every_call_is_persistent(store: Store, study_id: int, url: str) -> None:
     other = open_store(url)
     [trial_id] = store.create_trials(study_id, 1)
     assert other.get_trial(trial_id).state == TrialState.RUNNING
@@ -179,7 +179,7 @@ def test_outside_a_tick_every_call_is_persistent(store: Store, study_id: int, ur
     assert [row.path for row in other.checkpoints(study_id)] == ["best.pt"]
 
 
-def test_a_trial_ended_by_another_program_loses_its_tick_alone(store: Store, study_id: int, url: str) -> None:
+def test_of_a_trial_ended_by_another_program_nothing_is_written(store: Store, study_id: int, url: str) -> None:
     other = open_store(url)
     told, kept = store.create_trials(study_id, 2)
     with store.transaction() as transaction:
@@ -198,7 +198,9 @@ def test_a_trial_ended_by_another_program_loses_its_tick_alone(store: Store, stu
         store.set_trial_intermediate_value(told, 2, 0.5)
 
 
-def test_outside_a_tick_a_trial_ended_by_another_program_is_refused(store: Store, study_id: int, url: str) -> None:
+def test_outside_a_transaction_a_trial_ended_by_another_program_is_refused(
+    store: Store, study_id: int, url: str
+) -> None:
     [trial_id] = store.create_trials(study_id, 1)
     open_store(url).set_trial_state_values(trial_id, TrialState.COMPLETE, [1.0])
     with pytest.raises(UpdateFinishedTrialError, match="trial 0"):
@@ -222,7 +224,7 @@ def test_rows_replace_those_of_the_same_key(store: Store, study_id: int) -> None
     assert [row.path for row in store.checkpoints(study_id)] == ["0.2.pt"]
 
 
-def test_checkpoints_removed_and_added_in_one_tick(store: Store, study_id: int) -> None:
+def test_checkpoints_removed_and_added_in_one_transaction(store: Store, study_id: int) -> None:
     [trial_id] = store.create_trials(study_id, 1)
     store.add_checkpoints([checkpoint(trial_id, 1, "same.pt"), checkpoint(trial_id, 2, "old.pt")])
     with store.transaction():
@@ -236,7 +238,7 @@ def test_checkpoints_removed_and_added_in_one_tick(store: Store, study_id: int) 
     assert [row.path for row in store.checkpoints(study_id)] == ["same.pt", "late.pt"]
 
 
-def test_claiming_an_enqueued_trial_in_a_tick(store: Store, study_id: int) -> None:
+def test_claiming_an_enqueued_trial_in_a_transaction(store: Store, study_id: int) -> None:
     study = optuna.Study("study", store)
     study.enqueue_trial({"optimizer.learning_rate": 0.5})
     with store.transaction():
@@ -247,7 +249,7 @@ def test_claiming_an_enqueued_trial_in_a_tick(store: Store, study_id: int) -> No
     assert [trial.state for trial in store.get_all_trials(study_id)] == [TrialState.RUNNING] * 2
 
 
-def test_ticks_do_not_nest(store: Store) -> None:
+def test_transactions_do_not_nest(store: Store) -> None:
     with pytest.raises(AssertionError, match="nest"), store.transaction(), store.transaction():
         pass
 

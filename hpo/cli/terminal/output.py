@@ -48,7 +48,7 @@ def give(data: str) -> None:
     if sys.stdout.isatty():
         click.echo(fit(data, sys.stdout.encoding), nl=False)
         return
-    if not hasattr(sys.stdout, "buffer"):  # a stream of text that a program puts in its place
+    if not hasattr(sys.stdout, "buffer"):  # a text stream that another program has put in its place
         sys.stdout.write(data)
         return
     try:
@@ -94,7 +94,7 @@ def console() -> Terminal:
 
 
 def show_mistake(error: click.ClickException) -> None:
-    """Tell what is wrong with a command line."""
+    """Print what is wrong with a command line."""
     told = io.StringIO()
     error.show(told)
     say(told.getvalue().rstrip("\n"), err=True)

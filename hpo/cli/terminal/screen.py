@@ -1,4 +1,4 @@
-"""What a run shows: a live view on a terminal, plain lines elsewhere, and the conclusion at the end."""
+"""Output of a run: a live view on a terminal, plain lines elsewhere, and the conclusion at the end."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Screen:
         self.last_ended = -1
 
     def progress(self, now: Progress) -> None:
-        """Shows where the study stands."""
+        """Shows the progress of the study."""
         if self.start is None:
             self.start = now
             self._announce(now)
@@ -124,7 +124,7 @@ class Screen:
 
 @contextmanager
 def screen(spec: StudySpec) -> Iterator[Screen]:
-    """A screen that is taken down however the run ends."""
+    """A screen that is removed when the block ends, also by an error."""
     shown = Screen(spec, console(), live=redraws())
     shown.begin()
     try:

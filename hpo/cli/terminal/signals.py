@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 REMIND_SECONDS = 0.005
-"""Between two looks whether the import is over."""
+"""Time between two checks whether the import has ended."""
 TOLD = 100
-"""Looks after which it is said that the end is waited for."""
+"""Checks after which a message says that the command waits for the import."""
 EXIT_CODE = 130
 
 
@@ -37,7 +37,7 @@ def interruptible() -> Iterator[None]:
 
 
 def listened(*numbers: signal.Signals) -> list[signal.Signals]:
-    """Those that are not ignored: `nohup` does that, and scripts that put a command in the background."""
+    """The signals that are not ignored; `nohup`, and scripts with commands in the background, have some ignored."""
     return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
 
 

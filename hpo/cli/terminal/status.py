@@ -1,4 +1,4 @@
-"""Where studies stand, as plain data: what `hpo studies` and `hpo show` print, and their JSON. No formatting."""
+"""Status of studies as plain data, which `hpo studies` and `hpo show` print or write as JSON. No formatting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEST = 5
 
 
 def status_of_all(store: Store) -> list[dict[str, Any]]:
-    """What a list shows of each study, oldest first."""
+    """The status of each study as `hpo studies` lists it, oldest first."""
     from optuna.trial import TrialState
 
     from hpo.registry.leases import workers
@@ -29,7 +29,7 @@ def status_of_all(store: Store) -> list[dict[str, Any]]:
     for worker in workers(store):
         if worker.alive:
             at_work[worker.study_id].append(worker.name)
-    # One look: what is registered or deleted meanwhile is not half in it.
+    # Read in one transaction, so that a study which is registered or deleted meanwhile is in it whole or not at all.
     found = [(study, row) for study in list_studies(store) if (row := _read(store, study.name)) is not None]
     return [
         {
@@ -64,15 +64,15 @@ def _read(store: Store, name: str) -> StudyFacts | None:
         return None
 
 
-def standing(store: Store, name: str) -> dict[str, Any]:
-    """All that is shown of one study; an unknown name raises `StudyStateError`."""
+def study_status(store: Store, name: str) -> dict[str, Any]:
+    """The status of one study as `hpo show` shows it; `StudyStateError` for an unknown name."""
     from hpo.registry.leases import holders
     from hpo.registry.read import read_study
     from hpo.reports.foreign import foreign_trial
     from hpo.reports.trials import count, ranked, trial_row
 
     study = read_study(store, name)
-    store.forget(study.study_id)  # an extension may have let ended trials run again
+    store.forget(study.study_id)  # an extension may have reopened ended trials
     held = holders(store, study.study_id)
     frozen = store.own_trials(study.study_id)
     foreign = [foreign_trial(*other) for other in store.foreign_trials(study.study_id)]

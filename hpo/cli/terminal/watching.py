@@ -1,5 +1,5 @@
-"""`--watch`: looking again and again. A terminal is cleared for each look; elsewhere only what changed is told, in a
-line, since what is printed there stays."""
+"""`--watch`: reading and showing the status again and again. A terminal is cleared each time; elsewhere a line is
+printed for each change, since what is printed there stays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.cli.terminal.output import give, json_text, redraws, say
 T = TypeVar("T")
 
 WATCH_SECONDS = 2.0
-"""Between two looks."""
+"""Time between two readings."""
 
 
 def follow(
@@ -56,7 +56,7 @@ def _looks(look: Callable[[], T], over: Callable[[T], bool]) -> Iterator[T]:
 
 
 def line_of(study: Mapping[str, Any], best: float | None, workers: int) -> str:
-    """Where a study stands, without what changes all the time."""
+    """A study's status in a line, without the figures that change all the time."""
     from hpo.reports.text import number, plural
 
     waiting = ("waiting",) if study["waiting"] else ()
