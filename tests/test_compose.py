@@ -156,7 +156,7 @@ def health(service: str, settings: dict[str, str], instead: tuple[str, str] = ("
     kind, program, *arguments = SERVICES[service]["healthcheck"]["test"]
     assert kind == "CMD"
     command = [*PROGRAMS[program], *(argument.replace(*instead) for argument in arguments)]
-    return subprocess.run(command, env=settings, capture_output=True, timeout=120).returncode
+    return subprocess.run(command, env=settings, capture_output=True, timeout=600).returncode
 
 
 def environment(url: str, home: Path) -> dict[str, str]:
@@ -170,7 +170,7 @@ def test_the_migration_the_worker_and_its_end(new_database: Callable[[], str], t
     url = new_database()
     settings = environment(url, tmp_path)
     for said in ("none ->", "nothing was changed"):
-        done = subprocess.run(command_of("migration"), env=settings, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command_of("migration"), env=settings, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         assert said in done.stdout
     worker = subprocess.Popen(command_of("worker"), env=settings, stderr=subprocess.PIPE, text=True)

@@ -119,7 +119,7 @@ def test_the_steps_of_a_page_work_in_their_order(page: str, request: pytest.Fixt
                 log = (tmp_path / "worker.log").open("w")
                 workers.append(subprocess.Popen(told, cwd=tmp_path, env=settings, stdout=log, stderr=log))
             else:
-                done = subprocess.run(told, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=120)
+                done = subprocess.run(told, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=600)
                 assert done.returncode == 0, (arguments, done.stderr)
     finally:
         for worker in workers:

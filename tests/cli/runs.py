@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.runtime.small import small_text
 
-LIMIT = 120
+LIMIT = 600
 """Seconds after which a command counts as stuck."""
 
 COMMAND = (sys.executable, "-c", "from hpo.cli import main; main()")

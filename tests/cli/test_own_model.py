@@ -60,7 +60,7 @@ def test_from_study_to_prediction(
     assert {file.name for file in Path("out").iterdir()} >= {"model.py", "net.py", "weights.safetensors"}
     rows = [[float(number) for number in range(13)]] * 2
     script = ALONE.format(folder=str(tmp_path / "out"), rows=rows)
-    plain = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    plain = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)
     assert plain.returncode == 0, plain.stderr
 
     names = load_dataset(DataTable(dataset="wine"), Path()).numeric_names

@@ -351,4 +351,4 @@ def test_neither_command_imports_torch(home: Path) -> None:
         f"main(['show', 'tiny', '--home', {str(home)!r}])\n"
         "assert 'hpo.cli.studies' in sys.modules and 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, capture_output=True)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=600, capture_output=True)

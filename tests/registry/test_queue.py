@@ -103,7 +103,7 @@ def test_budgets_are_spent_over_all_that_was_added(store: Store, budget: dict[st
 def test_only_submitted_studies_can_be_controlled(store: Store) -> None:
     registered(store)
     for steer in (control.stop, control.resume):
-        with pytest.raises(StudyStateError, match=r"was not submitted to workers.*hpo submit STUDY"):
+        with pytest.raises(StudyStateError, match=r"was not submitted to workers.*hpo submit digits.toml"):
             steer(store, "digits")
     submitted(store, "wine")
     with pytest.raises(StudyStateError, match="is not stopped"):

@@ -22,6 +22,7 @@ from hpo.registry import leases
 from hpo.storage.open import open_store
 from hpo.storage.store import Store
 from tests.proxy import Proxy
+from tests.registry.test_queue import registered
 
 URL = make_url("postgresql://me:secret@host/db")
 
@@ -191,7 +192,8 @@ def test_a_commit_that_is_not_answered(
 def test_a_function_that_is_one_transaction_is_called_again(
     cut: tuple[Store, int, Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, study_id, proxy = cut
+    store, _, proxy = cut
+    study_id = registered(store)
     leases.register_worker(store, "worker", "host", 1, 60.0)
     store.create_trials(study_id, 3)
     free, calls = leases.free, []

@@ -78,7 +78,6 @@ def conduct(store: Store, study_id: int) -> None:
                     [CheckpointRow(trial_id=trial_id, kind="running", epoch=epoch, path=path, sha256="0" * 64)]
                 )
                 if epoch == EPOCHS or (epoch > 1 and value < 0.88):
-                    store.set_trial_user_attr(trial_id, "epochs", epoch)
                     store.set_trial_user_attr(trial_id, endings.ATTRIBUTE, endings.FINISHED)
                     state = TrialState.COMPLETE if epoch == EPOCHS else TrialState.PRUNED
                     store.set_trial_state_values(trial_id, state, [value])

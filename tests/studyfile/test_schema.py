@@ -26,6 +26,7 @@ BEYOND = (
     "log range",
     "steps of",
     "floating point",
+    "more steps than",
     "goes into every",
     "which contains",
     "optimizer.momentum: unknown key",
