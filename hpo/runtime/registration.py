@@ -14,7 +14,7 @@ from hpo import __version__, space
 from hpo.conventions import conventions_of
 from hpo.errors import StudyFileError, StudyStateError
 from hpo.execution.resources import Resources
-from hpo.paths import argument
+from hpo.paths import argument, submitting
 from hpo.registry import studies
 from hpo.registry.reopening import reopen_cut
 from hpo.registry.studies import StudyRow
@@ -100,7 +100,7 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, place: str
         before = spec_of(known)
         longer = trial_epochs(spec) > trial_epochs(before)
         called = argument(name)
-        submit = f", give it to workers with `hpo submit {argument(spec.source)}`" if known.submitted_at is None else ""
+        submit = f", give it to workers with `{submitting(spec.source)}`" if known.submitted_at is None else ""
         raise StudyFileError(
             f"{spec.source}: study {name!r} already has trials from another version of this file:\n"
             + "\n".join(f"  {line}" for line in changes(before, spec))
