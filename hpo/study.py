@@ -124,7 +124,7 @@ class Study:
 
     def model(self, *, trial: int | None = None, replica: int = 0) -> nn.Module:
         """The model of a trial, the best without its number, with its weights and in evaluation mode. A study with
-        folds or repeats has one for each: `replica` counts them from 0, fold by fold. Weights that are not kept, as
+        folds or repeats has one for each: `replica` counts them from 0. Weights that are not kept, as
         those of all but the best trials, are trained again, with the same outcome."""
         return self._trained(trial, replica).module(replica)
 
