@@ -1,4 +1,4 @@
-"""Names and paths as text: how a study's name becomes a folder's, and how a command repeats an argument."""
+"""Names and paths as text: how a study's name becomes a folder's, and how a command repeats an argument or a study."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789")}
 """Names that Windows gives to devices, whatever follows a dot."""
+DICT = "<dict>"
+"""Stands in place of a file's name for a study that Python code gave as a dict. Its folder is the working directory of
+then, from which relative paths count."""
 LONGEST = 200
 """Characters of a folder's name; file systems take 255 bytes, and temporary names are longer."""
 
@@ -32,6 +35,18 @@ def argument(text: str | Path) -> str:
     be read as an option."""
     text = str(text)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def running(source: str, trials: bool = False) -> str:
+    """How the study is run again, with another number of `trials`: a command, or the call of the code that gave it."""
+    if Path(source).name == DICT:
+        return "hpo.run(STUDY, trials=N)" if trials else "hpo.run(STUDY)"
+    return f"hpo run {argument(source)}{' --trials N' if trials else ''}"
+
+
+def submitting(source: str) -> str:
+    """The command that gives the study to workers; one that was given as a dict has to be written to a file first."""
+    return f"hpo submit {'FILE' if Path(source).name == DICT else argument(source)}"
 
 
 def _plain(letter: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -18,6 +19,7 @@ from hpo.cli import COMMANDS, hpo
 from hpo.data.catalogue import CATALOGUE
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
+from hpo.study import run
 from hpo.studyfile.file import parse_study
 from tests.reference import reference
 from tests.runtime.small import small_text
@@ -150,6 +152,25 @@ def test_the_model_of_your_own_in_the_readme_runs(tmp_path: Path, caplog: pytest
     assert "4 finished" in result.output or "pruned, 0 failed" in result.output
     assert "model.arguments.activation = " in result.output
     assert not caplog.records, "its lanes train together"
+
+
+def test_the_python_page_runs(tmp_path: Path) -> None:
+    """All its blocks, one after the other; from standard input, as a notebook has no file either."""
+    page = PAGES["python.md"]
+    code, settings = "\n".join(blocks(page, "python")), {k: v for k, v in os.environ.items() if k[:4] != "HPO_"}
+    done = subprocess.run(
+        [sys.executable, "-"], input=code, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "6 of 6 trials" in done.stdout
+    assert "prediction" in done.stdout
+    assert (tmp_path / "wine-report" / "index.html").is_file()
+    assert "](docs/python.md)" in README
+
+
+def test_the_python_page_tells_every_argument() -> None:
+    told = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| `.*$", PAGES["python.md"], re.MULTILINE))))
+    assert inspect.signature(run).parameters.keys() - {"study"} <= told
 
 
 def test_names_that_the_readme_lists_are_those_there_are() -> None:

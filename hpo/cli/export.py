@@ -43,16 +43,12 @@ def export(place: Place, study: str, folder: Path, number: int | None, force: bo
       hpo export digits -o digits-model --force
     """
     from hpo.cli.report import reading
-    from hpo.export.folder import check_free, export_files, write_files
-    from hpo.export.source import find_trial, load_trained
+    from hpo.export import folder as exports
     from hpo.reports.text import number as written
 
     with reading(place) as store:
-        source = find_trial(store, study, number)
-        check_free(folder, force=force)
         tell = partial(say, err=True)
-        trained = load_trained(store, place.home, source, tell, place=checkpoints)
-    write_files(folder, export_files(trained))
+        source = exports.export(store, place.home, study, folder, tell, number=number, force=force, place=checkpoints)
     objective, value = source.spec.study.objective, source.trial.values[0]
     say(f"Trial {source.trial.number} of {study}, validation {objective} {written(value)}", err=True)
     give_path(folder)

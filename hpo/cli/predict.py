@@ -44,7 +44,7 @@ def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) ->
     from hpo.reports.text import number
 
     frame = read_table(data)
-    predictor = exported.read_export(folder)
+    predictor = exported.Predictor.load(folder)
     prediction = exported.predict(predictor, frame)
     text = write(*exported.table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,9 +103,9 @@ def _folder(place: Place, study: str) -> Path:
 @contextmanager
 def reading(place: Place) -> Iterator[Store]:
     """The database at the place, opened for reading and closed after the block."""
-    from hpo.storage.open import open_store
+    from hpo.storage import open
 
-    with closing(open_store(place.storage_url, readonly=True)) as store:
+    with open.reading(place.storage_url) as store:
         yield store
 
 

@@ -98,8 +98,7 @@ def run(
     if trials is not None:
         spec = with_budget(spec, trials=trials)
 
-    from hpo.environment import keep_compiled
-    from hpo.execution.prestart import ProcessPool, useful_workers
+    from hpo.execution.prestart import prestarted, useful_workers
 
     if workers is not None and (most := useful_workers(workers, spec)) < workers:
         say(
@@ -108,11 +107,8 @@ def run(
             err=True,
         )
         workers = most
-    keep_compiled(place.home)
     try:
-        # Started before heavy libraries are loaded, since the processes load them at the same time; they inherit the
-        # setting of where compiled steps are kept.
-        with ProcessPool(workers if workers and workers > 1 and engine == "local" else 0) as pool:
+        with prestarted(place.home, workers if engine == "local" else None) as pool:
             from hpo.cli.terminal.screen import conclusion, screen
             from hpo.runtime.local_run import run_study
 

@@ -13,7 +13,7 @@ from hpo import endings
 from hpo.cli.terminal.output import console, redraws, say
 from hpo.cli.terminal.place import Place, place_options
 from hpo.cli.terminal.watching import follow, follow_json, line_of
-from hpo.paths import argument
+from hpo.paths import argument, running
 from hpo.printable import listed
 
 if TYPE_CHECKING:
@@ -191,7 +191,8 @@ def _way_on(found: dict[str, Any], options: str) -> str | None:
     if found["state"] == "finished" or any(_at_work(worker) for worker in found["workers"]):
         return None
     if found["submitted_at"] is None:
-        return f"To continue: hpo run {argument(found['source'])}{options}"
+        way_on = running(found["source"])
+        return f"To continue: {way_on}{options if way_on.startswith('hpo run') else ''}"
     if any(worker["alive"] for worker in found["workers"]):
         return (
             "No worker can work on it. Where the reason above is mended, a worker tries again by itself after a "

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 
-from hpo.environment import without_secrets
+from hpo.environment import keep_compiled, without_secrets
 from hpo.studyfile.study import StudySpec
 
 
@@ -75,3 +76,10 @@ class ProcessPool:
         for process in self._ready:
             process.end()
         self._ready.clear()
+
+
+def prestarted(home: Path, workers: int | None) -> ProcessPool:
+    """The processes of a run with so many workers, if several: begun before all that takes long to load, since they
+    load it, too. They inherit where compiled steps are kept."""
+    keep_compiled(home)
+    return ProcessPool(workers if workers and workers > 1 else 0)

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,30 @@ from hpo import __version__, disk, models
 from hpo.errors import InputError, MachineError
 from hpo.export.module import module_source
 from hpo.export.own import Own, exported_config, own_of
-from hpo.export.source import Trained
+from hpo.export.source import Source, Trained, find_trial, load_trained
+from hpo.storage.store import Store
 
 FORMAT = 1
 """Of `config.json` and the files it names."""
+
+
+def export(
+    store: Store,
+    home: Path,
+    name: str,
+    folder: Path,
+    note: Callable[[str], None],
+    *,
+    number: int | None = None,
+    force: bool = False,
+    place: str | None = None,
+) -> Source:
+    """Writes the trial of this number, or the best finished one, into the folder. `note` and `place`: as for
+    `load_trained`; `force`: an earlier export in the folder is replaced."""
+    source = find_trial(store, name, number)
+    check_free(folder, force=force)
+    write_files(folder, export_files(load_trained(store, home, source, note, place=place)))
+    return source
 
 
 def export_files(trained: Trained) -> dict[str, bytes]:

@@ -6,21 +6,49 @@ Dimensions: N rows, C classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from hpo.data.columns import parse_numbers, texts
-from hpo.data.preprocess import features_of_frame
-from hpo.export.reading import Predictor, read_export
+from hpo.data.preprocess import Preprocessing, features_of_frame
+from hpo.export.reading import read_export
 from hpo.training import ensemble
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-__all__ = ["Predictor", "predict", "read_export", "score", "table"]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predictor:
+    """An exported trial, ready to predict. One model and one preprocessing for each replica."""
+
+    modules: tuple[nn.Sequential, ...]
+    preprocessing: tuple[Preprocessing, ...]
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Predictor:
+        """From the folder that `hpo export` wrote. `InputError` says which of its files is missing or damaged."""
+        modules, preprocessing = read_export(Path(folder))
+        return cls(modules=modules, preprocessing=preprocessing)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By class index; empty for regression."""
+        return self.preprocessing[0].class_names
+
+    @property
+    def target_name(self) -> str:
+        return self.preprocessing[0].target_name
+
+    def predict(self, frame: DataFrame) -> DataFrame:
+        """A row for each row of the frame, under its index: the prediction and, for classes, the probability of each.
+        Raises `DataError` for an unfit table."""
+        return _as_frame(self, predict(self, frame)).set_axis(frame.index)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -78,14 +106,20 @@ def score(predictor: Predictor, prediction: Prediction, frame: DataFrame) -> Sco
 
 def table(predictor: Predictor, prediction: Prediction) -> tuple[list[str], list[list[Any]]]:
     """The names of the columns and the rows: number from 1, prediction, probabilities to 6 digits."""
-    names = ["row", "prediction", *(f"p({name})" for name in predictor.class_names)]
+    frame = _as_frame(predictor, prediction)
     rows = [
         [number, label, *(float(f"{p:.6g}") for p in probabilities)]
-        for number, (label, probabilities) in enumerate(
-            zip(prediction.labels, prediction.probabilities_NC, strict=True), 1
-        )
+        for number, (label, *probabilities) in enumerate(zip(*(frame[name].tolist() for name in frame), strict=True), 1)
     ]
-    return names, rows
+    return ["row", *frame.columns], rows
+
+
+def _as_frame(predictor: Predictor, prediction: Prediction) -> DataFrame:
+    import pandas as pd
+
+    probabilities = zip(predictor.class_names, prediction.probabilities_NC.T, strict=True)
+    labels = pd.Series(prediction.labels, dtype=object if predictor.class_names else float)
+    return pd.DataFrame({"prediction": labels, **{f"p({name})": p for name, p in probabilities}})
 
 
 def _classes(column: Series[Any], known: tuple[str, ...]) -> list[str | None]:

@@ -1,4 +1,4 @@
-"""The files of an export become a model and its preprocessing. Whatever is damaged is refused here, before it is used.
+"""The files of an export become models and their preprocessing. Whatever is damaged is refused here, before it is used.
 
 The model is built anew: `model.py` is not executed, but the file of a model of the user's own is. The sizes that
 `config.json` asks for are compared with those of the weights before any memory is taken for them.
@@ -7,7 +7,6 @@ The model is built anew: `model.py` is not executed, but the file of a model of 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,29 +40,13 @@ class About(BaseModel):
     outputs: Size
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Predictor:
-    """An exported trial, ready to predict. One model and one preprocessing for each replica."""
-
-    modules: tuple[nn.Sequential, ...]
-    preprocessing: tuple[Preprocessing, ...]
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """By class index; empty for regression."""
-        return self.preprocessing[0].class_names
-
-    @property
-    def target_name(self) -> str:
-        return self.preprocessing[0].target_name
-
-
-def read_export(folder: Path) -> Predictor:
-    """What `hpo export` wrote. `InputError` says which file is missing or damaged."""
+def read_export(folder: Path) -> tuple[tuple[nn.Sequential, ...], tuple[Preprocessing, ...]]:
+    """What `hpo export` wrote: model and preprocessing of each replica. `InputError` says which file is missing or
+    damaged."""
     about = _about(folder / "config.json")
     preprocessing = _preprocessing(folder / "preprocessing.json", about)
     names = weight_names(len(preprocessing))
-    return Predictor(modules=tuple(_module(folder, about, name) for name in names), preprocessing=preprocessing)
+    return tuple(_module(folder, about, name) for name in names), preprocessing
 
 
 def _about(path: Path) -> About:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
-from torch import Tensor
+from torch import Tensor, nn
 
-from hpo import endings
+from hpo import endings, models
 from hpo.checkpoints.location import other_location
 from hpo.errors import StudyStateError
 from hpo.execution.resources import Resources
-from hpo.paths import argument
+from hpo.paths import argument, running
 from hpo.registry.studies import StudyRow, study_row
 from hpo.reports.foreign import WORDS
 from hpo.runtime.inputs import Inputs, load_inputs
@@ -51,6 +51,13 @@ class Trained:
     inputs: Inputs
     states: tuple[dict[str, Tensor], ...]
     """The `state_dict` of each replica."""
+
+    def module(self, replica: int) -> nn.Sequential:
+        """The model of a fold or repeat with its weights, in evaluation mode."""
+        prepared = self.inputs.prepared
+        module = models.build(self.source.config, prepared.input_shape, prepared.outputs)
+        module.load_state_dict(self.states[replica])
+        return module.eval()
 
 
 def find_trial(store: Store, name: str, number: int | None) -> Source:
@@ -96,13 +103,13 @@ def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
     if ranking and ranking[0].state == TrialState.COMPLETE:
         return ranking[0]
     if row.finished_at is not None:
-        way_on = f"Give it more trials: `hpo run {argument(row.spec_source)} --trials N`."
+        way_on = f"Give it more trials: `{running(row.spec_source, trials=True)}`."
     elif row.stopped_at is not None:
         way_on = f"It is stopped. Let it go on with `hpo resume {argument(row.name)}`."
     elif row.submitted_at is not None:
         way_on = f"Follow its workers with `hpo show {argument(row.name)} --watch`."
     else:
-        way_on = f"Continue it, or wait for it: `hpo run {argument(row.spec_source)}`."
+        way_on = f"Continue it, or wait for it: `{running(row.spec_source)}`."
     pruned = [t.number for t in searcher.all_trials() if t.state == TrialState.PRUNED and t.intermediate_values]
     other = f" Or take one that was pruned, e.g. --trial {pruned[-1]}." if pruned else ""
     raise StudyStateError(f"no trial of {row.name!r} has finished. {way_on}{other}")

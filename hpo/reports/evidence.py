@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpo.errors import HpoError
-from hpo.paths import argument
+from hpo.paths import argument, submitting
 from hpo.reports.noise import Noise, noise_of
 from hpo.reports.parts import Parts
 from hpo.reports.trials import Counts, TrialRow
@@ -152,4 +152,4 @@ def _way_to_more_epochs(study: StudyFacts) -> str:
     extend = f"`hpo extend {argument(study.name)} --epochs N`"
     if study.submitted_at is not None:
         return f"{extend} lets it go on"
-    return f"give the study to workers with `hpo submit {argument(study.spec_source)}`, then {extend} lets it go on"
+    return f"give the study to workers with `{submitting(study.spec_source)}`, then {extend} lets it go on"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import URL
@@ -31,6 +32,11 @@ CUT_SECONDS = 30.0
 def sqlite_url(home: Path) -> str:
     """URL of the database in a home folder."""
     return file_url(home / "hpo.db")
+
+
+def url_of(storage: str | None, home: Path) -> str:
+    """The database asked for, or SQLite in the home folder. `StorageUrlError` where what was asked for is none."""
+    return given_url(storage) if storage else sqlite_url(home)
 
 
 def given_url(text: str) -> str:
@@ -64,6 +70,13 @@ def open_store(url: str, *, readonly: bool = False, patience: float = 0.0) -> St
                 log.warning("%s Waiting for it.", error.finding)
             waiting = True
             time.sleep(AWAY_PAUSE_SECONDS)
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Store]:
+    """The database, opened for reading and closed afterwards."""
+    with closing(open_store(url, readonly=True)) as store:
+        yield store
 
 
 def _open(url: str, readonly: bool) -> Store:

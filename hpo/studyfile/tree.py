@@ -83,7 +83,7 @@ def toml(node: Any) -> str:
         case list():
             return "[" + ", ".join(toml(item) for item in value) + "]"
         case dict():
-            inside = ", ".join(f"{_key(key)} = {toml(item)}" for key, item in value.items())
+            inside = ", ".join(f"{toml_key(key)} = {toml(item)}" for key, item in value.items())
             return f"{{ {inside} }}" if inside else "{}"
         case datetime.date() | datetime.time():
             return value.isoformat()
@@ -91,5 +91,6 @@ def toml(node: Any) -> str:
             raise TypeError(f"TOML has no value like {value!r}")
 
 
-def _key(key: str) -> str:
+def toml_key(key: str) -> str:
+    """A key, in quotes where it needs them."""
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml(key)

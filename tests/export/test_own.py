@@ -14,7 +14,7 @@ from hpo import models
 from hpo.errors import InputError
 from hpo.export.module import LINE, module_source
 from hpo.export.own import exported_config, own_of
-from hpo.export.predictor import predict, read_export
+from hpo.export.predictor import Predictor, predict
 from hpo.studyfile.records import TrialConfig
 from tests.export import tiny
 from tests.export.test_module import MIXED, executed, preprocessing
@@ -106,10 +106,10 @@ def test_an_export_predicts_what_the_trial_does(tmp_path: Path) -> None:
     trained = exported(STUDY, tmp_path)
     file.unlink()  # the export has its own
     frame = wine_table()
-    found = predict(read_export(tmp_path / "export"), frame)
+    found = predict(Predictor.load(tmp_path / "export"), frame)
     write(tmp_path)
     [outputs] = outputs_of(trained)
     torch.testing.assert_close(torch.from_numpy(found.probabilities_NC), outputs.softmax(1))
     (tmp_path / "export" / "net.py").unlink()
     with pytest.raises(InputError, match=r"there is no file .*export/net\.py"):
-        read_export(tmp_path / "export")
+        Predictor.load(tmp_path / "export")

@@ -23,7 +23,7 @@ from hpo.data.files import read_table
 from hpo.data.preprocess import Preprocessing, apply
 from hpo.errors import DataError, InputError
 from hpo.export.folder import export_files, write_files
-from hpo.export.predictor import Predictor, predict, read_export, score, table
+from hpo.export.predictor import Predictor, predict, score, table
 from hpo.export.source import Trained, find_trial, load_trained
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.records import DataTable
@@ -75,7 +75,7 @@ def wine_table(*, target: bool = True) -> pd.DataFrame:
 
 def test_classes_and_probabilities_are_the_trials_own(wine: tuple[Path, Trained]) -> None:
     folder, trained = wine
-    predictor = read_export(folder)
+    predictor = Predictor.load(folder)
     frame = wine_table()
     frame = frame[sorted(frame.columns)].assign(vintage="1999")
     found = predict(predictor, frame)
@@ -92,7 +92,7 @@ def test_classes_and_probabilities_are_the_trials_own(wine: tuple[Path, Trained]
 
 def test_numbers_are_the_mean_over_folds_in_the_targets_unit(houses: tuple[Path, Trained]) -> None:
     folder, trained = houses
-    predictor = read_export(folder)
+    predictor = Predictor.load(folder)
     frame = read_table(folder.parent / "houses.csv")
     found = predict(predictor, frame)
     expected = torch.stack(
@@ -115,7 +115,7 @@ def test_the_recorded_score_of_the_ensemble_is_that_of_its_predictions(tmp_path:
     """With folds and repeats, on the same rows; the mean over the models is another number and is recorded, too."""
     trained = exported(tiny.WINE.replace('dataset = "wine"', 'dataset = "wine"\nfolds = 3\nrepeats = 2'), tmp_path)
     rows = trained.inputs.splits.test_idx
-    predictor, frame = read_export(tmp_path / "export"), wine_table().iloc[rows]
+    predictor, frame = Predictor.load(tmp_path / "export"), wine_table().iloc[rows]
     found = predict(predictor, frame)
     scored = score(predictor, found, frame)
     together, mean = trained.source.row.test_ensemble, trained.source.row.test
@@ -135,7 +135,7 @@ def test_the_recorded_score_of_the_ensemble_is_that_of_its_predictions(tmp_path:
 
 def test_the_ensemble_of_folds_is_scored_in_the_targets_unit(houses: tuple[Path, Trained]) -> None:
     folder, trained = houses
-    predictor, dataset = read_export(folder), trained.inputs.dataset
+    predictor, dataset = Predictor.load(folder), trained.inputs.dataset
     rows = trained.inputs.splits.test_idx
     frame = read_table(folder.parent / "houses.csv").iloc[rows]
     scored = score(predictor, predict(predictor, frame), frame)
@@ -155,7 +155,7 @@ def test_one_model_has_one_score(wine: tuple[Path, Trained]) -> None:
 
 
 def test_long_tables_go_through_in_batches(wine: tuple[Path, Trained], monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = read_export(wine[0])
+    predictor = Predictor.load(wine[0])
     whole = predict(predictor, wine_table())
     monkeypatch.setattr("hpo.training.ensemble.BATCH", 50)
     split = predict(predictor, wine_table())
@@ -164,7 +164,7 @@ def test_long_tables_go_through_in_batches(wine: tuple[Path, Trained], monkeypat
 
 
 def test_rows_without_a_target_do_not_count(wine: tuple[Path, Trained], houses: tuple[Path, Trained]) -> None:
-    predictor, frame = read_export(wine[0]), wine_table()
+    predictor, frame = Predictor.load(wine[0]), wine_table()
     found = predict(predictor, frame)
     frame.loc[:9, "cultivar"] = None
     scored = score(predictor, found, frame)
@@ -173,7 +173,7 @@ def test_rows_without_a_target_do_not_count(wine: tuple[Path, Trained], houses: 
     assert score(predictor, found, wine_table(target=False)) is None
     assert score(predictor, found, frame.assign(cultivar=None)) is None
     assert score(predictor, found, frame.assign(cultivar="of another kind")) is None
-    predictor, frame = read_export(houses[0]), read_table(houses[0].parent / "houses.csv")
+    predictor, frame = Predictor.load(houses[0]), read_table(houses[0].parent / "houses.csv")
     found = predict(predictor, frame)
     scored = score(predictor, found, frame.assign(price=[1.0, *[None] * 79]))
     assert scored is not None
@@ -198,12 +198,12 @@ def test_numbers_as_classes_are_recognised_however_they_are_written() -> None:
 
 
 def test_the_table_has_a_column_for_each_class(wine: tuple[Path, Trained], houses: tuple[Path, Trained]) -> None:
-    predictor = read_export(wine[0])
+    predictor = Predictor.load(wine[0])
     names, rows = table(predictor, predict(predictor, wine_table()[:3]))
     assert names == ["row", "prediction", "p(class_0)", "p(class_1)", "p(class_2)"]
     assert [row[0] for row in rows] == [1, 2, 3]
     assert all(sum(row[2:]) == pytest.approx(1, abs=1e-5) for row in rows)
-    predictor = read_export(houses[0])
+    predictor = Predictor.load(houses[0])
     names, rows = table(predictor, predict(predictor, read_table(houses[0].parent / "houses.csv")))
     assert names == ["row", "prediction"]
     assert len(rows) == 80
@@ -211,12 +211,12 @@ def test_the_table_has_a_column_for_each_class(wine: tuple[Path, Trained], house
 
 def test_a_missing_column_is_named(wine: tuple[Path, Trained]) -> None:
     with pytest.raises(DataError, match="alcohol"):
-        predict(read_export(wine[0]), wine_table().drop(columns="alcohol"))
+        predict(Predictor.load(wine[0]), wine_table().drop(columns="alcohol"))
 
 
 def test_an_incomplete_or_damaged_export_is_refused(wine: tuple[Path, Trained], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config.json: no such file.*hpo export STUDY"):
-        read_export(tmp_path)
+        Predictor.load(tmp_path)
     damages = {
         "config.json": ["{", "[]", '{"format": 99}', '{"format": 1}'],
         "preprocessing.json": ["nonsense", "[3]", "[]", "{}", '[{"kind": "image"}]'],
@@ -227,16 +227,16 @@ def test_an_incomplete_or_damaged_export_is_refused(wine: tuple[Path, Trained], 
         shutil.copytree(wine[0], copy)
         (copy / name).write_text(text)
         with pytest.raises(InputError, match="Export the trial again"):
-            read_export(copy)
+            Predictor.load(copy)
     shutil.copytree(wine[0], tmp_path / "w")
     (tmp_path / "w" / "weights.safetensors").unlink()
     with pytest.raises(InputError, match=r"weights.safetensors is missing or damaged"):
-        read_export(tmp_path / "w")
+        Predictor.load(tmp_path / "w")
     shutil.copytree(wine[0], tmp_path / "c")
     config = (tmp_path / "c" / "config.json").read_text()
     (tmp_path / "c" / "config.json").write_text(config.replace('"outputs": 3', '"outputs": 4'))
     with pytest.raises(InputError, match="do not fit together"):
-        read_export(tmp_path / "c")
+        Predictor.load(tmp_path / "c")
 
 
 def test_an_export_of_before_keeps_its_layers(wine: tuple[Path, Trained], tmp_path: Path) -> None:
@@ -251,9 +251,9 @@ def test_an_export_of_before_keeps_its_layers(wine: tuple[Path, Trained], tmp_pa
     state = model.state_dict()
     assert "linear1.bias" in state
     save_file(state, folder / "weights.safetensors")
-    (module,) = read_export(folder).modules
+    (module,) = Predictor.load(folder).modules
     assert torch.equal(module.state_dict()["linear1.bias"], state["linear1.bias"])
-    assert "linear1.bias" not in read_export(wine[0]).modules[0].state_dict()
+    assert "linear1.bias" not in Predictor.load(wine[0]).modules[0].state_dict()
 
 
 PREPROCESSING_FLAWS: list[tuple[dict[str, Any], str]] = [
@@ -279,7 +279,7 @@ def test_preprocessing_that_contradicts_itself_is_refused(
     path = copy / "preprocessing.json"
     path.write_text(json.dumps([record | change for record in json.loads(path.read_text())]))
     with pytest.raises(InputError) as caught:
-        read_export(copy)
+        Predictor.load(copy)
     assert f"preprocessing.json is damaged: {expected}" in str(caught.value)
 
 
@@ -301,5 +301,5 @@ def test_sizes_are_compared_with_the_weights_before_memory_is_taken(
 
     monkeypatch.setattr(models, "build", watched)
     with pytest.raises(InputError, match=r"do not fit together: linear1.weight is of another size"):
-        read_export(copy)
+        Predictor.load(copy)
     assert set(built) == {"meta"}

@@ -30,9 +30,9 @@ class Place:
     @property
     def storage_url(self) -> str:
         """The database asked for, or SQLite in the home folder. `StorageUrlError` where what was asked for is none."""
-        from hpo.storage.open import given_url, sqlite_url
+        from hpo.storage.open import url_of
 
-        return given_url(self.storage) if self.storage else sqlite_url(self.home)
+        return url_of(self.storage, self.home)
 
     @property
     def options(self) -> str:

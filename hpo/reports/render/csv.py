@@ -14,47 +14,27 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hpo.reports.tables import epochs_frame, trial_cells, trial_columns
+
 if TYPE_CHECKING:
     from hpo.reports.facts import StudyReport
 
-BEFORE_PARAMETERS = ("number", "state", "value", "spread")
-AFTER_PARAMETERS = ("epochs", "best_epoch", "model_parameters", "optimizer_state_bytes", "ended")
 FORMULA = re.compile(r"[=+\-@\t\r\n]")
 """How text begins that a spreadsheet computes, or whose beginning it may skip."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 """Text that is a number to a spreadsheet."""
-EPOCH_COLUMNS = (
-    "number",
-    "replica",
-    "epoch",
-    "objective",
-    "train_loss",
-    "valid_loss",
-    "learning_rate",
-    "gradient_norm",
-)
 
 
 def trials_csv(report: StudyReport, *, spreadsheet: bool = False) -> str:
     """One row per trial, by number; the parameters in alphabetical order, empty where not active."""
-    rows = (
-        [
-            *(getattr(trial, column) for column in BEFORE_PARAMETERS),
-            *(trial.params.get(name) for name in report.parameters),
-            *(getattr(trial, column) for column in AFTER_PARAMETERS),
-        ]
-        for trial in report.trials
-    )
-    return write([*BEFORE_PARAMETERS, *report.parameters, *AFTER_PARAMETERS], rows, spreadsheet=spreadsheet)
+    return write(trial_columns(report), trial_cells(report), spreadsheet=spreadsheet)
 
 
 def epochs_csv(report: StudyReport, *, spreadsheet: bool = False) -> str:
     """One row per trial, replica and epoch; metrics in alphabetical order, seconds last."""
-    frame = report.epochs
-    metrics = sorted(set(frame.columns) - {*EPOCH_COLUMNS, "seconds"})
-    columns = [*EPOCH_COLUMNS, *metrics, "seconds"]
-    ordered = frame.sort_values(["number", "replica", "epoch"])[columns]
-    return write(columns, zip(*(ordered[column].tolist() for column in columns), strict=True), spreadsheet=spreadsheet)
+    frame = epochs_frame(report)
+    cells = zip(*(frame[column].tolist() for column in frame), strict=True)
+    return write(list(frame.columns), cells, spreadsheet=spreadsheet)
 
 
 def write(header: Sequence[str], rows: Iterable[Iterable[Any]], *, spreadsheet: bool = False) -> str:

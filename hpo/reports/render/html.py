@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from hpo.paths import argument
+from hpo.paths import argument, running, submitting
 from hpo.reports.render import figures
 from hpo.reports.render.curves import Curves, curves_of
 from hpo.reports.text import STATES, duration, label, number, plural, share, size, training, units
@@ -127,12 +127,12 @@ def balance_table(rows: Sequence[BalanceRow]) -> dict[str, Any]:
 
 def commands(report: StudyReport) -> list[tuple[str, str]]:
     """(command, what it does) pairs that repeat or use the study."""
-    name, source = argument(report.name), argument(report.source)
+    name = argument(report.name)
     again = "the study again in an empty home folder, or continues it in this one"
     return [
-        (f"hpo submit {source}", f"has workers run {again}")
+        (submitting(report.source), f"has workers run {again}")
         if report.shared
-        else (f"hpo run {source}", f"runs {again}"),
+        else (running(report.source), f"runs {again}"),
         (f"hpo report {name}", "writes this report again"),
         (f"hpo export {name} -o {argument(report.name + '-winner')}", "takes the winner out as plain PyTorch"),
     ]
