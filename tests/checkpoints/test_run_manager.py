@@ -52,7 +52,7 @@ def test_running_trials_have_the_files_of_the_last_two_epochs(tmp_path: Path) ->
     assert running[-1] == []
 
 
-def test_files_that_nobody_names_are_swept(tmp_path: Path) -> None:
+def test_files_that_no_row_names_are_deleted(tmp_path: Path) -> None:
     run(small_study(), tmp_path)
     folder = tmp_path / "checkpoints" / "small"
     kept = on_disk(tmp_path)
@@ -65,7 +65,7 @@ def test_files_that_nobody_names_are_swept(tmp_path: Path) -> None:
     assert (folder / "notes.txt").exists()
 
 
-def test_what_workers_kept_is_known(tmp_path: Path) -> None:
+def test_a_run_finds_the_checkpoints_of_workers(tmp_path: Path) -> None:
     spec = small_study(checkpoints="keep = 1")
     submit(with_trials(spec, 1), tmp_path)
     serve(tmp_path)

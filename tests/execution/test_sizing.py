@@ -34,9 +34,9 @@ def test_a_long_study_has_as_many_workers_as_its_lanes_keep_busy(tmp_path: Path)
 
 
 def test_the_share_that_is_left_to_train(tmp_path: Path) -> None:
-    assert at_bench(small_study(), tmp_path, engines.left) == 1.0
+    assert at_bench(small_study(), tmp_path, lambda session: session.left) == 1.0
     run(small_study(), tmp_path)
-    assert at_bench(small_study(), tmp_path, engines.left) == 0.0
+    assert at_bench(small_study(), tmp_path, lambda session: session.left) == 0.0
 
 
 @pytest.mark.parametrize(
