@@ -101,7 +101,7 @@ def test_files_of_an_earlier_version_without_an_owner_stay(tmp_path: Path) -> No
     (tmp_path / "checkpoints" / ".small.owner").unlink()
     stray = tmp_path / "checkpoints" / "small" / "best-000099.pt"
     stray.write_bytes(b"of whom?")
-    at_bench(SPEC, tmp_path, RunCheckpoints)
+    at_bench(SPEC, tmp_path, lambda session: RunCheckpoints(session.checkpoints))
     with opened(sqlite_url(tmp_path)) as store:
         sweep(store, tmp_path)
         assert set(files(tmp_path)) == {*kept, stray}, "the study keeps its folder"
@@ -146,7 +146,7 @@ def test_a_study_that_is_being_deleted_cannot_be_run(tmp_path: Path) -> None:
         deletion.doom_study(store, "small")
         refused = pytest.raises(StudyStateError, match="just being deleted")
         with refused:
-            at_bench(SPEC, tmp_path, RunCheckpoints)
+            at_bench(SPEC, tmp_path, lambda session: RunCheckpoints(session.checkpoints))
         submit(SPEC, tmp_path)
         assert not study_row(store, "small").is_doomed, "the deletion was ended, and the study is a new one"
 
@@ -233,7 +233,7 @@ def test_rows_that_name_other_files_delete_none(tmp_path: Path) -> None:
     assert other.exists()
 
 
-def test_a_home_folder_that_is_not_shared_has_plain_names(tmp_path: Path) -> None:
+def test_other_users_cannot_read_the_home_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     home = tmp_path / "runs"
     run(home)

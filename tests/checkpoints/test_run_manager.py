@@ -59,7 +59,7 @@ def test_files_that_no_row_names_are_deleted(tmp_path: Path) -> None:
     for name in ("best-000099.pt", "running-0000099.pt", ".running-0000007.pt.123"):
         (folder / name).write_bytes(b"left by a killed process")
     (folder / "notes.txt").write_text("a user's own")
-    at_bench(small_study(), tmp_path, RunCheckpoints)
+    at_bench(small_study(), tmp_path, lambda session: RunCheckpoints(session.checkpoints))
     assert on_disk(tmp_path) == kept
     assert not (folder / ".running-0000007.pt.123").exists()
     assert (folder / "notes.txt").exists()
@@ -71,7 +71,7 @@ def test_a_run_finds_the_checkpoints_of_workers(tmp_path: Path) -> None:
     serve(tmp_path)
     left = on_disk(tmp_path)
     assert sum(name.startswith("final-") for name in left) == 1
-    at_bench(spec, tmp_path, RunCheckpoints)
+    at_bench(spec, tmp_path, lambda session: RunCheckpoints(session.checkpoints))
     assert in_database(tmp_path) == on_disk(tmp_path) == left
     run(with_trials(spec, 8), tmp_path)
     assert in_database(tmp_path) == on_disk(tmp_path)
