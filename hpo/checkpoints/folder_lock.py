@@ -1,6 +1,7 @@
-"""The lock of a study in a home folder: the system releases it when its process is gone, however that ended.
+"""The lock on a study's folder in a home folder. The operating system releases it when the process ends, even if the
+process was killed.
 
-Its file says which process has, or had, the study, so that the next one knows who is no more.
+The lock file names the process that holds, or last held, the study, so that the next process can take over its claims.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from hpo.errors import MachineError, StudyStateError
 
 
 @contextmanager
-def exclusive(folder: Path, name: str, *, leaves: bool = True) -> Iterator[str | None]:
-    """Holds the study's folder for this process, which the database knows by `name`. Yields the name of the process
-    that held it last, if there was one. Without `leaves`, nothing stays of the lock, nor of a folder that is empty
-    then."""
+def exclusive(folder: Path, name: str, *, keep: bool = True) -> Iterator[str | None]:
+    """Holds the lock on a study's folder. `name`: name of this process in the database. Yields the name of the process
+    that held the lock last, if there was one. Unless `keep`, the lock file is deleted at the end, and the folder if it
+    is empty then."""
     file, locked = _opened(folder)
     with file:
         pid, _, last = file.read().strip().partition("\n")
@@ -33,14 +34,14 @@ def exclusive(folder: Path, name: str, *, leaves: bool = True) -> Iterator[str |
         file.write(f"{os.getpid()}\n{name}")
         file.flush()
         yield last or None
-        if not leaves:
+        if not keep:
             with suppress(OSError):
-                _file(folder).unlink()  # while it is locked: whoever waits for it sees that it is gone
+                _file(folder).unlink()  # while it is locked: `_opened` of another process detects the deletion
                 folder.rmdir()
 
 
 def last_holder(folder: Path) -> str | None:
-    """The name of the process that held the study's folder last, if it is no more."""
+    """The name of the process that held the lock last, if it has ended."""
     try:
         file = _open(folder, os.O_RDONLY)
     except OSError:
@@ -59,7 +60,7 @@ def _opened(folder: Path) -> tuple[TextIO, bool]:
                 locked = disk.lock(file.fileno())
                 if not locked or disk.is_still(_file(folder), file.fileno()):
                     return file, locked
-                file.close()  # of a study that has just been deleted
+                file.close()  # the lock file of a study that has just been deleted
     except OSError as error:
         raise MachineError(
             f"{folder}: cannot be written ({error.strerror}). "

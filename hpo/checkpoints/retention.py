@@ -1,5 +1,7 @@
-"""Which ended trials keep what: the best their best weights and their last state; those that a budget cut their last
-state, from which they go on when it is raised. A budget cuts no more than `search.concurrency` trials."""
+"""Retention: which checkpoints of ended trials are kept.
+
+The best trials keep their best weights and their last state. Trials that a budget ended keep their last state, from
+which they continue when the budget is raised; these are at most `search.concurrency` trials."""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ def best_trials(study: StudyCheckpoints) -> list[FrozenTrial]:
 
 
 def worth_keeping(study: StudyCheckpoints, ended: Collection[int]) -> set[int]:
-    """Which of the trials that have just ended are among the best."""
+    """Those of the trials that have just `ended` whose best weights are kept."""
     return {trial.number for trial in best_trials(study) if trial.number in ended} if ended else set()
 
 

@@ -1,4 +1,5 @@
-"""Which checkpoint files a study keeps: the running trials' of the last two ticks, and the best trials' weights.
+"""The checkpoint files of `hpo run`: the running trials' states of the last two ticks, and the best weights and last
+states of ended trials, as `retention` decides.
 
 Rows about files are written in the tick's transaction; files that no row names any more are deleted after it.
 """
@@ -30,53 +31,56 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointManager(Protocol):
-    """What the coordinator asks of the keeper of checkpoints, all but the last in a transaction."""
+    """Saves the checkpoints of a study. The coordinator calls the `save_*` methods within the tick's transaction, and
+    `sweep` after it. `ended`: numbers of the trials that have just ended."""
 
     def next_path(self) -> Path:
-        """Of a new file of running trials, for a shard that writes files."""
+        """Path of a new file of running trials, for a shard that writes files."""
 
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
-        """Keeps the weights of trials that have just ended among the best, drops those that no longer are."""
+        """Saves the weights of ended trials that are among the best; drops those of trials that no longer are."""
 
     def save_ends(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
-        """Keeps the last state of trials that have just ended and may go on, drops those of no more use."""
+        """Saves the last state of ended trials that may continue later; drops those that are no longer needed."""
 
     def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
-        """Keeps the state of all trials in flight."""
+        """Saves the state of all trials in flight."""
 
     def sweep(self) -> None:
-        """Deletes what no row names any more."""
+        """Deletes files that no row names any more."""
 
 
 class RunCheckpoints:
-    """The checkpoint folder of one study."""
+    """The checkpoint manager of `hpo run`: files in the home folder."""
 
     def __init__(self, study: StudyCheckpoints) -> None:
         self.study = study
         rows = study.store.checkpoints(study.study_id)
-        every = study.store.get_all_trials(study.study_id, deepcopy=False)  # also those that another program ended
+        every = study.store.get_all_trials(study.study_id, deepcopy=False)  # including those that another program ended
         numbers = {trial._trial_id: trial.number for trial in every}
         found = sorted({row.path for row in rows if row.kind == "running"})
         self.running = [found] if found else []
-        """Paths of the last ticks, oldest first, relative to the home folder; what a process before left counts as
-        one tick."""
+        """Paths of the last ticks' files, oldest first, relative to the home folder; the files that an earlier process
+        left count as one tick."""
         self.best = {numbers[row.trial_id]: row.path for row in rows if row.kind == "best"}
-        """Paths of ended trials' best weights by number."""
+        """Paths of ended trials' best weights, by trial number."""
         self.ends = {numbers[row.trial_id]: row.path for row in rows if row.kind == "final"}
-        """Paths of ended trials' last states by number."""
+        """Paths of ended trials' last states, by trial number."""
         self.home, row = Directory(study.home), studies.study_row(study.store, study.name)
         self.own = own_folders(self.home, study.store, row, claim=True)
-        self.away = (
+        self.workers_own = (
             own_folders(study.checkpoint_store, study.store, row, claim=True) if study.checkpoint_store else None
         )
-        here = set(self.home.names("checkpoints/"))
-        self.elsewhere = {row.path for row in rows if study.checkpoint_store and row.path not in here}
-        """Of all these, those that workers keep in another place."""
+        """The study's folders in the workers' checkpoint store, if they have another one."""
+        in_home = set(self.home.names("checkpoints/"))
+        self.workers_paths = {row.path for row in rows if study.checkpoint_store and row.path not in in_home}
+        """Those of the paths above that are in the workers' checkpoint store."""
         self.garbage: list[str] = []
-        own = (re.fullmatch(r"running-(\d+)", Path(path).stem) for path in found)  # workers name theirs otherwise
-        self.serial = 1 + max((int(match[1]) for match in own if match), default=0)
-        """Of the next file of running trials."""
-        self._sweep_strays()
+        """Paths to delete at the next sweep."""
+        numbered = (re.fullmatch(r"running-(\d+)", Path(path).stem) for path in found)  # workers' files do not match
+        self.serial = 1 + max((int(match[1]) for match in numbered if match), default=0)
+        """Number of the next file of running trials."""
+        self._delete_unnamed()
 
     def save_running(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
         """Records the files with the state of each shard's running trials; writes what a shard could not write."""
@@ -98,19 +102,19 @@ class RunCheckpoints:
             self.running.append(paths)
         else:
             old, self.running = old + self.running, []
-        gone = [path for tick in old for path in tick]
-        self._forget(gone)
-        self.garbage.extend(gone)
+        outdated = [path for tick in old for path in tick]
+        self._remove_rows(outdated)
+        self.garbage.extend(outdated)
 
     def next_path(self) -> Path:
-        """Of a new file of running trials."""
+        """Path of a new file of running trials."""
         path = self._path(f"running-{self.serial:07d}.pt")
         self.serial += 1
         return path
 
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
-        """Writes the weights of trials that have just ended among the best; drops those of trials that no longer are,
-        or that had ended before and went on."""
+        """Writes the weights of ended trials that are among the best. Drops those of trials that no longer are, and the
+        former weights of trials that had ended before and were continued."""
         if not ended:
             return
         ranking = best_trials(self.study)
@@ -122,8 +126,8 @@ class RunCheckpoints:
                 self._keep(self.best, trial, "best", trial.user_attrs["best_epoch"], path, weights[trial.number])
 
     def save_ends(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
-        """Writes the last state of trials that have just ended and may go on; drops those that are no longer worth
-        it, or of trials that had ended before and went on."""
+        """Writes the last state of ended trials that may continue later. Drops those that are no longer needed, and the
+        former states of trials that had ended before and were continued."""
         if not ended:
             return
         trials = trials_with_ends(self.study)
@@ -136,9 +140,9 @@ class RunCheckpoints:
                 self._keep(self.ends, trials[number], "final", end.epoch, path, end.state)
 
     def _drop(self, files: dict[int, str], kept: Collection[int]) -> None:
-        """Forgets files of all trials but some."""
+        """Removes the rows of all trials' files but those of the `kept` trials; the next sweep deletes the files."""
         old = [files.pop(number) for number in sorted(files.keys() - set(kept))]
-        self._forget(old)
+        self._remove_rows(old)
         self.garbage.extend(old)
 
     def _keep(self, files: dict[int, str], trial: FrozenTrial, kind: str, epoch: int, path: Path, data: bytes) -> None:
@@ -148,28 +152,29 @@ class RunCheckpoints:
         self.garbage = [old for old in self.garbage if old != files[trial.number]]
 
     def _take_from_running(self, path: str) -> None:
-        """A trial that is cut before it went on has the file that it was to go on from."""
+        """Removes a file from those of running trials. A trial that a budget ends again before its first epoch has the
+        same last state, and so the same path, as the file from which it was to continue."""
         if any(path in tick for tick in self.running):
             self.running = [[other for other in tick if other != path] for tick in self.running]
-            self._forget([path])
+            self._remove_rows([path])
 
     def sweep(self) -> None:
-        """Deletes what no row names any more. Call it after the transaction."""
+        """Deletes files that no row names any more. Call it after the transaction."""
         for path in self.garbage:
             try:
                 self.own.delete(path)
-                if self.away and path in self.elsewhere:
-                    self.away.delete(path)
+                if self.workers_own and path in self.workers_paths:
+                    self.workers_own.delete(path)
             except MachineError as error:
                 log.warning("%s", error)
         self.garbage.clear()
 
-    def _forget(self, paths: list[str]) -> None:
+    def _remove_rows(self, paths: list[str]) -> None:
         if paths:
             self.study.store.remove_checkpoints(paths)
 
-    def _sweep_strays(self) -> None:
-        """Deletes files that a killed process wrote without getting to their rows."""
+    def _delete_unnamed(self) -> None:
+        """Deletes files of a process that was killed before it had written their rows."""
         named = [*self.running, self.best.values(), self.ends.values()]
         for path in self.own.files() - {path for paths in named for path in paths}:
             self.own.delete(path)

@@ -1,6 +1,6 @@
-"""Where checkpoints of the service lie: a folder that all workers share, or an object store. Names to bytes, no more.
+"""Checkpoint stores: a folder, or an object store that all workers reach. A store maps names to bytes.
 
-What is in them is written and read in `hpo.training.packing`; which are kept is decided in `manager`.
+The contents are written and read by `hpo.training.packing`; `hpo.checkpoints.retention` decides which are kept.
 """
 
 from __future__ import annotations
@@ -27,35 +27,34 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointStore(Protocol):
-    """A place for checkpoints. Every method raises `MachineError` where the place refuses."""
+    """A place for checkpoints. Every method raises `MachineError` where the place refuses access."""
 
     @property
     def place(self) -> str:
-        """As messages show it, and as `open_checkpoint_store` takes it on any machine that reaches it, without
-        secrets."""
+        """Address without secrets, for messages and for `open_checkpoint_store` on another machine."""
 
     def put(self, name: str, data: bytes) -> None:
-        """Store bytes under a name, all of them or none; what was there is replaced."""
+        """Store bytes under a name, all of them or none; bytes that were stored there are replaced."""
 
     def put_new(self, name: str, data: bytes) -> None:
         """Store bytes under a name unless something is stored there."""
 
     def get(self, name: str) -> bytes | None:
-        """What is stored under a name; None if nothing is, or it cannot be reached."""
+        """The bytes stored under a name; None if there are none, or they cannot be read."""
 
     def delete(self, name: str) -> None:
-        """Remove what is stored under a name, if anything is."""
+        """Delete the bytes stored under a name, if there are any."""
 
     def names(self, prefix: str) -> list[str]:
-        """What is stored under names that begin so, as far as the place can tell."""
+        """The stored names that begin with a prefix; none where the place cannot list them."""
 
     def tidy(self, folder: str) -> None:
-        """Remove a folder that is empty, where the place has folders."""
+        """Remove a folder if it is empty and the place has folders."""
 
 
 class Directory:
-    """Files below a folder. Names come from databases, which anyone may have written: none leads out of it, be it by
-    `..` or by a link. The folder of all checkpoints may be a link itself, to a larger disk."""
+    """Files below a folder. Names come from databases, which are not trusted: a name that leads out of the folder, by
+    `..` or by a link, is refused. The folder `checkpoints` itself may be a link, e.g. to a larger disk."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -107,7 +106,7 @@ class Directory:
             self.path(folder).rmdir()
 
     def path(self, name: str) -> Path:
-        """Where a name lies; `MachineError` for one that leads out of the folder."""
+        """Path of the file with this name; `MachineError` for a name that leads out of the folder."""
         path, parts = self.root / name, PurePosixPath(name).parts
         above = path.parent.resolve()
         roots = (self.root.resolve(), (self.root / "checkpoints").resolve())
@@ -127,7 +126,7 @@ class ObjectStore:
     def __init__(
         self, store: ArtifactStore, place: str, prefix: str = "", listed: Callable[[str], Iterable[str]] | None = None
     ) -> None:
-        """`listed` gives the names that begin with a text; Optuna's stores cannot tell."""
+        """`listed` returns the names that begin with a prefix, which Optuna's stores cannot list."""
         self.store = store
         self.listed = listed
         self._place = place
@@ -144,7 +143,7 @@ class ObjectStore:
             raise self._refused("written", name, error) from None
 
     def put_new(self, name: str, data: bytes) -> None:
-        if name not in self.names(name):  # two that ask at the same moment may both write: the later one counts
+        if name not in self.names(name):  # of two processes that do this at the same time, the later one wins
             self.put(name, data)
 
     def get(self, name: str) -> bytes | None:
@@ -173,15 +172,15 @@ class ObjectStore:
             raise self._refused("listed", f"{prefix}*", error) from None
 
     def tidy(self, folder: str) -> None:
-        """There are no folders."""
+        """Does nothing: there are no folders."""
 
     def _refused(self, verb: str, name: str, error: Exception) -> MachineError:
-        # Not the error's text: it may spell out a signed address.
+        # Without the error's text: it may contain a signed address.
         return MachineError(f"The checkpoint {name} cannot be {verb} at {self.place}: {type(error).__name__}.")
 
 
 def open_checkpoint_store(text: str | None, home: Path) -> CheckpointStore:
-    """The place that `--checkpoints` names: a folder, file:///FOLDER or s3://BUCKET/PREFIX. None: the home folder."""
+    """The store that `--checkpoints` names: a folder, file:///FOLDER or s3://BUCKET/PREFIX. None: the home folder."""
     if text is None:
         return Directory(home)
     address = urlsplit(text)
@@ -203,7 +202,7 @@ def open_checkpoint_store(text: str | None, home: Path) -> CheckpointStore:
 
 
 def refuse_unwritable(checkpoint_store: CheckpointStore) -> None:
-    """Raises `InputError` for a place that takes no file or cannot be rid of it."""
+    """Raises `InputError` for a store in which files cannot be written and deleted."""
     name = f"checkpoints/.probe-{uuid.uuid4().hex}"
     try:
         checkpoint_store.put(name, b"probe")
@@ -218,7 +217,8 @@ def refuse_unwritable(checkpoint_store: CheckpointStore) -> None:
 
 
 def _s3(bucket: str, prefix: str) -> ObjectStore:
-    """boto3 finds keys and region in its usual places; AWS_ENDPOINT_URL_S3 names a store that is not Amazon's."""
+    """A store on S3. boto3 finds keys and region in its usual places; AWS_ENDPOINT_URL_S3 is the address of a store
+    that is not Amazon's."""
     try:
         import boto3
         from optuna.artifacts import Boto3ArtifactStore

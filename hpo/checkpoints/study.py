@@ -1,4 +1,4 @@
-"""The checkpoints of one study: what its database says of them, and where they lie. Which are kept is in
+"""The checkpoints of one study: the rows about them, and the stores that hold them. Which are kept is decided in
 `retention`."""
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from hpo.training import packing
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyCheckpoints:
-    """Where a study's checkpoints are looked for, and what decides which of them are kept."""
+    """What is needed to find a study's checkpoints, and to decide which of them are kept."""
 
     store: Store
     study_id: int
     name: str
-    """Of the study."""
+    """Name of the study."""
     searcher: Searcher
     keep: int
     """How many of the best trials keep their weights and their last state."""
     home: Path
     checkpoint_store: CheckpointStore | None = None
-    """Where workers keep checkpoints; None: in the home folder, which is looked through in any case."""
+    """The store in which workers keep checkpoints; None: the home folder, which is searched in any case."""
 
     def content(self, path: str, sha256: str) -> dict[str, Any] | None:
-        """A checkpoint that the database names; None if it is missing or damaged."""
+        """Contents of a checkpoint, given the path and SHA-256 of its row; None if it is missing or damaged."""
         for checkpoint_store in self._stores():
             data = checkpoint_store.get(path)
             if data is not None and packing.is_whole(data, sha256):
@@ -39,7 +39,7 @@ class StudyCheckpoints:
 
     @property
     def places(self) -> str:
-        """Where `content` looks, in words."""
+        """The stores that `content` searches, for messages."""
         return " or ".join(checkpoint_store.place for checkpoint_store in self._stores())
 
     def _stores(self) -> Iterator[CheckpointStore]:

@@ -15,7 +15,7 @@ from hpo.execution.in_process import InProcessShard
 from hpo.execution.job import TrainingJob, worker_job
 from hpo.execution.prestart import ProcessPool, useful_workers
 from hpo.execution.resources import Resources
-from hpo.execution.sizing import justified, usable_cores
+from hpo.execution.sizing import usable_cores, worthwhile_workers
 from hpo.execution.supervised import Channel
 
 
@@ -23,7 +23,8 @@ from hpo.execution.supervised import Channel
 def open_executor(
     job: TrainingJob, resources: Resources, *, left: float = 1.0, pool: ProcessPool | None = None
 ) -> Iterator[Executor]:
-    """The executor for the share of a study that is `left`, from processes of the `pool` where there are some."""
+    """Opens an executor for a study. `left`: share of the study that is still to be trained, which bounds the number of
+    workers. `pool`: processes that were started before; the rest are started here."""
     replicas = job.examples.replicas
     if resources.engine == "ray":
         from hpo.execution.ray_cluster import on_cluster
@@ -46,13 +47,13 @@ def _local_workers(job: TrainingJob, resources: Resources, left: float) -> int:
         places = 1 if resources.device.index is not None else torch.cuda.device_count()
     else:
         places = usable_cores() // resources.threads
-    return justified(job.spec, job.examples, left, places)
+    return worthwhile_workers(job.spec, job.examples, left, places)
 
 
 def _local_channels(job: TrainingJob, resources: Resources, workers: int, pool: ProcessPool) -> Callable[[], Channel]:
     if workers == 1:
         return lambda: InProcessShard(job)
-    share, numbers = worker_job(job, resources, workers), count(1)
+    worker, numbers = worker_job(job, resources, workers), count(1)
 
     def open_channel() -> ChildProcess:
         number = next(numbers)
@@ -61,7 +62,7 @@ def _local_channels(job: TrainingJob, resources: Resources, workers: int, pool: 
             device = torch.device("cuda", number % torch.cuda.device_count())
         return ChildProcess(
             pool.take(),
-            replace(share, device=str(device)),
+            replace(worker, device=str(device)),
             threads=max(1, resources.threads // workers),
             title=f"hpo: worker {number} of {job.spec.study.name}",
         )

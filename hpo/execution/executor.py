@@ -1,6 +1,7 @@
-"""The shards of a study as one trainer: orders go to all of them before any answer is awaited, so they work at once.
+"""The executor: the shards of a study, used as if they were one trainer.
 
-Which shard trains a trial, and whether one of them died meanwhile, cannot be told from what is answered.
+Orders are sent to all shards before any reply is awaited, so that the shards work at the same time. The results do not
+depend on which shard trains a trial, or on whether a shard died and was replaced.
 """
 
 from __future__ import annotations
@@ -20,20 +21,21 @@ R = TypeVar("R", Started, Trained, Settled)
 
 
 class Executor:
-    """Trains the trials that were admitted and have not ended."""
+    """Trains the trials that were admitted or resumed and have not ended."""
 
     def __init__(
         self, open_channel: Callable[[], Channel], *, workers: int, replicas: int, shares_files: bool = True
     ) -> None:
-        """`open_channel` begins an empty shard; `shares_files`: one that reaches this machine's files."""
+        """`open_channel` starts an empty shard; `shares_files`: shards can write this machine's files."""
         self.replicas = replicas
         self._shares_files = shares_files
         self.train_seconds = 0.0
-        """Time spent training, that of the slowest shard in each epoch."""
+        """Seconds spent training: the sum over epochs of the slowest shard's time."""
         self._shards: list[SupervisedShard] = []
         self._sizes: dict[int, int] = {}
+        """Number of parameters of each trial's model, by trial number."""
         self._busy: list[SupervisedShard] = []
-        """Members that train an epoch now."""
+        """Shards that are training an epoch."""
         try:
             for _ in range(workers):
                 self._shards.append(SupervisedShard(open_channel))
@@ -55,44 +57,46 @@ class Executor:
 
     @property
     def behind(self) -> bool:
-        """Whether some trials are not yet where they stood: the others wait, so that all go on in step."""
+        """Whether some resumed trials have not yet been trained up to the epoch they had reached before. The other
+        trials wait for them, so that all trials advance in lock step."""
         return any(shard.behind for shard in self._shards)
 
     @property
     def cpu_seconds(self) -> float:
-        """Processor time of shards in other processes."""
+        """Processor time of shards in other processes, in seconds."""
         return sum(shard.cpu_seconds for shard in self._shards)
 
     @property
     def deaths(self) -> int:
-        """Workers that died and were replaced."""
+        """How often a worker died and was replaced."""
         return sum(shard.deaths for shard in self._shards)
 
     def admit(self, trials: Mapping[int, TrialConfig]) -> list[Failure]:
-        """Starts trials. What cannot be built is answered as a failure."""
-        return self._started([Admit(trials=share) for share in self._placed(trials)])
+        """Starts new trials. Returns a failure for each trial that cannot be built."""
+        return self._send_to_shards([Admit(trials=share) for share in self._place(trials)])
 
     def resume(self, trials: Sequence[Past]) -> list[Failure]:
-        """Goes on with trials from where they stood, or from before that: then some are `behind`. What cannot be built
-        is answered as a failure."""
-        shares = self._placed({past.number: past.config for past in trials})
-        return self._started([Resume(trials=tuple(past for past in trials if past.number in own)) for own in shares])
+        """Continues trials from their checkpoints. Those whose checkpoint is older than the epoch they had reached are
+        `behind`. Returns a failure for each trial that cannot be built."""
+        shares = self._place({past.number: past.config for past in trials})
+        orders = [Resume(trials=tuple(past for past in trials if past.number in share)) for share in shares]
+        return self._send_to_shards(orders)
 
     def start(self) -> None:
-        """Lets every trial train an epoch, or only those that are behind; other work may be done until `tick`."""
+        """Starts an epoch of every trial; if some are behind, of those alone. Does not wait: `tick` does."""
         behind = self.behind
         self._busy = [shard for shard in self._shards if (shard.behind if behind else shard.configs)]
         for shard in self._busy:
             shard.send(Train(behind=behind))
 
     def tick(self) -> Tick:
-        """What the epoch begun by `start` gave: no lanes, if it was of those that are behind. The trials of the
-        failures have ended."""
-        answers = _gather(self._busy, Trained)
+        """Waits for the epoch begun by `start` and returns its results: no lanes, if it trained trials that are behind.
+        Trials among the failures have ended."""
+        replies = _gather(self._busy, Trained)
         self._busy = []
-        self.train_seconds += max((answer.seconds for answer in answers), default=0.0)
-        epochs = [lane for answer in answers for lane in answer.tick.epochs]
-        failures = [failure for answer in answers for failure in answer.failures]
+        self.train_seconds += max((reply.seconds for reply in replies), default=0.0)
+        epochs = [lane for reply in replies for lane in reply.tick.epochs]
+        failures = [failure for reply in replies for failure in reply.failures]
         return Tick(
             epochs=tuple(sorted(epochs, key=lambda lane: (lane.trial, lane.replica))),
             failures=tuple(sorted(failures, key=lambda failure: failure.trial)),
@@ -107,9 +111,13 @@ class Executor:
         ends: Collection[int] = (),
         path: Callable[[], Path] | None = None,
     ) -> list[Settled]:
-        """Remembers the weights of these trials as their `best`, hands over those `wanted` and the last states of
-        `ends`, and lets the `ended` go.
-        Every shard answers with the state of the trials it goes on with, in a file at a `path` if it can."""
+        """Acts on the decisions about the epoch just trained. All arguments but `path` are trial numbers.
+
+        `best`: their present weights become their best weights. `wanted`: return their best weights. `ends`: return
+        their last state. `ended`: remove them, after all that.
+
+        Every shard also returns the state of the trials that go on: written to a new `path()` if it shares this
+        machine's files, else as bytes."""
         shards = [shard for shard in self._shards if shard.configs]
         for shard in shards:
             own = shard.configs.keys()
@@ -127,37 +135,39 @@ class Executor:
         return _gather(shards, Settled)
 
     def clear(self) -> None:
-        """Lets all trials go, as if none had been admitted."""
+        """Removes all trials."""
         _gather(self._busy, Trained)
         self._busy = []
         self.settle(best=(), wanted=(), ended={number for shard in self._shards for number in shard.configs})
 
     def parameters(self, trial: int) -> int:
-        """Size of the trial's model."""
+        """Number of parameters of the trial's model."""
         return self._sizes[trial]
 
     def close(self) -> None:
         for shard in self._shards:
             shard.close()
 
-    def _placed(self, trials: Mapping[int, TrialConfig]) -> list[dict[int, TrialConfig]]:
+    def _place(self, trials: Mapping[int, TrialConfig]) -> list[dict[int, TrialConfig]]:
+        """The trials of each shard."""
         return place(trials, [shard.configs for shard in self._shards], self.replicas)
 
-    def _started(self, orders: Sequence[Admit | Resume]) -> list[Failure]:
-        told = [(shard, order) for shard, order in zip(self._shards, orders, strict=True) if order.trials]
-        for shard, order in told:
+    def _send_to_shards(self, orders: Sequence[Admit | Resume]) -> list[Failure]:
+        """Sends each shard its order, unless that has no trials, and waits for the replies."""
+        sent = [(shard, order) for shard, order in zip(self._shards, orders, strict=True) if order.trials]
+        for shard, order in sent:
             shard.send(order)
         failures: list[Failure] = []
-        for answer in _gather([shard for shard, _ in told], Started):
-            self._sizes |= answer.sizes
-            failures += answer.failures
+        for reply in _gather([shard for shard, _ in sent], Started):
+            self._sizes |= reply.sizes
+            failures += reply.failures
         return sorted(failures, key=lambda failure: failure.trial)
 
 
 def _gather(shards: Sequence[SupervisedShard], kind: type[R]) -> list[R]:
-    answers: list[R] = []
+    replies: list[R] = []
     for shard in shards:
-        answer = shard.receive()
-        assert isinstance(answer, kind)
-        answers.append(answer)
-    return answers
+        reply = shard.receive()
+        assert isinstance(reply, kind)
+        replies.append(reply)
+    return replies

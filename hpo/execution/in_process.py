@@ -1,4 +1,4 @@
-"""A shard in the coordinator's own process: what a study trained by one process has."""
+"""A shard in the coordinator's own process, for studies that one process trains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hpo.execution.shard import Shard
 
 
 class InProcessShard:
-    """A shard in this process. It obeys when it is asked for its answer."""
+    """A channel to a shard in this process. An order is executed when its reply is received."""
 
     def __init__(self, job: TrainingJob) -> None:
         self._shard = Shard(job)
@@ -22,4 +22,4 @@ class InProcessShard:
         return self._shard.do(self._order)
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Does nothing: there is no process to end."""

@@ -1,6 +1,7 @@
-"""What a process needs to train trials of a study: it can travel to other processes and machines, and holds no secret.
+"""The training job of a study: everything a process needs to train its trials.
 
-Where the trials come from and what becomes of them is not known here.
+A job can be pickled and sent to other processes and machines, and holds no secret. The trials themselves are not part
+of it: they arrive in messages.
 """
 
 from __future__ import annotations
@@ -24,25 +25,25 @@ from hpo.training.trainer import Trainer
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrainingJob:
-    """A study's examples and how they are to be trained on."""
+    """A study's examples, and the settings of the programs that train on them."""
 
     spec: StudySpec
     examples: Examples
     """In main memory, whatever the device."""
     device: str
     lanes: int | None
-    """Lanes in one program; None: as many as pay."""
+    """Lanes in one program; None: the fastest number, found by timing (`hpo.training.limits`)."""
     compiled_lanes: int | None
     """Lanes of a compiled program; None where steps are not compiled."""
     lanes_file: Path | None
-    """Where numbers of lanes that were found are remembered, if anywhere."""
+    """File that stores the fastest number of lanes of each program; None: not stored."""
     sources: dict[Reference, bytes]
     """Code of the user's own models, as it was when the study was opened."""
-    crowd: int = 1
+    processes: int = 1
     """Processes that share this machine's memory."""
 
     def trainer(self) -> Trainer:
-        """A trainer without trials, on the device."""
+        """A trainer on the device, with no trials yet."""
         source.adopt(self.sources)
         device = torch.device(self.device)
         examples = self.examples.to(device)
@@ -53,25 +54,25 @@ class TrainingJob:
             dtype=examples.dtype,
             compiled_lanes=self.compiled_lanes,
         )
-        # Compiled programs take one number of lanes; what else is found is remembered by machine.
+        # A compiled program has a fixed number of lanes; numbers found by timing are stored by machine.
         machine = f"{_processor(device)}, torch {torch.__version__}"
-        limits = Limits(self.lanes or self.compiled_lanes, self.lanes_file, machine, SHARE / self.crowd)
+        limits = Limits(self.lanes or self.compiled_lanes, self.lanes_file, machine, SHARE / self.processes)
         return Trainer(setting, Variants(self.spec), limits)
 
 
 def worker_job(
-    job: TrainingJob, resources: Resources, workers: int, *, device: str | None = None, elsewhere: bool = False
+    job: TrainingJob, resources: Resources, workers: int, *, device: str | None = None, remote: bool = False
 ) -> TrainingJob:
-    """The job of one of several workers; `elsewhere`: on machines that do not have this one's files."""
+    """The job of one of several workers; `remote`: on machines that do not have this machine's files."""
     lanes = job.compiled_lanes
     if lanes is not None and resources.lanes is None:
         lanes = -(-lanes // workers)
     return replace(
         job,
-        crowd=workers,
+        processes=workers,
         compiled_lanes=lanes,
         device=device or job.device,
-        lanes_file=None if elsewhere else job.lanes_file,
+        lanes_file=None if remote else job.lanes_file,
     )
 
 

@@ -1,6 +1,7 @@
-"""What the coordinator asks of a shard, and what a shard answers: plain records, bytes and tensors that can travel.
+"""Messages between executor and shard: orders and replies, as records that can be pickled.
 
-An order can be narrowed to some of its trials, so that a shard which died can be repeated with a part of them.
+Every order can be narrowed to some of its trials (`only`), so that it can be repeated in a replacement of a shard with
+a part of its trials.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from hpo.training.trainer import Failure, Tick
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admit:
-    """Start trials. Answered by `Started`."""
+    """Order: start new trials. The reply is `Started`."""
 
     trials: dict[int, TrialConfig]
-    """By number."""
+    """Configurations by trial number."""
 
     def only(self, trials: Set[int]) -> Admit:
         return Admit(trials={number: config for number, config in self.trials.items() if number in trials})
@@ -28,31 +29,31 @@ class Admit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Goal:
-    """Where a trial stood that had been training."""
+    """The progress that a resumed trial had made before."""
 
     epochs: int
-    """Epochs to bring it to."""
+    """Epochs that it had trained, and has to reach again."""
     best: tuple[int, ...]
-    """Epochs that were its best when they had just been trained."""
+    """Epochs that were its best so far when they had just been trained."""
     former: Former = ()
-    """How many epochs trials were to have when these were trained, where they have more now."""
+    """Earlier values of the epochs that trials are to have, where that number was raised."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Past:
-    """A trial that had been training."""
+    """A trial to resume."""
 
     number: int
     config: TrialConfig
     goal: Goal
     saved: tuple[tuple[SavedLane, ...], ...]
-    """What there is to continue from, newest first; each a lane for every replica."""
+    """Its checkpoints, newest first; each has a lane for every replica."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resume:
-    """Go on with trials from where they stood. Those for which not all of that was saved are behind: the next epochs
-    are theirs alone, and nothing is reported of them. Answered by `Started`."""
+    """Order: continue trials from their checkpoints. Trials that have not reached their goal are behind: the next
+    epochs train them alone, and are not reported. The reply is `Started`."""
 
     trials: tuple[Past, ...]
 
@@ -62,13 +63,13 @@ class Resume:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """Go on from lanes that `Settled` held. Answered by `Started`."""
+    """Order: continue from the lanes of a `Settled` reply. The reply is `Started`."""
 
     lanes: Written | bytes
     configs: dict[int, TrialConfig]
-    """Of the trials wanted, by number."""
+    """Configurations of the trials to continue, by number."""
     behind: dict[int, Goal] = field(default_factory=dict)
-    """Those of them that are behind."""
+    """Goals of those that are behind, by number."""
 
     def only(self, trials: Set[int]) -> Load:
         wanted = {number: config for number, config in self.configs.items() if number in trials}
@@ -77,9 +78,10 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Train:
-    """Train every lane one epoch, or only those that are behind. Answered by `Trained`."""
+    """Order: train one epoch. The reply is `Trained`."""
 
     behind: bool
+    """Train the trials that are behind only, instead of all others."""
 
     def only(self, trials: Set[int]) -> Train:
         return self
@@ -87,18 +89,18 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settle:
-    """What follows from the epoch just trained. Answered by `Settled`."""
+    """Order: act on the decisions about the epoch just trained. The reply is `Settled`."""
 
     best: frozenset[int]
     """Trials whose present weights are their best so far."""
     wanted: frozenset[int]
-    """Trials whose best weights are to be handed over."""
+    """Trials whose best weights are to be returned."""
     ended: frozenset[int]
-    """Trials that make room, after that."""
+    """Trials to remove after that."""
     ends: frozenset[int] = frozenset()
-    """Trials whose last state is to be handed over."""
+    """Trials whose last state is to be returned."""
     path: Path | None
-    """Where to write the state of those that go on; None where this machine's files cannot be reached."""
+    """Where to write the state of the trials that go on; None: return it as bytes."""
 
     def only(self, trials: Set[int]) -> Settle:
         return replace(
@@ -115,30 +117,32 @@ Order = Admit | Resume | Load | Train | Settle
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a shard says when it has obeyed."""
+    """What every reply has."""
 
     cpu_seconds: float = 0.0
-    """Processor time it took, where the coordinator's own process did not spend it."""
+    """Processor time that the order took in a process other than the coordinator's."""
     behind: dict[int, Goal] = field(default_factory=dict)
-    """Trials that are not yet where they stood, by number."""
+    """Goals of the trials that are behind, by number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started(Answer):
-    """Trials that train from now on."""
+    """Reply: trials have been started, restored or loaded."""
 
     sizes: dict[int, int]
-    """Parameters of each trial's model, by number."""
+    """Number of parameters of each trial's model, by trial number."""
     failures: tuple[Failure, ...]
+    """Trials that could not be started."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained(Answer):
-    """One epoch of a shard's lanes; without the lanes, if it was one of those that are behind."""
+    """Reply: one epoch has been trained."""
 
     tick: Tick
+    """Results of the lanes; failures alone, if trials that are behind were trained."""
     seconds: float
-    """Time it took."""
+    """Duration of the epoch."""
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -147,27 +151,27 @@ class Trained(Answer):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class End:
-    """What a trial can go on from that has ended."""
+    """The last state of a trial that has ended, from which it can be continued."""
 
     epoch: int
-    """Epochs that it has trained there: fewer than were reported, if it was behind."""
+    """Epochs trained in this state: fewer than were reported, if the trial was behind."""
     state: bytes
-    """As a file of running trials would hold it."""
+    """In the format of a file of running trials (`hpo.training.packing`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settled(Answer):
-    """What a shard holds between two epochs."""
+    """Reply: the state of a shard between two epochs."""
 
     lanes: Written | bytes | None
-    """Everything about its running lanes, in the file that was asked for or as such a file would hold it; None where
-    there are none."""
+    """State of its running lanes: the file written at the path of the order, or the bytes of such a file; None where no
+    lane runs."""
     epochs: dict[int, int]
-    """Epochs trained by each running trial."""
+    """Epochs trained by each running trial, by trial number."""
     weights: dict[int, bytes] = field(default_factory=dict)
-    """The best weights that were asked for, by trial; without those of trials that are behind."""
+    """The best weights of the `wanted` trials, by trial number; trials that are behind are left out."""
     ends: dict[int, End] = field(default_factory=dict)
-    """The last states that were asked for, by trial."""
+    """The last states of the `ends` of the order, by trial number."""
 
 
 Reply = Started | Trained | Settled

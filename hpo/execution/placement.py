@@ -1,4 +1,4 @@
-"""Which shard a new trial goes to. The rule is the same every time, and changes the speed alone."""
+"""Placement of new trials on shards. It is deterministic, and changes the speed only, not the results."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ from collections.abc import Mapping, Sequence
 from hpo.studyfile.records import TrialConfig
 
 PROGRAM = 4
-"""A program costs about as much as this many more lanes: its operations are called however few lanes it has."""
+"""Fixed cost of a program, in lanes: the time to call its operations, which is the same for few lanes and for many."""
 
 
 def place(
-    newcomers: Mapping[int, TrialConfig], shards: Sequence[Mapping[int, TrialConfig]], replicas: int
+    new_trials: Mapping[int, TrialConfig], shards: Sequence[Mapping[int, TrialConfig]], replicas: int
 ) -> list[dict[int, TrialConfig]]:
-    """The newcomers of each shard, given the trials that it has.
+    """Divides new trials among shards, given the trials of each shard; returns the new trials of each shard.
 
-    A trial goes where others of its program are, as long as that shard has less than its even share to do; else to the
-    shard with the least to do.
+    A trial goes to a shard that already trains its program, if that shard has less than an even share of the work; else
+    to the shard with the least work. `replicas`: lanes of one trial.
     """
     lanes = [replicas * len(shard) for shard in shards]
     programs = [{_program(config) for config in shard.values()} for shard in shards]
-    distinct = {_program(config) for config in newcomers.values()}.union(*programs)
-    share = (sum(lanes) + replicas * len(newcomers) + PROGRAM * len(distinct)) / len(shards)
+    distinct = {_program(config) for config in new_trials.values()}.union(*programs)
+    share = (sum(lanes) + replicas * len(new_trials) + PROGRAM * len(distinct)) / len(shards)
     placed: list[dict[int, TrialConfig]] = [{} for _ in shards]
-    for number in sorted(newcomers, key=lambda number: (_program(newcomers[number]), number)):
-        program = _program(newcomers[number])
+    for number in sorted(new_trials, key=lambda number: (_program(new_trials[number]), number)):
+        program = _program(new_trials[number])
         work = [count + PROGRAM * len(known | {program}) for count, known in zip(lanes, programs, strict=True)]
         chosen = min(
             range(len(shards)),
             key=lambda shard: (program not in programs[shard] or work[shard] >= share, work[shard], shard),
         )
-        placed[chosen][number] = newcomers[number]
+        placed[chosen][number] = new_trials[number]
         lanes[chosen] += replicas
         programs[chosen].add(program)
     return placed
 
 
 def _program(config: TrialConfig) -> str:
-    """Equal for trials that may share a program: what is mixed within one, such as norms, is left out."""
+    """A key that is equal for trials that may share a program. Options that may differ within a program, such as norms,
+    are left out."""
     return f"{config.training.batch_size} {config.model!r}"

@@ -1,6 +1,7 @@
-"""Processes that are begun before it is known what they will train, because their libraries take long to load.
+"""Child processes that are started before their training job is known, because their libraries take long to load.
 
-This module loads none of them itself, so that a command can begin its workers first and load its own meanwhile.
+This module imports none of these libraries, so that a command can start its workers first and load its own libraries at
+the same time.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from hpo.studyfile.study import StudySpec
 
 
 def useful_workers(workers: int, spec: StudySpec) -> int:
-    """Of so many workers, those that can have a trial: a study never has more of them in flight."""
+    """The number of workers, but no more than the trials that the study has in flight."""
     return min(workers, spec.search.concurrency)
 
 
 class PrestartedProcess:
-    """A child process that waits to be told what to train."""
+    """A child process that loads its libraries and waits for its training job."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            # A group of its own: Ctrl-C on the terminal is the coordinator's business alone.
+            # A process group of its own: Ctrl-C on the terminal must reach the coordinator only.
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "hpo.execution.child_process", str(theirs.fileno())],
-                stdin=subprocess.PIPE,  # nothing is written to it: it ends when this process does
+                stdin=subprocess.PIPE,  # nothing is written to it: it is closed when this process ends
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 process_group=0,
@@ -39,7 +40,7 @@ class PrestartedProcess:
         self.pipe = Connection(ours.detach())
 
     def end(self) -> int:
-        """Ends the process at once, if it has not ended; how it did, as a return code."""
+        """Kills the process if it has not ended; its return code."""
         self.process.kill()
         code = self.process.wait()
         self.pipe.close()
@@ -49,7 +50,8 @@ class PrestartedProcess:
 
 
 class ProcessPool:
-    """ProcessPool at hand, as many as asked for, and more when they are used up."""
+    """Prestarted processes: `ready` of them at first, and a new one for each `take` after they are used up. Those that
+    nobody took are ended when the pool is closed."""
 
     def __init__(self, ready: int = 0) -> None:
         self._ready: list[PrestartedProcess] = []
@@ -61,7 +63,7 @@ class ProcessPool:
             raise
 
     def take(self) -> PrestartedProcess:
-        """A process, which is the caller's to end."""
+        """A process; the caller must end it."""
         return self._ready.pop() if self._ready else PrestartedProcess()
 
     def __enter__(self) -> ProcessPool:

@@ -1,4 +1,7 @@
-"""How a run uses machines: device, lanes in a program, native code, workers. It changes the speed, not the study."""
+"""The resources of a run: device, lanes in a program, compiling, workers. They change the speed, not the results.
+
+Also whether compiling pays for a study, and which configurations a trial may have (`Variants`).
+"""
 
 from __future__ import annotations
 
@@ -21,35 +24,36 @@ ClusterDevice = Literal["auto", "cpu", "cuda"]
 CPU = torch.device("cpu")
 
 MOST_COMPILED = {"cpu": 32, "cuda": 256}
-"""Lanes of a compiled program, at most: it takes one number of lanes, and the last one is repeated to make it up."""
+"""Largest number of lanes of a compiled program. Its number of lanes is fixed: the last lane is repeated to fill it."""
 LONG = 15 * 60.0
 """Seconds of plain training from which on compiling pays: it saves up to a tenth, and costs up to 20 s for each form
 that a cohort can take."""
 TRIED = 64
-"""Combinations of a model's choices that are looked at, at most: arguments of the user's own multiply."""
+"""Largest number of combinations of a model's choices that the estimate looks at; arguments of the user's own models
+can make them many."""
 STEP_SECONDS, FLOPS = 60e-6, 30e9
-"""A lane's step on one core: what it costs at least, and floating-point operations per second (measured)."""
+"""A lane's step on one core (measured): its least duration in seconds, and floating-point operations per second."""
 SURVIVING = 0.4
-"""Share of all epochs that is trained where trials are pruned, about."""
+"""Approximate share of all epochs that is trained where a pruner ends trials early."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
-    """What is asked of the machine."""
+    """The resources that the user asked for."""
 
     device: torch.device = CPU
     lanes: int | None = None
-    """Lanes in one program; None: as many as pay."""
+    """Lanes in one program; None: the fastest number, found by timing."""
     compile: Compile = "off"
     workers: int | None = 1
-    """Processes that train; None: as many as pay."""
+    """Processes that train; None: as many as make the study faster (`hpo.execution.sizing`)."""
     threads: int = 1
-    """CPU threads, divided among the workers of this machine; each of those on a cluster has as many."""
+    """CPU threads: of all workers of this machine together, or of each worker on a Ray cluster."""
     engine: Engine = "local"
     address: str | None = None
-    """Of a Ray cluster; None: one that Ray finds, or else starts on this machine for this run."""
+    """Address of a Ray cluster; None: one that Ray finds, or else starts on this machine for this run."""
     cluster_device: ClusterDevice = "auto"
-    """Of workers on a Ray cluster, whatever this machine has."""
+    """Device of workers on a Ray cluster, whatever device this machine has."""
 
     def compiled_lanes(self, spec: StudySpec, examples: Examples, *, compiled: bool) -> int | None:
         """Lanes of a compiled program; None where the step is not to be compiled."""
@@ -60,16 +64,18 @@ class Resources:
         )
 
     def compiles(self, spec: StudySpec, examples: Examples, before: bool | None) -> bool:
-        """Whether the study's steps are compiled. Compiled results equal others up to rounding only, so `auto` depends
-        on the study and not on the machine, and a study that has begun (`before`) goes on as it was."""
+        """Whether the study's steps are compiled. `before`: whether they were in an earlier run; None: there was none.
+
+        Compiled and plain results are equal up to rounding only. So `auto` depends on the study and not on the machine,
+        and a study that has begun goes on as before."""
         if self.compile != "auto":
             return self.compile == "on"
         return plain_seconds(spec, examples, compilable=True) > LONG if before is None else before
 
 
 def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = False) -> float:
-    """Estimate of the time that the study trains on one core without compiling, were all its trials of the largest
-    model; with `compilable`, of the largest that can be compiled, which the user's own cannot."""
+    """Estimated seconds of the study's training on one core without compiling, as if all trials had the model that
+    takes longest. `compilable`: only models that can be compiled count, which excludes the user's own."""
     pruned = spec.search.pruner.name != "none"
     longest = 0.0
     for config in islice(space.alternatives(spec, "model"), TRIED):
@@ -78,7 +84,7 @@ def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = Fal
         try:
             module = models.build(config, examples.input_shape, examples.outputs)
             uses = weight_uses(module, examples.input_shape)
-        except Exception:  # such a trial fails before it trains
+        except Exception:  # a trial with this model fails before it trains
             continue
         batches = examples.batch_sizes(0, config.training)
         step = STEP_SECONDS + 6 * uses * batches[0] / FLOPS
@@ -87,7 +93,7 @@ def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = Fal
 
 
 def weight_uses(module: nn.Module, input_shape: Sequence[int]) -> int:
-    """How often a weight is used for one example: once for each place of a layer's output."""
+    """Multiplications by a weight for one example: each weight counts once for each position of its layer's output."""
     uses = 0
 
     def count(layer: nn.Module, _: Any, output: Any) -> None:
@@ -104,30 +110,31 @@ def weight_uses(module: nn.Module, input_shape: Sequence[int]) -> int:
 
 
 class Variants:
-    """Configurations of a trial's architecture that between them need all that any trial of the study may need.
+    """Configurations with a trial's architecture that together contain every layer and option that a trial of the study
+    may draw.
 
-    They depend on the trial's model and batch size alone: rows of parameters are laid out by them, and all trials of
-    one architecture must have the same.
+    They depend on the trial's model and batch size alone: the layout of a lane's parameters is computed from them, and
+    must be the same for all trials of one architecture.
     """
 
     def __init__(self, spec: StudySpec) -> None:
         self.options = {
-            table: list({repr(o): o for o in (getattr(config, table) for config in _ends(spec, table))}.values())
+            table: list({repr(o): o for o in (getattr(config, table) for config in _extremes(spec, table))}.values())
             for table in ("norm", "dropout", "optimizer", "regularization")
         }
 
     def __call__(self, config: TrialConfig) -> Iterable[TrialConfig]:
         base = config.model_copy(update={table: options[0] for table, options in self.options.items()})
-        whole = {dropout.spatial: dropout for dropout in self.options["dropout"]}
+        dropouts = {dropout.spatial: dropout for dropout in self.options["dropout"]}
         for norm in self._norms(config):
-            for dropout in whole.values():
+            for dropout in dropouts.values():
                 yield base.model_copy(update={"norm": norm, "dropout": dropout})
         for table in ("dropout", "optimizer", "regularization"):
             for option in self.options[table]:
                 yield base.model_copy(update={table: option})
 
     def _norms(self, config: TrialConfig) -> Iterable[Any]:
-        """All that a trial may draw. Where `every` is a range, each of its values puts layers in other places."""
+        """Every norm that a trial may draw. Where `every` is a range, each of its values gives other places."""
         layers = len(getattr(config.model, "hidden", ())) + len(getattr(config.model, "channels", ()))
         for norm in self.options["norm"]:
             yield norm
@@ -137,5 +144,6 @@ class Variants:
                     yield norm.model_copy(update={"every": every})
 
 
-def _ends(spec: StudySpec, table: str) -> list[TrialConfig]:
+def _extremes(spec: StudySpec, table: str) -> list[TrialConfig]:
+    """Configurations with each alternative of a table, with its ranges at their lowest and at their highest values."""
     return [*space.alternatives(spec, table), *space.alternatives(spec, table, highest=True)]

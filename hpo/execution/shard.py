@@ -1,6 +1,6 @@
-"""A shard: the trials that one process trains, and what it does when it is told to. It decides nothing.
+"""A shard: the trials that one process trains. It executes the coordinator's orders and decides nothing itself.
 
-The same whether the coordinator calls it, or orders reach it through a pipe or over Ray.
+It works the same way in the coordinator's process, in a child process and on a Ray cluster.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ class Shard:
 
     def __init__(self, job: TrainingJob) -> None:
         self.trainer = job.trainer()
-        self.apart = Trainer(self.trainer.setting, self.trainer.variants, self.trainer.limits)
-        """Trials that are behind."""
+        self.behind_trainer = Trainer(self.trainer.setting, self.trainer.variants, self.trainer.limits)
+        """Trains the trials that are behind, until they have reached their goals."""
         self.behind: dict[int, Goal] = {}
+        """Goals of the trials that are behind, by trial number."""
 
     def do(self, order: Order) -> Reply:
-        """Obeys an order."""
+        """Executes an order."""
         return replace(self._do(order), behind=dict(self.behind))
 
     @singledispatchmethod
@@ -58,9 +59,10 @@ class Shard:
         fresh = []
         for past in order.trials:
             self.behind[past.number] = past.goal
-            if not any(self._restore(self.apart, past.number, past.config, list(lanes)) for lanes in past.saved):
+            saved = (list(lanes) for lanes in past.saved)
+            if not any(self._restore(self.behind_trainer, past.number, past.config, lanes) for lanes in saved):
                 fresh.append((past.number, past.config))
-        failures = self.apart.admit(fresh, {number: goal.former for number, goal in self.behind.items()})
+        failures = self.behind_trainer.admit(fresh, {number: goal.former for number, goal in self.behind.items()})
         self._catch_up(failures)
         return self._started((past.number for past in order.trials), failures)
 
@@ -70,16 +72,16 @@ class Shard:
         replicas = range(self.trainer.setting.examples.replicas)
         self.behind |= order.behind
         for number, config in order.configs.items():
-            trainer = self.apart if number in order.behind else self.trainer
+            trainer = self._trainer_of(number)
             fits = self._restore(trainer, number, config, [saved[number, replica] for replica in replicas])
-            assert fits, "lanes go back into the study they come from"
+            assert fits, "the lanes come from this study, so their layout fits"
         return self._started(order.configs, [])
 
     @_do.register
     def _train(self, order: Train) -> Trained:
         started = time.perf_counter()
         if order.behind:
-            tick = replace(self.apart.tick(), epochs=())
+            tick = replace(self.behind_trainer.tick(), epochs=())
             self._catch_up(tick.failures)
         else:
             tick = self.trainer.tick()
@@ -91,10 +93,10 @@ class Shard:
         wanted = sorted(order.wanted - self.behind.keys())
         weights = {number: packing.pack_best(self.trainer, number) for number in wanted}
         ends = {number: self._end(number) for number in sorted(order.ends)}
-        for trainer in (self.trainer, self.apart):
+        for trainer in (self.trainer, self.behind_trainer):
             trainer.release(set(order.ended))
         self.behind = {number: goal for number, goal in self.behind.items() if number not in order.ended}
-        cohorts = [*self.trainer.all_cohorts(), *self.apart.all_cohorts()]
+        cohorts = [*self.trainer.all_cohorts(), *self.behind_trainer.all_cohorts()]
         lanes: Written | bytes | None = packing.pack_running(cohorts) if cohorts else None
         if isinstance(lanes, bytes) and order.path is not None:
             lanes = packing.write(order.path, lanes)
@@ -109,25 +111,30 @@ class Shard:
         former = self.behind[number].former if number in self.behind else ()
         return packing.restore(trainer, number, config, saved, former)
 
+    def _trainer_of(self, number: int) -> Trainer:
+        return self.behind_trainer if number in self.behind else self.trainer
+
     def _end(self, number: int) -> End:
-        trainer = self.apart if number in self.behind else self.trainer
+        trainer = self._trainer_of(number)
         return End(epoch=trainer.epoch(number), state=packing.pack_running(trainer.alone(number)))
 
     def _catch_up(self, failures: Iterable[Failure]) -> None:
-        """Notes what the trials that are behind have reached, and lets those that are there join the others."""
+        """Updates the trials that are behind after an epoch: drops the failed ones, stores best weights, and moves
+        those that have reached their goal to the other trials."""
         for failure in failures:
             del self.behind[failure.trial]
-        self.apart.keep_best({n for n, goal in self.behind.items() if self.apart.epoch(n) in goal.best})
-        there = {number for number, goal in self.behind.items() if self.apart.epoch(number) >= goal.epochs}
-        for number in sorted(there):
-            for cohort in self.apart.alone(number):
+        trainer = self.behind_trainer
+        trainer.keep_best({n for n, goal in self.behind.items() if trainer.epoch(n) in goal.best})
+        reached = {number for number, goal in self.behind.items() if trainer.epoch(number) >= goal.epochs}
+        for number in sorted(reached):
+            for cohort in trainer.alone(number):
                 self.trainer.place(cohort)
             del self.behind[number]
-        self.apart.release(there)
+        trainer.release(reached)
 
     def _started(self, trials: Iterable[int], failures: list[Failure]) -> Started:
         present = sorted(set(trials) - {failure.trial for failure in failures})
-        sizes = {n: (self.apart if n in self.behind else self.trainer).parameters(n) for n in present}
+        sizes = {number: self._trainer_of(number).parameters(number) for number in present}
         return Started(sizes=sizes, failures=tuple(failures))
 
 
@@ -143,8 +150,8 @@ def _lanes(lanes: Written | bytes) -> dict[tuple[int, int], SavedLane]:
     return found
 
 
-def answer(shard: Shard, order: Order) -> Reply:
-    """What the shard of a process of its own answers."""
+def timed_reply(shard: Shard, order: Order) -> Reply:
+    """The shard's reply, with the processor time that the order took; for shards in processes of their own."""
     started = time.process_time()
     reply = shard.do(order)
     return replace(reply, cpu_seconds=time.process_time() - started)

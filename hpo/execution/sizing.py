@@ -1,4 +1,5 @@
-"""How many workers train a study where nobody says: as many as there are cores, and as the study gives work to."""
+"""The number of workers where the user gives none: bounded by the usable cores, the study's length and its trials in
+flight."""
 
 from __future__ import annotations
 
@@ -11,25 +12,25 @@ from hpo.studyfile.file import StudySpec
 from hpo.training.batches import Examples
 
 LANES_EACH = 4
-"""A worker with fewer lanes spends its time on calling operations."""
+"""Fewest lanes of a worker: with fewer, most of its time goes into calling operations."""
 SECONDS_EACH = 8.0
-"""Estimated training from which on another worker pays: it takes some seconds to begin."""
+"""Estimated seconds of training for each worker, at least: a worker takes some seconds to start."""
 
 
-def justified(spec: StudySpec, examples: Examples, left: float, places: int) -> int:
-    """Workers for the share of the study that is `left`, where so many have a place."""
+def worthwhile_workers(spec: StudySpec, examples: Examples, left: float, places: int) -> int:
+    """The number of workers for the share of the study that is `left` to train, at most `places`."""
     seconds = left * plain_seconds(spec, examples)
-    return max(1, min(places, int(seconds / SECONDS_EACH), busy(spec, examples.replicas)))
+    return max(1, min(places, int(seconds / SECONDS_EACH), most_busy_workers(spec, examples.replicas)))
 
 
-def busy(spec: StudySpec, replicas: int) -> int:
-    """The largest number of workers that the trials in flight keep busy. A trial's replicas stay together."""
+def most_busy_workers(spec: StudySpec, replicas: int) -> int:
+    """The largest number of workers that the trials in flight keep busy. All replicas of a trial are on one worker."""
     concurrency = spec.search.concurrency
     return max(1, min(concurrency, concurrency * replicas // LANES_EACH))
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: those it is bound to, and no more than its container's share of time."""
+    """Cores that this process may use: those of its CPU affinity, but no more than the CPU quota of its container."""
     bound = hasattr(os, "sched_getaffinity")  # Linux
     cores = len(os.sched_getaffinity(0)) if bound else os.cpu_count() or 1
     quota = _quota(Path("/sys/fs/cgroup"))
@@ -37,7 +38,7 @@ def usable_cores() -> int:
 
 
 def _quota(root: Path) -> float | None:
-    """Cores' worth of time that a container may take; None where nothing is said."""
+    """The container's CPU quota in cores; None where there is none."""
     try:
         limit, period = (root / "cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -1,7 +1,8 @@
-"""One shard as the coordinator knows it: how to reach it, what it was told, and what to do when it dies.
+"""A supervised shard: it is replaced when its process dies.
 
-A shard that dies is begun anew from the lanes it last handed over, and hears again what it was told since. What it
-computes then is the same, because nothing it computes depends on time or chance.
+The replacement loads the lanes that the shard returned last, and gets the orders that followed once more. It computes
+the same results, because these depend on neither time nor chance. A trial whose process dies every time has failed; it
+is found by training halves of the shard's trials.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hpo.training.trainer import Failure
 log = logging.getLogger(__name__)
 
 DEATHS = 3
-"""Deaths in a row at one order, after which it is asked which trial is the cause."""
+"""Deaths in a row at one order, after which the trial that causes them is looked for."""
 
 
 class Died(Exception):
@@ -27,41 +28,41 @@ class Died(Exception):
 
 
 class Channel(Protocol):
-    """A way to a shard. An error that the shard raised is raised by `receive`."""
+    """A connection to a shard. An error that the shard raised is raised by `receive`."""
 
     def send(self, order: Order) -> None:
-        """Hands over an order; raises `Died`."""
+        """Sends an order; raises `Died`."""
 
     def receive(self) -> Reply:
-        """Waits for the answer; raises `Died`."""
+        """Waits for the reply; raises `Died`."""
 
     def close(self) -> None:
-        """Ends the shard at once; it has nothing to lose."""
+        """Ends the shard at once, without saving anything."""
 
 
 class SupervisedShard:
     """A shard that is replaced when it dies."""
 
     def __init__(self, open_channel: Callable[[], Channel]) -> None:
-        """`open_channel` begins an empty shard."""
+        """`open_channel` starts an empty shard."""
         self.configs: dict[int, TrialConfig] = {}
-        """Its trials."""
+        """Configurations of its trials, by number."""
         self.deaths = 0
-        """So far."""
+        """How often the shard's process has died."""
         self.behind = 0
-        """Trials that are not yet where they stood."""
+        """Number of its trials that are behind (see `Executor.behind`)."""
         self.cpu_seconds = 0.0
-        """Processor time of its processes, as far as they told."""
+        """Processor time that its processes reported."""
         self._open_channel = open_channel
         self._channel = open_channel()
-        self._told: list[Order] = []
-        """What makes an empty shard what this one is."""
+        self._history: list[Order] = []
+        """Orders that bring an empty shard to the state of this one."""
         self._order: Order | None = None
-        """The one that is being obeyed."""
+        """The order that is being executed."""
         self._death: Died | None = None
 
     def send(self, order: Order) -> None:
-        """Hands over an order without waiting for the answer."""
+        """Sends an order without waiting for the reply."""
         self._order = order
         if isinstance(order, Admit):
             self.configs |= order.trials
@@ -73,23 +74,25 @@ class SupervisedShard:
             self._death = death
 
     def receive(self) -> Reply:
-        """The answer to the order sent last, from another process where need be."""
+        """Waits for the reply to the order sent last; from a replacement, if the shard died."""
         order, self._order = self._order, None
         assert order is not None
         try:
             if self._death is not None:
                 raise self._death
-            reply = self._heard()
+            reply = self._receive()
         except Died as death:
             self._death = None
-            reply = self._recovered(order, death)
+            reply = self._recover(order, death)
         if isinstance(reply, Settled):
             assert isinstance(order, Settle)
             self._drop(order.ended)
-            held = reply.lanes
-            self._told = [] if held is None else [Load(lanes=held, configs=dict(self.configs), behind=reply.behind)]
+            lanes = reply.lanes
+            self._history = (
+                [] if lanes is None else [Load(lanes=lanes, configs=dict(self.configs), behind=reply.behind)]
+            )
         else:
-            self._told.append(order)
+            self._history.append(order)
             self._drop({failure.trial for failure in reply.failures})
         self.behind = len(reply.behind)
         return reply
@@ -100,20 +103,20 @@ class SupervisedShard:
     def _drop(self, trials: Iterable[int]) -> None:
         for number in trials:
             self.configs.pop(number, None)
-        self._told = [told.only(self.configs.keys()) for told in self._told]
+        self._history = [order.only(self.configs.keys()) for order in self._history]
 
-    def _recovered(self, order: Order, death: Died) -> Reply:
-        """The answer of a shard that takes the place of the one that died."""
+    def _recover(self, order: Order, death: Died) -> Reply:
+        """Replaces the shard that died; the replacement's reply to the order."""
         trials = sorted(self.configs)
         for _ in range(DEATHS - 1):
             self._note_death(death)
             try:
-                return self._replaced(order, trials)
+                return self._replace(order, trials)
             except Died as again:
                 death = again
         self._note_death(death)
         try:
-            return self._answer_without_fatal_trials(order, trials, death)
+            return self._reply_without_fatal_trials(order, trials, death)
         except Died as again:
             raise MachineError(
                 f"a worker process died {DEATHS} times in a row ({again}) while it trained "
@@ -121,14 +124,15 @@ class SupervisedShard:
                 "memory ran out, use fewer --workers or --lanes; then run the same command again."
             ) from None
 
-    def _answer_without_fatal_trials(self, order: Order, trials: Sequence[int], death: Died) -> Reply:
-        """The answer of a shard without the trials that kill it; those have failed."""
-        self._replaced(order, [])  # raises where even an idle shard dies: then no trial is to blame
-        guilty = [] if isinstance(order, Settle) else self._fatal_trials(order, trials)
-        if not guilty or (len(guilty) == len(trials) and len(trials) > 1):
+    def _reply_without_fatal_trials(self, order: Order, trials: Sequence[int], death: Died) -> Reply:
+        """Replaces the shard by one without the trials that kill its process; its reply, with these trials as failures.
+        Raises `Died` where no single trial is the cause."""
+        self._replace(order, [])  # raises where even a shard without trials dies
+        fatal = [] if isinstance(order, Settle) else self._fatal_trials(order, trials)
+        if not fatal or (len(fatal) == len(trials) and len(trials) > 1):
             raise death
-        reply = self._replaced(order, [number for number in trials if number not in guilty])
-        failures = tuple(_fatal(number, death) for number in guilty)
+        reply = self._replace(order, [number for number in trials if number not in fatal])
+        failures = tuple(_failure(number, death) for number in fatal)
         assert not isinstance(reply, Settled)
         if isinstance(reply, Trained):
             return replace(reply, tick=replace(reply.tick, failures=(*reply.tick.failures, *failures)))
@@ -138,31 +142,31 @@ class SupervisedShard:
         self.deaths += 1
         log.warning("a worker died (%s); another one takes its place", death)
 
-    def _replaced(self, order: Order, trials: Sequence[int]) -> Reply:
-        """Begins another shard with these trials, and gives it the order."""
+    def _replace(self, order: Order, trials: Sequence[int]) -> Reply:
+        """Starts another shard, repeats the history of these trials in it, and sends it the order; its reply."""
         self._channel.close()
         self._channel = self._open_channel()
         wanted = set(trials)
-        for told in self._told:
-            reply = self._asked(told.only(wanted))
+        for earlier in self._history:
+            reply = self._request(earlier.only(wanted))
             if not isinstance(reply, Settled) and reply.failures:
-                # Lacking memory, perhaps: what had been trained before is not given up for that.
+                # The trial trained before, so the cause is the replacement, e.g. short of memory: try another one.
                 raise Died(reply.failures[0].error)
-        return self._asked(order.only(wanted))
+        return self._request(order.only(wanted))
 
-    def _asked(self, order: Order) -> Reply:
+    def _request(self, order: Order) -> Reply:
         self._channel.send(order)
-        return self._heard()
+        return self._receive()
 
-    def _heard(self) -> Reply:
+    def _receive(self) -> Reply:
         reply = self._channel.receive()
         self.cpu_seconds += reply.cpu_seconds
         return reply
 
     def _fatal_trials(self, order: Order, trials: Sequence[int]) -> list[int]:
-        """The trials that kill a process even where no others are, found by halving."""
+        """The trials that kill the process even when they are trained alone, found by halving."""
         try:
-            self._replaced(order, trials)
+            self._replace(order, trials)
         except Died:
             if len(trials) == 1:
                 return list(trials)
@@ -176,7 +180,7 @@ def _named(trials: Sequence[int]) -> str:
     return f"trial{'s' if len(trials) > 1 else ''} {', '.join(map(str, trials))}" if trials else "no trial"
 
 
-def _fatal(number: int, death: Died) -> Failure:
+def _failure(number: int, death: Died) -> Failure:
     return Failure(
         trial=number,
         error=f"its process died each time this trial was trained ({death})",

@@ -1,6 +1,6 @@
 """Models as flat `nn.Sequential`s of ordinary layers, one module per family. Nothing here trains.
 
-`build` makes a trial's model, `initialize` sets its weights, `shape_key` tells which models fit together.
+`build` makes a trial's model, `initialize` sets its weights, `shape_key` is equal for models that can share a program.
 A family returns named children in which every slot is present (see `hpo.models.slots`), so that
 trials which differ in normalisation, dropout or activation can share one stacked program.
 """
@@ -43,10 +43,10 @@ def build(config: TrialConfig, input_shape: tuple[int, ...], outputs: int, seed:
 
 
 def shape_key(model: nn.Sequential) -> tuple[str, ...]:
-    """What decides whether two models can share one stacked program: equal keys, equal shapes child by child.
+    """A key that is equal for models that can share one program: their shapes are equal child by child.
 
-    Children that bear shape (linear, convolution, pooling, flatten) stand with all their sizes, slots with their
-    name alone, since what fills them may differ between lanes; a module of the user's own with all that it is.
+    It contains all sizes of the children with shapes (linear, convolution, pooling, flatten), the names of slots, since
+    the layers in them may differ between lanes, and the `likeness` of a module of the user's own.
     """
     return tuple(
         name if name.startswith(SLOTS) else f"{name}: {likeness(child) if name == CUSTOM else sizes(child)}"
@@ -55,5 +55,5 @@ def shape_key(model: nn.Sequential) -> tuple[str, ...]:
 
 
 def sizes(layer: nn.Module) -> str:
-    """A layer as text, whether or not it has a bias: that may differ between lanes."""
+    """A layer as text, without its bias, which may differ between lanes."""
     return repr(layer).replace(", bias=True", "").replace(", bias=False", "")

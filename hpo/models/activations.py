@@ -1,4 +1,4 @@
-"""The activations a model can have and the gain each asks of the initialisation. No layers with weights here."""
+"""The activations of models, and the gain of the initialisation for each. No layers with weights here."""
 
 from collections.abc import Callable
 from math import sqrt

@@ -1,7 +1,6 @@
-"""A module of the user's own as a model: called, and held to what training relies on.
+"""A module of the user's own as a model: made by calling the user's code, and checked for what training requires.
 
-Its code is found by `hpo.models.source`; which of these modules can train in one program is told by
-`hpo.models.likeness`.
+`hpo.models.source` loads the code; `hpo.models.likeness` decides which of these modules can train in one program.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 def custom(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Children:
     """The user's module as the only child. It draws its initial weights from torch's global generator. Raises
-    InputError where it cannot be made, does not give [B, outputs] for [B, *input_shape], or could not be trained
-    right."""
+    InputError if it cannot be made, does not give [B, outputs] for [B, *input_shape], or cannot be trained
+    correctly."""
     assert isinstance(config.model, Custom)
     reference = Reference.of(config.model.module)
     arguments = arguments_of(config.model)
@@ -48,18 +47,18 @@ def custom(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> C
         return made
 
     module = make()
-    backoff = [*_loose_tensors(module)]
+    problems = [*_unregistered_tensors(module)]
     _check_forward(module, reference, call, input_shape, outputs)
-    backoff += [*_untrainable(module), *_changed_buffers(module, input_shape), *_random_buffers(module, make)]
+    problems += [*_untrainable(module), *_changed_buffers(module, input_shape), *_random_buffers(module, make)]
     if config.training.batch_size == 1:
-        backoff += _single_examples(module, input_shape)
-    if backoff:
-        raise refusal(reference, f"{call}: {backoff[0]}")
+        problems += _single_examples(module, input_shape)
+    if problems:
+        raise refusal(reference, f"{call}: {problems[0]}")
     return [(NAME, module)]
 
 
 def arguments_of(model: Custom) -> dict[str, Any]:
-    """What the module is called with by name; a list is a list, as TOML has it."""
+    """The keyword arguments with which the module is made; a list of the TOML file is passed as a list."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in model.arguments.items()}
 
 
@@ -70,10 +69,10 @@ def _check_call(
     outputs: int,
     arguments: dict[str, Any],
 ) -> None:
-    """Refuse arguments that the class or function does not take, before it runs."""
+    """Refuses arguments that the class or function does not take, before it is called."""
     try:
         signature = inspect.signature(make)
-    except ValueError:  # some callables do not tell
+    except ValueError:  # some callables have no signature
         return
     taken = list(signature.parameters.values())
     named = [p.name for p in taken[2:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -93,7 +92,7 @@ def _check_call(
 def _check_forward(
     module: nn.Module, reference: Reference, call: str, input_shape: tuple[int, ...], outputs: int
 ) -> None:
-    """One small batch: what comes out must have the right shape. Lazy layers get their shapes here."""
+    """Checks the shape of the output for a small batch. Lazy layers get their shapes here."""
     batch = torch.zeros(2, *input_shape)
     with blaming(reference, f"{call}, applied to a batch {list(batch.shape)},"), torch.no_grad():
         found = module.eval()(batch)
@@ -104,10 +103,10 @@ def _check_forward(
         raise refusal(reference, text)
 
 
-# --- what training could not do right, though the module runs ----------------------------------------------
+# --- problems of training, in modules that run -------------------------------------------------------------
 
 
-def _loose_tensors(module: nn.Module) -> Iterator[str]:
+def _unregistered_tensors(module: nn.Module) -> Iterator[str]:
     registered = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
     for path, child in module.named_modules():
         for name, value in vars(child).items():
@@ -127,7 +126,7 @@ def _untrainable(module: nn.Module) -> Iterator[str]:
 
 
 def _random_buffers(module: nn.Module, make: Callable[[], nn.Module]) -> Iterator[str]:
-    """Buffers that are not saved and would be others when the model is built again."""
+    """Buffers that are not saved, and would have other values when the model is built again."""
     saved = module.state_dict()
     unsaved = {name: buffer for name, buffer in module.named_buffers() if name not in saved}
     again = dict(make().named_buffers()) if unsaved else {}
@@ -137,17 +136,17 @@ def _random_buffers(module: nn.Module, make: Callable[[], nn.Module]) -> Iterato
 
 
 def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[str]:
-    """Buffers that training moves, other than what is kept for batch normalisation; they would be lost."""
+    """Buffers and attributes that training changes, except those of batch normalisation; their values would be lost."""
     try:
-        rehearsal = copy.deepcopy(module).train()
+        trained = copy.deepcopy(module).train()
         with torch.no_grad():
-            for parameter in rehearsal.parameters():  # as after a step: some buffers follow the weights
+            for parameter in trained.parameters():  # as after a step: some buffers depend on the weights
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
-            rehearsal(torch.randn(4, *input_shape))
+            trained(torch.randn(4, *input_shape))
     except Exception as error:
         yield f"{named(error)}, when a copy of it was tried in training mode"
         return
-    for (path, child), (_, after_child) in zip(module.named_modules(), rehearsal.named_modules(), strict=True):
+    for (path, child), (_, after_child) in zip(module.named_modules(), trained.named_modules(), strict=True):
         for name, value in _plain(child).items():
             if name != "training" and _plain(after_child).get(name) != value:
                 yield (
@@ -156,7 +155,7 @@ def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterato
                 )
     kept = {path for path, child in module.named_modules() if type(child) in BATCH_NORMS}
     before = dict(module.named_buffers())
-    for name, after in rehearsal.named_buffers():
+    for name, after in trained.named_buffers():
         owner = name.rpartition(".")[0]
         if owner not in kept and (name not in before or not torch.equal(before[name], after)):
             yield (
@@ -168,7 +167,7 @@ def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterato
 
 
 def _single_examples(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[str]:
-    """Batch normalisation has nothing to compare one example with, and PyTorch refuses it in training."""
+    """Batch normalisation that cannot train on batches of one example, which PyTorch refuses."""
     try:
         with torch.no_grad():
             copy.deepcopy(module).train()(torch.randn(1, *input_shape))
@@ -178,7 +177,7 @@ def _single_examples(module: nn.Module, input_shape: tuple[int, ...]) -> Iterato
 
 
 def _plain(module: nn.Module) -> dict[str, Any]:
-    """Attributes that are plain values, and the lengths of others that have one."""
+    """Attributes that are plain values, and the lengths of those that are collections."""
     return {
         name: value if isinstance(value, int | float | str | bool | None) else len(value)
         for name, value in vars(module).items()
@@ -187,7 +186,7 @@ def _plain(module: nn.Module) -> dict[str, Any]:
 
 
 def _tensors(value: Any) -> Iterable[Tensor]:
-    """Tensors among an attribute's values; those of parameters, buffers and submodules are elsewhere."""
+    """Tensors among an attribute's values."""
     match value:
         case Tensor():
             return [value]

@@ -1,4 +1,4 @@
-"""How weights start: one function per scheme. Variances follow `torch.nn.init`; biases start at zero.
+"""Initial weights: one function per scheme. Variances follow `torch.nn.init`; biases start at zero.
 
 fan_in is the number of inputs that one unit sums (for a convolution: channels times kernel area), fan_out the number
 of outputs that one input reaches.

@@ -1,6 +1,5 @@
-"""Whether modules of the user's own can be lanes of one program: all that is no tensor must agree.
-
-The numbers that the program takes from each lane by itself, dropout's p and batch normalisation's momentum, may differ.
+"""Likeness: whether modules of the user's own can be lanes of one program. Everything but the values of tensors must
+agree, except the numbers that the program has for each lane: dropout's p and batch normalisation's momentum.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 """Layers whose masks the program draws for each lane."""
 
 INTERNAL = frozenset(vars(nn.Module()))
-"""What every module has; of these only tensors, hooks and names of buffers tell modules apart."""
+"""Attributes of every module; of these only tensors, hooks and names of buffers are compared."""
 
 UNIQUE = "@"
-"""Stands before the address of what cannot be compared."""
+"""Precedes the address of an object that cannot be compared."""
 
 PER_LANE: dict[type[nn.Module], str] = {**dict.fromkeys(DROPOUTS, "p"), **dict.fromkeys(BATCH_NORMS, "momentum")}
 """Types of layers and the attribute in which lanes may differ."""
 
 
 def likeness(module: nn.Module) -> str:
-    """Equal for modules that compute the same from the same tensors and PER_LANE numbers. What cannot be compared,
-    e.g. a function made for one module alone, makes a module like no other."""
+    """A text that is equal for modules that compute the same from the same tensors and PER_LANE numbers. A module with
+    an attribute that cannot be compared, e.g. a function made for it alone, is like no other."""
     lines = [f"{path}: {_kind(child)} {_attributes(child)}" for path, child in module.named_modules()]
     first: dict[int, str] = {}
     for what, tensors in (
@@ -51,25 +50,26 @@ def _attributes(module: nn.Module) -> str:
     if isinstance(module, nn.RNNBase):
         left_out |= {"_flat_weights", "_flat_weight_refs"}  # the parameters once more
     values = {key: value for key, value in vars(module).items() if key not in left_out}
-    return repr({key: _told(value) for key, value in values.items() if key not in INTERNAL or _matters(key, value)})
+    kept = {key: _text(value) for key, value in values.items() if key not in INTERNAL or _matters(key, value)}
+    return repr(kept)
 
 
 def _matters(key: str, value: Any) -> bool:
-    """Whether something that every module has was used, and for computing, not for saving."""
+    """Whether an internal attribute has a content that changes the computation, not only saving."""
     return bool(value) and "state_dict" not in key
 
 
-def _told(value: Any) -> Any:
-    """The value as text or a structure of texts if that tells it completely, else its identity."""
+def _text(value: Any) -> Any:
+    """The value as a text or structure of texts; if texts cannot describe it completely, its type and address."""
     match value:
         case None | bool() | int() | float() | complex() | str() | bytes():
             return repr(value)
         case list() | tuple():
-            return [type(value).__name__, *map(_told, value)]
+            return [type(value).__name__, *map(_text, value)]
         case set() | frozenset():
-            return sorted(map(str, map(_told, value)))
+            return sorted(map(str, map(_text, value)))
         case dict():
-            return {str(_told(key)): _told(item) for key, item in value.items()}
+            return {str(_text(key)): _text(item) for key, item in value.items()}
         case Tensor():
             return f"tensor {tuple(value.shape)}"
         case _:

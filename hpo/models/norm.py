@@ -1,4 +1,4 @@
-"""The normalisation layers a model can have and where they stand. What surrounds them is `hpo.models.slots`."""
+"""The normalisation layers of models and their placement. The slots that hold them are in `hpo.models.slots`."""
 
 from collections.abc import Callable
 from typing import Any

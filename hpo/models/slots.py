@@ -1,8 +1,8 @@
 """The parts that families have in common: input slots, dense hidden layers and the output.
 
-A slot is a named place that every model of a family has, filled or not: an absent norm is `nn.Identity`, an absent
-dropout has p = 0. So models that differ only in what fills their slots line up child by child. Slots are those whose
-names start with a prefix of `SLOTS`; all other children bear shape.
+A slot is a named child that every model of a family has: an absent norm is `nn.Identity`, an absent dropout has p = 0.
+So models that differ only in their slots correspond child by child. Slots are the children whose names start with a
+word of `SLOTS`; the shapes of all other children are part of the architecture.
 """
 
 from math import prod
@@ -21,8 +21,8 @@ Children = list[tuple[str, nn.Module]]
 
 
 def input_slots(config: TrialConfig, shape: tuple[int, ...]) -> Children:
-    """What acts on the features themselves. Input dropout drops single values, never whole channels: an image
-    often has only one."""
+    """The norm and dropout of the features themselves. Input dropout drops single values, never whole channels, because
+    an image often has only one channel."""
     return [
         ("norm_input", norm_at(config.norm, "input", 0, shape, "the input")),
         ("dropout_input", nn.Dropout(config.dropout.input)),
@@ -42,8 +42,8 @@ def activation_slots(config: TrialConfig, layer: int, shape: tuple[int, ...]) ->
 
 
 def keeps_bias(config: TrialConfig, slots: Children) -> bool:
-    """Whether the layer in front of these slots has a bias: none where the norm right behind it is over examples or
-    pixels of one feature, and so subtracts the bias again."""
+    """Whether the layer before these slots has a bias. It has none if the norm right after it is over examples or
+    pixels of one feature, because that subtracts the bias again."""
     _, norm = slots[0]
     alone = isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels
     idle = alone or isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)

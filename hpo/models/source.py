@@ -1,6 +1,6 @@
-"""The code of a module of the user's own: which file it stands in, loading it, and whom to blame where it fails.
+"""The source code of a module of the user's own: finding its file, loading it, and reporting its errors.
 
-Everything that can be wrong with it is answered with an `InputError` that names the module, what happened and where.
+Every error in it is reported as an `InputError` that names the module, what happened and where.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hpo.studyfile.problems import hint
 
 
 def source_of(reference: Reference) -> Path:
-    """The Python file that the module's code stands in. Raises InputError if there is none."""
+    """The Python file with the module's code. Raises InputError if there is none."""
     if reference.is_file:
         path = Path(reference.module)
         if not os.path.isfile(path):
@@ -49,32 +49,32 @@ def source_of(reference: Reference) -> Path:
 
 
 _pinned: dict[Reference, bytes] = {}
-"""The source as it was when its study was opened: who edits a file while a study runs edits the next study."""
+"""Source of each module as it was when its study was opened: an edit while a study runs does not affect that study."""
 
 
 def pin(reference: Reference) -> str:
-    """SHA-256 of the source, which this process works with from now on. Raises InputError if it cannot be read."""
+    """Pins the source for this process; returns its SHA-256. Raises InputError if it cannot be read."""
     _pinned[reference] = source = _read(reference)
     return hashlib.sha256(source).hexdigest()
 
 
 def pinned(references: Iterable[Reference]) -> dict[Reference, bytes]:
-    """The source of each of these that was pinned."""
+    """The pinned sources of these modules, without those that are not pinned."""
     return {reference: _pinned[reference] for reference in references if reference in _pinned}
 
 
 def adopt(sources: Mapping[Reference, bytes]) -> None:
-    """Works with what another process has pinned; the files need not be here."""
+    """Pins the sources of another process; this machine need not have the files."""
     _pinned.update(sources)
 
 
 def text_of(reference: Reference) -> bytes:
-    """The source, as it was pinned if it was."""
+    """The pinned source, or that of the file if none is pinned."""
     return _pinned[reference] if reference in _pinned else _read(reference)
 
 
 def load(reference: Reference) -> Callable[..., Any]:
-    """The class or function. Raises InputError if it is not there, or its file cannot be run."""
+    """The class or function. Raises InputError if its file does not define it, or cannot be run."""
     if reference.is_file:
         source = text_of(reference)
         with blaming(reference, f"running {Path(reference.module).name}"):
@@ -106,11 +106,11 @@ def _read(reference: Reference) -> bytes:
 
 @lru_cache(maxsize=64)
 def _run(path: str, source: bytes) -> ModuleType:
-    """The module of a file, run once for each text that the file has had."""
+    """The Python module of a file; the file is run once for each version of its source."""
     name = f"hpo_custom_{Path(path).stem}_{hashlib.sha256(path.encode() + source).hexdigest()[:12]}"
     module = ModuleType(name)
     module.__file__ = path
-    sys.modules[name] = module  # dataclasses and type hints look their module up there
+    sys.modules[name] = module  # dataclasses and type hints look up their module there
     try:
         exec(compile(source, path, "exec"), vars(module))
     except BaseException:
@@ -119,12 +119,12 @@ def _run(path: str, source: bytes) -> ModuleType:
     return module
 
 
-# --- blame -------------------------------------------------------------------------------------------------
+# --- errors ------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def blaming(reference: Reference, doing: str) -> Iterator[None]:
-    """Turns what the user's code raises into an InputError that says what was being done, and where it happened."""
+    """Turns an error of the user's code into an InputError that says what was being done, and where it happened."""
     try:
         yield
     except (Exception, SystemExit) as error:
@@ -154,8 +154,8 @@ def kind(value: Any) -> str:
 
 
 def _place(reference: Reference, error: BaseException) -> str:
-    """The last line of the user's own file that was reached."""
-    if isinstance(error, SyntaxError):  # tells its place itself
+    """The last line of the user's own file in the traceback."""
+    if isinstance(error, SyntaxError):  # its message has the line
         return ""
     loaded = None if reference.is_file else sys.modules.get(reference.module)
     file = reference.module if reference.is_file else getattr(loaded, "__file__", None)

@@ -1,7 +1,7 @@
 """The update rules by PyTorch's fused kernels, lane by lane: one pass over memory instead of a dozen.
 
-On CPU a kernel call for each lane is several times as fast as `hpo.optim.rules` on all lanes at once, and a lane
-depends on nothing beside it. Rules and state are the same as there: m starts at 0, v at `Coefficients.initial_v`.
+On CPU a kernel call for each lane is several times as fast as `hpo.optim.rules` on all lanes at once, and a lane does
+not depend on the others. Rules and state are the same as there: m starts at 0, v at `Coefficients.initial_v`.
 
 Shapes: S steps, K lanes, P parameters per lane.
 """

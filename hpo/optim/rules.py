@@ -97,7 +97,7 @@ def _rmsprop(optimizer: Rmsprop) -> Coefficients:
 
 
 def _adam(optimizer: Adam | AdamW) -> Coefficients:
-    apart = isinstance(optimizer, AdamW)
+    decoupled = isinstance(optimizer, AdamW)
     return Coefficients(
         momentum=optimizer.beta1,
         damp=1.0 - optimizer.beta1,
@@ -107,8 +107,8 @@ def _adam(optimizer: Adam | AdamW) -> Coefficients:
         beta1=optimizer.beta1,
         beta2=optimizer.beta2,
         eps=optimizer.eps,
-        coupled=0.0 if apart else optimizer.weight_decay,
-        decoupled=optimizer.weight_decay if apart else 0.0,
+        coupled=0.0 if decoupled else optimizer.weight_decay,
+        decoupled=optimizer.weight_decay if decoupled else 0.0,
         initial_v=0.0,
     )
 
@@ -130,16 +130,16 @@ def coefficients(optimizer: Optimizer) -> Coefficients:
 
 
 def state_tensors(optimizer: Optimizer) -> int:
-    """Buffers as large as the parameters that the rule needs: sgd 0, with momentum 1, adagrad and rmsprop 1,
-    adam and adamw 2. (A stacked program holds what its neediest lane needs.)"""
+    """Number of buffers of the parameters' size that the rule needs: sgd 0, with momentum 1, adagrad and rmsprop 1,
+    adam and adamw 2. (A program of many lanes has the largest number that any lane needs.)"""
     lane = coefficients(optimizer)
     return sum((optimizer.name in ("adam", "adamw") or lane.momentum != 0.0, lane.scale != 0.0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneCoefficients:
-    """What stays the same from step to step: coefficients of K lanes as columns, of the parameters' dtype, and which
-    passes any lane needs."""
+    """The coefficients of K lanes that are the same for every step, as columns of the parameters' dtype, and which
+    terms of the formula any lane needs."""
 
     momentum_K1: Tensor
     decay_K1: Tensor
@@ -148,25 +148,26 @@ class LaneCoefficients:
     buffered_K1: Tensor
     coupled_K1: Tensor
     any_momentum: bool
-    """m is kept; else n is the gradient and m is not touched."""
+    """Whether m is updated; else n is the gradient and m does not change."""
     any_direct: bool
-    """n mixes gradient and buffer."""
+    """Whether n combines gradient and buffer."""
     any_second: bool
-    """v is kept; else it is not touched."""
+    """Whether v is updated; else it does not change."""
     any_coupled: bool
     any_decoupled: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepColumns:
-    """What changes from step to step, [K, 1] for one step or [S, K, 1] for S of them, of the parameters' dtype."""
+    """The coefficients that change with every step, [K, 1] for one step or [S, K, 1] for S steps, of the parameters'
+    dtype."""
 
     rate: Tensor
-    """What n is multiplied by: the learning rate with both bias corrections."""
+    """Factor of n: the learning rate with both bias corrections."""
     eps: Tensor
-    """What is added to the root of v, corrected like it."""
+    """Added to the root of v, with the bias correction of v."""
     shrink: Tensor
-    """What parameters are multiplied by first: 1 - learning rate * decoupled decay."""
+    """Factor of the parameters before the step: 1 - learning rate * decoupled decay."""
     damp: Tensor
     """Share of the gradient that enters m."""
 
@@ -214,7 +215,7 @@ def columns(
     dtype: torch.dtype,
     device: torch.device | str,
 ) -> StepColumns:
-    """What changes over S steps, [S, K, 1], from their learning rates and the steps each lane has done before.
+    """The coefficients of S steps, [S, K, 1], from their learning rates and the steps each lane has done before.
 
     Computed in float64: 1 - beta2^t would lose digits in less. Powers are products, which round alike in vector and
     scalar code, so that a lane's numbers do not depend on how many lanes there are.

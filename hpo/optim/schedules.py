@@ -1,7 +1,7 @@
-"""Learning rates of one epoch's steps, as pure functions of where training stands. No tensors, no optimizers here.
+"""Learning rates of one epoch's steps, as pure functions of the position in training. No tensors, no optimizers here.
 
-A schedule is a function from its record and the position to factors on the base learning rate. reduce_on_plateau
-alone has a memory, `Plateau`, which the caller keeps between epochs.
+A schedule is a function from its record and the position to factors on the base learning rate. Only reduce_on_plateau
+has a state, `Plateau`, which the caller keeps between epochs.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Factors = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Position:
-    """The epoch whose rates are wanted."""
+    """The position in training: the epoch whose rates are wanted."""
 
     epoch: int
     """Counted from 0."""
@@ -37,7 +37,7 @@ class Position:
     steps: int
     """Steps per epoch."""
     plateau_factor: float
-    """What reduce_on_plateau has come down to."""
+    """Present factor of reduce_on_plateau."""
 
     @property
     def total(self) -> int:
@@ -107,8 +107,8 @@ SCHEDULES: dict[str, Callable[[Any, Position], Factors]] = {
     "one_cycle": _one_cycle,
     "reduce_on_plateau": _reduce_on_plateau,
 }
-"""Name in a study file -> function to the factors of an epoch's steps. step, exponential and reduce_on_plateau move
-between epochs, the others with every step."""
+"""Name in a study file -> function that returns the factors of an epoch's steps. Those of step, exponential and
+reduce_on_plateau change between epochs, those of the others with every step."""
 
 
 def rates(
@@ -124,8 +124,8 @@ def rates(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plateau:
-    """What reduce_on_plateau remembers; plain numbers, so that `dataclasses.asdict` and `Plateau(**fields)` carry it
-    through a checkpoint."""
+    """The state of reduce_on_plateau: plain numbers, which a checkpoint stores with `dataclasses.asdict` and restores
+    with `Plateau(**fields)`."""
 
     best: float = inf
     """Lowest validation loss that counted as an improvement."""
@@ -136,7 +136,7 @@ class Plateau:
 
 
 def advance(schedule: Schedule, state: Plateau, valid_loss: float) -> Plateau:
-    """The memory after an epoch that ended with `valid_loss`; unchanged for all other schedules.
+    """The state after an epoch that ended with `valid_loss`; unchanged for all other schedules.
 
     Like `torch.optim.lr_scheduler.ReduceLROnPlateau` with mode min, a relative threshold and eps = 0. A loss that
     is NaN is no improvement.

@@ -47,7 +47,7 @@ def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = 
         for own in owns:
             there |= _delete_files(own, refusals)
         named = deletion.delete_study(store, name, dead=last)
-    strange = [f"{own.checkpoint_store.place}/{path}" for own in owns for path in sorted(own.strange)]
+    strange = [f"{own.checkpoint_store.place}/{path}" for own in owns for path in sorted(own.foreign)]
     return Deletion(
         files=len(there),
         missing=len(named - there),
@@ -59,7 +59,7 @@ def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = 
 
 def _locked(folder: Path) -> AbstractContextManager[str | None]:
     """Locks a folder against `hpo run`; a folder that does not exist needs no lock."""
-    return exclusive(folder, "", leaves=False) if folder.is_dir() else nullcontext()
+    return exclusive(folder, "", keep=False) if folder.is_dir() else nullcontext()
 
 
 def _delete_files(own: OwnFolders, refusals: list[str]) -> set[str]:

@@ -1,6 +1,6 @@
-"""Training: many trials as lanes of one tensor program. Knows no Optuna and no database.
+"""Training: many trials as lanes of one tensor program. It imports no Optuna and no database.
 
-`randomness` gives every lane its own random numbers, `layout` and `stacked` turn K plain modules into one program
-(`program`), `cohort` fills and empties its lanes and trains them epoch by epoch, `metrics` scores them,
-`checkpoints` keeps their state on disk, `diagnosis` says what went wrong.
+`randomness` gives every lane its own random numbers; `layout`, `layers` and `program` turn K plain modules into one
+program; `cohort` trains its lanes epoch by epoch; `trainer` adds and removes lanes; `metrics` scores them; `packing`
+turns their state into bytes.
 """

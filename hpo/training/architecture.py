@@ -1,4 +1,4 @@
-"""What the lanes of a cohort have in common, and what each of them may be."""
+"""The architecture that the lanes of a cohort share: layout, possible structures, and memory of a lane."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hpo.training.layers.own_masks import output_sizes
 from hpo.training.program import IDLE, PORTION, kind, structure
 
 ROWS = 10
-"""Rows of parameters a lane has: theta, two moments, the best epoch's, the gradient, and copies while it trains."""
+"""Rows of parameters of a lane in memory: theta, two moments, the best epoch's, gradient, and copies in training."""
 KEPT = 4
 """Tensors of the size of a layer's output that a training step holds at once."""
 
@@ -30,17 +30,17 @@ Key = tuple[int | str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """Shapes and possibilities of the lanes with one key; the same whichever of them comes first."""
+    """Layout and possible structures of the lanes with one key. It does not depend on which of them comes first."""
 
     layout: lay.Layout
     modules: tuple[nn.Sequential, ...]
     """A plain module for each structure that a lane of this key may have."""
     configs: tuple[TrialConfig, ...]
-    """Configurations that between them need all that a lane may need."""
+    """Configurations that together contain every layer and option that a lane may have."""
 
     def lane_bytes(self, input_shape: tuple[int, ...], batch: int, itemsize: int) -> int:
-        """What a lane adds to the memory in use at most, about: rows of the state and copies of them, what layers
-        keep for the way back, and inference on a portion of the validation part."""
+        """Approximate largest memory of a lane: rows of the state and copies of them, tensors that layers keep for the
+        backward pass, and inference on a part of the validation examples."""
         module = self.modules[0]
         if hasattr(module, models.CUSTOM):
             sizes = output_sizes(module, input_shape)
@@ -51,10 +51,8 @@ class Architecture:
 
     @classmethod
     def of(cls, examples: Examples, config: TrialConfig, variants: Iterable[TrialConfig], key: Key) -> Architecture:
-        """From the variants that the study may draw of a lane's configuration; they include all that it may have.
-
-        The configuration itself counts for nothing, or the order of a row would depend on which lane came first.
-        """
+        """From the variants of a lane's configuration, which together contain all that a lane may have. The
+        configuration itself is not used: the layout must not depend on which lane comes first."""
         configs = tuple(variants)
         modules: dict[tuple[str, ...], nn.Sequential] = {}
         alike: dict[tuple[str, ...], nn.Sequential] = {}
@@ -70,14 +68,14 @@ class Architecture:
 
 
 def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> Key:
-    """Batches and architecture; for compiled programs also the kinds of layers that they cannot mix."""
+    """The key of a lane: batches and architecture, and for compiled programs the kinds of layers that must agree."""
     kinds = _unmixable(module) if compiled else ()
     return (config.training.batch_size, config.training.last_batch, *models.shape_key(module), *kinds)
 
 
 def _unmixable(module: nn.Sequential) -> tuple[str, ...]:
     kinds, dense = [], False
-    if hasattr(module, models.CUSTOM):  # whatever may differ between its lanes is theirs alone
+    if hasattr(module, models.CUSTOM):  # `shape_key` already compares all of the user's own modules
         return ()
     for child in module.children():
         dense = dense or isinstance(child, nn.Linear | nn.Flatten)

@@ -1,8 +1,8 @@
 """A study's examples as tensors on the device, and the order in which a lane sees them.
 
-Data that fits in memory is laid out once for all lanes: a batch of K lanes is one gather. Every epoch of a lane visits
-its examples in an order of its own, cut into batches; what is left over is topped up, dropped or a smaller batch, as
-`training.last_batch` says.
+The data is stored once for all lanes: a batch of K lanes is one gather. Every epoch of a lane has its own order of the
+examples, which is cut into batches. `training.last_batch` decides whether a remainder is filled up, dropped or a
+smaller batch.
 
 Dimensions: K lanes, N examples of an epoch, V validation examples.
 """
@@ -30,7 +30,7 @@ class Examples:
     input_shape: tuple[int, ...]
     outputs: int
     part: tuple[int, ...]
-    """Part of each replica."""
+    """Number of the part of each replica."""
     start: tuple[int, ...]
     """First row of each part in `x_train`."""
     size: tuple[int, ...]
@@ -57,11 +57,11 @@ class Examples:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of inputs, parameters and losses."""
+        """The dtype of inputs, parameters and losses."""
         return self.x_train.dtype
 
     def to(self, device: torch.device) -> Examples:
-        """The same on another device."""
+        """The same examples on another device."""
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
         return replace(self, **{name: value.to(device) for name, value in tensors.items()})
 
@@ -76,8 +76,8 @@ class Examples:
         return (batch,) * (size // batch) + ((left,) if left else ())
 
     def order(self, seed: int, trial: int, replica: int, epoch: int, count: int) -> Tensor:
-        """[N] rows of `x_train` in the order in which the lane sees them in this epoch (counted from 1): so many, from
-        the front again after the last."""
+        """[N] rows of `x_train` in the lane's order in this epoch (counted from 1). N is `count`; if there are fewer
+        rows, they repeat from the first."""
         part = self.part[replica]
         generator = randomness.generator("order", seed, trial, replica, epoch)
         order = torch.randperm(self.size[part], generator=generator)
@@ -92,7 +92,7 @@ class Examples:
 
 def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtype) -> Examples:
     """Moves a prepared data set to the device, once for a study."""
-    if device.type == "cuda":  # or convolutions would round their inputs to ten bits
+    if device.type == "cuda":  # otherwise convolutions round their inputs to ten bits
         torch.backends.cudnn.allow_tf32 = False
     found: dict[int, int] = {}
     unique: list[PreparedReplica] = []

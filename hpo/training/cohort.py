@@ -1,7 +1,7 @@
 """A cohort: lanes that train in one program, epoch by epoch. Lanes join and leave between epochs.
 
-All that training changes is a handful of tensors with one row a lane (`state`), so taking a lane out, putting one in,
-saving and restoring are row operations. What to train and when to stop is decided elsewhere.
+Everything that training changes is in a few tensors with one row for each lane (`state`), so removing, adding, saving
+and restoring lanes are operations on rows. Which trials train, and when they end, is decided by the caller.
 
 Dimensions: K lanes, S steps, P parameters, Q running averages.
 """
@@ -29,7 +29,7 @@ CHANGING = ("theta", "stats", "m", "v")
 
 
 class Cohort:
-    """Lanes of one architecture and batch size, sorted by structure."""
+    """Lanes with one key (see `architecture.key_of`), sorted by structure."""
 
     def __init__(
         self, setting: Setting, architecture: Architecture, lanes: Sequence[Lane], state: dict[str, Tensor]
@@ -41,14 +41,14 @@ class Cohort:
         index = torch.tensor(order, dtype=torch.long, device=setting.examples.device)
         self.state = {name: value[index] for name, value in state.items()}
         self.name: str | None = None
-        """Of its program, once it has been asked for."""
+        """Name of its program in `Limits`; None until it is first used."""
         self._program: Program | None = None
-        self._twin: Program | None = None
-        """The program that is compiled."""
+        self._compiled_program: Program | None = None
+        """The program with the fixed number of lanes that is compiled."""
 
     @classmethod
     def start(cls, setting: Setting, architecture: Architecture, lanes: Sequence[Lane]) -> Cohort:
-        """New lanes, from their modules' initial parameters."""
+        """A cohort of new lanes, with their modules' initial parameters."""
         rows = [architecture.layout.row(lane.module) for lane in lanes]
         device, dtype = setting.examples.device, setting.dtype
         theta = torch.stack([r[0] for r in rows]).to(device, dtype)
@@ -71,7 +71,7 @@ class Cohort:
         return Cohort(self.setting, self.architecture, [self.lanes[i] for i in chosen], state)
 
     def join(self, other: Cohort) -> Cohort:
-        """A cohort of both's lanes."""
+        """A cohort of the lanes of both."""
         assert self.layout == other.layout, "rows in another order"
         state = {name: torch.cat([value, other.state[name]]) for name, value in self.state.items()}
         return Cohort(self.setting, self.architecture, [*self.lanes, *other.lanes], state)
@@ -81,7 +81,7 @@ class Cohort:
         return self.take([i for i, lane in enumerate(self.lanes) if lane.trial not in trials])
 
     def keep_best(self, trials: set[int]) -> None:
-        """Remembers the present parameters as the best of these trials."""
+        """Stores the present parameters of these trials as their best."""
         rows = [i for i, lane in enumerate(self.lanes) if lane.trial in trials]
         self.state["best_theta"][rows] = self.state["theta"][rows]
         self.state["best_stats"][rows] = self.state["stats"][rows]
@@ -111,7 +111,7 @@ class Cohort:
     def epoch(self) -> list[LaneEpoch]:
         """Trains every lane for one epoch and scores it on its validation part.
 
-        If anything fails in between, the state is as before.
+        If that raises, the state is the same as before.
         """
         before, lanes = {name: self.state[name].clone() for name in CHANGING}, self.lanes
         try:
@@ -130,7 +130,7 @@ class Cohort:
         loss_K, norm_K = (torch.zeros(len(lanes), device=setting.examples.device, dtype=torch.float64) for _ in "LN")
         for stretch in stretches([plan.sizes for plan in plans]):
             losses_SK, norms_SK = self._train(stretch, plans, lanes, state, program)
-            # In the order of the steps, where a sum would add in an order that depends on the number of lanes.
+            # `cumsum` adds in the order of the steps; `sum` would add in an order that depends on the number of lanes.
             places = list(stretch.lanes)
             weights = loss_K.new_tensor([stretch.batch / plans[place].sizes[0] for place in places])
             loss_K[places] += losses_SK.cumsum(0, dtype=torch.float64)[-1] * weights
@@ -138,7 +138,7 @@ class Cohort:
         if state is not self.state:
             for name in CHANGING:
                 self.state[name] = state[name][: len(self.lanes)].clone()
-        lanes = self.lanes  # without those that only made up the number
+        lanes = self.lanes  # without the repeated ones of a compiled program
         scores = self._score()
         seconds = (time.perf_counter() - started) / len(lanes)
         results = [
@@ -165,18 +165,18 @@ class Cohort:
         return results
 
     def _native(self) -> tuple[list[Lane], dict[str, Tensor], Program] | None:
-        """Lanes, state and program for the compiled step, which takes one number of lanes: the last one is repeated
-        to make it up. None where the step is not to be compiled, or too few lanes are left for it to pay."""
+        """Lanes, state and program for the compiled step. Its number of lanes is fixed: the last lane is repeated to
+        fill it. None if the step is not to be compiled, or too few lanes are left for compiling to pay."""
         wanted, have = self.setting.compiled_lanes, len(self.lanes)
         if wanted is None or not wanted < 2 * have <= 2 * wanted:
             return None
         lanes = self.lanes + self.lanes[-1:] * (wanted - have)
-        if self._twin is None:
-            self._twin = self._program_of(lanes, self.architecture.modules)
-        if not self._twin.compiles:
+        if self._compiled_program is None:
+            self._compiled_program = self._program_of(lanes, self.architecture.modules)
+        if not self._compiled_program.compiles:
             return None
         repeated = torch.tensor([*range(have), *[have - 1] * (wanted - have)], device=self.setting.examples.device)
-        return lanes, {name: self.state[name][repeated] for name in CHANGING}, self._twin
+        return lanes, {name: self.state[name][repeated] for name in CHANGING}, self._compiled_program
 
     def _train(
         self,
@@ -186,19 +186,19 @@ class Cohort:
         state: dict[str, Tensor],
         program: Program,
     ) -> tuple[Tensor, Tensor]:
-        """Moves the state of some lanes on by a stretch of the epoch; losses and gradient norms of its steps."""
-        setting, alone = self.setting, len(stretch.lanes) < len(lanes)
-        native = program is not self.program and stretch.first == 0 and not alone
+        """Trains the lanes of a stretch, in place on `state`; losses and gradient norms of its steps."""
+        setting, partial = self.setting, len(stretch.lanes) < len(lanes)
+        native = program is not self.program and stretch.first == 0 and not partial
         witnesses = self.architecture.configs if native else ()
-        mine, moving = [lanes[place] for place in stretch.lanes], state
-        if alone:
+        chosen, moving = [lanes[place] for place in stretch.lanes], state
+        if partial:
             index = torch.tensor(stretch.lanes, device=setting.examples.device)
-            moving, program = {name: state[name][index] for name in CHANGING}, self._program_of(mine)
-        configs = [lane.config for lane in mine]
+            moving, program = {name: state[name][index] for name in CHANGING}, self._program_of(chosen)
+        configs = [lane.config for lane in chosen]
         numbers = Numbers.of(configs, self.layout, setting.examples.device, setting.dtype, witnesses)
         kind = compiled.native if native else step.plain
         found = train(stretch, plans, setting.examples, program, lambda course: kind(program, moving, numbers, course))
-        if alone:
+        if partial:
             for name in CHANGING:
                 state[name][index] = moving[name]
         return found

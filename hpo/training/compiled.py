@@ -1,8 +1,8 @@
 """The training step as native code: one compiled program for each form that a cohort can take.
 
-The step is traced into a flat graph of tensor operations, which `torch.compile` turns into code. What a program's lanes
-differ in are inputs of that graph, so it serves every cohort of the same form: lanes may come and go. Compiling takes
-seconds; results equal those of the plain step up to rounding. Where no compiler is at hand the plain step goes on.
+The step is traced into a flat graph of tensor operations, which `torch.compile` turns into code. All numbers that
+differ between lanes are inputs of the graph, so the code can be used for every cohort of the same form. Compiling takes
+seconds; results equal those of the plain step up to rounding. Without a compiler, the plain step is used.
 
 The compiler's libraries take longer to load than the rest of PyTorch: they are loaded when a step is to be compiled.
 """
@@ -25,14 +25,15 @@ from hpo.training.step import Advance, Course, Numbers, plain, step
 T = TypeVar("T")
 
 MOST_FORMS = 16
-"""Cohorts of further forms take the plain step: a study whose cohorts keep changing form would compile for ever."""
+"""Largest number of compiled forms. Cohorts of further forms use the plain step: a study whose cohorts keep changing
+their form would otherwise spend its time on compiling."""
 
 _compiled: dict[Any, Any] = {}
 """Native code by form; None where compiling failed."""
 
 
 def native(program: Program, state: dict[str, Tensor], numbers: Numbers, course: Course) -> Advance:
-    """The step of these lanes; compiled at its first call, or when a cohort of the same form made its first."""
+    """The compiled step of these lanes. The first call for a form compiles it."""
     from torch._dynamo.exc import TorchDynamoException
 
     lanes = (state, program.columns, program.momentum_KQ, numbers)
@@ -71,14 +72,14 @@ def _compile(program: Program, lanes: Any, batch: Any) -> Any:
         twin = copy(program)
         twin.columns, twin.momentum_KQ = columns, momentum_KQ
         theta, m, v = state["theta"], state["m"], state["v"]
-        bound = twin.bind(theta, state["stats"], apart=True)
+        bound = twin.bind(theta, state["stats"], separate=True)
 
         def update() -> None:
             rules.update_(theta, bound.gradient_KP, m, v, now, numbers.coefficients)
 
         return step(bound, theta, numbers, x, y_KB, masks, update)
 
-    # Tracing runs the step, which moves its state: on copies.
+    # On copies, because tracing runs the step, which changes its state.
     graph = make_fx(flat)(*[tensor.clone() for tensor in (*_tensors(lanes), *_tensors(batch))])
     return torch.compile(graph, dynamic=False, fullgraph=True)
 
@@ -96,7 +97,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _refilled(value: T, tensors: Iterator[Tensor]) -> T:
-    """The same with other tensors in their places."""
+    """The same value with its tensors replaced by others, in order."""
     found: Any = value
     if isinstance(value, Tensor):
         found = next(tensors)
@@ -110,7 +111,7 @@ def _refilled(value: T, tensors: Iterator[Tensor]) -> T:
 
 
 def _form(value: Any) -> Any:
-    """All of it but the numbers in its tensors, to compare and to look up."""
+    """A key of everything in a value but the numbers in its tensors."""
     if isinstance(value, Tensor):
         return tuple(value.shape), value.dtype, value.device
     if isinstance(value, tuple):

@@ -1,6 +1,6 @@
-"""The models of one trial, trained on its folds and repeats, as one: how their answers are averaged.
+"""The ensemble of a trial's models, trained on its folds and repeats: how their outputs are averaged.
 
-The one home of this rule: the winner is scored with it, and an export predicts with it.
+The winner is scored, and an export predicts, with these functions.
 
 Dimensions: M models, N examples, C classes.
 """
@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 BATCH = 4096
-"""Examples in one pass: bounds the memory of a convolution."""
+"""Examples in one pass; bounds the memory of a convolution."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Answer:
-    """What one model says of the examples."""
+    """One model's outputs for the examples."""
 
     outputs_NC: Tensor
     """Logits, or [N, 1] standardised predictions."""
@@ -31,7 +31,7 @@ class Answer:
 
 @torch.no_grad()
 def outputs(module: nn.Module, x: Tensor) -> Tensor:
-    """[N, C] outputs of a model that is in evaluation mode."""
+    """[N, C] outputs of a model, which must be in evaluation mode."""
     found: Tensor = torch.cat([module(batch) for batch in x.split(BATCH)])
     return found
 

@@ -1,8 +1,8 @@
-"""The steps of one epoch of K lanes: which lanes step together, and training them.
+"""The steps of one epoch of K lanes: which lanes train together in a step, and their training.
 
-Lanes whose batches have one size make a step together. Where the last batches of an epoch are smaller, and folds differ
-by an example, lanes part for them: a smaller batch has its own shape and no padding, so every mean and every statistic
-is over real examples alone.
+Lanes whose batches have the same size train together. The last batches of an epoch may be smaller, and folds may differ
+by an example: lanes with such batches train separately, without padding, so that every mean and every statistic is over
+real examples only.
 
 Dimensions: K lanes, S steps, B examples a batch, N examples of an epoch.
 """
@@ -26,18 +26,20 @@ from hpo.training.step import Advance, Course
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stretch:
-    """Steps of one size that some lanes make together, one after another."""
+    """Consecutive steps with one batch size that some lanes train together."""
 
     lanes: tuple[int, ...]
-    """Their places."""
+    """Positions of the lanes in the cohort."""
     first: int
-    """Its first step's number in the epoch, from 0."""
+    """Number of the first step in the epoch, from 0."""
     steps: int
+    """Number of steps."""
     batch: int
+    """Examples in each batch."""
 
 
 def stretches(sizes: Sequence[Sequence[int]]) -> Iterator[Stretch]:
-    """The epoch of lanes whose steps have these sizes, in an order in which each lane's steps follow one another."""
+    """The stretches of an epoch, given the batch sizes of each lane's steps. Each lane's steps are in order."""
     pending = [(tuple(range(len(sizes))), 0)]
     while pending:
         lanes, first = pending.pop(0)
@@ -55,7 +57,8 @@ def train(
     program: Program,
     advance_on: Callable[[Course], Advance],
 ) -> tuple[Tensor, Tensor]:
-    """Makes the steps of a stretch, whose lanes are the program's. Their losses and gradient norms, [S, K] each."""
+    """Trains the steps of a stretch; the program's lanes must be those of the stretch. Returns the steps' losses and
+    gradient norms, [S, K] each."""
     mine, steps = [lanes[place] for place in stretch.lanes], slice(stretch.first, stretch.first + stretch.steps)
     rows_SKB = torch.stack([lane.rows_SB(steps) for lane in mine], dim=1).to(examples.device)
     keys_SK = randomness.step_keys([lane.key for lane in mine], steps.stop)[steps].to(examples.device)

@@ -1,4 +1,4 @@
-"""A lane: one training run among those of a program, what it is, the steps of its next epoch, and what an epoch gave.
+"""A lane: one training run in a program; the steps of its next epoch, and the results of an epoch.
 
 Dimensions: S steps, B examples a batch, N examples of an epoch.
 """
@@ -30,21 +30,21 @@ class Lane:
     trial: int
     """Trial number."""
     replica: int
-    """Which fold and repeat, counted from 0."""
+    """Number of the fold or repeat, counted from 0."""
     config: TrialConfig
     module: nn.Sequential
-    """The plain module: tells the structure; its own parameters are only the initial ones."""
+    """The plain module: gives the structure. Training does not read its parameters after the start."""
     epoch: int = 0
     """Epochs trained."""
     plateau: schedules.Plateau = field(default_factory=schedules.Plateau)
     """State of reduce_on_plateau."""
     former: lengths.Former = ()
-    """How long the training was to be, as far as it began when trials had fewer epochs."""
+    """Earlier lengths of the training, if it began when trials had fewer epochs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneEpoch:
-    """What one epoch of one lane gave."""
+    """The results of one epoch of one lane."""
 
     trial: int
     replica: int
@@ -59,7 +59,7 @@ class LaneEpoch:
     seconds: float
     """The lane's share of the time."""
     metrics: dict[str, float]
-    """Of the validation part."""
+    """Metrics of the validation part, by name."""
 
     @property
     def diverged(self) -> bool:
@@ -69,7 +69,7 @@ class LaneEpoch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """What all cohorts of a study share."""
+    """The settings that all cohorts of a study share."""
 
     examples: Examples
     seed: int
@@ -77,8 +77,7 @@ class Setting:
     """Names of the metrics computed every epoch."""
     dtype: torch.dtype = torch.float32
     compiled_lanes: int | None = None
-    """Cohorts of this many lanes take the compiled step: faster after some seconds of compiling for each number of
-    lanes, and equal up to the order of additions. None: all are eager."""
+    """Number of lanes of compiled programs; equal to eager ones up to the order of additions. None: all are eager."""
 
 
 def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, former: lengths.Former = ()) -> Lane:
@@ -104,14 +103,14 @@ def _check_batches(sizes: Sequence[int]) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneSteps:
-    """One lane's epoch."""
+    """The steps of one lane's epoch."""
 
     sizes: tuple[int, ...]
     """Examples in each step."""
     rows_N: Tensor
     """Rows of the training examples, step after step."""
     key: int
-    """Of the epoch's dropout masks."""
+    """Random key of the epoch's dropout masks."""
     rates: NDArray[np.float64]
     """Learning rate of each step."""
     done: int

@@ -1,4 +1,5 @@
-"""Where each parameter of a module lies in a lane's row: K modules become one matrix theta [K, P].
+"""The layout of a lane's row: the position of each parameter of a module, so that K modules become a matrix theta
+[K, P].
 
 One matrix instead of many stacked tensors makes an update, a penalty or a checkpoint a handful of operations,
 whatever the number of layers. Running averages of batch normalisation get a second matrix, stats [K, Q].
@@ -20,8 +21,8 @@ from torch import Tensor, nn
 ALIGNMENT = 16
 """Every tensor begins at a multiple of this, a cache line in float32."""
 VECTOR = 64
-"""Rows are padded to a multiple of this, so that no lane's end is computed by the scalar code that handles the rest
-of a vector and may round differently."""
+"""Rows are padded to a multiple of this. Otherwise the end of a row would be computed by scalar code, which may round
+differently from vector code."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,8 +42,8 @@ class Entry:
 
     @property
     def wide(self) -> tuple[int, ...]:
-        """The shape with whole cache lines of units: what the row has room for. The units beyond the shape are 0 and
-        stay 0, as their gradient is."""
+        """The shape with units rounded up to whole cache lines, for which the row has room. The added units are 0, and
+        stay 0 because their gradient is 0."""
         if len(self.shape) not in (1, 2):
             return self.shape
         units, *inputs = self.shape
@@ -67,7 +68,7 @@ class Layout:
         return cls(parameters=_lay_out(parameters), stats=_lay_out(stats))
 
     def row(self, module: nn.Module) -> tuple[Tensor, Tensor]:
-        """The module's parameters [P] and running averages [Q]; what it lacks stays 0."""
+        """The module's parameters [P] and running averages [Q]; 0 for tensors that it does not have."""
         return (
             _fill(self.parameters, dict(module.named_parameters())),
             _fill(self.stats, dict(_averages(module))),
@@ -94,7 +95,7 @@ def width(entries: tuple[Entry, ...]) -> int:
 
 
 def is_weight(entry: Entry) -> bool:
-    """Whether penalties act on it: matrices and kernels of layers, not what normalisation learns."""
+    """Whether penalties act on the tensor: a matrix or kernel of a layer, not a normalisation's scale or shift."""
     return len(entry.shape) >= 2 and not entry.name.startswith("norm")
 
 
@@ -108,7 +109,7 @@ def split(entries: tuple[Entry, ...], rows_KP: Tensor) -> dict[tuple[str, tuple[
 
 
 def pieces(entries: tuple[Entry, ...], like_KP: Tensor) -> dict[tuple[str, tuple[int, ...]], Tensor]:
-    """The same as `split` of zeros, but each entry in memory of its own; see `join`."""
+    """Zeros [K, *shape], by name and shape as from `split`, but each entry in memory of its own; see `join`."""
     whole = {e: like_KP.new_zeros(len(like_KP), *e.wide) for e in entries}
     return {
         (e.name, shape): piece[:, : shape[0]] if shape else piece
@@ -118,7 +119,7 @@ def pieces(entries: tuple[Entry, ...], like_KP: Tensor) -> dict[tuple[str, tuple
 
 
 def join(entries: tuple[Entry, ...], found: dict[tuple[str, tuple[int, ...]], Tensor], like_KP: Tensor) -> Tensor:
-    """Rows from pieces."""
+    """Rows [K, P] from `pieces`."""
     if not entries:
         return torch.zeros_like(like_KP)
     ends = [*(e.start for e in entries[1:]), width(entries)]

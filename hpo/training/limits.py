@@ -1,7 +1,8 @@
-"""How many lanes train in one program: a fixed number, or one found by doubling for as long as that pays.
+"""The limit on the lanes of a program: a fixed number, or one found by doubling it for as long as that is faster.
 
-More lanes spread the cost of an operation over more trials, until their numbers outgrow the processor's cache or the
-memory. What was found is remembered in a file, by machine and program. The number changes the speed, never a result.
+More lanes divide the fixed cost of an operation by more trials, until the tensors no longer fit the processor's cache
+or the memory. Limits that were found are stored in a file, by machine and program. They change the speed, never a
+result.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import torch
 from hpo import disk
 
 FIRST = 16
-"""Lanes to begin with."""
+"""The first limit."""
 GAIN = 1.05
 """A doubling pays if a lane's epoch is faster by this factor."""
 LOOKS = 3
-"""Epochs of a full program that are timed before it is judged; the fastest counts."""
+"""Epochs of a full program that are timed for each limit; the fastest counts."""
 SHARE = 0.5
-"""Of the free memory, what lanes may take."""
+"""Share of the free memory that lanes may take."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -32,36 +33,37 @@ class Search:
 
     limit: int
     most: int
-    """What fits in memory."""
+    """The number of lanes that fit in memory."""
     settled: bool
+    """Whether the search has ended."""
     seconds: list[float] = field(default_factory=list)
-    """Of a lane's epoch, with full programs of `limit` lanes."""
+    """Durations of a lane's epoch, in full programs of `limit` lanes."""
     before: float | None = None
-    """The fastest with half as many lanes."""
+    """The shortest duration with half as many lanes."""
 
 
 class Limits:
     """The largest number of lanes of each program."""
 
     def __init__(
-        self, fixed: int | None = None, notebook: Path | None = None, machine: str = "", share: float = SHARE
+        self, fixed: int | None = None, file: Path | None = None, machine: str = "", share: float = SHARE
     ) -> None:
-        """`fixed` None: to be found, and remembered in `notebook` for this `machine`. `share` of the free memory may
-        be taken; several processes on one machine divide it."""
+        """`fixed`: the limit of all programs; None: limits are found, and stored in `file` under the name of the
+        `machine`. `share`: share of the free memory that lanes of this process may take."""
         self.fixed = fixed
         self.share = share
-        self.notebook = notebook
+        self.file = file
         self.machine = machine
         self._searches: dict[str, Search] = {}
 
-    def know(self, program: str, bytes_per_lane: int, device: torch.device) -> None:
-        """Begins with a program; later calls change nothing."""
+    def add(self, program: str, bytes_per_lane: int, device: torch.device) -> None:
+        """Adds a program, if it is new."""
         if program in self._searches:
             return
         most = max(1, int(self.share * free_memory(device)) // bytes_per_lane)
-        remembered = None if self.fixed else self._notes().get(f"{self.machine} {program}")
-        wanted = self.fixed or remembered or FIRST
-        settled = self.fixed is not None or remembered is not None
+        stored = None if self.fixed else self._stored().get(f"{self.machine} {program}")
+        wanted = self.fixed or stored or FIRST
+        settled = self.fixed is not None or stored is not None
         self._searches[program] = Search(limit=min(wanted, most), most=most, settled=settled)
 
     def of(self, program: str) -> int:
@@ -69,7 +71,7 @@ class Limits:
         return self._searches[program].limit
 
     def timed(self, program: str, lanes: int, seconds: float) -> bool:
-        """Takes the time that a lane's epoch took in a program of so many lanes; True if the limit has changed."""
+        """Records the duration of a lane's epoch in a program of `lanes` lanes; True if the limit has changed."""
         search = self._searches[program]
         if search.settled or lanes != search.limit:
             return False
@@ -79,34 +81,34 @@ class Limits:
         fastest = min(search.seconds)
         if search.before is not None and fastest * GAIN > search.before:
             search.limit, search.settled = search.limit // 2, True
-        elif 2 * search.limit > search.most:  # not noted: another time there may be more memory
+        elif 2 * search.limit > search.most:  # not stored: in another run there may be more memory
             search.settled = True
             return False
         else:
             search.limit, search.before, search.seconds = 2 * search.limit, fastest, []
             return True
-        self._note(program, search.limit)
+        self._store(program, search.limit)
         return True
 
     def halve(self, program: str, lanes: int) -> None:
-        """So many lanes did not fit into memory."""
+        """Lowers the limit to half of `lanes`, which did not fit into memory."""
         search = self._searches[program]
         search.limit = search.most = max(1, min(search.limit, lanes) // 2)
         search.settled = True
 
-    def _notes(self) -> dict[str, int]:
+    def _stored(self) -> dict[str, int]:
         try:
-            found: dict[str, int] = json.loads(self.notebook.read_text()) if self.notebook else {}
-        except (OSError, ValueError):  # not there yet, or damaged: it is found anew
+            found: dict[str, int] = json.loads(self.file.read_text()) if self.file else {}
+        except (OSError, ValueError):  # missing or damaged: the limits are found again
             return {}
         return {name: lanes for name, lanes in found.items() if isinstance(lanes, int) and lanes > 0}
 
-    def _note(self, program: str, lanes: int) -> None:
-        if self.notebook is None:
+    def _store(self, program: str, lanes: int) -> None:
+        if self.file is None:
             return
-        text = json.dumps({**self._notes(), f"{self.machine} {program}": lanes}, indent=1, sort_keys=True)
-        with suppress(OSError):  # a note saves some seconds next time; nothing else depends on it
-            disk.write(self.notebook, text.encode("utf-8"))
+        text = json.dumps({**self._stored(), f"{self.machine} {program}": lanes}, indent=1, sort_keys=True)
+        with suppress(OSError):  # the file saves some seconds of the next run; nothing else depends on it
+            disk.write(self.file, text.encode("utf-8"))
 
 
 def free_memory(device: torch.device) -> int:
@@ -127,7 +129,7 @@ def _free_on_machine() -> int:
 
 
 def _left_to_container(root: Path) -> int | None:
-    """Bytes up to a container's limit, file contents that can be dropped not counted; None where there is no limit."""
+    """Bytes left up to the container's memory limit; cached file contents count as free. None: there is no limit."""
     for limit, used in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),

@@ -21,7 +21,7 @@ from hpo.training.layers.loss import loss_per_example
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a part's score is computed from."""
+    """Outputs and targets of a part, from which its metrics are computed."""
 
     outputs_KVC: Tensor
     """Logits, or [K, V, 1] standardised predictions for regression."""
@@ -52,8 +52,8 @@ class Outcome:
 
 
 def total(value_KN: Tensor) -> Tensor:
-    """[K] sum of each row, in float64, one number after the other: `sum` chooses the order of its additions by the
-    number of rows and where they lie in memory."""
+    """[K] sum of each row in float64, added in order. `sum` would choose the order by the number of rows and their
+    place in memory, and so round differently."""
     return value_KN.cumsum(1, dtype=torch.float64)[:, -1]
 
 
@@ -126,7 +126,8 @@ METRICS: dict[str, Callable[[Outcome], Tensor]] = {
 
 
 def names_for(task: str, objective: str) -> tuple[str, ...]:
-    """What is recorded every epoch: the usual metrics of the task and the objective (auroc is dear: only if asked)."""
+    """Names of the metrics that are recorded every epoch: the usual ones of the task, and the objective. auroc is slow,
+    so it is computed as the objective only."""
     usual = ("rmse", "mae", "r2") if task == "regression" else ("accuracy", "balanced_accuracy", "macro_f1")
     return tuple(dict.fromkeys(("loss", *usual, objective)))
 

@@ -1,10 +1,10 @@
-"""Lanes as bytes, and on disk. A file holds tensors only and is complete or absent; what it should contain is kept
-elsewhere.
+"""Lanes as bytes and as files. A file holds tensors and JSON text, and is either complete or absent.
 
-Running lanes that train in one process share one file, written after every epoch; each of the best trials has one with
-its weights.
+The running lanes of a process share one file, which is written after every epoch; each of the best trials has a file of
+its own with its weights. The SHA-256 of a file is stored by the caller, and compared when the file is read.
 
-Packing and writing are apart because lanes may train where the files are not. Files are read with `weights_only`.
+Packing is separate from writing because lanes may train on machines without access to the files. Files are read with
+`weights_only`.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from hpo.training.trainer import Trainer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
-    """A file on disk."""
+    """A file that has been written."""
 
     path: Path
     sha256: str
 
 
 def pack(content: dict[str, Any]) -> bytes:
-    """Tensors and JSON text as a file would hold them."""
+    """The bytes of a file with these tensors and texts."""
     buffer = io.BytesIO()
     before = torch.serialization.get_crc32_options()
-    torch.serialization.set_crc32_options(False)  # half of the time; a whole file has its SHA-256
+    torch.serialization.set_crc32_options(False)  # takes half of the time, and the file has a SHA-256
     try:
         torch.save(content, buffer)
     finally:
@@ -57,9 +57,9 @@ def unpack(data: bytes) -> dict[str, Any]:
 
 
 def write(path: Path, data: bytes) -> Written:
-    """Writes what `pack` gave so that the file is either complete or absent."""
+    """Writes bytes to a file that is either complete or absent."""
     try:
-        with disk.replacing(path, sweeps=False) as file:  # what is left goes with the study's other strays
+        with disk.replacing(path, sweeps=False) as file:  # the checkpoint managers delete incomplete files
             file.write(data)
     except OSError as error:
         raise MachineError(
@@ -79,7 +79,7 @@ def read(path: Path, sha256: str) -> dict[str, Any] | None:
 
 
 def is_whole(data: bytes, sha256: str) -> bool:
-    """Whether the bytes are those that were written."""
+    """Whether the bytes are complete and undamaged."""
     return hashlib.sha256(data).hexdigest() == sha256
 
 
@@ -118,7 +118,8 @@ def read_running(path: Path, sha256: str) -> dict[tuple[int, int], SavedLane]:
 
 
 def lanes_of(content: dict[str, Any]) -> dict[tuple[int, int], SavedLane]:
-    """The lanes of unpacked content by (trial, replica). They stand for themselves: sending one sends no other."""
+    """The lanes of unpacked content by (trial, replica). Their tensors share no memory, so that one lane can be pickled
+    without the others."""
     found: dict[tuple[int, int], SavedLane] = {}
     for cohort in content["cohorts"]:
         for index, lane in enumerate(json.loads(cohort["lanes"])):
@@ -133,7 +134,7 @@ def lanes_of(content: dict[str, Any]) -> dict[tuple[int, int], SavedLane]:
 
 def restore(trainer: Trainer, trial: int, config: TrialConfig, saved: list[SavedLane], former: Former = ()) -> bool:
     """Continues a trial from its saved lanes, one for each replica; False if they do not fit this study's layout.
-    `former`: lengths that it had."""
+    `former`: earlier lengths of the trial."""
     lanes = [new_lane(trainer.setting, trial, replica, config, former) for replica in range(len(saved))]
     architecture = trainer.architecture(lanes[0])
     if any(s.layout != _fingerprint(architecture.layout) for s in saved):

@@ -1,9 +1,9 @@
 """One tensor program for K lanes: the layers of a training step, and inference.
 
-Lanes share an architecture (the shapes of their weight-bearing layers); what fills the slots between them
-(normalisation, activation, dropout) may differ, as may every number. A position where lanes differ is computed per
-run of like lanes, or for all at once where the kinds are one formula (`mixed_norm`). The program holds no state of its
-own: it is bound to theta and stats wherever they lie.
+Lanes share an architecture (the shapes of their layers with weights). The layers between these (normalisation,
+activation, dropout) may differ, as may every number. A position where lanes differ is computed separately for each run
+of equal neighbours, or for all lanes at once where one formula covers the kinds (`mixed_norm`). The program holds no
+state of its own: it is bound to the tensors theta and stats.
 
 Dimensions: K lanes, B examples, P parameters, Q running averages, C outputs.
 """
@@ -58,11 +58,11 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Position:
-    """One child of the Sequential that does something."""
+    """One child of the Sequential, unless it is the identity in every lane."""
 
     name: str
     learns: bool
-    """Some lane has parameters here."""
+    """Whether any lane has parameters here."""
     runs: tuple[Run, ...]
 
     @property
@@ -90,15 +90,15 @@ class Position:
 
 
 PREPARED = 2**17
-"""Numbers of dropout masks to draw at once."""
+"""Numbers of dropout masks that are drawn at once."""
 PORTION = 512
-"""Examples of one lane in a portion of inference."""
+"""Examples of one lane that inference takes at once."""
 IDLE = repr(nn.Identity())
-"""The kind of a layer that does nothing."""
+"""The kind of the identity."""
 
 
 def kind(layer: nn.Module) -> str:
-    """What must agree for lanes to be computed together at a position; numbers that may differ by lane are left out."""
+    """A layer's kind: lanes of one kind are computed together. Numbers that may differ by lane are left out."""
     if isinstance(layer, nn.Dropout | nn.Dropout2d):
         return type(layer).__name__
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -107,12 +107,12 @@ def kind(layer: nn.Module) -> str:
 
 
 def structure(module: nn.Sequential) -> tuple[str, ...]:
-    """Sort key: cohorts keep like lanes side by side, so that runs of like lanes are long."""
+    """Sort key of a lane: cohorts keep lanes of equal structure together, so that runs are long."""
     return (CUSTOM,) if hasattr(module, CUSTOM) else tuple(kind(child) for child in module.children())
 
 
 class Program:
-    """The program of the given lanes' modules. Build a new one when the lanes change; that is cheap."""
+    """The program of the given lanes' modules. When the lanes change, a new one is built, which is cheap."""
 
     def __init__(
         self,
@@ -125,15 +125,15 @@ class Program:
         dtype: torch.dtype,
         witnesses: Sequence[nn.Sequential] | None = None,
     ) -> None:
-        """With witnesses, modules that may become lanes too, the program has a form that does not depend on which of
-        them its lanes are: dense norms of all kinds are one layer."""
+        """`witnesses`: a module of every structure that a lane may have. With them the program's form does not depend
+        on which of these structures its lanes have: dense norms of all kinds are one layer."""
         self.layout = layout
         self.width = outputs
         self.drops: Mapping[str, Drop | Keys]
         self.positions: tuple[Position, ...]
         if hasattr(modules[0], CUSTOM):
-            theirs = [module.get_submodule(CUSTOM) for module in modules]
-            own = Own.of(theirs, plan_of(theirs[0], input_shape), dtype, device)
+            customs = [module.get_submodule(CUSTOM) for module in modules]
+            own = Own.of(customs, plan_of(customs[0], input_shape), dtype, device)
             run = Run(lanes=slice(0, len(modules)), layer=own, last=True)
             self.drops, self.positions = own.drops, (Position(name=CUSTOM, learns=True, runs=(run,)),)
         else:
@@ -155,7 +155,7 @@ class Program:
         dtype: torch.dtype,
         device: torch.device,
     ) -> dict[str, Tensor]:
-        """What the layers of a position need to know of each lane."""
+        """Numbers of each lane that the layers of a position use, by name."""
         possible = [module.get_submodule(position.name) for module in (*modules, *witnesses)]
         layers = possible[: len(modules)]
         if any(isinstance(run.layer, MixedNorm) for run in position.runs):
@@ -168,7 +168,7 @@ class Program:
         return all(len(position.runs) == 1 and not position.is_own for position in self.positions)
 
     def portion(self, lanes: int, batch: int) -> int:
-        """Steps to prepare at once: enough to save calls, few enough that what is prepared stays in the cache."""
+        """Steps to prepare at once: enough to save calls, few enough that the prepared tensors stay in the cache."""
         numbers = sum(torch.Size(drop.shape).numel() for drop in self.drops.values())
         return max(1, PREPARED // (lanes * batch * max(numbers, 1)))
 
@@ -176,16 +176,16 @@ class Program:
         """The dropout masks of S training steps, [S, K, B, ...] each, from their random keys."""
         return {name: drop.masks(keys_SK, batch) for name, drop in self.drops.items()}
 
-    def bind(self, theta_KP: Tensor, stats_KQ: Tensor, *, apart: bool = False) -> Bound:
-        """The program as it trains these tensors, as long as they lie where they are.
+    def bind(self, theta_KP: Tensor, stats_KQ: Tensor, *, separate: bool = False) -> Bound:
+        """Binds the program to the tensors that it trains in place; they must stay at their place in memory.
 
-        `apart`: what the layers write lies in tensors of its own and is put together at the end of the step, which
-        is better for a compiler than writing into parts of one tensor.
+        `separate`: each layer writes gradients and statistics into tensors of its own, which are concatenated at the
+        end of the step. A compiler handles that better than writes into parts of one tensor.
         """
-        return Bound(self, theta_KP, stats_KQ, apart=apart)
+        return Bound(self, theta_KP, stats_KQ, separate=separate)
 
     def outputs(self, theta_KP: Tensor, stats_KQ: Tensor, x: Tensor, rows: int = PORTION) -> Tensor:
-        """Inference on [K, B, ...] (or [1, B, ...], shared by all lanes) in portions of `rows` examples."""
+        """Outputs [K, B, C] for [K, B, ...] (or [1, B, ...], shared by all lanes), `rows` examples at a time."""
         lanes = theta_KP.shape[0]
         frame = Frame(
             parameters=lay.split(self.layout.parameters, theta_KP),
@@ -206,15 +206,15 @@ class Program:
 class Bound:
     """A program bound to the tensors it trains."""
 
-    def __init__(self, program: Program, theta_KP: Tensor, stats_KQ: Tensor, *, apart: bool) -> None:
+    def __init__(self, program: Program, theta_KP: Tensor, stats_KQ: Tensor, *, separate: bool) -> None:
         self.layout = program.layout
         self.momentum_KQ = program.momentum_KQ
         self.outputs = program.width
         self.weights = [(e.name, e.shape) for e in self.layout.parameters if lay.is_weight(e)]
         self.stats_KQ = stats_KQ
         self.gradient_KP, self.batch_stats_KQ = torch.zeros_like(theta_KP), torch.zeros_like(stats_KQ)
-        self.apart = apart
-        part = lay.pieces if apart else lay.split
+        self.separate = separate
+        part = lay.pieces if separate else lay.split
         self.frame = Frame(
             parameters=lay.split(self.layout.parameters, theta_KP),
             stats=lay.split(self.layout.stats, stats_KQ),
@@ -225,22 +225,22 @@ class Bound:
         )
         self.passes = [position.bind(self.frame) for position in program.positions]
         self.first = next((i for i, position in enumerate(program.positions) if position.learns), 0)
-        """The first layer with parameters: nobody wants the gradient of its input."""
+        """Index of the first layer with parameters: the gradient of its input is not needed."""
 
     def step(self, x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor], smoothing_K1: Tensor | None) -> Tensor:
-        """Mean training loss [K] of a batch. Leaves its gradient in `gradient_KP`, moves the running averages."""
+        """Mean training loss [K] of a batch. Writes its gradient to `gradient_KP` and updates the running averages."""
         self.frame.masks = masks
         self.gradient_KP.zero_()
-        trail = []
+        saved = []
         for one in self.passes:
             x, kept = one.forward(x)
-            trail.append(kept)
+            saved.append(kept)
         loss_K, g = training_loss(x, self.outputs, y_KB, smoothing_K1)
         back: Tensor | None = g
         for index in range(len(self.passes) - 1, self.first - 1, -1):
             assert back is not None
-            back = self.passes[index].backward(trail[index], back, index > self.first)
-        if self.apart:
+            back = self.passes[index].backward(saved[index], back, index > self.first)
+        if self.separate:
             self.gradient_KP = lay.join(self.layout.parameters, self.frame.gradients, self.gradient_KP)
             self.batch_stats_KQ = lay.join(self.layout.stats, self.frame.batch_stats, self.batch_stats_KQ)
         if self.momentum_KQ is not None:
@@ -249,15 +249,15 @@ class Bound:
 
 
 def form_of(program: Program) -> object:
-    """What two programs have in common that differ in their lanes' numbers alone."""
+    """The form of a program: equal for programs that differ only in the numbers of their lanes."""
     return program.layout, tuple(
-        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last, _told(run.layer))
+        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last, _layer_form(run.layer))
         for position in program.positions
         for run in position.runs
     )
 
 
-def _told(layer: nn.Module | MixedNorm | Own) -> object:
+def _layer_form(layer: nn.Module | MixedNorm | Own) -> object:
     return kind(layer) if isinstance(layer, nn.Module) else layer
 
 

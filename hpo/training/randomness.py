@@ -1,4 +1,4 @@
-"""Random numbers that belong to a lane: functions of (study seed, trial, replica, epoch, step) and nothing else.
+"""Random numbers of a lane: functions of (study seed, trial, replica, epoch, step) alone.
 
 A lane's numbers never depend on its neighbours, on how many there are, or on what was drawn before, so a trial
 trained alone equals the same trial in a cohort and resuming needs no saved generator. Initial weights and the order of
@@ -42,7 +42,7 @@ def step_keys(epoch_keys: list[int], steps: int) -> Tensor:
 
 @lru_cache(maxsize=256)
 def index_hash(count: int, salt: int, device: torch.device) -> Tensor:
-    """[count] int32: well spread starting points for `uniform_24`; `salt` tells layers apart."""
+    """[count] int32: well spread starting points for `uniform_24`, different for each `salt` (one per layer)."""
     index = torch.arange(count, dtype=torch.int64, device=device) + salt * 0x10000001
     return _as_int32(index * _GOLDEN_32)
 

@@ -22,7 +22,7 @@ from hpo.training.program import Bound, Program
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Numbers:
-    """The lanes' regularisation and update coefficients as columns; None where no lane has the number."""
+    """The lanes' regularisation and update coefficients as columns; None where no lane uses the coefficient."""
 
     coefficients: rules.LaneCoefficients
     weights_1P: Tensor
@@ -41,7 +41,8 @@ class Numbers:
         dtype: torch.dtype,
         witnesses: Sequence[TrialConfig] = (),
     ) -> Numbers:
-        """From the lanes' configurations, in order. What a witness needs has a place, though no lane may need it."""
+        """From the lanes' configurations, in order. A coefficient that a witness uses has a column, even if no lane
+        uses it."""
         lanes = len(configs)
         table = [config.regularization for config in (*configs, *witnesses)]
 
@@ -69,16 +70,16 @@ class Numbers:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
-    """What the lanes' optimizers do over the steps of an epoch."""
+    """The lanes' optimizers and learning rates over some steps of an epoch."""
 
     optimizers: tuple[Optimizer, ...]
     rate_SK: NDArray[np.float64]
     """Learning rates."""
     done: tuple[int, ...]
-    """Steps that each lane has made before."""
+    """Steps that each lane has trained before."""
 
     def columns(self, like: Tensor) -> rules.StepColumns:
-        """The same as columns of the formula, for parameters like these."""
+        """The columns of the update formula that change with every step, for parameters of this dtype and device."""
         coefficients = [rules.coefficients(optimizer) for optimizer in self.optimizers]
         return rules.columns(coefficients, self.rate_SK, self.done, like.dtype, like.device)
 
@@ -96,8 +97,8 @@ def step(
     masks: Mapping[str, Tensor],
     update: Callable[[], None],
 ) -> tuple[Tensor, Tensor]:
-    """Moves all lanes by one batch; `update` makes the optimizers' step from the gradient that is then in `bound`.
-    Returns loss [K] and the raw gradient's norm [K]."""
+    """Trains all lanes on one batch; `update` applies the optimizers to the gradient in `bound`. Returns the loss [K]
+    and the gradient's norm before clipping [K]."""
     loss_K = bound.step(x, y_KB, masks, numbers.smoothing_K1)
     if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
         penalties.add_penalties_(bound.gradient_KP, theta_KP, numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
@@ -110,13 +111,13 @@ def step(
 
 
 def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers, course: Course) -> Advance:
-    """The step of these lanes, operation by operation."""
+    """The step of these lanes without compiling."""
     theta, m, v = state["theta"], state["m"], state["v"]
     bound = program.bind(theta, state["stats"])
     update: Callable[[int], None]
     if theta.device.type == "cpu":
         update = fused.updater(course.optimizers, theta, bound.gradient_KP, m, v, course.rate_SK, course.done)
-    else:  # there a kernel costs more to start than to run, so one for all lanes is better
+    else:  # on a GPU starting a kernel takes longer than running it, so one kernel for all lanes is faster
         columns = course.columns(theta)
 
         def update(s: int) -> None:

@@ -1,7 +1,8 @@
-"""All lanes of a worker: trials go into the cohort of their architecture, and every tick trains each lane one epoch.
+"""The trainer: all lanes of a worker, in a cohort for each architecture. Every tick trains each lane one epoch.
 
-How lanes are spread over cohorts changes the speed, never a result. An error ends the trial it belongs to and no
-other: the epoch is repeated lane by lane to find it. Which trials run and when they stop is the search's business.
+How lanes are spread over cohorts changes the speed, never a result. An error ends only the trial that causes it: the
+cohort is halved and the epoch repeated until that lane is found. Which trials run, and when they end, is decided by the
+caller.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ logger = logging.getLogger("hpo")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """A trial that raised."""
+    """A trial that ended with an error."""
 
     trial: int
     error: str
-    """Last line of the traceback."""
+    """Type and message of the error."""
     traceback: str
 
     @classmethod
@@ -45,10 +46,10 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tick:
-    """What one epoch of all lanes gave."""
+    """The results of one epoch of all lanes."""
 
     epochs: tuple[LaneEpoch, ...]
-    """In the order of trial and replica."""
+    """Ordered by trial and replica."""
     failures: tuple[Failure, ...]
 
 
@@ -58,7 +59,8 @@ class Trainer:
     def __init__(
         self, setting: Setting, variants: Callable[[TrialConfig], Iterable[TrialConfig]], limits: Limits
     ) -> None:
-        """`variants` gives configurations of one architecture that the study may draw, with all it may need."""
+        """`variants` returns, for a trial's configuration, configurations that together contain every layer and option
+        that trials of its architecture may draw."""
         self.setting = setting
         self.variants = variants
         self.limits = limits
@@ -68,10 +70,10 @@ class Trainer:
     def admit(
         self, trials: Iterable[tuple[int, TrialConfig]], former: Mapping[int, Former] = MappingProxyType({})
     ) -> list[Failure]:
-        """Starts trials, one lane for each replica. What cannot be built is answered as a failure. `former`: lengths
-        that trials had, by number."""
+        """Starts trials, one lane for each replica. Returns a failure for each trial that cannot be built. `former`:
+        earlier lengths of trials, by trial number."""
         failures: list[Failure] = []
-        newcomers: dict[Key, list[Lane]] = {}
+        new_lanes: dict[Key, list[Lane]] = {}
         for trial, config in trials:
             try:
                 lanes = [
@@ -82,27 +84,27 @@ class Trainer:
             except Exception as error:
                 failures.append(Failure.of(trial, error))
             else:
-                newcomers.setdefault(self._key(lanes[0]), []).extend(lanes)
-        for lanes in newcomers.values():
+                new_lanes.setdefault(self._key(lanes[0]), []).extend(lanes)
+        for lanes in new_lanes.values():
             self.place(Cohort.start(self.setting, self.architecture(lanes[0]), lanes))
         return failures
 
-    def place(self, newcomers: Cohort) -> None:
-        """Puts lanes, new or restored, into cohorts that have room."""
-        key = self._key(newcomers.lanes[0])
+    def place(self, added: Cohort) -> None:
+        """Adds lanes, new or restored: to the last cohort of their architecture up to its limit, then to new ones."""
+        key = self._key(added.lanes[0])
         present = self.cohorts.setdefault(key, [])
-        limit = self.limits.of(self._program(newcomers))
-        while newcomers.lanes:
+        limit = self.limits.of(self._program(added))
+        while added.lanes:
             room = limit - len(present[-1].lanes) if present else 0
             if room <= 0:
-                present.append(newcomers.take(range(0)))
+                present.append(added.take(range(0)))
                 continue
-            count = len(newcomers.lanes)
-            present[-1] = present[-1].join(newcomers.take(range(min(room, count))))
-            newcomers = newcomers.take(range(min(room, count), count))
+            count = len(added.lanes)
+            present[-1] = present[-1].join(added.take(range(min(room, count))))
+            added = added.take(range(min(room, count), count))
 
     def release(self, trials: set[int]) -> None:
-        """Ends trials: their lanes are free for others, and cohorts close ranks."""
+        """Removes the lanes of trials, and merges the cohorts that are left."""
         if not trials:
             return
         for key, cohorts in list(self.cohorts.items()):
@@ -111,7 +113,7 @@ class Trainer:
             self._regroup(key, [c for c in (c.without(trials) for c in cohorts) if c.lanes])
 
     def _regroup(self, key: Key, cohorts: list[Cohort]) -> None:
-        """Fills up one cohort after the other."""
+        """Places the lanes of these cohorts anew, so that all cohorts of the architecture but the last are full."""
         self.cohorts[key] = []
         for cohort in cohorts:
             self.place(cohort)
@@ -119,7 +121,7 @@ class Trainer:
             del self.cohorts[key]
 
     def keep_best(self, trials: set[int]) -> None:
-        """Remembers the present parameters of these trials as their best."""
+        """Stores the present parameters of these trials as their best."""
         for cohort in self.all_cohorts():
             cohort.keep_best(trials)
 
@@ -139,7 +141,7 @@ class Trainer:
         return self._lane(trial).epoch
 
     def parameters(self, trial: int) -> int:
-        """Size of the trial's model."""
+        """Number of parameters of the trial's model."""
         return sum(p.numel() for p in self._lane(trial).module.parameters())
 
     def _lane(self, trial: int) -> Lane:
@@ -173,7 +175,7 @@ class Trainer:
         )
 
     def architecture(self, lane: Lane) -> Architecture:
-        """What the lane shares with all others of its key."""
+        """The architecture of the lane, which all lanes with the same key share."""
         key = self._key(lane)
         if key not in self._architectures:
             self._architectures[key] = Architecture.of(
@@ -185,18 +187,19 @@ class Trainer:
         return key_of(lane.config, lane.module, compiled=self.setting.compiled_lanes is not None)
 
     def _program(self, cohort: Cohort) -> str:
-        """The name of the cohort's program among the limits."""
+        """The name of the cohort's program in `limits`, which is added there if it is new."""
         if cohort.name is None:
             lane, examples = cohort.lanes[0], self.setting.examples
             key = repr((self._key(lane), cohort.layout, str(examples.device), torch.get_num_threads()))
             cohort.name = hashlib.sha256(key.encode()).hexdigest()[:16]
             batch = max(examples.batch_sizes(lane.replica, lane.config.training))
             size = cohort.architecture.lane_bytes(examples.input_shape, batch, self.setting.dtype.itemsize)
-            self.limits.know(cohort.name, size, examples.device)
+            self.limits.add(cohort.name, size, examples.device)
         return cohort.name
 
     def _train(self, cohort: Cohort, epochs: list[LaneEpoch], failures: dict[int, Failure]) -> list[Cohort]:
-        """Trains a cohort; where it raises, its halves, down to the lane that is the cause."""
+        """Trains a cohort for an epoch. If it raises, its halves are trained, down to the single lane that is the
+        cause. Returns the cohort, or its parts; adds results to `epochs` and `failures`."""
         try:
             epochs.extend(cohort.epoch())
             return [cohort]

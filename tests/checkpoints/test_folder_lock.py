@@ -1,4 +1,4 @@
-"""The lock of a study's folder: one process has it, and the next one learns who had it."""
+"""The lock on a study's folder: one process holds it, and the next one gets the name of the last holder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_study_is_held_by_one_process(tmp_path: Path) -> None:
         pass
 
 
-def test_who_held_it_last_is_known_once_it_is_gone(tmp_path: Path) -> None:
+def test_the_last_holder_is_known_once_it_has_ended(tmp_path: Path) -> None:
     assert last_holder(tmp_path / "small") is None
     with exclusive(tmp_path / "small", "first") as last:
         assert last is None

@@ -1,4 +1,4 @@
-"""Whose checkpoints are whose: no study deletes another's, and nothing that is a study's own stays for ever."""
+"""Ownership of checkpoints: no study deletes another study's files, and all of a study's own files are deleted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPEC = small_study(training="epochs = 1", search="trials = 1", checkpoints="keep
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: no handler of the program answers it."""
+    """Simulates SIGKILL: no handler of the program catches it."""
 
 
 def killed(*arguments: Any, **options: Any) -> None:
@@ -95,13 +95,13 @@ def test_a_copy_of_a_database_is_another_one(tmp_path: Path, second: str) -> Non
     assert files(tmp_path) == kept
 
 
-def test_files_of_an_earlier_version_that_may_be_anyones_stay(tmp_path: Path) -> None:
+def test_files_of_an_earlier_version_without_an_owner_stay(tmp_path: Path) -> None:
     run(tmp_path)
     kept = files(tmp_path)
     (tmp_path / "checkpoints" / ".small.owner").unlink()
     stray = tmp_path / "checkpoints" / "small" / "best-000099.pt"
     stray.write_bytes(b"of whom?")
-    in_session(SPEC, tmp_path, RunCheckpoints)
+    in_session(SPEC, tmp_path, lambda session: RunCheckpoints(session.checkpoints))
     with opened(sqlite_url(tmp_path)) as store:
         sweep(store, tmp_path)
         assert set(files(tmp_path)) == {*kept, stray}, "the study keeps its folder"
@@ -140,13 +140,13 @@ def test_a_deletion_that_is_killed_is_ended_by_the_next_start(
     assert len(files(tmp_path)) == 4
 
 
-def test_nobody_begins_with_a_study_that_is_being_deleted(tmp_path: Path) -> None:
+def test_a_study_that_is_being_deleted_cannot_be_run(tmp_path: Path) -> None:
     submit(SPEC, tmp_path)
     with opened(sqlite_url(tmp_path)) as store:
         deletion.begin_deletion(store, "small")
         refused = pytest.raises(StudyStateError, match="just being deleted")
         with refused:
-            in_session(SPEC, tmp_path, RunCheckpoints)
+            in_session(SPEC, tmp_path, lambda session: RunCheckpoints(session.checkpoints))
         submit(SPEC, tmp_path)
         assert not study_row(store, "small").is_being_deleted, "the deletion was ended, and the study is a new one"
 
@@ -167,7 +167,7 @@ def test_files_of_an_ended_study_that_a_killed_worker_left_are_swept(
         assert {path.name for path in folder.iterdir()} == {Path(path).name for path in named(store)} | {"notes.txt"}
 
 
-def test_an_unfinished_study_is_left_to_whoever_goes_on_with_it(tmp_path: Path) -> None:
+def test_files_of_an_unfinished_study_are_not_swept(tmp_path: Path) -> None:
     submit(SPEC, tmp_path)
     (tmp_path / "checkpoints" / "small").mkdir(parents=True)
     slot = tmp_path / "checkpoints" / "small" / "running-worker-1-0.pt"
@@ -233,7 +233,7 @@ def test_rows_that_name_other_files_delete_none(tmp_path: Path) -> None:
     assert other.exists()
 
 
-def test_a_home_of_ones_own_is_nobody_elses(tmp_path: Path) -> None:
+def test_other_users_cannot_read_the_home_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     home = tmp_path / "runs"
     run(home)
@@ -243,7 +243,7 @@ def test_a_home_of_ones_own_is_nobody_elses(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}
 
 
-def test_the_first_to_claim_a_folder_has_it(tmp_path: Path, second: str) -> None:
+def test_the_first_study_to_claim_a_folder_owns_it(tmp_path: Path, second: str) -> None:
     for url in (sqlite_url(tmp_path), second):
         submit_study(SPEC, url, tmp_path, priority=0)
     with opened(sqlite_url(tmp_path)) as one, opened(second) as two:

@@ -1,4 +1,5 @@
-"""Checkpoints that workers keep elsewhere are found by all that read them, and what is found nowhere is said."""
+"""Checkpoints that workers keep outside the home folder are found by every command that reads them; a checkpoint
+that is found nowhere is reported."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def test_an_export_finds_the_weights_where_workers_keep_them(tmp_path: Path, mon
     assert "trained again" not in export(home).stderr
 
 
-def test_a_study_of_the_home_folder_notes_no_place(tmp_path: Path) -> None:
+def test_a_study_in_the_home_folder_records_no_place(tmp_path: Path) -> None:
     submit(small_study(), tmp_path)
     serve(tmp_path)
     assert place_of(tmp_path) is None
@@ -57,7 +58,7 @@ def test_a_study_of_the_home_folder_notes_no_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_a_run_goes_on_with_what_workers_left_elsewhere(
+def test_a_run_continues_from_checkpoints_of_workers_in_another_place(
     moved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = small_study(training="epochs = 12", search="trials = 6\nconcurrency = 3")
@@ -80,8 +81,8 @@ def test_a_run_goes_on_with_what_workers_left_elsewhere(
     assert not list(elsewhere.rglob("running-*")), "what the workers left is nobody's any more"
 
 
-def test_a_run_reads_and_notes_the_place_that_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers note no place where each keeps checkpoints in its own home folder."""
+def test_a_run_reads_and_records_the_given_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers record no place if each keeps checkpoints in its own home folder."""
     spec = small_study(training="epochs = 12", search="trials = 6\nconcurrency = 3")
     expected = result_of(spec, tmp_path / "expected")
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
@@ -103,7 +104,7 @@ def test_a_run_reads_and_notes_the_place_that_it_is_told(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     "options", [{"checkpoints": "s3://bucket"}, {"engine": "ray", "address": "127.0.0.1:1", "device": "auto"}]
 )
-def test_a_run_that_cannot_go_on_leaves_the_study_to_the_workers(
+def test_a_run_that_cannot_continue_leaves_the_study_to_the_workers(
     options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, url = small_study(), sqlite_url(tmp_path)

@@ -52,26 +52,26 @@ def test_running_trials_have_the_files_of_the_last_two_epochs(tmp_path: Path) ->
     assert running[-1] == []
 
 
-def test_files_that_nobody_names_are_swept(tmp_path: Path) -> None:
+def test_files_that_no_row_names_are_deleted(tmp_path: Path) -> None:
     run(small_study(), tmp_path)
     folder = tmp_path / "checkpoints" / "small"
     kept = on_disk(tmp_path)
     for name in ("best-000099.pt", "running-0000099.pt", ".running-0000007.pt.123"):
         (folder / name).write_bytes(b"left by a killed process")
     (folder / "notes.txt").write_text("a user's own")
-    in_session(small_study(), tmp_path, RunCheckpoints)
+    in_session(small_study(), tmp_path, lambda session: RunCheckpoints(session.checkpoints))
     assert on_disk(tmp_path) == kept
     assert not (folder / ".running-0000007.pt.123").exists()
     assert (folder / "notes.txt").exists()
 
 
-def test_what_workers_kept_is_known(tmp_path: Path) -> None:
+def test_a_run_finds_the_checkpoints_of_workers(tmp_path: Path) -> None:
     spec = small_study(checkpoints="keep = 1")
     submit(with_trials(spec, 1), tmp_path)
     serve(tmp_path)
     left = on_disk(tmp_path)
     assert sum(name.startswith("final-") for name in left) == 1
-    in_session(spec, tmp_path, RunCheckpoints)
+    in_session(spec, tmp_path, lambda session: RunCheckpoints(session.checkpoints))
     assert in_database(tmp_path) == on_disk(tmp_path) == left
     run(with_trials(spec, 8), tmp_path)
     assert in_database(tmp_path) == on_disk(tmp_path)

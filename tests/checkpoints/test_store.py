@@ -1,4 +1,4 @@
-"""Places for checkpoints: a folder, and S3 as boto3 speaks it (moto answers in its place, in this process)."""
+"""Checkpoint stores: a folder, and S3 through boto3 (simulated in this process by moto)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def checkpoint_store(request: pytest.FixtureRequest, tmp_path: Path) -> Checkpoi
     return open_checkpoint_store(place, tmp_path)
 
 
-def test_what_is_put_is_there_until_it_is_deleted(checkpoint_store: CheckpointStore) -> None:
+def test_stored_bytes_can_be_read_until_they_are_deleted(checkpoint_store: CheckpointStore) -> None:
     assert checkpoint_store.get("a/b.pt") is None
     checkpoint_store.put("a/b.pt", b"first")
     checkpoint_store.put("a/b.pt", b"second")
@@ -54,7 +54,7 @@ def test_what_is_put_is_there_until_it_is_deleted(checkpoint_store: CheckpointSt
     assert checkpoint_store.get("a/c.pt") == b"other"
 
 
-def test_a_place_that_takes_nothing_is_refused(checkpoint_store: CheckpointStore, tmp_path: Path) -> None:
+def test_a_place_that_is_not_writable_is_refused(checkpoint_store: CheckpointStore, tmp_path: Path) -> None:
     refuse_unwritable(checkpoint_store)
     assert checkpoint_store.names("checkpoints/") == []
     (tmp_path / "file").touch()
@@ -62,7 +62,7 @@ def test_a_place_that_takes_nothing_is_refused(checkpoint_store: CheckpointStore
         refuse_unwritable(Directory(tmp_path / "file" / "below"))
 
 
-def test_a_bucket_that_is_not_there_is_refused(bucket: str) -> None:
+def test_a_bucket_that_does_not_exist_is_refused(bucket: str) -> None:
     with pytest.raises(InputError, match=r"cannot be kept at s3://other: The checkpoint .*NoSuchBucket"):
         refuse_unwritable(open_checkpoint_store("s3://other", Path()))
 
@@ -79,7 +79,7 @@ def test_places_by_their_names(tmp_path: Path) -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_a_place_that_refuses_says_which_and_no_secret(bucket: str, tmp_path: Path) -> None:
+def test_an_error_names_the_place_and_no_secret(bucket: str, tmp_path: Path) -> None:
     missing = open_checkpoint_store("s3://no-such-bucket", tmp_path)
     assert isinstance(missing, ObjectStore)
     with pytest.raises(MachineError, match=r"a\.pt cannot be written at s3://no-such-bucket: \w+\.$") as refused:
@@ -102,7 +102,7 @@ def test_a_study_with_its_checkpoints_in_s3(bucket: str, tmp_path: Path) -> None
         "final",
     }
     assert list(tmp_path.rglob("*.pt")) == list((tmp_path / "expected").rglob("*.pt"))
-    # What reads weights is told by the study where they are.
+    # Commands that read weights find the place in the study's attributes.
     notes: list[str] = []
     with closing(open_store(sqlite_url(tmp_path), readonly=True)) as store:
         load_trained(store, tmp_path, find_trial(store, "small", None), notes.append)

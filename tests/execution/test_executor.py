@@ -1,4 +1,4 @@
-"""Several processes on one study: the same table however many they are, and whichever of them is killed."""
+"""Several processes on one study: the results depend neither on their number nor on which of them is killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.studyfile.texts import study_text
 Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
 
 FOLDS = {"data": 'dataset = "wine"\nfolds = 2', "search": 'trials = 8\nconcurrency = 5\npruner = "hyperband"'}
-"""Replicas, two architectures, three norms and a pruner: what could go wrong if a lane minded its neighbours."""
+"""Replicas, two architectures, three norms and a pruner: cases where a lane could depend on its neighbours."""
 
 
 def children() -> list[psutil.Process]:
@@ -38,7 +38,7 @@ def children() -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """The study of folds, by one process."""
+    """The result of the study of folds, trained by one process."""
     result = result_of(small_study(**FOLDS), tmp_path_factory.mktemp("whole"))
     assert {trial["state"] for trial in result[0]} == {"COMPLETE", "PRUNED"}
     return result
@@ -69,7 +69,7 @@ def test_killed_workers_are_replaced(whole: Result, tmp_path: Path) -> None:
 
 
 def test_models_of_the_users_own_need_no_file_where_they_train(tmp_path: Path) -> None:
-    """Nor would another machine have it."""
+    """Workers on other machines do not have the file."""
     tables = {name: text for name, text in TABLES.items() if name not in ("norm", "dropout")}
     tables["model"] = 'family = "custom"\nmodule = "net.py:Net"\narguments.width = { choice = [4, 8] }'
     spec = parse_study(study_text(**tables), str(tmp_path / "small.toml"))
@@ -86,7 +86,7 @@ def test_models_of_the_users_own_need_no_file_where_they_train(tmp_path: Path) -
 
 
 def test_processor_time_of_other_processes_counts(tmp_path: Path) -> None:
-    """Loading and saving included, as in one process."""
+    """It includes loading and saving, as in one process."""
 
     def action(session: Session) -> None:
         own = time.process_time()
@@ -100,7 +100,7 @@ def test_processor_time_of_other_processes_counts(tmp_path: Path) -> None:
     in_session(small_study(**FOLDS), tmp_path, action)
 
 
-def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
+def test_an_error_of_a_child_process_is_raised_by_receive(tmp_path: Path) -> None:
     def action(session: Session) -> None:
         child = ChildProcess(PrestartedProcess(), session.job, threads=1, title="hpo: worker of a test")
         try:
@@ -109,7 +109,7 @@ def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
                 child.receive()
             assert "in _load" in "".join(caught.value.__notes__)
             child.send(Train(behind=False))
-            assert child.receive().failures == (), "it lives on"
+            assert child.receive().failures == (), "the process goes on"
             os.kill(child._process.process.pid, signal.SIGKILL)
             with pytest.raises(Died, match="signal 9, Killed"):
                 child.receive()
@@ -119,7 +119,7 @@ def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
     in_session(small_study(), tmp_path, action)
 
 
-def test_recruits_are_used_first_and_the_rest_are_sent_home() -> None:
+def test_prestarted_processes_are_used_first_and_the_rest_are_ended() -> None:
     def pids() -> set[int]:
         return {child.pid for child in psutil.Process().children()}
 

@@ -1,4 +1,4 @@
-"""Which shard a trial goes to: work is even, and programs stay together."""
+"""Placement of trials on shards: work is divided evenly, and trials of one program stay together."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def test_trials_of_one_program_are_divided_evenly() -> None:
     assert set().union(*placed) == set(range(16))
 
 
-def test_programs_stay_together() -> None:
-    newcomers = {number: config(8 if number % 2 else 16) for number in range(16)}
-    assert [widths(shard) for shard in place(newcomers, [{}, {}], 1)] == [[16] * 8, [8] * 8]
+def test_trials_of_one_program_stay_together() -> None:
+    new_trials = {number: config(8 if number % 2 else 16) for number in range(16)}
+    assert [widths(shard) for shard in place(new_trials, [{}, {}], 1)] == [[16] * 8, [8] * 8]
 
 
-def test_a_newcomer_goes_where_its_program_is_or_else_where_least_is_to_do() -> None:
+def test_a_trial_goes_to_the_shard_of_its_program_or_else_to_the_one_with_the_least_work() -> None:
     shards = [{number: config(8) for number in range(4)}, {number: config(16) for number in range(4, 8)}]
     assert [widths(shard) for shard in place({8: config(16), 9: config(8)}, shards, 1)] == [[8], [16]]
     busier = [shards[0], {number: config(16) for number in range(4, 16)}]
     assert [widths(shard) for shard in place({16: config(16), 17: config(32)}, busier, 1)] == [[16, 32], []]
 
 
-def test_the_rule_is_the_same_in_whatever_order_trials_come() -> None:
-    newcomers = {number: config(8 * (1 + number % 3)) for number in range(9)}
-    turned = dict(reversed(newcomers.items()))
-    assert place(newcomers, [{}, {}], 5) == place(turned, [{}, {}], 5)
+def test_placement_does_not_depend_on_the_order_of_the_trials() -> None:
+    new_trials = {number: config(8 * (1 + number % 3)) for number in range(9)}
+    reversed_trials = dict(reversed(new_trials.items()))
+    assert place(new_trials, [{}, {}], 5) == place(reversed_trials, [{}, {}], 5)
 
 
 def test_more_shards_than_trials() -> None:

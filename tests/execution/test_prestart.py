@@ -1,4 +1,4 @@
-"""Processes that are begun ahead of their work: what they are not told."""
+"""Prestarted processes: no secrets in their environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hpo.execution.prestart import PrestartedProcess
 SECRET = "correct-horse"
 
 
-def test_a_recruit_inherits_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prestarted_process_inherits_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", SECRET)
     monkeypatch.setenv("HPO_STORAGE", f"postgresql://me:{SECRET}@host/d")
     monkeypatch.setenv("HPO_HOME", "here")

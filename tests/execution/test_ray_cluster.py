@@ -1,4 +1,4 @@
-"""The same study on a Ray cluster of several nodes, one of which is removed in mid-study."""
+"""Studies on a Ray cluster of several nodes: a node that is removed, secrets, and clusters that cannot be used."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STUDY = {"training": "epochs = 12", "search": 'trials = 10\nconcurrency = 6\npru
 
 @pytest.fixture
 def nodes() -> Iterator[Cluster]:
-    """A head that takes no workers, and two nodes with room for one each."""
+    """A head node that runs no workers, and two nodes that run one worker each."""
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         yield made
@@ -60,8 +60,8 @@ def test_a_node_is_removed_in_mid_study(nodes: Cluster, monkeypatch: pytest.Monk
     assert result == result_of(small_study(**STUDY), tmp_path / "alone")
 
 
-def test_ray_is_told_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither its own processes nor its workers, nor what it keeps about this one."""
+def test_ray_gets_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No secret is in Ray's own processes, in its workers, or in what it stores about this process."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("PGPASSWORD", SECRET)
     monkeypatch.setenv("HPO_STORAGE", f"postgresql://me:{SECRET}@host/d")

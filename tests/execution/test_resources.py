@@ -1,4 +1,4 @@
-"""What a run asks of the machine, and whether a study's steps are compiled."""
+"""Whether a study's steps are compiled, and which configurations a trial may have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONG = 10**6
 
 
 def compiled(trials: int, home: Path, wanted: resources.Compile) -> bool | None:
-    """What is noted of the study once it is open."""
+    """Whether the study's steps are compiled, as its row says once it is open."""
     spec = small_study(training="epochs = 100", search=f"trials = {trials}")
     return in_session(
         spec,
@@ -43,14 +43,14 @@ def test_long_studies_are_compiled_and_go_on_as_they_began(tmp_path: Path) -> No
     assert compiled(LONG, tmp_path / "refused", "off") is False
 
 
-def test_a_weight_of_a_convolution_is_used_at_every_place() -> None:
+def test_a_weight_of_a_convolution_is_used_at_every_position() -> None:
     dense = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     assert resources.weight_uses(dense, (1, 8, 8)) == 64 * 3
     convolution = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2, padding=1))
     assert resources.weight_uses(convolution, (1, 8, 8)) == 4 * 9 * 64 + 2 * 4 * 9 * 16
 
 
-def test_own_models_are_work_for_several_workers_and_not_for_the_compiler(tmp_path: Path) -> None:
+def test_own_models_count_for_the_number_of_workers_and_not_for_compiling(tmp_path: Path) -> None:
     write(tmp_path)
     tables = {name: text for name, text in TABLES.items() if name not in ("norm", "dropout")}
     tables["model"] = 'family = "custom"\nmodule = "net.py:Net"\narguments.width = 8'
@@ -75,7 +75,7 @@ def test_a_compiled_program_has_no_more_lanes_than_are_in_flight(lanes: int | No
     assert found == (lanes or 3)
 
 
-def test_variants_need_all_that_a_trial_may_need() -> None:
+def test_variants_contain_all_that_a_trial_may_draw() -> None:
     spec = small_study(
         regularization="l1 = { low = 0.0, high = 0.1 }",
         optimizer='learning_rate = 0.1\nchoice = [{ name = "sgd", momentum = { low = 0.0, high = 0.9 } }]',

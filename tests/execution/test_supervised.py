@@ -1,4 +1,4 @@
-"""What a coordinator does when a shard dies, with shards in this process that die where they are told to."""
+"""Replacement of shards that die, with shards in this process that fail on purpose."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from hpo.training.trainer import Failure
 from tests.runtime.small import epochs_of, in_session, result_of, small_study, trials_of
 
 Result = tuple[list[dict[str, Any]], list[tuple[Any, ...]]]
-Fate = Callable[["Mortal", Order], bool]
-"""Whether a shard dies of an order."""
+Condition = Callable[["FailingShard", Order], bool]
+"""Whether a shard dies at an order."""
 
 STUDY = {"search": 'trials = 8\nconcurrency = 4\npruner = { name = "median", startup_trials = 2 }'}
 
 
-class Mortal(InProcessShard):
-    """A shard that dies of some orders: before it obeys, or after it has, so that its answer is lost."""
+class FailingShard(InProcessShard):
+    """A shard that dies at some orders: before it executes them, or `after` that, so that its reply is lost."""
 
-    def __init__(self, job: TrainingJob, fate: Fate, *, after: bool) -> None:
+    def __init__(self, job: TrainingJob, dies: Condition, *, after: bool) -> None:
         super().__init__(job)
-        self.fate = fate
+        self.dies = dies
         self.after = after
         self.trials: set[int] = set()
 
@@ -45,30 +45,32 @@ class Mortal(InProcessShard):
         if self.after:
             answer = super().receive()
         self.trials = {lane.trial for cohort in self._shard.trainer.all_cohorts() for lane in cohort.lanes}
-        if self.fate(self, order):
+        if self.dies(self, order):
             raise Died("planted")
         return answer if self.after else super().receive()
 
 
-def times(count: int, kind: type[Order], skip: int = 0) -> Fate:
-    """Dies of so many orders of a kind, after so many it lives through; counted over all shards."""
+def times(count: int, kind: type[Order], skip: int = 0) -> Condition:
+    """Deaths at `count` orders of a kind, after `skip` orders without one; counted over all shards."""
     seen = 0
 
-    def fate(shard: Mortal, order: Order) -> bool:
+    def dies(shard: FailingShard, order: Order) -> bool:
         nonlocal seen
         seen += isinstance(order, kind)
         return isinstance(order, kind) and skip < seen <= skip + count
 
-    return fate
+    return dies
 
 
-def outcome(home: Path, fate: Fate, *, after: bool = False, workers: int = 2) -> tuple[Result, int]:
-    """The study's result with shards of such a fate, and how many died."""
+def outcome(home: Path, dies: Condition, *, after: bool = False, workers: int = 2) -> tuple[Result, int]:
+    """The study's result with such shards, and the number of deaths."""
     seen: list[Progress] = []
 
     def action(session: Session) -> None:
         replicas = session.job.examples.replicas
-        with Executor(lambda: Mortal(session.job, fate, after=after), workers=workers, replicas=replicas) as executor:
+        with Executor(
+            lambda: FailingShard(session.job, dies, after=after), workers=workers, replicas=replicas
+        ) as executor:
             seen.append(coordinator.run(session, executor, lambda progress: None))
 
     spec = small_study(**STUDY)
@@ -87,56 +89,56 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Result:
 def test_a_shard_that_dies_is_replaced(
     kind: type[Order], skip: int, after: bool, whole: Result, tmp_path: Path
 ) -> None:
-    skip = min(skip, 2) if kind is Admit else skip  # few ticks have newcomers
+    skip = min(skip, 2) if kind is Admit else skip  # few ticks start trials
     assert outcome(tmp_path, times(1, kind, skip), after=after) == (whole, 1)
 
 
 def test_shards_that_die_again_and_again(whole: Result, tmp_path: Path) -> None:
-    def fate(shard: Mortal, order: Order) -> bool:
+    def dies(shard: FailingShard, order: Order) -> bool:
         orders.append(order)
         return len(orders) % 7 == 0
 
     orders: list[Order] = []
-    result, deaths = outcome(tmp_path, fate)
+    result, deaths = outcome(tmp_path, dies)
     assert result == whole
     assert deaths > 2
 
 
 def test_a_trial_that_kills_its_process_fails_alone(whole: Result, tmp_path: Path) -> None:
-    def fate(shard: Mortal, order: Order) -> bool:
+    def dies(shard: FailingShard, order: Order) -> bool:
         return isinstance(order, Train) and 2 in shard.trials
 
-    (trials, _), deaths = outcome(tmp_path, fate)
+    (trials, _), deaths = outcome(tmp_path, dies)
     assert {trial["number"]: trial["ended"] for trial in trials if trial["state"] == "FAIL"} == {
         2: "failed: its process died each time this trial was trained (planted)"
     }
     assert deaths >= DEATHS
     assert [trial["reports"] for trial in trials[:4] if trial["number"] != 2] == [
         trial["reports"] for trial in whole[0][:4] if trial["number"] != 2
-    ], "its neighbours train on as if it had not been there"
+    ], "the other trials' results are as without it"
 
 
 @pytest.mark.parametrize(
-    "fate",
+    "dies",
     [
-        pytest.param(lambda shard, order: True, id="even idle ones"),
+        pytest.param(lambda shard, order: True, id="without trials"),
         pytest.param(lambda shard, order: isinstance(order, Train) and len(shard.trials) > 0, id="whatever the trial"),
         pytest.param(lambda shard, order: isinstance(order, Train) and len(shard.trials) > 1, id="of two trials"),
-        pytest.param(lambda shard, order: isinstance(order, Settle), id="when handing over"),
+        pytest.param(lambda shard, order: isinstance(order, Settle), id="when results are returned"),
     ],
 )
-def test_where_no_trial_is_to_blame_the_run_ends(fate: Fate, tmp_path: Path) -> None:
+def test_the_run_ends_where_no_single_trial_is_the_cause(dies: Condition, tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"died 3 times in a row .* no single trial is the cause"):
-        outcome(tmp_path, fate)
+        outcome(tmp_path, dies)
     assert {trial["state"] for trial in trials_of(small_study(**STUDY), tmp_path)} <= {"RUNNING"}
 
 
-def test_a_trial_that_fails_only_while_it_is_repeated_is_not_given_up(whole: Result, tmp_path: Path) -> None:
+def test_a_trial_that_fails_only_in_a_replacement_goes_on(whole: Result, tmp_path: Path) -> None:
     """A replacement that lacks something, such as memory, is replaced in turn."""
-    made: list[Mortal] = []
-    fate = times(1, Settle, skip=2)
+    made: list[FailingShard] = []
+    dies = times(1, Settle, skip=2)
 
-    class Lacking(Mortal):
+    class Lacking(FailingShard):
         def receive(self) -> Reply:
             answer = super().receive()
             if self in made[2:3] and isinstance(answer, Trained):
@@ -146,7 +148,7 @@ def test_a_trial_that_fails_only_while_it_is_repeated_is_not_given_up(whole: Res
 
     def action(session: Session) -> int:
         def open_channel() -> Lacking:
-            made.append(Lacking(session.job, fate, after=False))
+            made.append(Lacking(session.job, dies, after=False))
             return made[-1]
 
         with Executor(open_channel, workers=2, replicas=1) as executor:

@@ -1,4 +1,4 @@
-"""What an epoch's last batch may be: each rule equals a plain loop over a DataLoader, whoever the neighbours are."""
+"""What an epoch's last batch may be: each rule equals a plain loop over a DataLoader, whatever the other lanes are."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def with_rule(config: TrialConfig, rule: str, **training: Any) -> TrialConfig:
 
 
 def without_chance(config: TrialConfig) -> TrialConfig:
-    """What the plain loop can do, too."""
+    """A configuration that the plain loop can train, too: without random numbers in the model."""
     plain = {name: TrialConfig.model_fields[name].default for name in ("schedule", "regularization")}
     return config.model_copy(update={**plain, "dropout": Dropout()})
 
@@ -60,7 +60,7 @@ def test_parts_of_different_size_are_cut_as_each_would_be_alone() -> None:
     assert [examples.batch_sizes(r, Training(batch_size=59)) for r in (0, 1)] == [(59, 59), (59, 59)]
 
 
-def test_lanes_part_only_where_their_batches_differ() -> None:
+def test_lanes_train_separately_only_where_their_batches_differ() -> None:
     assert list(stretches([(5, 5, 5, 2), (5, 5, 5, 5), (5, 5, 5, 2)])) == [
         Stretch(lanes=(0, 1, 2), first=0, steps=3, batch=5),
         Stretch(lanes=(0, 2), first=3, steps=1, batch=2),

@@ -1,4 +1,4 @@
-"""The number of lanes is found by doubling, kept within memory, and remembered."""
+"""The limit on lanes is found by doubling, bounded by memory, and stored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 def searched(found: Limits, seconds: dict[int, float]) -> list[int]:
-    """The limits it went through, if a lane's epoch takes so long with so many lanes."""
+    """The limits that are tried, given the duration of a lane's epoch for each number of lanes."""
     path = [found.of("p")]
     for _ in range(20 * LOOKS):
         if found.timed("p", found.of("p"), seconds[found.of("p")]):
@@ -25,29 +25,29 @@ def searched(found: Limits, seconds: dict[int, float]) -> list[int]:
     return path
 
 
-def test_doubles_while_it_pays_and_remembers(tmp_path: Path) -> None:
-    notebook = tmp_path / "cache" / "lanes.json"
-    first = Limits(None, notebook, "this machine")
-    first.know("p", 1, CPU)
+def test_the_limit_is_doubled_while_that_is_faster_and_is_stored(tmp_path: Path) -> None:
+    file = tmp_path / "cache" / "lanes.json"
+    first = Limits(None, file, "this machine")
+    first.add("p", 1, CPU)
     assert searched(first, {16: 4.0, 32: 2.0, 64: 1.0, 128: 0.99}) == [16, 32, 64, 128, 64]
-    again = Limits(None, notebook, "this machine")
-    again.know("p", 1, CPU)
+    again = Limits(None, file, "this machine")
+    again.add("p", 1, CPU)
     assert searched(again, {64: 5.0}) == [64]
-    elsewhere = Limits(None, notebook, "another machine")
-    elsewhere.know("p", 1, CPU)
+    elsewhere = Limits(None, file, "another machine")
+    elsewhere.add("p", 1, CPU)
     assert elsewhere.of("p") == FIRST
 
 
-def test_programs_that_are_not_full_tell_nothing() -> None:
+def test_programs_that_are_not_full_are_not_timed() -> None:
     found = Limits()
-    found.know("p", 1, CPU)
+    found.add("p", 1, CPU)
     assert not any(found.timed("p", FIRST - 1, 0.1) for _ in range(10))
     assert found.of("p") == FIRST
 
 
 def test_a_fixed_number_stays(tmp_path: Path) -> None:
     found = Limits(5, tmp_path / "lanes.json")
-    found.know("p", 1, CPU)
+    found.add("p", 1, CPU)
     assert searched(found, {5: 1.0}) == [5]
     assert not (tmp_path / "lanes.json").exists()
 
@@ -56,19 +56,19 @@ def test_memory_bounds_even_a_fixed_number(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(limits, "free_memory", lambda device: 1000)
     for fixed, expected in ((None, [10]), (64, [10])):
         found = Limits(fixed)
-        found.know("p", 50, CPU)
+        found.add("p", 50, CPU)
         assert searched(found, {10: 1.0}) == expected
-    found.know("huge", 10**6, CPU)
+    found.add("huge", 10**6, CPU)
     assert found.of("huge") == 1
 
 
-def test_a_damaged_notebook_is_no_trouble(tmp_path: Path) -> None:
-    notebook = tmp_path / "lanes.json"
-    notebook.write_text('{"m p": "many"')
-    found = Limits(None, notebook, "m")
-    found.know("p", 1, CPU)
+def test_a_damaged_file_is_ignored(tmp_path: Path) -> None:
+    file = tmp_path / "lanes.json"
+    file.write_text('{"m p": "many"')
+    found = Limits(None, file, "m")
+    found.add("p", 1, CPU)
     searched(found, {16: 1.0, 32: 1.0})
-    assert '"m p": 16' in notebook.read_text()
+    assert '"m p": 16' in file.read_text()
 
 
 def test_when_memory_runs_out_the_lanes_are_halved_and_all_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_when_memory_runs_out_the_lanes_are_halved_and_all_goes_on(monkeypatch: 
         ),
     ],
 )
-def test_what_a_container_may_still_take(files: dict[str, str], left: int | None, tmp_path: Path) -> None:
+def test_memory_left_to_a_container(files: dict[str, str], left: int | None, tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text + "\n")

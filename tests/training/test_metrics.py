@@ -112,7 +112,7 @@ def lanes_of(whole: Outcome, part: torch.Tensor, lanes: torch.Tensor) -> Outcome
 @pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("regression", [False, True])
 def test_no_value_depends_on_the_number_of_lanes(regression: bool, parts: int) -> None:
-    """To the last bit, whoever the neighbours are."""
+    """To the last bit, whatever the other lanes are."""
     generator = torch.Generator().manual_seed(parts)
     names = tuple(sorted(REGRESSION_METRICS if regression else CLASSIFICATION_METRICS))
     for _ in range(20):

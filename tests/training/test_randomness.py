@@ -34,7 +34,7 @@ def test_the_hash_is_uniform_and_uncorrelated() -> None:
     assert lagged.abs().max() < 0.03
 
 
-def test_a_lane_draws_the_same_whoever_is_beside_it() -> None:
+def test_a_lanes_numbers_do_not_depend_on_other_lanes() -> None:
     start = randomness.index_hash(50, 1, torch.device("cpu"))
     keys = torch.tensor([5, -7, 11], dtype=torch.int32)
     together = randomness.uniform_24(start, keys)

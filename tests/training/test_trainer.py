@@ -1,4 +1,4 @@
-"""Lanes come and go, and an error ends only the trial it belongs to."""
+"""The trainer: lanes are added and removed, and an error ends only the trial that causes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_architectures_train_in_cohorts_of_their_own() -> None:
     assert its.tick().epochs == ()
 
 
-def test_what_cannot_be_built_fails_alone() -> None:
+def test_a_trial_that_cannot_be_built_fails_alone() -> None:
     its = trainer()
     image = mixed(0).model_copy(update={"model": Cnn(family="cnn")})
     odd = mixed(0).model_copy(update={"norm": GroupNorm(kind="group", groups=5)})

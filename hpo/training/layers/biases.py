@@ -1,6 +1,6 @@
-"""The biases of a layer's lanes. Some lanes may have none, where a normalisation behind the layer would subtract it.
+"""The biases of a layer in K lanes. A lane has none where the normalisation after the layer would subtract it again.
 
-A row of parameters has room for a bias if any variant of the study has one there. In a lane without one the room holds
+A row of parameters has room for a bias if any variant of the study has one there. In a lane without a bias it holds
 zeros, which change nothing and get no gradient, so that such lanes are computed together with the others.
 
 Dimensions: K lanes, O outputs.
@@ -20,43 +20,43 @@ COLUMN = "no_bias"
 
 
 class Bias(NamedTuple):
-    """The biases of one layer, bound to their place."""
+    """The biases of one layer, as views of the frame."""
 
     values_KO: Tensor | None
     """None where no variant has one."""
     gradient_KO: Tensor | None
-    """Where the gradient goes; None at inference, too."""
+    """Where the gradient is written; None at inference, and where no variant has a bias."""
     lacking_K1: Tensor | None
-    """True for lanes that have none; None where all have one."""
+    """True for lanes that have no bias; None where all have one."""
 
     @classmethod
     def of(cls, place: Place, units: int) -> Bias:
-        """`units`: outputs of the layer, or as many as the rows have room for."""
+        """`units`: outputs of the layer, or the larger number for which the rows have room."""
         if not place.has_parameter("bias", (units,)):
             return cls(None, None, None)
         gradient = place.gradient("bias", (units,)) if place.frame.training else None
         return cls(place.parameter("bias", (units,)), gradient, place.find_column(COLUMN))
 
-    def leave(self, gradient_KO: Tensor) -> None:
-        """Leaves the gradient."""
+    def write_gradient(self, gradient_KO: Tensor) -> None:
+        """Writes the gradient."""
         if self.gradient_KO is not None:
             self.gradient_KO.copy_(gradient_KO)
-            self._spare()
+            self._clear_lacking()
 
-    def leave_sum(self, g_KBO: Tensor) -> None:
-        """Leaves the gradient, the sum over examples of the gradient of the layer's output."""
+    def write_gradient_sum(self, g_KBO: Tensor) -> None:
+        """Writes the gradient as the sum over examples of the gradient of the layer's output."""
         if self.gradient_KO is not None:
             torch.sum(g_KBO, 1, out=self.gradient_KO)
-            self._spare()
+            self._clear_lacking()
 
-    def _spare(self) -> None:
+    def _clear_lacking(self) -> None:
         """Lanes without a bias get no gradient, not even one that has overflowed."""
         if self.gradient_KO is not None and self.lacking_K1 is not None:
             self.gradient_KO.masked_fill_(self.lacking_K1, 0.0)
 
 
 def columns(layers: Sequence[nn.Module], possible: Sequence[nn.Module], device: torch.device) -> dict[str, Tensor]:
-    """What `Bias` needs to know of each lane, if any possible layer has no bias."""
+    """The column that `Bias` uses, if any possible layer has no bias; else no columns."""
     if not any(map(_lacks, possible)):
         return {}
     return {COLUMN: torch.tensor([[_lacks(layer)] for layer in layers], device=device)}

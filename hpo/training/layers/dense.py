@@ -1,9 +1,8 @@
 """Dense and elementwise layers in stacked form: one operation for K lanes, each with its own weights.
 
-A lane's numbers must come out bit for bit the same whatever K is and whoever the neighbours are, so every layer works
-lane by lane inside: matrix products are batched over lanes, statistics stay within one lane. Images and normalisation
-have modules of their own, `images` and `norms`; a new layer type is one function and one line in the table at the end
-of a module.
+A lane's numbers must be bit for bit the same whatever K and the other lanes are, so every layer computes each lane
+separately: matrix products are batched over lanes, statistics are of one lane. Images and normalisation are in
+`images` and `norms`; a new layer type is one function and one line in the table at the end of a module.
 
 Dimensions: K lanes, B examples, F features, O outputs.
 """
@@ -44,14 +43,14 @@ def linear(place: Place, layer: nn.Module) -> Pass:
         return (z[..., :units].contiguous() if narrow else z), x
 
     if not place.frame.training:
-        return Pass(forward, no_way_back)
+        return Pass(forward, no_backward)
     d_weight_KOF = place.gradient("weight", shape)
 
     def backward(x: Tensor, g: Tensor, wanted: bool) -> Tensor | None:
         if narrow:
             g = F.pad(g, (0, more))
         d_weight_KOF.copy_(product(g.transpose(1, 2), x))
-        bias.leave_sum(g)
+        bias.write_gradient_sum(g)
         return product(g, weight_KOF) if wanted else None
 
     return Pass(forward, backward)
@@ -104,8 +103,8 @@ def identity(place: Place, layer: nn.Module) -> Pass:
     return IDENTITY
 
 
-def no_way_back(kept: Any, g: Tensor, wanted: bool) -> Tensor:
-    """The way back of a layer that was bound for inference."""
+def no_backward(kept: Any, g: Tensor, wanted: bool) -> Tensor:
+    """The backward pass of a layer that was bound for inference."""
     raise AssertionError("a layer bound for inference has no gradient")
 
 
@@ -118,7 +117,7 @@ Derivative = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 
 
 def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[Place, nn.Module], Pass]:
-    """A layer without parameters that treats each number alone.
+    """A layer without parameters that computes each number separately.
 
     `exact`: by arithmetic that rounds alike everywhere. Others, such as tanh, are rounded differently by vector and
     scalar code, and the CPU takes scalar code for the last numbers of a tensor unless they fill a vector; so each lane

@@ -1,7 +1,7 @@
-"""What the layers of a stacked program work on, and what a layer of one is: a pass forward and a pass back.
+"""The interface of a layer in the program of K lanes: a forward and a backward pass on the tensors of a frame.
 
-Gradients are written out rather than recorded: for models this small, recording and replaying operations costs more
-than the arithmetic. A pass back leaves the gradients of its parameters in the frame.
+Backward passes are written by hand instead of recorded by autograd: for models this small, recording and replaying
+operations takes longer than the arithmetic. A backward pass writes the gradients of its parameters into the frame.
 
 Dimensions: K lanes, B examples.
 """
@@ -20,32 +20,33 @@ Views = dict[tuple[str, tuple[int, ...]], Tensor]
 
 @dataclass(kw_only=True, slots=True)
 class Frame:
-    """The tensors of K lanes, bound to a program's layers as long as they lie where they are."""
+    """The tensors of K lanes on which a program's layers work. Layers keep views of them, so they must stay at their
+    place in memory."""
 
     parameters: Views
-    """Of theta."""
+    """Views of theta."""
     stats: Views
-    """Of the running averages."""
+    """Views of the running averages."""
     columns: Mapping[str, Tensor]
-    """What else a layer needs to know of each lane, by a name that begins with the layer's."""
+    """Other numbers of each lane that a layer uses, by a name that begins with the layer's name."""
     training: bool
     gradients: Views = field(default_factory=dict)
-    """Of the gradient; in training each layer writes those of its parameters."""
+    """Views of the gradient; in training each layer writes those of its parameters."""
     batch_stats: Views = field(default_factory=dict)
     """Mean and unbiased variance of the batch; in training each batch normalisation writes them."""
     masks: Mapping[str, Tensor] = field(default_factory=dict)
-    """What each dropout layer multiplies by in the present step, see `hpo.training.layers.masks`."""
+    """The masks of the dropout layers in the present step, see `hpo.training.layers.masks`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a layer stands: its name, its lanes, and the frame."""
+    """A layer's place in the program: its name, its lanes, and the frame."""
 
     name: str
     lanes: slice
     frame: Frame
     last: bool = False
-    """Its output goes to the loss, which takes it with more units than the model has."""
+    """Whether its output goes to the loss, which accepts more units than the model has."""
 
     def parameter(self, which: str, shape: tuple[int, ...]) -> Tensor:
         return self._view(self.frame.parameters, which, shape)
@@ -60,14 +61,14 @@ class Place:
         return self._view(self.frame.batch_stats, which, shape)
 
     def has_parameter(self, which: str, shape: tuple[int, ...]) -> bool:
-        """Whether any variant has it."""
+        """Whether any variant of the study has this parameter."""
         return (f"{self.name}.{which}", shape) in self.frame.parameters
 
     def column(self, which: str) -> Tensor:
         return self.frame.columns[f"{self.name}.{which}"][self.lanes]
 
     def find_column(self, which: str) -> Tensor | None:
-        """None where there is no such column, because all lanes are alike."""
+        """The column; None if there is none, because all lanes are alike."""
         return self.column(which) if f"{self.name}.{which}" in self.frame.columns else None
 
     def mask(self, name: str) -> Tensor | None:
@@ -80,13 +81,14 @@ class Place:
 
 
 class Pass(NamedTuple):
-    """A layer bound to its place."""
+    """The two passes of a layer, bound to its place."""
 
     forward: Callable[[Tensor], tuple[Tensor, Any]]
-    """Input [K, B, ...] to output [K, B, ...], and what the way back needs."""
+    """Takes the input [K, B, ...]; returns the output [K, B, ...], and the values that `backward` needs."""
     backward: Callable[[Any, Tensor, bool], Tensor | None]
-    """What `forward` kept, and the gradient of the output, to the gradient of the input; None if nobody wants it."""
+    """Takes these values, the gradient of the output, and whether the gradient of the input is wanted; returns that, or
+    None."""
 
 
 Rule = Callable[[Place, nn.Module], Pass]
-"""Binds a layer. The plain module tells its geometry; the lanes' numbers are in the frame."""
+"""Binds a layer. The plain module gives its sizes; the lanes' numbers are in the frame."""

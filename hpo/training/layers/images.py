@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo.training.layers.biases import Bias
-from hpo.training.layers.dense import aten, dropout, no_way_back, product
+from hpo.training.layers.dense import aten, dropout, no_backward, product
 from hpo.training.layers.frame import Pass, Place, Rule
 from hpo.training.layout import ALIGNMENT
 
@@ -54,7 +54,7 @@ def _conv_by_groups(place: Place, layer: nn.Conv2d) -> Pass:
         return lane_by_lane(z, outputs), wide
 
     if not place.frame.training:
-        return Pass(forward, no_way_back)
+        return Pass(forward, no_backward)
     d_weight = place.gradient("weight", shape)
 
     def backward(wide: Tensor, g: Tensor, wanted: bool) -> Tensor | None:
@@ -73,7 +73,7 @@ def _conv_by_groups(place: Place, layer: nn.Conv2d) -> Pass:
         )
         d_weight.copy_(d_kernels.view(groups, *shape)[:k])
         if d_biases is not None:
-            bias.leave(d_biases.view(groups, outputs)[:k])
+            bias.write_gradient(d_biases.view(groups, outputs)[:k])
         return lane_by_lane(d_wide, channels) if wanted else None
 
     return Pass(forward, backward)
@@ -102,7 +102,7 @@ def _conv_by_shifts(place: Place, layer: nn.Conv2d) -> Pass:
         return z.view(k, outputs, batch, height, width).transpose(1, 2).contiguous(), (shifted, x.shape)
 
     if not place.frame.training:
-        return Pass(forward, no_way_back)
+        return Pass(forward, no_backward)
     d_weight = place.gradient("weight", shape)
 
     def backward(kept: tuple[Tensor, torch.Size], g: Tensor, wanted: bool) -> Tensor | None:
@@ -111,7 +111,7 @@ def _conv_by_shifts(place: Place, layer: nn.Conv2d) -> Pass:
         d_kernels = product(g, shifted.transpose(1, 2))[:, :, :depth].view(k, outputs, kernel, kernel, channels)
         d_weight.copy_(d_kernels.permute(0, 1, 4, 2, 3))
         if bias.gradient_KO is not None:
-            bias.leave(g.sum(2))
+            bias.write_gradient(g.sum(2))
         if not wanted:
             return None
         d_shifted = product(kernels().transpose(1, 2), g)[:, :depth]

@@ -59,7 +59,7 @@ def training_loss(
 
 
 def _whole(outputs_KBC: Tensor, classes: int) -> Tensor:
-    """Logits [K, B, C rounded up]; -inf beyond the classes."""
+    """Logits [K, B, C rounded up to whole vectors], -inf beyond the classes."""
     have, whole = outputs_KBC.shape[2], classes + -classes % WHOLE
     if have > classes:
         outputs_KBC[..., classes:] = -math.inf

@@ -1,4 +1,4 @@
-"""Dropout masks of K lanes, drawn outside the model: what each dropout layer multiplies its input by.
+"""Dropout masks of K lanes, by which the dropout layers multiply their input. They are drawn outside the model.
 
 Dimensions: K lanes, B examples, N numbers in one lane's mask.
 """
@@ -20,13 +20,13 @@ class Drop:
     """One dropout layer of K lanes."""
 
     limit_K1: Tensor
-    """int32: a number drawn by `uniform_24` stays if it is larger."""
+    """int32: a number stays if the one that `uniform_24` drew for it is larger than this."""
     scale_K1: Tensor
-    """What numbers that stay are multiplied by."""
+    """Factor of the numbers that stay."""
     shape: tuple[int, ...]
     """Shape of the mask for one example."""
     salt: int
-    """Tells the layers of a model apart."""
+    """Different for each layer of a model, so that layers draw different masks."""
 
     @classmethod
     def of(
@@ -60,7 +60,7 @@ class Drop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Keys:
-    """Takes the place of a `Drop` for layers that draw by themselves: hands them the keys."""
+    """The keys of a step, in place of masks, for modules that draw random numbers themselves."""
 
     shape: tuple[int, ...] = ()
 
@@ -76,7 +76,7 @@ def drops_of(
     device: torch.device,
     witnesses: Sequence[nn.Sequential] = (),
 ) -> dict[str, Drop]:
-    """The dropout layers that act in any lane or witness, by mask name. A lane without one gets ones."""
+    """The dropout layers that act in any lane or witness, by mask name. The mask of a lane without one is all ones."""
     shapes = output_shapes(modules[0], input_shape)
     found = {}
     for salt, (name, _) in enumerate(modules[0].named_children(), start=1):

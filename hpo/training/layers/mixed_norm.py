@@ -22,16 +22,16 @@ from hpo.training.layers.frame import Pass, Place
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixedNorm:
-    """What the lanes at one position have, taken together."""
+    """Normalisation at one position of lanes of mixed kinds: sizes, and which kinds there are."""
 
     features: int
     eps: float
     batch: bool
-    """Some lane has batch normalisation."""
+    """Whether any lane has batch normalisation."""
     layer: bool
-    """Some lane has layer normalisation."""
+    """Whether any lane has layer normalisation."""
     affine: bool
-    """Some lane learns scale and shift."""
+    """Whether any lane learns scale and shift."""
 
     @classmethod
     def of(cls, layers: Sequence[nn.Module]) -> MixedNorm:
@@ -107,7 +107,7 @@ class MixedNorm:
         return Pass(forward, backward)
 
     def _scale_and_shift(self, place: Place) -> tuple[Tensor | None, Tensor | None]:
-        """[K, 1, F] each. A lane without them gets 1 and 0, whatever its row holds."""
+        """[K, 1, F] each; 1 and 0 for a lane that does not learn them, whatever its row holds."""
         if not self.affine:
             return None, None
         affine_K1, shape = place.column("affine"), (self.features,)
@@ -116,7 +116,7 @@ class MixedNorm:
 
 
 class _Kept(NamedTuple):
-    """What the way back needs."""
+    """The values that the backward pass needs."""
 
     xhat: Tensor
     by_feature: Tensor | None
@@ -125,7 +125,7 @@ class _Kept(NamedTuple):
 
 
 def columns(layers: Sequence[nn.Module], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
-    """What `MixedNorm` needs to know of each lane: 1 where it has a property and 0 elsewhere."""
+    """The columns that `MixedNorm` uses: 1 for a lane that has a property, else 0."""
     properties = {
         "batch": [float(isinstance(layer, nn.BatchNorm1d)) for layer in layers],
         "layer": [float(isinstance(layer, nn.LayerNorm)) for layer in layers],
@@ -141,7 +141,7 @@ def columns(layers: Sequence[nn.Module], dtype: torch.dtype, device: torch.devic
 
 
 def is_dense_norm(layer: nn.Module) -> bool:
-    """Whether the layer normalises dense features, and not images, in one of the two ways that mix."""
+    """Whether the layer is a batch or layer normalisation of dense features, not of images."""
     return isinstance(layer, nn.BatchNorm1d) or (isinstance(layer, nn.LayerNorm) and len(layer.normalized_shape) == 1)
 
 

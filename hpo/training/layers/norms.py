@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hpo.training.layers.dense import aten, no_way_back
+from hpo.training.layers.dense import aten, no_backward
 from hpo.training.layers.frame import Pass, Place, Rule
 
 
@@ -28,7 +28,7 @@ def batch_norm_1d(place: Place, layer: nn.Module) -> Pass:
             xhat = (x - mean) * inverse_root
             return (xhat if scale is None or shift is None else torch.addcmul(shift, xhat, scale)), None
 
-        return Pass(infer, no_way_back)
+        return Pass(infer, no_backward)
 
     batch_mean, batch_variance = (place.batch_stat(f"running_{which}", shape).unsqueeze(1) for which in ("mean", "var"))
     d_scale, d_shift = (place.gradient(which, shape).unsqueeze(1) if affine else None for which in ("weight", "bias"))
@@ -90,7 +90,7 @@ def batch_norm_2d(place: Place, layer: nn.Module) -> Pass:
             z = F.batch_norm(wide, flat(mean), flat(variance), flat(scale), flat(shift), False, 0.0, eps)
             return lane_by_lane(z, x.shape), None
 
-        return Pass(infer, no_way_back)
+        return Pass(infer, no_backward)
 
     batch_mean, batch_variance = place.batch_stat("running_mean", shape), place.batch_stat("running_var", shape)
     d_scale = place.gradient("weight", shape) if affine else None
@@ -172,7 +172,7 @@ def _scaled(place: Place, affine: bool, shape: tuple[int, ...], standardise: Any
         return torch.addcmul(spread(shift, x), z, spread(scale, x)), (z, kept)
 
     if not place.frame.training:
-        return Pass(forward, no_way_back)
+        return Pass(forward, no_backward)
     d_scale, d_shift = place.gradient("weight", shape), place.gradient("bias", shape)
 
     def backward(both: Any, g: Tensor, wanted: bool) -> Tensor:

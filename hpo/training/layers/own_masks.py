@@ -1,5 +1,5 @@
-"""Copies of a module of the user's own as the program runs it: dropout layers take masks, batch normalisation leaves
-the batch's statistics. And the sizes that are found out by running one.
+"""Templates of the user's own modules, as the program runs them: copies whose dropout layers take masks, and whose
+batch normalisation stores the batch's statistics. Also the output sizes of the layers inside.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from hpo.models.likeness import DROPOUTS
 
 
 class Masked(nn.Module):
-    """Takes the place of a dropout layer: multiplies by what it is handed for each of its calls in a pass."""
+    """Replaces a dropout layer: multiplies by a given mask, one for each of its calls in a pass."""
 
     def __init__(self, layer: nn.Dropout) -> None:
         super().__init__()
         self.layer = layer
-        """Does it by itself where no mask is at hand: nothing is to be dropped, or nobody could foresee the call."""
+        """The replaced layer. It is called where there is no mask: it drops nothing, or the call was not predicted."""
         self.masks: dict[int, Tensor] = {}
-        """By call."""
+        """Masks by number of the call."""
         self.sizes: list[int] = []
-        """Numbers in each call's mask."""
+        """Size of the mask of each call so far."""
 
     def begin(self, masks: dict[int, Tensor]) -> None:
-        """Before every pass."""
+        """Starts a pass with these masks."""
         self.masks, self.sizes = masks, []
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,10 +40,10 @@ class Masked(nn.Module):
 
 
 def template_of(module: nn.Module) -> nn.Module:
-    """A copy whose batch normalisation leaves the batch's statistics, and whose dropout layers take masks."""
+    """A copy whose batch normalisation stores the batch's statistics, and whose dropout layers take masks."""
     template = copy.deepcopy(module)
     for norm in norms_in(template).values():
-        norm.momentum = 1.0
+        norm.momentum = 1.0  # starting from 0, the averages become the batch's statistics
     taken: dict[nn.Module, Masked] = {}
     for path, layer in list(template.named_modules(remove_duplicate=False)):
         if type(layer) in DROPOUTS:
@@ -64,7 +64,7 @@ def norms_in(module: nn.Module) -> dict[str, nn.BatchNorm1d]:
 
 
 def output_sizes(module: nn.Module, input_shape: tuple[int, ...]) -> list[int]:
-    """Numbers that the layers inside give for one example, call by call, and the module at last."""
+    """Output sizes for one example: of the layers inside, call by call, and of the module at last."""
     sizes: list[int] = []
 
     def note(layer: nn.Module, inputs: object, output: object) -> None:
@@ -81,7 +81,8 @@ def output_sizes(module: nn.Module, input_shape: tuple[int, ...]) -> list[int]:
 
 
 def mask_shape(kind: type[nn.Module], x: Tensor) -> torch.Size:
-    """One number for each of the input, or for each channel of each example where a layer drops whole channels."""
+    """Shape of a mask: one number for each of the input, or for each channel of each example if the layer drops whole
+    channels."""
     if kind is nn.Dropout:
         return x.shape
     lead = 1 if (kind, x.dim()) in ((nn.Dropout1d, 2), (nn.Dropout3d, 4)) else 2  # 1: a single example

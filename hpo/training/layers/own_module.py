@@ -1,9 +1,9 @@
-"""Modules of the user's own of K lanes as one layer: fused by `vmap` where it can be, else one lane after the other.
+"""The user's own modules of K lanes as one layer: fused by `vmap` where possible, else one lane after the other.
 
-Both ways run the user's own forward on the lanes' tensors and take gradients by autograd. Dropout layers multiply by
-the lane's masks; whatever else is drawn while a lane runs alone comes from torch's generator, started from the lane's
-key of the step. Batch normalisation keeps no averages here: it leaves the batch's statistics, which the program works
-into the lanes' averages. What can be fused is found out by `hpo.training.layers.own_plans`.
+Both ways run the user's own forward on the lanes' tensors and compute gradients by autograd. Dropout layers multiply by
+the lane's masks. Other random numbers, which only unfused lanes may draw, come from torch's generator, seeded with the
+lane's key of the step. Batch normalisation stores the batch's statistics, from which the program updates the lanes'
+averages. `hpo.training.layers.own_plans` finds out which modules can be fused.
 
 Dimensions: K lanes, B examples, C outputs.
 """
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from hpo.models import CUSTOM
-from hpo.training.layers.dense import no_way_back
+from hpo.training.layers.dense import no_backward
 from hpo.training.layers.frame import Pass, Place
 from hpo.training.layers.masks import Drop, Keys
 from hpo.training.layers.own_masks import Masked, dropouts_in, norms_in, template_of
@@ -30,52 +30,53 @@ from hpo.training.layers.own_masks import Masked, dropouts_in, norms_in, templat
 Tensors = Mapping[str, Tensor]
 
 KEYS = f"{CUSTOM}.keys"
-"""Among the masks of a step: each lane's key, for what it draws alone."""
+"""Name among the masks of a step: each lane's key, which seeds random numbers that a module draws itself."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Plan:
-    """What is known of all modules that are alike."""
+    """How modules that are alike are computed."""
 
     fused: bool = True
-    """All lanes at once; until that turns out not to work."""
+    """Whether all lanes are computed at once; set to False if that fails."""
     calls: tuple[tuple[str, int, int], ...] = ()
-    """Of dropout layers in one pass: which layer, its how many-th call, and numbers of the mask for one example."""
+    """Calls of dropout layers in one pass: path of the layer, number of the call, and size of the mask for one
+    example."""
 
-    def give_up(self, module: nn.Module, reason: str) -> None:
-        """From now on one lane after the other."""
+    def stop_fusing(self, module: nn.Module, reason: str) -> None:
+        """Computes the lanes one after the other from now on; logs a warning, once."""
         self.fused = False
         text = f"lanes of {type(module).__name__} train one after the other, which is slower: {reason}"
-        if text not in _told:
-            _told.add(text)
+        if text not in _warned:
+            _warned.add(text)
             logging.getLogger("hpo").warning(text)
 
 
-_told: set[str] = set()
-"""Warnings that have been given."""
+_warned: set[str] = set()
+"""Warnings that have been logged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Own:
-    """The modules of K lanes, to be bound like a layer."""
+    """The modules of K lanes, which are bound like a layer."""
 
     template: nn.Module
-    """Tells what is computed; its own tensors do not matter."""
+    """Module whose forward is run; its own tensors are not used."""
     plan: Plan
     shapes: dict[str, tuple[int, ...]]
-    """Of the parameters."""
+    """Shapes of the parameters."""
     averages: dict[str, tuple[int, ...]]
     """Shapes of the running averages of batch normalisation."""
     constants: dict[str, Tensor]
-    """[K, ...] all other buffers."""
+    """All other buffers, [K, ...] each."""
     p: dict[str, tuple[float, ...]]
-    """Of the dropout layers, for each lane."""
+    """Dropout probabilities by path of the layer, one for each lane."""
     drops: dict[str, Drop | Keys]
-    """What the lanes need drawn for a step."""
+    """The masks and keys that are drawn for a step."""
 
     @classmethod
     def of(cls, modules: Sequence[nn.Module], plan: Plan, dtype: torch.dtype, device: torch.device) -> Own:
-        """Of modules that are alike, and so have one plan."""
+        """From the lanes' modules, which must be alike."""
         first, kept = modules[0], norms_in(modules[0])
         with torch.inference_mode(False):
             buffers = [dict(module.named_buffers()) for module in modules]
@@ -113,7 +114,7 @@ class Own:
                 return self.run(parameters, {**self.constants, **averages}, {}, x, training=False), None
 
         if not place.frame.training:
-            return Pass(infer, no_way_back)
+            return Pass(infer, no_backward)
         gradients = {name: place.gradient(name, shape) for name, shape in self.shapes.items()}
         batch_stats = {name: place.batch_stat(name, shape) for name, shape in self.averages.items()}
 
@@ -138,22 +139,24 @@ class Own:
         return Pass(forward, backward)
 
     def run(self, parameters: Tensors, buffers: Tensors, masks: Tensors, x: Tensor, *, training: bool) -> Tensor:
-        """One pass of all lanes. In training, batch normalisation leaves the statistics of the batch in its buffers,
+        """Outputs of all lanes. In training, batch normalisation writes the statistics of the batch into its buffers,
         which must be 0 before."""
         self.template.train(training)
         masks = dict(masks)
         keys = masks.pop(KEYS, None)
         for path, p in self.p.items():
-            self._masked(path).layer.p = max(p)  # fused, a layer without masks must have nothing to drop
+            self._masked(path).layer.p = max(
+                p
+            )  # vmap refuses a layer that draws, so a fused layer without masks must have p = 0
         if self.plan.fused:
             try:
-                with warnings.catch_warnings():  # that vmap has a loop of its own for some operations
+                with warnings.catch_warnings():  # vmap warns of operations for which it uses a loop
                     warnings.filterwarnings("ignore", message="There is a performance drop")
                     return vmap(self._one, randomness="error")(parameters, buffers, masks, x)
             except RuntimeError as error:
                 if "vmap" not in str(error) and "Batching rule" not in str(error):
                     raise
-                self.plan.give_up(self.template, first_line(error))
+                self.plan.stop_fusing(self.template, first_line(error))
         rows = {name: value.unbind() for name, value in parameters.items()}
         passes = []
         for lane in range(len(x)):
@@ -162,12 +165,12 @@ class Own:
             mine = {name: row[lane] for name, row in rows.items()}
             kept, drawn = ({name: value[lane] for name, value in each.items()} for each in (buffers, masks))
             with _drawing(0 if keys is None else int(keys[lane]), x.device):
-                # A copy: a module may write into its input, which lanes can share.
+                # A copy, because a module may write into its input, which lanes may share.
                 passes.append(self._one(mine, kept, drawn, x[lane].clone()))
         return torch.stack(passes)
 
     def _one(self, parameters: Tensors, buffers: Tensors, masks: Tensors, x: Tensor) -> Tensor:
-        """The pass of one lane."""
+        """Output of one lane."""
         for path in self.p:
             prefix = mask_name(path)
             mine = {name.removeprefix(prefix): mask for name, mask in masks.items() if name.startswith(prefix)}
@@ -193,7 +196,7 @@ def _drops(
 
 
 def mask_name(path: str) -> str:
-    """The name of a dropout layer's masks, but for the call's number."""
+    """The name of a dropout layer's masks, without the number of the call."""
     return f"{CUSTOM}.{path}#"
 
 
@@ -203,7 +206,7 @@ def first_line(error: Exception) -> str:
 
 @contextmanager
 def _drawing(key: int, device: torch.device) -> Iterator[None]:
-    """What is drawn from torch's generators inside follows from the key, and leaves them as they were."""
+    """Seeds torch's generators with a key for the duration of the block, and restores them after it."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(key & 0xFFFFFFFF)

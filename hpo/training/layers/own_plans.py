@@ -1,7 +1,7 @@
-"""Whether modules of the user's own can be fused: found out once for all that are alike, by trying it on a small batch.
+"""Whether modules of the user's own can be fused: tested on a small batch, once for all modules that are alike.
 
-Fusing means that many lanes are one batch to `torch.func.vmap`. It refuses what has no batched form (nn.LSTM, a branch
-on the values of a tensor, random numbers that a module draws by itself); such lanes train one after the other.
+Fused lanes are computed as one batch by `torch.func.vmap`. It refuses operations without a batched form (nn.LSTM, a
+branch on the values of a tensor, random numbers that a module draws by itself); such lanes train one after the other.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from hpo.training.layers.own_masks import Masked, dropouts_in, template_of
 from hpo.training.layers.own_module import Own, Plan, first_line, mask_name
 
 BATCH = 5
-"""Examples of the batch that is tried."""
+"""Examples of the test batch."""
 
 _plans: dict[tuple[str, tuple[int, ...]], Plan] = {}
 
 
 def plan_of(module: nn.Module, input_shape: tuple[int, ...]) -> Plan:
-    """How modules like this one are computed. Those that cannot be fused are named in a warning, once."""
+    """The plan for modules like this one. Logs a warning, once, for those that cannot be fused."""
     key = (likeness(module), input_shape)
     if key in _plans:
         return _plans[key]
@@ -33,35 +33,35 @@ def plan_of(module: nn.Module, input_shape: tuple[int, ...]) -> Plan:
         torch.default_generator.manual_seed(0)
         plan = Plan(calls=tuple(_calls(module, input_shape)))
         _try(plan, module, input_shape)
-    if UNIQUE not in key[0]:  # it may be told by the address of something that will be gone
+    if UNIQUE not in key[0]:  # otherwise the key contains an address, which may be used again
         _plans[key] = plan
     return plan
 
 
 def _try(plan: Plan, module: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Gives up fusing where it fails or makes a difference."""
+    """Turns fusing off where it fails or gives other results."""
     twin = copy.deepcopy(module)
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
     alone = replace(plan, fused=False)
     try:
-        apart, near = _rehearsal([module, twin], alone, input_shape, torch.float64), 1e-6
-    except Exception:  # a module may insist on its own precision
-        apart, near = _rehearsal([module, twin], alone, input_shape, torch.float32), 1e-2
+        separate, tolerance = _test_pass([module, twin], alone, input_shape, torch.float64), 1e-6
+    except Exception:  # a module may support one precision only
+        separate, tolerance = _test_pass([module, twin], alone, input_shape, torch.float32), 1e-2
     try:
-        together = _rehearsal([module, twin], plan, input_shape, apart[0].dtype)
+        together = _test_pass([module, twin], plan, input_shape, separate[0].dtype)
     except Exception as error:
-        plan.give_up(module, first_line(error))
+        plan.stop_fusing(module, first_line(error))
         return
-    pairs = zip(together, apart, strict=True)
-    if plan.fused and not all(torch.allclose(one, other, rtol=near, atol=near) for one, other in pairs):
-        plan.give_up(module, "it computes something else when many lanes are one batch")
+    pairs = zip(together, separate, strict=True)
+    if plan.fused and not all(torch.allclose(one, other, rtol=tolerance, atol=tolerance) for one, other in pairs):
+        plan.stop_fusing(module, "it computes something else when many lanes are one batch")
 
 
 def _calls(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[tuple[str, int, int]]:
-    """The dropout layers' calls, found by passing two examples and then three through; none of a layer whose calls do
-    not grow with the batch, which nobody can foresee."""
+    """The calls of the dropout layers, found with batches of two and of three examples. A layer whose masks do not grow
+    with the batch is left out, because the size of its masks cannot be predicted."""
     template = template_of(module).train()
     layers = {path: cast(Masked, template.get_submodule(path)) for path in dropouts_in(module)}
     sizes: dict[str, list[list[int]]] = {path: [] for path in layers}
@@ -77,8 +77,8 @@ def _calls(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[tuple[st
             yield from ((path, call, size // 2) for call, size in enumerate(two))
 
 
-def _rehearsal(modules: list[nn.Module], plan: Plan, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
-    """Outputs, gradients and statistics of a small batch that loses nothing to dropout."""
+def _test_pass(modules: list[nn.Module], plan: Plan, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
+    """Outputs, gradients and statistics of a small batch without dropout."""
     own = Own.of(modules, plan, dtype, torch.device("cpu"))
     own.p.update(dict.fromkeys(own.p, (0.0, 0.0)))
     tensors = [dict(module.named_parameters()) for module in modules]

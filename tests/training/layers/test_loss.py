@@ -78,7 +78,7 @@ def test_a_lane_alone_equals_it_among_others_bit_for_bit(dtype: torch.dtype, cla
 
 
 @pytest.mark.parametrize("poison", [nan, inf, -inf])
-def test_trouble_stays_in_its_lane(poison: float) -> None:
+def test_nan_and_infinity_stay_in_their_lane(poison: float) -> None:
     outputs, target = numbers(K, B, C), torch.arange(K * B).view(K, B) % C
     clean = training_loss(outputs.clone(), C, target, column(SMOOTHING))
     outputs[3] = poison

@@ -31,7 +31,7 @@ F64 = torch.float64
 @pytest.fixture(autouse=True)
 def _fresh_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_plans, "_plans", {})
-    monkeypatch.setattr(own_module, "_told", set())
+    monkeypatch.setattr(own_module, "_warned", set())
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def test_the_memory_of_a_lane_counts_the_layers_inside(images: str) -> None:
     assert output_sizes(lane.module, (1, 8, 8)) == [64, 64, 64, 64, 16, 16, 16, 16, 16, 10, 10]
 
 
-def test_what_cannot_be_fused_is_told_once(tables: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_module_that_cannot_be_fused_is_reported_once(tables: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="hpo"):
         for number in range(3):
             lane = new_lane(setting(), number, 0, config(f"{tables}:Rows", kind="lstm", p=number / 4))
@@ -253,7 +253,7 @@ def test_what_cannot_be_fused_is_told_once(tables: str, caplog: pytest.LogCaptur
 
 
 def test_a_module_that_vmap_gets_wrong_is_not_fused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever looks behind vmap's back computes something else."""
+    """A module that counts its passes in Python gives other results when it is fused."""
     text = (
         "import torch\nfrom torch import nn\n\nPASSES = []\n\n\nclass Net(nn.Module):\n"
         "    def __init__(self, input_shape, outputs):\n        super().__init__()\n"
