@@ -11,7 +11,7 @@ from typing import Any
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from pydantic import TypeAdapter
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 
 from hpo.database.decoding import formed
 from hpo.database.tables import hpo_studies, studies, study_directions, trial_values, trials
@@ -94,7 +94,7 @@ def list_studies(store: Store) -> list[StudySummary]:
         ]
 
 
-def _best(extremes: Row[Any] | None, direction: StudyDirection) -> Any:
+def _best(extremes: Any, direction: StudyDirection) -> Any:
     if extremes is None:
         return None
     return extremes.highest if direction == StudyDirection.MAXIMIZE else extremes.lowest

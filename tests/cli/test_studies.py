@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from optuna.trial import TrialState
 
 from hpo.cli import hpo
-from hpo.cli.terminal.output import watching
+from hpo.cli.terminal import watching
 from hpo.cli.terminal.status import study_status
 from hpo.errors import StudyStateError
 from hpo.registry import control, leases, studies, summaries

@@ -67,7 +67,7 @@ def test_the_page_smooths_like_python():
         assert not os.environ.get("CI"), "CI needs Node.js for this test"
         pytest.skip("needs Node.js to run the page's script")
     curve = [0.3, 0.5, math.nan, 0.45, 0.7, 0.65, 0.9, math.nan, 0.85]
-    script = (files("hpo.reports") / "templates" / "smoothing.js").read_text()
+    script = (files("hpo.reports.render") / "templates" / "smoothing.js").read_text()
     sent = json.dumps([None if math.isnan(x) else x for x in curve])
     script += f"const x = {sent}; console.log(JSON.stringify([cumulative(x), simple(x, 3), exponential(x, 0.3)]));"
     answer = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True, timeout=60).stdout

@@ -50,7 +50,7 @@ def test_a_report_smooths_by_the_same_rule() -> None:
     for value in raw:
         curve.append(next_value(study(smoothing=0.7), value, curve))
     assert curve == pytest.approx(exponential(raw, 1 - 0.7), abs=1e-5)
-    script = (files("hpo.reports") / "templates" / "report.js").read_text()
+    script = (files("hpo.reports.render") / "templates" / "report.js").read_text()
     assert 'exponential(values, 1 - Number(control("factor").value))' in script
 
 

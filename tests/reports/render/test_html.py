@@ -229,7 +229,7 @@ def test_the_page_writes_numbers_like_python():
         assert not os.environ.get("CI"), "CI needs Node.js for this test"
         pytest.skip("needs Node.js to run the page's script")
     values = [0.0, 1.0, 0.95, 0.988888, -2.5, 3e-5, 1e-4, 3.6e-13, -3.6e-13, 53212.4, 9999.96, 1234567.0, 12345678.9]
-    script = (files("hpo.reports") / "templates" / "numbers.js").read_text()
+    script = (files("hpo.reports.render") / "templates" / "numbers.js").read_text()
     script += f"console.log(JSON.stringify({json.dumps(values)}.map((value) => number(value, 5))));"
     answer = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True, timeout=60).stdout
     assert json.loads(answer) == [number(value, 5) for value in values]
