@@ -20,7 +20,7 @@ from tests.service.working import submit, wait_for, working
 @pytest.mark.parametrize(
     ("place", "name"),
     [
-        (candidates, "load_material"),
+        (candidates, "load_inputs"),
         (candidates, "record_location"),
         (LeasedOwnership, "room"),
         (LeasedOwnership, "confirm"),
