@@ -307,11 +307,11 @@ def test_watching_sees_ended_trials_run_again(home: Path, tmp_path: Path) -> Non
     assert (found["finished"], found["running"]) == (0, 4)
 
 
-def test_numbers_that_json_lacks_become_null(home: Path, tmp_path: Path) -> None:
+def test_undefined_scores_are_null(home: Path, tmp_path: Path) -> None:
     shutil.copytree(home, tmp_path / "home")
     with closing(open_store(sqlite_url(tmp_path / "home"))) as store:
         study_id = store.get_study_id_from_name("tiny")
-        studies.set_winner(store, study_id, 0, {"accuracy": 0.5, "auroc": float("nan")}, "accuracy")
+        studies.set_winner(store, study_id, 0, {"accuracy": 0.5, "auroc": None}, "accuracy")
     assert as_json(tmp_path / "home", "show", "tiny")["test"] == {"accuracy": 0.5, "auroc": None}
 
 
