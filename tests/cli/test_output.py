@@ -258,7 +258,8 @@ def found_study(name: str, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "name": name, "state": "unfinished", "priority": 5, "objective": "balanced_accuracy", "best": 0.98765,
-        "finished": 100, "pruned": 1000, "failed": 3, "running": 16, "waiting": 0, "others": 0, "created_at": "2026-01-01T00:00:00+00:00",
+        "finished": 100, "pruned": 1000, "failed": 3, "running": 16, "waiting": 0, "others": 0,
+        "created_at": "2026-01-01T00:00:00+00:00",
         "workers": 3, "worker_names": ["host-1-with-a-long-name"],
     } | changes | ({"best": [trial] * 5} if changes else {})  # fmt: skip
 
@@ -279,7 +280,8 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(studies, "console", lambda: out)
     more = {
         "budget": 2000, "wall_seconds": 4_000.0, "train_seconds": 3_000.0, "submitted_at": None, "winner": 12_345,
-        "test": {"balanced_accuracy": 0.9}, "test_ensemble": None, "models": 1, "foreign": [], "ended": {"pruned by successive_halving": 900}, "workers": [],
+        "test": {"balanced_accuracy": 0.9}, "test_ensemble": None, "models": 1, "foreign": [],
+        "ended": {"pruned by successive_halving": 900}, "workers": [],
         "in_training": [{"number": 1, "worker": "host-1-with-a-long-name", "epoch": 3, "value": 0.5}],
         "failures": [{"number": 2, "reason": f"RuntimeError: {MARKUP} and a longer explanation of what happened"}],
         "source": "digits.toml",
