@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from hpo.database.faults import masked
+from hpo.database.patience import retried
 from hpo.errors import StorageError
 from hpo.storage.store import Store
 
@@ -27,6 +28,6 @@ def identity(store: Store, root: Path | None) -> str:
             return f"file {file.relative_to(root.resolve()).as_posix()}"
         return f"file {file.as_posix()}"
     try:
-        return f"server {store.once(text(SERVER))[0][0]}"
+        return f"server {retried(lambda: store.once(text(SERVER)))[0][0]}"
     except StorageError:  # a role without the right to read them
         return f"server {masked(store.url.set(username=None, password=None))}"
