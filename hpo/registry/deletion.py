@@ -23,6 +23,7 @@ from hpo.storage import study_rows
 from hpo.storage.store import Store
 
 
+@one_transaction
 def begin_deletion(store: Store, name: str, *, dead: str | None = None) -> StudyRow:
     """Mark a study as being deleted; `StudyStateError` while workers or `hpo run` work on it. `dead`: name of a process
     that is known to have ended. Returns the row before the change."""
