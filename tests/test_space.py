@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -300,7 +300,7 @@ def test_a_huge_grid_is_counted_and_begun_without_being_built() -> None:
     assert [point["training.batch_size"] for point in itertools.islice(grid(spec), 3)] == [1, 2, 3]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(study_texts())
 def test_a_grid_holds_every_combination_once(text: str) -> None:
     spec = parse_study(text, "s.toml")

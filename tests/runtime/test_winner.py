@@ -85,7 +85,7 @@ def test_damaged_weights_are_trained_again(damage: str, tmp_path: Path) -> None:
         trial = session.searcher.ranking()[0]
         config = space.config_of(session.spec, trial.params)
         kept = winner.weights(session, trial, config)
-        file = session.folder / f"best-{trial.number:06d}.pt"
+        file = session.home / "checkpoints" / session.spec.study.name / f"best-{trial.number:06d}.pt"
         if damage == "cut":
             file.write_bytes(file.read_bytes()[:200])
         else:

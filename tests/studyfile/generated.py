@@ -16,6 +16,9 @@ CONVOLUTIONAL = ("group", "spatial", "cnn")
 WITHOUT = {"mlp": (*CONVOLUTIONAL, "custom"), "cnn": ("mlp", "custom"), "custom": ("mlp", "cnn")}
 """Variants and fields that a study of one family goes without."""
 
+LEAST = {"batch_size": 2}
+"""Values from which a field suits every variant: batch normalisation refuses batches of one example."""
+
 OWN = ("init", "norm", "dropout")
 """Tables that a module of the user's own has no use for."""
 
@@ -67,6 +70,8 @@ def _arguments() -> st.SearchStrategy[Any]:
 
 def _values(slot: Slot) -> st.SearchStrategy[Any]:
     schema = slot.schema["anyOf"][0] if slot.optional else dict(slot.schema)
+    if slot.name in LEAST:
+        schema = {**schema, "minimum": LEAST[slot.name]}
     concrete = _concrete(schema)
     options = concrete | st.just("none") if slot.optional else concrete
     choice = st.lists(options, min_size=1, max_size=3, unique_by=_told_apart).map(lambda values: {"choice": values})

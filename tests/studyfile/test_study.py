@@ -12,7 +12,7 @@ from hpo.studyfile.file import changes, fingerprint, parse_study
 from hpo.studyfile.study import entries, trial_epochs, with_epochs
 from tests.studyfile.texts import study, study_text
 
-ASSETS = Path(__file__).parent.parent / "storage" / "assets"
+ASSETS = Path(__file__).parent.parent / "database" / "assets"
 CHOICE = '[{ kind = "none" }, { kind = "batch", placement = "input" }, { kind = "layer" }]'
 
 
