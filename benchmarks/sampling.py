@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, create_trial
 from benchmarks.machine import processor
 from benchmarks.problems import SYNTHETIC, Params, Problem, tabular
 from hpo.search import tpe
-from hpo.search.tpe import Batch, Tpe
+from hpo.search.tpe import Batch, TpeSampler
 
 IN_FLIGHT = 16
 STARTUP = 10
@@ -69,7 +69,7 @@ def plain(sampler_of: Callable[[Problem, int], BaseSampler]) -> Side:
 
 def ours(problem: Problem, seed: int, trials: int) -> list[float]:
     """Our TPE on trials in memory."""
-    model = Tpe(problem.groups, seed=seed, maximize=False)
+    model = TpeSampler(problem.groups, seed=seed, maximize=False)
     ended: list[FrozenTrial] = []
     while len(ended) < trials:
         numbers = range(len(ended), len(ended) + IN_FLIGHT)

@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.machine import processor, spread
 from hpo import models
 from hpo.data.catalogue import load_dataset
-from hpo.data.prepare import PreparedData, prepare
-from hpo.data.splits import split
+from hpo.data.prepare import PreparedData, prepare_data
+from hpo.data.splits import split_data
 from hpo.studyfile.records import (
     Adagrad,
     Adam,
@@ -159,7 +159,7 @@ def main() -> None:
     device = torch.device(args.device)
     table = DataTable(dataset="digits")
     dataset = load_dataset(table, Path())
-    data = prepare(dataset, split(dataset, table, 0), table)
+    data = prepare_data(dataset, split_data(dataset, table, 0), table)
 
     where = torch.cuda.get_device_name() if device.type == "cuda" else processor()
     print(f"{where}, 1 CPU thread, torch {torch.__version__}, Python {platform.python_version()}")

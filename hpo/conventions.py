@@ -1,9 +1,9 @@
-"""Which conventions a study's numbers follow: where a later version of the program would compute other numbers, a study
-goes on as it began, and so do its checkpoints, exports and trials that are trained again.
+"""Conventions: versions of how numbers are computed. A study keeps the convention that it began with, and so do its
+checkpoints, its exports and trials that are trained again.
 
-A study notes the newest convention when it is registered, an export that of its study. Studies and exports of versions
-that noted none follow the first. Who changes numbers adds a constant, raises `NEWEST`, and asks
-`conventions >= THE_CONSTANT` where the numbers are computed.
+A study records the newest convention when it is registered, and an export records that of its study. Studies and
+exports without a record follow the first. To change how a number is computed, add a constant here, raise `NEWEST`, and
+ask `conventions >= THE_CONSTANT` where the number is computed.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections.abc import Mapping
 from typing import Any
 
 FIRST = 1
-"""Of studies and exports that note none."""
+"""The convention of studies and exports without a record."""
 NO_IDLE_BIAS = 2
-"""A layer has no bias where the normalisation right behind it would subtract it again. Before, it had one, which moved
-by rounding alone."""
+"""A layer has no bias where the normalisation right after it would subtract it again. Before, it had one, which changed
+by rounding errors alone."""
 LAST_VALUE_COUNTS = 2
 """With `study.epoch = "last"` the pruners median and percentile judge a trial by its last value; before, by its
 best."""
 TIED_VALUES_APART = 2
-"""Where one value holds most of a regression target, the split keeps the others in groups of their own. Before, all
-examples were one group there."""
+"""Where most examples of a regression have the same target, the split stratifies the other examples in groups of their
+own. Before, all examples were one group."""
 NEWEST = 2
 
 FACT = "conventions"
-"""Where it is noted: among a study's facts, and in the configuration of an export."""
+"""Key of the convention among a study's facts, and in the configuration of an export."""
 
 
 def conventions_of(facts: Mapping[str, Any]) -> int:
-    """Those of a study with these facts, or of an export with this configuration."""
+    """The convention of a study with these facts, or of an export with this configuration."""
     return int(facts.get(FACT, FIRST))

@@ -1,10 +1,12 @@
-"""Files and folders as this program makes them: whole or not at all, and no more open than the folder that they lie in.
+"""Writing files and folders. A file is written completely or not at all, and only users who may enter its folder can
+read it.
 
-A file is written under a temporary name that nobody can foresee, flushed to the disk and renamed. The temporary file is
-locked while it is written, so that one without a lock is known to be left by a process that was killed.
+A file is written under an unpredictable temporary name, flushed to the disk and renamed. The temporary file is locked
+while it is written, so that one without a lock is known to be left by a process that was killed.
 
-A home folder that this program makes is its owner's alone. In a folder that group or others may enter, what is made
-follows the umask, and the folder's set-group-id bit; in any other it is the owner's alone, too.
+A home folder that this program makes is accessible to its owner alone. In a folder that group or others may enter, the
+mode of new files follows the umask and the folder's set-group-id bit; in any other folder, new files are accessible to
+their owner alone.
 """
 
 from __future__ import annotations
@@ -28,18 +30,18 @@ if sys.platform != "win32":
 SHOWN = 100
 """Characters of a file's name that its temporary name repeats."""
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-"""There are systems without it."""
+"""Refuses to open a symbolic link; 0 on systems without this flag."""
 
 
 def make_home(home: Path) -> None:
-    """Makes a home folder for its owner alone. One that is there keeps its mode."""
+    """Makes a home folder that its owner alone may enter. A folder that exists already keeps its mode."""
     if not home.is_dir():
         home.parent.mkdir(parents=True, exist_ok=True)
         _make(home, 0o700)
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and what is missing above it, each as open as the one that it lies in."""
+    """Makes a folder and the missing folders above it. Each is private if the folder above it is."""
     if not folder.is_dir():
         make_folder(folder.parent)
         _make(folder, 0o700 if is_private(folder.parent) else 0o777)
@@ -59,13 +61,13 @@ def is_private(folder: Path) -> bool:
 
 
 def mode_in(folder: Path) -> int:
-    """The mode for a new file, before the umask."""
+    """The mode of a new file in a folder, before the umask is applied."""
     return 0o600 if is_private(folder) else 0o666
 
 
 def study_folder(parent: Path, name: str) -> Path:
-    """A study's folder below `parent`. One that an earlier version made under the plain name stays the study's, and one
-    that a file system without upper case gives for another study's name is that study's alone."""
+    """A study's folder below `parent`. A folder that an earlier version made under the study's plain name is used
+    further. On a file system that ignores case, studies whose names differ by case alone get different folders."""
     try:
         there = os.listdir(parent)
     except OSError:
@@ -76,8 +78,8 @@ def study_folder(parent: Path, name: str) -> Path:
     return parent / (f"_{safe}-{digest(name)}_" if os.path.lexists(parent / safe) else safe)
 
 
-def create(path: Path) -> None:
-    """Makes an empty file where there is none."""
+def create_empty(path: Path) -> None:
+    """Makes an empty file, unless the file exists."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode_in(path.parent)))
 
@@ -89,7 +91,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Writes a file where there is none; one that is there stays. A reader sees none or the whole file."""
+    """Writes a file, unless it exists. A reader sees no file or the complete one."""
     make_folder(path.parent)
     name, file = _new(path)
     try:
@@ -102,10 +104,10 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 def write_all(folder: Path, files: Mapping[str, bytes], gone: Iterable[Path] = ()) -> None:
-    """Replaces files of a folder, in this order. All are on the disk before those that are to be `gone` are deleted and
-    the first is put into its place."""
+    """Replaces files of a folder, in this order. All new contents are on the disk before the files in `gone` are
+    deleted and the first file is replaced."""
     with ExitStack() as stack:
-        for name, data in reversed(list(files.items())):  # a stack ends with what came first
+        for name, data in reversed(list(files.items())):  # the stack replaces the file that was entered last first
             file = stack.enter_context(replacing(folder / name))
             file.write(data)
             file.flush()
@@ -115,7 +117,8 @@ def write_all(folder: Path, files: Mapping[str, bytes], gone: Iterable[Path] = (
 
 
 def save(path: Path, data: bytes) -> None:
-    """Writes a file that the user named: a link is followed, and a pipe or a device is written to."""
+    """Writes a file that the user named. A symbolic link is followed; a pipe or a device is written to, not
+    replaced."""
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         target.write_bytes(data)
@@ -125,13 +128,13 @@ def save(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path, *, sweeps: bool = True) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `path` when the block ends, or is gone if it raises. Its name is
-    `file.name`. `sweeps`: what killed processes left of `path` goes."""
+    """Yields a temporary file, which replaces `path` when the block ends, or is deleted if the block raises. Its name
+    is `file.name`. `sweeps`: temporary files of `path` that killed processes left are deleted first."""
     make_folder(path.parent)
     with suppress(FileNotFoundError):
-        path.lstat()  # a name that is too long is refused before anything is written
+        path.lstat()  # raises for a name that is too long, before anything is written
     if sweeps:
-        sweep(path)
+        delete_leftovers(path)
     name, file = _new(path)
     try:
         with file:
@@ -141,15 +144,15 @@ def replacing(path: Path, *, sweeps: bool = True) -> Iterator[BinaryIO]:
             if sys.platform != "win32":
                 name.replace(path)  # while it is locked
         if sys.platform == "win32":
-            name.replace(path)  # which takes no open file
+            name.replace(path)  # an open file cannot be renamed there
     except BaseException:
         with suppress(OSError):
             name.unlink()
         raise
 
 
-def sweep(path: Path) -> None:
-    """Deletes temporary files that killed processes left of writing `path`, those of earlier versions included."""
+def delete_leftovers(path: Path) -> None:
+    """Deletes temporary files of `path` that killed processes left, those of earlier versions included."""
     left = re.compile(rf"\.{re.escape(path.name[:SHOWN])}\.([0-9a-f]{{16}}\.tmp|\d+)")
     with suppress(OSError):
         for entry in os.scandir(path.parent):
@@ -172,16 +175,16 @@ def _new(path: Path) -> tuple[Path, BinaryIO]:
         name = path.with_name(f".{path.name[:SHOWN]}.{secrets.token_hex(8)}.tmp")
         file = open(name, "w+b", opener=partial(_create, mode_in(path.parent)))  # noqa: SIM115 the caller closes it
         lock(file.fileno())
-        if is_still(name, file.fileno()):
+        if still_has_name(name, file.fileno()):
             return name, file
-        file.close()  # another process swept it before it was locked
+        file.close()  # another process deleted it before it was locked
 
 
 def _create(mode: int, path: str, flags: int) -> int:
     return os.open(path, flags | os.O_EXCL | NO_FOLLOW, mode)
 
 
-def is_still(path: Path, descriptor: int) -> bool:
+def still_has_name(path: Path, descriptor: int) -> bool:
     """Whether an open file still has this name."""
     try:
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))
@@ -190,7 +193,7 @@ def is_still(path: Path, descriptor: int) -> bool:
 
 
 def lock(descriptor: int) -> bool:
-    """Locks an open file for this process; False where another one has it, or locks are unknown."""
+    """Locks an open file for this process. False if another process has locked it, or the system has no such locks."""
     if sys.platform == "win32":
         return False
     try:

@@ -1,6 +1,7 @@
-"""Optuna's distributions of ranges and choices: which, how many values they have, and the value at a place.
+"""Optuna's distributions for the ranges and choices of a study file, and their values by position.
 
-Optuna is imported late: `hpo --help` does without it. The tree of a study's parameters is walked in `hpo.space`.
+Optuna is imported inside the functions, because `hpo --help` must not load it. `hpo.space` walks the tree of a study's
+parameters.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution, FloatDistribution
 
 NEAR = 1e-8
-"""Share of a step by which a value may miss its place on the grid, as in Optuna."""
+"""Largest distance of a value from a grid point, as a share of the step; the same as Optuna's."""
 
 
 def distribution_of(node: Range | Choice) -> BaseDistribution:
-    """What the values of a node are drawn from."""
+    """The distribution that a node's values are drawn from."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(node, Choice):
@@ -29,7 +30,7 @@ def distribution_of(node: Range | Choice) -> BaseDistribution:
     return FloatDistribution(node.low, node.high, log=node.log, step=node.step)
 
 
-def size(distribution: BaseDistribution) -> int:
+def count_values(distribution: BaseDistribution) -> int:
     """How many values a countable distribution has."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -54,7 +55,8 @@ def value_at(distribution: BaseDistribution, turn: int) -> Any:
 
 
 def on_grid(distribution: BaseDistribution, value: Any) -> Any:
-    """A drawn value moved to the nearest one of `value_at`. What has no steps, or lies outside, stays as it is."""
+    """A drawn value moved to the nearest value of `value_at`. A value of a distribution without steps, or outside the
+    range, is returned unchanged."""
     from optuna.distributions import FloatDistribution
 
     if not isinstance(distribution, FloatDistribution) or distribution.step is None:
@@ -74,7 +76,7 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
         return distribution._contains(internal)
     if not distribution.low <= internal <= distribution.high:
         return False
-    # Where steps are small beside the ends of the range, floating point is coarser than Optuna's share of a step.
+    # Where steps are small compared with the ends of the range, rounding errors exceed Optuna's share of a step.
     rounding = 4 * math.ulp(max(abs(distribution.low), abs(distribution.high)))
     return abs(internal - _nearest(distribution, internal)) <= max(NEAR * distribution.step, rounding)
 

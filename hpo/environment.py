@@ -1,4 +1,4 @@
-"""Environment variables by name, and which of them other processes are not to inherit."""
+"""Names of environment variables, and which of them child processes must not inherit."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ HOME = "HPO_HOME"
 CHECKPOINTS = "HPO_CHECKPOINTS"
 
 SECRETS = (STORAGE, "PGPASSWORD")
-"""Those that may hold the database's password. What only trains needs no database."""
+"""Variables that may contain the database's password. Processes that only train do not get them."""
 
 
 def keep_compiled(home: Path) -> None:
-    """Has this process, and those begun from now on, keep compiled steps in the home folder, unless told otherwise."""
+    """Has this process, and processes that it starts, keep compiled steps in the home folder, unless the variable
+    TORCHINDUCTOR_CACHE_DIR is set."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((home / "cache" / "compiled").resolve()))
 
 
 def without_secrets() -> dict[str, str]:
-    """This process's environment as one that only trains may have it."""
+    """This process's environment without the variables that may contain passwords."""
     return {name: value for name, value in os.environ.items() if name not in SECRETS}
 
 
 @contextmanager
 def secrets_withheld() -> Iterator[None]:
-    """What is started meanwhile inherits no secret, however it is started."""
+    """Within the block, processes that are started inherit no password, however they are started."""
     withheld = {name: os.environ.pop(name) for name in SECRETS if name in os.environ}
     try:
         yield

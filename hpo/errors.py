@@ -1,7 +1,7 @@
-"""Every error a user can cause or meet, in one tree, with the exit code the command line answers with.
+"""Every error that a user can cause or encounter, in one tree of classes, with its exit code.
 
-The message is written for the user: it names the place, what was found, the rule, and the way out.
-A bug in this package is none of these: it surfaces as an ordinary traceback.
+The message is written for the user: it names the place, the value found, the rule and the way out. A bug in this
+package raises none of these classes and ends in an ordinary traceback.
 """
 
 from hpo.printable import printable, shortened
@@ -13,7 +13,7 @@ class HpoError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        """The message, fit to be shown wherever it ends up: a terminal, a log, a row of the database."""
+        """The message, safe to be shown in a terminal, in a log and in a row of the database."""
         return shortened(printable(super().__str__()))
 
 
@@ -31,29 +31,30 @@ class StorageError(MachineError):
 
 
 class StorageUrlError(StorageError):
-    """What was given as the database's URL is none that can be used: exit code 2."""
+    """The URL given for the database cannot be used: exit code 2."""
 
     exit_code = 2
 
 
 class LostConnectionError(StorageError):
-    """The connection to the database was lost. What was being written was not, and to try again helps."""
+    """The connection to the database was lost. Nothing was written, and trying again may succeed."""
 
 
 class AwayError(LostConnectionError):
-    """The database server does not answer: it is not there, or was away for longer than anyone waits for it."""
+    """The database server does not answer: it cannot be reached, or was unreachable for longer than callers wait."""
 
 
 class RefusedStatementError(StorageError):
-    """The database refused a statement for what it says, e.g. a row that breaks a rule: to try again is no use."""
+    """The database refused a statement because of its content, e.g. a row that breaks a rule. Trying again is of no
+    use."""
 
 
 class TakenError(HpoError):
-    """Another program has taken what this one was working on: the study, or a trial of it."""
+    """Another program has taken over the study or the trial that this program was working on."""
 
 
 class InputError(HpoError):
-    """What the user gave is wrong: exit code 2, and nothing has been written."""
+    """The user's input is wrong: exit code 2, and nothing has been written."""
 
     exit_code = 2
 
@@ -71,7 +72,7 @@ class StudyStateError(InputError):
 
 
 class GoneError(StudyStateError, KeyError):
-    """A study or trial is not in the database, e.g. not any more. Optuna's contract asks for a KeyError."""
+    """A study or trial is not in the database, or no longer. Optuna's storage contract asks for a KeyError."""
 
     __str__ = Exception.__str__  # a KeyError puts quotes around its message
 

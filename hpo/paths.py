@@ -1,4 +1,4 @@
-"""Names and paths as text: how a study's name becomes a folder's, and how a command repeats an argument or a study."""
+"""Names of folders for studies, and commands and arguments as they are printed for users."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import shlex
 from pathlib import Path
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789")}
-"""Names that Windows gives to devices, whatever follows a dot."""
+"""Names of devices on Windows, with any extension."""
 DICT = "<dict>"
-"""Stands in place of a file's name for a study that Python code gave as a dict. Its folder is the working directory of
-then, from which relative paths count."""
+"""File name that stands for a study given as a dict. The folder before it is the working directory at that time, in
+which relative paths start."""
 LONGEST = 200
-"""Characters of a folder's name; file systems take 255 bytes, and temporary names are longer."""
+"""Longest name of a folder, in characters; file systems take 255 bytes, and temporary names are longer."""
 
 
 def file_name(name: str) -> str:
-    """A study's name as a folder's on every file system: the name itself where all take it as it is. Any other stands
-    between underscores, with which no study's name begins, so that two studies never share a folder."""
+    """A folder's name for a study that is valid on every file system: the study's name itself if possible. Otherwise it
+    is spelt out between underscores; no study's name begins with one, so two studies never share a folder."""
     spelt = "".join(letter if _plain(letter) else _spelt(letter) for letter in name)
     if len(spelt) > LONGEST:
         spelt = f"{spelt[: LONGEST // 2]}-{digest(name)}"
@@ -26,26 +26,27 @@ def file_name(name: str) -> str:
 
 
 def digest(text: str) -> str:
-    """12 characters that tell this text from others."""
+    """12 hexadecimal characters of the text's SHA-256."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def argument(text: str | Path) -> str:
-    """A path or a name as an argument of a command that a person copies into a shell. One that begins with a dash would
-    be read as an option."""
+    """A path or a name, quoted as an argument of a shell command. One that begins with a dash gets `./` in front,
+    because it would be read as an option."""
     text = str(text)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
-def running(source: str, trials: bool = False) -> str:
-    """How the study is run again, with another number of `trials`: a command, or the call of the code that gave it."""
+def run_command(source: str, trials: bool = False) -> str:
+    """The command that runs the study again, or the Python call for a study given as a dict. `trials`: with a
+    placeholder for another budget of trials."""
     if Path(source).name == DICT:
         return "hpo.run(STUDY, trials=N)" if trials else "hpo.run(STUDY)"
     return f"hpo run {argument(source)}{' --trials N' if trials else ''}"
 
 
-def submitting(source: str) -> str:
-    """The command that gives the study to workers; one that was given as a dict has to be written to a file first."""
+def submit_command(source: str) -> str:
+    """The command that submits the study to workers; a study given as a dict must be written to a file first."""
     return f"hpo submit {'FILE' if Path(source).name == DICT else argument(source)}"
 
 

@@ -1,6 +1,8 @@
-"""What may stand in a message: no character that steers a terminal or hides, and a few kilobytes at most.
+"""Texts made safe for messages: without characters that control a terminal or are invisible, and a few kilobytes long
+at most.
 
-Texts come from files, databases and other people's exceptions. Data for programs (JSON, CSV) do not pass through here.
+The texts come from files, databases and exceptions of other code. Data for programs (JSON, CSV) is not changed by these
+functions.
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ ACTING = re.compile(
     r"\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff"  # not seen
     r"\u2028\u2029\ud800-\udfff]"  # other ends of lines, and halves of surrogate pairs
 )
-"""Characters that act instead of being seen: controls, marks of direction, what has no width. The joiners U+200C and
-U+200D are parts of words in some scripts, and of emoji."""
+"""Characters that act on the display instead of being seen: control characters, direction marks, characters without
+width. The joiners U+200C and U+200D are allowed, as they are parts of words in some scripts, and of emoji."""
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
-    """The text with an escape (`\\x1b`, `\\u202e`) in place of each character that would act instead of being seen, or
-    that the encoding lacks; line feeds and tabs stay."""
+    """The text with an escape (`\\x1b`, `\\u202e`) in place of each character of `ACTING`, and of each that the
+    encoding lacks; line feeds and tabs stay."""
     shown = ACTING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 

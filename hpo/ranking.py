@@ -1,8 +1,8 @@
-"""Which of two trials is better, wherever trials stand in order: winner, kept weights, lists and reports.
+"""The order of trials from best to worst, for the winner, the kept weights, lists and reports.
 
-By the objective; of equal ones, the lower validation loss at the epoch that counts; then the earlier trial. A trial
-whose loss was not noted, from a version that did not, stands before equal ones whose loss was: a study that goes on
-keeps the winner that it had.
+Trials are ordered by the objective, then by the validation loss at the epoch that counts, then by number. A trial
+without a recorded loss, which an earlier version trained, comes before trials of the same objective with one, so that a
+study that continues keeps its winner.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ LOSS = "valid_loss"
 
 
 def valid_loss_of(attributes: Mapping[str, Any]) -> float | None:
-    """The loss among a trial's user attributes; None where it was not noted. Other programs can write there, too."""
+    """The loss among a trial's user attributes; None if there is none, or another program wrote something else
+    there."""
     loss = attributes.get(LOSS)
     return loss if type(loss) in (int, float) else None
 
 
-def place(value: float, valid_loss: float | None, number: int, *, minimized: bool) -> tuple[float, float, int]:
-    """Key to sort by: the lower, the better."""
+def rank_key(value: float, valid_loss: float | None, number: int, *, minimized: bool) -> tuple[float, float, int]:
+    """The key that trials are sorted by, best first."""
     return (value if minimized else -value), (-math.inf if valid_loss is None else valid_loss), number

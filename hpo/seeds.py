@@ -1,7 +1,7 @@
-"""The seed of every random number, derived from the study's seed and from what it is drawn for, and nothing else.
+"""The seeds of all random numbers. A seed depends only on the study's seed and on what the numbers are drawn for.
 
-So no draw depends on how many were made before, by which process, or whether the study was continued in between. The
-formulas never change: they are what makes a study repeatable.
+So no draw depends on how many were made before, on the process, or on whether the study was interrupted in between. The
+formulas must never change, because studies would not be repeatable.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ Purpose = Literal["init", "order", "dropout"]
 
 
 def lane_seed(purpose: Purpose, *numbers: int) -> int:
-    """63 bits for what a lane draws, e.g. `lane_seed("order", seed, trial, replica, epoch)`."""
+    """A seed of 63 bits for what a lane draws, e.g. `lane_seed("order", seed, trial, replica, epoch)`."""
     text = ":".join([purpose, *map(str, numbers)]).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
 
 
 def sampler_seed(study_seed: int, trial: int) -> int:
-    """32 bits for the values that a sampler draws for one trial."""
+    """A seed of 32 bits for the values that a sampler draws for one trial."""
     digest = hashlib.blake2b(f"sampler:{study_seed}:{trial}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "little")
 
 
 def tpe_seed(study_seed: int, trial: int, group: int) -> tuple[int, int, int]:
-    """For TPE's candidates of one trial and one group of parameters, as `numpy.random.default_rng` takes it."""
+    """The seed for TPE's candidates of one trial and one group of parameters, as `numpy.random.default_rng` takes
+    it."""
     return study_seed, trial, group
 
 
 def split_seed(study_seed: int, part: str) -> int:
-    """32 bits for drawing a part of the data, `test` or `validation`."""
+    """A seed of 32 bits for drawing a part of the data, `test` or `validation`."""
     import numpy as np
 
     return int(np.random.SeedSequence([study_seed, zlib.crc32(part.encode())]).generate_state(1)[0])

@@ -5,7 +5,7 @@ the field that tells the tables apart (`norm.kind`), and the parameters inside a
 Where several tables share a parameter and mean the same by it, it is one parameter (`norm.placement`); where they
 differ, the table's label goes into the name (`optimizer.adamw.weight_decay`).
 
-Sampling itself is not done here: `draw` asks the function it is given.
+Nothing is sampled here: `draw` gets each value from the function that it is given.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from hpo.conventions import FACT
-from hpo.distributions import contains, distribution_of, size, value_at
+from hpo.distributions import contains, count_values, distribution_of, value_at
 from hpo.errors import InputError
 from hpo.studyfile.records import TrialConfig
 from hpo.studyfile.study import StudySpec
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Suggest = Callable[[str, "BaseDistribution"], Any]
-"""Answers a parameter's name and distribution with a value: `optuna.Trial._suggest`, a lookup, a constant."""
+"""Returns a value for a parameter's name and distribution, e.g. `optuna.Trial._suggest`, a lookup or a constant."""
 
 Conditions = tuple[tuple[str, tuple[Label, ...]], ...]
 """All must hold: the path of another parameter and the labels it may have."""
@@ -46,11 +46,11 @@ class Parameter:
     """Dotted path, the same in Optuna, the dashboard and the CSV files."""
     distribution: BaseDistribution
     conditions: Conditions = ()
-    """When it is drawn at all; empty: always."""
+    """When the parameter is drawn; empty: always."""
 
     @property
     def condition(self) -> str | None:
-        """The conditions in words, e.g. `norm.kind is batch or layer`; None: there are none."""
+        """The conditions in words, e.g. `norm.kind is batch or layer`; None if there are none."""
         return " and ".join(f"{path} is {' or '.join(map(str, labels))}" for path, labels in self.conditions) or None
 
 
@@ -71,8 +71,8 @@ def parameters(spec: StudySpec) -> list[Parameter]:
 
 
 def draw(spec: StudySpec, suggest: Suggest) -> TrialConfig:
-    """One concrete configuration; a file it names is found from the study file on. Raises InputError where the
-    drawn values contradict each other."""
+    """One concrete configuration; the path of a file that it names is relative to the study file. Raises InputError if
+    the drawn values contradict each other."""
     concrete = _concrete(spec.tree, "", lambda path: path, suggest)
     try:
         return TrialConfig.model_validate({**concrete, FACT: spec.conventions}).below(Path(spec.source).parent)
@@ -83,8 +83,8 @@ def draw(spec: StudySpec, suggest: Suggest) -> TrialConfig:
 
 
 def config_of(spec: StudySpec, params: Mapping[str, Any]) -> TrialConfig:
-    """The configuration that `draw` made when it was answered with these values. Raises InputError where no
-    draw from this study can have had them."""
+    """The configuration that `draw` returned for these values. Raises InputError if they cannot be drawn from this
+    study."""
 
     def stored(name: str, distribution: BaseDistribution) -> Any:
         if name not in params:
@@ -130,13 +130,13 @@ def alternatives(spec: StudySpec, table: str, *, highest: bool = False) -> Itera
 
 
 def budget(spec: StudySpec) -> int:
-    """Trials that are to end: a grid has no more than its combinations."""
+    """The budget of trials: `search.trials`, but for a grid at most the number of its combinations."""
     trials = spec.search.trials
     return min(trials, combinations(spec) or trials) if spec.search.sampler.name == "grid" else trials
 
 
 def combinations(spec: StudySpec) -> int | None:
-    """How many different configurations the space holds; None: a continuous range makes them countless."""
+    """The number of different configurations in the space; None if a continuous range makes it infinite."""
     return _count(spec.tree)
 
 
@@ -162,7 +162,7 @@ def _grid_point(tree: Any, turns: list[int]) -> tuple[dict[str, Any], list[int]]
 
     def suggest(name: str, distribution: BaseDistribution) -> Any:
         turn = turns[len(sizes)] if len(sizes) < len(turns) else 0
-        sizes.append(size(distribution))
+        sizes.append(count_values(distribution))
         point[name] = value_at(distribution, turn)
         return point[name]
 
@@ -223,7 +223,7 @@ def _rename(label: str, contested: frozenset[str]) -> Rename:
 
 
 def _concrete(node: Any, path: str, rename: Rename, suggest: Suggest) -> Any:
-    """The node with every range and choice replaced by what `suggest` answers."""
+    """The node with every range and choice replaced by the value that `suggest` returns."""
     match node:
         case Range():
             value = suggest(rename(path), distribution_of(node))
@@ -245,7 +245,7 @@ def _count(node: Any) -> int | None:
     match node:
         case Range():
             countable = isinstance(node.low, int) or node.step is not None
-            return size(distribution_of(node)) if countable else None
+            return count_values(distribution_of(node)) if countable else None
         case Choice(tag=None):
             return len(node.options)
         case Choice():

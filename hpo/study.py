@@ -1,8 +1,8 @@
-"""Studies from Python code: `run`, `load`, and what a `Study` tells and gives, by the same functions that the commands
-call. PyTorch is loaded only by what trains, or needs weights.
+"""Studies from Python code: `run`, `load` and the class `Study`. They call the same functions as the commands. PyTorch
+is loaded only where something is trained or weights are needed.
 
-Errors are those of `hpo.errors`, which the commands answer with. A run that is interrupted by KeyboardInterrupt has
-saved every trial at its last whole epoch, and the same call continues it.
+The errors raised are those of `hpo.errors`. When a run is interrupted by KeyboardInterrupt, every trial has been saved
+at its last complete epoch, and the same call continues the study.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from hpo import environment
 from hpo.errors import InputError
 from hpo.paths import DICT
 from hpo.storage.open import reading, url_of
-from hpo.studyfile.file import find_study, parse_study, read_study
+from hpo.studyfile.file import find_study, parse_study, read_study_file
 from hpo.studyfile.study import StudySpec, with_budget
-from hpo.studyfile.write import text_of
+from hpo.studyfile.write import toml_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
-    from hpo.export.source import Trained
+    from hpo.export.source import TrainedTrial
     from hpo.reports.facts import StudyReport
     from hpo.runtime.progress import Progress
 
@@ -41,32 +41,33 @@ class Best:
     """The winner so far."""
 
     number: int
-    """Of the trial."""
+    """The trial's number."""
     value: float
     """Its objective on the validation part."""
     params: Mapping[str, Any]
-    """What was searched, by dotted path."""
+    """Searched parameters by dotted path."""
     test: Mapping[str, float | None]
     """Metrics on the test part, the mean over its models; an undefined one is None. Empty if it was not scored."""
     test_ensemble: Mapping[str, float | None]
-    """Metrics on the test part of what its models answer together; empty where it has one model."""
+    """Metrics on the test part of the ensemble of its models; empty if it has one model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
-    """A study as its database had it when it was loaded; load it again to see what came since. Reads only."""
+    """A study as it was in the database when it was loaded; load it again to see later changes. Writes nothing to the
+    database."""
 
     name: str
     home: Path
     """Folder with the checkpoints."""
     checkpoints: str | None = None
-    """Where workers keep checkpoints, if not where they noted it."""
+    """Where workers keep checkpoints, if not at the place recorded with the study."""
     _url: str = field(repr=False)
     _facts: StudyReport = field(repr=False)
 
     @property
     def text(self) -> str:
-        """The study file, which `hpo run` and `hpo submit` take; that of a dict is written for it."""
+        """The text of the study file. A study given as a dict has one, too, which `hpo run` and `hpo submit` accept."""
         return self._facts.spec_text
 
     @property
@@ -103,15 +104,16 @@ class Study:
         return summary(self._facts)
 
     def report(self, folder: PathLike, *, spreadsheet: bool = False) -> Path:
-        """Writes the report into a folder, made if missing; the path of its page. `spreadsheet`: no text in its CSV
-        files is computed as a formula."""
-        from hpo.reports.render.build import write_files
+        """Writes the report into a folder, made if missing, and returns the path of its page. `spreadsheet`: text in
+        the CSV files that a spreadsheet would compute as a formula gets an apostrophe in front."""
+        from hpo.reports.render.build import write_report_files
 
-        return write_files(self._facts, Path(folder), spreadsheet=spreadsheet)
+        return write_report_files(self._facts, Path(folder), spreadsheet=spreadsheet)
 
     def export(self, folder: PathLike, *, trial: int | None = None, force: bool = False) -> Path:
-        """Writes a trial, the best without its number, into a new or empty folder: weights, configuration,
-        preprocessing, and the model in plain PyTorch. `force`: an earlier export in it is replaced."""
+        """Writes a trial into a new or empty folder, which is returned: weights, configuration, preprocessing, and the
+        model in plain PyTorch. `trial`: number, by default that of the best trial; `force`: replace an earlier export
+        in the folder. `StudyStateError` if no trial has finished, or the trial has no weights."""
         from hpo.export import folder as exports
 
         with reading(self._url) as store:
@@ -123,16 +125,17 @@ class Study:
         return place
 
     def model(self, *, trial: int | None = None, replica: int = 0) -> nn.Module:
-        """The model of a trial, the best without its number, with its weights and in evaluation mode. A study with
-        folds or repeats has one for each: `replica` counts them from 0. Weights that are not kept, as
-        those of all but the best trials, are trained again, with the same outcome."""
+        """The model of a trial with its weights, in evaluation mode. `trial`: number, by default that of the best
+        trial. A study with folds or repeats has one model for each; `replica` counts them from 0. Only the best trials'
+        weights are kept: another trial is trained again first, with the same result. Raises `InputError` for a replica
+        that does not exist, `StudyStateError` if the trial has no weights."""
         return self._trained(trial, replica).module(replica)
 
     def predictor(
         self, *, trial: int | None = None, replica: int = 0
     ) -> tuple[nn.Module, Callable[[pd.DataFrame], Tensor]]:
-        """The model, as `model` gives it, and what makes its input of a table: a function that takes a frame with the
-        columns that the model was trained on, in any order, and returns [N, *input_shape] for its N rows."""
+        """The model, as from `model`, and its preprocessing: a function that takes a frame with the columns that the
+        model was trained on, in any order, and returns the model's input [N, *input_shape] for the frame's N rows."""
         trained = self._trained(trial, replica)
 
         import torch
@@ -142,7 +145,7 @@ class Study:
         preprocessing = trained.inputs.prepared.replicas[replica].preprocessing
         return trained.module(replica), lambda frame: torch.from_numpy(features_of_frame(preprocessing, frame))
 
-    def _trained(self, trial: int | None, replica: int) -> Trained:
+    def _trained(self, trial: int | None, replica: int) -> TrainedTrial:
         from hpo.export.source import find_trial, load_trained
 
         if not 0 <= replica < self._facts.models:
@@ -155,7 +158,8 @@ class Study:
             return load_trained(store, self.home, source, log.warning, place=self.checkpoints)
 
     def _number(self, trial: int | None) -> int | None:
-        """The best trial of the frames, although another may have finished since."""
+        """The number given, or that of the best trial when the study was loaded; a better one may have finished
+        since."""
         return self.best.number if trial is None and self.best else trial
 
 
@@ -175,10 +179,10 @@ def run(
 ) -> Study:
     """Runs a study to the end of its budget, or continues it, as `hpo run` does.
 
-    `study` is the path of a study file, a name under `studies/`, or a dict with the tables of one; relative paths in a
-    dict count from the working directory. `progress` is called with where the study stands, after every epoch or so of
-    the trials in training. Other options are those of the command, and so are the environment variables that hold
-    without `home`, `storage` or `checkpoints`.
+    `study` is the path of a study file, a name under `studies/`, or a dict with the tables of a study file; relative
+    paths in a dict start at the working directory. `progress` is called with the study's progress about once per epoch.
+    The other arguments are the options of the command. Without `home`, `storage` or `checkpoints`, the same environment
+    variables are used as by the command. Raises subclasses of `hpo.HpoError`.
     """
     _check(trials=trials, workers=workers, lanes=lanes, threads=threads)
     if compile not in ("auto", "on", "off"):
@@ -213,15 +217,15 @@ def run(
                 pool=pool,
             )
         finally:
-            torch.set_num_threads(before)  # what else the process computes is not the study's business
+            torch.set_num_threads(before)  # the caller's other computations keep their number of threads
     return load(spec.study.name, home=place, storage=storage, checkpoints=checkpoints)
 
 
 def load(
     name: str, *, home: PathLike | None = None, storage: str | None = None, checkpoints: str | None = None
 ) -> Study:
-    """A study of the database in `home`, or of the one at the URL `storage`, by its name. Nothing is written, and
-    the study may be running. `StudyStateError` if there is none of this name."""
+    """Loads a study by its name from the database in `home`, or from the one at the URL `storage`. Nothing is written,
+    and the study may be running. `StudyStateError` if there is no study of this name."""
     from hpo.reports.facts import gather
 
     place, url = _place(home, storage)
@@ -233,8 +237,8 @@ def load(
 
 def _spec(study: PathLike | Mapping[str, Any]) -> StudySpec:
     if isinstance(study, Mapping):
-        return parse_study(text_of(study), DICT)
-    return read_study(find_study(os.fspath(study)))
+        return parse_study(toml_of(study), DICT)
+    return read_study_file(find_study(os.fspath(study)))
 
 
 def _place(home: PathLike | None, storage: str | None) -> tuple[Path, str]:

@@ -115,7 +115,7 @@ def test_a_home_of_ones_own_is_nobody_elses(tmp_path: Path) -> None:
     home = tmp_path / "above" / "runs"
     disk.make_home(home)
     disk.write(home / "reports" / "digits" / "index.html", b"")
-    disk.create(home / "hpo.db")
+    disk.create_empty(home / "hpo.db")
     assert mode(home.parent) == 0o750
     assert mode(home) == mode(home / "reports" / "digits") == 0o700
     assert mode(home / "hpo.db") == mode(home / "reports" / "digits" / "index.html") == 0o600
@@ -128,7 +128,7 @@ def test_a_shared_folder_decides_by_its_mode_and_the_umask(tmp_path: Path) -> No
     os.umask(0o002)
     disk.make_home(home)
     disk.write(home / "checkpoints" / "digits" / "a.pt", b"")
-    disk.create(home / "hpo.db")
+    disk.create_empty(home / "hpo.db")
     assert mode(home) == 0o2770
     assert mode(home / "checkpoints" / "digits") == 0o2775, "its group is the shared folder's"
     assert mode(home / "hpo.db") == mode(home / "checkpoints" / "digits" / "a.pt") == 0o664

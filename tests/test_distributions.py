@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hpo.distributions import contains, on_grid, size, value_at
+from hpo.distributions import contains, count_values, on_grid, value_at
 from hpo.search.samplers import SAMPLERS, sampling_for
 from hpo.space import config_of, draw
 from hpo.studyfile.file import parse_study
@@ -21,7 +21,7 @@ TENTHS = FloatDistribution(0.1, 1.0, step=0.3)
 
 
 def test_values_are_decimal_numbers() -> None:
-    assert [value_at(TENTHS, turn) for turn in range(size(TENTHS))] == [0.1, 0.4, 0.7, 1.0]
+    assert [value_at(TENTHS, turn) for turn in range(count_values(TENTHS))] == [0.1, 0.4, 0.7, 1.0]
     assert 0.1 + 3 * 0.3 != 1.0, "else there is nothing to round"
     assert on_grid(TENTHS, 0.1 + 3 * 0.3) == 1.0
     assert on_grid(FloatDistribution(0.0, 0.4, step=0.1), 3 * 0.1) == 0.3

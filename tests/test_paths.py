@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.paths import DICT, LONGEST, RESERVED, argument, file_name, running, submitting
+from hpo.paths import DICT, LONGEST, RESERVED, argument, file_name, run_command, submit_command
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", fullmatch=True)
 ANY = st.text(max_size=300)
@@ -62,7 +62,10 @@ def test_a_shell_reads_an_argument_as_it_was(text: str) -> None:
 
 
 def test_a_study_of_a_dict_is_not_told_to_be_a_file() -> None:
-    assert running("my studies/a.toml", trials=True) == "hpo run 'my studies/a.toml' --trials N"
-    assert submitting("-a.toml") == "hpo submit ./-a.toml"
-    assert (running(f"/home/me/{DICT}"), running(DICT, trials=True)) == ("hpo.run(STUDY)", "hpo.run(STUDY, trials=N)")
-    assert submitting(f"/home/me/{DICT}") == "hpo submit FILE"
+    assert run_command("my studies/a.toml", trials=True) == "hpo run 'my studies/a.toml' --trials N"
+    assert submit_command("-a.toml") == "hpo submit ./-a.toml"
+    assert (run_command(f"/home/me/{DICT}"), run_command(DICT, trials=True)) == (
+        "hpo.run(STUDY)",
+        "hpo.run(STUDY, trials=N)",
+    )
+    assert submit_command(f"/home/me/{DICT}") == "hpo submit FILE"

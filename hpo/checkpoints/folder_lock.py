@@ -58,7 +58,7 @@ def _opened(folder: Path) -> tuple[TextIO, bool]:
             with suppress(FileNotFoundError):  # the folder has just been deleted
                 file = _open(folder, os.O_RDWR | os.O_CREAT)
                 locked = disk.lock(file.fileno())
-                if not locked or disk.is_still(_file(folder), file.fileno()):
+                if not locked or disk.still_has_name(_file(folder), file.fileno()):
                     return file, locked
                 file.close()  # the lock file of a study that has just been deleted
     except OSError as error:

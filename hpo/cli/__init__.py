@@ -1,4 +1,4 @@
-"""The command line: thin commands over the library. Each module holds one command and imports what is heavy late."""
+"""The command line: thin commands over the library, one or a few per module. Heavy imports are inside the functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from hpo import __version__
-from hpo.cli.terminal.output import guard, say, show_mistake
+from hpo.cli.terminal.output import guard_stderr, say, show_mistake
 from hpo.cli.terminal.signals import EXIT_CODE, interruptible
 from hpo.errors import HpoError
 
@@ -31,7 +31,7 @@ COMMANDS = {
     "delete": "hpo.cli.delete:delete",
     "db": "hpo.cli.db:db",
 }
-"""Name -> module:function, in the order in which a user meets them."""
+"""Name -> module:function, in the order of `hpo --help`."""
 
 
 class LazyGroup(click.Group):
@@ -66,8 +66,8 @@ def hpo() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """The console script: every error of ours becomes a sentence and an exit code."""
-    guard()
+    """The console script. Every `HpoError` becomes a message and an exit code."""
+    guard_stderr()
     with interruptible():
         try:
             hpo.main(args=args, standalone_mode=False)

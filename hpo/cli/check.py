@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo import space
-from hpo.cli.terminal.output import console, give, json_text, say
+from hpo.cli.terminal.output import console, json_text, say, write_data
 from hpo.printable import few
 from hpo.studyfile.fields import searched_tables
-from hpo.studyfile.file import find_study, read_study
+from hpo.studyfile.file import find_study, read_study_file
 from hpo.studyfile.records import MINIMIZED, Record
-from hpo.studyfile.schema import as_text, study_schema
+from hpo.studyfile.schema import schema_text, study_schema
 from hpo.studyfile.study import StudySpec, entries, fingerprint
 from hpo.studyfile.tree import toml
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the study as JSON.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of study files, for editors.")
 def check(study: str | None, as_json: bool, schema: bool) -> None:
-    """Check a study file and its data, and show what it asks for.
+    """Check a study file and its data, and show its settings.
 
-    STUDY is a path, or a name under studies/. Every mistake is listed with its place, what is allowed and the
-    nearest valid name; the exit code is then 2. Models are not built, and no database is asked: `hpo run` may
-    still find that no model fits the data, or that the study was changed since it has trials.
+    STUDY is a path, or a name under studies/. Every mistake is listed with its place, what is allowed and the nearest
+    valid name; the exit code is then 2. No model is built and no database is read, so `hpo run` may still find that the
+    model does not fit the data, or that the study was changed after its first trial.
 
     \b
     Examples:
@@ -41,18 +41,18 @@ def check(study: str | None, as_json: bool, schema: bool) -> None:
       hpo check --schema > study.schema.json
     """
     if schema:
-        give(as_text(study_schema()))
+        write_data(schema_text(study_schema()))
         return
     if study is None:
-        raise click.UsageError("Name a study file, or ask for --schema. Example: hpo check digits")
-    spec = read_study(find_study(study))
+        raise click.UsageError("Name a study file, or use --schema. Example: hpo check digits")
+    spec = read_study_file(find_study(study))
 
     from hpo.data.study import check_objective, load_data
 
     data = load_data(spec)
     check_objective(spec, data)
     if as_json:
-        give(json_text(_as_json(spec)))
+        write_data(json_text(_as_json(spec)))
     else:
         _print(spec)
         for note in few(data.dataset.notes):
@@ -126,7 +126,7 @@ def _data(spec: StudySpec) -> str:
 
 
 def _percent(share: float) -> str:
-    """`12.5%`, with as many digits as the file has."""
+    """`12.5%`, with as many digits as the study file has."""
     return f"{100 * share:.15g}%"
 
 
@@ -179,7 +179,7 @@ def _values(distribution: dict[str, Any]) -> str:
 
 
 def _fixed_table(spec: StudySpec) -> Table:
-    """What the file fixes, one line per table."""
+    """The settings that the file fixes, one row per table of the file."""
     fixed = _fixed(spec, defaults=False)
     table = _grid()
     for name in searched_tables():
@@ -190,7 +190,7 @@ def _fixed_table(spec: StudySpec) -> Table:
 
 
 def _fixed(spec: StudySpec, *, defaults: bool) -> dict[str, str]:
-    """Settings of the searched tables that have one value."""
+    """Settings of the searched tables that are neither a range nor a choice, by dotted path, as TOML."""
     return {
         path: entry.value
         for path, entry in entries(spec).items()

@@ -1,4 +1,4 @@
-"""`hpo dashboard`: optuna-dashboard on the studies' database."""
+"""`hpo dashboard`: serves optuna-dashboard for the database of the studies."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from hpo.errors import InputError, MachineError
     "allowed",
     multiple=True,
     metavar="NAME",
-    help="Answer requests for this name, too, e.g. that of a proxy; may be repeated.",
+    help="Also answer requests for this name, e.g. that of a proxy; may be repeated.",
 )
 @place_options
 @click.pass_obj
 def dashboard(place: Place, host: str, port: int, allowed: Sequence[str]) -> None:
     """Browse all studies in optuna-dashboard, also while they run.
 
-    The dashboard has no passwords and can change and delete studies: keep it on an address that only you reach. It
-    answers requests for localhost and the address of --host only, and takes changes from its own pages only, so that
-    no other page that your browser shows can use it.
+    The dashboard has no passwords and can change and delete studies: keep it on an address that only you can reach. It
+    answers requests for localhost and the address of --host only, and accepts changes from its own pages only, so that
+    no other page in your browser can use it.
 
     \b
     Examples:
@@ -75,8 +75,8 @@ def _name(text: str) -> str:
     name = host_name(text)
     if name is None:
         raise InputError(
-            f"--allow-host {text}: found something else than a host's name or address; must be as in "
-            "studies.example.org or 192.168.1.5, without http:// and port."
+            f"--allow-host {text}: this is not a host's name or address. Give one like studies.example.org or "
+            "192.168.1.5, without http:// and port."
         )
     return name
 
@@ -93,4 +93,4 @@ class _ServerOfIPv6(_Server):
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Logs nothing: the page sends a request every few seconds, and the address would scroll off."""
+        """Logs nothing: the page sends a request every few seconds, so the printed address would scroll away."""

@@ -10,7 +10,7 @@ from hpo.cli.terminal.place import Place, place_options
 
 @click.group()
 def db() -> None:
-    """Care of the database.
+    """Maintain the database.
 
     \b
     Examples:
@@ -19,14 +19,14 @@ def db() -> None:
 
 
 @db.command()
-@click.option("--create", is_flag=True, help="Make the tables in a database that is empty, for the start of a service.")
+@click.option("--create", is_flag=True, help="Create the tables in an empty database, e.g. for a new service.")
 @place_options
 @click.pass_obj
 def upgrade(place: Place, create: bool) -> None:
-    """Bring the database of an earlier hpo or Optuna to this version.
+    """Upgrade the database of an earlier version of hpo or Optuna to this version.
 
-    End the programs that use it first. An SQLite file is copied beside itself before it is changed; make a backup of a
-    database on a server yourself.
+    End the programs that use it first. An SQLite file is copied to its own folder before it is changed; make a backup
+    of a database on a server yourself.
 
     \b
     Examples:
@@ -37,9 +37,9 @@ def upgrade(place: Place, create: bool) -> None:
 
     done = upgrade(place.storage_url, create=create)
     if done.before == done.after:
-        say("The database is of this version already; nothing was changed.")
+        say("The database has this version already; nothing was changed.")
         return
     say(f"Optuna's tables: {done.before.optuna or 'none'} -> {done.after.optuna}")
     say(f"hpo's tables:    {done.before.own or 'none'} -> {done.after.own}")
     if done.copy is not None:
-        say(f"The database as it was: {done.copy}")
+        say(f"Copy of the database before the upgrade: {done.copy}")

@@ -1,4 +1,4 @@
-"""`hpo delete`: removes a study for good."""
+"""`hpo delete`: deletes a study permanently."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from hpo.errors import InputError
 
 @click.command()
 @click.argument("study")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
 @checkpoints_option("where the study's workers noted it")
 @place_options
 @click.pass_obj
 def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None:
-    """Delete STUDY for good: its trials and all else that the database has of it, and its checkpoints.
+    """Delete STUDY permanently: its trials and everything else about it in the database, and its checkpoints.
 
-    Its reports, its exports and its study file stay. Refused while `hpo run` or workers work on it: interrupt the run,
-    or use `hpo stop` first.
+    Its reports, exports and study file are not deleted. The command is refused while `hpo run` or workers work on the
+    study: interrupt the run, or use `hpo stop` first.
 
     \b
     Examples:
@@ -54,8 +54,8 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
         )
     if done.strange:
         say(
-            f"{plural(len(done.strange), 'file')} that may belong to a study of this name in another database, and "
-            f"{'stays' if len(done.strange) == 1 else 'stay'}: {', '.join(done.strange)}",
+            f"Not deleted: {plural(len(done.strange), 'file')} that may belong to a study of this name in another "
+            f"database: {', '.join(done.strange)}",
             err=True,
         )
     for refusal in done.refusals:
@@ -71,6 +71,6 @@ def _ask(question: str) -> None:
         if sys.stdin.isatty():
             raise
         say(err=True)
-        raise InputError("nothing was deleted, as there is nobody to ask. To delete it without: --yes") from None
+        raise InputError("nothing was deleted, because nobody answered. To delete without asking, add --yes.") from None
     if not sure:
         raise InputError("nothing was deleted.")

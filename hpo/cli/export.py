@@ -1,4 +1,4 @@
-"""`hpo export`: writes a trained trial as files that can be used without this package."""
+"""`hpo export`: writes a trained trial to files that can be used without this package."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hpo.cli.terminal.output import give_path, say
+from hpo.cli.terminal.output import say, write_path
 from hpo.cli.terminal.place import Place, checkpoints_option, place_options
 
 
@@ -33,8 +33,8 @@ def export(place: Place, study: str, folder: Path, number: int | None, force: bo
     """Write a trial of STUDY into a folder: weights, configuration, preprocessing, and the model in plain PyTorch.
 
     STUDY is a name in the database. `model.py` rebuilds the model with torch and safetensors alone; `hpo predict`
-    applies the export to a table. Only the best trials' weights are kept: another trial is trained again, with the
-    same outcome.
+    applies the export to a table. Only the weights of the best trials are kept: another trial is trained again first,
+    with the same result.
 
     \b
     Examples:
@@ -44,11 +44,11 @@ def export(place: Place, study: str, folder: Path, number: int | None, force: bo
     """
     from hpo.cli.report import reading
     from hpo.export import folder as exports
-    from hpo.reports.text import number as written
+    from hpo.reports.text import format_number as written
 
     with reading(place) as store:
         tell = partial(say, err=True)
         source = exports.export(store, place.home, study, folder, tell, number=number, force=force, place=checkpoints)
     objective, value = source.spec.study.objective, source.trial.values[0]
     say(f"Trial {source.trial.number} of {study}, validation {objective} {written(value)}", err=True)
-    give_path(folder)
+    write_path(folder)

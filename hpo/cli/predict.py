@@ -1,4 +1,4 @@
-"""`hpo predict`: predictions of an exported trial for the rows of a table."""
+"""`hpo predict`: predicts the rows of a table with an exported trial."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from hpo import disk
 from hpo.cli.report import spreadsheet_option
-from hpo.cli.terminal.output import give, say
+from hpo.cli.terminal.output import say, write_data
 from hpo.errors import MachineError
 from hpo.printable import listed
 
@@ -27,37 +27,37 @@ from hpo.printable import listed
 def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) -> None:
     """Predict the rows of DATA.CSV with the export in DIR.
 
-    The table needs the columns the model was trained on, in any order; empty cells are filled as in training, further
-    columns are ignored. The answer is a CSV table: the row (from 1), the prediction, and for classes the probability
-    of each. If the table has the target too, its accuracy (or root mean squared error) is told on standard error. The
-    models of a study with folds or repeats answer together, as an ensemble: by the mean of their probabilities, or of
-    their numbers. An export of a model of your own brings its Python file, which is run.
+    The table needs the columns that the model was trained on, in any order; empty cells are filled as in training,
+    other columns are ignored. The output is a CSV table: the row (from 1), the prediction and, for classes, the
+    probability of each. If the table also has the target, the accuracy (or root mean squared error) is printed on
+    standard error. The models of a study with folds or repeats predict as an ensemble: by the mean of their
+    probabilities, or of their numbers. An export of a model of your own contains its Python file, which is run.
 
     \b
     Examples:
       hpo predict digits-model new.csv
       hpo predict digits-model new.csv -o predictions.csv
     """
-    from hpo.data.files import read_table
+    from hpo.data.files import read_csv
     from hpo.export import predictor as exported
-    from hpo.reports.render.csv import write
-    from hpo.reports.text import number
+    from hpo.reports.render.csv import csv_text
+    from hpo.reports.text import format_number
 
-    frame = read_table(data)
+    frame = read_csv(data)
     predictor = exported.Predictor.load(folder)
     prediction = exported.predict(predictor, frame)
-    text = write(*exported.table(predictor, prediction), spreadsheet=spreadsheet)
+    text = csv_text(*exported.prediction_table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:
-        give(text)
+        write_data(text)
     else:
         _save(output, text)
         say(f"Written: {output}", err=True)
-    score = exported.score(predictor, prediction, frame)
+    score = exported.score_predictions(predictor, prediction, frame)
     if score is not None:
         left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""
         models = len(predictor.modules)
         whose = f" (ensemble of {models} models)" if models > 1 else ""
-        say(f"{score.metric} {number(score.value)}{whose} over {score.rows} rows{left_out}", err=True)
+        say(f"{score.metric} {format_number(score.value)}{whose} over {score.rows} rows{left_out}", err=True)
     elif predictor.target_name in frame.columns:
         known = f" none of the classes {listed(predictor.class_names)}" if predictor.class_names else " no numbers"
         say(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo import disk
-from hpo.cli.terminal.output import console, give, give_path, say
+from hpo.cli.terminal.output import console, say, write_data, write_path
 from hpo.cli.terminal.place import Place, place_options
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ spreadsheet_option = click.option(
     is_flag=True,
     help="For spreadsheets: text in CSV cells that begins like a formula (= + - @) gets an apostrophe in front.",
 )
-"""Of every command that writes CSV."""
+"""Option of every command that writes CSV."""
 
 
 @click.command()
@@ -39,7 +39,7 @@ spreadsheet_option = click.option(
 @place_options
 @click.pass_obj
 def report(place: Place, study: str, output: Path | None, spreadsheet: bool) -> None:
-    """Write the report of STUDY again and print where its page lies.
+    """Write the report of STUDY again and print the path of its page.
 
     \b
     Examples:
@@ -51,7 +51,7 @@ def report(place: Place, study: str, output: Path | None, spreadsheet: bool) -> 
 
     with reading(place) as store:
         page = write_report(store, study, output or _folder(place, study), spreadsheet=spreadsheet)
-    give_path(page)
+    write_path(page)
 
 
 @click.command()
@@ -61,7 +61,7 @@ def report(place: Place, study: str, output: Path | None, spreadsheet: bool) -> 
     "csv_file",
     type=click.Path(dir_okay=False, allow_dash=True),
     metavar="FILE",
-    help="Write the comparison as CSV too; - writes CSV instead of the table to standard output.",
+    help="Also write the comparison as CSV; with -, print CSV instead of the table.",
 )
 @spreadsheet_option
 @place_options
@@ -79,18 +79,18 @@ def compare(place: Place, studies: Sequence[str], csv_file: str | None, spreadsh
     from hpo.reports.compare import compare as compare_studies
 
     if spreadsheet and not csv_file:
-        raise click.UsageError("--spreadsheet is about the CSV file: add --csv FILE.")
+        raise click.UsageError("--spreadsheet changes the CSV file only: add --csv FILE.")
     with reading(place) as store:
         frame = compare_studies(store, studies)
     warning = caution(frame)
     if warning:
         say(f"Note: {warning}", err=True)
     if csv_file == "-":
-        give(compare_csv(frame, spreadsheet=spreadsheet))
+        write_data(compare_csv(frame, spreadsheet=spreadsheet))
         return
     if csv_file:
         write_compare_csv(frame, Path(csv_file), spreadsheet=spreadsheet)
-    show(frame)
+    _print_comparison(frame)
     if csv_file:
         say(f"Written: {csv_file}", err=True)
 
@@ -102,16 +102,16 @@ def _folder(place: Place, study: str) -> Path:
 
 @contextmanager
 def reading(place: Place) -> Iterator[Store]:
-    """The database at the place, opened for reading and closed after the block."""
+    """Opens the database at the place for reading, and closes it after the block."""
     from hpo.storage import open
 
     with open.reading(place.storage_url) as store:
         yield store
 
 
-def show(frame: pd.DataFrame) -> None:
-    """The comparison on the terminal: one column for each study, as studies are few and measures many."""
-    from hpo.reports.text import number
+def _print_comparison(frame: pd.DataFrame) -> None:
+    """Prints the comparison with one column per study, because there are few studies and many measures."""
+    from hpo.reports.text import format_number
 
-    rows = {column: [number(value) for value in frame[column]] for column in frame.columns[1:]}
+    rows = {column: [format_number(value) for value in frame[column]] for column in frame.columns[1:]}
     console().side_by_side("", list(frame["study"]), rows)

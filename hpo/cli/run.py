@@ -14,7 +14,7 @@ from hpo.cli.terminal.place import Place, checkpoints_option, place_options
 from hpo.paths import argument
 
 
-class Count(click.ParamType["int | None"]):
+class CountOrAuto(click.ParamType["int | None"]):
     name = "N|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
@@ -27,16 +27,20 @@ class Count(click.ParamType["int | None"]):
 
 @click.command()
 @click.argument("study")
-@click.option("--trials", type=click.IntRange(min=1), help="Budget of trials, instead of the file's search.trials.")
+@click.option("--trials", type=click.IntRange(min=1), help="Budget of trials, instead of search.trials of the file.")
 @click.option(
     "--workers",
-    type=Count(),
+    type=CountOrAuto(),
     default="auto",
     show_default=True,
-    help="Processes that train: a number, or auto: one per usable core, if the study is long enough to gain by it.",
+    help="Processes that train: a number, or auto: one per usable core, if the study is long enough to benefit.",
 )
 @click.option(
-    "--lanes", type=Count(), default="auto", show_default=True, help="Trials in one program: a number, or auto."
+    "--lanes",
+    type=CountOrAuto(),
+    default="auto",
+    show_default=True,
+    help="Trials that train in one program: a number, or auto.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -47,7 +51,7 @@ class Count(click.ParamType["int | None"]):
     type=click.Choice(["auto", "on", "off"]),
     default="auto",
     show_default=True,
-    help="Compile training steps: pays in long studies, which auto tells. Results equal others up to rounding.",
+    help="Compile training steps; auto: in long studies, where it saves time. Results differ by rounding only.",
 )
 @click.option(
     "--engine",
@@ -56,7 +60,9 @@ class Count(click.ParamType["int | None"]):
     show_default=True,
     help="Where workers run: on this machine, or on a Ray cluster.",
 )
-@click.option("--address", metavar="ADDRESS", help="Ray cluster, or auto; without it, one is found or started.")
+@click.option(
+    "--address", metavar="ADDRESS", help="Address of the Ray cluster, or auto.  [default: one is found or started]"
+)
 @checkpoints_option("where the study's workers noted it")
 @place_options
 @click.pass_obj
@@ -73,11 +79,11 @@ def run(
     address: str | None,
     checkpoints: str | None,
 ) -> None:
-    """Run STUDY, or continue it where it was stopped.
+    """Run STUDY, or continue it where it was interrupted.
 
-    STUDY is the path of a study file or a name under studies/. A study that was interrupted or killed continues with
-    the same command and ends with the same trials as if it had never stopped; one that has ended continues with a
-    larger --trials. The exit code is 1 where no trial finished.
+    STUDY is the path of a study file or a name under studies/. The same command continues a study that was interrupted
+    or killed; it ends with the same trials as without the interruption. A study that has ended continues with a larger
+    --trials. The exit code is 1 if no trial finished.
 
     \b
     Examples:
@@ -89,12 +95,12 @@ def run(
     """
     from hpo.errors import InputError, Interrupted
     from hpo.reports.text import plural
-    from hpo.studyfile.file import find_study, read_study
+    from hpo.studyfile.file import find_study, read_study_file
     from hpo.studyfile.study import with_budget
 
     if address is not None and engine != "ray":
-        raise InputError(f"--address {address} names a Ray cluster; say --engine ray, too")
-    spec = read_study(find_study(study))
+        raise InputError(f"--address {address} names a Ray cluster; add --engine ray")
+    spec = read_study_file(find_study(study))
     if trials is not None:
         spec = with_budget(spec, trials=trials)
 
@@ -131,7 +137,7 @@ def run(
     except KeyboardInterrupt:
         command = f"hpo run {argument(study)}{_given(click.get_current_context())}{place.options}"
         raise Interrupted(
-            f"interrupted. Every trial in flight is saved at its last whole epoch; to continue:\n  {command}"
+            f"interrupted. Every trial in flight is saved at its last complete epoch; to continue:\n  {command}"
         ) from None
     conclusion(spec, result)
     if result.winner is None:
@@ -139,7 +145,7 @@ def run(
 
 
 def _given(context: click.Context) -> str:
-    """The options of the command line, to be repeated; those of the place are not among them."""
+    """The options given on the command line, except `--storage` and `--home`, as they are repeated in advice."""
     return "".join(
         f" {option.opts[0]} {shlex.quote(str(context.params[option.name] or 'auto'))}"
         for option in context.command.params

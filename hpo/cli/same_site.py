@@ -1,8 +1,9 @@
-"""Which requests `hpo dashboard` answers: those for its own names, and changes only from its own pages.
+"""Refuses requests to `hpo dashboard` from pages of other sites: it answers requests for its own names only, and
+accepts changes from its own pages only.
 
-The dashboard has no users and passwords. A page of another site can make a browser send it requests: by a form or
-script (cross-site request forgery), or under a name of that site which suddenly resolves to 127.0.0.1 (DNS rebinding).
-The first kind shows by the Origin, Referer or Sec-Fetch-Site header, the second by the Host header.
+The dashboard has no users and passwords. A page of another site can make a browser send requests to it: by a form or
+script (cross-site request forgery), or by a host name of that site which suddenly resolves to 127.0.0.1 (DNS
+rebinding). The first kind is recognised by the Origin, Referer or Sec-Fetch-Site header, the second by the Host header.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OWN_PAGES = ("same-origin", "none")
-"""Values of Sec-Fetch-Site that say that a request comes from the same address, or from no page at all."""
+"""Values of Sec-Fetch-Site of requests that come from the same address, or from no page at all."""
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -31,12 +32,12 @@ class Refusal:
 
 
 def only_same_site(application: Application, names: Collection[str], named: Collection[str]) -> Application:
-    """The WSGI application behind the check. `names`: hosts under which it is served, as `host_name` writes them;
-    `named`: those of them whose pages may come from any port, because a proxy stands before them."""
+    """The WSGI application with the check in front. `names`: hosts under which it is served, in the spelling of
+    `host_name`; `named`: those among them whose pages may have any port, because a proxy is in front."""
 
     def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ = _with_origin_form(environ)
-        refusal = refused(environ, names, named)
+        refusal = check_request(environ, names, named)
         if refusal is None:
             return application(environ, start_response)
         body = f"{refusal.text}\n".encode()
@@ -47,28 +48,29 @@ def only_same_site(application: Application, names: Collection[str], named: Coll
     return checked
 
 
-def refused(environ: dict[str, Any], names: Collection[str], named: Collection[str]) -> Refusal | None:
-    """Why the request is refused; None to answer it."""
+def check_request(environ: dict[str, Any], names: Collection[str], named: Collection[str]) -> Refusal | None:
+    """Why the request is refused; None if it may be answered."""
     host = _authority(environ.get("HTTP_HOST", ""))
     if host is None:
         return Refusal(status="421 Misdirected Request", text="The request names no host, or none that can be read.")
     if host[0] not in names:
         return Refusal(
             status="421 Misdirected Request",
-            text=f"This dashboard is not served under the name {host[0]}. If that is a name of its own, begin it with "
+            text=f"This dashboard is not served under the name {host[0]}. If that is one of its names, start it with "
             f"`hpo dashboard --allow-host {host[0]}`.",
         )
     if environ["REQUEST_METHOD"] in SAFE_METHODS or _is_from_its_own_pages(environ, host, named):
         return None
     return Refusal(
         status="403 Forbidden",
-        text="Changes are taken from the dashboard's own pages only, and this one was asked for by a page of another "
-        "site. If that is the dashboard behind a proxy, begin it with `hpo dashboard --allow-host NAME`.",
+        text="Changes are accepted from the dashboard's own pages only, but a page of another site sent this request. "
+        "If that is the dashboard behind a proxy, start it with `hpo dashboard --allow-host NAME`.",
     )
 
 
 def host_name(text: str) -> str | None:
-    """A host in the one spelling in which hosts are compared: `[::1]`, `LOCALHOST.`; None if it is none."""
+    """The canonical spelling of a host, by which hosts are compared, e.g. of `[::1]` or `LOCALHOST.`; None if the text
+    is no host."""
     bare = text.removeprefix("[").removesuffix("]").partition("%")[0]
     try:
         address = ip_address(bare)
@@ -80,15 +82,15 @@ def host_name(text: str) -> str | None:
 
 
 def _authority(text: str) -> tuple[str, str] | None:
-    """Host and port (empty: none is given) of `HOST:PORT`."""
+    """Host and port of `HOST:PORT`; the port is empty if there is none. None if the text is not of this form."""
     found = re.fullmatch(r"(\[[^\[\]]*\]|[^\[\]:]*)(?::(\d*))?", text.strip())
     name = host_name(found[1]) if found else None
     return (name, found[2] or "") if found and name else None
 
 
 def _is_from_its_own_pages(environ: dict[str, Any], host: tuple[str, str], named: Collection[str]) -> bool:
-    """Whether the headers allow a change: they name the dashboard's own pages, or are missing, as for other
-    programs."""
+    """Whether the headers allow a change: they name the dashboard's own pages, or are missing, as in requests of
+    programs other than browsers."""
     if environ.get("HTTP_SEC_FETCH_SITE", "none") not in OWN_PAGES:
         return False
     page = environ.get("HTTP_ORIGIN", environ.get("HTTP_REFERER"))
@@ -103,6 +105,6 @@ def _is_from_its_own_pages(environ: dict[str, Any], host: tuple[str, str], named
 
 
 def _with_origin_form(environ: dict[str, Any]) -> dict[str, Any]:
-    """A request for a whole address (`GET http://HOST/PATH`) as one for its path: the address is what counts then."""
+    """Turns a request in absolute form (`GET http://HOST/PATH`) into one for a path, with the host of the address."""
     found = re.fullmatch(r"(?i:https?)://([^/]*)(/.*)?", environ.get("PATH_INFO", ""), re.DOTALL)
     return environ if found is None else {**environ, "HTTP_HOST": found[1], "PATH_INFO": found[2] or "/"}

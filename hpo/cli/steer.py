@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @place_options
 @click.pass_obj
 def stop(place: Place, study: str) -> None:
-    """Hold STUDY up: its workers finish the epoch in hand, save it, and turn to other studies.
+    """Stop STUDY: its workers finish and save the current epoch, then work on other studies.
 
     \b
     Examples:
@@ -34,7 +34,7 @@ def stop(place: Place, study: str) -> None:
 
     with _writing(place) as store:
         control.stop(store, study)
-    say(f"Study {study} is stopped. To go on: hpo resume {argument(study)}{place.options}")
+    say(f"Study {study} is stopped. To continue it: hpo resume {argument(study)}{place.options}")
 
 
 @click.command()
@@ -42,7 +42,7 @@ def stop(place: Place, study: str) -> None:
 @place_options
 @click.pass_obj
 def resume(place: Place, study: str) -> None:
-    """Let STUDY, which was stopped, go on where it stood.
+    """Let workers continue STUDY after `hpo stop`.
 
     \b
     Examples:
@@ -53,22 +53,22 @@ def resume(place: Place, study: str) -> None:
     with _writing(place) as store:
         before = control.resume(store, study)
     ended = before.finished_at is not None
-    say(f"Study {study} {'is not stopped any more, and has ended' if ended else 'goes on'}.")
+    say(f"Study {study} {'is no longer stopped, and has ended' if ended else 'continues'}.")
 
 
 @click.command()
 @click.argument("study")
-@click.option("--trials", type=click.IntRange(min=1), help="Another budget of trials, in all.")
-@click.option("--epochs", type=click.IntRange(min=1), help="More epochs for every trial, in all.")
-@click.option("--pruned", is_flag=True, help="With --epochs: trials that the pruner ended go on, too.")
+@click.option("--trials", type=click.IntRange(min=1), help="New budget of trials: their total number.")
+@click.option("--epochs", type=click.IntRange(min=1), help="New length of every trial: its total number of epochs.")
+@click.option("--pruned", is_flag=True, help="With --epochs: continue pruned trials, too.")
 @place_options
 @click.pass_obj
 def extend(place: Place, study: str, trials: int | None, epochs: int | None, pruned: bool) -> None:
     """Give STUDY more trials, or its trials more epochs, also while workers run it.
 
-    With more epochs, finished trials go on under their numbers, from their last state where that was kept (that of
-    the best is), else trained again from the start with the same outcome. Refused while the study's budget of epochs
-    or of time is spent: raise it in the study file, then `hpo submit` it again.
+    With more epochs, finished trials continue under their numbers: the best ones from their last states, which are
+    kept, the others from the start, with the same results as before. The command is refused if the study's budget of
+    epochs or of time is spent: raise it in the study file, then `hpo submit` it again.
 
     \b
     Examples:
@@ -79,19 +79,20 @@ def extend(place: Place, study: str, trials: int | None, epochs: int | None, pru
     if pruned and epochs is None:
         raise click.UsageError("--pruned says which trials get more epochs: add --epochs N.")
     if trials is None and epochs is None:
-        raise click.UsageError("Say what to extend: --trials N, --epochs N or both.")
+        raise click.UsageError("Nothing to extend: give --trials N, --epochs N or both.")
     with _writing(place) as store:
         row, lines = _extend(store, study, trials, epochs, pruned)
     for line in lines:
         say(line)
     if row.stopped_at is not None:
-        say(f"It is stopped. To let it go on: hpo resume {argument(study)}{place.options}")
+        say(f"It is stopped. To continue it: hpo resume {argument(study)}{place.options}")
 
 
 def _extend(
     store: Store, study: str, trials: int | None, epochs: int | None, pruned: bool
 ) -> tuple[StudyRow, list[str]]:
-    """All that was asked for, or nothing where one of it is refused; the study as it was, and what has become of it."""
+    """Extends the study in one transaction, so that both extensions are made or none. Returns the study's row from
+    before, and messages."""
     from hpo.database.patience import retried
     from hpo.registry import control
 
@@ -117,10 +118,12 @@ def _extend_trials(store: Store, row: StudyRow, count: int) -> str:
     assert now is not None
     most = max(now.trials, now.max_trials or 0)
     if count <= most:
-        raise InputError(f"--trials {count}: the study {row.name!r} has {most} already; give it more than that.")
+        raise InputError(f"--trials {count}: the study {row.name!r} has {most} already; give a larger number.")
     budget = space.budget(with_budget(parse_study(row.spec_text, row.spec_source), trials=count))
     if budget <= most:
-        raise InputError(f"--trials {count}: the grid of {row.name!r} has {budget} combinations, and it has them all.")
+        raise InputError(
+            f"--trials {count}: the grid of {row.name!r} has only {budget} combinations, and it has all of them."
+        )
     control.extend_trials(store, row, budget)
     whole = "" if budget == count else ", its whole grid"
     return f"Study {row.name} has a budget of {endings.amount(budget, 'trials')}{whole}."
@@ -134,18 +137,17 @@ def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> st
     spec = parse_study(row.spec_text, row.spec_source)
     before = row.trial_epochs or trial_epochs(spec)
     if epochs <= before:
-        raise InputError(f"--epochs {epochs}: trials of {row.name!r} train {before} already; give them more than that.")
+        raise InputError(f"--epochs {epochs}: trials of {row.name!r} train {before} already; give a larger number.")
     meaning = fingerprint(with_epochs(spec, epochs))
     numbers = control.extend_epochs(store, row, epochs, before=before, fingerprint=meaning, pruned=pruned)
-    return f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended go on."
+    return f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended continue."
 
 
 @contextmanager
 def _writing(place: Place) -> Iterator[Store]:
     from hpo.storage.open import open_store
 
-    open_store(
-        place.storage_url, readonly=True
-    ).close()  # raises where there is no database, which must not be created here
+    # Opening it read-only first raises if there is no database; the command must not create one.
+    open_store(place.storage_url, readonly=True).close()
     with closing(open_store(place.storage_url)) as store:
         yield store

@@ -1,5 +1,4 @@
-"""`hpo studies` and `hpo show`: the studies in the database, for people or as JSON. The facts are in
-`terminal.status`."""
+"""`hpo studies` and `hpo show`: the studies in the database, for people or as JSON. `terminal.status` reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from hpo import endings
 from hpo.cli.terminal.output import console, redraws, say
 from hpo.cli.terminal.place import Place, place_options
 from hpo.cli.terminal.watching import follow, follow_json, line_of
-from hpo.paths import argument, running
+from hpo.paths import argument, run_command
 from hpo.printable import listed
 
 if TYPE_CHECKING:
@@ -27,17 +26,17 @@ if TYPE_CHECKING:
 @click.option(
     "--watch",
     is_flag=True,
-    help="Follow them until all have ended or Ctrl-C; a line a change, if not on a terminal.",
+    help="Show changes until all have ended or Ctrl-C; without a terminal, one line per change.",
 )
 @place_options
 @click.pass_obj
 def studies(place: Place, as_json: bool, watch: bool) -> None:
-    """List the studies in the database, and who works on them.
+    """List the studies in the database, and the workers of each.
 
-    With --json a list, oldest first, of objects with name, state ("finished", "unfinished" or "stopped"), priority,
-    workers (how many work on it), worker_names, objective, direction, best (value or null), finished, pruned, failed,
-    running, waiting (trials that were enqueued), others (trials that other programs added, train or ended, and
-    enqueued ones that were refused), created_at, finished_at (UTC, or null).
+    --json prints a list, oldest first, of objects with name, state ("finished", "unfinished" or "stopped"), priority,
+    workers (their number), worker_names, objective, direction, best (value or null), finished, pruned, failed, running,
+    waiting (enqueued trials), others (trials that other programs added, train or ended, and enqueued trials that were
+    refused), created_at, finished_at (UTC, or null).
 
     \b
     Examples:
@@ -64,21 +63,23 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
 @click.command()
 @click.argument("study")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--watch", is_flag=True, help="Follow it until it ends or Ctrl-C; a line a change, if not on a terminal.")
+@click.option(
+    "--watch", is_flag=True, help="Show changes until it ends or Ctrl-C; without a terminal, one line per change."
+)
 @place_options
 @click.pass_obj
 def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
-    """Show STUDY: where it stands, who works on it, its best trials and how the others ended.
+    """Show the progress of STUDY, its workers, its best trials and how the others ended.
 
-    With --json an object: what `hpo studies --json` says of the study (best and workers are lists here) and source,
+    --json prints an object with the fields of `hpo studies --json` (best and workers are lists here) and source,
     submitted_at, budget (of trials), budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds,
-    winner (trial number or null), models (of each trial: one for each fold and repeat), test (metric to value, the
-    mean over the winner's models, or null), test_ensemble (metric to value, of what these models answer together; null
-    where there is one), ended (reason to count of trials), workers (each with name, host, pid, alive, trials,
-    complaint), best (the best trials first, each with number, value, spread, epochs, best_epoch, seconds, params),
-    in_training (each with number, worker, epoch, value), failures (each with number, reason) and foreign (the waiting
-    and the others, each with number, kind, which is "waiting", "refused", "running", "added" or "taken", i.e. ended by
-    another program, and reason).
+    winner (trial number or null), models (of each trial: one for each fold and repeat), test (metric to value, the mean
+    over the winner's models, or null), test_ensemble (metric to value, of the ensemble of these models; null if there
+    is only one), ended (reason to count of trials), workers (each with name, host, pid, alive, trials, complaint), best
+    (the best trials first, each with number, value, spread, epochs, best_epoch, seconds, params), in_training (each
+    with number, worker, epoch, value), failures (each with number, reason) and foreign (waiting trials and others, each
+    with number, reason and kind, which is "waiting", "refused", "running", "added" or "taken", i.e. ended by another
+    program).
 
     \b
     Examples:
@@ -120,7 +121,7 @@ def _line(found: dict[str, Any]) -> dict[str, str]:
 
 def _print_studies(found: list[dict[str, Any]]) -> None:
     if not found:
-        say("No studies yet. Begin one with: hpo run STUDY")
+        say("No studies yet. Start one with: hpo run STUDY")
         return
     out = console()
     if out.fits(table := _studies_table(found)):
@@ -133,7 +134,7 @@ def _print_studies(found: list[dict[str, Any]]) -> None:
 
 def _studies_table(found: list[dict[str, Any]]) -> Table:
     from hpo.cli.terminal.console import plain_table
-    from hpo.reports.text import number
+    from hpo.reports.text import format_number
 
     served = any(study["workers"] or study["priority"] for study in found)
     foreign = [count for count in ("waiting", "others") if any(study[count] for study in found)]
@@ -148,7 +149,7 @@ def _studies_table(found: list[dict[str, Any]]) -> Table:
             study["name"],
             study["state"],
             *(str(study[count]) for count in counts),
-            number(study["best"]),
+            format_number(study["best"]),
             study["objective"],
             f"{created:%Y-%m-%d %H:%M}",
         )
@@ -157,7 +158,7 @@ def _studies_table(found: list[dict[str, Any]]) -> Table:
 
 def _print_study(found: dict[str, Any], options: str) -> None:
     from hpo.reports.foreign import ForeignTrial, sentences
-    from hpo.reports.text import duration, plural, training
+    from hpo.reports.text import describe_training, format_duration, plural
 
     out = console()
     ended = found["finished"] + found["pruned"] + found["failed"]
@@ -166,8 +167,8 @@ def _print_study(found: dict[str, Any], options: str) -> None:
     wall, train = found["wall_seconds"], found["train_seconds"]
     out.say(
         f"{found['name']}: {found['state']}, {trials} "
-        f"({found['finished']} finished, {found['pruned']} pruned, {found['failed']} failed), {duration(wall)}"
-        + (f", {training(train, wall, shared=found['submitted_at'] is not None)}" if wall else "")
+        f"({found['finished']} finished, {found['pruned']} pruned, {found['failed']} failed), {format_duration(wall)}"
+        + (f", {describe_training(train, wall, shared=found['submitted_at'] is not None)}" if wall else "")
     )
     reasons = listed(f"{count} {reason}" for reason, count in found["ended"].items() if reason != endings.FINISHED)
     if reasons:
@@ -185,43 +186,43 @@ def _print_study(found: dict[str, Any], options: str) -> None:
 
 
 def _way_on(found: dict[str, Any], options: str) -> str | None:
-    """The command that continues a study on which nobody works."""
+    """Advice on how to continue a study that nobody works on; None if it needs none."""
     if found["state"] == "stopped":
         return f"To continue: hpo resume {argument(found['name'])}{options}"
     if found["state"] == "finished" or any(_at_work(worker) for worker in found["workers"]):
         return None
     if found["submitted_at"] is None:
-        way_on = running(found["source"])
+        way_on = run_command(found["source"])
         return f"To continue: {way_on}{options if way_on.startswith('hpo run') else ''}"
     if any(worker["alive"] for worker in found["workers"]):
         return (
-            "No worker can work on it. Where the reason above is mended, a worker tries again by itself after a "
-            f"while; a new one, there or on another machine, at once: hpo worker{options}"
+            "No worker can work on it. Once the reason above is resolved, a worker tries again after a while; to try "
+            f"at once, start a new one, there or on another machine: hpo worker{options}"
         )
     return f"To continue: hpo worker{options}"
 
 
 def _print_best(out: Terminal, found: dict[str, Any]) -> None:
-    """One column for each trial, as trials are few and parameters many."""
-    from hpo.reports.text import duration, number, scores_on_test
+    """Prints the best trials, one per column, because there are few of them and many parameters."""
+    from hpo.reports.text import format_duration, format_number, scores_on_test
 
     best = found["best"]
     objective = found["objective"]
-    rows = {f"validation {objective}": [number(trial["value"]) for trial in best]}
+    rows = {f"validation {objective}": [format_number(trial["value"]) for trial in best]}
     tested = found["test"] or {}, found["test_ensemble"], found["models"]
     for name, score in scores_on_test(objective, *tested, name=objective):
         rows[name] = [score if trial["number"] == found["winner"] else "" for trial in best]
-    rows["best epoch"] = [f"{number(trial['best_epoch'])} of {trial['epochs']}" for trial in best]
-    rows["time"] = [duration(trial["seconds"]) for trial in best]
+    rows["best epoch"] = [f"{format_number(trial['best_epoch'])} of {trial['epochs']}" for trial in best]
+    rows["time"] = [format_duration(trial["seconds"]) for trial in best]
     for name in dict.fromkeys(name for trial in best for name in trial["params"]):
-        rows[name] = [number(trial["params"][name]) if name in trial["params"] else "" for trial in best]
+        rows[name] = [format_number(trial["params"][name]) if name in trial["params"] else "" for trial in best]
     out.side_by_side("best trials", [str(trial["number"]) for trial in best], rows)
 
 
 def _progress(trial: dict[str, Any]) -> str:
-    from hpo.reports.text import number
+    from hpo.reports.text import format_number
 
-    value = "" if trial["value"] is None else f", {number(trial['value'])}"
+    value = "" if trial["value"] is None else f", {format_number(trial['value'])}"
     worker = "" if trial["worker"] is None else f", {trial['worker']}"
     return f"trial {trial['number']}: epoch {trial['epoch']}{value}{worker}"
 

@@ -1,4 +1,4 @@
-"""`hpo submit`: gives a study to the workers of the service."""
+"""`hpo submit`: submits a study to the workers of the service."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("study")
-@click.option("--trials", type=click.IntRange(min=1), help="Budget of trials, instead of the file's search.trials.")
+@click.option("--trials", type=click.IntRange(min=1), help="Budget of trials, instead of search.trials of the file.")
 @click.option(
     "--priority",
     type=int,
-    help="Workers turn to the highest first, then to the oldest. Default: what it has, at first 0.",
+    help="Workers take the study with the highest priority first, then the oldest.  [default: as before, at first 0]",
 )
 @place_options
 @click.pass_obj
 def submit(place: Place, study: str, trials: int | None, priority: int | None) -> None:
     """Put STUDY into the database for workers (`hpo worker`) to run.
 
-    STUDY is the path of a study file or a name under studies/. A data set of its own must lie at the same path on the
-    workers' machines. A study that is there already gets the file's budgets, also in place of what
-    `hpo extend --trials` gave; nothing of it is lost, and trials that a smaller budget had cut go on. One that is
-    stopped remains so, and one that has ended, if its budgets leave nothing to train.
+    STUDY is the path of a study file or a name under studies/. A data set of your own must have the same path on the
+    workers' machines. A study that is in the database already gets the budgets of the file, which also replace that of
+    `hpo extend --trials`; none of its trials is lost, and trials that ended because a smaller budget was spent
+    continue. A stopped study remains stopped, and an ended one remains ended if its budgets leave nothing to train.
 
     \b
     Examples:
@@ -39,10 +39,10 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
       hpo submit digits --trials 500 --priority 5
       hpo submit digits --storage postgresql://me@dbhost/hpo
     """
-    from hpo.studyfile.file import find_study, read_study
+    from hpo.studyfile.file import find_study, read_study_file
     from hpo.studyfile.study import with_budget
 
-    spec = read_study(find_study(study))
+    spec = read_study_file(find_study(study))
     if trials is not None:
         spec = with_budget(spec, trials=trials)
 
@@ -56,18 +56,18 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
     if before is not None and before.max_trials is not None:
         say(f"Study {name} has {_settings(before, now)}.")
     if now.max_trials is not None and found.trials > now.max_trials:
-        say(f"It has {found.trials} trials already: they go on to their ends, and no more are asked for.")
+        say(f"It has {found.trials} trials already: these are finished, and no new ones are started.")
     if now.finished_at is not None:
         more = "" if spent_by(spec, now) else f", or hpo extend {argument(name)} --epochs N{place.options}"
         say(f"It has ended, and its budgets leave nothing to train. For more: larger budgets in the study file{more}")
         return
     if now.stopped_at is not None:
-        say(f"It is stopped. To let it go on: hpo resume {argument(name)}{place.options}")
+        say(f"It is stopped. To continue it: hpo resume {argument(name)}{place.options}")
     say(f"Follow it with: hpo show {argument(name)} --watch{place.options}", err=True)
 
 
 def _settings(before: StudyRow, now: StudyRow) -> str:
-    """Priority and budgets, and what they were."""
+    """Priority and budgets in words, with the values from before."""
     units = {f"max_{setting}": unit for setting, unit in {"trials": "trials", **endings.UNITS}.items()}
     budgets = []
     for column, unit in units.items():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpo.cli.run import Count
+from hpo.cli.run import CountOrAuto
 from hpo.cli.terminal.output import say
 from hpo.cli.terminal.place import Place, checkpoints_option, place_options
 from hpo.cli.terminal.signals import listened
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE_SECONDS = 15.0
-"""How long to wait for a database server that does not answer when the worker begins."""
+"""How long a worker that starts waits for a database server that does not answer."""
 
 
 @click.command()
@@ -31,20 +31,26 @@ PATIENCE_SECONDS = 15.0
     "--modules",
     multiple=True,
     metavar="none|PATTERN",
-    help="Run models of studies' own from these only: 'PACKAGE.MODULE:NAME' or 'FILE.py:NAME' with * and ?; may be "
-    "repeated.  [default: all]",
+    help="Run only these Python modules as models of studies: 'PACKAGE.MODULE:NAME' or 'FILE.py:NAME' with * and ?; "
+    "may be repeated.  [default: all]",
 )
-@click.option("--alive", is_flag=True, help="Only tell, by the exit code, whether a worker of this machine is alive.")
+@click.option(
+    "--alive", is_flag=True, help="Do not work: exit with 0 if a worker of this machine is alive, else with 1."
+)
 @checkpoints_option("the home folder")
 @click.option(
     "--lease",
     type=click.FloatRange(min=0.5),
     default=30.0,
     show_default=True,
-    help="Seconds of silence after which others take this worker's trials.",
+    help="Seconds without a heartbeat after which other workers take this worker's trials.",
 )
 @click.option(
-    "--lanes", type=Count(), default="auto", show_default=True, help="Trials in one program: a number, or auto."
+    "--lanes",
+    type=CountOrAuto(),
+    default="auto",
+    show_default=True,
+    help="Trials that train in one program: a number, or auto.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
@@ -61,13 +67,14 @@ def worker(
     device: str,
     threads: int,
 ) -> None:
-    """Work on submitted studies, for ever: the highest priority first, then the oldest.
+    """Work on submitted studies until stopped: the highest priority first, then the oldest.
 
-    SIGTERM (or Ctrl-C) has it finish the epoch in hand, save it, give its trials back and end; a second one ends it at
-    once. It may be killed, too: another worker goes on with its trials, under their numbers, when its lease ends.
+    At SIGTERM or Ctrl-C, the worker finishes and saves the current epoch, gives its trials back and exits; at a second
+    one it exits at once. It may also be killed: when its lease has expired, another worker continues its trials under
+    their numbers.
 
-    A study may name Python code that workers run. Whoever can write to the database can name any that this machine
-    has: --modules says which are run; studies with others are left to other workers.
+    A study may name Python code that workers run. Whoever can write to the database can name any code on this machine:
+    --modules restricts what is run. Studies with other modules are left to other workers.
 
     \b
     Examples:
@@ -124,12 +131,12 @@ def _find_alive(place: Place) -> None:
     with reading(place) as store:
         found = [each.name for each in workers(store) if each.alive and each.host == socket.gethostname()]
     if not found:
-        raise MachineError(f"no worker of {socket.gethostname()} is alive. Begin one with `hpo worker`.")
+        raise MachineError(f"no worker of {socket.gethostname()} is alive. Start one with `hpo worker`.")
     say("\n".join(found))
 
 
 def _waited_for(store: Store, names: Collection[str]) -> Iterator[str]:
-    """Message about studies given by --studies that are not submitted."""
+    """Messages about studies given by --studies that are not submitted."""
     from hpo.errors import StudyStateError
     from hpo.registry.studies import study_row
 
@@ -140,7 +147,7 @@ def _waited_for(store: Store, names: Collection[str]) -> Iterator[str]:
             yield f"--studies {name}: {error} Waiting for it to be submitted."
         else:
             if not submitted:
-                yield f"--studies {name}: was not submitted to workers. Waiting for it."
+                yield f"--studies {name}: it was not submitted to workers. Waiting for it."
 
 
 def _log_to_stderr(url: str) -> None:

@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from hpo.data.dataset import Dataset, Kind, Task, no_categories, suggestion
+from hpo.data.dataset import DataKind, Dataset, Task, no_categories, suggestion
 from hpo.data.files import load_file
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """A named data set: what is known of it beforehand, and how to get it."""
 
-    kind: Kind
+    kind: DataKind
     task: Task
     examples: int
     shape: tuple[int, ...]
@@ -55,8 +55,8 @@ def _from_sklearn(name: str, *, loader: str, target: str) -> Dataset:
     )
 
 
-CATALOGUE: dict[str, Entry] = {
-    "digits": Entry(
+CATALOGUE: dict[str, CatalogueEntry] = {
+    "digits": CatalogueEntry(
         kind="image",
         task="classification",
         examples=1797,
@@ -64,7 +64,7 @@ CATALOGUE: dict[str, Entry] = {
         summary="handwritten digits, 16 grey levels, 10 classes (scikit-learn)",
         load=partial(_from_sklearn, loader="load_digits", target="digit"),
     ),
-    "wine": Entry(
+    "wine": CatalogueEntry(
         kind="tabular",
         task="classification",
         examples=178,
@@ -72,7 +72,7 @@ CATALOGUE: dict[str, Entry] = {
         summary="chemical analysis of wines, 3 cultivars (scikit-learn)",
         load=partial(_from_sklearn, loader="load_wine", target="cultivar"),
     ),
-    "breast_cancer": Entry(
+    "breast_cancer": CatalogueEntry(
         kind="tabular",
         task="classification",
         examples=569,
@@ -80,7 +80,7 @@ CATALOGUE: dict[str, Entry] = {
         summary="cell nuclei of breast tumours, malignant or benign (scikit-learn)",
         load=partial(_from_sklearn, loader="load_breast_cancer", target="diagnosis"),
     ),
-    "iris": Entry(
+    "iris": CatalogueEntry(
         kind="tabular",
         task="classification",
         examples=150,
@@ -88,7 +88,7 @@ CATALOGUE: dict[str, Entry] = {
         summary="sizes of iris flowers, 3 species (scikit-learn)",
         load=partial(_from_sklearn, loader="load_iris", target="species"),
     ),
-    "diabetes": Entry(
+    "diabetes": CatalogueEntry(
         kind="tabular",
         task="regression",
         examples=442,
@@ -117,7 +117,7 @@ def load_dataset(data: DataTable, base: Path) -> Dataset:
     )
 
 
-def _load_entry(data: DataTable, entry: Entry) -> Dataset:
+def _load_entry(data: DataTable, entry: CatalogueEntry) -> Dataset:
     dataset = entry.load(data.dataset)
     if data.target not in (None, dataset.target_name):
         raise DataError(

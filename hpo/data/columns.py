@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.data.dataset import Task, TextArray, listed, no_categories
+from hpo.data.dataset import Task, TextArray, first_few, no_categories
 from hpo.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LARGEST = 1e30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Numbers:
+class NumericColumn:
     """A column read as numbers."""
 
     values_N: NDArray[np.float64]
@@ -58,15 +58,15 @@ class Target:
     class_names: tuple[str, ...]
 
 
-def parse_numbers(column: Series[Any]) -> Numbers:
+def parse_numbers(column: Series[Any]) -> NumericColumn:
     """The column as float64; booleans and text are strays, missing cells are not."""
     import pandas as pd
 
     present = column.notna().to_numpy()
     if column.dtype == bool:
-        return Numbers(values_N=np.full(len(column), np.nan), strays=np.flatnonzero(present))
+        return NumericColumn(values_N=np.full(len(column), np.nan), strays=np.flatnonzero(present))
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    return Numbers(values_N=values, strays=np.flatnonzero(present & np.isnan(values)))
+    return NumericColumn(values_N=values, strays=np.flatnonzero(present & np.isnan(values)))
 
 
 def texts(column: Series[Any]) -> TextArray:
@@ -184,7 +184,7 @@ def _refuse_one_value(distinct: int, value: object, where: str) -> None:
         )
 
 
-def _refuse_stray_text(column: Series[Any], numbers: Numbers, where: str) -> None:
+def _refuse_stray_text(column: Series[Any], numbers: NumericColumn, where: str) -> None:
     """A typing error in one cell must not cost a whole column of numbers."""
     if numbers.strays.size < len(column) / 2:
         raise DataError(
@@ -195,4 +195,4 @@ def _refuse_stray_text(column: Series[Any], numbers: Numbers, where: str) -> Non
 
 def _rows(positions: NDArray[np.int64]) -> str:
     numbers = (positions + 1).tolist()
-    return f"row{'s' if len(numbers) > 1 else ''} {listed(numbers)}"
+    return f"row{'s' if len(numbers) > 1 else ''} {first_few(numbers)}"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hpo.printable import on_one_line
 
-Kind = Literal["image", "tabular"]
+DataKind = Literal["image", "tabular"]
 Task = Literal["classification", "regression"]
 
 FloatArray = NDArray[np.float32] | NDArray[np.float64]
@@ -32,7 +32,7 @@ class Dataset:
 
     name: str
     """The catalogue's name or the file's."""
-    kind: Kind
+    kind: DataKind
     task: Task
     numeric: FloatArray
     """[N, F] float64 with NaN where missing, or images [N, C, H, W] float32 without missing pixels."""
@@ -91,7 +91,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f' Did you mean "{near[0]}"?' if near else ""
 
 
-def listed(values: Iterable[Any], most: int = 10) -> str:
+def first_few(values: Iterable[Any], most: int = 10) -> str:
     """`1, 2, 3 and 7 more`: a list that stays readable in a message."""
     texts = [str(value) for value in values]
     rest = len(texts) - most

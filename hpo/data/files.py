@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo.data.columns import parse_numbers, read_features, read_target
-from hpo.data.dataset import Dataset, listed, suggestion
+from hpo.data.dataset import Dataset, first_few, suggestion
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -30,7 +30,7 @@ SEPARATORS = ",;\t|"
 
 def load_file(path: Path, data: DataTable) -> Dataset:
     """The data set in a CSV file. Raises `DataError` saying what is wrong, where, and the way out."""
-    frame = read_table(path)
+    frame = read_csv(path)
     target = _target_column(frame, path, data.target)
     features = read_features(frame.drop(columns=target), str(path))
     goal = read_target(frame[target], data.task, str(path))
@@ -49,7 +49,7 @@ def load_file(path: Path, data: DataTable) -> Dataset:
     )
 
 
-def read_table(path: Path) -> DataFrame:
+def read_csv(path: Path) -> DataFrame:
     """All cells of a CSV file as text, NaN where missing, under unique column names.
 
     Raises `DataError` for a file that is absent, empty, not UTF-8, ragged, or has two columns of one name.
@@ -131,7 +131,7 @@ def _refuse_duplicates(header: list[str], path: Path) -> None:
     if twice:
         places = [str(number) for number, name in enumerate(header, 1) if name == twice[0]]
         raise DataError(
-            f'{path}: column name "{twice[0]}" occurs {len(places)} times (columns {listed(places)}).'
+            f'{path}: column name "{twice[0]}" occurs {len(places)} times (columns {first_few(places)}).'
             " Names must be unique: rename or remove the others."
         )
 
@@ -139,7 +139,7 @@ def _refuse_duplicates(header: list[str], path: Path) -> None:
 def _target_column(frame: DataFrame, path: Path, target: str | None) -> str:
     names = [str(name) for name in frame.columns]
     if target is None:
-        raise DataError(f"data.target: missing. Name the column of {path} to predict, one of: {listed(names, 20)}.")
+        raise DataError(f"data.target: missing. Name the column of {path} to predict, one of: {first_few(names, 20)}.")
     if target not in names:
         import pandas as pd
 
@@ -147,6 +147,6 @@ def _target_column(frame: DataFrame, path: Path, target: str | None) -> str:
         hint = "" if np.isnan(as_numbers).all() else " The first line of the file must hold the columns' names."
         raise DataError(
             f'data.target: {path} has no column "{target}".{suggestion(target, names)}'
-            f" Columns: {listed(names, 20)}.{hint}"
+            f" Columns: {first_few(names, 20)}.{hint}"
         )
     return target

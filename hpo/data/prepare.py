@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.data.dataset import Dataset, Kind, Task
-from hpo.data.preprocess import Preprocessing, apply, apply_target, fit_preprocessing, layout_of
+from hpo.data.dataset import DataKind, Dataset, Task
+from hpo.data.preprocess import Preprocessing, added_columns, apply, apply_target, fit_preprocessing
 from hpo.data.splits import Replica, Splits
 from hpo.studyfile.records import DataTable
 
@@ -55,7 +55,7 @@ class PreparedReplica:
 class PreparedData:
     """All replicas of a trial; every trial of the study gets the same."""
 
-    kind: Kind
+    kind: DataKind
     task: Task
     input_shape: tuple[int, ...]
     """(columns,) or (channels, height, width)."""
@@ -66,9 +66,9 @@ class PreparedData:
     replicas: tuple[PreparedReplica, ...]
 
 
-def prepare(dataset: Dataset, splits: Splits, data: DataTable) -> PreparedData:
+def prepare_data(dataset: Dataset, splits: Splits, data: DataTable) -> PreparedData:
     """Fit the preprocessing on each replica's training part and apply it to its two parts."""
-    layout = layout_of(dataset, (replica.train_idx for replica in splits.replicas))
+    layout = added_columns(dataset, (replica.train_idx for replica in splits.replicas))
     shared: dict[tuple[bytes, bytes], PreparedReplica] = {}
     replicas = []
     for replica in splits.replicas:

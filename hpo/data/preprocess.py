@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from hpo.data.columns import parse_numbers, texts
-from hpo.data.dataset import Dataset, FloatArray, Kind, Task, TextArray, listed, no_categories
+from hpo.data.dataset import DataKind, Dataset, FloatArray, Task, TextArray, first_few, no_categories
 from hpo.data.strata import IndexArray
 from hpo.errors import DataError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class AddedColumns:
     """Which columns the result has beside the numeric ones."""
 
     indicators: tuple[str, ...]
@@ -40,7 +40,7 @@ class Layout:
 class Preprocessing:
     """All that turns features into a network's input and its output into a prediction. JSON-serialisable."""
 
-    kind: Kind
+    kind: DataKind
     task: Task
     input_shape: tuple[int, ...]
     """Of one example as the network sees it: (columns,) or (channels, height, width)."""
@@ -109,22 +109,22 @@ class Preprocessing:
         yield "scales and target_scale must not be 0", all((*self.scales, self.target_scale))
 
 
-def layout_of(dataset: Dataset, parts: Iterable[IndexArray]) -> Layout:
+def added_columns(dataset: Dataset, parts: Iterable[IndexArray]) -> AddedColumns:
     """The columns that any of the training parts gives rise to, so that all folds train one architecture."""
     rows = np.unique(np.concatenate(list(parts)))
     with_missing = np.flatnonzero(np.isnan(_flat(dataset.numeric[rows])).any(axis=0))
     columns = dataset.categorical_NK[rows].T
-    return Layout(
+    return AddedColumns(
         indicators=tuple(dataset.numeric_names[position] for position in with_missing),
         categories=tuple(tuple(sorted(set(column) - {None})) for column in columns),
     )
 
 
 def fit_preprocessing(
-    dataset: Dataset, train_idx: IndexArray, standardize: bool, layout: Layout | None = None
+    dataset: Dataset, train_idx: IndexArray, standardize: bool, layout: AddedColumns | None = None
 ) -> Preprocessing:
     """Statistics of the training examples; `layout` fixes the columns (default: what these examples show)."""
-    own = layout_of(dataset, [train_idx])
+    own = added_columns(dataset, [train_idx])
     layout = layout or own
     numeric_TF = _flat(dataset.numeric[train_idx])
     fills, spreads = _mean_and_spread(numeric_TF)
@@ -180,7 +180,7 @@ def features_of_frame(preprocessing: Preprocessing, frame: DataFrame) -> NDArray
     if missing:
         raise DataError(
             f"The table lacks {len(missing)} of the {len(wanted)} columns the model was trained on:"
-            f" {listed(missing)}. It has: {listed(frame.columns)}. Add them; unknown values may stay empty."
+            f" {first_few(missing)}. It has: {first_few(frame.columns)}. Add them; unknown values may stay empty."
         )
     size = len(frame)
     numeric = [parse_numbers(frame[name]) for name in preprocessing.numeric_names]

@@ -36,7 +36,7 @@ Role = Literal["all", "test", "train", "validation"]
 """What a part of the examples is for."""
 
 
-class BalanceRow(TypedDict):
+class BalanceRecord(TypedDict):
     """How often one group (class, or range of the target) occurs in one part."""
 
     part: str
@@ -58,10 +58,10 @@ class Splits:
     """Empty when `data.test` is 0."""
     replicas: tuple[Replica, ...]
     """Repeat by repeat, fold by fold."""
-    balance: tuple[BalanceRow, ...]
+    balance: tuple[BalanceRecord, ...]
 
 
-def split(dataset: Dataset, data: DataTable, seed: int, *, tied_apart: bool = True) -> Splits:
+def split_data(dataset: Dataset, data: DataTable, seed: int, *, tied_apart: bool = True) -> Splits:
     """Divide the examples as the study's `[data]` table asks; `seed` is the study's, `tied_apart` as in `strata`.
 
     Raises `DataError` when a part would be empty, or a class has too few members to be in every part.
@@ -85,7 +85,7 @@ def split(dataset: Dataset, data: DataTable, seed: int, *, tied_apart: bool = Tr
         for repeat in range(data.repeats)
         for fold, (train_idx, valid_idx) in enumerate(pairs)
     )
-    verify(test_idx, replicas, groups.group_N, rare=groups.rare)
+    verify_splits(test_idx, replicas, groups.group_N, rare=groups.rare)
     return Splits(
         test_idx=test_idx,
         replicas=replicas,
@@ -111,7 +111,9 @@ def _drawn(groups: Strata, idx: IndexArray, size: int, state: int, leave: int) -
     return np.delete(idx, drawn), np.sort(idx[drawn])
 
 
-def verify(test_idx: IndexArray, replicas: tuple[Replica, ...], group_N: IndexArray, *, rare: bool = False) -> None:
+def verify_splits(
+    test_idx: IndexArray, replicas: tuple[Replica, ...], group_N: IndexArray, *, rare: bool = False
+) -> None:
     """Assert what every split promises: parts disjoint, nothing lost, every group in every part at its share.
 
     A count may miss its exact share by less than 1 for each rounding on the way to the part; with a `rare` group by
@@ -159,7 +161,7 @@ def _sizes(dataset: Dataset, data: DataTable) -> Sizes:
 
 def _balance(
     test_idx: IndexArray, replicas: tuple[Replica, ...], group_N: IndexArray, names: tuple[str, ...]
-) -> Iterator[BalanceRow]:
+) -> Iterator[BalanceRecord]:
     parts: list[tuple[Role, int | None, IndexArray]] = [("all", None, np.arange(len(group_N)))]
     if len(test_idx):
         parts.append(("test", None, test_idx))
@@ -170,4 +172,4 @@ def _balance(
         part = role if fold is None else f"fold {fold + 1} {role}"
         counts = np.bincount(group_N[idx], minlength=len(names))
         for name, count in zip(names, counts.tolist(), strict=True):
-            yield BalanceRow(part=part, role=role, fold=fold, group=name, count=count, share=count / len(idx))
+            yield BalanceRecord(part=part, role=role, fold=fold, group=name, count=count, share=count / len(idx))

@@ -8,8 +8,8 @@ from pathlib import Path
 from hpo.conventions import TIED_VALUES_APART
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
-from hpo.data.prepare import PreparedData, prepare
-from hpo.data.splits import Splits, split
+from hpo.data.prepare import PreparedData, prepare_data
+from hpo.data.splits import Splits, split_data
 from hpo.data.undefined import REASONS, TEST, gaps
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import StudySpec
@@ -34,8 +34,8 @@ def load_data(spec: StudySpec) -> StudyData:
             f"{spec.source}: study.objective is {spec.study.objective!r}, which does not suit {dataset.task}, "
             f"the task of {dataset.name!r}. Allowed here: {', '.join(sorted(suited))}."
         )
-    splits = split(dataset, spec.data, spec.study.seed, tied_apart=spec.conventions >= TIED_VALUES_APART)
-    return StudyData(dataset=dataset, splits=splits, prepared=prepare(dataset, splits, spec.data))
+    splits = split_data(dataset, spec.data, spec.study.seed, tied_apart=spec.conventions >= TIED_VALUES_APART)
+    return StudyData(dataset=dataset, splits=splits, prepared=prepare_data(dataset, splits, spec.data))
 
 
 def check_objective(spec: StudySpec, data: StudyData, *, begun: bool = False) -> None:

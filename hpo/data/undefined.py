@@ -32,7 +32,7 @@ REASONS: dict[str, Callable[[TargetArray], str | None]] = {"r2": _constant, "aur
 TEST = "the test part"
 
 
-def undefined(metric: str, target_N: TargetArray) -> str | None:
+def why_undefined(metric: str, target_N: TargetArray) -> str | None:
     """Why the metric has no value on a part with these targets; None if it has one."""
     return REASONS[metric](target_N) if metric in REASONS else None
 
@@ -43,9 +43,9 @@ def gaps(metric: str, dataset: Dataset, splits: Splits, prepared: PreparedData) 
     folds = max(replica.fold for replica in prepared.replicas)
     first = [replica for replica in prepared.replicas if replica.repeat == 0]
     for replica in first:
-        if reason := undefined(metric, replica.y_valid):
+        if reason := why_undefined(metric, replica.y_valid):
             yield f"the validation part of fold {replica.fold + 1}" if folds else "the validation part", reason
     if len(splits.test_idx):
         targets = (apply_target(replica.preprocessing, dataset, splits.test_idx) for replica in first)
-        if reason := next(filter(None, (undefined(metric, target) for target in targets)), None):
+        if reason := next(filter(None, (why_undefined(metric, target) for target in targets)), None):
             yield TEST, reason

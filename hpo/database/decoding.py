@@ -88,7 +88,7 @@ def formed(value: Any, form: TypeAdapter[T], place: str) -> T:
 
 
 @lru_cache(maxsize=10_000)
-def distribution_of(text: str) -> BaseDistribution:
+def parse_distribution(text: str) -> BaseDistribution:
     """The distribution that a parameter was drawn from."""
     try:
         return json_to_distribution(text)

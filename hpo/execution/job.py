@@ -44,7 +44,7 @@ class TrainingJob:
 
     def trainer(self) -> Trainer:
         """A trainer on the device, with no trials yet."""
-        source.adopt(self.sources)
+        source.pin_all(self.sources)
         device = torch.device(self.device)
         examples = self.examples.to(device)
         setting = Setting(

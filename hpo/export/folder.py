@@ -20,9 +20,9 @@ from safetensors.torch import load, save
 
 from hpo import __version__, disk, models
 from hpo.errors import InputError, MachineError
+from hpo.export.custom import ExportedModule, exported_config, exported_module
 from hpo.export.module import module_source
-from hpo.export.own import Own, exported_config, own_of
-from hpo.export.source import Source, Trained, find_trial, load_trained
+from hpo.export.source import ExportableTrial, TrainedTrial, find_trial, load_trained
 from hpo.storage.store import Store
 
 FORMAT = 1
@@ -39,23 +39,23 @@ def export(
     number: int | None = None,
     force: bool = False,
     place: str | None = None,
-) -> Source:
+) -> ExportableTrial:
     """Writes the trial of this number, or the best finished one, into the folder. `note` and `place`: as for
     `load_trained`; `force`: an earlier export in the folder is replaced."""
     source = find_trial(store, name, number)
     check_free(folder, force=force)
-    write_files(folder, export_files(load_trained(store, home, source, note, place=place)))
+    write_export(folder, export_files(load_trained(store, home, source, note, place=place)))
     return source
 
 
-def export_files(trained: Trained) -> dict[str, bytes]:
+def export_files(trained: TrainedTrial) -> dict[str, bytes]:
     """Content by file name. What the generated module computes has been compared with the trial's own model."""
     source, prepared = trained.source, trained.inputs.prepared
     replicas = len(trained.states)
     model = models.build(source.config, prepared.input_shape, prepared.outputs)
     preprocessing = [replica.preprocessing for replica in prepared.replicas]
     title = f"Trial {source.trial.number} of the study {source.row.name}"
-    own = own_of(source.config, prepared.input_shape, prepared.outputs)
+    own = exported_module(source.config, prepared.input_shape, prepared.outputs)
     files = own.files if own else {}
     text = module_source(title, model, preprocessing[0], replicas=replicas, own=own)
     names = weight_names(replicas)
@@ -66,9 +66,9 @@ def export_files(trained: Trained) -> dict[str, bytes]:
     return {
         **weights,
         **files,
-        "preprocessing.json": as_json([replica.as_dict() for replica in preprocessing]),
+        "preprocessing.json": json_bytes([replica.as_dict() for replica in preprocessing]),
         "model.py": text.encode(),
-        "config.json": as_json(_about(trained, own)),  # last: what has it is whole
+        "config.json": json_bytes(_about(trained, own)),  # last: what has it is whole
     }
 
 
@@ -79,7 +79,7 @@ def weight_names(replicas: int) -> list[str]:
     )
 
 
-def as_json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -98,7 +98,7 @@ def check_free(folder: Path, *, force: bool) -> None:
         )
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_export(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write all files, or none. Weights of an earlier export go."""
     created = not os.path.exists(folder)
     try:
@@ -114,7 +114,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         ) from error
 
 
-def _about(trained: Trained, own: Own | None) -> dict[str, Any]:
+def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
     source, inputs = trained.source, trained.inputs
     trial, prepared = source.trial, inputs.prepared
     scored = source.row.winner_number == trial.number

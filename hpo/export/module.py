@@ -1,5 +1,5 @@
 """A trial's model as a short Python file that needs torch and safetensors alone, or with them the file or package of
-the user's own model (see `hpo.export.own`). No weights, no reading of files.
+the user's own model (see `hpo.export.custom`). No weights, no reading of files.
 
 Dimensions: N examples.
 """
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from hpo.data.preprocess import Preprocessing
-from hpo.export.own import Own
+from hpo.export.custom import ExportedModule
 
 LINE = 88
 """Longest line, as formatters have it by default."""
@@ -31,7 +31,7 @@ SEVERAL = (
 
 
 def module_source(
-    title: str, model: nn.Sequential, preprocessing: Preprocessing, *, replicas: int, own: Own | None = None
+    title: str, model: nn.Sequential, preprocessing: Preprocessing, *, replicas: int, own: ExportedModule | None = None
 ) -> str:
     """The file's text; `title` says which trial it is. Replicas share architecture and columns. `own`: the model is a
     module of the user's own."""

@@ -62,7 +62,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
+class TableScore:
     """How predictions compare with the table's own target."""
 
     metric: str
@@ -77,7 +77,7 @@ def predict(predictor: Predictor, frame: DataFrame) -> Prediction:
     for module, preprocessing in zip(predictor.modules, predictor.preprocessing, strict=True):
         rows = torch.from_numpy(features_of_frame(preprocessing, frame))
         scale, offset = preprocessing.target_scale, preprocessing.target_offset
-        answers.append(ensemble.Answer(outputs_NC=ensemble.outputs(module, rows), scale=scale, offset=offset))
+        answers.append(ensemble.ModelOutputs(outputs_NC=ensemble.outputs(module, rows), scale=scale, offset=offset))
     if not predictor.class_names:
         labels = tuple(ensemble.numbers(answers).tolist())
         return Prediction(labels=labels, probabilities_NC=np.empty((len(frame), 0)))
@@ -86,7 +86,7 @@ def predict(predictor: Predictor, frame: DataFrame) -> Prediction:
     return Prediction(labels=names, probabilities_NC=log_p.exp().numpy())
 
 
-def score(predictor: Predictor, prediction: Prediction, frame: DataFrame) -> Score | None:
+def score_predictions(predictor: Predictor, prediction: Prediction, frame: DataFrame) -> TableScore | None:
     """Accuracy or root mean squared error, where the table has the target; None where nothing of it is known."""
     if predictor.target_name not in frame.columns:
         return None
@@ -96,15 +96,15 @@ def score(predictor: Predictor, prediction: Prediction, frame: DataFrame) -> Sco
         hits = [hit == label for hit, label in zip(classes, prediction.labels, strict=True) if hit is not None]
         if not set(classes) & set(predictor.class_names):
             return None
-        return Score(metric="accuracy", value=float(np.mean(hits)), rows=len(hits))
+        return TableScore(metric="accuracy", value=float(np.mean(hits)), rows=len(hits))
     errors_N = parse_numbers(column).values_N - np.array(prediction.labels)
     known_N = errors_N[np.isfinite(errors_N)]
     if not len(known_N):
         return None
-    return Score(metric="rmse", value=float(np.sqrt(np.mean(np.square(known_N)))), rows=len(known_N))
+    return TableScore(metric="rmse", value=float(np.sqrt(np.mean(np.square(known_N)))), rows=len(known_N))
 
 
-def table(predictor: Predictor, prediction: Prediction) -> tuple[list[str], list[list[Any]]]:
+def prediction_table(predictor: Predictor, prediction: Prediction) -> tuple[list[str], list[list[Any]]]:
     """The names of the columns and the rows: number from 1, prediction, probabilities to 6 digits."""
     frame = _as_frame(predictor, prediction)
     rows = [

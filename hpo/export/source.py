@@ -17,7 +17,7 @@ from hpo import endings, models
 from hpo.checkpoints.location import other_location
 from hpo.errors import StudyStateError
 from hpo.execution.resources import Resources
-from hpo.paths import argument, running
+from hpo.paths import argument, run_command
 from hpo.registry.studies import StudyRow, study_row
 from hpo.reports.foreign import WORDS
 from hpo.runtime.inputs import Inputs, load_inputs
@@ -33,7 +33,7 @@ from hpo.studyfile.records import TrialConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class ExportableTrial:
     """A trial that can be exported."""
 
     row: StudyRow
@@ -44,10 +44,10 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
+class TrainedTrial:
     """A trial with its data and its weights."""
 
-    source: Source
+    source: ExportableTrial
     inputs: Inputs
     states: tuple[dict[str, Tensor], ...]
     """The `state_dict` of each replica."""
@@ -60,18 +60,18 @@ class Trained:
         return module.eval()
 
 
-def find_trial(store: Store, name: str, number: int | None) -> Source:
+def find_trial(store: Store, name: str, number: int | None) -> ExportableTrial:
     """The trial of this number, or the best finished one. `StudyStateError` if there is none or it has no weights."""
     row = study_row(store, name)
     spec = spec_of(row)
     searcher = Searcher(spec, own_trials_of(store), store, row.study_id)
     trial = _best(searcher, row) if number is None else _numbered(store, searcher, number)
-    return Source(row=row, spec=spec, searcher=searcher, trial=trial, config=searcher.config(trial))
+    return ExportableTrial(row=row, spec=spec, searcher=searcher, trial=trial, config=searcher.config(trial))
 
 
 def load_trained(
-    store: Store, home: Path, source: Source, note: Callable[[str], None], *, place: str | None = None
-) -> Trained:
+    store: Store, home: Path, source: ExportableTrial, note: Callable[[str], None], *, place: str | None = None
+) -> TrainedTrial:
     """The trial's data and weights; `note` is told in a sentence if it has to be trained again. `place`: where workers
     keep checkpoints, if not where they noted it."""
     inputs = load_inputs(source.spec)
@@ -95,7 +95,7 @@ def load_trained(
         number = source.trial.number
         places = session.checkpoints.places
         note(f"No readable weights of trial {number} in {places}: it is trained again, {epochs} epochs.")
-    return Trained(source=source, inputs=inputs, states=tuple(weights(session, source.trial, source.config)))
+    return TrainedTrial(source=source, inputs=inputs, states=tuple(weights(session, source.trial, source.config)))
 
 
 def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
@@ -103,13 +103,13 @@ def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
     if ranking and ranking[0].state == TrialState.COMPLETE:
         return ranking[0]
     if row.finished_at is not None:
-        way_on = f"Give it more trials: `{running(row.spec_source, trials=True)}`."
+        way_on = f"Give it more trials: `{run_command(row.spec_source, trials=True)}`."
     elif row.stopped_at is not None:
         way_on = f"It is stopped. Let it go on with `hpo resume {argument(row.name)}`."
     elif row.submitted_at is not None:
         way_on = f"Follow its workers with `hpo show {argument(row.name)} --watch`."
     else:
-        way_on = f"Continue it, or wait for it: `{running(row.spec_source)}`."
+        way_on = f"Continue it, or wait for it: `{run_command(row.spec_source)}`."
     pruned = [t.number for t in searcher.all_trials() if t.state == TrialState.PRUNED and t.intermediate_values]
     other = f" Or take one that was pruned, e.g. --trial {pruned[-1]}." if pruned else ""
     raise StudyStateError(f"no trial of {row.name!r} has finished. {way_on}{other}")

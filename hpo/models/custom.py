@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hpo.errors import InputError
 from hpo.models.slots import Children
-from hpo.models.source import blaming, kind, load, named, refusal
+from hpo.models.source import error_line, load_callable, module_error, reporting_errors, with_article
 from hpo.printable import listed
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.problems import hint
@@ -35,15 +35,15 @@ def custom(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> C
     assert isinstance(config.model, Custom)
     reference = Reference.of(config.model.module)
     arguments = arguments_of(config.model)
-    maker = load(reference)
+    maker = load_callable(reference)
     _check_call(maker, reference, input_shape, outputs, arguments)
     call = f"{reference.name}({', '.join(map(repr, (input_shape, outputs)))}{_written(arguments)})"
 
     def make() -> nn.Module:
-        with blaming(reference, call):
+        with reporting_errors(reference, call):
             made = maker(input_shape, outputs, **arguments)
         if not isinstance(made, nn.Module):
-            raise refusal(reference, f"{call} gave {kind(made)}; it must give a torch.nn.Module")
+            raise module_error(reference, f"{call} gave {with_article(made)}; it must give a torch.nn.Module")
         return made
 
     module = make()
@@ -53,7 +53,7 @@ def custom(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> C
     if config.training.batch_size == 1:
         problems += _single_examples(module, input_shape)
     if problems:
-        raise refusal(reference, f"{call}: {problems[0]}")
+        raise module_error(reference, f"{call}: {problems[0]}")
     return [(NAME, module)]
 
 
@@ -86,7 +86,7 @@ def _check_call(
         signature.bind(input_shape, outputs, **arguments)
     except TypeError as error:
         text = f"it is called as {reference.name}(input_shape, outputs{_written(arguments)}), but: {error}"
-        raise refusal(reference, f"{text}. What model.arguments does not give needs a default") from None
+        raise module_error(reference, f"{text}. What model.arguments does not give needs a default") from None
 
 
 def _check_forward(
@@ -94,13 +94,13 @@ def _check_forward(
 ) -> None:
     """Checks the shape of the output for a small batch. Lazy layers get their shapes here."""
     batch = torch.zeros(2, *input_shape)
-    with blaming(reference, f"{call}, applied to a batch {list(batch.shape)},"), torch.no_grad():
+    with reporting_errors(reference, f"{call}, applied to a batch {list(batch.shape)},"), torch.no_grad():
         found = module.eval()(batch)
     module.train()
     if not isinstance(found, Tensor) or found.shape != (2, outputs) or not found.is_floating_point():
-        what = f"{found.dtype} {list(found.shape)}" if isinstance(found, Tensor) else kind(found)
+        what = f"{found.dtype} {list(found.shape)}" if isinstance(found, Tensor) else with_article(found)
         text = f"{call} gave {what} for a batch {list(batch.shape)}; it must give real numbers [2, {outputs}]"
-        raise refusal(reference, text)
+        raise module_error(reference, text)
 
 
 # --- problems of training, in modules that run -------------------------------------------------------------
@@ -144,7 +144,7 @@ def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterato
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
             trained(torch.randn(4, *input_shape))
     except Exception as error:
-        yield f"{named(error)}, when a copy of it was tried in training mode"
+        yield f"{error_line(error)}, when a copy of it was tried in training mode"
         return
     for (path, child), (_, after_child) in zip(module.named_modules(), trained.named_modules(), strict=True):
         for name, value in _plain(child).items():

@@ -32,19 +32,21 @@ def source_of(reference: Reference) -> Path:
         if not os.path.isfile(path):
             beside = sorted(file.name for file in path.parent.glob("*.py"))
             text = f"there is no file {path}.{hint(path.name, beside)} A path is taken from the study file's folder on"
-            raise refusal(reference, text)
+            raise module_error(reference, text)
         return path
     try:
         found: ModuleSpec | None = importlib.util.find_spec(reference.module)
     except (ImportError, ValueError):
         found = None
     except Exception as error:
-        raise refusal(reference, f"importing the package of {reference.module} raised {named(error)}") from error
+        raise module_error(
+            reference, f"importing the package of {reference.module} raised {error_line(error)}"
+        ) from error
     if found is None:
         way_out = f'Install it beside hpo, or name a file: "FILE.py:{reference.name}"'
-        raise refusal(reference, f"no module {reference.module} can be imported. {way_out}")
+        raise module_error(reference, f"no module {reference.module} can be imported. {way_out}")
     if found.origin is None or not found.origin.endswith(".py"):
-        raise refusal(reference, f"{reference.module} is no Python source; name the module that defines it")
+        raise module_error(reference, f"{reference.module} is no Python source; name the module that defines it")
     return Path(found.origin)
 
 
@@ -63,35 +65,37 @@ def pinned(references: Iterable[Reference]) -> dict[Reference, bytes]:
     return {reference: _pinned[reference] for reference in references if reference in _pinned}
 
 
-def adopt(sources: Mapping[Reference, bytes]) -> None:
+def pin_all(sources: Mapping[Reference, bytes]) -> None:
     """Pins the sources of another process; this machine need not have the files."""
     _pinned.update(sources)
 
 
-def text_of(reference: Reference) -> bytes:
+def source_bytes(reference: Reference) -> bytes:
     """The pinned source, or that of the file if none is pinned."""
     return _pinned[reference] if reference in _pinned else _read(reference)
 
 
-def load(reference: Reference) -> Callable[..., Any]:
+def load_callable(reference: Reference) -> Callable[..., Any]:
     """The class or function. Raises InputError if its file does not define it, or cannot be run."""
     if reference.is_file:
-        source = text_of(reference)
-        with blaming(reference, f"running {Path(reference.module).name}"):
+        source = source_bytes(reference)
+        with reporting_errors(reference, f"running {Path(reference.module).name}"):
             module = _run(reference.module, source)
     else:
         source_of(reference)
-        with blaming(reference, f"importing {reference.module}"):
+        with reporting_errors(reference, f"importing {reference.module}"):
             module = importlib.import_module(reference.module)
     if not hasattr(module, reference.name):
         names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         own = [name for name in names if getattr(vars(module)[name], "__module__", None) == module.__name__]
         said = f"It defines {listed(own)}" if own else "It defines no class and no function"
-        raise refusal(reference, f"there is no {reference.name} in it.{hint(reference.name, own)} {said}")
+        raise module_error(reference, f"there is no {reference.name} in it.{hint(reference.name, own)} {said}")
     found: Any = getattr(module, reference.name)
     if not callable(found):
-        text = f"{reference.name} is {kind(found)}; it must be a class or a function that gives a torch.nn.Module"
-        raise refusal(reference, text)
+        text = (
+            f"{reference.name} is {with_article(found)}; it must be a class or a function that gives a torch.nn.Module"
+        )
+        raise module_error(reference, text)
     made: Callable[..., Any] = found
     return made
 
@@ -101,7 +105,7 @@ def _read(reference: Reference) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise refusal(reference, f"{path} cannot be read ({error.strerror})") from None
+        raise module_error(reference, f"{path} cannot be read ({error.strerror})") from None
 
 
 @lru_cache(maxsize=64)
@@ -123,31 +127,31 @@ def _run(path: str, source: bytes) -> ModuleType:
 
 
 @contextmanager
-def blaming(reference: Reference, doing: str) -> Iterator[None]:
+def reporting_errors(reference: Reference, doing: str) -> Iterator[None]:
     """Turns an error of the user's code into an InputError that says what was being done, and where it happened."""
     try:
         yield
     except (Exception, SystemExit) as error:
-        text = f"{doing} raised {named(error)}{_place(reference, error)}"
+        text = f"{doing} raised {error_line(error)}{_place(reference, error)}"
         if isinstance(error, ImportError) and reference.is_file:
             text += (
                 ". A model's file is loaded alone, without what lies beside it; several files make a package: "
                 'install it and write "PACKAGE.MODULE:NAME"'
             )
-        raise refusal(reference, text) from error
+        raise module_error(reference, text) from error
 
 
-def refusal(reference: Reference, text: str) -> InputError:
+def module_error(reference: Reference, text: str) -> InputError:
     return InputError(f"model.module {reference}: {text}.")
 
 
-def named(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """The error's type and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
 
 
-def kind(value: Any) -> str:
+def with_article(value: Any) -> str:
     """`an int`, `a tuple`."""
     name = type(value).__name__
     return f"a{'n' if name[0] in 'AEIOUaeiou' else ''} {name}"

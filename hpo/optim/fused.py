@@ -24,7 +24,7 @@ kernels: Any = torch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lane:
+class LaneTensors:
     """One lane's rows, as the lists that the kernels take."""
 
     theta: list[Tensor]
@@ -33,7 +33,7 @@ class Lane:
     v: list[Tensor]
 
 
-def _sgd(optimizer: Sgd, lane: Lane, rate: float, step: list[Tensor], first: bool) -> None:
+def _sgd(optimizer: Sgd, lane: LaneTensors, rate: float, step: list[Tensor], first: bool) -> None:
     momentum = optimizer.momentum
     kernels._fused_sgd_(
         lane.theta,
@@ -49,7 +49,7 @@ def _sgd(optimizer: Sgd, lane: Lane, rate: float, step: list[Tensor], first: boo
     )
 
 
-def _adagrad(optimizer: Adagrad, lane: Lane, rate: float, step: list[Tensor], first: bool) -> None:
+def _adagrad(optimizer: Adagrad, lane: LaneTensors, rate: float, step: list[Tensor], first: bool) -> None:
     kernels._fused_adagrad_(
         lane.theta,
         lane.gradient,
@@ -63,23 +63,23 @@ def _adagrad(optimizer: Adagrad, lane: Lane, rate: float, step: list[Tensor], fi
     )
 
 
-def _rmsprop(optimizer: Rmsprop, lane: Lane, rate: float, step: list[Tensor], first: bool) -> None:
+def _rmsprop(optimizer: Rmsprop, lane: LaneTensors, rate: float, step: list[Tensor], first: bool) -> None:
     # Adam without momentum, and so late that its bias corrections have become 1.
     _adaptive(kernels._fused_adam_, optimizer, lane, rate, LATE, 0.0, optimizer.alpha)
 
 
-def _adam(optimizer: Adam, lane: Lane, rate: float, step: list[Tensor], first: bool) -> None:
+def _adam(optimizer: Adam, lane: LaneTensors, rate: float, step: list[Tensor], first: bool) -> None:
     _adaptive(kernels._fused_adam_, optimizer, lane, rate, step, optimizer.beta1, optimizer.beta2)
 
 
-def _adamw(optimizer: AdamW, lane: Lane, rate: float, step: list[Tensor], first: bool) -> None:
+def _adamw(optimizer: AdamW, lane: LaneTensors, rate: float, step: list[Tensor], first: bool) -> None:
     _adaptive(kernels._fused_adamw_, optimizer, lane, rate, step, optimizer.beta1, optimizer.beta2)
 
 
 def _adaptive(
     kernel: Any,
     optimizer: Rmsprop | Adam | AdamW,
-    lane: Lane,
+    lane: LaneTensors,
     rate: float,
     step: list[Tensor],
     beta1: float,
@@ -104,7 +104,7 @@ def _adaptive(
 
 LATE = [torch.tensor(1e30)]
 
-RULES: dict[str, Callable[[Any, Lane, float, list[Tensor], bool], None]] = {
+RULES: dict[str, Callable[[Any, LaneTensors, float, list[Tensor], bool], None]] = {
     "sgd": _sgd,
     "adagrad": _adagrad,
     "rmsprop": _rmsprop,
@@ -129,7 +129,7 @@ def updater(
     `done` counts the steps each lane has made before.
     """
     lanes = [
-        Lane(theta=[theta], gradient=[gradient], m=[m], v=[v])
+        LaneTensors(theta=[theta], gradient=[gradient], m=[m], v=[v])
         for theta, gradient, m, v in zip(theta_KP, gradient_KP, m_KP, v_KP, strict=True)
     ]
     step_SK = np.arange(1, len(rate_SK) + 1)[:, None] + np.asarray(done)[None, :]

@@ -208,7 +208,7 @@ def stack(
     )
 
 
-def columns(
+def step_columns(
     lanes: Sequence[Coefficients],
     rate_SK: NDArray[np.float64],
     done: Sequence[int],

@@ -27,7 +27,7 @@ Factors = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Position:
+class TrainingPosition:
     """The position in training: the epoch whose rates are wanted."""
 
     epoch: int
@@ -49,7 +49,7 @@ class Position:
         return np.arange(self.epoch * self.steps, (self.epoch + 1) * self.steps, dtype=np.float64)
 
 
-def _flat(factor: float, at: Position) -> Factors:
+def _flat(factor: float, at: TrainingPosition) -> Factors:
     return np.full(at.steps, factor)
 
 
@@ -58,23 +58,23 @@ def _half_cosine(start: float, end: float, share: Factors) -> Factors:
     return end + (start - end) * (1.0 + np.cos(np.pi * share)) / 2.0
 
 
-def _constant(schedule: Constant, at: Position) -> Factors:
+def _constant(schedule: Constant, at: TrainingPosition) -> Factors:
     return _flat(1.0, at)
 
 
-def _step(schedule: Step, at: Position) -> Factors:
+def _step(schedule: Step, at: TrainingPosition) -> Factors:
     return _flat(schedule.gamma ** (at.epoch // schedule.step_epochs), at)
 
 
-def _exponential(schedule: Exponential, at: Position) -> Factors:
+def _exponential(schedule: Exponential, at: TrainingPosition) -> Factors:
     return _flat(schedule.gamma**at.epoch, at)
 
 
-def _cosine(schedule: Cosine, at: Position) -> Factors:
+def _cosine(schedule: Cosine, at: TrainingPosition) -> Factors:
     return _half_cosine(1.0, schedule.final, at.numbers() / at.total)
 
 
-def _warmup_cosine(schedule: WarmupCosine, at: Position) -> Factors:
+def _warmup_cosine(schedule: WarmupCosine, at: TrainingPosition) -> Factors:
     # At least one step rises and one falls; a training of one step takes the full rate.
     rising = min(max(round(schedule.warmup * at.total), 1), at.total - 1)
     numbers = at.numbers()
@@ -83,7 +83,7 @@ def _warmup_cosine(schedule: WarmupCosine, at: Position) -> Factors:
     return np.where(numbers < rising, rise, fall)
 
 
-def _one_cycle(schedule: OneCycle, at: Position) -> Factors:
+def _one_cycle(schedule: OneCycle, at: TrainingPosition) -> Factors:
     # As in `torch.optim.lr_scheduler.OneCycleLR`, the top may lie between two steps; a rise shorter than a step
     # (where that class divides by zero or starts below the lowest rate) is left out.
     top = max(schedule.rise * at.total - 1.0, 0.0)
@@ -94,11 +94,11 @@ def _one_cycle(schedule: OneCycle, at: Position) -> Factors:
     return np.where(numbers < top, rise, fall)
 
 
-def _reduce_on_plateau(schedule: ReduceOnPlateau, at: Position) -> Factors:
+def _reduce_on_plateau(schedule: ReduceOnPlateau, at: TrainingPosition) -> Factors:
     return _flat(at.plateau_factor, at)
 
 
-SCHEDULES: dict[str, Callable[[Any, Position], Factors]] = {
+SCHEDULES: dict[str, Callable[[Any, TrainingPosition], Factors]] = {
     "constant": _constant,
     "step": _step,
     "exponential": _exponential,
@@ -118,7 +118,7 @@ def rates(
 
     `base` is the study's learning rate, the highest that any schedule reaches.
     """
-    at = Position(epoch=epoch, epochs=epochs, steps=steps, plateau_factor=plateau_factor)
+    at = TrainingPosition(epoch=epoch, epochs=epochs, steps=steps, plateau_factor=plateau_factor)
     return base * SCHEDULES[schedule.name](schedule, at)
 
 

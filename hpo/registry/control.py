@@ -16,7 +16,7 @@ from hpo.database.clock import utc_now
 from hpo.database.patience import one_transaction
 from hpo.database.tables import hpo_studies
 from hpo.errors import StudyStateError
-from hpo.paths import running, submitting
+from hpo.paths import run_command, submit_command
 from hpo.registry import exclusive, leases
 from hpo.registry.queue import status
 from hpo.registry.reopening import note_lengths, reopen
@@ -118,7 +118,7 @@ def _refuse_spent(store: Store, row: StudyRow) -> None:
     source, setting = row.spec_source, now.spent.setting
     raise StudyStateError(
         f"{now.spent}, so there would be no more training. Raise search.{setting} in {source}, "
-        f"give it to the study with `{submitting(source)}`, then extend it."
+        f"give it to the study with `{submit_command(source)}`, then extend it."
     )
 
 
@@ -145,11 +145,11 @@ def submitted(store: Store, name: str) -> StudyRow:
                     f"the study {name!r} is in the hands of `hpo run`, process {run.pid} on {run.host}. To stop it, "
                     "interrupt that with Ctrl-C: everything is saved. For more trials or larger budgets, change them "
                     f"in {row.spec_source} then and run the same command again; for more epochs for each trial, give "
-                    f"it to workers with `{submitting(row.spec_source)}`, then extend it."
+                    f"it to workers with `{submit_command(row.spec_source)}`, then extend it."
                 )
         raise StudyStateError(
             f"the study {name!r} was not submitted to workers, so they leave it alone. "
-            f"Give it to them with `{submitting(row.spec_source)}`, or continue it yourself with "
-            f"`{running(row.spec_source)}`."
+            f"Give it to them with `{submit_command(row.spec_source)}`, or continue it yourself with "
+            f"`{run_command(row.spec_source)}`."
         )
     return row

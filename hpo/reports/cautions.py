@@ -1,8 +1,8 @@
-"""What a reader should know before trusting a study's winner: one plain sentence for each finding. No formatting.
+"""Warnings for readers of a report: reasons to doubt a study's winner, each a plain sentence. No formatting.
 
-Each check takes the facts computed so far and returns sentences, so that adding one is a function and a line in
-`CHECKS`. A check that the facts do not suffice for returns no sentence. The ideas follow Google's tuning playbook: best
-values near an edge, too little budget, winners by luck.
+Each check takes the evidence and returns sentences; if the evidence does not suffice, it returns none. A new check is
+one function and one line in `CHECKS`. The ideas follow Google's tuning playbook: best values near the edge of a range,
+too small a budget, winners by chance.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from hpo import endings
 from hpo.reports.edges import edge_of, is_coarse
 from hpo.reports.evidence import Evidence
 from hpo.reports.foreign import sentences
-from hpo.reports.text import label, number, plural, share
+from hpo.reports.text import format_number, format_share, label, plural
 from hpo.reports.trials import TrialRow
 
 FEW_FINISHED = 20
 """Finished trials below which a ranking is weak evidence."""
 LATE = 0.9
-"""Share of the trials after which a best value came late."""
+"""A best value counts as late if its trial comes after this share of the trials."""
 
 
 def cautions(evidence: Evidence) -> tuple[str, ...]:
@@ -66,10 +66,11 @@ def divergences(e: Evidence) -> list[str]:
     ]
     if rates and others and statistics.median(rates) > statistics.median(others):
         advice = (
-            f": the space reaches into useless regions. Their learning rates, from {number(min(rates))} on, are higher "
-            "than those of the others; a lower highest learning rate would save their time."
+            ": the space reaches into useless regions. Their learning rates, from "
+            f"{format_number(min(rates))} on, are higher than those of the others; a lower highest learning rate would "
+            "save their time."
         )
-    part = share(len(diverged) / e.counts.ended, 0)
+    part = format_share(len(diverged) / e.counts.ended, 0)
     return [f"{len(diverged)} of {e.counts.ended} trials diverged ({part}){advice}"]
 
 
@@ -78,8 +79,8 @@ def _learning_rate(trial: TrialRow) -> float | None:
     return float(rates[0]) if rates and not isinstance(rates[0], str) else None
 
 
-def undefined(e: Evidence) -> list[str]:
-    """Metrics that are undefined because of the data, whatever model is trained."""
+def undefined_metrics(e: Evidence) -> list[str]:
+    """Metrics that are undefined because of the data, for every model."""
     found = []
     if count := sum(endings.is_undefined(trial.ended) for trial in e.trials):
         found.append(
@@ -122,8 +123,8 @@ def edges(e: Evidence) -> list[str]:
         low, high = getattr(distribution, "low", None), getattr(distribution, "high", None)
         company = f" (so do {alike} of the next {len(others)} best)" if alike else ""
         found.append(
-            f"The best {name} = {number(e.winner.params[name])} lies on the {side} edge of its range "
-            f"{number(low)} to {number(high)}{company}: a wider range may hold a better one."
+            f"The best {name} = {format_number(e.winner.params[name])} lies on the {side} edge of its range "
+            f"{format_number(low)} to {format_number(high)}{company}: a wider range may hold a better one."
         )
     return found
 
@@ -141,7 +142,7 @@ def still_improving(e: Evidence) -> list[str]:
 
 def rises(curve: tuple[float, ...]) -> bool:
     """Whether a curve, of which more is better, still rises at its end: its best value lies in its last quarter, and
-    its second half has an upward trend that chance does not explain (Kendall's rank test)."""
+    its second half has a significant upward trend (Kendall's rank test, 5 %)."""
     from scipy.stats import kendalltau
 
     recent = curve[-max(4, len(curve) // 2) :]
@@ -178,7 +179,7 @@ def within_noise(e: Evidence) -> list[str]:
     near = sum(e.sign * (best - value) <= e.noise.error for value in values) if e.noise else 0
     if e.noise and near > 1:
         return [
-            f"{near} finished trials lie within one standard error ({number(e.noise.error, 2)}, from "
+            f"{near} finished trials lie within one standard error ({format_number(e.noise.error, 2)}, from "
             f"{e.noise.source}) of the best: their order is mostly chance. "
             + (
                 "More repeats (`data.repeats`) or more examples would tell them apart."
@@ -212,7 +213,7 @@ def better_unfinished(e: Evidence) -> list[str]:
     best = max(above, key=lambda trial: (e.sign * (trial.value or 0.0), -trial.number))
     more = f", as did {len(above) - 1} more," if len(above) > 1 else ""
     return [
-        f"Trial {best.number} had reached {number(best.value)}, better than the winner{more} when it ended "
+        f"Trial {best.number} had reached {format_number(best.value)}, better than the winner{more} when it ended "
         f"({best.ended}): only finished trials can win."
     ]
 
@@ -232,9 +233,9 @@ def test_gap(e: Evidence) -> list[str]:
     if e.sign * (e.winner.value - score) > limit:
         worse = "higher" if e.minimized else "lower"
         return [
-            f"The test {label(e.objective)} ({number(score)}) is {worse} than the validation score "
-            f"({number(e.winner.value)}) by more than chance explains ({number(limit, 2)}): the search has fitted the "
-            "validation part; trust the test score."
+            f"The test {label(e.objective)} ({format_number(score)}) is {worse} than the validation score "
+            f"({format_number(e.winner.value)}) by more than chance explains ({format_number(limit, 2)}): the search "
+            "has fitted the validation part; trust the test score."
         ]
     return []
 
@@ -256,7 +257,7 @@ CHECKS: tuple[Callable[[Evidence], list[str]], ...] = (
     no_winner,
     unfinished,
     failures,
-    undefined,
+    undefined_metrics,
     divergences,
     test_gap,
     looked_again,

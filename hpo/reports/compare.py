@@ -1,4 +1,4 @@
-"""Several studies side by side, one row each: quality, what it cost to find, and the winner. No screen."""
+"""Comparison of several studies, one row each: quality, cost of the search, and the winner. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.reports.facts import StudyReport, gather
 from hpo.reports.render.build import write_text
-from hpo.reports.render.csv import write
+from hpo.reports.render.csv import csv_text
 from hpo.reports.trials import ranked
 
 if TYPE_CHECKING:
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 
 def compare(store: Store, names: Sequence[str]) -> pd.DataFrame:
-    """One row per study in the order given. An unknown name raises StudyStateError."""
-    return table([gather(store, name) for name in names])
+    """One row per study in the order given, with the columns of `comparison_row`. An unknown name raises
+    StudyStateError."""
+    return comparison_table([gather(store, name) for name in names])
 
 
-def table(reports: Sequence[StudyReport]) -> pd.DataFrame:
+def comparison_table(reports: Sequence[StudyReport]) -> pd.DataFrame:
     """One row per report; test metrics and winners' parameters of all studies, in alphabetical order, come last."""
     import pandas as pd
 
-    rows = [row(report) for report in reports]
+    rows = [comparison_row(report) for report in reports]
     first = [name for name in row_names(rows) if "." not in name]
     last = sorted(name for name in row_names(rows) if "." in name)
     return pd.DataFrame(
@@ -36,15 +37,15 @@ def table(reports: Sequence[StudyReport]) -> pd.DataFrame:
 
 
 def row_names(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Every key once, in the order met."""
+    """Every key once, in order of appearance."""
     return list(dict.fromkeys(name for r in rows for name in r))
 
 
-def row(report: StudyReport) -> dict[str, Any]:
-    """A study in one row; `others` counts trials that are not this program's, where there are some.
+def comparison_row(report: StudyReport) -> dict[str, Any]:
+    """A study as one row. `others` counts trials of other programs; it is there only if there are any.
 
-    "To the best" counts trials and epochs by trial number, up to the winner's, so that a repeated study gives the
-    same row; seconds are by the clock, at most the time the study ran (pauses between restarts do not count).
+    `trials_to_best` and `epochs_to_best` count the trials up to the winner's number, so that a repeated study has the
+    same row. `seconds_to_best` is wall time, without pauses between restarts.
     """
     finished = [trial.value for trial in ranked(report.trials, report.minimized) if trial.value is not None]
     winner = report.winner
@@ -74,7 +75,8 @@ def row(report: StudyReport) -> dict[str, Any]:
 
 
 def seconds_to_best(report: StudyReport) -> float | None:
-    """From the start of the first trial to the end of the winner."""
+    """Seconds from the start of the first trial to the end of the winner, at most the time that the study ran; None if
+    unknown."""
     starts = [trial.started.timestamp() for trial in report.trials if trial.started is not None]
     if report.winner is None or report.winner.completed is None or not starts:
         return None
@@ -83,7 +85,7 @@ def seconds_to_best(report: StudyReport) -> float | None:
 
 
 def caution(frame: pd.DataFrame) -> str | None:
-    """A sentence if the rows cannot be compared by their values."""
+    """A warning if the values of the rows cannot be compared; else None."""
     objectives = sorted(set(frame["objective"]))
     if len(objectives) > 1:
         return f"The studies have different objectives ({', '.join(objectives)}): their values do not compare."
@@ -92,9 +94,9 @@ def caution(frame: pd.DataFrame) -> str | None:
 
 def compare_csv(frame: pd.DataFrame, *, spreadsheet: bool = False) -> str:
     """The comparison as CSV text."""
-    return write(list(frame.columns), frame.itertuples(index=False, name=None), spreadsheet=spreadsheet)
+    return csv_text(list(frame.columns), frame.itertuples(index=False, name=None), spreadsheet=spreadsheet)
 
 
 def write_compare_csv(frame: pd.DataFrame, path: Path, *, spreadsheet: bool = False) -> None:
-    """Write the comparison; MachineError if the folder refuses."""
+    """Write the comparison as a CSV file. Raises MachineError if it cannot be written."""
     write_text(path, compare_csv(frame, spreadsheet=spreadsheet), "Give another file with --csv.")

@@ -1,4 +1,4 @@
-"""Whether a trial's value lies on the edge of the range it was drawn from, and whether that range could be wider."""
+"""Whether a trial's value lies at the edge of the range it was drawn from, and whether that range could be wider."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ Side = Literal["lower", "upper"]
 
 
 def edge_of(trial: TrialRow, name: str) -> Side | None:
-    """The edge on which the trial's value lies, if any.
-
-    Where the range cannot go on, as the parameter has no value beyond, lying there is no finding.
-    """
+    """The edge of the range at which the trial's value lies; None if it lies at none, or the range cannot be extended
+    beyond it."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
     distribution = trial.distributions.get(name)
@@ -51,8 +49,8 @@ def is_coarse(trial: TrialRow, name: str) -> bool:
 def limits(name: str, low: float, *, whole: bool) -> tuple[float, float]:
     """The least and the largest value that a parameter can have, whose range starts at `low`.
 
-    Of an argument of the user's own module nobody knows; a range from 0 on, or of a count from 1 on, is taken to start
-    where it must.
+    They are unknown for arguments of the user's own module: for these, a range that starts at 0 or above is assumed to
+    be bounded by 0, one of whole numbers that starts at 1 or above by 1.
     """
     slot = _slot(name)
     if slot is None:
@@ -65,7 +63,7 @@ def limits(name: str, low: float, *, whole: bool) -> tuple[float, float]:
 
 
 def _slot(name: str) -> Slot | None:
-    """What the field takes whose value a parameter is; labels of choices in its name are passed over."""
+    """The description of a parameter's field; labels of choices in the parameter's name are skipped."""
     slots = dict(searched_tables())
     found: Slot | None = None
     for key in name.split("."):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpo.errors import HpoError
-from hpo.paths import argument, submitting
+from hpo.paths import argument, submit_command
 from hpo.reports.noise import Noise, noise_of
 from hpo.reports.parts import Parts
 from hpo.reports.trials import Counts, TrialRow
@@ -38,7 +38,7 @@ class Evidence:
     """Finished trials."""
     winner: TrialRow | None
     winner_curve: tuple[float, ...]
-    """Its objective at each epoch as measured, the mean over replicas, turned so that more is better."""
+    """The winner's unsmoothed objective at each epoch, the mean over replicas, with the sign that makes more better."""
     scored_trial: int | None
     """Number of the trial that was scored on the test part."""
     test: Mapping[str, float | None]
@@ -52,13 +52,13 @@ class Evidence:
     grid: bool
     """Whether the trials are the points of a grid, in a fixed order, so that more of them may not exist."""
     way_to_more_trials: str
-    """What to do for more trials; empty while the study has not had all that it is to have."""
+    """Advice on how to give the study more trials; empty while its budget is not spent."""
     way_to_more_epochs: str
     """Advice on how to give trials more epochs."""
 
     @property
     def sign(self) -> float:
-        """Turns values so that more is better."""
+        """The factor of values that makes more better."""
         return -1.0 if self.minimized else 1.0
 
 
@@ -114,13 +114,13 @@ def _curve(epochs: pd.DataFrame, winner: TrialRow | None, *, minimized: bool) ->
     if winner is None:
         return ()
     rows = epochs[epochs["number"] == winner.number]
-    resources = rows.groupby("epoch")["objective"].mean().tolist()
+    means = rows.groupby("epoch")["objective"].mean().tolist()
     sign = -1.0 if minimized else 1.0
-    return tuple(sign * float(value) for value in resources if math.isfinite(value))
+    return tuple(sign * float(value) for value in means if math.isfinite(value))
 
 
 def _way_to_more_trials(study: StudyFacts, spec: StudySpec | None, counts: Counts) -> str:
-    """Which budget ended the study, and how its file gives it more."""
+    """Advice that names the budget that ended the study; empty if none is spent."""
     submitted = study.submitted_at is not None
     budget = study.max_trials if submitted else study.facts.get("budget")
     limits: dict[str, tuple[float | None, float]] = {
@@ -139,7 +139,7 @@ def _way_to_more_trials(study: StudyFacts, spec: StudySpec | None, counts: Count
 
 
 def _limit(study: StudyFacts, spec: StudySpec | None, setting: str) -> float | None:
-    """A budget beside the one of trials: the service has its own copy."""
+    """A budget other than that of trials. For a submitted study it is in the database, else in the study file."""
     limit: float | None = None
     if study.submitted_at is not None:
         limit = getattr(study, f"max_{setting}")
@@ -152,4 +152,4 @@ def _way_to_more_epochs(study: StudyFacts) -> str:
     extend = f"`hpo extend {argument(study.name)} --epochs N`"
     if study.submitted_at is not None:
         return f"{extend} lets it go on"
-    return f"give the study to workers with `{submitting(study.spec_source)}`, then {extend} lets it go on"
+    return f"give the study to workers with `{submit_command(study.spec_source)}`, then {extend} lets it go on"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.reports.cautions import cautions
 from hpo.reports.evidence import evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
-from hpo.reports.importances import Importances, importances
+from hpo.reports.importances import Importances, compute_importances
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of
 from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import Counts, TrialRow, count, ranked, trial_row
@@ -158,7 +158,7 @@ def report_of(
         models=study.facts.get("replicas", 1),
         top=tuple(best_first[:10]),
         history=history_of(trials, minimized),
-        importances=importances(trials, minimized),
+        importances=compute_importances(trials, minimized),
         balance=balance,
         epochs_spent=sum(trial.epochs for trial in trials),
         wall_seconds=study.wall_seconds,

@@ -1,5 +1,6 @@
-"""Trials of a study that are not this program's, named once for people: enqueued ones that wait or were refused, and
-what other programs added, train or ended. They neither rank nor count; which they are is found in `storage.ownership`.
+"""Foreign trials of a study, described for people: enqueued trials that wait or were refused, and trials that other
+programs added, train or ended. They are neither ranked nor counted. `hpo.storage.own_trials` tells them from own
+trials.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from hpo.reports.text import plural
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from hpo.storage.own_trials import Kind
+    from hpo.storage.own_trials import ForeignKind
 
 NAMED = 8
-"""Most trials named in a sentence; the rest is counted."""
+"""Largest number of trials named in a sentence; the others are counted."""
 
-WORDS: dict[Kind, str] = {
+WORDS: dict[ForeignKind, str] = {
     "waiting": "waits for its turn",
     "refused": "was refused",
     "running": "is in the hands of another program",
@@ -27,8 +28,12 @@ WORDS: dict[Kind, str] = {
     "taken": "was ended by another program",
 }
 
-BY_OTHERS: dict[Kind, str] = {"added": "added", "running": "in their hands", "taken": "begun here, ended by them"}
-"""The same, as a heading for several."""
+BY_OTHERS: dict[ForeignKind, str] = {
+    "added": "added",
+    "running": "in their hands",
+    "taken": "begun here, ended by them",
+}
+"""Kind -> heading for several trials."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,12 +41,12 @@ class ForeignTrial:
     """One trial that is not this program's."""
 
     number: int
-    kind: Kind
+    kind: ForeignKind
     reason: str
     """Why it was refused; empty for others."""
 
 
-def foreign_trial(kind: Kind, trial: FrozenTrial) -> ForeignTrial:
+def foreign_trial(kind: ForeignKind, trial: FrozenTrial) -> ForeignTrial:
     """The report's view of one of `Store.foreign_trials`."""
     told = str(trial.user_attrs.get(endings.ATTRIBUTE, ""))
     return ForeignTrial(number=trial.number, kind=kind, reason=endings.refusal(told) if kind == "refused" else "")

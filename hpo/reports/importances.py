@@ -1,12 +1,13 @@
-"""Which searched parameters decide whether a trial is among the best. No plotting.
+"""Importance of the searched parameters for whether a trial is among the best. No plotting.
 
-PED-ANOVA (Watanabe et al., IJCAI 2023) asks how much of the variance of "is among the best" the values of one parameter
-explain. Here its densities are groups of values, which makes it a one-way analysis of variance, whose chance level is
-known: what random groups of the same number would explain is taken off (epsilon squared, Kelley 1935). Without that, a
-parameter that few trials have would look important because few trials look uneven.
+PED-ANOVA (Watanabe et al., IJCAI 2023) computes how much of the variance of "is among the best" one parameter explains.
+Here its densities are replaced by groups of values, which makes it a one-way analysis of variance. The variance that as
+many random groups would explain is subtracted (epsilon squared, Kelley 1935). Otherwise a parameter that few trials
+have would look important by chance.
 
-A conditional parameter is measured among the trials that have it and so gets no credit for the choice it hangs on. What
-it explains there counts as a part of the variance over all trials, so that all parameters are in one unit.
+A conditional parameter is measured among the trials that have it, so it gets no credit for the choice that activates
+it. The variance that it explains there is expressed as a part of the variance over all trials, so that all parameters
+have the same unit.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo import endings
-from hpo.reports.text import plural, share
+from hpo.reports.text import format_share, plural
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -28,17 +29,17 @@ FEWEST_FINISHED = 10
 """Finished trials below which no importance is stated."""
 FEWEST_BEST = 5
 BEST_SHARE = 0.2
-"""Size of the group of best trials: near this share of all, at least FEWEST_BEST, at most half of all."""
+"""Size of the group of best trials as a share of all; at least FEWEST_BEST, at most half of all."""
 MOST_GROUPS = 5
 TRIALS_A_GROUP = 8
 """Trials in each group of a range's values; the values are divided into 3 to MOST_GROUPS groups of equal size."""
 CHANCE = 0.2
-"""Probability with which importances may be stated although no parameter matters; the note gives it."""
+"""Largest accepted probability that importances are stated although no parameter has an effect."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Importances:
-    """Shares of importance, largest first, and one sentence on how to read them."""
+    """Shares of importance, largest first, and how to read them."""
 
     shares: tuple[tuple[str, float], ...]
     """(parameter, share); the shares add up to 1. Empty where importances cannot be stated."""
@@ -47,24 +48,25 @@ class Importances:
     best: int = 0
     """Trials in the group of the best; 0 where no groups were compared."""
     others: int = 0
-    """Trials that they are compared with."""
+    """Trials that the best ones are compared with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explained:
-    """What the values of one parameter explain of the variance of "is among the best"."""
+    """The variance of "is among the best" that one parameter explains."""
 
     amount: float
-    """Sum of squares beyond what chance explains, on average 0 for a parameter without effect; may be negative."""
+    """Explained sum of squares minus what chance explains: 0 on average for a parameter without effect, and possibly
+    negative."""
     chance: float
-    """Probability that a parameter without effect explains as much (F test)."""
+    """Probability that a parameter without effect explains as much or more (F test)."""
 
 
-def importances(trials: Sequence[TrialRow], minimized: bool) -> Importances:
+def compute_importances(trials: Sequence[TrialRow], minimized: bool) -> Importances:
     """Importance for belonging to the best trials, among all trials that finished or were pruned.
 
-    A pruned trial is evidence too, of what does not lead to the top. Its last value is not comparable with that of a
-    finished one, so it is never among the best. A trial that a spent budget cut says nothing and is left out.
+    A pruned trial is evidence, too. Its last value is not comparable with that of a finished trial, so it is never
+    among the best. A trial that ended because a budget was spent is left out.
     """
     finished = [t for t in trials if t.state == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
     pruned = [t for t in trials if t.state == "PRUNED" and t.params and not endings.is_cut(t.ended)]
@@ -86,7 +88,7 @@ def importances(trials: Sequence[TrialRow], minimized: bool) -> Importances:
     hits = [t.state == "COMPLETE" and t.value is not None and (t.value <= last if minimized else t.value >= last)
             for t in considered]  # fmt: skip
     assert sum(hits) == best
-    found = {name: explained(considered, hits, name) for name in names}
+    found = {name: explained_variance(considered, hits, name) for name in names}
     amounts = {name: max(0.0, part.amount) if part else 0.0 for name, part in found.items()}
     surest = min((part.chance for part in found.values() if part and part.amount > 0.0), default=1.0)
     sizes = f"the {plural(best, 'best trial')} from the other {len(considered) - best} that finished or were pruned"
@@ -99,9 +101,9 @@ def importances(trials: Sequence[TrialRow], minimized: bool) -> Importances:
         shares=tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0]))),
         note=(
             f"Share of what sets {sizes} apart, beyond what chance would. A parameter that only some trials have is "
-            f"measured among these. A hint, not a proof: where nothing matters, {share(chance)} of studies would show "
-            "as much; a parameter the sampler hardly varied looks unimportant; and what parameters do together counts "
-            "for none of them."
+            f"measured among these. A hint, not a proof: where nothing matters, {format_share(chance)} of studies "
+            "would show as much; a parameter the sampler hardly varied looks unimportant; and what parameters do "
+            "together counts for none of them."
         ),
         best=best,
         others=len(considered) - best,
@@ -113,9 +115,10 @@ def _untold(reason: str) -> Importances:
 
 
 def best_group(values: Sequence[float], considered: int) -> int | None:
-    """How many of the finished trials' values, best first, make the group of the best: equal values stay together.
+    """The size of the group of best trials, from the finished trials' values, best first. Equal values are in one
+    group.
 
-    None where no such group has at least FEWEST_BEST members and at most half of the trials considered.
+    None if no such group has at least FEWEST_BEST members and at most half of the trials considered.
     """
     wanted = max(FEWEST_BEST, math.ceil(BEST_SHARE * considered))
     borders = [size for size in range(1, len(values)) if values[size] != values[size - 1]]
@@ -123,10 +126,11 @@ def best_group(values: Sequence[float], considered: int) -> int | None:
     return min(allowed, key=lambda size: (abs(size - wanted), size), default=None)
 
 
-def explained(trials: Sequence[TrialRow], hits: Sequence[bool], name: str) -> Explained | None:
-    """What a parameter explains among the trials that have it; where it was drawn from several ranges, within each.
+def explained_variance(trials: Sequence[TrialRow], hits: Sequence[bool], name: str) -> Explained | None:
+    """The variance that a parameter explains among the trials that have it. If it was drawn from several ranges, the
+    variance is computed within each and summed.
 
-    None where it tells nothing: it did not vary, or all trials that have it are among the best, or none.
+    None if it explains nothing: it did not vary, or all or none of the trials that have it are among the best.
     """
     from scipy.stats import f
 
@@ -141,9 +145,9 @@ def explained(trials: Sequence[TrialRow], hits: Sequence[bool], name: str) -> Ex
         rate = sum(hit for _, hit in drawn) / len(drawn)
         if len(parts) < 2 or len(drawn) <= len(parts):
             continue
-        resources = [sum(part) / len(part) for part in parts]
-        between += sum(len(part) * (mean - rate) ** 2 for part, mean in zip(parts, resources, strict=True))
-        within += sum(len(part) * mean * (1.0 - mean) for part, mean in zip(parts, resources, strict=True))
+        means = [sum(part) / len(part) for part in parts]
+        between += sum(len(part) * (mean - rate) ** 2 for part, mean in zip(parts, means, strict=True))
+        within += sum(len(part) * mean * (1.0 - mean) for part, mean in zip(parts, means, strict=True))
         groups += len(parts) - 1
         freedom += len(drawn) - len(parts)
     if between + within == 0.0:
@@ -154,7 +158,8 @@ def explained(trials: Sequence[TrialRow], hits: Sequence[bool], name: str) -> Ex
 
 
 def grouped(values: Sequence[Any], hits: Sequence[bool]) -> list[list[bool]]:
-    """The trials' hits by their values: each category for itself, numbers in groups of about equal size."""
+    """The trials' hits, grouped by their values: each category is a group, numbers are in groups of about equal
+    size."""
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     wanted = min(MOST_GROUPS, max(3, len(values) // TRIALS_A_GROUP))
     if not numeric or len(set(values)) <= wanted:

@@ -1,5 +1,5 @@
-"""How far a score may be off by chance: from the examples it was measured on, or from its spread over folds and
-repeats. Pure functions; where nothing is known of it the answer is None.
+"""Standard errors of scores, from the number of examples they were measured on or from their spread over folds and
+repeats. Pure functions, which return None if the error is unknown.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ class Noise:
     error: float
     """Standard error of a trial's value."""
     source: str
-    """What it was computed from, in words."""
+    """What the error was computed from, in words."""
     test_error: float | None
-    """Standard error of the winner's score on the test part; None if it is not known, or if the luck of the examples
-    is not in `error`."""
+    """Standard error of the winner's score on the test part; None if it is unknown, or if `error` does not contain the
+    chance in drawing the examples."""
     freedom: float
-    """Degrees of freedom of the estimate; infinite where it follows from the number of examples."""
+    """Degrees of freedom of the estimate; infinite if it was computed from the number of examples."""
 
     def limit(self, error: float) -> float:
-        """The difference that noise alone exceeds in one case of 40, on one side."""
+        """The difference that noise alone exceeds with a probability of 2.5 %, for a standard error `error`."""
         from scipy.stats import t
 
         return error * (2.0 if math.isinf(self.freedom) else float(t.ppf(0.975, self.freedom)))
@@ -36,8 +36,8 @@ class Noise:
 def noise_of(objective: str, best: float, spreads: Sequence[float], replicas: int, parts: Parts) -> Noise | None:
     """The noise of the best values of a study, around `best`.
 
-    `spreads`: standard deviations over the replicas (folds and repeats) of the best trials, pooled here, since that of
-    one trial alone, over few replicas, says little.
+    `spreads`: standard deviations over the replicas (folds and repeats) of the best trials. They are pooled, because
+    that of a single trial, over few replicas, is too uncertain.
     """
     examples, tested = sum(parts.validation), sum(parts.test)
     of_examples = error_of(objective, best, parts.validation)
@@ -66,7 +66,7 @@ def noise_of(objective: str, best: float, spreads: Sequence[float], replicas: in
 
 
 def error_of(objective: str, value: float, classes: Sequence[int]) -> float | None:
-    """Standard error of a metric from the number of examples of each class; None where that does not tell it."""
+    """Standard error of a metric from the number of examples of each class; None if it does not follow from these."""
     if objective not in ERRORS or not sum(classes) or not 0.0 <= value <= 1.0:
         return None
     return ERRORS[objective](value, [count for count in classes if count])

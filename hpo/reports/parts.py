@@ -1,4 +1,4 @@
-"""The parts that a study's examples are divided into, as its row in the database has them: names, purposes, sizes."""
+"""The parts that a study's examples are divided into, as recorded in the database: names, purposes and sizes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class BalanceRow:
     role: str
     """What the part is for: `all`, `test`, `train` or `validation`."""
     fold: int | None
-    """Of cross-validation, from 0; None for a hold-out, and for parts that folds share."""
+    """Fold of cross-validation, from 0; None for a hold-out, and for parts that all folds share."""
     group: str
     count: int
     """Examples."""
@@ -38,7 +38,7 @@ class Parts:
 
 
 def balance_rows(records: Iterable[Mapping[str, Any]]) -> tuple[BalanceRow, ...]:
-    """The split balance as records. Studies of earlier versions have the names of parts alone."""
+    """The split balance as records. Earlier versions recorded only a part's name, from which role and fold are read."""
     return tuple(BalanceRow(**_purpose(str(record["part"])) | dict(record)) for record in records)
 
 

@@ -1,6 +1,6 @@
-"""The three moving averages of a curve, as pure functions. No plotting; the report's page repeats them in JavaScript.
+"""Three moving averages of a curve, as pure functions. The report's page has the same functions in JavaScript.
 
-A point that is missing (NaN) stays missing and enters no average.
+A missing point (NaN) stays missing and is left out of all averages.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def simple(values: Sequence[float], k: int) -> list[float]:
 
 
 def exponential(values: Sequence[float], a: float) -> list[float]:
-    """s[t] = a*x[t] + (1-a)*s[t-1], starting from s[0] = x[0]; `a = 1` is the raw curve. What people are shown, and
-    set in a study file, is the smoothing 1 - a."""
+    """s[t] = a*x[t] + (1-a)*s[t-1], starting from s[0] = x[0]; `a = 1` is the raw curve. In reports and study files,
+    smoothing is 1 - a."""
     if not 0.0 < a <= 1.0:
         raise ValueError(f"`0 < a <= 1` must hold for an exponential moving average, but got a={a}.")
     averages: list[float] = []

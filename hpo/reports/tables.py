@@ -1,4 +1,4 @@
-"""The two tables of a report, of trials and of epochs: their columns, in the order in which everybody gets them."""
+"""The two tables of a report, of trials and of epochs, and the order of their columns in CSV files and data frames."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WHOLE = ("epochs", "best_epoch", "model_parameters", "optimizer_state_bytes")
 
 
 def trial_columns(report: StudyReport) -> list[str]:
-    """The parameters stand in alphabetical order."""
+    """Names of the columns of the trials' table; the parameters are in alphabetical order."""
     return [*BEFORE_PARAMETERS, *report.parameters, *AFTER_PARAMETERS]
 
 
@@ -43,7 +43,7 @@ def trial_cells(report: StudyReport) -> list[list[Any]]:
 
 
 def trials_frame(report: StudyReport) -> pd.DataFrame:
-    """One row per trial, by number; what there is not is missing."""
+    """One row per trial, by number; missing values are NaN or `pandas.NA`."""
     import pandas as pd
 
     frame = pd.DataFrame(trial_cells(report), columns=trial_columns(report))

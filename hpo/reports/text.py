@@ -1,5 +1,5 @@
-"""How numbers are written for people, on the screen and in reports: digits, durations, shares, labels. CSV files do not
-pass through here."""
+"""Numbers, durations, shares and names as they are written for people, on the terminal and in reports. CSV files do not
+use these functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LABELS: dict[str, str] = {
     "mae": "MAE",
     "r2": "R²",
 }
-"""Names of metrics and curves as read in headings and on axes."""
+"""Names of metrics and curves in headings and on axes."""
 
 UNITS: dict[str, str] = {
     "classification": "Losses are cross entropies in nats.",
@@ -41,16 +41,16 @@ STATES: dict[str, str] = {
 
 
 def label(name: str) -> str:
-    """Reader's name of a metric; a user's own metric keeps its name."""
+    """A metric's name for people; for an unknown metric, its own name without underscores."""
     return LABELS.get(name, name.replace("_", " "))
 
 
 def units(task: str | None) -> str:
-    """The units of a task's metrics; nothing where a study did not note its task."""
+    """The units of a task's metrics in words; empty if the task is not recorded."""
     return UNITS.get(task or "", "")
 
 
-def number(value: Any, digits: int = 4) -> str:
+def format_number(value: Any, digits: int = 4) -> str:
     """A parameter or a measurement as a person would write it, with `digits` significant digits: `0.9889`, `53212`,
     `3.6e-13`. All digits in front of the point are kept; a missing value is a dash."""
     if value is None:
@@ -73,10 +73,11 @@ def scores_on_test(
     models: int,
     *,
     name: str,
-    written: Callable[[float], str] = number,
+    written: Callable[[float], str] = format_number,
 ) -> list[tuple[str, str]]:
-    """Names and values of a metric on the test part, which is called `name`. The winner of a study with folds or
-    repeats is several models: it has the mean over them, and the score of what they answer together."""
+    """(name, value) pairs of a metric on the test part. The winner of a study with folds or repeats is several models,
+    which have two scores: the mean over the models, and the score of their ensemble. `name`: the metric's name for
+    people; `written`: formats a value."""
     if metric not in test:
         return []
     mean = f", mean of {models} models" if models > 1 else ""
@@ -86,8 +87,9 @@ def scores_on_test(
     return [(title, "undefined" if value is None else written(value)) for title, value in found]
 
 
-def share(value: float | None, digits: int = 1) -> str:
-    """A share of one in per cent. What is not quite nothing, or not quite all, does not look as if it were."""
+def format_share(value: float | None, digits: int = 1) -> str:
+    """A share of 1 in per cent. A share near 0 or 1 is never rounded to 0 % or 100 %: it becomes `< 0.1 %`, `> 99.9
+    %`."""
     if value is None:
         return "–"
     percent, least = 100 * value, 10.0**-digits
@@ -98,12 +100,12 @@ def share(value: float | None, digits: int = 1) -> str:
     return f"{percent:.{digits}f} %"
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """A time span in the one or two units that matter: `0.04 s`, `8.1 s`, `42 s`, `3 min 20 s`, `3 d 4 h`."""
     if seconds is None:
         return "–"
     if seconds < 9.95:
-        return f"{number(seconds, 2)} s"
+        return f"{format_number(seconds, 2)} s"
     whole, minutes, hours = (round(seconds / unit) for unit in (1, 60, 3600))
     if whole < 60:
         return f"{whole} s"
@@ -116,17 +118,18 @@ def _two_units(count: int, ratio: int, large: str, small: str) -> str:
     return f"{count // ratio} {large}" + (f" {count % ratio} {small}" if count % ratio else "")
 
 
-def training(train: float | None, wall: float | None, *, shared: bool = False) -> str:
-    """How much of the wall time was training; of workers that `shared` it, each trained in the same seconds."""
+def describe_training(train: float | None, wall: float | None, *, shared: bool = False) -> str:
+    """How much of the wall time was training, in words. With `shared`, workers trained at the same time, and their
+    training time is a sum over workers."""
     if train is None or not wall:
         return "– of it training"
     if shared or train > wall:
-        return f"{duration(train)} of training, over all workers"
-    return f"{share(train / wall, 0)} of it training"
+        return f"{format_duration(train)} of training, over all workers"
+    return f"{format_share(train / wall, 0)} of it training"
 
 
 def _trimmed(digits: str) -> str:
-    """Without zeros behind the point, and without the sign of a zero."""
+    """The digits without trailing zeros of the fraction, and without the sign of a zero."""
     text = digits.rstrip("0").rstrip(".") if "." in digits else digits
     return "0" if text in ("-0", "") else text
 
@@ -136,12 +139,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def size(count: float | None) -> str:
-    """Bytes in the unit that leaves the fewest digits."""
+def format_bytes(count: float | None) -> str:
+    """A number of bytes with a suitable unit, e.g. `1.5 MiB`."""
     if count is None:
         return "–"
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
-            return f"{number(float(count))} {unit}"
+            return f"{format_number(float(count))} {unit}"
         count /= 1024
-    return f"{number(float(count))} GiB"
+    return f"{format_number(float(count))} GiB"

@@ -1,4 +1,4 @@
-"""A study's trials as a report knows them: one plain record each, their ranking and their counts."""
+"""A study's trials in a report: one plain record for each, their ranking and their counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo import endings
-from hpo.ranking import place, valid_loss_of
+from hpo.ranking import rank_key, valid_loss_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -21,14 +21,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRow:
-    """One trial as the report knows it."""
+    """One trial in a report."""
 
     number: int
     """Number in the study, from 0."""
     state: str
     """Optuna's state: COMPLETE, PRUNED, FAIL, RUNNING or WAITING."""
     value: float | None
-    """The objective (a pruned trial's is what it had reached, by the rule of `study.epoch`); None if there is none."""
+    """The objective; for a pruned trial its value when it ended, by the rule of `study.epoch`. None if there is
+    none."""
     params: Mapping[str, Any]
     """Searched parameters by dotted name; inactive conditional ones are absent."""
     distributions: Mapping[str, BaseDistribution]
@@ -53,7 +54,7 @@ class TrialRow:
     model_parameters: int | None
     """Trainable numbers of the model."""
     optimizer_state_bytes: int | None
-    """Memory of the optimizer's accumulated statistics."""
+    """Memory of the optimizer's state in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,16 +73,16 @@ class Counts:
 
 
 def trial_row(trial: FrozenTrial) -> TrialRow:
-    """The report's view of one Optuna trial."""
+    """The record of an Optuna trial."""
     attributes = trial.user_attrs
-    finite_value = trial.values[0] if trial.values else None
+    value = trial.values[0] if trial.values else None
     last = trial.last_step
-    if finite_value is None and trial.state.name == "PRUNED" and last is not None:
-        finite_value = trial.intermediate_values[last]
+    if value is None and trial.state.name == "PRUNED" and last is not None:
+        value = trial.intermediate_values[last]
     return TrialRow(
         number=trial.number,
         state=trial.state.name,
-        value=finite_value,
+        value=value,
         params=dict(trial.params),
         distributions=dict(trial.distributions),
         started=trial.datetime_start,
@@ -98,7 +99,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
 
 
 def _whole(value: Any, otherwise: T) -> int | T:
-    """The attribute, or what holds without it: other programs may have attributes of the same name."""
+    """The attribute if it is a whole number, else `otherwise`: other programs may use attributes of the same name."""
     return value if type(value) is int else otherwise
 
 
@@ -109,7 +110,7 @@ def _real(value: Any) -> float | None:
 def ranked(trials: Sequence[TrialRow], minimized: bool) -> list[TrialRow]:
     """Finished trials with a finite value, best first; see `hpo.ranking`."""
     finished = [t for t in trials if t.state == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
-    return sorted(finished, key=lambda t: place(t.value or 0.0, t.valid_loss, t.number, minimized=minimized))
+    return sorted(finished, key=lambda t: rank_key(t.value or 0.0, t.valid_loss, t.number, minimized=minimized))
 
 
 def count(trials: Sequence[TrialRow]) -> Counts:

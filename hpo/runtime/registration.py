@@ -15,7 +15,7 @@ from hpo import __version__, space
 from hpo.conventions import conventions_of
 from hpo.errors import StudyFileError, StudyStateError
 from hpo.execution.resources import Resources
-from hpo.paths import argument, submitting
+from hpo.paths import argument, submit_command
 from hpo.registry import studies
 from hpo.registry.reopening import reopen_cut
 from hpo.registry.studies import StudyRow
@@ -104,7 +104,7 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, place: str
         before = spec_of(known)
         longer = trial_epochs(spec) > trial_epochs(before)
         extend = f"`hpo extend {argument(name)} --epochs N`"
-        submit = f", give it to workers with `{submitting(spec.source)}`" if known.submitted_at is None else ""
+        submit = f", give it to workers with `{submit_command(spec.source)}`" if known.submitted_at is None else ""
         raise StudyFileError(
             f"{spec.source}: study {name!r} already has trials from another version of this file:\n"
             + "\n".join(f"  {line}" for line in changes(before, spec))

@@ -112,7 +112,9 @@ def _score(
         module.load_state_dict(state)
         outputs = ensemble.outputs(module.eval(), torch.from_numpy(part.x))
         scores.append(_measured(outputs, torch.from_numpy(part.y), replica.target_scale, names))
-        answers.append(ensemble.Answer(outputs_NC=outputs, scale=replica.target_scale, offset=replica.target_offset))
+        answers.append(
+            ensemble.ModelOutputs(outputs_NC=outputs, scale=replica.target_scale, offset=replica.target_offset)
+        )
     mean = {name: fmean(score[name] for score in scores) for name in names}
     if len(answers) == 1:
         return _defined(mean), None

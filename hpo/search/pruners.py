@@ -8,16 +8,18 @@ from typing import Any
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 
 from hpo.conventions import LAST_VALUE_COUNTS
-from hpo.search.pruning import Halving, Hyperband, Percentile
+from hpo.search.pruning import CachedHalving, CachedHyperband, CachedPercentile
 from hpo.studyfile.file import StudySpec
 
 
 def _hyperband(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
-    return Hyperband(min_resource=record.min_epochs, max_resource=epochs, reduction_factor=record.reduction_factor)
+    return CachedHyperband(
+        min_resource=record.min_epochs, max_resource=epochs, reduction_factor=record.reduction_factor
+    )
 
 
 def _successive_halving(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
-    return Halving(min_resource=record.min_epochs, reduction_factor=record.reduction_factor)
+    return CachedHalving(min_resource=record.min_epochs, reduction_factor=record.reduction_factor)
 
 
 def _median(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
@@ -31,7 +33,7 @@ def _percentile(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
 def _percentile_of(percentile: float, record: Any, spec: StudySpec) -> BasePruner:
     last = spec.study.epoch == "last" and spec.conventions >= LAST_VALUE_COUNTS
     warmup = record.warmup_epochs
-    return Percentile(percentile, startup_trials=record.startup_trials, warmup_steps=warmup, last=last)
+    return CachedPercentile(percentile, startup_trials=record.startup_trials, warmup_steps=warmup, last=last)
 
 
 def _threshold(record: Any, spec: StudySpec, epochs: int) -> BasePruner:

@@ -40,7 +40,7 @@ class NewTrials:
         return new
 
 
-class Percentile(BasePruner):
+class CachedPercentile(BasePruner):
     """Stops a trial whose best value so far is worse than a percentile of the finished trials' values at the same step;
     with `last`, its last value is compared instead.
 
@@ -93,7 +93,7 @@ def percentile_of(ascending: Floats, percentile: float) -> float:
     return high - (high - low) * (1 - share) if share >= 0.5 else low + (high - low) * share
 
 
-class Halving(SuccessiveHalvingPruner):
+class CachedHalving(SuccessiveHalvingPruner):
     """Optuna's successive halving."""
 
     def __init__(self, **settings: Any) -> None:
@@ -107,7 +107,7 @@ class Halving(SuccessiveHalvingPruner):
         return super().prune(view, trial)
 
 
-class Hyperband(BasePruner):
+class CachedHyperband(BasePruner):
     """Optuna's Hyperband. It is no subclass: with a subclass, Optuna shows samplers only the trials of one bracket."""
 
     def __init__(self, **settings: Any) -> None:

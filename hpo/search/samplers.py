@@ -15,7 +15,7 @@ from optuna.study import Study
 from hpo import space
 from hpo.search import objective
 from hpo.search.sampling import AtOnce, OneByOne, Sampling
-from hpo.search.tpe import Tpe
+from hpo.search.tpe import TpeSampler
 from hpo.seeds import sampler_seed
 from hpo.studyfile.file import StudySpec
 
@@ -62,7 +62,7 @@ def _tpe(spec: StudySpec, study: Study) -> Sampling:
     for parameter in space.parameters(spec):
         groups.setdefault(parameter.condition, {})[parameter.name] = parameter.distribution
     maximize = objective.direction(spec.study.objective) == "maximize"
-    tpe = Tpe(list(groups.values()), seed=spec.study.seed, maximize=maximize)
+    tpe = TpeSampler(list(groups.values()), seed=spec.study.seed, maximize=maximize)
     record: Any = spec.search.sampler
     return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials)
 

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpo.distributions import on_grid
 from hpo.search import enqueued
-from hpo.search.tpe import Tpe
+from hpo.search.tpe import TpeSampler
 from hpo.seeds import sampler_seed
 from hpo.space import Suggest
 
@@ -76,7 +76,7 @@ class OnGrid(BaseSampler):
 class AtOnce:
     """Draws all trials of an ask with one model; at random until there are enough ended trials."""
 
-    def __init__(self, study: Study, tpe: Tpe, *, seed: int, startup_trials: int) -> None:
+    def __init__(self, study: Study, tpe: TpeSampler, *, seed: int, startup_trials: int) -> None:
         self.study = study
         self.tpe = tpe
         self.seed = seed

@@ -202,7 +202,7 @@ class Searcher:
 
         def place(t: FrozenTrial) -> tuple[bool, tuple[float, float, int]]:
             loss = ranking.valid_loss_of(t.user_attrs)
-            return t.state != TrialState.COMPLETE, ranking.place(t.values[0], loss, t.number, minimized=minimized)
+            return t.state != TrialState.COMPLETE, ranking.rank_key(t.values[0], loss, t.number, minimized=minimized)
 
         return sorted(ended, key=place)
 

@@ -28,7 +28,7 @@ Group = Mapping[str, BaseDistribution]
 """Parameters that appear together."""
 
 
-class Model:
+class GroupModel:
     """The densities of one group, fitted once for a batch, and the batch's candidates."""
 
     def __init__(self, domain: Domain, history: History, uniform: Floats) -> None:
@@ -58,7 +58,7 @@ class Model:
         return found
 
 
-class Tpe:
+class TpeSampler:
     """One study's model-based draws."""
 
     def __init__(self, groups: Sequence[Group], *, seed: int, maximize: bool) -> None:
@@ -85,11 +85,11 @@ class Tpe:
 class Batch:
     """Draws for some trials. Models are fitted when the first trial asks for one of their parameters."""
 
-    def __init__(self, tpe: Tpe, running: Sequence[Sequence[float]], numbers: Sequence[int]) -> None:
+    def __init__(self, tpe: TpeSampler, running: Sequence[Sequence[float]], numbers: Sequence[int]) -> None:
         self.tpe = tpe
         self.numbers = list(numbers)
         self.running = np.array(running, dtype=np.float64).reshape(len(running), len(tpe.history.space))
-        self.models: dict[int, Model] = {}
+        self.models: dict[int, GroupModel] = {}
 
     def group(self, number: int, name: str) -> dict[str, Any]:
         """Values of all parameters that are drawn together with this one."""
@@ -97,7 +97,7 @@ class Batch:
         index, place = tpe.group_of[name], self.numbers.index(number)
         if index not in self.models:
             uniform = np.stack([tpe.uniform(n, index) for n in self.numbers])
-            self.models[index] = Model(tpe.domains[index], tpe.history, uniform)
+            self.models[index] = GroupModel(tpe.domains[index], tpe.history, uniform)
         names = tpe.domains[index].names
         running = self.running[:, [tpe.history.columns[n] for n in names]]
         point = self.models[index].pick(place, running[~np.isnan(running).any(axis=1)])

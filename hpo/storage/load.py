@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Table, exists, select, union_a
 
 from hpo import lengths
 from hpo.database.clock import to_local
-from hpo.database.decoding import LENGTHS, distribution_of, drawn, formed, number, plain_json, word
+from hpo.database.decoding import LENGTHS, drawn, formed, number, parse_distribution, plain_json, word
 from hpo.database.tables import (
     hpo_studies,
     studies,
@@ -76,7 +76,7 @@ def read_trials(connection: Connection, which: Which) -> list[FrozenTrial]:
     params: dict[int, dict[str, Any]] = defaultdict(dict)
     distributions: dict[int, dict[str, BaseDistribution]] = defaultdict(dict)
     for trial_id, name, value, text in _rows(connection, trial_params, which):
-        distribution = distributions[trial_id][word(name, "trial_params")] = distribution_of(text)
+        distribution = distributions[trial_id][word(name, "trial_params")] = parse_distribution(text)
         params[trial_id][name] = drawn(distribution, value, f"trial_params, {name} of trial id {trial_id},")
     reports: dict[int, dict[int, float]] = defaultdict(dict)
     for trial_id, step, value, kind in _rows(connection, trial_intermediate_values, which):

@@ -113,4 +113,4 @@ def _check_file(url: URL, readonly: bool) -> None:
             f"cannot create the folder {path.parent} for the database: {reason}. Give access, or {ELSEWHERE}."
         ) from None
     with suppress(OSError):  # SQLite's own error is raised when the file is opened
-        disk.create(path)
+        disk.create_empty(path)

@@ -30,7 +30,7 @@ MARK = "hpo:begun"
 """System attribute that marks the trials which this program begins. Of the study, it is a text that no other study has;
 of each such trial, it is this text and the trial's number. Studies of earlier versions have none."""
 
-Kind = Literal["waiting", "refused", "taken", "running", "added"]
+ForeignKind = Literal["waiting", "refused", "taken", "running", "added"]
 """Kinds of trials that are not ours, in this order: enqueued and not begun; enqueued and refused; begun by us and ended
 by another program; another program's and not ended; another program's and ended."""
 
@@ -87,7 +87,7 @@ def is_ours(trial: FrozenTrial, begun: Container[int]) -> bool:
     return trial.state == TrialState.RUNNING or (trial.state.is_finished() and endings.ATTRIBUTE in trial.user_attrs)
 
 
-def kind_of(trial: FrozenTrial, begun: Container[int]) -> Kind:
+def kind_of(trial: FrozenTrial, begun: Container[int]) -> ForeignKind:
     """The kind of a trial that is not ours."""
     if trial.state == TrialState.WAITING:
         return "waiting"

@@ -36,7 +36,7 @@ from hpo.database.tables import (
 from hpo.errors import GoneError
 from hpo.storage.cache import ENDED, Mirror, blank_trial, copied, detached
 from hpo.storage.load import read_newer
-from hpo.storage.own_trials import MARK, Kind, is_ours, kind_of, mark
+from hpo.storage.own_trials import MARK, ForeignKind, is_ours, kind_of, mark
 from hpo.storage.records import Records
 from hpo.storage.rows import (
     as_json,
@@ -236,7 +236,7 @@ class Store(Records):
         with self._lock:
             return self._mirror(study_id).select(states, ours=True)
 
-    def foreign_trials(self, study_id: int) -> list[tuple[Kind, FrozenTrial]]:
+    def foreign_trials(self, study_id: int) -> list[tuple[ForeignKind, FrozenTrial]]:
         """All other trials of a study, with their kinds."""
         with self._lock:
             mirror = self._mirror(study_id)

@@ -17,7 +17,7 @@ from hpo.studyfile.study import StudySpec, changes, fingerprint
 from hpo.studyfile.tables import read_table
 from hpo.studyfile.tree import join
 
-__all__ = ["STUDIES", "StudySpec", "changes", "find_study", "fingerprint", "parse_study", "read_study"]
+__all__ = ["STUDIES", "StudySpec", "changes", "find_study", "fingerprint", "parse_study", "read_study_file"]
 
 STUDIES = Path("studies")
 """Where a bare name is looked up, relative to the working directory."""
@@ -40,7 +40,7 @@ def find_study(name_or_path: str) -> Path:
     )
 
 
-def read_study(path: Path) -> StudySpec:
+def read_study_file(path: Path) -> StudySpec:
     """Read and check the file. Raises StudyFileError."""
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -35,7 +35,7 @@ def study_schema() -> Json:
     }
 
 
-def as_text(schema: Mapping[str, Any]) -> str:
+def schema_text(schema: Mapping[str, Any]) -> str:
     """The schema as it is shipped and printed."""
     return json.dumps(schema, indent=1) + "\n"
 
@@ -168,4 +168,4 @@ def _list(items: Json) -> Json:
 
 
 if __name__ == "__main__":
-    SHIPPED.write_text(as_text(study_schema()), encoding="utf-8")
+    SHIPPED.write_text(schema_text(study_schema()), encoding="utf-8")

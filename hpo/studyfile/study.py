@@ -42,7 +42,7 @@ class StudySpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class Setting:
     """One setting."""
 
     value: str
@@ -51,16 +51,16 @@ class Entry:
     """Whether the file says so, or it is the default."""
 
 
-def entries(spec: StudySpec) -> dict[str, Entry]:
+def entries(spec: StudySpec) -> dict[str, Setting]:
     """Every setting by its dotted path, defaults included; equal values for files that mean the same.
 
     A setting inside a choice of tables goes without the option's label where all options agree on it.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, Setting] = {}
     for name in FIXED_TABLES:
         record = getattr(spec, name)
         for path, value in _flat(record.model_dump(mode="json"), name).items():
-            found[path] = Entry(value=toml(value), given=path.split(".")[1] in record.model_fields_set)
+            found[path] = Setting(value=toml(value), given=path.split(".")[1] in record.model_fields_set)
     for name, slot in searched_tables().items():
         assert slot.shape is not None
         given = name in spec.tree
@@ -133,29 +133,29 @@ def _flat(table: dict[str, Any], path: str) -> dict[str, Any]:
     return found
 
 
-def _entries(node: Any, shape: Shape, *, given: bool) -> dict[str, Entry]:
+def _entries(node: Any, shape: Shape, *, given: bool) -> dict[str, Setting]:
     """The settings of a table by their path below it; `given`: the file has this table."""
     if node is None:
-        return {"": Entry(value=toml(None), given=given)}
+        return {"": Setting(value=toml(None), given=given)}
     if isinstance(node, Choice):
         return _choice_entries(node, shape)
     variant = node[shape.tag] if shape.tag else ""
-    found = {shape.tag: Entry(value=toml(variant), given=given)} if shape.tag else {}
+    found = {shape.tag: Setting(value=toml(variant), given=given)} if shape.tag else {}
     for slot in shape.slots(variant, node).values():
         value = node.get(slot.name, slot.default)
         said = given and slot.name in node
         if slot.shape is None:
-            found[slot.name] = Entry(value=toml(value), given=said)
+            found[slot.name] = Setting(value=toml(value), given=said)
         else:
             below = _entries(value, slot.shape, given=said)
             found |= {join(slot.name, path) if path else slot.name: entry for path, entry in below.items()}
     return found
 
 
-def _choice_entries(choice: Choice, shape: Shape) -> dict[str, Entry]:
+def _choice_entries(choice: Choice, shape: Shape) -> dict[str, Setting]:
     """A path on which the options that have it agree stands once, any other under each option's label."""
-    found = {choice.tag or "": Entry(value=toml({"choice": list(choice.labels)}), given=True)}
-    holders: dict[str, dict[str, Entry]] = {}
+    found = {choice.tag or "": Setting(value=toml({"choice": list(choice.labels)}), given=True)}
+    holders: dict[str, dict[str, Setting]] = {}
     for label, option in zip(choice.labels, choice.options, strict=True):
         below = {} if option is None else _entries(option, shape, given=True)
         for path, entry in below.items():
@@ -164,7 +164,7 @@ def _choice_entries(choice: Choice, shape: Shape) -> dict[str, Entry]:
     for path, held in holders.items():
         values = {entry.value for entry in held.values()}
         if len(values) == 1:
-            found[path] = Entry(value=values.pop(), given=any(entry.given for entry in held.values()))
+            found[path] = Setting(value=values.pop(), given=any(entry.given for entry in held.values()))
         else:
             found |= {join(label, path): entry for label, entry in held.items()}
     return found

@@ -18,7 +18,7 @@ from hpo.studyfile.custom import ARGUMENT_PATTERN
 from hpo.studyfile.fields import Shape, homes_of
 from hpo.studyfile.problems import Problem, listing, nearest, quote, unknown_key
 from hpo.studyfile.tree import Choice, join
-from hpo.studyfile.values import check, read_value
+from hpo.studyfile.values import check_value, read_value
 
 UNTAGGED = "choice"
 """The tag of a choice of tables that have no field to tell them apart."""
@@ -87,7 +87,7 @@ def _variant(written: Mapping[str, Any], shape: Shape, path: str, problems: list
         text = f"missing{written_as}; must be one of {listing(shape.variants)}"
         problems.append(Problem(path=place, text=text))
         return None
-    variant: str | None = check(name, shape.tag_slot, place, problems)
+    variant: str | None = check_value(name, shape.tag_slot, place, problems)
     return variant
 
 

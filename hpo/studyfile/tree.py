@@ -48,7 +48,7 @@ def join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def plain(node: Any) -> Any:
+def as_written(node: Any) -> Any:
     """The node as TOML would give it: nodes become the dicts they were read from."""
     match node:
         case None:
@@ -61,18 +61,18 @@ def plain(node: Any) -> Any:
                 written["step"] = step
             return written
         case Choice(options=options):
-            return {"choice": [plain(option) for option in options]}
+            return {"choice": [as_written(option) for option in options]}
         case dict():
-            return {key: plain(value) for key, value in node.items()}
+            return {key: as_written(value) for key, value in node.items()}
         case list() | tuple():
-            return [plain(value) for value in node]
+            return [as_written(value) for value in node]
         case _:
             return node
 
 
 def toml(node: Any) -> str:
     """The node as an inline TOML value, e.g. `{ low = 0.1, high = 0.5 }`."""
-    value = plain(node)
+    value = as_written(node)
     match value:
         case bool():
             return "true" if value else "false"

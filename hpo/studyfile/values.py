@@ -28,7 +28,7 @@ MIXED_WAY_OUT = "To search a range in some cases only, make the whole table a ch
 def read_value(found: Any, slot: Slot, path: str, problems: list[Problem], *, searched: bool) -> Any:
     """The value, Range or Choice that `found` stands for; None, with a problem noted, if it breaks a rule."""
     if not isinstance(found, dict):
-        return check(found, slot, path, problems)
+        return check_value(found, slot, path, problems)
     is_choice = "choice" in found
     is_range = not is_choice and any(nearest(key, RANGE_KEYS) for key in found)
     if not is_choice and not is_range:
@@ -47,7 +47,7 @@ def read_value(found: Any, slot: Slot, path: str, problems: list[Problem], *, se
     return None
 
 
-def check(found: Any, slot: Slot, path: str, problems: list[Problem]) -> Any:
+def check_value(found: Any, slot: Slot, path: str, problems: list[Problem]) -> Any:
     """One concrete value in its canonical form: 1 becomes 1.0 where the field is a real number."""
     if slot.optional and found == "none":
         return None
@@ -98,7 +98,7 @@ def _read_choice(found: dict[str, Any], slot: Slot, path: str, problems: list[Pr
             problems.append(Problem(path=place, text=text))
             continue
         noted = len(problems)
-        value = check(option, slot, place, problems)
+        value = check_value(option, slot, place, problems)
         if len(problems) > noted:
             continue
         if value in values:
@@ -132,7 +132,7 @@ def _read_range(found: dict[str, Any], slot: Slot, path: str, problems: list[Pro
         problems.append(wrong_value(join(path, "log"), found["log"], {"type": "boolean"}))
     if len(problems) > before:
         return None
-    low, high = (check(found[key], slot, join(path, key), problems) for key in ("low", "high"))
+    low, high = (check_value(found[key], slot, join(path, key), problems) for key in ("low", "high"))
     if None in (low, high):
         if len(problems) == before:
             text = f'found {quote(found)}; an end of a range is a number. To search "none" too, write a choice'
@@ -181,7 +181,7 @@ def _range_rules(span: Range, slot: Slot, found: dict[str, Any]) -> list[str]:
     if slot.number == "integer" and (span.high - span.low) // (span.step or 1) <= MOST_CHECKED:
         wrong: list[Problem] = []
         for value in range(int(span.low), int(span.high) + 1, int(span.step or 1)):
-            check(value, slot, "", wrong)
+            check_value(value, slot, "", wrong)
             if wrong:
                 return [f"found {quote(found)}, which contains {value}; must be {describe(slot.schema)}"]
     return []

@@ -13,7 +13,7 @@ from hpo.paths import DICT
 from hpo.studyfile.tree import join, toml, toml_key
 
 
-def text_of(study: Mapping[str, Any]) -> str:
+def toml_of(study: Mapping[str, Any]) -> str:
     """TOML that reads as the same tables. `StudyFileError` for a value that TOML has no word for."""
     try:
         document = _plain(study, "")

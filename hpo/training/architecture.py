@@ -14,9 +14,9 @@ from hpo.errors import InputError
 from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
+from hpo.training.layers.custom_masks import output_sizes
 from hpo.training.layers.masks import output_shapes
 from hpo.training.layers.mixed_norm import is_dense_norm
-from hpo.training.layers.own_masks import output_sizes
 from hpo.training.program import IDLE, PORTION, kind, structure
 
 ROWS = 10
@@ -24,7 +24,7 @@ ROWS = 10
 KEPT = 4
 """Tensors of the size of a layer's output that a training step holds at once."""
 
-Key = tuple[int | str, ...]
+ArchitectureKey = tuple[int | str, ...]
 """Equal for lanes that may share a cohort."""
 
 
@@ -50,7 +50,9 @@ class Architecture:
         return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
 
     @classmethod
-    def of(cls, examples: Examples, config: TrialConfig, variants: Iterable[TrialConfig], key: Key) -> Architecture:
+    def of(
+        cls, examples: Examples, config: TrialConfig, variants: Iterable[TrialConfig], key: ArchitectureKey
+    ) -> Architecture:
         """From the variants of a lane's configuration, which together contain all that a lane may have. The
         configuration itself is not used: the layout must not depend on which lane comes first."""
         configs = tuple(variants)
@@ -67,7 +69,7 @@ class Architecture:
         return cls(layout=layout, modules=tuple(alike[which] for which in sorted(alike)), configs=configs)
 
 
-def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> Key:
+def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> ArchitectureKey:
     """The key of a lane: batches and architecture, and for compiled programs the kinds of layers that must agree."""
     kinds = _unmixable(module) if compiled else ()
     return (config.training.batch_size, config.training.last_batch, *models.shape_key(module), *kinds)

@@ -19,7 +19,7 @@ BATCH = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Answer:
+class ModelOutputs:
     """One model's outputs for the examples."""
 
     outputs_NC: Tensor
@@ -36,13 +36,13 @@ def outputs(module: nn.Module, x: Tensor) -> Tensor:
     return found
 
 
-def log_probabilities(answers: Sequence[Answer]) -> Tensor:
+def log_probabilities(answers: Sequence[ModelOutputs]) -> Tensor:
     """[N, C] logarithm of the mean over the models of the probabilities, in float64."""
     each_MNC = torch.stack([answer.outputs_NC.double().log_softmax(1) for answer in answers])
     return each_MNC.logsumexp(0) - math.log(len(answers))
 
 
-def numbers(answers: Sequence[Answer]) -> Tensor:
+def numbers(answers: Sequence[ModelOutputs]) -> Tensor:
     """[N] mean over the models of the predictions, in the target's unit and in float64."""
     each = [answer.outputs_NC.squeeze(1).double() * answer.scale + answer.offset for answer in answers]
     return torch.stack(each).mean(0)

@@ -26,7 +26,7 @@ differently from vector code."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class TensorEntry:
     """One tensor of a module."""
 
     name: str
@@ -54,8 +54,8 @@ class Entry:
 class Layout:
     """The order of parameters and of running averages in a lane's rows."""
 
-    parameters: tuple[Entry, ...]
-    stats: tuple[Entry, ...]
+    parameters: tuple[TensorEntry, ...]
+    stats: tuple[TensorEntry, ...]
 
     @classmethod
     def of(cls, modules: Iterable[nn.Module]) -> Layout:
@@ -88,18 +88,18 @@ class Layout:
         return flags
 
 
-def width(entries: tuple[Entry, ...]) -> int:
+def width(entries: tuple[TensorEntry, ...]) -> int:
     """Numbers in a row, padding included."""
     used = entries[-1].start + prod(entries[-1].wide) if entries else 0
     return used + -used % VECTOR
 
 
-def is_weight(entry: Entry) -> bool:
+def is_weight(entry: TensorEntry) -> bool:
     """Whether penalties act on the tensor: a matrix or kernel of a layer, not a normalisation's scale or shift."""
     return len(entry.shape) >= 2 and not entry.name.startswith("norm")
 
 
-def split(entries: tuple[Entry, ...], rows_KP: Tensor) -> dict[tuple[str, tuple[int, ...]], Tensor]:
+def split(entries: tuple[TensorEntry, ...], rows_KP: Tensor) -> dict[tuple[str, tuple[int, ...]], Tensor]:
     """Views [K, *shape] of the rows, by name and shape; also by name and wide shape."""
     return {
         (e.name, shape): rows_KP[:, e.start : e.start + prod(shape)].view(-1, *shape)
@@ -108,7 +108,7 @@ def split(entries: tuple[Entry, ...], rows_KP: Tensor) -> dict[tuple[str, tuple[
     }
 
 
-def pieces(entries: tuple[Entry, ...], like_KP: Tensor) -> dict[tuple[str, tuple[int, ...]], Tensor]:
+def pieces(entries: tuple[TensorEntry, ...], like_KP: Tensor) -> dict[tuple[str, tuple[int, ...]], Tensor]:
     """Zeros [K, *shape], by name and shape as from `split`, but each entry in memory of its own; see `join`."""
     whole = {e: like_KP.new_zeros(len(like_KP), *e.wide) for e in entries}
     return {
@@ -118,7 +118,7 @@ def pieces(entries: tuple[Entry, ...], like_KP: Tensor) -> dict[tuple[str, tuple
     }
 
 
-def join(entries: tuple[Entry, ...], found: dict[tuple[str, tuple[int, ...]], Tensor], like_KP: Tensor) -> Tensor:
+def join(entries: tuple[TensorEntry, ...], found: dict[tuple[str, tuple[int, ...]], Tensor], like_KP: Tensor) -> Tensor:
     """Rows [K, P] from `pieces`."""
     if not entries:
         return torch.zeros_like(like_KP)
@@ -132,20 +132,20 @@ def _averages(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [(n, b) for n, b in module.named_buffers() if n.endswith(("running_mean", "running_var"))]
 
 
-def _lay_out(found: dict[tuple[str, tuple[int, ...]], None]) -> tuple[Entry, ...]:
+def _lay_out(found: dict[tuple[str, tuple[int, ...]], None]) -> tuple[TensorEntry, ...]:
     entries, start = [], 0
     for name, shape in found:
-        entries.append(Entry(name=name, shape=shape, start=start))
+        entries.append(TensorEntry(name=name, shape=shape, start=start))
         room = prod(entries[-1].wide)
         start += room + -room % ALIGNMENT
     return tuple(entries)
 
 
-def _present(entries: tuple[Entry, ...], tensors: dict[str, Tensor]) -> list[Entry]:
+def _present(entries: tuple[TensorEntry, ...], tensors: dict[str, Tensor]) -> list[TensorEntry]:
     return [e for e in entries if e.name in tensors and tuple(tensors[e.name].shape) == e.shape]
 
 
-def _fill(entries: tuple[Entry, ...], tensors: dict[str, Tensor]) -> Tensor:
+def _fill(entries: tuple[TensorEntry, ...], tensors: dict[str, Tensor]) -> Tensor:
     present = _present(entries, tensors)
     assert len(present) == len(tensors), "the module has tensors that the layout lacks"
     row = torch.zeros(width(entries))
@@ -154,6 +154,6 @@ def _fill(entries: tuple[Entry, ...], tensors: dict[str, Tensor]) -> Tensor:
     return row
 
 
-def _unfill(entries: tuple[Entry, ...], tensors: dict[str, Tensor], row: Tensor) -> None:
+def _unfill(entries: tuple[TensorEntry, ...], tensors: dict[str, Tensor], row: Tensor) -> None:
     for e in _present(entries, tensors):
         tensors[e.name].copy_(row[e.start : e.start + e.size].view(e.shape))

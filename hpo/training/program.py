@@ -22,15 +22,15 @@ from hpo.models import CUSTOM
 from hpo.models.custom import BATCH_NORMS
 from hpo.training import layout as lay
 from hpo.training.layers import biases, mixed_norm
+from hpo.training.layers.custom_module import CustomModules
+from hpo.training.layers.custom_plans import plan_of
 from hpo.training.layers.dense import DENSE
-from hpo.training.layers.frame import Frame, Pass, Place
+from hpo.training.layers.frame import Frame, LayerContext, Pass
 from hpo.training.layers.images import IMAGES
 from hpo.training.layers.loss import training_loss
 from hpo.training.layers.masks import Drop, Keys, drops_of
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
-from hpo.training.layers.own_module import Own
-from hpo.training.layers.own_plans import plan_of
 
 RULES = {**DENSE, **IMAGES, **NORMS}
 """Type of a plain layer -> how it is bound."""
@@ -41,7 +41,7 @@ class Run:
     """Neighbouring lanes that have the same kind of layer at one position."""
 
     lanes: slice
-    layer: nn.Module | MixedNorm | Own
+    layer: nn.Module | MixedNorm | CustomModules
     last: bool = False
     """The model's last layer."""
 
@@ -50,14 +50,14 @@ class Run:
         return int(self.lanes.stop - self.lanes.start)
 
     def bind(self, name: str, frame: Frame) -> Pass:
-        place = Place(name=name, lanes=self.lanes, frame=frame, last=self.last)
-        if isinstance(self.layer, MixedNorm | Own):
-            return self.layer.bind(place)
-        return RULES[type(self.layer)](place, self.layer)
+        context = LayerContext(name=name, lanes=self.lanes, frame=frame, last=self.last)
+        if isinstance(self.layer, MixedNorm | CustomModules):
+            return self.layer.bind(context)
+        return RULES[type(self.layer)](context, self.layer)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Position:
+class LayerPosition:
     """One child of the Sequential, unless it is the identity in every lane."""
 
     name: str
@@ -68,7 +68,7 @@ class Position:
     @property
     def is_own(self) -> bool:
         """A module of the user's own."""
-        return isinstance(self.runs[0].layer, Own)
+        return isinstance(self.runs[0].layer, CustomModules)
 
     def bind(self, frame: Frame) -> Pass:
         """One pass for all lanes."""
@@ -130,12 +130,12 @@ class Program:
         self.layout = layout
         self.width = outputs
         self.drops: Mapping[str, Drop | Keys]
-        self.positions: tuple[Position, ...]
+        self.positions: tuple[LayerPosition, ...]
         if hasattr(modules[0], CUSTOM):
             customs = [module.get_submodule(CUSTOM) for module in modules]
-            own = Own.of(customs, plan_of(customs[0], input_shape), dtype, device)
+            own = CustomModules.of(customs, plan_of(customs[0], input_shape), dtype, device)
             run = Run(lanes=slice(0, len(modules)), layer=own, last=True)
-            self.drops, self.positions = own.drops, (Position(name=CUSTOM, learns=True, runs=(run,)),)
+            self.drops, self.positions = own.drops, (LayerPosition(name=CUSTOM, learns=True, runs=(run,)),)
         else:
             self.drops = drops_of(modules, input_shape, dtype, device, witnesses or ())
             self.positions = tuple(_positions(modules, witnesses))
@@ -149,7 +149,7 @@ class Program:
 
     @staticmethod
     def _columns(
-        position: Position,
+        position: LayerPosition,
         modules: Sequence[nn.Sequential],
         witnesses: Sequence[nn.Sequential],
         dtype: torch.dtype,
@@ -159,8 +159,8 @@ class Program:
         possible = [module.get_submodule(position.name) for module in (*modules, *witnesses)]
         layers = possible[: len(modules)]
         if any(isinstance(run.layer, MixedNorm) for run in position.runs):
-            return mixed_norm.columns(layers, dtype, device)
-        return biases.columns(layers, possible, device)
+            return mixed_norm.mixed_norm_columns(layers, dtype, device)
+        return biases.bias_columns(layers, possible, device)
 
     @property
     def compiles(self) -> bool:
@@ -257,11 +257,11 @@ def form_of(program: Program) -> object:
     )
 
 
-def _layer_form(layer: nn.Module | MixedNorm | Own) -> object:
+def _layer_form(layer: nn.Module | MixedNorm | CustomModules) -> object:
     return kind(layer) if isinstance(layer, nn.Module) else layer
 
 
-def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequential] | None) -> list[Position]:
+def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequential] | None) -> list[LayerPosition]:
     positions = []
     for index, (name, _) in enumerate(modules[0].named_children()):
         layers = [module[index] for module in modules]
@@ -278,7 +278,7 @@ def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequenti
                 alike, begin = list(members), runs[-1].lanes.stop if runs else 0
                 runs.append(Run(lanes=slice(begin, begin + len(alike)), layer=alike[0], last=last))
         learns = any(True for layer in possible for _ in layer.parameters())
-        positions.append(Position(name=name, learns=learns, runs=tuple(runs)))
+        positions.append(LayerPosition(name=name, learns=learns, runs=tuple(runs)))
     return positions
 
 

@@ -81,7 +81,7 @@ class Course:
     def columns(self, like: Tensor) -> rules.StepColumns:
         """The columns of the update formula that change with every step, for parameters of this dtype and device."""
         coefficients = [rules.coefficients(optimizer) for optimizer in self.optimizers]
-        return rules.columns(coefficients, self.rate_SK, self.done, like.dtype, like.device)
+        return rules.step_columns(coefficients, self.rate_SK, self.done, like.dtype, like.device)
 
 
 Advance = Callable[[int, Tensor, Tensor, Mapping[str, Tensor]], tuple[Tensor, Tensor]]

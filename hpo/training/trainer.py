@@ -18,7 +18,7 @@ import torch
 
 from hpo.lengths import Former
 from hpo.studyfile.records import TrialConfig
-from hpo.training.architecture import Architecture, Key, key_of
+from hpo.training.architecture import Architecture, ArchitectureKey, key_of
 from hpo.training.cohort import Cohort
 from hpo.training.lane import Lane, LaneEpoch, Setting, new_lane
 from hpo.training.limits import Limits, out_of_memory
@@ -64,8 +64,8 @@ class Trainer:
         self.setting = setting
         self.variants = variants
         self.limits = limits
-        self.cohorts: dict[Key, list[Cohort]] = {}
-        self._architectures: dict[Key, Architecture] = {}
+        self.cohorts: dict[ArchitectureKey, list[Cohort]] = {}
+        self._architectures: dict[ArchitectureKey, Architecture] = {}
 
     def admit(
         self, trials: Iterable[tuple[int, TrialConfig]], former: Mapping[int, Former] = MappingProxyType({})
@@ -73,7 +73,7 @@ class Trainer:
         """Starts trials, one lane for each replica. Returns a failure for each trial that cannot be built. `former`:
         earlier lengths of trials, by trial number."""
         failures: list[Failure] = []
-        new_lanes: dict[Key, list[Lane]] = {}
+        new_lanes: dict[ArchitectureKey, list[Lane]] = {}
         for trial, config in trials:
             try:
                 lanes = [
@@ -112,7 +112,7 @@ class Trainer:
                 continue
             self._regroup(key, [c for c in (c.without(trials) for c in cohorts) if c.lanes])
 
-    def _regroup(self, key: Key, cohorts: list[Cohort]) -> None:
+    def _regroup(self, key: ArchitectureKey, cohorts: list[Cohort]) -> None:
         """Places the lanes of these cohorts anew, so that all cohorts of the architecture but the last are full."""
         self.cohorts[key] = []
         for cohort in cohorts:
@@ -183,7 +183,7 @@ class Trainer:
             )
         return self._architectures[key]
 
-    def _key(self, lane: Lane) -> Key:
+    def _key(self, lane: Lane) -> ArchitectureKey:
         return key_of(lane.config, lane.module, compiled=self.setting.compiled_lanes is not None)
 
     def _program(self, cohort: Cohort) -> str:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from hpo.cli.check import check
 from hpo.errors import StudyFileError
-from hpo.studyfile.file import find_study, fingerprint, read_study
+from hpo.studyfile.file import find_study, fingerprint, read_study_file
 from hpo.studyfile.schema import study_schema
 from tests.studyfile.texts import study_text
 
@@ -33,7 +33,7 @@ def test_the_shipped_studies_are_there() -> None:
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_shipped_studies_are_valid_and_named_like_their_file(name: str) -> None:
-    spec = read_study(find_study(name))
+    spec = read_study_file(find_study(name))
     assert spec.study.name == name
     output = printed(name)
     assert output.startswith(f"studies/{name}.toml is a valid study.")
@@ -82,7 +82,7 @@ def test_a_study_without_search_says_so(tmp_path: Path) -> None:
 
 def test_json_holds_parameters_and_every_fixed_value() -> None:
     found = json.loads(printed("digits-quick", "--json"))
-    assert found["fingerprint"] == fingerprint(read_study(find_study("digits-quick")))
+    assert found["fingerprint"] == fingerprint(read_study_file(find_study("digits-quick")))
     assert found["combinations"] is None
     assert found["search"]["trials"] == 24
     assert found["parameters"][1] == {

@@ -190,14 +190,14 @@ def test_tracebacks_and_warnings_are_harmless(tmp_path: Path) -> None:
 
 
 def test_data_is_exact(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    from hpo.cli.terminal.output import give
+    from hpo.cli.terminal.output import write_data
 
     text = f"Zoë,{NASTY.replace(chr(0xDCE9), '')}\r\n"
     for encoding in ("utf-8", "ascii"):
         with monkeypatch.context() as patch:
             out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
             patch.setattr("sys.stdout", out)
-            give(text)
+            write_data(text)
             out.flush()
             assert out.buffer.getvalue() == text.encode()  # type: ignore[attr-defined]  # it is the BytesIO above
 
@@ -298,7 +298,9 @@ def test_compare_breaks_no_heading(width: int, monkeypatch: pytest.MonkeyPatch) 
     out = terminal(width)
     monkeypatch.setattr(report, "console", lambda: out)
     names = ["digits", "digits-cnn", "breast_cancer", "my-fairly-long-study"]
-    report.show(pd.DataFrame([[name, 0.5, "none"] for name in names], columns=["study", "best", f"winner.{LONG}"]))
+    report._print_comparison(
+        pd.DataFrame([[name, 0.5, "none"] for name in names], columns=["study", "best", f"winner.{LONG}"])
+    )
     assert_whole(lines_of(out), width, {*names, "best"})
 
 
@@ -314,7 +316,7 @@ def test_check_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_wide_table_stays_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"study-{'x' * 90}-{n}" for n in range(9)]
-    report.show(pd.DataFrame([[name, 0.5] for name in names], columns=["study", "best"]))
+    report._print_comparison(pd.DataFrame([[name, 0.5] for name in names], columns=["study", "best"]))
     heading, line = capsys.readouterr().out.splitlines()
     assert heading.split() == names
     assert line.split() == ["best", *["0.5"] * 9]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.reports.text import number as written
+from hpo.reports.text import format_number as written
 from tests.cli.runs import LIMIT, Project
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hpo.data.catalogue import CATALOGUE, load_dataset
-from hpo.data.prepare import prepare, prepare_test
-from hpo.data.splits import split
+from hpo.data.prepare import prepare_data, prepare_test
+from hpo.data.splits import split_data
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -43,8 +43,8 @@ def test_an_entry_says_what_its_data_set_is(name):
 def test_prepared_arrays(name, standardize, folds):
     data = table(name, standardize=standardize, folds=folds)
     dataset = load_dataset(data, Path())
-    splits = split(dataset, data, seed=0)
-    prepared = prepare(dataset, splits, data)
+    splits = split_data(dataset, data, seed=0)
+    prepared = prepare_data(dataset, splits, data)
     assert prepared.input_shape == CATALOGUE[name].shape
     assert prepared.outputs == (len(dataset.class_names) or 1)
     assert len(prepared.replicas) == (folds or 1)
@@ -78,14 +78,14 @@ def test_prepared_arrays(name, standardize, folds):
 def test_statistics_come_from_the_training_part_alone(name):
     data = table(name)
     dataset = load_dataset(data, Path())
-    splits = split(dataset, data, seed=0)
+    splits = split_data(dataset, data, seed=0)
     held_out = np.concatenate([splits.test_idx, splits.replicas[0].valid_idx])
     features, target = dataset.numeric.copy(), dataset.target_N.copy()
     features[held_out] += 1000
     if dataset.task == "regression":
         target[held_out] += 1000
-    before = prepare(dataset, splits, data).replicas[0]
-    after = prepare(replace(dataset, numeric=features, target_N=target), splits, data).replicas[0]
+    before = prepare_data(dataset, splits, data).replicas[0]
+    after = prepare_data(replace(dataset, numeric=features, target_N=target), splits, data).replicas[0]
     assert after.preprocessing == before.preprocessing
     np.testing.assert_array_equal(after.x_train, before.x_train)
     assert (after.x_valid != before.x_valid).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpo.data.catalogue import load_dataset
-from hpo.data.files import read_table
+from hpo.data.files import read_csv
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -197,7 +197,7 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_a_table_keeps_text_as_it_was_written(tmp_path):
     path = tmp_path / "codes.csv"
     path.write_text("code,n\n007, 1\n ?,2.50\n")
-    frame = read_table(path)
+    frame = read_csv(path)
     assert frame["code"].isna().tolist() == [False, True]
     assert frame["code"][0] == "007"
     assert frame["n"].tolist() == ["1", "2.50"]

@@ -12,10 +12,10 @@ from hypothesis.extra.numpy import arrays
 
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset, no_categories
-from hpo.data.files import read_table
-from hpo.data.prepare import prepare, prepare_test
-from hpo.data.preprocess import Preprocessing, apply, features_of_frame, fit_preprocessing, layout_of
-from hpo.data.splits import Replica, Splits, split
+from hpo.data.files import read_csv
+from hpo.data.prepare import prepare_data, prepare_test
+from hpo.data.preprocess import Preprocessing, added_columns, apply, features_of_frame, fit_preprocessing
+from hpo.data.splits import Replica, Splits, split_data
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -79,7 +79,7 @@ def test_categories_seen_in_training_get_a_column_each():
 def test_all_folds_have_the_same_columns():
     dataset = made([[1.0], [2.0], [np.nan], [4.0]], [["a"], ["b"], ["c"], [None]])
     parts = [np.array([0, 1, 3]), np.array([1, 2, 3])]
-    layout = layout_of(dataset, parts)
+    layout = added_columns(dataset, parts)
     first, second = (fit_preprocessing(dataset, part, standardize=False, layout=layout) for part in parts)
     assert first.input_shape == second.input_shape == (5,)
     assert (first.indicators, first.categories) == ((None,), (("a", "b", None),))
@@ -91,7 +91,7 @@ def test_all_folds_have_the_same_columns():
 def test_replicas_share_arrays_and_folds_have_their_own_statistics():
     data = DataTable(dataset="wine", folds=3, repeats=2)
     dataset = load_dataset(data, Path())
-    prepared = prepare(dataset, split(dataset, data, seed=0), data)
+    prepared = prepare_data(dataset, split_data(dataset, data, seed=0), data)
     assert [(replica.repeat, replica.fold) for replica in prepared.replicas][2:4] == [(0, 2), (1, 0)]
     for first, second in zip(prepared.replicas[:3], prepared.replicas[3:], strict=True):
         assert first.x_train is second.x_train
@@ -105,7 +105,7 @@ def test_the_target_of_a_regression_is_standardised_by_the_training_part():
     replica = Replica(repeat=0, fold=0, train_idx=np.array([0, 1]), valid_idx=np.array([2]))
     splits = Splits(test_idx=np.array([3]), replicas=(replica,), balance=())
     data = DataTable(dataset="made", standardize=False)
-    prepared = prepare(dataset, splits, data).replicas[0]
+    prepared = prepare_data(dataset, splits, data).replicas[0]
     assert (prepared.target_offset, prepared.target_scale) == (15.0, 5.0)
     assert prepared.y_train.tolist() == [-1.0, 1.0]
     assert prepared.y_valid.tolist() == [3.0]
@@ -115,8 +115,8 @@ def test_the_target_of_a_regression_is_standardised_by_the_training_part():
 def test_without_a_test_part_it_is_empty():
     data = DataTable(dataset="digits", test=0.0)
     dataset = load_dataset(data, Path())
-    splits = split(dataset, data, seed=0)
-    part = prepare_test(dataset, splits, prepare(dataset, splits, data).replicas[0].preprocessing)
+    splits = split_data(dataset, data, seed=0)
+    part = prepare_test(dataset, splits, prepare_data(dataset, splits, data).replicas[0].preprocessing)
     assert part.x.shape == (0, 1, 8, 8)
     assert part.y.shape == (0,)
 
@@ -166,7 +166,7 @@ def trained(tmp_path):
 
 def test_a_table_is_transformed_like_the_training_data(trained):
     path, preprocessing, expected = trained
-    np.testing.assert_array_equal(features_of_frame(preprocessing, read_table(path)), expected)
+    np.testing.assert_array_equal(features_of_frame(preprocessing, read_csv(path)), expected)
     typed = pd.read_csv(path)
     assert typed["smokes"].dtype == bool
     shuffled = typed[["height", "smokes", "label", "colour", "age"]]
@@ -175,14 +175,14 @@ def test_a_table_is_transformed_like_the_training_data(trained):
 
 def test_a_table_without_a_column(trained):
     path, preprocessing, _ = trained
-    frame = read_table(path).drop(columns=["age", "colour"])
+    frame = read_csv(path).drop(columns=["age", "colour"])
     with pytest.raises(DataError, match=r"lacks 2 of the 4 columns .*: age, colour\. It has: smokes, height, label"):
         features_of_frame(preprocessing, frame)
 
 
 def test_a_table_with_text_for_a_number(trained):
     path, preprocessing, _ = trained
-    frame = read_table(path)
+    frame = read_csv(path)
     frame.loc[2, "age"] = "old"
     with pytest.raises(DataError, match='Column "age" must hold numbers, but holds "old" in row 3'):
         features_of_frame(preprocessing, frame)

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hpo.data.dataset import Dataset, no_categories
-from hpo.data.splits import Replica, split, verify
+from hpo.data.splits import Replica, split_data, verify_splits
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -46,7 +46,7 @@ def table(**values: object) -> DataTable:
 
 def split_or_skip(dataset, data, seed):
     try:
-        return split(dataset, data, seed)
+        return split_data(dataset, data, seed)
     except DataError:
         assume(False)
 
@@ -85,7 +85,7 @@ def test_parts_hold_the_classes_in_their_shares(counts, test, validation, folds,
 @given(counts=st.lists(st.integers(10, 40), min_size=2, max_size=5), seed=st.integers(0, 2**32 - 1))
 def test_exact_shares_where_the_counts_allow_them(counts, seed):
     counts = [10 * count for count in counts]
-    splits = split(classes(*counts), table(test=0.2, validation=0.1), seed)
+    splits = split_data(classes(*counts), table(test=0.2, validation=0.1), seed)
     for row in splits.balance:
         assert row["share"] == pytest.approx(counts["abcde".index(row["group"])] / sum(counts), abs=1e-12)
 
@@ -97,7 +97,7 @@ def test_exact_shares_where_the_counts_allow_them(counts, seed):
     seed=st.integers(0, 1000),
 )
 def test_regression_is_stratified_on_quantile_bins(target, folds, seed):
-    splits = split(numbers(target), table(folds=folds), seed)
+    splits = split_data(numbers(target), table(folds=folds), seed)
     groups = {row["group"] for row in splits.balance}
     assert 1 <= len(groups) <= 10
     of_all = {row["group"]: row["share"] for row in splits.balance if row["part"] == "all"}
@@ -108,7 +108,7 @@ def test_regression_is_stratified_on_quantile_bins(target, folds, seed):
 
 def test_regression_parts_have_like_means():
     target = np.random.default_rng(0).lognormal(size=500)
-    splits = split(numbers(target.tolist()), table(), seed=0)
+    splits = split_data(numbers(target.tolist()), table(), seed=0)
     assert len({row["group"] for row in splits.balance}) == 10
     ranks = target.argsort().argsort() / 500
     for part in (splits.test_idx, splits.replicas[0].train_idx, splits.replicas[0].valid_idx):
@@ -116,7 +116,7 @@ def test_regression_parts_have_like_means():
 
 
 def test_equal_targets_share_a_bin():
-    splits = split(numbers([0.0] * 90 + [1.0, 2.0, 3.0, 4.0, 5.0] * 2), table(), seed=0)
+    splits = split_data(numbers([0.0] * 90 + [1.0, 2.0, 3.0, 4.0, 5.0] * 2), table(), seed=0)
     groups = [row["group"] for row in splits.balance if row["part"] == "all"]
     assert groups == ["bin 1: 0 to 0", "bin 2: 1 to 5"]
 
@@ -144,7 +144,7 @@ def test_rare_numbers_are_in_every_part(zeros, others, test, validation, folds, 
 
 
 def test_rare_numbers_have_a_group_of_their_own():
-    splits = split(numbers([0.0] * 57 + [5.5, 7.25, 30.5]), table(), seed=4)
+    splits = split_data(numbers([0.0] * 57 + [5.5, 7.25, 30.5]), table(), seed=4)
     counts = {(row["part"], row["group"]): row["count"] for row in splits.balance}
     rare = "others, bin 1: 5.5 to 30.5"
     assert {part: count for (part, group), count in counts.items() if group == rare} == {
@@ -153,7 +153,7 @@ def test_rare_numbers_have_a_group_of_their_own():
         "train": 1,
         "validation": 1,
     }
-    many = split(numbers([0.0] * 950 + list(range(1, 51))), table(), seed=0)
+    many = split_data(numbers([0.0] * 950 + list(range(1, 51))), table(), seed=0)
     assert len({row["group"] for row in many.balance}) == 11, "ten bins of the others beside the zeros"
 
 
@@ -170,7 +170,7 @@ def test_rare_numbers_have_a_group_of_their_own():
 )
 def test_the_split_of_other_numbers_is_as_it_always_was(target, values):
     dataset = numbers([float(value) for value in target])
-    now, before = (split(dataset, table(**values), 3, tied_apart=apart) for apart in (True, False))
+    now, before = (split_data(dataset, table(**values), 3, tied_apart=apart) for apart in (True, False))
     assert now.balance == before.balance
     assert np.array_equal(now.test_idx, before.test_idx)
     for one, other in zip(now.replicas, before.replicas, strict=True):
@@ -179,7 +179,7 @@ def test_the_split_of_other_numbers_is_as_it_always_was(target, values):
 
 def test_one_seed_gives_one_split():
     dataset, data = classes(40, 60), table()
-    first, again, other = (split(dataset, data, seed) for seed in (1, 1, 2))
+    first, again, other = (split_data(dataset, data, seed) for seed in (1, 1, 2))
     assert np.array_equal(first.test_idx, again.test_idx)
     assert np.array_equal(first.replicas[0].train_idx, again.replicas[0].train_idx)
     assert not np.array_equal(first.test_idx, other.test_idx)
@@ -188,12 +188,12 @@ def test_one_seed_gives_one_split():
 
 def test_the_test_part_does_not_depend_on_the_validation():
     dataset = classes(40, 60)
-    parts = [split(dataset, table(**values), 3).test_idx for values in ({}, {"validation": 0.3}, {"folds": 4})]
+    parts = [split_data(dataset, table(**values), 3).test_idx for values in ({}, {"validation": 0.3}, {"folds": 4})]
     assert all(np.array_equal(part, parts[0]) for part in parts)
 
 
 def test_repeats_keep_the_split():
-    splits = split(classes(40, 60), table(folds=3, repeats=2), seed=0)
+    splits = split_data(classes(40, 60), table(folds=3, repeats=2), seed=0)
     assert [(replica.repeat, replica.fold) for replica in splits.replicas] == [
         (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2),
     ]  # fmt: skip
@@ -203,7 +203,7 @@ def test_repeats_keep_the_split():
 
 
 def test_the_balance_names_each_part_and_class():
-    splits = split(classes(40, 60), table(repeats=2), seed=0)
+    splits = split_data(classes(40, 60), table(repeats=2), seed=0)
     assert splits.balance[:4] == (
         {"part": "all", "role": "all", "fold": None, "group": "a", "count": 40, "share": 0.4},
         {"part": "all", "role": "all", "fold": None, "group": "b", "count": 60, "share": 0.6},
@@ -211,7 +211,7 @@ def test_the_balance_names_each_part_and_class():
         {"part": "test", "role": "test", "fold": None, "group": "b", "count": 12, "share": 0.6},
     )
     assert [row["part"] for row in splits.balance[4::2]] == ["train", "validation"]
-    folds = split(classes(40, 60), table(test=0.0, folds=2), seed=0)
+    folds = split_data(classes(40, 60), table(test=0.0, folds=2), seed=0)
     assert [row["part"] for row in folds.balance[::2]] == [
         "all", "fold 1 train", "fold 1 validation", "fold 2 train", "fold 2 validation",
     ]  # fmt: skip
@@ -221,7 +221,7 @@ def test_the_balance_names_each_part_and_class():
 
 
 def test_without_a_test_part():
-    splits = split(classes(40, 60), table(test=0.0), seed=0)
+    splits = split_data(classes(40, 60), table(test=0.0), seed=0)
     assert len(splits.test_idx) == 0
     assert len(splits.replicas[0].train_idx) == 80
 
@@ -229,27 +229,27 @@ def test_without_a_test_part():
 @pytest.mark.parametrize("seed", range(5))
 def test_whether_a_class_is_too_small_does_not_depend_on_luck(seed):
     with pytest.raises(DataError) as caught:
-        split(classes(46, 50, 4), table(), seed)
+        split_data(classes(46, 50, 4), table(), seed)
     assert (
         'class "c" of made has 4 examples and needs at least 5 to be in every part'
         " with test = 0.2 and validation = 0.2" in str(caught.value)
     )
     assert "a larger data.test (or 0)" in str(caught.value)
-    split(classes(45, 50, 5), table(), seed)
+    split_data(classes(45, 50, 5), table(), seed)
 
 
 def test_a_class_too_small_for_the_folds():
     with pytest.raises(DataError, match=r'class "b" of made has 1 example and needs at least 10 .* folds = 10\.'):
-        split(classes(99, 1), table(test=0.0, folds=10), seed=0)
-    assert len(split(classes(10, 9), table(test=0.0, folds=9), seed=0).replicas) == 9
+        split_data(classes(99, 1), table(test=0.0, folds=10), seed=0)
+    assert len(split_data(classes(10, 9), table(test=0.0, folds=9), seed=0).replicas) == 9
     with pytest.raises(DataError, match=r"\(also too small: b\)\. Set fewer data\.folds, add examples"):
-        split(classes(90, 6, 4), table(test=0.0, folds=10), seed=0)
+        split_data(classes(90, 6, 4), table(test=0.0, folds=10), seed=0)
 
 
 def test_many_small_numeric_classes_may_be_a_quantity():
     dataset = replace(classes(10, 1), class_names=("0.5", "1.5"))
     with pytest.raises(DataError, match=r'set data\.task = "regression"'):
-        split(dataset, table(), seed=0)
+        split_data(dataset, table(), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,11 @@ def test_many_small_numeric_classes_may_be_a_quantity():
 )
 def test_too_few_examples(dataset, values, message):
     with pytest.raises(DataError, match=message):
-        split(dataset, table(**values), seed=0)
+        split_data(dataset, table(**values), seed=0)
 
 
 def test_a_regression_needs_no_more_than_one_example_a_part():
-    splits = split(numbers([4, 3, 2, 1]), table(test=0.25, validation=0.25), seed=0)
+    splits = split_data(numbers([4, 3, 2, 1]), table(test=0.25, validation=0.25), seed=0)
     assert [row["count"] for row in splits.balance] == [4, 1, 2, 1]
 
 
@@ -290,10 +290,10 @@ def indices(*ranges: range) -> np.ndarray:
 def test_verify_notices_a_bad_split(test, train, valid, message):
     replica = Replica(repeat=0, fold=0, train_idx=train, valid_idx=valid)
     with pytest.raises(AssertionError, match=message):
-        verify(test, (replica,), GROUPS)
+        verify_splits(test, (replica,), GROUPS)
 
 
 def test_verify_notices_overlapping_folds():
     replica = Replica(repeat=0, fold=0, train_idx=indices(range(20)), valid_idx=indices(range(20, 40)))
     with pytest.raises(AssertionError, match="folds must not overlap"):
-        verify(indices(range(0)), (replica, replace(replica, fold=1)), GROUPS)
+        verify_splits(indices(range(0)), (replica, replace(replica, fold=1)), GROUPS)

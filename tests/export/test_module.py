@@ -177,6 +177,6 @@ def test_the_file_is_as_a_formatter_leaves_it(name: str, tmp_path: Path) -> None
 
 
 def _store(folder: Path, fitted: list[Preprocessing]) -> None:
-    from hpo.export.folder import as_json
+    from hpo.export.folder import json_bytes
 
-    (folder / "preprocessing.json").write_bytes(as_json([each.as_dict() for each in fitted]))
+    (folder / "preprocessing.json").write_bytes(json_bytes([each.as_dict() for each in fitted]))

@@ -19,42 +19,42 @@ from torch import nn
 from hpo import models
 from hpo.conventions import FACT, FIRST, NEWEST
 from hpo.data.catalogue import load_dataset
-from hpo.data.files import read_table
+from hpo.data.files import read_csv
 from hpo.data.preprocess import Preprocessing, apply
 from hpo.errors import DataError, InputError
-from hpo.export.folder import export_files, write_files
-from hpo.export.predictor import Predictor, predict, score, table
-from hpo.export.source import Trained, find_trial, load_trained
+from hpo.export.folder import export_files, write_export
+from hpo.export.predictor import Predictor, predict, prediction_table, score_predictions
+from hpo.export.source import TrainedTrial, find_trial, load_trained
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.records import DataTable
 from tests.export import tiny
 from tests.export.test_module import MIXED
 
 
-def exported(text: str, folder: Path) -> Trained:
+def exported(text: str, folder: Path) -> TrainedTrial:
     home = tiny.run(text, folder)
     with closing(open_store(sqlite_url(home), readonly=True)) as store:
         trained = load_trained(store, home, find_trial(store, store.get_all_studies()[0].study_name, None), print)
-    write_files(folder / "export", export_files(trained))
+    write_export(folder / "export", export_files(trained))
     return trained
 
 
 @pytest.fixture(scope="module")
-def wine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
+def wine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainedTrial]:
     folder = tmp_path_factory.mktemp("wine")
     trained = exported(tiny.WINE, folder)
     return folder / "export", trained
 
 
 @pytest.fixture(scope="module")
-def houses(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
+def houses(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainedTrial]:
     folder = tmp_path_factory.mktemp("houses")
     tiny.write_houses(folder)
     trained = exported(tiny.HOUSES, folder)
     return folder / "export", trained
 
 
-def outputs_of(trained: Trained) -> list[torch.Tensor]:
+def outputs_of(trained: TrainedTrial) -> list[torch.Tensor]:
     """What the trial's own models say of the whole data set, for each replica."""
     prepared, dataset = trained.inputs.prepared, trained.inputs.dataset
     found = []
@@ -73,7 +73,7 @@ def wine_table(*, target: bool = True) -> pd.DataFrame:
     return frame.assign(cultivar=[dataset.class_names[index] for index in dataset.target_N]) if target else frame
 
 
-def test_classes_and_probabilities_are_the_trials_own(wine: tuple[Path, Trained]) -> None:
+def test_classes_and_probabilities_are_the_trials_own(wine: tuple[Path, TrainedTrial]) -> None:
     folder, trained = wine
     predictor = Predictor.load(folder)
     frame = wine_table()
@@ -84,16 +84,16 @@ def test_classes_and_probabilities_are_the_trials_own(wine: tuple[Path, Trained]
     expected = [trained.inputs.dataset.class_names[index] for index in outputs.argmax(1).tolist()]
     assert list(found.labels) == expected
     accuracy = np.mean(np.array(expected) == frame["cultivar"].to_numpy())
-    scored = score(predictor, found, frame)
+    scored = score_predictions(predictor, found, frame)
     assert scored is not None
     assert (scored.metric, scored.rows) == ("accuracy", 178)
     assert scored.value == pytest.approx(accuracy)
 
 
-def test_numbers_are_the_mean_over_folds_in_the_targets_unit(houses: tuple[Path, Trained]) -> None:
+def test_numbers_are_the_mean_over_folds_in_the_targets_unit(houses: tuple[Path, TrainedTrial]) -> None:
     folder, trained = houses
     predictor = Predictor.load(folder)
-    frame = read_table(folder.parent / "houses.csv")
+    frame = read_csv(folder.parent / "houses.csv")
     found = predict(predictor, frame)
     expected = torch.stack(
         [
@@ -104,7 +104,7 @@ def test_numbers_are_the_mean_over_folds_in_the_targets_unit(houses: tuple[Path,
     assert len(predictor.modules) == 2
     assert found.labels == pytest.approx(expected.tolist())
     assert found.probabilities_NC.shape == (80, 0)
-    scored = score(predictor, found, frame)
+    scored = score_predictions(predictor, found, frame)
     assert scored is not None
     errors = np.array(found.labels) - frame["price"].astype(float)
     assert (scored.metric, scored.rows) == ("rmse", 80)
@@ -117,7 +117,7 @@ def test_the_recorded_score_of_the_ensemble_is_that_of_its_predictions(tmp_path:
     rows = trained.inputs.splits.test_idx
     predictor, frame = Predictor.load(tmp_path / "export"), wine_table().iloc[rows]
     found = predict(predictor, frame)
-    scored = score(predictor, found, frame)
+    scored = score_predictions(predictor, found, frame)
     together, mean = trained.source.row.test_ensemble, trained.source.row.test
     assert scored is not None
     assert together is not None
@@ -133,12 +133,12 @@ def test_the_recorded_score_of_the_ensemble_is_that_of_its_predictions(tmp_path:
     assert (config["test"], config["test_ensemble"], config["replicas"]) == (mean, together, 6)
 
 
-def test_the_ensemble_of_folds_is_scored_in_the_targets_unit(houses: tuple[Path, Trained]) -> None:
+def test_the_ensemble_of_folds_is_scored_in_the_targets_unit(houses: tuple[Path, TrainedTrial]) -> None:
     folder, trained = houses
     predictor, dataset = Predictor.load(folder), trained.inputs.dataset
     rows = trained.inputs.splits.test_idx
-    frame = read_table(folder.parent / "houses.csv").iloc[rows]
-    scored = score(predictor, predict(predictor, frame), frame)
+    frame = read_csv(folder.parent / "houses.csv").iloc[rows]
+    scored = score_predictions(predictor, predict(predictor, frame), frame)
     together = trained.source.row.test_ensemble
     assert scored is not None
     assert together is not None
@@ -148,13 +148,13 @@ def test_the_ensemble_of_folds_is_scored_in_the_targets_unit(houses: tuple[Path,
     assert together["r2"] == pytest.approx(1 - np.mean(errors**2) / np.var(dataset.target_N[rows]))
 
 
-def test_one_model_has_one_score(wine: tuple[Path, Trained]) -> None:
+def test_one_model_has_one_score(wine: tuple[Path, TrainedTrial]) -> None:
     assert wine[1].source.row.test is not None
     assert wine[1].source.row.test_ensemble is None
     assert json.loads((wine[0] / "config.json").read_text())["test_ensemble"] is None
 
 
-def test_long_tables_go_through_in_batches(wine: tuple[Path, Trained], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_tables_go_through_in_batches(wine: tuple[Path, TrainedTrial], monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor.load(wine[0])
     whole = predict(predictor, wine_table())
     monkeypatch.setattr("hpo.training.ensemble.BATCH", 50)
@@ -163,23 +163,23 @@ def test_long_tables_go_through_in_batches(wine: tuple[Path, Trained], monkeypat
     assert np.allclose(split.probabilities_NC, whole.probabilities_NC)
 
 
-def test_rows_without_a_target_do_not_count(wine: tuple[Path, Trained], houses: tuple[Path, Trained]) -> None:
+def test_rows_without_a_target_do_not_count(wine: tuple[Path, TrainedTrial], houses: tuple[Path, TrainedTrial]) -> None:
     predictor, frame = Predictor.load(wine[0]), wine_table()
     found = predict(predictor, frame)
     frame.loc[:9, "cultivar"] = None
-    scored = score(predictor, found, frame)
+    scored = score_predictions(predictor, found, frame)
     assert scored is not None
     assert scored.rows == 168
-    assert score(predictor, found, wine_table(target=False)) is None
-    assert score(predictor, found, frame.assign(cultivar=None)) is None
-    assert score(predictor, found, frame.assign(cultivar="of another kind")) is None
-    predictor, frame = Predictor.load(houses[0]), read_table(houses[0].parent / "houses.csv")
+    assert score_predictions(predictor, found, wine_table(target=False)) is None
+    assert score_predictions(predictor, found, frame.assign(cultivar=None)) is None
+    assert score_predictions(predictor, found, frame.assign(cultivar="of another kind")) is None
+    predictor, frame = Predictor.load(houses[0]), read_csv(houses[0].parent / "houses.csv")
     found = predict(predictor, frame)
-    scored = score(predictor, found, frame.assign(price=[1.0, *[None] * 79]))
+    scored = score_predictions(predictor, found, frame.assign(price=[1.0, *[None] * 79]))
     assert scored is not None
     assert scored.rows == 1
     assert scored.value == pytest.approx(abs(float(found.labels[0]) - 1))
-    assert score(predictor, found, frame.assign(price=None)) is None
+    assert score_predictions(predictor, found, frame.assign(price=None)) is None
 
 
 def test_numbers_as_classes_are_recognised_however_they_are_written() -> None:
@@ -192,29 +192,31 @@ def test_numbers_as_classes_are_recognised_however_they_are_written() -> None:
     frame = pd.DataFrame({"area": ["1", "2", None], "rooms": ["1", "2", "3"], "heating": ["gas", None, "oil"]})
     found = predict(predictor, frame)
     assert found.labels == ("1", "1", "1")
-    scored = score(predictor, found, frame.assign(t=["1.0", "01", "2"]))
+    scored = score_predictions(predictor, found, frame.assign(t=["1.0", "01", "2"]))
     assert scored is not None
     assert scored.value == pytest.approx(2 / 3)
 
 
-def test_the_table_has_a_column_for_each_class(wine: tuple[Path, Trained], houses: tuple[Path, Trained]) -> None:
+def test_the_table_has_a_column_for_each_class(
+    wine: tuple[Path, TrainedTrial], houses: tuple[Path, TrainedTrial]
+) -> None:
     predictor = Predictor.load(wine[0])
-    names, rows = table(predictor, predict(predictor, wine_table()[:3]))
+    names, rows = prediction_table(predictor, predict(predictor, wine_table()[:3]))
     assert names == ["row", "prediction", "p(class_0)", "p(class_1)", "p(class_2)"]
     assert [row[0] for row in rows] == [1, 2, 3]
     assert all(sum(row[2:]) == pytest.approx(1, abs=1e-5) for row in rows)
     predictor = Predictor.load(houses[0])
-    names, rows = table(predictor, predict(predictor, read_table(houses[0].parent / "houses.csv")))
+    names, rows = prediction_table(predictor, predict(predictor, read_csv(houses[0].parent / "houses.csv")))
     assert names == ["row", "prediction"]
     assert len(rows) == 80
 
 
-def test_a_missing_column_is_named(wine: tuple[Path, Trained]) -> None:
+def test_a_missing_column_is_named(wine: tuple[Path, TrainedTrial]) -> None:
     with pytest.raises(DataError, match="alcohol"):
         predict(Predictor.load(wine[0]), wine_table().drop(columns="alcohol"))
 
 
-def test_an_incomplete_or_damaged_export_is_refused(wine: tuple[Path, Trained], tmp_path: Path) -> None:
+def test_an_incomplete_or_damaged_export_is_refused(wine: tuple[Path, TrainedTrial], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config.json: no such file.*hpo export STUDY"):
         Predictor.load(tmp_path)
     damages = {
@@ -239,7 +241,7 @@ def test_an_incomplete_or_damaged_export_is_refused(wine: tuple[Path, Trained], 
         Predictor.load(tmp_path / "c")
 
 
-def test_an_export_of_before_keeps_its_layers(wine: tuple[Path, Trained], tmp_path: Path) -> None:
+def test_an_export_of_before_keeps_its_layers(wine: tuple[Path, TrainedTrial], tmp_path: Path) -> None:
     """It notes no conventions, and its layers have a bias in front of batch normalisation."""
     folder = tmp_path / "export"
     shutil.copytree(wine[0], folder)
@@ -272,7 +274,7 @@ PREPROCESSING_FLAWS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("change", "expected"), PREPROCESSING_FLAWS, ids=[text for _, text in PREPROCESSING_FLAWS])
 def test_preprocessing_that_contradicts_itself_is_refused(
-    change: dict[str, Any], expected: str, wine: tuple[Path, Trained], tmp_path: Path
+    change: dict[str, Any], expected: str, wine: tuple[Path, TrainedTrial], tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(wine[0], copy)
@@ -284,7 +286,7 @@ def test_preprocessing_that_contradicts_itself_is_refused(
 
 
 def test_sizes_are_compared_with_the_weights_before_memory_is_taken(
-    wine: tuple[Path, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wine: tuple[Path, TrainedTrial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy, built = tmp_path / "copy", []
     shutil.copytree(wine[0], copy)

@@ -12,9 +12,9 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-from hpo.data.files import read_table
+from hpo.data.files import read_csv
 from hpo.errors import StudyStateError
-from hpo.export.source import Trained, find_trial, load_trained
+from hpo.export.source import TrainedTrial, find_trial, load_trained
 from hpo.registry import control, studies
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
@@ -32,14 +32,14 @@ def reading(home: Path) -> Iterator[Store]:
         yield store
 
 
-def trained(home: Path, number: int | None = None) -> tuple[Trained, list[str]]:
+def trained(home: Path, number: int | None = None) -> tuple[TrainedTrial, list[str]]:
     """The trial and what was noted."""
     notes: list[str] = []
     with reading(home) as store:
         return load_trained(store, home, find_trial(store, "tiny", number), notes.append), notes
 
 
-def same(one: Trained, other: Trained) -> bool:
+def same(one: TrainedTrial, other: TrainedTrial) -> bool:
     return all(
         torch.equal(tensor, second[name])
         for first, second in zip(one.states, other.states, strict=True)
@@ -163,7 +163,7 @@ def test_data_that_has_changed_is_refused(tmp_path: Path) -> None:
     with reading(home) as store:
         source = find_trial(store, "houses", None)
         assert len(load_trained(store, home, source, print).states) == 2
-        frame = read_table(table)
+        frame = read_csv(table)
         frame.iloc[::2].to_csv(table, index=False)
         with pytest.raises(StudyStateError, match=r"'houses.csv' has changed since the study 'houses' began"):
             load_trained(store, home, source, print)

@@ -88,7 +88,7 @@ def run(
     m = torch.zeros_like(theta)
     v = m + torch.tensor([[c.initial_v] for c in coefficients], dtype=dtype)
     rates = np.array([[o.learning_rate for o in optimizers]] * STEPS)
-    columns = rules.columns(coefficients, rates, begun or [0] * len(lanes), dtype, "cpu")
+    columns = rules.step_columns(coefficients, rates, begun or [0] * len(lanes), dtype, "cpu")
     for step in range(STEPS):
         update(theta, gradient(theta), m, v, columns.at(step), stacked)
     return theta
@@ -114,7 +114,7 @@ def test_a_changing_rate_acts_at_its_own_step() -> None:
     ours = start(0).unsqueeze(0)
     m, v = torch.zeros_like(ours), torch.zeros_like(ours)
     stacked = rules.stack([rules.coefficients(optimizer)], torch.float64, "cpu")
-    columns = rules.columns([rules.coefficients(optimizer)], np.array(rates)[:, None], [0], torch.float64, "cpu")
+    columns = rules.step_columns([rules.coefficients(optimizer)], np.array(rates)[:, None], [0], torch.float64, "cpu")
     for step, rate in enumerate(rates):
         torch_optimizer.param_groups[0]["lr"] = rate
         theta.grad = gradient(theta.detach())
@@ -159,7 +159,7 @@ def test_a_huge_gradient_is_no_trouble_where_the_rule_does_not_square_it() -> No
     for lanes in ([sgd], [sgd, adam]):
         theta, grad = torch.zeros(len(lanes), 3), torch.full((len(lanes), 3), 1e30)
         m, v = torch.zeros_like(theta), torch.tensor([[lane.initial_v] * 3 for lane in lanes])
-        now = rules.columns(lanes, np.full((1, len(lanes)), 1e-3), [0] * len(lanes), torch.float32, "cpu").at(0)
+        now = rules.step_columns(lanes, np.full((1, len(lanes)), 1e-3), [0] * len(lanes), torch.float32, "cpu").at(0)
         rules.update_(theta, grad, m, v, now, rules.stack(lanes, torch.float32, "cpu"))
         results.append(theta[0])
     assert results[0].isfinite().all()
@@ -169,7 +169,7 @@ def test_a_huge_gradient_is_no_trouble_where_the_rule_does_not_square_it() -> No
 def test_buffers_that_no_lane_needs_are_not_touched() -> None:
     lanes = [rules.coefficients(Sgd(name="sgd"))] * 2
     theta, empty = torch.zeros(2, 3), torch.empty(0)
-    now = rules.columns(lanes, np.full((1, 2), 0.5), [0, 0], torch.float32, "cpu").at(0)
+    now = rules.step_columns(lanes, np.full((1, 2), 0.5), [0, 0], torch.float32, "cpu").at(0)
     rules.update_(theta, torch.ones(2, 3), empty, empty, now, rules.stack(lanes, torch.float32, "cpu"))
     assert torch.equal(theta, torch.full((2, 3), -0.5))
 

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from hpo.reports.compare import caution, compare_csv, row, table, write_compare_csv
+from hpo.reports.compare import caution, compare_csv, comparison_row, comparison_table, write_compare_csv
 from tests.reports.factory import DROPOUT, RATE, small, trial
 
 
@@ -26,7 +26,7 @@ def second():
 
 
 def test_a_row(first):
-    made = row(first)
+    made = comparison_row(first)
     assert made["best"] == 0.9
     assert made["median"] == 0.8
     assert (made["finished"], made["pruned"], made["failed"]) == (3, 0, 0)
@@ -39,11 +39,11 @@ def test_a_row(first):
 
 def test_pauses_between_restarts_do_not_count_as_time_to_the_best():
     late = trial(1, 0.9, seconds=7200.0)
-    assert row(small([trial(0, 0.8), late], wall_seconds=60.0))["seconds_to_best"] == 60.0
+    assert comparison_row(small([trial(0, 0.8), late], wall_seconds=60.0))["seconds_to_best"] == 60.0
 
 
 def test_the_table_has_every_column_of_every_study(first, second):
-    frame = table([first, second])
+    frame = comparison_table([first, second])
     assert list(frame["study"]) == ["first", "second"]
     columns = list(frame.columns)
     assert columns.index("seconds_training") < columns.index("test.accuracy")
@@ -54,22 +54,22 @@ def test_the_table_has_every_column_of_every_study(first, second):
 
 
 def test_different_objectives_are_said(first, second):
-    assert "different objectives (accuracy, loss)" in caution(table([first, second]))
-    assert caution(table([first, first])) is None
+    assert "different objectives (accuracy, loss)" in caution(comparison_table([first, second]))
+    assert caution(comparison_table([first, first])) is None
 
 
 def test_csv_keeps_numbers_exact_and_missing_cells_empty(first, second, tmp_path):
     path = tmp_path / "new" / "compare.csv"
-    write_compare_csv(table([first, second]), path)
+    write_compare_csv(comparison_table([first, second]), path)
     read = list(csv.DictReader(io.StringIO(path.read_text())))
     assert read[0]["median"] == "0.8"
     assert read[0]["finished"] == "3"
     assert read[0]["winner.optimizer.learning_rate"] == read[1]["test.accuracy"] == ""
-    assert compare_csv(table([first, second])) == path.read_text()
+    assert compare_csv(comparison_table([first, second])) == path.read_text()
 
 
 def test_a_study_without_a_winner_has_a_row():
-    made = row(small([], name="empty"))
+    made = comparison_row(small([], name="empty"))
     assert made["best"] is None
     assert made["trials_to_best"] is None
     assert made["seconds_to_best"] is None

@@ -11,7 +11,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from hpo.reports.importances import best_group, explained, grouped, importances
+from hpo.reports.importances import best_group, compute_importances, explained_variance, grouped
 from hpo.reports.trials import trial_row
 from tests.reports.factory import DECAY, DROPOUT, OPTIMIZER, RATE, trial
 
@@ -46,7 +46,7 @@ def by_rate(params):
 
 @pytest.mark.parametrize("pruned_below", [None, 0.8])
 def test_the_parameter_that_decides_comes_first(pruned_below):
-    found = importances(rows(80, by_rate, pruned_below), minimized=False)
+    found = compute_importances(rows(80, by_rate, pruned_below), minimized=False)
     assert found.shares[0][0] == "optimizer.learning_rate"
     assert found.shares[0][1] > 0.5
     assert sum(share for _, share in found.shares) == pytest.approx(1.0)
@@ -54,27 +54,29 @@ def test_the_parameter_that_decides_comes_first(pruned_below):
 
 
 def test_the_direction_counts():
-    worst_is_best = importances(rows(80, lambda params: -by_rate(params)), minimized=True)
+    worst_is_best = compute_importances(rows(80, lambda params: -by_rate(params)), minimized=True)
     assert worst_is_best.shares[0][0] == "optimizer.learning_rate"
 
 
 def test_the_same_trials_give_the_same_importances():
-    assert importances(rows(40, by_rate), minimized=False) == importances(rows(40, by_rate), minimized=False)
+    assert compute_importances(rows(40, by_rate), minimized=False) == compute_importances(
+        rows(40, by_rate), minimized=False
+    )
 
 
 def test_why_importances_cannot_be_told():
-    few = importances(rows(9, by_rate), minimized=False)
+    few = compute_importances(rows(9, by_rate), minimized=False)
     assert few.shares == ()
     assert "at least 10 finished trials, and this study has 9" in few.note
-    assert "same value" in importances(rows(30, lambda _: 0.5), minimized=False).note
-    pruned = importances(rows(30, by_rate, pruned_below=2.0), minimized=False)
+    assert "same value" in compute_importances(rows(30, lambda _: 0.5), minimized=False).note
+    pruned = compute_importances(rows(30, by_rate, pruned_below=2.0), minimized=False)
     assert pruned.shares == ()
     assert "this study has 0" in pruned.note
 
 
 def test_one_parameter_has_nothing_to_be_compared_with():
     lone = [trial_row(trial(i, i / 20, {"dropout.p": i / 40}, {"dropout.p": DROPOUT})) for i in range(20)]
-    assert "fewer than two were varied" in importances(lone, minimized=False).note
+    assert "fewer than two were varied" in compute_importances(lone, minimized=False).note
 
 
 def test_a_constant_parameter_is_not_one_to_compare_with_and_gets_nothing():
@@ -87,9 +89,11 @@ def test_a_constant_parameter_is_not_one_to_compare_with_and_gets_nothing():
             for i in range(40)
         ]
 
-    assert "fewer than two were varied" in importances(made(lambda i: {"dropout.p": i / 80}), minimized=False).note
+    assert (
+        "fewer than two were varied" in compute_importances(made(lambda i: {"dropout.p": i / 80}), minimized=False).note
+    )
     rng = np.random.default_rng(0)
-    found = importances(
+    found = compute_importances(
         made(lambda i: {"dropout.p": i / 80, "optimizer.learning_rate": float(10 ** rng.uniform(-4, 0))}),
         minimized=False,
     )
@@ -110,7 +114,7 @@ def test_pruned_trials_do_not_tie_with_the_best(minimized):
             params["dropout.p"] = 0.01 * (i + 1)
         state = TrialState.COMPLETE if i < 12 else TrialState.PRUNED
         made.append(trial_row(trial(i, value, params, distributions, state=state)))
-    found = importances(made, minimized=minimized)
+    found = compute_importances(made, minimized=minimized)
     assert (found.best, found.others) == (5, 35)
     assert "the 5 best trials from the other 35" in found.note
     assert found.shares[0][0] == "dropout.p"
@@ -134,7 +138,7 @@ def test_the_group_of_the_best(values, considered, best):
 
 def test_too_many_equal_values_at_the_top_are_said():
     made = rows(40, lambda params: min(0.7, by_rate(params)))
-    note = importances(made, minimized=False).note
+    note = compute_importances(made, minimized=False).note
     tied = sum(row.value == 0.7 for row in made)
     assert 20 < tied < 40
     assert f"{tied} of 40 trials share the best value" in note
@@ -142,7 +146,7 @@ def test_too_many_equal_values_at_the_top_are_said():
 
 def test_the_sizes_that_are_stated_are_those_compared():
     made = rows(60, lambda params: round(by_rate(params), 1), pruned_below=0.6)
-    found = importances(made, minimized=False)
+    found = compute_importances(made, minimized=False)
     best, others = map(int, re.search(r"the (\d+) best trials from the other (\d+)", found.note).groups())
     assert best + others == 60
     ranked = sorted((row.value for row in made if row.state == "COMPLETE"), reverse=True)
@@ -164,7 +168,7 @@ def test_trials_that_a_budget_cut_are_no_evidence():
         )
         for i in range(20)
     ]
-    assert importances([*made, *cut], minimized=False) == importances(made, minimized=False)
+    assert compute_importances([*made, *cut], minimized=False) == compute_importances(made, minimized=False)
 
 
 BRANCH = CategoricalDistribution(("a", "b", "c"))
@@ -201,7 +205,7 @@ def simulated(seed, count, *, branch=0.0, inside=0.0, rate=0.0, pruned=0.5):
 
 def first(count, studies=30, **effects):
     """How often each parameter came first; `-` where importances could not be told."""
-    found = [importances(simulated(seed, count, **effects), minimized=False) for seed in range(studies)]
+    found = [compute_importances(simulated(seed, count, **effects), minimized=False) for seed in range(studies)]
     return Counter(one.shares[0][0] if one.shares else "-" for one in found)
 
 
@@ -211,7 +215,9 @@ def test_an_idle_parameter_of_a_branch_that_matters_does_not_come_first(count, b
     found = first(count, branch=branch)
     assert found["inside"] == 0
     assert found["branch"] >= 27
-    shares = [dict(importances(simulated(seed, 80, branch=branch), minimized=False).shares) for seed in range(10)]
+    shares = [
+        dict(compute_importances(simulated(seed, 80, branch=branch), minimized=False).shares) for seed in range(10)
+    ]
     assert np.mean([share["inside"] for share in shares]) < 0.1
 
 
@@ -231,7 +237,7 @@ def test_what_is_explained_is_that_of_an_analysis_of_variance():
     """Two options of four trials each; three hits in the one, one in the other."""
     choice = CategoricalDistribution(("x", "y"))
     trials = [trial_row(trial(i, 0.5, {"c": "xy"[i // 4]}, {"c": choice})) for i in range(8)]
-    part = explained(trials, [True, True, True, False, True, False, False, False], "c")
+    part = explained_variance(trials, [True, True, True, False, True, False, False, False], "c")
     between, within = 0.5, 1.5
     assert part.amount == pytest.approx(between - within / 6)
     from scipy.stats import f_oneway
@@ -241,8 +247,8 @@ def test_what_is_explained_is_that_of_an_analysis_of_variance():
 
 def test_a_parameter_whose_trials_are_all_among_the_best_tells_nothing():
     trials = [trial_row(trial(i, 0.5, {"c": i / 20}, {"c": UNIT})) for i in range(20)]
-    assert explained(trials, [True] * 20, "c") is None
-    assert explained(trials[:1], [True], "c") is None
+    assert explained_variance(trials, [True] * 20, "c") is None
+    assert explained_variance(trials[:1], [True], "c") is None
 
 
 def test_groups_of_values():

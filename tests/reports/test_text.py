@@ -2,7 +2,15 @@
 
 import pytest
 
-from hpo.reports.text import duration, label, number, plural, share, size, training
+from hpo.reports.text import (
+    describe_training,
+    format_bytes,
+    format_duration,
+    format_number,
+    format_share,
+    label,
+    plural,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +41,7 @@ from hpo.reports.text import duration, label, number, plural, share, size, train
     ],
 )
 def test_number(value, text):
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -55,15 +63,20 @@ def test_number(value, text):
     ],
 )
 def test_duration(seconds, text):
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_shares_sizes_and_words():
-    assert share(0.1234) == "12.3 %"
-    assert share(None) == "–"
-    assert (share(0.0), share(0.0003), share(0.9998), share(1.0)) == ("0.0 %", "< 0.1 %", "> 99.9 %", "100.0 %")
-    assert size(512) == "512 B"
-    assert size(76_880) == "75.08 KiB"
+    assert format_share(0.1234) == "12.3 %"
+    assert format_share(None) == "–"
+    assert (format_share(0.0), format_share(0.0003), format_share(0.9998), format_share(1.0)) == (
+        "0.0 %",
+        "< 0.1 %",
+        "> 99.9 %",
+        "100.0 %",
+    )
+    assert format_bytes(512) == "512 B"
+    assert format_bytes(76_880) == "75.08 KiB"
     assert plural(1, "trial") == "1 trial"
     assert plural(0, "trial") == "0 trials"
     assert label("valid_loss") == "validation loss"
@@ -81,4 +94,4 @@ def test_shares_sizes_and_words():
     ],
 )
 def test_workers_that_share_the_time_train_longer_than_it(train, wall, shared, text):
-    assert training(train, wall, shared=shared) == text
+    assert describe_training(train, wall, shared=shared) == text

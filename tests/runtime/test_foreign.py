@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from hpo.errors import TakenError
-from hpo.reports.compare import row
+from hpo.reports.compare import comparison_row
 from hpo.reports.facts import StudyReport, gather
 from hpo.reports.render.csv import trials_csv
 from hpo.runtime.local_run import Result, run_study
@@ -100,7 +100,7 @@ def test_a_run_counts_and_ranks_its_own_trials(tmp_path: Path) -> None:
         "3, 5; in their hands: 4)."
     ]
     assert any(caution.startswith("2 enqueued trials were refused (trial 8: dropout.p") for caution in report.cautions)
-    assert row(report)["others"] == 8
+    assert comparison_row(report)["others"] == 8
     assert len(trials_csv(report).splitlines()) == 9
 
 

@@ -16,7 +16,7 @@ from optuna.trial import TrialState, create_trial
 from hpo.search.searcher import Searcher
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
-from hpo.studyfile.file import read_study
+from hpo.studyfile.file import read_study_file
 from tests.runtime.small import open_study, small_study
 from tests.storage.writers import for_optuna
 
@@ -165,7 +165,7 @@ def test_foreign_values_do_not_steer_the_search(sampler: str, tmp_path: Path) ->
 def test_the_example_of_the_documents(store: Store, tmp_path: Path) -> None:
     root = Path(__file__).parent.parent.parent
     (example,) = re.findall(r"```python\n(.*?)```", (root / "docs" / "other-clients.md").read_text(), re.DOTALL)
-    spec = read_study(root / "studies" / "digits.toml")
+    spec = read_study_file(root / "studies" / "digits.toml")
     searcher = open_study(spec, store, tmp_path).searcher
     assert "sqlite:///runs/hpo.db" in example
     exec(example.replace("sqlite:///runs/hpo.db", for_optuna(sqlite_url(tmp_path))))

@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from hpo.search.pruners import PRUNERS, pruner_for
-from hpo.search.pruning import Percentile
+from hpo.search.pruning import CachedPercentile
 from tests.runtime.small import small_study
 
 EPOCHS = 27
@@ -87,7 +87,7 @@ def test_what_counts_is_what_is_judged(pruner: str, epoch: str, conventions: int
 
 
 def test_a_last_value_that_is_no_number_is_pruned() -> None:
-    study = optuna.create_study(pruner=Percentile(50.0, startup_trials=0, warmup_steps=0, last=True))
+    study = optuna.create_study(pruner=CachedPercentile(50.0, startup_trials=0, warmup_steps=0, last=True))
     good = study.ask()
     good.report(0.5, 1)
     good.report(0.5, 2)

@@ -14,30 +14,30 @@ from hypothesis import strategies as st
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, PercentilePruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from hpo.search.pruning import Halving, Hyperband, Percentile, percentile_of
+from hpo.search.pruning import CachedHalving, CachedHyperband, CachedPercentile, percentile_of
 
 EPOCHS = 9
 Pair = Callable[[], tuple[BasePruner, BasePruner]]
 
 PAIRS: dict[str, Pair] = {
     "median": lambda: (
-        Percentile(50.0, startup_trials=4, warmup_steps=0),
+        CachedPercentile(50.0, startup_trials=4, warmup_steps=0),
         MedianPruner(n_startup_trials=4, n_warmup_steps=0),
     ),
     "median after a warm-up": lambda: (
-        Percentile(50.0, startup_trials=0, warmup_steps=4),
+        CachedPercentile(50.0, startup_trials=0, warmup_steps=4),
         MedianPruner(n_startup_trials=0, n_warmup_steps=4),
     ),
     "percentile": lambda: (
-        Percentile(25.0, startup_trials=3, warmup_steps=2),
+        CachedPercentile(25.0, startup_trials=3, warmup_steps=2),
         PercentilePruner(25.0, n_startup_trials=3, n_warmup_steps=2),
     ),
     "halving": lambda: (
-        Halving(min_resource=1, reduction_factor=2),
+        CachedHalving(min_resource=1, reduction_factor=2),
         SuccessiveHalvingPruner(min_resource=1, reduction_factor=2),
     ),
     "hyperband": lambda: (
-        Hyperband(min_resource=1, max_resource=EPOCHS, reduction_factor=3),
+        CachedHyperband(min_resource=1, max_resource=EPOCHS, reduction_factor=3),
         HyperbandPruner(min_resource=1, max_resource=EPOCHS, reduction_factor=3),
     ),
 }

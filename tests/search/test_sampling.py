@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from hpo.search.parzen import Domain, Floats, Kernels, fit
 from hpo.search.sampling import AtOnce, OneByOne, Sampling
-from hpo.search.tpe import Tpe
+from hpo.search.tpe import TpeSampler
 from hpo.seeds import sampler_seed
 
 X, Y = FloatDistribution(0.0, 1.0), FloatDistribution(1e-3, 1.0, log=True)
@@ -23,7 +23,7 @@ STARTUP = 6
 def made(kind: str, study: Study) -> Sampling:
     if kind == "one by one":
         return OneByOne(study, lambda number: RandomSampler(sampler_seed(0, number)))
-    return AtOnce(study, Tpe([{"x": X, "y": Y}], seed=0, maximize=False), seed=0, startup_trials=STARTUP)
+    return AtOnce(study, TpeSampler([{"x": X, "y": Y}], seed=0, maximize=False), seed=0, startup_trials=STARTUP)
 
 
 def asked(study: Study, count: int) -> list[FrozenTrial]:

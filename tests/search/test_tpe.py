@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.search.tpe import Tpe
+from hpo.search.tpe import TpeSampler
 
 ALWAYS: dict[str, BaseDistribution] = {
     "rate": FloatDistribution(1e-4, 1.0, log=True),
@@ -22,7 +22,9 @@ SOMETIMES: dict[str, BaseDistribution] = {"extra": FloatDistribution(0.0, 1.0)}
 GROUPS = (ALWAYS, SOMETIMES)
 
 
-def drawn(tpe: Tpe, ended: Sequence[FrozenTrial], running: Sequence[FrozenTrial], numbers: list[int]) -> list[Any]:
+def drawn(
+    tpe: TpeSampler, ended: Sequence[FrozenTrial], running: Sequence[FrozenTrial], numbers: list[int]
+) -> list[Any]:
     batch, found = tpe.batch(ended, running, numbers), []
     for number in numbers:
         params = batch.group(number, "rate")
@@ -64,14 +66,14 @@ def ended() -> list[FrozenTrial]:
 
 
 def test_a_parameter_that_cannot_vary_is_no_part_of_the_model() -> None:
-    assert "fixed" not in Tpe(GROUPS, seed=0, maximize=False).group_of
+    assert "fixed" not in TpeSampler(GROUPS, seed=0, maximize=False).group_of
 
 
 def test_together_or_one_by_one_gives_the_same(ended: list[FrozenTrial]) -> None:
-    together = drawn(Tpe(GROUPS, seed=5, maximize=False), ended, [], [80, 81, 82, 83])
+    together = drawn(TpeSampler(GROUPS, seed=5, maximize=False), ended, [], [80, 81, 82, 83])
     running: list[FrozenTrial] = []
     for number, params in enumerate(together, 80):
-        fresh = Tpe(GROUPS, seed=5, maximize=False)  # another process, which has seen nothing before
+        fresh = TpeSampler(GROUPS, seed=5, maximize=False)  # another process, which has seen nothing before
         assert drawn(fresh, ended, running, [number]) == [params]
         running.append(trial(number, params, None))
     assert len({tuple(params.items()) for params in together}) == 4
@@ -79,7 +81,7 @@ def test_together_or_one_by_one_gives_the_same(ended: list[FrozenTrial]) -> None
 
 def test_draws_depend_on_the_seed_and_the_number(ended: list[FrozenTrial]) -> None:
     seen = {
-        drawn(Tpe(GROUPS, seed=seed, maximize=False), ended, [], [number])[0]["rate"]
+        drawn(TpeSampler(GROUPS, seed=seed, maximize=False), ended, [], [number])[0]["rate"]
         for seed in (0, 1)
         for number in (80, 81)
     }
@@ -88,7 +90,7 @@ def test_draws_depend_on_the_seed_and_the_number(ended: list[FrozenTrial]) -> No
 
 @pytest.mark.parametrize("maximize", [False, True])
 def test_draws_go_where_values_are_good(ended: list[FrozenTrial], maximize: bool) -> None:
-    found = drawn(Tpe(GROUPS, seed=0, maximize=maximize), ended, [], list(range(80, 120)))
+    found = drawn(TpeSampler(GROUPS, seed=0, maximize=maximize), ended, [], list(range(80, 120)))
     away = np.median([abs(np.log10(params["rate"]) + 2) for params in found])
     kinds = [params["kind"] for params in found].count("b")
     # Uniform draws are 1 away in the median, and half of them are of kind b.
@@ -96,14 +98,14 @@ def test_draws_go_where_values_are_good(ended: list[FrozenTrial], maximize: bool
 
 
 def test_draws_keep_away_from_what_runs(ended: list[FrozenTrial]) -> None:
-    (alone,) = drawn(Tpe(GROUPS, seed=0, maximize=False), ended, [], [80])
+    (alone,) = drawn(TpeSampler(GROUPS, seed=0, maximize=False), ended, [], [80])
     busy = [trial(100 + index, alone, None) for index in range(30)]
-    (beside,) = drawn(Tpe(GROUPS, seed=0, maximize=False), ended, busy, [80])
+    (beside,) = drawn(TpeSampler(GROUPS, seed=0, maximize=False), ended, busy, [80])
     assert beside != alone
 
 
 def test_it_draws_before_it_has_seen_anything() -> None:
-    found = drawn(Tpe(GROUPS, seed=0, maximize=False), [], [], list(range(200)))
+    found = drawn(TpeSampler(GROUPS, seed=0, maximize=False), [], [], list(range(200)))
     assert {params["kind"] for params in found} == {"a", "b"}
     assert {params["units"] for params in found} == set(range(1, 9))
     rates = [np.log10(params["rate"]) for params in found]

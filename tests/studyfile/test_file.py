@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StudyFileError
-from hpo.studyfile.file import find_study, parse_study, read_study
+from hpo.studyfile.file import find_study, parse_study, read_study_file
 from hpo.studyfile.records import Hyperband, Tpe
 from hpo.studyfile.tree import Choice, Range
 from tests.studyfile.texts import study, study_text
@@ -59,7 +59,7 @@ def test_without_a_studies_folder_the_answer_says_so(tmp_path: Path, monkeypatch
 
 
 def test_reading_keeps_text_and_path(folder: Path) -> None:
-    spec = read_study(Path("studies/digits.toml"))
+    spec = read_study_file(Path("studies/digits.toml"))
     assert spec.source == "studies/digits.toml"
     assert spec.text == study_text()
 
@@ -67,18 +67,18 @@ def test_reading_keeps_text_and_path(folder: Path) -> None:
 def test_windows_line_ends_and_byte_order_mark_are_no_mistake(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_bytes(b"\xef\xbb\xbf" + study_text().replace("\n", "\r\n").encode())
-    assert read_study(path).study.name == "s"
+    assert read_study_file(path).study.name == "s"
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     latin = tmp_path / "latin.toml"
     latin.write_bytes(b'name = "\xe9"')
     with pytest.raises(StudyFileError, match=r"latin.toml: byte 8 is not UTF-8"):
-        read_study(latin)
+        read_study_file(latin)
     with pytest.raises(StudyFileError, match=r"absent.toml: cannot be read \(No such file"):
-        read_study(tmp_path / "absent.toml")
+        read_study_file(tmp_path / "absent.toml")
     with pytest.raises(StudyFileError, match=r"cannot be read \(Is a directory"):
-        read_study(tmp_path)
+        read_study_file(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from hpo.studyfile.file import changes, fingerprint, parse_study
 from hpo.studyfile.study import StudySpec
-from hpo.studyfile.tree import plain, toml
+from hpo.studyfile.tree import as_written, toml
 from tests.studyfile.generated import study_texts
 
 
@@ -32,7 +32,7 @@ def test_written_and_read_again_it_is_the_same(text: str) -> None:
 @settings(max_examples=30, deadline=None)
 @given(study_texts())
 def test_its_tree_is_json(text: str) -> None:
-    document = plain(parse_study(text, "s.toml").tree)
+    document = as_written(parse_study(text, "s.toml").tree)
     assert json.loads(json.dumps(document)) == document
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from hpo.studyfile.fields import FIXED_TABLES, Shape, searched_tables, shape_of
-from hpo.studyfile.schema import SHIPPED, as_text, study_schema
+from hpo.studyfile.schema import SHIPPED, schema_text, study_schema
 from tests.studyfile.generated import study_texts
 from tests.studyfile.miniature import accepts
 from tests.studyfile.test_mistakes import CHOICES, NAMES, OWN_MODULES, RANGES, TYPES
@@ -47,7 +47,7 @@ def valid(text: str) -> bool:
 
 
 def test_the_shipped_schema_is_the_generated_one() -> None:
-    assert SHIPPED.read_text(encoding="utf-8") == as_text(SCHEMA), "run: python -m hpo.studyfile.schema"
+    assert SHIPPED.read_text(encoding="utf-8") == schema_text(SCHEMA), "run: python -m hpo.studyfile.schema"
 
 
 @pytest.mark.parametrize("path", sorted(Path("studies").glob("*.toml")), ids=lambda path: path.stem)
@@ -84,7 +84,7 @@ def test_searched_numbers_admit_ranges_and_fixed_ones_do_not() -> None:
 
 def test_every_table_is_there() -> None:
     assert list(SCHEMA["properties"]) == [*FIXED_TABLES, *searched_tables()]
-    assert json.loads(as_text(SCHEMA)) == SCHEMA
+    assert json.loads(schema_text(SCHEMA)) == SCHEMA
 
 
 def _slots() -> Iterator[tuple[str, Any]]:

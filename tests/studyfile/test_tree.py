@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.studyfile.tree import Choice, Range, join, plain, toml
+from hpo.studyfile.tree import Choice, Range, as_written, join, toml
 
 SCALARS = st.one_of(
     st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text()
@@ -51,7 +51,7 @@ def test_what_toml_has_no_value_for_is_refused() -> None:
 
 
 def test_plain_leaves_no_node() -> None:
-    assert plain({"p": Range(low=0, high=1), "hidden": (1, None)}) == {
+    assert as_written({"p": Range(low=0, high=1), "hidden": (1, None)}) == {
         "p": {"low": 0, "high": 1},
         "hidden": [1, "none"],
     }

@@ -11,7 +11,7 @@ import pytest
 
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import fingerprint, parse_study
-from hpo.studyfile.write import text_of
+from hpo.studyfile.write import toml_of
 
 SHIPPED = sorted((Path(__file__).parent.parent.parent / "studies").glob("*.toml"))
 
@@ -20,8 +20,8 @@ SHIPPED = sorted((Path(__file__).parent.parent.parent / "studies").glob("*.toml"
 def test_shipped_studies_are_read_as_they_were_written(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     tables = tomllib.loads(text)
-    assert tomllib.loads(text_of(tables)) == tables
-    assert fingerprint(parse_study(text_of(tables), "<dict>")) == fingerprint(parse_study(text, path.name))
+    assert tomllib.loads(toml_of(tables)) == tables
+    assert fingerprint(parse_study(toml_of(tables), "<dict>")) == fingerprint(parse_study(text, path.name))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_shipped_studies_are_read_as_they_were_written(path: Path) -> None:
 )
 def test_values_come_back(value: Any) -> None:
     for study in ({"model": {"arguments": {"a key": value}}}, {"loose": value}, {"": {"": value}}):
-        assert tomllib.loads(text_of(study)) == study
+        assert tomllib.loads(toml_of(study)) == study
 
 
 def test_what_python_code_has_at_hand_is_taken() -> None:
@@ -39,7 +39,7 @@ def test_what_python_code_has_at_hand_is_taken() -> None:
         "model": {"hidden": (np.int64(8), 16)},
         "dropout": {"p": {"low": np.float64(0.1), "high": np.float32(0.5)}},
     }
-    assert tomllib.loads(text_of(study)) == {
+    assert tomllib.loads(toml_of(study)) == {
         "data": {"dataset": "data/x.csv"},
         "model": {"hidden": [8, 16]},
         "dropout": {"p": {"low": 0.1, "high": 0.5}},
@@ -58,7 +58,7 @@ def test_what_python_code_has_at_hand_is_taken() -> None:
 )
 def test_what_no_file_can_hold_is_refused(study: Any, message: str) -> None:
     with pytest.raises(StudyFileError) as refused:
-        text_of(study)
+        toml_of(study)
     assert message in str(refused.value)
 
 
@@ -66,4 +66,4 @@ def test_a_dict_within_itself_is_refused() -> None:
     study: dict[str, Any] = {}
     study["model"] = study
     with pytest.raises(StudyFileError, match="nested too deeply"):
-        text_of(study)
+        toml_of(study)

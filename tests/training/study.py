@@ -10,8 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from hpo.data.catalogue import load_dataset
-from hpo.data.prepare import PreparedData, prepare
-from hpo.data.splits import split
+from hpo.data.prepare import PreparedData, prepare_data
+from hpo.data.splits import split_data
 from hpo.studyfile.records import (
     Adagrad,
     Adam,
@@ -61,7 +61,7 @@ OPTIMIZERS = (
 def prepared(dataset: str = "wine", **options: Any) -> PreparedData:
     table = DataTable(dataset=dataset, **options)
     data = load_dataset(table, Path())
-    return prepare(data, split(data, table, 0), table)
+    return prepare_data(data, split_data(data, table, 0), table)
 
 
 def setting(dataset: str = "wine", dtype: torch.dtype = torch.float32, **options: Any) -> Setting:

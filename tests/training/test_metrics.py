@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
-from hpo.data.undefined import undefined
+from hpo.data.undefined import why_undefined
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from hpo.training.metrics import METRICS, Outcome, names_for, score
 
@@ -150,6 +150,6 @@ def test_a_metric_is_undefined_where_the_target_says_so(task: str) -> None:
         )
         for name in REGRESSION_METRICS if regression else CLASSIFICATION_METRICS:
             found = METRICS[name](outcome)
-            none = undefined(name, target[0, : len(values)].numpy()) is not None
+            none = why_undefined(name, target[0, : len(values)].numpy()) is not None
             assert found.isnan().tolist() == [none] * 3, (name, values)
             assert not found.isinf().any()

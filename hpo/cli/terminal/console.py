@@ -1,6 +1,6 @@
-"""Rich's console for texts that others wrote, and tables that keep their words whole on narrow terminals.
+"""Rich's console, made safe for texts from other sources, and tables that do not break words on narrow terminals.
 
-`hpo.cli.terminal.output` hands it out; it is a module of its own because rich takes long to load.
+`hpo.cli.terminal.output.console` makes it; it is a module of its own because rich takes long to load.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from hpo.cli.terminal.output import fit
+from hpo.cli.terminal.output import for_terminal
 from hpo.printable import few, on_one_line
 
 PIPE_WIDTH = 110
-"""Columns of what goes into a file or a pipe, at least."""
+"""Least width of output into a file or a pipe, in columns."""
 WIDEST = 100_000
-"""Columns that a table is measured in."""
+"""Width at which tables are measured, in columns."""
 GAP = 2
-"""Between two columns."""
+"""Blanks between two columns of a table."""
 LISTED = 12
 """Entries of a list that are shown before the rest is only counted; --json has them all."""
 NARROWEST = 8
-"""Columns that a value has in any table."""
+"""Least width of a value in a table, in columns."""
 
 
 class Terminal(Console):
-    """A console that neither takes markup from texts nor passes on what would act on a terminal."""
+    """A console that ignores markup in texts and escapes characters that would act on a terminal."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
@@ -40,25 +40,25 @@ class Terminal(Console):
             self.width = max(self.width, PIPE_WIDTH)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(fit(text, self.encoding), **options)
+        return super().render_str(for_terminal(text, self.encoding), **options)
 
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
-        """The last step before the stream; styles become escape sequences here, and no text does."""
+        """The last step before the stream. Text is escaped here, before styles become escape sequences."""
         return super()._render_buffer(
-            segment if segment.control else segment._replace(text=fit(segment.text, self.encoding))
+            segment if segment.control else segment._replace(text=for_terminal(segment.text, self.encoding))
             for segment in buffer
         )
 
     def say(self, text: str) -> None:
-        """Sentences: wrapped between words on a terminal, one line elsewhere."""
+        """Prints sentences: wrapped between words on a terminal, on one line elsewhere."""
         self.print(text, soft_wrap=not self.is_terminal)
 
     def say_command(self, text: str) -> None:
-        """A command, to be copied as it is: the terminal breaks the line."""
+        """Prints a command to be copied: without line breaks, which only the terminal adds."""
         self.print(text, soft_wrap=True)
 
     def list_of(self, title: str, lines: Sequence[str]) -> None:
-        """A heading and its entries; nothing if there are none."""
+        """Prints a heading and its entries; nothing if there are no entries."""
         if not lines:
             return
         self.print()
@@ -68,22 +68,22 @@ class Terminal(Console):
             self.entry(line)
 
     def entry(self, line: str) -> None:
-        """A line below a heading."""
+        """Prints an indented line below a heading."""
         if self.is_terminal:
             self.print(Padding(line, (0, 0, 0, 2), expand=False))
         else:
             self.print(f"  {line}", soft_wrap=True)
 
     def fits(self, table: Table) -> bool:
-        """Whether the table has room without breaking a word; in a file or a pipe there always is."""
+        """Whether the table fits without breaking a word. Output into a file or a pipe becomes wide enough instead."""
         needed = self.measure(table, options=self.options.update(width=WIDEST)).minimum
         if not self.is_terminal:
             self.width = max(self.width, needed)
         return needed <= self.width
 
     def side_by_side(self, title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
-        """A column for each head and a row for each label; columns that have no room beside the others come in a
-        table of their own, below. What is wider than the screen by itself is broken between its words."""
+        """Prints a table with a column for each head and a row for each label. Columns that do not fit beside the
+        others go into further tables below. Texts that are wider than the terminal are broken between words."""
         columns = [[head, *(row[place] for row in rows.values())] for place, head in enumerate(heads)]
         columns = [[on_one_line(text) for text in column] for column in columns]
         names = [on_one_line(label) for label in (title, *rows)]
@@ -103,10 +103,10 @@ class Terminal(Console):
             begin = end
 
     def _wide(self, text: str) -> int:
-        return max(cell_len(fit(line, self.encoding)) for line in text.split("\n"))
+        return max(cell_len(for_terminal(line, self.encoding)) for line in text.split("\n"))
 
     def _broken(self, text: str, room: int) -> str:
-        """The text in lines that have room, broken after what stands between words."""
+        """The text in lines of at most `room` columns, broken after blanks, dots, underscores, slashes and hyphens."""
         lines = [""]
         for part in re.split(r"(?<=[ ._/-])", text):
             if lines[-1] and self._wide(lines[-1] + part) > max(room, NARROWEST):

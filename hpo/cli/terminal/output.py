@@ -1,7 +1,7 @@
-"""How text leaves the commands: messages, tables and data. Nothing else in `hpo.cli` writes to a stream.
+"""Output of the commands: messages, tables and data. Nothing else in `hpo.cli` writes to a stream.
 
-Messages may hold what others wrote, so what would act on a terminal is escaped, and what is too long is shortened.
-Data for programs leaves as it is.
+Messages may contain texts from other sources, so characters that would act on a terminal are escaped, and long texts
+are shortened. Data for programs is written unchanged.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from hpo.cli.terminal.console import Terminal
 
 LONGEST_TRACEBACK = 12_000
-"""Characters of a traceback; its ends tell the most."""
+"""Longest traceback in characters; of a longer one, the middle is left out."""
 PLAIN = str.maketrans({"–": "-", "−": "-", "…": "~", "²": "2", "±": "~"})
-"""What a terminal of ASCII gets for the signs of our own texts."""
+"""Replacements for an ASCII terminal of the non-ASCII characters in this program's own texts."""
 
 
 def say(text: object = "", *, err: bool = False) -> None:
     """Print a message."""
     stream = sys.stderr if err else sys.stdout
-    click.echo(fit(shortened(str(text)), stream.encoding), err=err)
+    click.echo(for_terminal(shortened(str(text)), stream.encoding), err=err)
 
 
-def fit(text: str, encoding: str | None) -> str:
-    """The text as a terminal of this encoding can show it without acting on it."""
+def for_terminal(text: str, encoding: str | None) -> str:
+    """The text, escaped so that a terminal of this encoding can show all of it and interprets nothing."""
     encoding = encoding or "utf-8"
     return printable(text if encoding.lower().startswith("utf") else text.translate(PLAIN), encoding)
 
 
-def give(data: str) -> None:
-    """Write data for a program: exact, but on a terminal."""
+def write_data(data: str) -> None:
+    """Write data for a program: unchanged, unless standard output is a terminal."""
     if sys.stdout.isatty():
-        click.echo(fit(data, sys.stdout.encoding), nl=False)
+        click.echo(for_terminal(data, sys.stdout.encoding), nl=False)
         return
     if not hasattr(sys.stdout, "buffer"):  # a text stream that another program has put in its place
         sys.stdout.write(data)
@@ -57,14 +57,13 @@ def give(data: str) -> None:
         click.echo(data.encode("utf-8", "surrogateescape"), nl=False)
 
 
-def give_path(path: Path) -> None:
+def write_path(path: Path) -> None:
     """Write a path for a program, on a line of its own."""
-    give(f"{path}\n")
+    write_data(f"{path}\n")
 
 
 def json_text(value: Any) -> str:
-    """JSON in ASCII: exact in every encoding, and harmless on a terminal. It has no infinity and no
-    NaN: null instead."""
+    """JSON in ASCII, which is exact in every encoding and safe on a terminal. Infinity and NaN become null."""
     return json.dumps(_finite(value), indent=2) + "\n"
 
 
@@ -77,41 +76,43 @@ def _finite(value: Any) -> Any:
 
 
 def ask(question: str) -> bool:
-    """Ask for a yes; `click.Abort` where nobody answers."""
-    return click.confirm(fit(on_one_line(question), sys.stderr.encoding), err=True)
+    """Ask a yes-or-no question. `click.Abort` if nobody answers."""
+    return click.confirm(for_terminal(on_one_line(question), sys.stderr.encoding), err=True)
 
 
 def redraws() -> bool:
-    """Whether standard output can be cleared and written again: a terminal that knows more than lines."""
+    """Whether standard output is a terminal that can be cleared and written again."""
     return sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def console() -> Terminal:
-    """Where tables and wrapped text go: standard output."""
+    """A console on standard output, for tables and wrapped text."""
     from hpo.cli.terminal.console import Terminal
 
     return Terminal()
 
 
 def show_mistake(error: click.ClickException) -> None:
-    """Print what is wrong with a command line."""
+    """Print a message about a mistake in the command line."""
     told = io.StringIO()
     error.show(told)
     say(told.getvalue().rstrip("\n"), err=True)
 
 
 class Shown(logging.Formatter):
-    """Lines of a log as they may be shown; the further lines of a message are indented, so that none looks like the
-    beginning of another."""
+    """Formats log messages safely for a terminal. Further lines of a message are indented, so that none looks like a
+    message of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return fit(shortened(super().format(record), LONGEST_TRACEBACK), sys.stderr.encoding).replace("\n", "\n  ")
+        return for_terminal(shortened(super().format(record), LONGEST_TRACEBACK), sys.stderr.encoding).replace(
+            "\n", "\n  "
+        )
 
 
-def guard() -> None:
-    """What Python itself writes to standard error: tracebacks, warnings, and logs that have no handler."""
+def guard_stderr() -> None:
+    """Makes the output of Python itself to standard error safe: tracebacks, warnings, and logs without a handler."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal or file in ASCII is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):  # otherwise output that the encoding lacks would raise an error
             stream.reconfigure(errors="backslashreplace")
     sys.excepthook = _show_traceback
     warnings.formatwarning = _warning
@@ -121,10 +122,10 @@ def guard() -> None:
 
 def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     told = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
-    click.echo(fit(shortened(told, LONGEST_TRACEBACK), sys.stderr.encoding), err=True)
+    click.echo(for_terminal(shortened(told, LONGEST_TRACEBACK), sys.stderr.encoding), err=True)
 
 
 def _warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    return fit(shortened(f"{filename}:{lineno}: {category.__name__}: {message}"), sys.stderr.encoding) + "\n"
+    return for_terminal(shortened(f"{filename}:{lineno}: {category.__name__}: {message}"), sys.stderr.encoding) + "\n"

@@ -1,4 +1,4 @@
-"""Where a study lives: the options `--storage` and `--home` that every command has."""
+"""The home folder and the database: the options `--storage` and `--home` that almost every command has."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(kw_only=True, slots=True)
 class Place:
-    """The folder for everything a run writes, and the database."""
+    """The home folder, for everything that a run writes, and the database."""
 
     home: Path = Path("runs")
     storage: str | None = None
     environment: set[str] = field(default_factory=set)
-    """Options that came from environment variables, and need not be repeated in a command that continues."""
+    """Options that environment variables set, which need not be repeated in advised commands."""
 
     @property
     def storage_url(self) -> str:
-        """The database asked for, or SQLite in the home folder. `StorageUrlError` where what was asked for is none."""
+        """URL of the given database, or of SQLite in the home folder. `StorageUrlError` if the URL cannot be used."""
         from hpo.storage.open import url_of
 
         return url_of(self.storage, self.home)
 
     @property
     def options(self) -> str:
-        """The options to repeat in a command that continues; a URL with a password in it is not repeated."""
+        """The options to repeat in an advised command; a URL that contains a password is shown as `...`."""
         home = "" if self.home == Path("runs") or "home" in self.environment else f" --home {argument(self.home)}"
         if not self.storage or "storage" in self.environment:
             return home
@@ -71,12 +71,12 @@ def place_options(command: F) -> F:
 
 
 def checkpoints_option(default: str) -> Callable[[F], F]:
-    """Adds `--checkpoints`; `default` tells what holds without it."""
+    """Adds `--checkpoints`; `default`: the default in words."""
     return click.option(
         "--checkpoints",
         envvar=environment.CHECKPOINTS,
         metavar="PLACE",
-        help="Where workers keep checkpoints: a folder or s3://BUCKET/PREFIX that all reach.  "
+        help="Where workers keep checkpoints: a folder or s3://BUCKET/PREFIX that all workers can reach.  "
         f"[default: {default}; env: {environment.CHECKPOINTS}]",
     )
 
@@ -92,7 +92,8 @@ def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
 
 
 def _hide(url: str) -> None:
-    """Other users of the machine see this process's command line, and a URL may hold a password."""
+    """Removes a URL from this process's command line, which other users of the machine can see: it may contain a
+    password."""
     if any(url in argument for argument in sys.argv):
         import setproctitle
 

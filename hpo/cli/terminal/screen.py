@@ -1,4 +1,4 @@
-"""Output of a run: a live view on a terminal, plain lines elsewhere, and the conclusion at the end."""
+"""Output of `hpo run`: a live view on a terminal, plain lines elsewhere, and the conclusion at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hpo.cli.terminal.console import Terminal, plain_table
 from hpo.cli.terminal.output import console, redraws
 from hpo.printable import few
 from hpo.reports.foreign import sentences
-from hpo.reports.text import duration, number, plural, scores_on_test, training
+from hpo.reports.text import describe_training, format_duration, format_number, plural, scores_on_test
 from hpo.studyfile.file import StudySpec
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from hpo.runtime.progress import Progress
 
 SHOWN = 12
-"""Running trials in the live view, at most; on a small terminal fewer, as more would scroll off."""
+"""Largest number of running trials in the live view; on a small terminal fewer, because more would scroll away."""
 BAR = 40
-"""Columns of the bar, where there are so many."""
+"""Largest width of the progress bar, in columns."""
 LINE_SECONDS = 5.0
-"""Time between two plain lines, at least."""
+"""Least time between two plain lines."""
 QUIET_SECONDS = 60.0
-"""Time after which a plain line comes even if no trial has ended."""
+"""Time after which a plain line is printed even if no trial has ended."""
 
 
 class Screen:
@@ -81,7 +81,7 @@ class Screen:
         self.console.say(f"Study {spec.study.name} {text}")
 
     def _headline(self, now: Progress) -> str:
-        best = f"best {number(now.best[1])} (trial {now.best[0]})" if now.best else "no trial finished yet"
+        best = f"best {format_number(now.best[1])} (trial {now.best[0]})" if now.best else "no trial finished yet"
         left = self._time_left(now)
         soon = f"; about {left} left" if left else ""
         return (
@@ -91,7 +91,7 @@ class Screen:
 
     @staticmethod
     def _depth(now: Progress) -> str:
-        """How far the running trials are."""
+        """The epochs of the running trials, in words."""
         epochs = [trial.epoch for trial in now.running]
         return f" (epoch {min(epochs)} to {max(epochs)})" if epochs else ""
 
@@ -101,10 +101,10 @@ class Screen:
         if ended <= 0 or now.ended >= now.budget:
             return None
         seconds = now.wall_seconds / ended * (now.budget - now.ended)
-        return duration(round(seconds))
+        return format_duration(round(seconds))
 
     def _view(self, now: Progress) -> Group:
-        count, time = f"{now.ended}/{now.budget}", duration(now.wall_seconds)
+        count, time = f"{now.ended}/{now.budget}", format_duration(now.wall_seconds)
         width = max(min(BAR, self.console.width - len(count) - len(time) - 4), 1)
         head = Table.grid(padding=(0, 2))
         head.add_row(ProgressBar(total=now.budget, completed=now.ended, width=width), count, time)
@@ -115,7 +115,7 @@ class Screen:
         for name in ("trial", "epoch", self.spec.study.objective):
             table.add_column(name, justify="right", no_wrap=True)
         for trial in now.running[:shown]:
-            value = "" if trial.value is None else number(trial.value)
+            value = "" if trial.value is None else format_number(trial.value)
             table.add_row(str(trial.number), f"{trial.epoch}/{self.epochs}", value)
         hidden = len(now.running) - shown
         more = [f"and {hidden} more"] if hidden > 0 else []
@@ -124,7 +124,7 @@ class Screen:
 
 @contextmanager
 def screen(spec: StudySpec) -> Iterator[Screen]:
-    """A screen that is removed when the block ends, also by an error."""
+    """Yields a screen, which is removed when the block ends, also by an error."""
     shown = Screen(spec, console(), live=redraws())
     shown.begin()
     try:
@@ -134,12 +134,16 @@ def screen(spec: StudySpec) -> Iterator[Screen]:
 
 
 def conclusion(spec: StudySpec, result: Result) -> None:
-    """The winner's configuration, its scores, and where to go from here."""
+    """Prints the winner's configuration and scores, and the path of the report."""
     out = console()
     now, winner = result.progress, result.winner
     for note in (*few(result.notes), *sentences(result.foreign)):
         out.say(f"Note: {note}")
-    spent = f" ({duration(now.wall_seconds)}, {training(now.train_seconds, now.wall_seconds)})" if now.epochs else ""
+    spent = (
+        f" ({format_duration(now.wall_seconds)}, {describe_training(now.train_seconds, now.wall_seconds)})"
+        if now.epochs
+        else ""
+    )
     out.say(
         f"{plural(now.ended, 'trial')} ended: {now.finished} finished, {now.pruned} pruned, {now.failed} failed{spent}"
     )
@@ -150,9 +154,9 @@ def conclusion(spec: StudySpec, result: Result) -> None:
     else:
         out.say(f"Winner: trial {winner.number}")
         for name, value in winner.params.items():
-            out.entry(f"{name} = {number(value, 6)}")
+            out.entry(f"{name} = {format_number(value, 6)}")
         objective = spec.study.objective
-        out.entry(f"validation {objective}: {number(winner.value)}")
+        out.entry(f"validation {objective}: {format_number(winner.value)}")
         if winner.test is None:
             out.entry("no test part (data.test = 0)")
         else:
@@ -164,6 +168,6 @@ def conclusion(spec: StudySpec, result: Result) -> None:
 
 
 def _workers(now: Progress) -> str:
-    """Nothing where one process does everything."""
+    """The number of workers in words; empty if one process does everything."""
     replaced = f", {now.deaths} replaced" if now.deaths else ""
     return f" on {now.workers} workers{replaced}" if now.workers > 1 or replaced else ""

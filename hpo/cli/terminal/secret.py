@@ -1,4 +1,4 @@
-"""Log lines in which a database's password never appears."""
+"""A log formatter that removes the database's password."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hpo.database.faults import scrubbed
 
 
 class Scrubbed(Shown):
-    """Log lines without the password of a URL, should one ever get into them."""
+    """Formats log messages and removes the password of a URL from them."""
 
     def __init__(self, url: str) -> None:
         super().__init__("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")

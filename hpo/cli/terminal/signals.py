@@ -1,7 +1,7 @@
-"""What Ctrl-C, SIGTERM and a closed terminal do to a command: `KeyboardInterrupt`, but never in a half loaded module.
+"""Signals: Ctrl-C, SIGTERM and a closed terminal raise `KeyboardInterrupt` in a command, but never during an import.
 
-An interrupted import leaves modules half made, and libraries swallow the interrupt or fail at each other in strange
-ways. So it is raised when the import is over. Asked twice meanwhile, the process ends at once.
+An interrupted import leaves modules half initialised, and some libraries swallow the interrupt or fail with unrelated
+errors. So the interrupt is raised when the import has ended. A second signal in the meantime ends the process at once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ EXIT_CODE = 130
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block, SIGINT, SIGTERM and SIGHUP interrupt it; after it they end the process, which has nothing left
-    to do but to shut down."""
+    """Within the block, SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`. After it they end the process, which is
+    only shutting down then."""
     handler = _Handler()
     heard = listened(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     for number in heard:
@@ -37,7 +37,7 @@ def interruptible() -> Iterator[None]:
 
 
 def listened(*numbers: signal.Signals) -> list[signal.Signals]:
-    """The signals that are not ignored; `nohup`, and scripts with commands in the background, have some ignored."""
+    """Those of the signals that are not ignored. `nohup`, and shells for commands in the background, ignore some."""
     return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
 
 
@@ -49,7 +49,7 @@ class _Handler:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         reminded, self._reminded = self._reminded, False
-        if reminded and not self._waiting:  # it was raised meanwhile
+        if reminded and not self._waiting:  # the interrupt was raised meanwhile
             return
         if not _loads(frame):
             self._waiting = False
@@ -60,7 +60,7 @@ class _Handler:
         self._waiting = True
         self._reminders += reminded
         if self._reminders == TOLD:
-            os.write(2, b"hpo: interrupting, as soon as libraries are loaded; once more: at once\n")
+            os.write(2, b"hpo: interrupting as soon as libraries are loaded; press Ctrl-C again to end at once\n")
         threading.Thread(target=self._remind, args=(number,), daemon=True).start()
 
     def _remind(self, number: int) -> None:
@@ -70,7 +70,7 @@ class _Handler:
 
 
 def _loads(frame: FrameType | None) -> bool:
-    """Whether the code that the signal met is part of an import."""
+    """Whether the interrupted code is part of an import."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib."):
             return True

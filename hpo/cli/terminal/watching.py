@@ -1,5 +1,5 @@
-"""`--watch`: reading and showing the status again and again. A terminal is cleared each time; elsewhere a line is
-printed for each change, since what is printed there stays."""
+"""`--watch`: reads and shows the status repeatedly. A terminal is cleared each time; otherwise one line is printed for
+each change, because printed output stays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hpo.cli.terminal.output import give, json_text, redraws, say
+from hpo.cli.terminal.output import json_text, redraws, say, write_data
 
 T = TypeVar("T")
 
@@ -20,8 +20,8 @@ WATCH_SECONDS = 2.0
 def follow(
     look: Callable[[], T], *, over: Callable[[T], bool], show: Callable[[T], None], lines: Callable[[T], dict[str, str]]
 ) -> T:
-    """Looks until it is `over`, and returns the last look. `show` fills a screen; `lines` tells each subject, by name,
-    in a line."""
+    """Calls `look` repeatedly until `over` holds for its result, and returns the last result. `show` prints a result on
+    a cleared terminal; `lines` gives one line per study, by name."""
     told: dict[str, str] = {}
     for found in _looks(look, over):
         if redraws():
@@ -38,11 +38,11 @@ def follow(
 
 
 def follow_json(look: Callable[[], T], *, over: Callable[[T], bool]) -> None:
-    """Writes each look that differs from the one before as JSON, until it is `over`."""
+    """Writes each result of `look` that differs from the one before as JSON, until `over` holds for it."""
     told = None
     for found in _looks(look, over):
         if (now := json_text(found)) != told:
-            give(now)
+            write_data(now)
             told = now
 
 
@@ -56,11 +56,11 @@ def _looks(look: Callable[[], T], over: Callable[[T], bool]) -> Iterator[T]:
 
 
 def line_of(study: Mapping[str, Any], best: float | None, workers: int) -> str:
-    """A study's status in a line, without the figures that change all the time."""
-    from hpo.reports.text import number, plural
+    """A study's status in one line, without figures that change at every reading."""
+    from hpo.reports.text import format_number, plural
 
     waiting = ("waiting",) if study["waiting"] else ()
     counts = ", ".join(f"{study[count]} {count}" for count in ("finished", "pruned", "failed", "running", *waiting))
-    found = "" if best is None else f"; best {study['objective']} {number(best)}"
+    found = "" if best is None else f"; best {study['objective']} {format_number(best)}"
     at_work = f"; {plural(workers, 'worker')}" if workers else ""
     return f"{study['name']}: {study['state']}; {counts}{found}{at_work}"

@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 TABLES = {"trials.csv": trials_csv, "epochs.csv": epochs_csv}
 """File name -> CSV text of a report."""
 PAGES = {"summary.md": summary, "index.html": render}
-"""File name -> text of a report. The page comes last: where it is new, the files beside it are."""
+"""File name -> text of a report. The page comes last: if it is new, so are the files beside it."""
 
 
 def write_report(store: Store, name: str, folder: Path, *, spreadsheet: bool = False) -> Path:
     """Write the report of study `name` into `folder` (made if missing) and return the path of its page. `spreadsheet`:
-    no cell of its CSV files is a formula."""
-    return write_files(gather(store, name), folder, spreadsheet=spreadsheet)
+    text in the CSV files that a spreadsheet would compute as a formula gets an apostrophe in front."""
+    return write_report_files(gather(store, name), folder, spreadsheet=spreadsheet)
 
 
-def write_files(report: StudyReport, folder: Path, *, spreadsheet: bool = False) -> Path:
-    """Render everything first, then replace the files one by one, each whole."""
+def write_report_files(report: StudyReport, folder: Path, *, spreadsheet: bool = False) -> Path:
+    """Render everything first, then replace the files one by one; returns the path of the page. Raises MachineError if
+    a file cannot be written."""
     texts = {name: table(report, spreadsheet=spreadsheet) for name, table in TABLES.items()}
     texts |= {name: page(report) for name, page in PAGES.items()}
     for name, text in texts.items():
@@ -41,8 +42,8 @@ def write_text(
     text: str,
     way_out: str = "A report needs a folder that can be written and has room; choose another with --home or --output.",
 ) -> None:
-    """Replace `path` by a file with this text; a reader sees the old file or the new one, never a part. `way_out`: what
-    to do where it cannot be written."""
+    """Replace `path` by a file with this text; a reader sees the old file or the new one, never a part. `way_out`:
+    advice in the MachineError that is raised if it cannot be written."""
     try:
         disk.save(path, text.encode("utf-8"))
     except OSError as error:

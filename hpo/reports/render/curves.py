@@ -1,6 +1,6 @@
-"""Which learning curves a report draws and how many points of each: small enough for one page. No plotting.
+"""The learning curves that a report draws, with so few points that the page stays small. No plotting.
 
-A curve is the mean over a trial's replicas (folds and repeats) at the same epoch.
+A curve is the mean over a trial's replicas (folds and repeats) at each epoch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from hpo.reports.facts import StudyReport
 
 MOST_TRIALS = 60
-"""Trials drawn."""
+"""Largest number of trials that are drawn."""
 MOST_NUMBERS = 120_000
-"""Numbers on the page, about 7 bytes each."""
+"""Largest number of points on the page, at about 7 bytes each."""
 FIRST_MEASURES = ("objective", "valid_loss", "train_loss", "learning_rate", "gradient_norm")
 NOT_MEASURES = frozenset({"number", "replica", "epoch", "seconds", *FIRST_MEASURES})
 
@@ -36,10 +36,10 @@ class Curve:
     value: float | None
     """The trial's objective."""
     rank: int | None
-    """0 for the winner, counting up over finished trials; None for others."""
+    """Rank among finished trials, 0 for the winner; None for other trials."""
     epochs: tuple[int, ...]
     series: dict[str, tuple[float | None, ...]]
-    """By measure, one point an epoch; None where it was not finite."""
+    """Measure -> one point for each epoch; None if it was not finite."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,9 +50,9 @@ class Curves:
     measures: tuple[str, ...]
     """Objective first."""
     omitted: int
-    """Trials with epochs that are not drawn."""
+    """Number of trials with epochs that are not drawn."""
     stride: int
-    """Every how many epochs a point is kept; 1 keeps all."""
+    """A point is kept for every `stride` epochs; 1 keeps all."""
 
 
 def evenly(items: Sequence[TrialRow], most: int) -> list[TrialRow]:
@@ -91,30 +91,30 @@ def curves_of(report: StudyReport) -> Curves:
     wanted = frame[frame["number"].isin([trial.number for _, trial in chosen])]
     if stride > 1:
         wanted = wanted[(wanted["epoch"] - 1) % stride == 0]
-    resources = _means(wanted, measures)
-    curves = tuple(_curve(rank, trial, resources.loc[[trial.number]].droplevel(0), measures) for rank, trial in chosen)
+    means = _means(wanted, measures)
+    curves = tuple(_curve(rank, trial, means.loc[[trial.number]].droplevel(0), measures) for rank, trial in chosen)
     return Curves(curves=curves, measures=measures, omitted=len(with_epochs) - len(curves), stride=stride)
 
 
 def _means(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
     """The mean over replicas by trial number and epoch."""
     groups = rows.groupby(["number", "epoch"])
-    # A replica that is not finite makes the mean so: averaging the healthy ones would draw a curve nobody trained.
+    # If one replica is not finite, neither is the mean: an average of the others would show a curve of no trial.
     finite = groups[list(measures)].count().eq(groups.size(), axis=0)
     return groups[list(measures)].mean().where(finite)
 
 
-def _curve(rank: int | None, trial: TrialRow, resources: pd.DataFrame, measures: Sequence[str]) -> Curve:
+def _curve(rank: int | None, trial: TrialRow, means: pd.DataFrame, measures: Sequence[str]) -> Curve:
     return Curve(
         number=trial.number,
         state=trial.state,
         value=trial.value,
         rank=rank,
-        epochs=tuple(int(epoch) for epoch in resources.index),
-        series={name: tuple(map(_short, resources[name].tolist())) for name in measures},
+        epochs=tuple(int(epoch) for epoch in means.index),
+        series={name: tuple(map(_short, means[name].tolist())) for name in measures},
     )
 
 
 def _short(value: float) -> float | None:
-    """Five significant digits: finer than any screen."""
+    """The value with five significant digits, which exceeds the resolution of a screen; None if it is not finite."""
     return float(f"{value:.5g}") if math.isfinite(value) else None

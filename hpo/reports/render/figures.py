@@ -1,6 +1,6 @@
-"""The report's plotly figures. Colours of text and grid are set on the page, which knows light from dark.
+"""The report's plotly figures. The page's style sheet sets the colours of text and grid, for light and dark mode.
 
-Learning curves start as an empty frame: the page's own script draws them, smoothed as the reader chooses.
+The figure of the learning curves is empty: the page's own script draws the curves, smoothed as the reader chooses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpo.reports.render.curves import evenly
-from hpo.reports.text import STATES, label, number, share
+from hpo.reports.text import STATES, format_number, format_share, label
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from hpo.reports.trials import TrialRow
 
 WINNER, FINISHED, PRUNED, FAILED = "#d9480f", "#3b82c4", "#8a94a3", "#b4232f"
-"""Readable on white and on near-black, and told apart without seeing red and green."""
+"""Colours that are readable on light and dark backgrounds, and distinct for colour-blind readers."""
 MOST_HISTORY = 3000
 MOST_SLICE = 400
-"""Points drawn in one slice plot."""
+"""Largest number of points in one slice plot."""
 LONGEST_LABEL = 20
-"""Letters of a category under its axis; hovering shows all."""
+"""Longest label of a category on an axis, in characters; hovering over a point shows the whole."""
 
 
 def _text(value: Any) -> str:
-    """As plotly shows it: its labels are a subset of HTML, whose entities are those of the three characters alone."""
-    return html.escape(number(value), quote=False)
+    """The value as a plotly label. Labels are a subset of HTML with entities for `&`, `<` and `>` alone."""
+    return html.escape(format_number(value), quote=False)
 
 
 def _shortened(text: str) -> str:
-    """A longer label would leave no room for the points."""
+    """The label, cut to `LONGEST_LABEL` so that it leaves room for the points."""
     return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
 
@@ -55,9 +55,9 @@ def _layout(height: int, x_title: str, y_title: str, **more: Any) -> dict[str, A
 
 
 def robust_range(values: Sequence[float]) -> list[float] | None:
-    """An axis range that a few wild values cannot stretch; None if all values fit one anyway.
+    """An axis range without outliers; None if there are no outliers.
 
-    Wild is what lies outside the quartiles by more than three times their distance (Tukey's far-out fence).
+    Outliers lie outside the quartiles by more than three times their distance (Tukey's outer fence).
     """
     if len(values) < 8:
         return None
@@ -71,7 +71,7 @@ def robust_range(values: Sequence[float]) -> list[float] | None:
     return [tame[0] - margin, tame[-1] + margin]
 
 
-def history(report: StudyReport) -> Figure:
+def history_figure(report: StudyReport) -> Figure:
     """Values by trial number, with the best so far as steps."""
     import plotly.graph_objects as go
 
@@ -87,7 +87,7 @@ def history(report: StudyReport) -> Figure:
             name=STATES[state],
             legendrank=rank,
             marker={"color": colour, "symbol": symbol, "size": 7, "line": {"color": colour, "width": 1.5}},
-            hovertext=[number(p.value, 5) for p in chosen],
+            hovertext=[format_number(p.value, 5) for p in chosen],
             hovertemplate="trial %{x}<br>%{hovertext}<extra>" + STATES[state] + "</extra>",
         )
     steps = [p for i, p in enumerate(points) if p.best is not None and (i == 0 or p.best != points[i - 1].best)]
@@ -99,7 +99,7 @@ def history(report: StudyReport) -> Figure:
             name="best so far",
             legendrank=1,
             line={"color": WINNER, "width": 2.5, "shape": "hv"},
-            hovertext=[number(p.best, 5) for p in (*steps, steps[-1])],
+            hovertext=[format_number(p.best, 5) for p in (*steps, steps[-1])],
             hovertemplate="trial %{x}<br>best %{hovertext}<extra></extra>",
         )
     figure.update_layout(_layout(380, "trial (number)", _objective_title(report)))
@@ -109,14 +109,14 @@ def history(report: StudyReport) -> Figure:
     return figure
 
 
-def learning_curves() -> Figure:
+def learning_curves_figure() -> Figure:
     """The empty frame of the learning curves."""
     import plotly.graph_objects as go
 
     return go.Figure(layout=_layout(460, "epoch", ""))
 
 
-def importances(report: StudyReport) -> Figure:
+def importances_figure(report: StudyReport) -> Figure:
     """Horizontal bars, the most important on top."""
     import plotly.graph_objects as go
 
@@ -127,10 +127,10 @@ def importances(report: StudyReport) -> Figure:
         y=[_text(name) for name, _ in reversed(shares)],
         orientation="h",
         marker={"color": FINISHED},
-        text=[share(value, 0) for _, value in reversed(shares)],
+        text=[format_share(value, 0) for _, value in reversed(shares)],
         textposition="outside",
         cliponaxis=False,
-        hovertext=[share(value) for _, value in reversed(shares)],
+        hovertext=[format_share(value) for _, value in reversed(shares)],
         hovertemplate="%{y}: %{hovertext}<extra></extra>",
     )
     figure.update_layout(_layout(90 + 28 * len(shares), "importance (%)", "", showlegend=False, bargap=0.35))
@@ -139,7 +139,7 @@ def importances(report: StudyReport) -> Figure:
     return figure
 
 
-def parameter_slice(report: StudyReport, name: str) -> Figure:
+def slice_figure(report: StudyReport, name: str) -> Figure:
     """Objective against one parameter; categories and booleans on a categorical axis."""
     import plotly.graph_objects as go
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -166,11 +166,11 @@ def parameter_slice(report: StudyReport, name: str) -> Figure:
             "customdata": [trial.number for trial in drawn],
             "name": STATES.get(state, state),
             "marker": {"color": colour, "symbol": symbol, "size": size, "line": {"color": colour, "width": 1.5}},
-            "hovertext": [f"{_text(trial.params[name])}<br>{number(trial.value, 5)}" for trial in drawn],
+            "hovertext": [f"{_text(trial.params[name])}<br>{format_number(trial.value, 5)}" for trial in drawn],
             "hovertemplate": "trial %{customdata}<br>%{hovertext}<extra></extra>",
         }
         if categorical and state != "winner":
-            # A box without its box: plotly spreads the points of a category sideways for boxes only.
+            # Plotly spreads the points of a category sideways in box plots only, so this is one without boxes.
             figure.add_box(
                 **trace,
                 boxpoints="all",
@@ -188,7 +188,7 @@ def parameter_slice(report: StudyReport, name: str) -> Figure:
         assert isinstance(distribution, CategoricalDistribution)
         options = [_text(option) for option in distribution.choices]
         figure.update_layout(boxmode="overlay")
-        broken = [_text(_shortened(number(option))).replace("_", "_<br>") for option in distribution.choices]
+        broken = [_text(_shortened(format_number(option))).replace("_", "_<br>") for option in distribution.choices]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=options)
         figure.update_xaxes(tickmode="array", tickvals=options, ticktext=broken)
     elif isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log:

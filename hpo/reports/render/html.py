@@ -1,4 +1,4 @@
-"""The report as one HTML page that opens offline: facts and figures into the template. No computing of facts."""
+"""The report as one HTML page that opens offline: inserts facts and figures into the template. Computes no facts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from hpo.paths import argument, running, submitting
+from hpo.paths import argument, run_command, submit_command
 from hpo.reports.render import figures
 from hpo.reports.render.curves import Curves, curves_of
-from hpo.reports.text import STATES, duration, label, number, plural, share, size, training, units
+from hpo.reports.text import (
+    STATES,
+    describe_training,
+    format_bytes,
+    format_duration,
+    format_number,
+    format_share,
+    label,
+    plural,
+    units,
+)
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -39,7 +49,13 @@ def render(report: StudyReport) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=number, share=share, duration=duration, training=training, label=label, size=size, plural=plural
+        number=format_number,
+        share=format_share,
+        duration=format_duration,
+        training=describe_training,
+        label=label,
+        size=format_bytes,
+        plural=plural,
     )
     environment.filters["marked"] = marked
     scripts = files("hpo.reports.render") / "templates"
@@ -57,13 +73,13 @@ def render(report: StudyReport) -> str:
         plotly=Markup(get_plotlyjs()),
         css=Markup((scripts / "report.css").read_text()),
         scripts=Markup("".join((scripts / name).read_text() for name in SCRIPTS)),
-        history=figure(figures.history(report), "history") if report.history else "",
+        history=figure(figures.history_figure(report), "history") if report.history else "",
         wild_values=figures.robust_range([p.value for p in report.history if p.value is not None]),
         curves=curves,
-        curve_figure=figure(figures.learning_curves(), "curves") if curves.curves else "",
+        curve_figure=figure(figures.learning_curves_figure(), "curves") if curves.curves else "",
         curve_data=curve_data(report, curves),
-        importances=figure(figures.importances(report), "importances") if report.importances.shares else "",
-        slices=[(name, figure(figures.parameter_slice(report, name), f"slice-{i}")) for i, name in enumerate(slices)],
+        importances=figure(figures.importances_figure(report), "importances") if report.importances.shares else "",
+        slices=[(name, figure(figures.slice_figure(report, name), f"slice-{i}")) for i, name in enumerate(slices)],
         slices_omitted=len(report.parameters) - len(slices),
         top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
         balance=balance_table(report.balance),
@@ -74,7 +90,7 @@ def render(report: StudyReport) -> str:
 
 
 def marked(sentence: str) -> Markup:
-    """A sentence with what stands between backticks as code."""
+    """A sentence as HTML, in which text between backticks becomes code."""
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
@@ -87,7 +103,7 @@ def sliced_parameters(report: StudyReport) -> list[str]:
 
 
 def curve_data(report: StudyReport, curves: Curves) -> dict[str, Any]:
-    """What the page's script needs to draw and smooth the curves."""
+    """The data from which the page's script draws and smooths the curves."""
 
     def group(state: str, rank: int | None) -> str:
         if rank == 0:
@@ -112,7 +128,8 @@ def curve_data(report: StudyReport, curves: Curves) -> dict[str, Any]:
 
 
 def balance_table(rows: Sequence[BalanceRow]) -> dict[str, Any]:
-    """Groups down, parts across, and by how much a group's share differs between parts."""
+    """The table of the split balance: a row for each group, a column for each part, and the largest difference of a
+    group's share between two parts."""
     parts = list(dict.fromkeys(row.part for row in rows))
     groups = list(dict.fromkeys(row.group for row in rows))
     cells = {(row.group, row.part): row for row in rows}
@@ -126,13 +143,13 @@ def balance_table(rows: Sequence[BalanceRow]) -> dict[str, Any]:
 
 
 def commands(report: StudyReport) -> list[tuple[str, str]]:
-    """(command, what it does) pairs that repeat or use the study."""
+    """(command, description) pairs of commands that repeat or use the study."""
     name = argument(report.name)
     again = "the study again in an empty home folder, or continues it in this one"
     return [
-        (submitting(report.source), f"has workers run {again}")
+        (submit_command(report.source), f"has workers run {again}")
         if report.shared
-        else (running(report.source), f"runs {again}"),
+        else (run_command(report.source), f"runs {again}"),
         (f"hpo report {name}", "writes this report again"),
         (f"hpo export {name} -o {argument(report.name + '-winner')}", "takes the winner out as plain PyTorch"),
     ]

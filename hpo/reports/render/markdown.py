@@ -1,6 +1,6 @@
-"""The report as a short Markdown page for notes and reviews. No computing of facts.
+"""The report as a short Markdown page for notes and reviews. Computes no facts.
 
-What a user, a file or an error wrote is text: `escaped` and `code` keep it from being HTML or Markdown.
+Texts of users, files and errors must not act as HTML or Markdown: `escaped` and `code` see to that.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hpo.reports.text import duration, label, number, share, training, units
+from hpo.reports.text import describe_training, format_duration, format_number, format_share, label, units
 
 if TYPE_CHECKING:
     from hpo.reports.facts import StudyReport
 
 MARKS = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-"""What begins emphasis, code, links, cells, struck text or formulas within a line."""
+"""Characters that begin emphasis, code, links, cells, struck text or formulas within a line."""
 LINKING = re.compile(r"[&<>@#]|:(?=//)|(?<=www)\.", re.IGNORECASE)
-"""What begins HTML, and what hosts of code turn into links by themselves."""
+"""Characters that begin HTML, and those that GitHub and similar sites turn into links."""
 BEGINNING = re.compile(r"^(\d*)([-+=.)])(?=\s|[-=]|$)")
-"""What begins a list or a heading's underline at the start of a line."""
+"""Beginnings of a line that start a list, or that underline a heading."""
 
 
 def summary(report: StudyReport) -> str:
@@ -36,14 +36,14 @@ def summary(report: StudyReport) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text in one line, for a place within a paragraph or a cell."""
+    """The text on one line, escaped for use within a paragraph or a cell."""
     marked = MARKS.sub(lambda found: f"\\{found[0]}", _line(text))
-    # An entity's own marks come in after those of the text have been escaped.
+    # Entities come second, because they contain characters that the first step would escape.
     return LINKING.sub(lambda found: f"&#{ord(found[0])};", marked)
 
 
 def code(text: str) -> str:
-    """The text in one line as code, fenced by more backticks than it holds."""
+    """The text on one line as code, between more backticks than it contains."""
     line = _line(text)
     fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", line)), default=0))
     pad = " " if line.startswith("`") or line.endswith("`") else ""
@@ -51,15 +51,15 @@ def code(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """A paragraph or list item in one line: a sentence of this package, with code between backticks, that may quote
-    anything."""
+    """A sentence of this package as a paragraph or list item: text between backticks becomes code, all else is
+    escaped."""
     pieces = re.split(r"`([^`]+)`", text.strip())
     inside = "".join(code(piece) if i % 2 else escaped(piece) for i, piece in enumerate(pieces))
     return BEGINNING.sub(r"\1\\\2", inside)
 
 
 def _line(text: str) -> str:
-    """Without line breaks and other control characters."""
+    """The text without line breaks and other control characters."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
 
 
@@ -72,10 +72,10 @@ def _winner(report: StudyReport) -> Iterable[str]:
     scores = [f"{escaped(name)}{colon} {value}" for name, value in report.scores_on_test(report.objective)]
     tested = ", ".join(scores) or "not scored on a test part"
     yield (
-        f"Winner: trial {winner.number}, validation {_label(report)} {number(winner.value)} "
+        f"Winner: trial {winner.number}, validation {_label(report)} {format_number(winner.value)} "
         f"({report.direction}d), {tested}."
     )
-    yield table(
+    yield markdown_table(
         ("parameter", "value"), [(code(name), _value(winner.params[name], 6)) for name in sorted(winner.params)]
     )
 
@@ -89,14 +89,14 @@ def _figures(report: StudyReport) -> Iterable[str]:
         ("epochs trained", str(report.epochs_spent)),
         (
             "wall time",
-            f"{duration(report.wall_seconds)}, "
-            + training(report.train_seconds, report.wall_seconds, shared=report.shared),
+            f"{format_duration(report.wall_seconds)}, "
+            + describe_training(report.train_seconds, report.wall_seconds, shared=report.shared),
         ),
         ("seed", str(report.seed)),
         *((escaped(name), value) for metric in sorted(report.test) for name, value in report.scores_on_test(metric)),
     ]
     yield "## Figures"
-    yield table(("what", "value"), rows)
+    yield markdown_table(("what", "value"), rows)
     if report.test and (said := units(report.circumstances.get("task"))):
         yield said
 
@@ -114,21 +114,23 @@ def _best(report: StudyReport) -> Iterable[str]:
     rows = [
         (
             str(trial.number),
-            number(trial.value),
+            format_number(trial.value),
             str(trial.epochs),
             *(_value(trial.params.get(name)) for name in names),
         )
         for trial in report.top
     ]
     yield "## Best configurations"
-    yield table(("trial", _label(report), "epochs", *map(code, names)), rows)
+    yield markdown_table(("trial", _label(report), "epochs", *map(code, names)), rows)
 
 
 def _importances(report: StudyReport) -> Iterable[str]:
     yield "## Parameter importances"
     yield sentence(report.importances.note)
     if report.importances.shares:
-        yield table(("parameter", "importance"), [(code(n), share(s)) for n, s in report.importances.shares])
+        yield markdown_table(
+            ("parameter", "importance"), [(code(n), format_share(s)) for n, s in report.importances.shares]
+        )
 
 
 def _label(report: StudyReport) -> str:
@@ -136,10 +138,10 @@ def _label(report: StudyReport) -> str:
 
 
 def _value(value: Any, digits: int = 4) -> str:
-    return escaped(number(value, digits))
+    return escaped(format_number(value, digits))
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table of cells that are Markdown already. A bar in code would end the cell all the same."""
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table. The cells are Markdown already; vertical bars in them are escaped, also in code."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in line) + " |" for line in lines)

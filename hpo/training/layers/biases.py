@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hpo.training.layers.frame import Place
+from hpo.training.layers.frame import LayerContext
 
 COLUMN = "no_bias"
 
@@ -30,12 +30,12 @@ class Bias(NamedTuple):
     """True for lanes that have no bias; None where all have one."""
 
     @classmethod
-    def of(cls, place: Place, units: int) -> Bias:
+    def of(cls, context: LayerContext, units: int) -> Bias:
         """`units`: outputs of the layer, or the larger number for which the rows have room."""
-        if not place.has_parameter("bias", (units,)):
+        if not context.has_parameter("bias", (units,)):
             return cls(None, None, None)
-        gradient = place.gradient("bias", (units,)) if place.frame.training else None
-        return cls(place.parameter("bias", (units,)), gradient, place.find_column(COLUMN))
+        gradient = context.gradient("bias", (units,)) if context.frame.training else None
+        return cls(context.parameter("bias", (units,)), gradient, context.find_column(COLUMN))
 
     def write_gradient(self, gradient_KO: Tensor) -> None:
         """Writes the gradient."""
@@ -55,7 +55,7 @@ class Bias(NamedTuple):
             self.gradient_KO.masked_fill_(self.lacking_K1, 0.0)
 
 
-def columns(layers: Sequence[nn.Module], possible: Sequence[nn.Module], device: torch.device) -> dict[str, Tensor]:
+def bias_columns(layers: Sequence[nn.Module], possible: Sequence[nn.Module], device: torch.device) -> dict[str, Tensor]:
     """The column that `Bias` uses, if any possible layer has no bias; else no columns."""
     if not any(map(_lacks, possible)):
         return {}

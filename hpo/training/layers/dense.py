@@ -17,13 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo.training.layers.biases import Bias
-from hpo.training.layers.frame import Pass, Place
+from hpo.training.layers.frame import LayerContext, Pass
 from hpo.training.layout import ALIGNMENT, VECTOR
 
 aten = torch.ops.aten
 
 
-def linear(place: Place, layer: nn.Module) -> Pass:
+def linear(context: LayerContext, layer: nn.Module) -> Pass:
     """[K, B, F] -> [K, B, O]; the last layer's output has whole cache lines of units, those beyond O are 0.
 
     On CPU a product may be rounded differently for one matrix than for many where a size is no multiple of a cache
@@ -32,19 +32,19 @@ def linear(place: Place, layer: nn.Module) -> Pass:
     assert isinstance(layer, nn.Linear)
     units, more = layer.out_features, -layer.out_features % ALIGNMENT
     shape = (units + more, layer.in_features)
-    weight_KOF = place.parameter("weight", shape)
+    weight_KOF = context.parameter("weight", shape)
     weight_KFO = weight_KOF.transpose(1, 2)
-    bias = Bias.of(place, shape[0])
+    bias = Bias.of(context, shape[0])
     bias_K1O = None if bias.values_KO is None else bias.values_KO.unsqueeze(1)
-    narrow = more > 0 and not place.last
+    narrow = more > 0 and not context.last
 
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
         z = product(x, weight_KFO, bias_K1O)
         return (z[..., :units].contiguous() if narrow else z), x
 
-    if not place.frame.training:
+    if not context.frame.training:
         return Pass(forward, no_backward)
-    d_weight_KOF = place.gradient("weight", shape)
+    d_weight_KOF = context.gradient("weight", shape)
 
     def backward(x: Tensor, g: Tensor, wanted: bool) -> Tensor | None:
         if narrow:
@@ -75,18 +75,18 @@ def product(a_KML: Tensor, b_KLN: Tensor, bias: Tensor | None = None) -> Tensor:
     return wide[:, :m, :n].contiguous()
 
 
-def dropout(place: Place, layer: nn.Module) -> Pass:
+def dropout(context: LayerContext, layer: nn.Module) -> Pass:
     """Zeroes features (or, for Dropout2d, whole channels) and scales the rest by 1/(1-p)."""
-    name = mask_name(place.name, layer)
+    name = mask_name(context.name, layer)
 
     def forward(x: Tensor) -> tuple[Tensor, Tensor | None]:
-        mask = place.mask(name)
+        mask = context.mask(name)
         return (x if mask is None else x * mask), mask
 
     def backward(mask: Tensor | None, g: Tensor, wanted: bool) -> Tensor:
         return g if mask is None else g * mask
 
-    return Pass(forward, backward) if place.frame.training else IDENTITY
+    return Pass(forward, backward) if context.frame.training else IDENTITY
 
 
 def mask_name(name: str, layer: nn.Module) -> str:
@@ -94,12 +94,12 @@ def mask_name(name: str, layer: nn.Module) -> str:
     return f"{name}.{type(layer).__name__}"
 
 
-def flatten(place: Place, layer: nn.Module) -> Pass:
+def flatten(context: LayerContext, layer: nn.Module) -> Pass:
     """[K, B, ...] -> [K, B, F]."""
     return Pass(lambda x: (x.flatten(2), x.shape), lambda shape, g, wanted: g.view(shape))
 
 
-def identity(place: Place, layer: nn.Module) -> Pass:
+def identity(context: LayerContext, layer: nn.Module) -> Pass:
     return IDENTITY
 
 
@@ -116,7 +116,7 @@ Derivative = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 """From the layer, the gradient of the output, the input and the output to the gradient of the input."""
 
 
-def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[Place, nn.Module], Pass]:
+def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[LayerContext, nn.Module], Pass]:
     """A layer without parameters that computes each number separately.
 
     `exact`: by arithmetic that rounds alike everywhere. Others, such as tanh, are rounded differently by vector and
@@ -124,7 +124,7 @@ def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[Place, nn.
     is padded to whole vectors, or which lane comes last would show.
     """
 
-    def bind(place: Place, layer: nn.Module) -> Pass:
+    def bind(context: LayerContext, layer: nn.Module) -> Pass:
         def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, torch.Size]]:
             shape = x.shape
             if not exact and shape[1:].numel() % VECTOR:
@@ -151,7 +151,7 @@ def _like(y: Tensor, shape: torch.Size) -> Tensor:
     return y if y.shape == shape else y[:, : shape[1:].numel()].reshape(shape)
 
 
-DENSE: dict[type[nn.Module], Callable[[Place, nn.Module], Pass]] = {
+DENSE: dict[type[nn.Module], Callable[[LayerContext, nn.Module], Pass]] = {
     nn.Linear: linear,
     nn.Dropout: dropout,
     nn.Flatten: flatten,

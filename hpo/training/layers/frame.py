@@ -39,7 +39,7 @@ class Frame:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class LayerContext:
     """A layer's place in the program: its name, its lanes, and the frame."""
 
     name: str
@@ -90,5 +90,5 @@ class Pass(NamedTuple):
     None."""
 
 
-Rule = Callable[[Place, nn.Module], Pass]
+Rule = Callable[[LayerContext, nn.Module], Pass]
 """Binds a layer. The plain module gives its sizes; the lanes' numbers are in the frame."""

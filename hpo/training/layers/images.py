@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from hpo.training.layers.biases import Bias
 from hpo.training.layers.dense import aten, dropout, no_backward, product
-from hpo.training.layers.frame import Pass, Place, Rule
+from hpo.training.layers.frame import LayerContext, Pass, Rule
 from hpo.training.layout import ALIGNMENT
 
 
-def conv2d(place: Place, layer: nn.Module) -> Pass:
+def conv2d(context: LayerContext, layer: nn.Module) -> Pass:
     """[K, B, C, H, W] -> [K, B, O, H, W], with padding that keeps the size.
 
     A grouped convolution is faster, a batched product over shifted images the only one of the two whose result does
@@ -23,14 +23,14 @@ def conv2d(place: Place, layer: nn.Module) -> Pass:
     """
     assert isinstance(layer, nn.Conv2d)
     grouped = layer.in_channels % 8 == 0 and layer.out_channels % 8 == 0
-    return (_conv_by_groups if grouped else _conv_by_shifts)(place, layer)
+    return (_conv_by_groups if grouped else _conv_by_shifts)(context, layer)
 
 
-def _conv_by_groups(place: Place, layer: nn.Conv2d) -> Pass:
+def _conv_by_groups(context: LayerContext, layer: nn.Conv2d) -> Pass:
     outputs, channels, kernel = layer.out_channels, layer.in_channels, layer.kernel_size[0]
     shape = (outputs, channels, kernel, kernel)
-    weight = place.parameter("weight", shape)
-    bias = Bias.of(place, outputs)
+    weight = context.parameter("weight", shape)
+    bias = Bias.of(context, outputs)
     k = len(weight)
     groups = max(k, 2)  # one group takes another algorithm, which rounds differently
     weights = weight.expand(groups, *shape) if k == 1 else weight
@@ -53,9 +53,9 @@ def _conv_by_groups(place: Place, layer: nn.Conv2d) -> Pass:
         z = F.conv2d(wide, kernels(), biases, padding=padding, groups=groups)
         return lane_by_lane(z, outputs), wide
 
-    if not place.frame.training:
+    if not context.frame.training:
         return Pass(forward, no_backward)
-    d_weight = place.gradient("weight", shape)
+    d_weight = context.gradient("weight", shape)
 
     def backward(wide: Tensor, g: Tensor, wanted: bool) -> Tensor | None:
         d_wide, d_kernels, d_biases = aten.convolution_backward(
@@ -79,11 +79,11 @@ def _conv_by_groups(place: Place, layer: nn.Conv2d) -> Pass:
     return Pass(forward, backward)
 
 
-def _conv_by_shifts(place: Place, layer: nn.Conv2d) -> Pass:
+def _conv_by_shifts(context: LayerContext, layer: nn.Conv2d) -> Pass:
     outputs, channels, kernel = layer.out_channels, layer.in_channels, layer.kernel_size[0]
     shape = (outputs, channels, kernel, kernel)
-    weight = place.parameter("weight", shape)
-    bias = Bias.of(place, outputs)
+    weight = context.parameter("weight", shape)
+    bias = Bias.of(context, outputs)
     bias_KO1 = None if bias.values_KO is None else bias.values_KO.unsqueeze(2)
     k, depth, padding = len(weight), channels * kernel * kernel, kernel // 2
     spare = -depth % ALIGNMENT
@@ -101,9 +101,9 @@ def _conv_by_shifts(place: Place, layer: nn.Conv2d) -> Pass:
         z = product(kernels(), shifted, bias_KO1)
         return z.view(k, outputs, batch, height, width).transpose(1, 2).contiguous(), (shifted, x.shape)
 
-    if not place.frame.training:
+    if not context.frame.training:
         return Pass(forward, no_backward)
-    d_weight = place.gradient("weight", shape)
+    d_weight = context.gradient("weight", shape)
 
     def backward(kept: tuple[Tensor, torch.Size], g: Tensor, wanted: bool) -> Tensor | None:
         shifted, (_, batch, _, height, width) = kept
@@ -125,7 +125,7 @@ def _conv_by_shifts(place: Place, layer: nn.Conv2d) -> Pass:
     return Pass(forward, backward)
 
 
-def max_pool(place: Place, layer: nn.Module) -> Pass:
+def max_pool(context: LayerContext, layer: nn.Module) -> Pass:
     """The largest of each window. With channels last it is several times as fast on CPU, the copies included."""
     assert isinstance(layer, nn.MaxPool2d)
     assert isinstance(layer.kernel_size, int)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo.training.layers.dense import IDENTITY
-from hpo.training.layers.frame import Pass, Place
+from hpo.training.layers.frame import LayerContext, Pass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,20 +46,20 @@ class MixedNorm:
             affine=any(map(_is_affine, norms)),
         )
 
-    def bind(self, place: Place) -> Pass:
+    def bind(self, context: LayerContext) -> Pass:
         """[K, B, F] -> [K, B, F]."""
         if not (self.batch or self.layer):
             return IDENTITY
-        assert place.frame.training, "a program that is compiled only trains"
+        assert context.frame.training, "a program that is compiled only trains"
         shape = (self.features,)
         if self.batch:
-            batch, not_batch = place.column("batch"), place.column("not_batch")
-            batch_mean, batch_variance = (place.batch_stat(f"running_{which}", shape) for which in ("mean", "var"))
+            batch, not_batch = context.column("batch"), context.column("not_batch")
+            batch_mean, batch_variance = (context.batch_stat(f"running_{which}", shape) for which in ("mean", "var"))
         if self.layer:
-            layer, not_layer = place.column("layer"), place.column("not_layer")
+            layer, not_layer = context.column("layer"), context.column("not_layer")
         if self.affine:
-            affine_K1 = place.column("affine")
-            d_scale_KF, d_shift_KF = place.gradient("weight", shape), place.gradient("bias", shape)
+            affine_K1 = context.column("affine")
+            d_scale_KF, d_shift_KF = context.gradient("weight", shape), context.gradient("bias", shape)
 
         def forward(x: Tensor) -> tuple[Tensor, _Kept]:
             count, centred = x.shape[1], x
@@ -78,7 +78,7 @@ class MixedNorm:
             if self.layer:
                 by_example = (square.mean(2, keepdim=True) + self.eps).rsqrt() * layer + not_layer
             xhat = _times(centred, by_feature, by_example)
-            scale, shift = self._scale_and_shift(place)
+            scale, shift = self._scale_and_shift(context)
             y = xhat if scale is None or shift is None else torch.addcmul(shift, xhat, scale)
             return y, _Kept(xhat, by_feature, by_example, scale)
 
@@ -106,13 +106,13 @@ class MixedNorm:
 
         return Pass(forward, backward)
 
-    def _scale_and_shift(self, place: Place) -> tuple[Tensor | None, Tensor | None]:
+    def _scale_and_shift(self, context: LayerContext) -> tuple[Tensor | None, Tensor | None]:
         """[K, 1, F] each; 1 and 0 for a lane that does not learn them, whatever its row holds."""
         if not self.affine:
             return None, None
-        affine_K1, shape = place.column("affine"), (self.features,)
-        scale = torch.addcmul(place.column("not_affine"), place.parameter("weight", shape), affine_K1)
-        return scale.unsqueeze(1), (place.parameter("bias", shape) * affine_K1).unsqueeze(1)
+        affine_K1, shape = context.column("affine"), (self.features,)
+        scale = torch.addcmul(context.column("not_affine"), context.parameter("weight", shape), affine_K1)
+        return scale.unsqueeze(1), (context.parameter("bias", shape) * affine_K1).unsqueeze(1)
 
 
 class _Kept(NamedTuple):
@@ -124,7 +124,7 @@ class _Kept(NamedTuple):
     scale: Tensor | None
 
 
-def columns(layers: Sequence[nn.Module], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+def mixed_norm_columns(layers: Sequence[nn.Module], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
     """The columns that `MixedNorm` uses: 1 for a lane that has a property, else 0."""
     properties = {
         "batch": [float(isinstance(layer, nn.BatchNorm1d)) for layer in layers],

@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo.training.layers.dense import aten, no_backward
-from hpo.training.layers.frame import Pass, Place, Rule
+from hpo.training.layers.frame import LayerContext, Pass, Rule
 
 
-def batch_norm_1d(place: Place, layer: nn.Module) -> Pass:
+def batch_norm_1d(context: LayerContext, layer: nn.Module) -> Pass:
     """[K, B, F]: statistics per lane and feature, of the batch in training, running averages at inference."""
     assert isinstance(layer, nn.BatchNorm1d)
     shape, affine, eps = (layer.num_features,), layer.affine, layer.eps
-    scale, shift = (place.parameter(which, shape).unsqueeze(1) if affine else None for which in ("weight", "bias"))
-    if not place.frame.training:
-        mean, variance = (place.average(f"running_{which}", shape).unsqueeze(1) for which in ("mean", "var"))
+    scale, shift = (context.parameter(which, shape).unsqueeze(1) if affine else None for which in ("weight", "bias"))
+    if not context.frame.training:
+        mean, variance = (context.average(f"running_{which}", shape).unsqueeze(1) for which in ("mean", "var"))
         inverse_root = (variance + eps).rsqrt()
 
         def infer(x: Tensor) -> tuple[Tensor, None]:
@@ -30,8 +30,10 @@ def batch_norm_1d(place: Place, layer: nn.Module) -> Pass:
 
         return Pass(infer, no_backward)
 
-    batch_mean, batch_variance = (place.batch_stat(f"running_{which}", shape).unsqueeze(1) for which in ("mean", "var"))
-    d_scale, d_shift = (place.gradient(which, shape).unsqueeze(1) if affine else None for which in ("weight", "bias"))
+    batch_mean, batch_variance = (
+        context.batch_stat(f"running_{which}", shape).unsqueeze(1) for which in ("mean", "var")
+    )
+    d_scale, d_shift = (context.gradient(which, shape).unsqueeze(1) if affine else None for which in ("weight", "bias"))
 
     def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         count = x.shape[1]
@@ -59,15 +61,15 @@ def batch_norm_1d(place: Place, layer: nn.Module) -> Pass:
     return Pass(forward, backward)
 
 
-def batch_norm_2d(place: Place, layer: nn.Module) -> Pass:
+def batch_norm_2d(context: LayerContext, layer: nn.Module) -> Pass:
     """[K, B, C, H, W]: statistics per lane and channel, of the batch in training, running averages at inference."""
     assert isinstance(layer, nn.BatchNorm2d)
     channels, affine, eps = layer.num_features, layer.affine, layer.eps
     shape = (channels,)
-    scale = place.parameter("weight", shape) if affine else None
-    shift = place.parameter("bias", shape) if affine else None
+    scale = context.parameter("weight", shape) if affine else None
+    shift = context.parameter("bias", shape) if affine else None
 
-    k = place.lanes.stop - place.lanes.start
+    k = context.lanes.stop - context.lanes.start
     single = k * channels == 1  # a single channel takes another algorithm, which rounds differently: make it two
 
     def flat(numbers_KC: Tensor | None) -> Tensor | None:
@@ -82,8 +84,8 @@ def batch_norm_2d(place: Place, layer: nn.Module) -> Pass:
     def lane_by_lane(z: Tensor, like: torch.Size) -> Tensor:
         return z.view(like[1], -1, *like[2:]).transpose(0, 1)[:k].contiguous()
 
-    if not place.frame.training:
-        mean, variance = place.average("running_mean", shape), place.average("running_var", shape)
+    if not context.frame.training:
+        mean, variance = context.average("running_mean", shape), context.average("running_var", shape)
 
         def infer(x: Tensor) -> tuple[Tensor, None]:
             wide = side_by_side(x)
@@ -92,9 +94,9 @@ def batch_norm_2d(place: Place, layer: nn.Module) -> Pass:
 
         return Pass(infer, no_backward)
 
-    batch_mean, batch_variance = place.batch_stat("running_mean", shape), place.batch_stat("running_var", shape)
-    d_scale = place.gradient("weight", shape) if affine else None
-    d_shift = place.gradient("bias", shape) if affine else None
+    batch_mean, batch_variance = context.batch_stat("running_mean", shape), context.batch_stat("running_var", shape)
+    d_scale = context.gradient("weight", shape) if affine else None
+    d_shift = context.gradient("bias", shape) if affine else None
 
     def forward(x: Tensor) -> tuple[Tensor, Any]:
         wide = side_by_side(x)
@@ -117,7 +119,7 @@ def batch_norm_2d(place: Place, layer: nn.Module) -> Pass:
     return Pass(forward, backward)
 
 
-def layer_norm(place: Place, layer: nn.Module) -> Pass:
+def layer_norm(context: LayerContext, layer: nn.Module) -> Pass:
     """[K, B, ...]: statistics per example over all that it has, features or channels, height and width."""
     assert isinstance(layer, nn.LayerNorm)
     shape, eps = list(layer.normalized_shape), layer.eps
@@ -133,10 +135,10 @@ def layer_norm(place: Place, layer: nn.Module) -> Pass:
         )[0]
         return found
 
-    return _scaled(place, layer.elementwise_affine, tuple(shape), standardise, undo)
+    return _scaled(context, layer.elementwise_affine, tuple(shape), standardise, undo)
 
 
-def group_norm(place: Place, layer: nn.Module) -> Pass:
+def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
     """Statistics per example over groups of channels."""
     assert isinstance(layer, nn.GroupNorm)
     groups, channels, eps = layer.num_groups, layer.num_channels, layer.eps
@@ -155,14 +157,14 @@ def group_norm(place: Place, layer: nn.Module) -> Pass:
         )[0]
         return found.view(x.shape)
 
-    return _scaled(place, layer.affine, (channels,), standardise, undo)
+    return _scaled(context, layer.affine, (channels,), standardise, undo)
 
 
-def _scaled(place: Place, affine: bool, shape: tuple[int, ...], standardise: Any, undo: Any) -> Pass:
+def _scaled(context: LayerContext, affine: bool, shape: tuple[int, ...], standardise: Any, undo: Any) -> Pass:
     """A standardisation, and after it the lanes' own scale and shift over the first dimensions of an example."""
     if not affine:
         return Pass(standardise, lambda kept, g, wanted: undo(kept, g))
-    scale, shift = place.parameter("weight", shape), place.parameter("bias", shape)
+    scale, shift = context.parameter("weight", shape), context.parameter("bias", shape)
 
     def spread(numbers: Tensor, like: Tensor) -> Tensor:
         return numbers.view(-1, 1, *shape, *[1] * (like.dim() - 2 - len(shape)))
@@ -171,9 +173,9 @@ def _scaled(place: Place, affine: bool, shape: tuple[int, ...], standardise: Any
         z, kept = standardise(x)
         return torch.addcmul(spread(shift, x), z, spread(scale, x)), (z, kept)
 
-    if not place.frame.training:
+    if not context.frame.training:
         return Pass(forward, no_backward)
-    d_scale, d_shift = place.gradient("weight", shape), place.gradient("bias", shape)
+    d_scale, d_shift = context.gradient("weight", shape), context.gradient("bias", shape)
 
     def backward(both: Any, g: Tensor, wanted: bool) -> Tensor:
         z, kept = both

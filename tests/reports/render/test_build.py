@@ -5,12 +5,12 @@ import os
 import pytest
 
 from hpo.errors import MachineError
-from hpo.reports.render.build import write_files, write_text
+from hpo.reports.render.build import write_report_files, write_text
 from tests.reports.factory import study
 
 
 def test_the_folder_holds_exactly_the_four_files(tmp_path):
-    page = write_files(study(15), tmp_path / "reports" / "digits")
+    page = write_report_files(study(15), tmp_path / "reports" / "digits")
     assert page == tmp_path / "reports" / "digits" / "index.html"
     assert sorted(os.listdir(page.parent)) == ["epochs.csv", "index.html", "summary.md", "trials.csv"]
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")

@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from hpo.reports.facts import report_of
-from hpo.reports.render.csv import as_text, cell, epochs_csv, trials_csv, write
+from hpo.reports.render.csv import cell, csv_text, epochs_csv, trials_csv, without_formula
 from tests.reports.factory import DROPOUT, EVERY, NESTEROV, epoch_rows, facts, frozen_study, small, study, trial
 
 
@@ -104,19 +104,19 @@ def test_cells(value, text):
     ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=", "-", "-inf", "=HYPERLINK(1)"],
 )
 def test_text_that_a_spreadsheet_would_compute_is_marked_as_text_on_request(text):
-    assert as_text(text) == f"'{text}"
-    plain, marked = write(["x"], [[text]]), write(["x"], [[text]], spreadsheet=True)
+    assert without_formula(text) == f"'{text}"
+    plain, marked = csv_text(["x"], [[text]]), csv_text(["x"], [[text]], spreadsheet=True)
     assert next(csv.DictReader(io.StringIO(plain, newline="")))["x"] == text
     assert next(csv.DictReader(io.StringIO(marked, newline="")))["x"] == f"'{text}"
 
 
 @pytest.mark.parametrize("value", [-1.5, -3, 1e-7, "-1.5", "+3", "-1e-05", ".5", "a=b", "2-3", "", "'", None, True])
 def test_numbers_and_harmless_text_stay_as_they_are(value):
-    assert write(["x", "y"], [[value, 1]], spreadsheet=True) == write(["x", "y"], [[value, 1]])
+    assert csv_text(["x", "y"], [[value, 1]], spreadsheet=True) == csv_text(["x", "y"], [[value, 1]])
 
 
 def test_headers_are_text_too():
-    assert write(["=x", "p(-1)"], [], spreadsheet=True) == "'=x,p(-1)\n"
+    assert csv_text(["=x", "p(-1)"], [], spreadsheet=True) == "'=x,p(-1)\n"
 
 
 def test_the_tables_of_a_report_are_neutralised_on_request_only():

@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 from plotly.offline import get_plotlyjs
 
 from hpo.reports.render.curves import curves_of
-from hpo.reports.render.figures import history, importances, parameter_slice, robust_range
+from hpo.reports.render.figures import history_figure, importances_figure, robust_range, slice_figure
 from hpo.reports.render.html import balance_table, commands, curve_data, marked, render
-from hpo.reports.text import number
+from hpo.reports.text import format_number
 from tests.reports.factory import small, study, trial
 
 
@@ -150,13 +150,13 @@ def test_wild_values_do_not_stretch_the_axis():
 
 
 def test_a_logarithmic_parameter_has_a_logarithmic_axis_and_a_category_its_options(report):
-    rate = parameter_slice(report, "optimizer.learning_rate")
+    rate = slice_figure(report, "optimizer.learning_rate")
     assert rate.layout.xaxis.type == "log"
     assert rate.layout.xaxis.title.text == "optimizer.learning_rate (log scale)"
     assert rate.layout.yaxis.title.text == "validation accuracy"
-    scheme = parameter_slice(report, "init.scheme")
+    scheme = slice_figure(report, "init.scheme")
     assert scheme.layout.xaxis.categoryarray == ("small_normal", "lecun_normal", "kaiming_normal", "orthogonal")
-    assert parameter_slice(report, "dropout.p").layout.xaxis.type is None
+    assert slice_figure(report, "dropout.p").layout.xaxis.type is None
 
 
 def test_balance_by_group_and_part(report):
@@ -207,20 +207,24 @@ def test_plotly_labels_show_what_others_wrote_as_text():
     trials = [trial(i, 0.5 + i / 100, {"model.arguments.kind": evil, "<i>": 1}, choice) for i in range(12)]
     report = small(trials)
     own = {"<br>", "<extra>", "</extra>"}
-    for figure in (*(parameter_slice(report, name) for name in choice), history(report), importances(report)):
+    for figure in (
+        *(slice_figure(report, name) for name in choice),
+        history_figure(report),
+        importances_figure(report),
+    ):
         for text in labels_of(figure):
             assert set(re.findall(r"</?[a-z][^>]*>", text)) <= own, text
             # Plotly knows the entities of these three characters, not those of quotation marks.
             assert set(re.findall(r"&[a-z#0-9]+;", text)) <= {"&lt;", "&gt;", "&amp;"}, text
-    shown = parameter_slice(report, "model.arguments.kind").data[1].x[0]
+    shown = slice_figure(report, "model.arguments.kind").data[1].x[0]
     assert html.unescape(shown) == evil
 
 
 def test_hovers_write_numbers_as_everything_else_does():
     wide = {"x": FloatDistribution(1e-6, 1.0, log=True)}
     report = small([trial(0, 3.6e-13, {"x": 3e-5}, wide), trial(1, 53212.4, {"x": 0.5}, wide)])
-    assert history(report).data[1].hovertext == ("3.6e-13", "53212")
-    assert parameter_slice(report, "x").data[1].hovertext == ("3e-5<br>3.6e-13",)
+    assert history_figure(report).data[1].hovertext == ("3.6e-13", "53212")
+    assert slice_figure(report, "x").data[1].hovertext == ("3e-5<br>3.6e-13",)
 
 
 def test_the_page_writes_numbers_like_python():
@@ -232,7 +236,7 @@ def test_the_page_writes_numbers_like_python():
     script = (files("hpo.reports.render") / "templates" / "numbers.js").read_text()
     script += f"console.log(JSON.stringify({json.dumps(values)}.map((value) => number(value, 5))));"
     answer = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True, timeout=60).stdout
-    assert json.loads(answer) == [number(value, 5) for value in values]
+    assert json.loads(answer) == [format_number(value, 5) for value in values]
 
 
 def test_code_in_a_sentence_is_code_and_what_it_quotes_is_text():
@@ -243,6 +247,6 @@ def test_code_in_a_sentence_is_code_and_what_it_quotes_is_text():
 def test_long_categories_leave_room_for_the_points():
     long = "x" * 200
     choice = {"kind": CategoricalDistribution((long, "ok"))}
-    axis = parameter_slice(small([trial(0, 0.5, {"kind": long}, choice)]), "kind").layout.xaxis
+    axis = slice_figure(small([trial(0, 0.5, {"kind": long}, choice)]), "kind").layout.xaxis
     assert axis.ticktext == ("x" * 19 + "…", "ok")
     assert axis.tickvals == (long, "ok")

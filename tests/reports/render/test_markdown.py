@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from hpo.reports.render.markdown import code, escaped, sentence, summary, table
+from hpo.reports.render.markdown import code, escaped, markdown_table, sentence, summary
 from tests.reports.factory import small, study, trial
 
 
@@ -32,7 +32,7 @@ def test_every_line_of_a_table_has_the_same_cells():
     choice = CategoricalDistribution(("a|b", "c"))
     text = summary(small([trial(0, 0.9, {"x": "a|b"}, {"x": choice})]))
     assert "| `x` | a\\|b |" in text
-    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert markdown_table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
 def test_the_mean_of_several_models_and_their_ensemble_are_told_apart():
@@ -86,9 +86,11 @@ def test_what_others_wrote_is_text_wherever_it_stands(text):
         assert "\n" not in markdown
         if "`" not in text:
             assert in_line(seen).removeprefix("x ") == in_line(text)
-    assert READER.parse(table(("a", "b"), [(escaped(text), code(text))])) is not None
+    assert READER.parse(markdown_table(("a", "b"), [(escaped(text), code(text))])) is not None
     cells = [
-        token for token in READER.parse(table(("a", "b"), [(escaped(text), code(text))])) if "td_open" in token.type
+        token
+        for token in READER.parse(markdown_table(("a", "b"), [(escaped(text), code(text))]))
+        if "td_open" in token.type
     ]
     assert len(cells) == 2
 

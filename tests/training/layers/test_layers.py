@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hpo.training import layout as lay
 from hpo.training.layers import mixed_norm
-from hpo.training.layers.frame import Frame, Place
+from hpo.training.layers.frame import Frame, LayerContext
 from hpo.training.layers.mixed_norm import MixedNorm
 from hpo.training.program import RULES
 
@@ -58,7 +58,8 @@ def stacked(modules: list[nn.Module]) -> tuple[lay.Layout, Frame, Tensor, Tensor
         parameters=lay.split(layout.parameters, theta),
         stats=lay.split(layout.stats, stats),
         columns={
-            f"layer.{which}": c for which, c in mixed_norm.columns(modules, torch.float64, torch.device("cpu")).items()
+            f"layer.{which}": c
+            for which, c in mixed_norm.mixed_norm_columns(modules, torch.float64, torch.device("cpu")).items()
         },
         training=True,
         gradients=lay.split(layout.parameters, gradient),
@@ -85,7 +86,7 @@ def rounded(module: nn.Module) -> None:
             tensor.copy_(tensor.float())
 
 
-def check(modules: list[nn.Module], shape: tuple[int, ...], rule: Callable[[Place], object]) -> None:
+def check(modules: list[nn.Module], shape: tuple[int, ...], rule: Callable[[LayerContext], object]) -> None:
     x = torch.randn(K, B, *shape, dtype=torch.float64, requires_grad=True)
     expected = torch.stack([module(part) for module, part in zip(modules, x, strict=True)])
     g = torch.randn_like(expected)
@@ -93,7 +94,7 @@ def check(modules: list[nn.Module], shape: tuple[int, ...], rule: Callable[[Plac
     d_x, *d_parameters = torch.autograd.grad(expected, [x, *parameters], g)
 
     layout, frame, gradient, batch_stats = stacked(modules)
-    one = rule(Place(name="layer", lanes=slice(0, K), frame=frame))
+    one = rule(LayerContext(name="layer", lanes=slice(0, K), frame=frame))
     with torch.inference_mode():
         y, kept = one.forward(x.detach())
         back = one.backward(kept, g, True)
@@ -116,7 +117,7 @@ def check(modules: list[nn.Module], shape: tuple[int, ...], rule: Callable[[Plac
 def test_a_layer_equals_the_plain_module(name: str) -> None:
     make, shape = LAYERS[name]
     modules = lanes(lambda _: make())
-    check(modules, shape, lambda place: RULES[type(modules[0])](place, modules[0]))
+    check(modules, shape, lambda context: RULES[type(modules[0])](context, modules[0]))
 
 
 def test_every_layer_is_tested() -> None:
@@ -155,7 +156,7 @@ def test_inference_equals_the_plain_module(name: str) -> None:
     _, frame, _, _ = stacked(modules)
     frame.training = False
     x = torch.randn(K, B, *shape, dtype=torch.float64)
-    place = Place(name="layer", lanes=slice(0, K), frame=frame)
-    y, _ = RULES[type(modules[0])](place, modules[0]).forward(x)
+    context = LayerContext(name="layer", lanes=slice(0, K), frame=frame)
+    y, _ = RULES[type(modules[0])](context, modules[0]).forward(x)
     expected = torch.stack([module(part) for module, part in zip(modules, x, strict=True)])
     torch.testing.assert_close(y, expected.detach(), rtol=1e-10, atol=1e-10)

@@ -16,9 +16,9 @@ from hpo.studyfile.records import TrialConfig
 from hpo.training import packing
 from hpo.training.cohort import Cohort
 from hpo.training.lane import new_lane
-from hpo.training.layers import own_module, own_plans
-from hpo.training.layers.own_masks import Masked, mask_shape, output_sizes
-from hpo.training.layers.own_plans import plan_of
+from hpo.training.layers import custom_module, custom_plans
+from hpo.training.layers.custom_masks import Masked, mask_shape, output_sizes
+from hpo.training.layers.custom_plans import plan_of
 from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
 from tests.training import own
@@ -30,8 +30,8 @@ F64 = torch.float64
 
 @pytest.fixture(autouse=True)
 def _fresh_plans(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_plans, "_plans", {})
-    monkeypatch.setattr(own_module, "_warned", set())
+    monkeypatch.setattr(custom_plans, "_plans", {})
+    monkeypatch.setattr(custom_module, "_warned", set())
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def cohorts_of(its: Trainer) -> list[Cohort]:
 def is_fused(its: Trainer) -> bool:
     (cohort,) = cohorts_of(its)
     layer = cohort.program.positions[0].runs[0].layer
-    assert isinstance(layer, own_module.Own)
+    assert isinstance(layer, custom_module.CustomModules)
     return layer.plan.fused
 
 
@@ -147,7 +147,7 @@ def test_fused_and_alone_are_the_same(tables: str, momentum: float) -> None:
     fused = trainer()
     one = curves(fused, trials)
     assert is_fused(fused)
-    for plan in own_plans._plans.values():
+    for plan in custom_plans._plans.values():
         plan.fused = False
     alone = trainer()
     other = curves(alone, trials)

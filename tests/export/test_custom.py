@@ -12,8 +12,8 @@ import torch
 
 from hpo import models
 from hpo.errors import InputError
+from hpo.export.custom import exported_config, exported_module
 from hpo.export.module import LINE, module_source
-from hpo.export.own import exported_config, own_of
 from hpo.export.predictor import Predictor, predict
 from hpo.studyfile.records import TrialConfig
 from tests.export import tiny
@@ -42,7 +42,7 @@ arguments = { width = { choice = [8, 16] }, p = { low = 0.0, high = 0.3 } }
 
 def generated(config: TrialConfig, **options: Any) -> str:
     model = models.build(config, (1, 8, 8), 3)
-    own = own_of(config, (1, 8, 8), 3)
+    own = exported_module(config, (1, 8, 8), 3)
     return module_source("Trial 1 of the study s", model, options.pop("fitted", preprocessing()), own=own, **options)
 
 
@@ -54,7 +54,7 @@ def test_the_file_builds_the_model_with_the_trials_weights(name: str, tmp_path: 
     """Whatever the file is called: like the export's own, or like a module of the standard library."""
     mine = config(f"{write(tmp_path / 'study', IMAGES, name)}:Net", width=5, activation="tanh")
     model = models.build(mine, (1, 8, 8), 3, seed=4)
-    own = own_of(mine, (1, 8, 8), 3)
+    own = exported_module(mine, (1, 8, 8), 3)
     assert own is not None
     for file, content in own.files.items():
         assert file != "model.py"
@@ -75,7 +75,7 @@ def test_a_package_is_imported_not_copied(tmp_path: Path, monkeypatch: pytest.Mo
     write(tmp_path, IMAGES, "exported_nets/wide.py")
     monkeypatch.syspath_prepend(tmp_path)
     mine = config("exported_nets.wide:Net", width=4)
-    own = own_of(mine, (1, 8, 8), 3)
+    own = exported_module(mine, (1, 8, 8), 3)
     assert own is not None
     assert own.files == {}
     text = generated(mine, replicas=1)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from hpo.models.likeness import UNIQUE, likeness
-from hpo.training.layers.own_masks import Masked, dropouts_in, template_of
-from hpo.training.layers.own_module import Own, Plan, first_line, mask_name
+from hpo.training.layers.custom_masks import Masked, dropouts_in, template_of
+from hpo.training.layers.custom_module import CustomModules, Plan, first_line, mask_prefix
 
 BATCH = 5
 """Examples of the test batch."""
@@ -79,14 +79,14 @@ def _calls(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[tuple[st
 
 def _test_pass(modules: list[nn.Module], plan: Plan, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
     """Outputs, gradients and statistics of a small batch without dropout."""
-    own = Own.of(modules, plan, dtype, torch.device("cpu"))
+    own = CustomModules.of(modules, plan, dtype, torch.device("cpu"))
     own.p.update(dict.fromkeys(own.p, (0.0, 0.0)))
     tensors = [dict(module.named_parameters()) for module in modules]
     leaves = {
         name: torch.stack([of[name].detach() for of in tensors]).to(dtype).requires_grad_() for name in own.shapes
     }
     averages = {name: torch.zeros(2, *shape, dtype=dtype) for name, shape in own.averages.items()}
-    masks = {f"{mask_name(path)}{call}": torch.ones(2, BATCH * size, dtype=dtype) for path, call, size in plan.calls}
+    masks = {f"{mask_prefix(path)}{call}": torch.ones(2, BATCH * size, dtype=dtype) for path, call, size in plan.calls}
     x = torch.randn(2, BATCH, *input_shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
     y = own.run(leaves, {**own.constants, **averages}, masks, x, training=True)
     gradients = torch.autograd.grad(y.square().sum(), list(leaves.values()), materialize_grads=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.models.custom import arguments_of
-from hpo.models.source import text_of
+from hpo.models.source import source_bytes
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.records import Custom, TrialConfig
 
@@ -17,7 +17,7 @@ TAKEN = "model.py"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Own:
+class ExportedModule:
     """The user's part of an export."""
 
     reference: Reference
@@ -71,7 +71,7 @@ def own_module() -> ModuleType:
 '''
 
 
-def own_of(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Own | None:
+def exported_module(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> ExportedModule | None:
     """The user's part of the trial's model; None where the model is one of ours."""
     if not isinstance(config.model, Custom):
         return None
@@ -79,13 +79,13 @@ def own_of(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> O
     named = (f"{key}={_literal(value)}" for key, value in arguments_of(config.model).items())
     arguments = (repr(tuple(input_shape)), str(outputs), *named)
     if not reference.is_file:
-        return Own(reference=reference, source=None, arguments=arguments)
+        return ExportedModule(reference=reference, source=None, arguments=arguments)
     name = Path(reference.module).name
     copy = Reference(module="own_model.py" if name == TAKEN else name, name=reference.name)
-    return Own(reference=copy, source=text_of(reference), arguments=arguments)
+    return ExportedModule(reference=copy, source=source_bytes(reference), arguments=arguments)
 
 
-def exported_config(config: TrialConfig, own: Own | None) -> dict[str, Any]:
+def exported_config(config: TrialConfig, own: ExportedModule | None) -> dict[str, Any]:
     """The configuration as `config.json` has it: a file of the user's own is the copy."""
     stored = config.model_dump(mode="json")
     if own is not None:

@@ -3,7 +3,7 @@
 Both ways run the user's own forward on the lanes' tensors and compute gradients by autograd. Dropout layers multiply by
 the lane's masks. Other random numbers, which only unfused lanes may draw, come from torch's generator, seeded with the
 lane's key of the step. Batch normalisation stores the batch's statistics, from which the program updates the lanes'
-averages. `hpo.training.layers.own_plans` finds out which modules can be fused.
+averages. `hpo.training.layers.custom_plans` finds out which modules can be fused.
 
 Dimensions: K lanes, B examples, C outputs.
 """
@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from hpo.models import CUSTOM
+from hpo.training.layers.custom_masks import Masked, dropouts_in, norms_in, template_of
 from hpo.training.layers.dense import no_backward
-from hpo.training.layers.frame import Pass, Place
+from hpo.training.layers.frame import LayerContext, Pass
 from hpo.training.layers.masks import Drop, Keys
-from hpo.training.layers.own_masks import Masked, dropouts_in, norms_in, template_of
 
 Tensors = Mapping[str, Tensor]
 
@@ -57,7 +57,7 @@ _warned: set[str] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Own:
+class CustomModules:
     """The modules of K lanes, which are bound like a layer."""
 
     template: nn.Module
@@ -75,7 +75,7 @@ class Own:
     """The masks and keys that are drawn for a step."""
 
     @classmethod
-    def of(cls, modules: Sequence[nn.Module], plan: Plan, dtype: torch.dtype, device: torch.device) -> Own:
+    def of(cls, modules: Sequence[nn.Module], plan: Plan, dtype: torch.dtype, device: torch.device) -> CustomModules:
         """From the lanes' modules, which must be alike."""
         first, kept = modules[0], norms_in(modules[0])
         with torch.inference_mode(False):
@@ -104,22 +104,22 @@ class Own:
                 drops={KEYS: Keys(), **_drops(plan, p, dtype, device)},
             )
 
-    def bind(self, place: Place) -> Pass:
+    def bind(self, context: LayerContext) -> Pass:
         """[K, B, ...] -> [K, B, C]."""
-        parameters = {name: place.parameter(name, shape) for name, shape in self.shapes.items()}
-        averages = {name: place.average(name, shape) for name, shape in self.averages.items()}
+        parameters = {name: context.parameter(name, shape) for name, shape in self.shapes.items()}
+        averages = {name: context.average(name, shape) for name, shape in self.averages.items()}
 
         def infer(x: Tensor) -> tuple[Tensor, None]:
             with torch.no_grad():
                 return self.run(parameters, {**self.constants, **averages}, {}, x, training=False), None
 
-        if not place.frame.training:
+        if not context.frame.training:
             return Pass(infer, no_backward)
-        gradients = {name: place.gradient(name, shape) for name, shape in self.shapes.items()}
-        batch_stats = {name: place.batch_stat(name, shape) for name, shape in self.averages.items()}
+        gradients = {name: context.gradient(name, shape) for name, shape in self.shapes.items()}
+        batch_stats = {name: context.batch_stat(name, shape) for name, shape in self.averages.items()}
 
         def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, dict[str, Tensor]]]:
-            masks = {name: place.mask(name) for name in self.drops}
+            masks = {name: context.mask(name) for name in self.drops}
             with torch.inference_mode(False), torch.enable_grad():
                 leaves = {name: view.clone().requires_grad_() for name, view in parameters.items()}
                 seen = {name: torch.zeros_like(view) for name, view in averages.items()}
@@ -172,7 +172,7 @@ class Own:
     def _one(self, parameters: Tensors, buffers: Tensors, masks: Tensors, x: Tensor) -> Tensor:
         """Output of one lane."""
         for path in self.p:
-            prefix = mask_name(path)
+            prefix = mask_prefix(path)
             mine = {name.removeprefix(prefix): mask for name, mask in masks.items() if name.startswith(prefix)}
             self._masked(path).begin({int(call): mask for call, mask in mine.items()})
         return cast(Tensor, functional_call(self.template, {**parameters, **buffers}, (x,)))
@@ -189,13 +189,13 @@ def _drops(
     plan: Plan, p: Mapping[str, tuple[float, ...]], dtype: torch.dtype, device: torch.device
 ) -> dict[str, Drop | Keys]:
     return {
-        f"{mask_name(path)}{call}": Drop.of(p[path], (size,), salt, dtype, device)
+        f"{mask_prefix(path)}{call}": Drop.of(p[path], (size,), salt, dtype, device)
         for salt, (path, call, size) in enumerate(plan.calls, start=1)
         if any(p[path])
     }
 
 
-def mask_name(path: str) -> str:
+def mask_prefix(path: str) -> str:
     """The name of a dropout layer's masks, without the number of the call."""
     return f"{CUSTOM}.{path}#"
 
