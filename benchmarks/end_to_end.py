@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 OURS = """
 import json, sys, time
 from pathlib import Path
-from hpo.studyfile.file import read_study
+from hpo.studyfile.file import read_study_file
 from hpo.storage.open import sqlite_url
 from hpo.runtime.local_run import run_study
 import alembic.command, hpo.reports.render.build, jinja2, optuna.importance, pandas
@@ -36,7 +36,7 @@ import plotly.graph_objects, plotly.offline, sklearn.datasets, sklearn.ensemble,
 plotly.graph_objects.Figure(), plotly.graph_objects.Scatter(), plotly.graph_objects.Bar(), plotly.graph_objects.Box()
 home = Path(sys.argv[2])
 started = time.perf_counter()
-spec = read_study(Path(sys.argv[1]))
+spec = read_study_file(Path(sys.argv[1]))
 result = run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu", workers=1)
 wall = time.perf_counter() - started
 now = result.progress

@@ -33,13 +33,13 @@ from pathlib import Path
 from hpo.execution.prestart import ProcessPool
 workers = int(sys.argv[3])
 pool = ProcessPool(workers if workers > 1 else 0)
-from hpo.studyfile.file import read_study
+from hpo.studyfile.file import read_study_file
 from hpo.storage.open import sqlite_url
 from hpo.runtime.local_run import run_study
 import alembic.command, hpo.reports.render.build, plotly.io, sklearn.datasets, sklearn.model_selection
 home = Path(sys.argv[2])
 started = time.perf_counter()
-spec = read_study(Path(sys.argv[1]))
+spec = read_study_file(Path(sys.argv[1]))
 url = sqlite_url(home)
 result = run_study(spec, url, home, lambda progress: None, device="cpu", workers=workers, pool=pool)
 wall = time.perf_counter() - started

@@ -315,9 +315,9 @@ def test_a_grid_holds_every_combination_once(text: str) -> None:
 def test_reading_a_study_and_its_space_needs_no_torch() -> None:
     code = (
         "import sys, hpo.space, hpo.studyfile.schema, hpo.cli.check; "
-        "from hpo.studyfile.file import read_study, find_study; "
+        "from hpo.studyfile.file import read_study_file, find_study; "
         "optuna_late = 'optuna' not in sys.modules; "
-        "hpo.space.parameters(read_study(find_study('digits'))); "
+        "hpo.space.parameters(read_study_file(find_study('digits'))); "
         "print(optuna_late, sorted({'torch', 'sklearn', 'pandas', 'plotly', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,5 @@
-"""Examples: the catalogue, CSV files, verified splits, and preprocessing fitted on training data. No torch.
+"""Data sets: the catalogue, CSV files, verified splits, and preprocessing fitted on training data. No torch.
 
-`catalogue.load_dataset` -> `splits.split` -> `prepare.prepare` -> `prepare.prepare_test` (the winner only).
+In order: `catalogue.load_dataset`, `splits.split_data`, `prepare.prepare_data`, and for the winner only
+`prepare.prepare_test`.
 """

@@ -1,6 +1,6 @@
-"""The data sets that have a name, and the way from a study's `[data]` table to a `Dataset`. No parsing here.
+"""The catalogue of named data sets, and the `Dataset` of a study's `[data]` table. No parsing of files.
 
-A data set is one entry of `CATALOGUE`; listing the names imports nothing heavy.
+A data set is one entry of `CATALOGUE`. Heavy modules are imported when a data set is loaded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hpo.studyfile.records import DataTable
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CatalogueEntry:
-    """A named data set: what is known of it beforehand, and how to get it."""
+    """A named data set: its description and its loader."""
 
     kind: DataKind
     task: Task
@@ -31,7 +31,7 @@ class CatalogueEntry:
     """(features,) or (channels, height, width)."""
     summary: str
     load: Callable[[str], Dataset]
-    """Given the catalogue's name, returns the whole data set."""
+    """Takes the name in the catalogue, returns the data set."""
 
 
 def _from_sklearn(name: str, *, loader: str, target: str) -> Dataset:

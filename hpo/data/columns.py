@@ -1,6 +1,6 @@
-"""What the columns of a text table mean: numeric or categorical, feature or target, usable or not.
+"""Types of the columns of a text table: numeric or categorical, feature or target, usable or not.
 
-No file reading. Rows are counted from 1 after the first line. Shape letters as in `dataset`.
+No files are read. Messages count rows from 1 after the first line. Shape letters as in `hpo.data.dataset`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ MOST_CATEGORIES = 50
 MOST_CLASSES = 20
 """With `task = "auto"`, a numeric target with more distinct values is a quantity to regress on."""
 UNNAMED = ("column 1", "Unnamed: 0")
-"""How the first column is called when the file gives it no name; pandas writes its row numbers there."""
+"""Names of a first column without a name in the file; pandas writes row numbers there."""
 LARGEST = 1e30
-"""Beyond this a number overflows float32 as soon as it is squared or summed up."""
+"""Largest absolute value; larger ones overflow float32 when they are squared or summed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class NumericColumn:
     values_N: NDArray[np.float64]
     """NaN where missing or not a number."""
     strays: NDArray[np.int64]
-    """Positions of the cells that hold something else than a number."""
+    """Positions of the cells that contain something other than a number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,12 +46,12 @@ class Features:
     categorical_NK: TextArray
     categorical_names: tuple[str, ...]
     notes: tuple[str, ...]
-    """A sentence for each column left out or suspicious."""
+    """A sentence for each column that is left out or suspicious."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Target:
-    """What is to be predicted."""
+    """The target column: class indices, or numbers."""
 
     task: Task
     values_N: NDArray[np.int64] | NDArray[np.float64]
@@ -81,7 +81,7 @@ def _text(cell: object) -> str:
 
 
 def read_features(frame: DataFrame, place: str) -> Features:
-    """Sort columns into numeric and categorical, and leave out those that tell nothing.
+    """Divide columns into numeric and categorical ones, and leave out those without information.
 
     Left out with a note: constant columns, text columns of more than `MOST_CATEGORIES` values, an unnamed
     first column that only counts the rows. Raises `DataError` for infinite numbers, for a column of many
@@ -130,7 +130,7 @@ def read_features(frame: DataFrame, place: str) -> Features:
 def read_target(column: Series[Any], task: Literal["auto"] | Task, place: str) -> Target:
     """The target as class indices or numbers.
 
-    Raises `DataError` if a cell is missing, is no number where one is needed, or all cells are alike.
+    Raises `DataError` if a cell is missing, a cell is no number in a regression, or all cells are equal.
     """
     where = f'{place}: target "{column.name}"'
     missing = np.flatnonzero(column.isna())
@@ -185,7 +185,7 @@ def _refuse_one_value(distinct: int, value: object, where: str) -> None:
 
 
 def _refuse_stray_text(column: Series[Any], numbers: NumericColumn, where: str) -> None:
-    """A typing error in one cell must not cost a whole column of numbers."""
+    """Raises `DataError` for a column of numbers with a few texts, rather than dropping it for a typing error."""
     if numbers.strays.size < len(column) / 2:
         raise DataError(
             f'{where} holds numbers, but "{column.iloc[numbers.strays[0]]}" in {_rows(numbers.strays)}.'

@@ -1,4 +1,4 @@
-"""The record every data set becomes, whatever it came from. No loading, no splitting, no scaling here.
+"""The record of a data set, whatever its source. No loading, no splitting, no scaling.
 
 Shape letters: N examples, F numeric features, K categorical features, C x H x W an image.
 """
@@ -28,7 +28,7 @@ TextArray = NDArray[np.object_]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Dataset:
-    """Examples and what is to be predicted from them, as they came: not scaled, not split."""
+    """Examples and their targets, neither scaled nor split."""
 
     name: str
     """The catalogue's name or the file's."""
@@ -47,7 +47,7 @@ class Dataset:
     class_names: tuple[str, ...]
     """Empty for regression."""
     notes: tuple[str, ...] = ()
-    """What was left out or looks odd, in sentences for the user."""
+    """Sentences for the user about columns that were left out or are suspicious."""
 
     def __post_init__(self) -> None:
         size = len(self.target_N)
@@ -62,9 +62,9 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over everything training can see, so that a study notices data that changed under it.
+        """SHA-256 of all data that training uses, by which a study detects that its data has changed.
 
-        It follows the content and not the file: other line endings or quotes leave it alone.
+        It depends on the content, not on the file: other line endings or quotes do not change it.
         """
         about = {
             "kind": self.kind,
@@ -86,7 +86,7 @@ def no_categories(size: int) -> TextArray:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """`' Did you mean "wine"?'` when a known name is near, else nothing."""
+    """` Did you mean "wine"?` if a known name is similar, else an empty text."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f' Did you mean "{near[0]}"?' if near else ""
 

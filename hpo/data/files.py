@@ -1,6 +1,7 @@
-"""A CSV file becomes a table of text cells, and the table becomes a `Dataset`. What columns mean: `columns`.
+"""Reads a CSV file into a table of text cells, and turns the table into a `Dataset`. `hpo.data.columns` finds the types
+of columns.
 
-Accepted: UTF-8, a first line with the columns' names, separated by comma, semicolon, tab or bar.
+A file must be in UTF-8, with the columns' names in the first line, separated by comma, semicolon, tab or bar.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
-"""Cells, stripped of blanks, that count as missing."""
+"""Texts of cells, without surrounding blanks, that count as missing."""
 
 SEPARATORS = ",;\t|"
 
 
 def load_file(path: Path, data: DataTable) -> Dataset:
-    """The data set in a CSV file. Raises `DataError` saying what is wrong, where, and the way out."""
+    """The data set in a CSV file. Raises `DataError` if it cannot be used."""
     frame = read_csv(path)
     target = _target_column(frame, path, data.target)
     features = read_features(frame.drop(columns=target), str(path))

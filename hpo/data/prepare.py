@@ -1,6 +1,6 @@
-"""What training gets: arrays of the training and validation parts, ready for tensors.
+"""Prepared data: arrays of the training and validation parts, ready to become tensors.
 
-`prepare` never touches a test example; `prepare_test` is for the winner alone.
+`prepare_data` never uses a test example; `prepare_test` is for the winner alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TargetArray = NDArray[np.int64 | np.float32]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Part:
-    """Examples as the network sees them."""
+    """Preprocessed examples and their targets."""
 
     x: NDArray[np.float32]
     """[N, *input_shape]"""
@@ -60,7 +60,7 @@ class PreparedData:
     input_shape: tuple[int, ...]
     """(columns,) or (channels, height, width)."""
     outputs: int
-    """Numbers the network gives: one per class, or 1 for regression."""
+    """Number of the network's outputs: one per class, or 1 for regression."""
     class_names: tuple[str, ...]
     """By class index; empty for regression."""
     replicas: tuple[PreparedReplica, ...]
@@ -88,7 +88,7 @@ def prepare_data(dataset: Dataset, splits: Splits, data: DataTable) -> PreparedD
 
 
 def prepare_test(dataset: Dataset, splits: Splits, preprocessing: Preprocessing) -> Part:
-    """The test part as the winner's network sees it; without examples when the study has no test part."""
+    """The test part, preprocessed for the winner's network; without examples if the study has no test part."""
     return Part(
         x=apply(preprocessing, dataset, splits.test_idx),
         y=apply_target(preprocessing, dataset, splits.test_idx),

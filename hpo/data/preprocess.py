@@ -1,8 +1,8 @@
-"""Features become the float32 numbers a network sees; every statistic comes from the training part alone.
+"""Preprocessing: turns features into the float32 input of a network, with statistics of the training part alone.
 
-Columns of the result: numeric features (missing ones filled with the training mean), an indicator for each
-numeric feature that has missing values, one column for each category. Unknown and missing categories are all zeros.
-Targets of a regression are always standardised. No splitting, no reading of files.
+Columns of the result: numeric features (missing values filled with the training mean), an indicator for each numeric
+feature with missing values, and one column for each category. A missing or unknown category is all zeros. Targets of a
+regression are always standardised. No splitting, no reading of files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AddedColumns:
-    """Which columns the result has beside the numeric ones."""
+    """The columns of the result beside the numeric features."""
 
     indicators: tuple[str, ...]
     """Numeric features with missing values."""
@@ -38,12 +38,13 @@ class AddedColumns:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preprocessing:
-    """All that turns features into a network's input and its output into a prediction. JSON-serialisable."""
+    """The fitted preprocessing: turns features into a network's input, and its output into a prediction. It can be
+    written as JSON."""
 
     kind: DataKind
     task: Task
     input_shape: tuple[int, ...]
-    """Of one example as the network sees it: (columns,) or (channels, height, width)."""
+    """Shape of the network's input for one example: (columns,) or (channels, height, width)."""
     numeric_names: tuple[str, ...]
     """Numeric columns, or pixels in row-major order, that a table must have."""
     fills: tuple[float, ...]
@@ -68,13 +69,13 @@ class Preprocessing:
     Prediction in original units: output * target_scale + target_offset."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; `from_dict` takes it back."""
+        """The fields as a dict for JSON; `from_dict` is the inverse."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: object) -> Preprocessing:
-        """The record that `as_dict` described, also after a round trip through JSON. Raises ValueError for what no
-        `as_dict` can have given."""
+        """The record from the values of `as_dict`, also after a round trip through JSON. Raises ValueError if the
+        values contradict each other, or have wrong types."""
         found = TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
         for flaw, holds in found._rules():
             if not holds:
@@ -82,7 +83,7 @@ class Preprocessing:
         return found
 
     def _rules(self) -> Iterator[tuple[str, bool]]:
-        """What the fields say of each other, in the words for where it does not hold."""
+        """Rules that hold between the fields: a message for the case that the rule is broken, and whether it holds."""
         numbers = len(self.numeric_names)
         columns = numbers + len(self.indicators) + sum(map(len, self.categories))
         yield (
@@ -110,7 +111,7 @@ class Preprocessing:
 
 
 def added_columns(dataset: Dataset, parts: Iterable[IndexArray]) -> AddedColumns:
-    """The columns that any of the training parts gives rise to, so that all folds train one architecture."""
+    """The columns that are needed for any of the training parts, so that all folds train the same architecture."""
     rows = np.unique(np.concatenate(list(parts)))
     with_missing = np.flatnonzero(np.isnan(_flat(dataset.numeric[rows])).any(axis=0))
     columns = dataset.categorical_NK[rows].T
@@ -123,7 +124,8 @@ def added_columns(dataset: Dataset, parts: Iterable[IndexArray]) -> AddedColumns
 def fit_preprocessing(
     dataset: Dataset, train_idx: IndexArray, standardize: bool, layout: AddedColumns | None = None
 ) -> Preprocessing:
-    """Statistics of the training examples; `layout` fixes the columns (default: what these examples show)."""
+    """Fits the preprocessing to the training examples. `layout`: the added columns, by default those that these
+    examples need."""
     own = added_columns(dataset, [train_idx])
     layout = layout or own
     numeric_TF = _flat(dataset.numeric[train_idx])
@@ -156,7 +158,7 @@ def fit_preprocessing(
 
 
 def apply(preprocessing: Preprocessing, dataset: Dataset, idx: IndexArray) -> NDArray[np.float32]:
-    """The chosen examples as the network sees them, [N, *input_shape]."""
+    """The network's input for the chosen examples, [N, *input_shape]."""
     return _transform(preprocessing, dataset.numeric[idx], dataset.categorical_NK[idx])
 
 
@@ -169,10 +171,10 @@ def apply_target(preprocessing: Preprocessing, dataset: Dataset, idx: IndexArray
 
 
 def features_of_frame(preprocessing: Preprocessing, frame: DataFrame) -> NDArray[np.float32]:
-    """Rows of a table (from `files.read_table`, or any frame) as the network sees them, [N, *input_shape].
+    """The network's input for the rows of a table (from `files.read_csv`, or any frame), [N, *input_shape].
 
-    Columns are found by name, in any order; further ones are ignored. Raises `DataError` for a missing column
-    or a cell that should be a number.
+    Columns are found by name, in any order; other columns are ignored. Raises `DataError` for a missing column or a
+    cell that should be a number.
     """
     wanted = (*preprocessing.numeric_names, *preprocessing.categorical_names)
     frame = frame.rename(columns=str)
@@ -218,7 +220,7 @@ def _transform(p: Preprocessing, numeric: FloatArray, categorical_NK: TextArray)
         blocks.append(present[:, None])
     for names, column_N in zip(p.categories, categorical_NK.T, strict=True):
         for name in names:
-            # A missing cell is None as well, and must not pass for a category that the training part lacks.
+            # A missing cell is None, too, and must not match a category that the training part lacks.
             present = zeros_N if name is None else (column_N == name).astype(np.float32)
             blocks.append(present[:, None])
     return np.ascontiguousarray(np.concatenate(blocks, axis=1).reshape(len(numeric_NF), *p.input_shape))
@@ -230,7 +232,7 @@ def _mean_and_spread(values_NF: FloatArray) -> tuple[NDArray[np.float64], NDArra
     counts_F = np.maximum(present_NF.sum(axis=0), 1)
     low_F = np.where(present_NF, values_NF, np.inf).min(axis=0, initial=np.inf)
     low_F = np.where(np.isfinite(low_F), low_F, 0.0).astype(np.float64)
-    # Counted from the smallest value, a constant column is exactly 0 and rounding cannot pass for a spread.
+    # Relative to its smallest value, a constant column is exactly 0, so that rounding errors give it no spread.
     above_NF = np.where(present_NF, values_NF - low_F, 0.0)
     means_F = above_NF.sum(axis=0) / counts_F
     squares_NF = np.where(present_NF, np.square(above_NF - means_F), 0.0)

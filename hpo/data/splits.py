@@ -1,7 +1,7 @@
-"""Which examples are for testing, training and validation: stratified, verified, the same for one seed.
+"""Divides examples into parts for testing, training and validation: stratified, verified, and determined by the seed.
 
-The test part is drawn once; hold-out or folds divide the rest. Repeats keep the split and change only the
-training seed, so their spread shows the luck of training; folds show the luck of the data. No features here.
+The test part is drawn once; a hold-out or folds divide the rest. Repeats keep the split and change the training seed
+alone, so their spread shows the randomness of training; that of folds contains the choice of the data, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hpo.studyfile.records import DataTable
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Replica:
-    """One training of a trial: on which examples, validated on which."""
+    """One training run of a trial: the examples to train and to validate on."""
 
     repeat: int
     """0-based; replicas that differ only here share their examples and differ in the training seed."""
@@ -37,13 +37,13 @@ Role = Literal["all", "test", "train", "validation"]
 
 
 class BalanceRecord(TypedDict):
-    """How often one group (class, or range of the target) occurs in one part."""
+    """How often one group (class, or range of the target) occurs in one part, as it is stored."""
 
     part: str
     """Name for people: `all`, `test`, `train`, `validation`; with folds `fold 1 train`, `fold 1 validation`, ..."""
     role: Role
     fold: int | None
-    """Of cross-validation, 0-based; None for a hold-out, and for parts that folds share."""
+    """Fold of cross-validation, 0-based; None for a hold-out, and for parts that all folds share."""
     group: str
     count: int
     share: float
@@ -94,8 +94,8 @@ def split_data(dataset: Dataset, data: DataTable, seed: int, *, tied_apart: bool
 
 
 def _drawn(groups: Strata, idx: IndexArray, size: int, state: int, leave: int) -> tuple[IndexArray, IndexArray]:
-    """The examples of `idx` that are left, and `size` that are drawn from them, of each group its share. Of a rare
-    group at least one is drawn, and at least `leave` are left."""
+    """Draws `size` of the examples `idx`, each group by its share. Returns the examples that are left and those drawn.
+    Of a rare group at least one is drawn, and at least `leave` are left."""
     from sklearn.model_selection import StratifiedShuffleSplit
 
     group_R = groups.group_N[idx]
@@ -114,10 +114,11 @@ def _drawn(groups: Strata, idx: IndexArray, size: int, state: int, leave: int) -
 def verify_splits(
     test_idx: IndexArray, replicas: tuple[Replica, ...], group_N: IndexArray, *, rare: bool = False
 ) -> None:
-    """Assert what every split promises: parts disjoint, nothing lost, every group in every part at its share.
+    """Assert the guarantees of a split: each example is in exactly one part, and each group is in every part by its
+    share.
 
-    A count may miss its exact share by less than 1 for each rounding on the way to the part; with a `rare` group by
-    more, since being in every part goes before.
+    A count may differ from its exact share by less than 1 for each rounding in drawing the part; with a `rare` group by
+    more, because it must be in every part.
     """
     _verify_shares("test", test_idx, group_N, math.inf if rare else 1)
     folds = max(replica.fold for replica in replicas) + 1

@@ -1,4 +1,4 @@
-"""The groups that every part of a split holds in equal shares: classes, or ranges of a number. No drawing here."""
+"""Strata: the groups that have the same share in every part of a split: classes, or ranges of a number. No drawing."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MOST_BINS = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sizes:
-    """Examples in each part, from the shares the study asks for."""
+    """Number of examples in each part, from the shares in the study file."""
 
     all: int
     test: int
     valid: int
-    """In the smallest fold, where there are folds."""
+    """Size of the validation part; with folds, that of the smallest fold."""
     folds: int | None
 
     @property
     def needed(self) -> int:
-        """Members a group must have to be in every part, however the rounding falls.
+        """Number of members that a group needs to be in every part, however numbers are rounded.
 
         A stratified draw of m out of n examples holds at least floor(c * m / n) of a group of c.
         """
@@ -58,14 +58,15 @@ class Strata:
     """Counted from 0; every group has members."""
     names: tuple[str, ...]
     rare: bool = False
-    """Two groups, one of which is too small for its share to bring it into every part; it has one for each part."""
+    """Whether there are two groups, one of which is too small to be in every part by its share; it still has a member
+    for each part."""
 
 
 def strata(dataset: Dataset, data: DataTable, sizes: Sizes, *, tied_apart: bool = True) -> Strata:
     """Classes, or quantile bins of the target. Raises `DataError` when a class has too few members.
 
-    `tied_apart`: where one value holds most of the target, so that all bins fall into one, the others have groups of
-    their own. Studies that began before this was so keep their split without it.
+    `tied_apart`: if most examples have the same target, so that there is only one bin, the other examples form groups
+    of their own. Studies of earlier conventions keep their split without this rule.
     """
     if dataset.task == "classification":
         return _classes(dataset, data, sizes.needed)
@@ -102,7 +103,7 @@ def _classes(dataset: Dataset, data: DataTable, needed: int) -> Strata:
 
 
 def _quantile_bins(target_N: NDArray[np.float64], needed: int) -> IndexArray:
-    """As many quantile bins of the target as have the needed members; equal targets share a bin."""
+    """The largest number of quantile bins of the target that all have the needed members. Equal targets share a bin."""
     for bins in range(MOST_BINS, 1, -1):
         edges = np.unique(np.quantile(target_N, np.linspace(0, 1, bins + 1)[1:-1]))
         _, group_N = np.unique(np.searchsorted(edges, target_N, side="right"), return_inverse=True)
@@ -118,7 +119,7 @@ def _ranges(word: str, target_N: NDArray[np.float64], group_N: IndexArray) -> tu
 
 
 def asked(data: DataTable) -> str:
-    """The shares that a study asks for, in the words of its file."""
+    """The shares of the parts, written as in the study file."""
     return f"test = {data.test:.15g} and " + (
         f"validation = {data.validation:.15g}" if data.folds is None else f"folds = {data.folds}"
     )

@@ -1,4 +1,4 @@
-"""A study's data: loaded, split and prepared. What can be wrong with it is found here, before anything is written."""
+"""A study's data: loaded, split and prepared. Mistakes are found here, before anything is written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyData:
-    """What trials of a study train on, and what its winner is scored on."""
+    """The data that a study's trials train on and its winner is scored on."""
 
     dataset: Dataset
     splits: Splits
@@ -26,7 +26,8 @@ class StudyData:
 
 
 def load_data(spec: StudySpec) -> StudyData:
-    """Loads, splits and prepares the data. `StudyFileError` where it, or the study's objective, does not suit."""
+    """Loads, splits and prepares the data. Raises `DataError` if it cannot be used, `StudyFileError` if the objective
+    does not suit its task."""
     dataset = load_dataset(spec.data, Path(spec.source).parent)
     suited = REGRESSION_METRICS if dataset.task == "regression" else CLASSIFICATION_METRICS
     if spec.study.objective not in suited:
@@ -39,8 +40,9 @@ def load_data(spec: StudySpec) -> StudyData:
 
 
 def check_objective(spec: StudySpec, data: StudyData, *, begun: bool = False) -> None:
-    """Refuses a study whose objective is undefined on a validation part, so that no trial could finish, or on the test
-    part. A study that has `begun` is not refused for the test part: its trials do not hang on it."""
+    """Raises `StudyFileError` if the study's objective is undefined on a validation part, where no trial could finish,
+    or on the test part. A study that has `begun` is not refused for the test part, which its trials do not depend
+    on."""
     objective = spec.study.objective
     found = [gap for gap in gaps(objective, data.dataset, data.splits, data.prepared) if not begun or gap[0] != TEST]
     if not found:

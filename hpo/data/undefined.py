@@ -1,6 +1,6 @@
-"""Whether a metric has a value on a part, which its target alone decides. Numpy only; the metrics are in training.
+"""Parts of the data on which a metric is undefined because of their targets. Numpy only.
 
-`hpo.training.metrics` gives NaN for the same parts.
+`hpo.training.metrics`, which computes the metrics, returns NaN for the same parts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _one_class(target_N: TargetArray) -> str | None:
 
 
 REASONS: dict[str, Callable[[TargetArray], str | None]] = {"r2": _constant, "auroc": _one_class}
-"""By metric: why it has no value for these targets, or None. Metrics that are not here always have one."""
+"""Metric -> function that says why it is undefined for these targets, or None. Other metrics are always defined."""
 
 
 TEST = "the test part"
@@ -38,8 +38,8 @@ def why_undefined(metric: str, target_N: TargetArray) -> str | None:
 
 
 def gaps(metric: str, dataset: Dataset, splits: Splits, prepared: PreparedData) -> Iterator[tuple[str, str]]:
-    """The parts on which the metric is undefined, as training and scoring see their targets, and why: validation
-    parts first, then the test part."""
+    """(part, reason) pairs of the parts on which the metric is undefined, with targets preprocessed as for training:
+    validation parts first, then the test part."""
     folds = max(replica.fold for replica in prepared.replicas)
     first = [replica for replica in prepared.replicas if replica.repeat == 0]
     for replica in first:

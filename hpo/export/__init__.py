@@ -1,3 +1,3 @@
-"""Models that leave the study: `source` gets a trial out of the database, `module` writes it as plain PyTorch
-(`own` the part that is the user's), `folder` puts the files in place, `predictor` reads them again and predicts.
+"""Export of trained trials: `source` reads a trial from the database, `module` writes its model as plain PyTorch (and
+`custom` a module of the user's own), `folder` writes the files, `reading` reads them again, `predictor` predicts.
 """

@@ -25,7 +25,7 @@ class ExportedModule:
     source: bytes | None
     """Content of the file; None for a package."""
     arguments: tuple[str, ...]
-    """What the module is called with, as Python has it."""
+    """Arguments of the call that makes the module, as Python code."""
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -72,7 +72,7 @@ def own_module() -> ModuleType:
 
 
 def exported_module(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> ExportedModule | None:
-    """The user's part of the trial's model; None where the model is one of ours."""
+    """The user's part of an export; None if the model is not of the family `custom`."""
     if not isinstance(config.model, Custom):
         return None
     reference = Reference.of(config.model.module)
@@ -86,7 +86,7 @@ def exported_module(config: TrialConfig, input_shape: tuple[int, ...], outputs: 
 
 
 def exported_config(config: TrialConfig, own: ExportedModule | None) -> dict[str, Any]:
-    """The configuration as `config.json` has it: a file of the user's own is the copy."""
+    """The configuration for `config.json`, in which the module of the user's own is the copy in the export."""
     stored = config.model_dump(mode="json")
     if own is not None:
         stored["model"]["module"] = str(own.reference)
@@ -94,7 +94,7 @@ def exported_config(config: TrialConfig, own: ExportedModule | None) -> dict[str
 
 
 def _literal(value: Any) -> str:
-    """The value as a formatter leaves it."""
+    """The value as Python code in the style of a formatter."""
     if isinstance(value, list):
         return f"[{', '.join(map(_literal, value))}]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

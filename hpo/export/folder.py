@@ -1,8 +1,8 @@
-"""The files of an export: what is in them, and how they get into their folder, all or none.
+"""The files of an export: their contents, and how all or none of them are written into the folder.
 
-`config.json` says which trial it is, `preprocessing.json` has an entry for each replica, `weights.safetensors` (one
-file for each replica where there are several) and `model.py` rebuild the model without this package. The file of a
-model of the user's own lies beside them.
+`config.json` describes the trial. `preprocessing.json` has an entry for each replica. `weights.safetensors` (if there
+are several replicas, one file for each) and `model.py` rebuild the model without this package. For a model of the
+user's own, a copy of its file lies beside them.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ def export(
     force: bool = False,
     place: str | None = None,
 ) -> ExportableTrial:
-    """Writes the trial of this number, or the best finished one, into the folder. `note` and `place`: as for
-    `load_trained`; `force`: an earlier export in the folder is replaced."""
+    """Writes the trial of this number, or the best finished one, into the folder, and returns it. `note` and `place`:
+    as for `load_trained`; `force`: an earlier export in the folder is replaced. Raises `InputError` if the folder is
+    not empty, `StudyStateError` if the trial has no weights, `MachineError` if the files cannot be written."""
     source = find_trial(store, name, number)
     check_free(folder, force=force)
     write_export(folder, export_files(load_trained(store, home, source, note, place=place)))
@@ -49,7 +50,7 @@ def export(
 
 
 def export_files(trained: TrainedTrial) -> dict[str, bytes]:
-    """Content by file name. What the generated module computes has been compared with the trial's own model."""
+    """Content by file name. The generated module's outputs are compared with those of the trial's model."""
     source, prepared = trained.source, trained.inputs.prepared
     replicas = len(trained.states)
     model = models.build(source.config, prepared.input_shape, prepared.outputs)
@@ -68,7 +69,7 @@ def export_files(trained: TrainedTrial) -> dict[str, bytes]:
         **files,
         "preprocessing.json": json_bytes([replica.as_dict() for replica in preprocessing]),
         "model.py": text.encode(),
-        "config.json": json_bytes(_about(trained, own)),  # last: what has it is whole
+        "config.json": json_bytes(_about(trained, own)),  # last: a folder with this file is complete
     }
 
 
@@ -84,7 +85,7 @@ def json_bytes(value: Any) -> bytes:
 
 
 def check_free(folder: Path, *, force: bool) -> None:
-    """Refuse a folder with other files in it. `InputError` says how to go on."""
+    """Raises `InputError` if the folder is not empty, unless `force` is set."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise InputError(f"{folder} is a file. Give the folder for the export another name.")
     try:
@@ -99,7 +100,8 @@ def check_free(folder: Path, *, force: bool) -> None:
 
 
 def write_export(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files, or none. Weights of an earlier export go."""
+    """Write all files or none, and delete the weights of an earlier export. Raises MachineError if that is
+    impossible."""
     created = not os.path.exists(folder)
     try:
         old = [*folder.glob("weights.safetensors"), *folder.glob("weights-*.safetensors")]
@@ -118,7 +120,7 @@ def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
     source, inputs = trained.source, trained.inputs
     trial, prepared = source.trial, inputs.prepared
     scored = source.row.winner_number == trial.number
-    return {  # "test" is the mean over the models, "test_ensemble" what they are together, as `hpo predict` has them
+    return {  # "test" is the mean over the models, "test_ensemble" the score of their ensemble, as in `hpo predict`
         "format": FORMAT,
         "study": source.row.name,
         "trial": trial.number,
@@ -142,7 +144,7 @@ def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
 
 
 def _compare(files: Mapping[str, bytes], weights: bytes, model: torch.nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Run the generated file, among the others, and let its model answer beside the trial's own."""
+    """Run the generated file beside the others, and assert that its model computes the same as the trial's."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)

@@ -1,5 +1,5 @@
-"""A trial's model as a short Python file that needs torch and safetensors alone, or with them the file or package of
-the user's own model (see `hpo.export.custom`). No weights, no reading of files.
+"""Generates a short Python file with a trial's model. It needs only torch, safetensors and, for a model of the user's
+own, its file or package (see `hpo.export.custom`). No weights, no reading of files.
 
 Dimensions: N examples.
 """
@@ -61,7 +61,7 @@ def module_source(
 
 
 def expression(module: nn.Module) -> str:
-    """The call that makes this module, without the arguments that it would have anyway."""
+    """The call that makes this module, without arguments that are equal to their defaults."""
     call = ast.parse(repr(module), mode="eval").body
     assert isinstance(call, ast.Call), "only modules whose repr is a call can be written down"
     for keyword in call.keywords:
@@ -77,7 +77,7 @@ def expression(module: nn.Module) -> str:
 
 
 def _repr_of(call: ast.Call) -> str | None:
-    """What the call makes, as PyTorch prints it; None if it cannot be made."""
+    """The `repr` of the module that the call makes; None if the call fails."""
     with torch.device("meta"):
         try:
             return repr(eval(f"nn.{ast.unparse(call)}", {"nn": nn}))
@@ -86,7 +86,7 @@ def _repr_of(call: ast.Call) -> str | None:
 
 
 def _numeric(preprocessing: Preprocessing) -> bool:
-    """Whether features stay what they are: one number each."""
+    """Whether each column becomes one number: no indicators, no categories."""
     return not preprocessing.indicators and not preprocessing.categorical_names
 
 
@@ -121,7 +121,7 @@ def _child(name: str, child: nn.Module) -> str:
 
 
 def _idle(child: nn.Module) -> bool:
-    """Whether it never changes anything: an empty slot."""
+    """Whether the layer is an empty slot, which changes nothing."""
     return isinstance(child, nn.Identity) or (isinstance(child, nn.Dropout | nn.Dropout2d) and child.p == 0.0)
 
 
@@ -138,7 +138,7 @@ def load(folder: str | Path = HERE{", replica: int = 0" if several else ""}) -> 
 
 
 def _opening(rows: str, replicas: int) -> str:
-    """The signature, of one line where it fits."""
+    """The signature of `preprocess`, on one line if that is short enough."""
     arguments = [f"rows: {rows}", "folder: str | Path = HERE", *(["replica: int = 0"] if replicas > 1 else [])]
     line = f"def preprocess({', '.join(arguments)}) -> Tensor:"
     return line if len(line) <= LINE else f"def preprocess(\n    {', '.join(arguments)}\n) -> Tensor:"

@@ -46,33 +46,33 @@ class Predictor:
         return self.preprocessing[0].target_name
 
     def predict(self, frame: DataFrame) -> DataFrame:
-        """A row for each row of the frame, under its index: the prediction and, for classes, the probability of each.
-        Raises `DataError` for an unfit table."""
+        """A frame with the same index: column `prediction` and, for classes, a column `p(CLASS)` with the probability
+        of each. Raises `DataError` if the frame lacks a column, or a cell is no number where one is needed."""
         return _as_frame(self, predict(self, frame)).set_axis(frame.index)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Prediction:
-    """What is predicted for each row."""
+    """Predictions for the N rows of a table."""
 
     labels: tuple[str, ...] | tuple[float, ...]
-    """A class name, or a number in the target's unit."""
+    """For each row, the name of the class or a number in the target's unit."""
     probabilities_NC: NDArray[np.float64]
-    """Of each class; C = 0 for regression."""
+    """Probability of each class; C = 0 for regression."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableScore:
-    """How predictions compare with the table's own target."""
+    """The score of predictions against the table's own target."""
 
     metric: str
     value: float
     rows: int
-    """Rows whose target is known; the others do not count."""
+    """Number of rows with a known target; the score is computed over these."""
 
 
 def predict(predictor: Predictor, frame: DataFrame) -> Prediction:
-    """The answers of all replicas as one. Raises `DataError` for an unfit table."""
+    """The prediction of the ensemble of all replicas. Raises `DataError` if columns are missing or damaged."""
     answers = []
     for module, preprocessing in zip(predictor.modules, predictor.preprocessing, strict=True):
         rows = torch.from_numpy(features_of_frame(preprocessing, frame))
@@ -87,7 +87,7 @@ def predict(predictor: Predictor, frame: DataFrame) -> Prediction:
 
 
 def score_predictions(predictor: Predictor, prediction: Prediction, frame: DataFrame) -> TableScore | None:
-    """Accuracy or root mean squared error, where the table has the target; None where nothing of it is known."""
+    """Accuracy, or root mean squared error in the target's unit; None if the table has no usable target."""
     if predictor.target_name not in frame.columns:
         return None
     column = frame[predictor.target_name]
@@ -123,8 +123,8 @@ def _as_frame(predictor: Predictor, prediction: Prediction) -> DataFrame:
 
 
 def _classes(column: Series[Any], known: tuple[str, ...]) -> list[str | None]:
-    """The cells in the words of the classes: a number is written as training wrote it, unless the cell is a class
-    as it stands."""
+    """The cells as names of classes; None if missing. A number is written as in training, unless the cell is the name
+    of a class already."""
     import pandas as pd
 
     numbers = pd.Series(parse_numbers(column).values_N)

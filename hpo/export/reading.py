@@ -1,7 +1,7 @@
-"""The files of an export become models and their preprocessing. Whatever is damaged is refused here, before it is used.
+"""Reads the files of an export into models and their preprocessing. Damaged files are refused before they are used.
 
-The model is built anew: `model.py` is not executed, but the file of a model of the user's own is. The sizes that
-`config.json` asks for are compared with those of the weights before any memory is taken for them.
+The model is built from `config.json`: `model.py` is not executed, but the file of a model of the user's own is. The
+sizes in `config.json` are compared with those of the weights before memory is allocated for them.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ Size = Annotated[int, Field(ge=1)]
 
 
 class About(BaseModel):
-    """What of `config.json` rebuilds the model; the rest is for people."""
+    """The fields of `config.json` from which the model is rebuilt; the others are for people."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     format: Literal[1]
     config: TrialConfig
     input_shape: tuple[Size, ...]
-    """Of one sample."""
+    """Shape of one sample."""
     outputs: Size
 
 
 def read_export(folder: Path) -> tuple[tuple[nn.Sequential, ...], tuple[Preprocessing, ...]]:
-    """What `hpo export` wrote: model and preprocessing of each replica. `InputError` says which file is missing or
-    damaged."""
+    """The models and the preprocessing of an export, one of each per replica. Raises `InputError` if a file is missing
+    or damaged."""
     about = _about(folder / "config.json")
     preprocessing = _preprocessing(folder / "preprocessing.json", about)
     names = weight_names(len(preprocessing))
@@ -60,7 +60,7 @@ def _about(path: Path) -> About:
 
 
 def _with_conventions(found: dict[str, Any]) -> dict[str, Any]:
-    """An export that notes no conventions follows the first."""
+    """Adds the first convention to an export that records none."""
     config = found.get("config")
     return {**found, "config": {FACT: FIRST, **config}} if isinstance(config, dict) else found
 
@@ -115,7 +115,7 @@ def _json(path: Path) -> Any:
 
 
 def _sizes(path: Path) -> dict[str, list[int]]:
-    """Of each tensor in the file, from its header alone."""
+    """The shape of each tensor in the file, from its header alone."""
     try:
         with safe_open(path, "pt") as file:
             return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118  # it is no mapping

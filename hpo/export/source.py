@@ -1,7 +1,7 @@
-"""A trained trial as the database and the checkpoints have it. Reads only: nothing of the study changes.
+"""Reads a trained trial from the database and the checkpoints. The study is not changed.
 
-The weights come from the trial's checkpoint. Where there is none, since only the best trials keep theirs, the trial is
-trained again from its configuration and its seed.
+The weights come from the trial's checkpoint. Only the best trials keep theirs; another trial is trained again from its
+configuration and its seed.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ def find_trial(store: Store, name: str, number: int | None) -> ExportableTrial:
 def load_trained(
     store: Store, home: Path, source: ExportableTrial, note: Callable[[str], None], *, place: str | None = None
 ) -> TrainedTrial:
-    """The trial's data and weights; `note` is told in a sentence if it has to be trained again. `place`: where workers
-    keep checkpoints, if not where they noted it."""
+    """The trial's data and weights. `note` is called with a message if the trial has to be trained again. `place`:
+    where workers keep checkpoints, if not at the place recorded with the study. Raises `StudyStateError` if the data or
+    the code has changed since the study began."""
     inputs = load_inputs(source.spec)
     if inputs.dataset.fingerprint != source.row.dataset_fingerprint:
         raise StudyStateError(
@@ -105,7 +106,7 @@ def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
     if row.finished_at is not None:
         way_on = f"Give it more trials: `{run_command(row.spec_source, trials=True)}`."
     elif row.stopped_at is not None:
-        way_on = f"It is stopped. Let it go on with `hpo resume {argument(row.name)}`."
+        way_on = f"It is stopped. Continue it with `hpo resume {argument(row.name)}`."
     elif row.submitted_at is not None:
         way_on = f"Follow its workers with `hpo show {argument(row.name)} --watch`."
     else:
@@ -121,8 +122,7 @@ def _numbered(store: Store, searcher: Searcher, number: int) -> FrozenTrial:
     kinds = {trial.number: kind for kind, trial in store.foreign_trials(searcher.study_id)}
     if number in kinds:
         raise StudyStateError(
-            f"trial {number} of {name!r} has no weights: it {WORDS[kinds[number]]}, and is not of this program's "
-            "training."
+            f"trial {number} of {name!r} has no weights: it {WORDS[kinds[number]]}, and this program did not train it."
         )
     if number not in trials:
         there = f"its trials are 0 to {max(trials)}" if trials else "it has none yet"
@@ -142,7 +142,7 @@ def _numbered(store: Store, searcher: Searcher, number: int) -> FrozenTrial:
 
 
 def _kept(session: Session, trial: FrozenTrial) -> bool:
-    """Whether the trial's checkpoint is there and whole."""
+    """Whether the trial's checkpoint exists and is undamaged."""
     rows = session.store.checkpoints(session.study_id)
     return any(
         session.checkpoints.content(row.path, row.sha256) is not None

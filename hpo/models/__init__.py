@@ -1,8 +1,8 @@
-"""Models as flat `nn.Sequential`s of ordinary layers, one module per family. Nothing here trains.
+"""Models as flat `nn.Sequential`s of ordinary layers, one Python module per family. Nothing is trained here.
 
-`build` makes a trial's model, `initialize` sets its weights, `shape_key` is equal for models that can share a program.
-A family returns named children in which every slot is present (see `hpo.models.slots`), so that
-trials which differ in normalisation, dropout or activation can share one stacked program.
+`build` makes a trial's model, `initialize` sets its weights, and `shape_key` is equal for models that can share a
+program. A family returns named children in which every slot is present (see `hpo.models.slots`), so that trials with
+different normalisation, dropout or activation can share one stacked program.
 """
 
 from collections import OrderedDict
@@ -34,8 +34,8 @@ def build(config: TrialConfig, input_shape: tuple[int, ...], outputs: int, seed:
     """The model of a trial for samples of `input_shape`: (features,) or (channels, height, width).
 
     `outputs` is the number of classes, or 1 for regression. Weights are PyTorch's defaults until `initialize` sets
-    them; a module of the user's own sets its own, from torch's generator, which starts at `seed` and is afterwards
-    what it was. Raises InputError where the data and the drawn configuration contradict each other.
+    them. A module of the user's own sets its own weights, from torch's generator, which is seeded with `seed` and
+    restored afterwards. Raises InputError if the data and the drawn configuration contradict each other.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

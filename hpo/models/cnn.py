@@ -11,8 +11,8 @@ def cnn(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Chil
     """Children in order: norm_input, dropout_input, then per block conv1, norm1_before, activation1, norm1_after,
     pool1, dropout1, then flatten, hidden linear layers numbered on from the blocks, and output.
 
-    Convolutions keep height and width; pooling halves them, rounding down. Raises InputError for samples that are
-    no images (channels, height, width), an even kernel, or more blocks than the image can be halved.
+    Convolutions keep height and width; pooling halves them, rounding down. Raises InputError if a sample is no image
+    (channels, height, width), if the kernel is even, or if the image is too small for so many blocks.
     """
     assert isinstance(config.model, Cnn)
     kernel = config.model.kernel

@@ -1,4 +1,4 @@
-"""A module of the user's own as a model: made by calling the user's code, and checked for what training requires.
+"""A module of the user's own as a model: made by calling the user's code, then checked for whether it can be trained.
 
 `hpo.models.source` loads the code; `hpo.models.likeness` decides which of these modules can train in one program.
 """
@@ -30,7 +30,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 def custom(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Children:
     """The user's module as the only child. It draws its initial weights from torch's global generator. Raises
-    InputError if it cannot be made, does not give [B, outputs] for [B, *input_shape], or cannot be trained
+    InputError if it cannot be made, does not return [B, outputs] for [B, *input_shape], or cannot be trained
     correctly."""
     assert isinstance(config.model, Custom)
     reference = Reference.of(config.model.module)

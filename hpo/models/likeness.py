@@ -1,5 +1,5 @@
-"""Likeness: whether modules of the user's own can be lanes of one program. Everything but the values of tensors must
-agree, except the numbers that the program has for each lane: dropout's p and batch normalisation's momentum.
+"""Whether modules of the user's own can be lanes of one program: their `likeness` must be equal. It contains everything
+but the values of tensors and the numbers that a program has per lane, dropout's p and batch normalisation's momentum.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ INTERNAL = frozenset(vars(nn.Module()))
 """Attributes of every module; of these only tensors, hooks and names of buffers are compared."""
 
 UNIQUE = "@"
-"""Precedes the address of an object that cannot be compared."""
+"""Precedes the memory address of an object that cannot be compared by its content."""
 
 PER_LANE: dict[type[nn.Module], str] = {**dict.fromkeys(DROPOUTS, "p"), **dict.fromkeys(BATCH_NORMS, "momentum")}
 """Types of layers and the attribute in which lanes may differ."""
@@ -25,7 +25,7 @@ PER_LANE: dict[type[nn.Module], str] = {**dict.fromkeys(DROPOUTS, "p"), **dict.f
 
 def likeness(module: nn.Module) -> str:
     """A text that is equal for modules that compute the same from the same tensors and PER_LANE numbers. A module with
-    an attribute that cannot be compared, e.g. a function made for it alone, is like no other."""
+    an attribute that cannot be compared, e.g. a function made for it alone, has a text of its own."""
     lines = [f"{path}: {_kind(child)} {_attributes(child)}" for path, child in module.named_modules()]
     first: dict[int, str] = {}
     for what, tensors in (
@@ -39,7 +39,8 @@ def likeness(module: nn.Module) -> str:
 
 
 def _kind(module: nn.Module) -> str:
-    """The module's class; one that was made inside a function may differ from call to call."""
+    """The module's class, with its address if it was defined inside a function: such classes may differ from call to
+    call."""
     kind = type(module)
     own = f"{UNIQUE}{id(kind)}" if "<locals>" in kind.__qualname__ else ""
     return f"{kind.__module__}.{kind.__qualname__}{own}"
@@ -55,7 +56,7 @@ def _attributes(module: nn.Module) -> str:
 
 
 def _matters(key: str, value: Any) -> bool:
-    """Whether an internal attribute has a content that changes the computation, not only saving."""
+    """Whether an internal attribute affects the computation, not only saving."""
     return bool(value) and "state_dict" not in key
 
 

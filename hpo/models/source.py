@@ -1,6 +1,6 @@
 """The source code of a module of the user's own: finding its file, loading it, and reporting its errors.
 
-Every error in it is reported as an `InputError` that names the module, what happened and where.
+An error in the user's code becomes an `InputError` that names the module, what happened and where.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def source_of(reference: Reference) -> Path:
 
 
 _pinned: dict[Reference, bytes] = {}
-"""Source of each module as it was when its study was opened: an edit while a study runs does not affect that study."""
+"""Source of each module when its study was opened, so that edits do not affect a study that runs."""
 
 
 def pin(reference: Reference) -> str:
@@ -66,12 +66,12 @@ def pinned(references: Iterable[Reference]) -> dict[Reference, bytes]:
 
 
 def pin_all(sources: Mapping[Reference, bytes]) -> None:
-    """Pins the sources of another process; this machine need not have the files."""
+    """Pins sources that were read by another process; this machine need not have the files."""
     _pinned.update(sources)
 
 
 def source_bytes(reference: Reference) -> bytes:
-    """The pinned source, or that of the file if none is pinned."""
+    """The pinned source, or the content of the file if none is pinned."""
     return _pinned[reference] if reference in _pinned else _read(reference)
 
 
@@ -152,7 +152,7 @@ def error_line(error: BaseException) -> str:
 
 
 def with_article(value: Any) -> str:
-    """`an int`, `a tuple`."""
+    """The name of the value's type with an article: `an int`, `a tuple`."""
     name = type(value).__name__
     return f"a{'n' if name[0] in 'AEIOUaeiou' else ''} {name}"
 

@@ -1,7 +1,7 @@
-"""The update rules by PyTorch's fused kernels, lane by lane: one pass over memory instead of a dozen.
+"""The update rules by PyTorch's fused kernels, which are called lane by lane and pass over memory only once.
 
-On CPU a kernel call for each lane is several times as fast as `hpo.optim.rules` on all lanes at once, and a lane does
-not depend on the others. Rules and state are the same as there: m starts at 0, v at `Coefficients.initial_v`.
+On CPU this is several times as fast as `hpo.optim.rules` on all lanes at once, and a lane does not depend on the
+others. Rules and state are the same as there: m starts at 0, v at `Coefficients.initial_v`.
 
 Shapes: S steps, K lanes, P parameters per lane.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 from hpo.studyfile.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
 
 kernels: Any = torch
-"""PyTorch's fused kernels are the functions behind `torch.optim.SGD(fused=True)` and its like; it types none."""
+"""The module of PyTorch's fused kernels, which are behind `torch.optim.SGD(fused=True)` etc. They have no types."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +64,7 @@ def _adagrad(optimizer: Adagrad, lane: LaneTensors, rate: float, step: list[Tens
 
 
 def _rmsprop(optimizer: Rmsprop, lane: LaneTensors, rate: float, step: list[Tensor], first: bool) -> None:
-    # Adam without momentum, and so late that its bias corrections have become 1.
+    # RMSprop is Adam without momentum at a step so large that the bias corrections are 1.
     _adaptive(kernels._fused_adam_, optimizer, lane, rate, LATE, 0.0, optimizer.alpha)
 
 
@@ -103,6 +103,7 @@ def _adaptive(
 
 
 LATE = [torch.tensor(1e30)]
+"""A number of steps at which Adam's bias corrections are 1."""
 
 RULES: dict[str, Callable[[Any, LaneTensors, float, list[Tensor], bool], None]] = {
     "sgd": _sgd,
@@ -124,9 +125,10 @@ def updater(
     rate_SK: NDArray[np.float64],
     done: Sequence[int],
 ) -> Callable[[int], None]:
-    """What makes the s-th of S steps of every lane, in place on theta, m and v, once the gradient has been written.
+    """Returns a function that makes step s of S of every lane, in place on theta, m and v. The gradient must have been
+    written before each call.
 
-    `done` counts the steps each lane has made before.
+    `done`: number of steps that each lane has made before.
     """
     lanes = [
         LaneTensors(theta=[theta], gradient=[gradient], m=[m], v=[v])

@@ -15,8 +15,8 @@ def add_penalties_(
 ) -> None:
     """Adds the gradient of l1 * sum |w| + l2 * sum w^2 / 2 over weights, in place.
 
-    `is_weight_1P` is true or 1 where a parameter is a weight (not a bias, not a norm's scale or shift). None where no
-    lane has the penalty spares the pass; a lane with 0 comes out the same either way.
+    `is_weight_1P` is true or 1 where a parameter is a weight (not a bias, not a norm's scale or shift). A coefficient
+    of None means that no lane has the penalty; a lane with coefficient 0 gets the same result either way.
     """
     weights_KP = theta_KP * is_weight_1P.to(theta_KP.dtype)
     if l2_K1 is not None:
@@ -28,7 +28,7 @@ def add_penalties_(
 def clip_(grad_KP: Tensor, limit_K1: Tensor | None) -> Tensor:
     """Scales down, in place, each lane's gradient whose Euclidean norm exceeds the limit; inf or None: no limit.
 
-    Returns the norms before clipping, shape [K]. Like `torch.nn.utils.clip_grad_norm_`, 1e-6 on the norm included.
+    Returns the norms before clipping, [K]. Like `torch.nn.utils.clip_grad_norm_`, which also adds 1e-6 to the norm.
     """
     norm_K1: Tensor = torch.linalg.vector_norm(grad_KP, dim=1, keepdim=True)
     if limit_K1 is not None:
@@ -42,7 +42,7 @@ def max_norm_(weight_KO: Tensor, limit_K1: Tensor) -> None:
     """Scales down, in place, each unit's incoming weights whose Euclidean norm exceeds the limit; inf: no limit.
 
     `weight_KO` is [K, O, ...], e.g. a view of theta: [K, O, inputs] or [K, O, channels, height, width]. Like
-    `torch.renorm`, 1e-7 on the norm included.
+    `torch.renorm`, which also adds 1e-7 to the norm.
     """
     rows = weight_KO.flatten(2)
     norm_KO1 = torch.linalg.vector_norm(rows, dim=2, keepdim=True)

@@ -8,11 +8,11 @@ With t the step counted from 1 and g the gradient plus coupled * theta:
     theta = theta * (1 - rate * decoupled)
             - rate / (1 - beta1^t) / (1 + (t - 1) * lr_decay) * n / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 
-A rule without second moment has v = 1 throughout and eps = 0, so its denominator is exactly 1 (not v = 0 and eps = 1:
-the root of 0 is slow on some CPUs). A pass that no lane needs is
-skipped, and skipping it changes no bit of any lane's step as long as that lane's numbers are finite; in a lane that
-has overflowed, 0 * inf may put NaN where a skipped pass leaves inf, so a gradient that is not finite must end the
-lane. Schedules are `hpo.optim.schedules`; penalties and clipping are `hpo.optim.penalties`.
+A rule without second moment has v = 1 and eps = 0, so that its denominator is exactly 1 (v = 0 and eps = 1 would be
+slower, as some CPUs are slow at the root of 0). Terms that no lane needs are skipped. Skipping changes no bit of a
+lane's step while the lane's numbers are finite. In a lane that has overflowed, 0 * inf may give NaN where a skipped
+term leaves inf, so a lane must end when its gradient is not finite. Schedules are in `hpo.optim.schedules`, penalties
+and clipping in `hpo.optim.penalties`.
 
 Shapes: K lanes, P parameters per lane.
 """
@@ -33,8 +33,8 @@ from hpo.studyfile.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coefficients:
-    """One lane's numbers in the formula; the defaults are plain gradient descent. The learning rate is not here:
-    it changes with every step."""
+    """One lane's coefficients in the formula; the defaults are plain gradient descent. The learning rate, which changes
+    with every step, is not among them."""
 
     momentum: float = 0.0
     """Share of the buffer m that stays at each step."""
@@ -184,7 +184,7 @@ def stack(
 ) -> LaneCoefficients:
     """Coefficients of the lanes in order, for parameters of `dtype` on `device`. No gradient flows through them.
 
-    A pass that a witness needs is made, whether or not a lane needs it.
+    `witnesses`: further coefficients, whose terms are computed even if no lane needs them.
     """
 
     def column(of: Callable[[Coefficients], float]) -> Tensor:

@@ -1,7 +1,7 @@
-"""Learning rates of one epoch's steps, as pure functions of the position in training. No tensors, no optimizers here.
+"""Learning rates of the steps of one epoch, as pure functions of the position in training. No tensors, no optimizers.
 
-A schedule is a function from its record and the position to factors on the base learning rate. Only reduce_on_plateau
-has a state, `Plateau`, which the caller keeps between epochs.
+A schedule is a function of its record and the position that returns factors of the base learning rate. Only
+reduce_on_plateau has a state, `Plateau`, which the caller keeps between epochs.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class TrainingPosition:
     steps: int
     """Steps per epoch."""
     plateau_factor: float
-    """Present factor of reduce_on_plateau."""
+    """The current factor of reduce_on_plateau."""
 
     @property
     def total(self) -> int:
@@ -84,8 +84,8 @@ def _warmup_cosine(schedule: WarmupCosine, at: TrainingPosition) -> Factors:
 
 
 def _one_cycle(schedule: OneCycle, at: TrainingPosition) -> Factors:
-    # As in `torch.optim.lr_scheduler.OneCycleLR`, the top may lie between two steps; a rise shorter than a step
-    # (where that class divides by zero or starts below the lowest rate) is left out.
+    # As in `torch.optim.lr_scheduler.OneCycleLR`, the maximum may lie between two steps. Unlike there, a rise of less
+    # than one step is left out: that class divides by zero then, or starts below the lowest rate.
     top = max(schedule.rise * at.total - 1.0, 0.0)
     low = 1.0 / schedule.initial_divisor
     numbers = at.numbers()

@@ -1,4 +1,4 @@
-"""What a study file says about a model of the user's own: where its module is found and what it is called with.
+"""A model of the user's own in a study file: the reference to its module, and the arguments it is called with.
 
 Nothing is imported here; `hpo.models.custom` does that, where models are built.
 """
@@ -19,7 +19,7 @@ MODULE_PATTERN = rf"^([^:]+\.py|{NAME}(\.{NAME})*):{NAME}$"
 ARGUMENT_PATTERN = f"^{NAME}$"
 
 WholeEnd = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]
-"""End of a range of whole numbers; the database and the samplers calculate with real numbers."""
+"""End of a range of whole numbers, bounded because the database and the samplers use floating-point numbers."""
 
 Scalar = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str
 
@@ -32,7 +32,7 @@ Argument = Annotated[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """`net.py:Net` or `package.module:Net`, taken apart."""
+    """`net.py:Net` or `package.module:Net`, in its two parts."""
 
     module: str
     """Path of a Python file, or the dotted name of an importable module."""
@@ -49,7 +49,8 @@ class Reference:
         return self.module.endswith(".py")
 
     def below(self, folder: Path) -> Reference:
-        """The same with the path of its file taken from the folder; an importable module stays."""
+        """The reference with the path of its file resolved from the folder; that of an importable module is
+        unchanged."""
         return Reference(module=str((folder / self.module).resolve()), name=self.name) if self.is_file else self
 
     def __str__(self) -> str:
@@ -57,7 +58,7 @@ class Reference:
 
 
 def modules_of(model: Any) -> Iterator[Reference]:
-    """Everything that a study's `[model]` table, as read, may take as the trial's module."""
+    """All modules that a trial may have by a study's `[model]` table, which has been read."""
     for table in model.options if isinstance(model, Choice) else (model,):
         if table["family"] == "custom":
             named = table["module"]

@@ -1,4 +1,4 @@
-"""What each table and field of a study file may be, read off the records. The readers walk these descriptions.
+"""Descriptions of the tables and fields of a study file, derived from the records. The readers follow them.
 
 A table whose record comes in variants (`norm.kind`, `optimizer.name`, ...) has a *tag*, the field that says which
 variant is meant.
@@ -39,7 +39,7 @@ FIXED_TABLES: dict[str, type[Record]] = {
 NEVER_SEARCHED: dict[tuple[type[Record], str], str] = {
     (Training, "epochs"): "pruning compares trials at the same epoch, so all trials train equally long",
 }
-"""Fields of searched tables that stay fixed, with the reason."""
+"""Fields of searched tables that cannot be searched, with the reason."""
 
 SHORTHANDS = ("search.sampler", "search.pruner")
 """Tables with a tag that may be written as the tag alone: `sampler = "tpe"`."""
@@ -47,20 +47,20 @@ SHORTHANDS = ("search.sampler", "search.pruner")
 TAGGED_RECORDS: dict[type[Record], tuple[str, dict[str, str]]] = {
     Init: ("scheme", {"std": "small_normal", "value": "constant"}),
 }
-"""Records in one piece that are used like variants: their tag, and the tag value that each special field needs."""
+"""Single records that are used like variants: the tag, and the value of the tag that each special field needs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slot:
-    """What one field takes."""
+    """The values that one field accepts."""
 
     name: str
     description: str
     required: bool
     default: Any
-    """As TOML would give it; None: absent."""
+    """As read from TOML; None if it is absent by default."""
     optional: bool
-    """The text "none" stands for absence."""
+    """Whether the field can be absent, which the text "none" stands for."""
     fixed: str | None
     """Why the field can never be searched; None: it can."""
     shape: Shape | None
@@ -72,14 +72,14 @@ class Slot:
 
     @property
     def number(self) -> str | None:
-        """ "integer" or "number" where a range makes sense."""
+        """ "integer" or "number" if the field can be a range, else None."""
         kinds = {part.get("type") for part in self.schema.get("anyOf", [self.schema])} - {"null"}
         return next(iter(kinds)) if kinds in ({"integer"}, {"number"}) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """What one table takes."""
+    """The fields that one table accepts."""
 
     tag_slot: Slot | None
     """Field that names the variant; None: there is one variant, under the name ""."""
@@ -90,7 +90,7 @@ class Shape:
     descriptions: Mapping[str, str]
     """One line about each variant."""
     free: bool = False
-    """The table takes any key: arguments of the user's own module."""
+    """Whether the table accepts any key: the arguments of the user's own module."""
 
     @property
     def tag(self) -> str | None:
@@ -102,7 +102,7 @@ class Shape:
         return [*([self.tag] if self.tag else []), *self.variants[variant]]
 
     def slots(self, variant: str, written: Mapping[str, Any]) -> Mapping[str, Slot]:
-        """What the variant's fields take, given what is written: a free table has the fields that it is given."""
+        """The descriptions of a variant's fields; for a free table, those of the fields that are written."""
         if self.free:
             return {key: argument_slot(key, written[key]) for key in sorted(written)}
         return self.variants[variant]
@@ -145,11 +145,12 @@ def shape_of(*records: type[Record], tag: str | None = None) -> Shape:
 
 
 FREE = Shape(tag_slot=None, variants={"": {}}, default="", descriptions={}, free=True)
-"""A table whose keys the user's own module decides."""
+"""The shape of a table whose keys depend on the user's own module."""
 
 
 def argument_slot(name: str, found: Any = None) -> Slot:
-    """What an argument of the user's own module takes: a range is of whole numbers if all that it says is whole."""
+    """The description of an argument of the user's own module. `found`: its value; a range is one of whole numbers if
+    its ends and its step are whole."""
     allowed: Any = Argument
     if isinstance(found, Range):
         found = {"low": found.low, "high": found.high, "step": found.step}

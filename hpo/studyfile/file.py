@@ -1,4 +1,4 @@
-"""Study files: find one, read its TOML, answer every mistake. The one entrance to `hpo.spec`."""
+"""Study files: finds a file, reads its TOML and reports every mistake."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _zero_character(node: Any, path: str) -> str | None:
 
 
 def _excerpt(line: str, place: int) -> str:
-    """What stands around a place in a line, and a mark below it."""
+    """The part of a line around a position, and a mark below the position."""
     begin = max(place - EXCERPT, 0)
     before = ("..." if begin else "") + printable(line[begin:place].replace("\t", " "))
     after = printable(line[place : place + EXCERPT]) + ("..." if len(line) > place + EXCERPT else "")

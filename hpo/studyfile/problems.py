@@ -1,6 +1,6 @@
-"""How mistakes in a study file are worded: what was found, what is allowed, the nearest valid name.
+"""Messages about mistakes in a study file: what was found, what is allowed, and the nearest valid name.
 
-No rule is decided here; the readers decide and call this module for the words.
+The rules themselves are in the readers, which call this module for the messages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hpo.studyfile.tree import toml
 LONGEST_QUOTE = 120
 """Characters of a found value that a message repeats."""
 LONGEST_NAME = 100
-"""Characters of what may be a mistyped name."""
+"""Longest text, in characters, for which a similar valid name is looked for."""
 
 PATTERNS: dict[str, str] = {
     NAME_PATTERN: "1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or a digit",
@@ -40,7 +40,7 @@ class Problem:
     path: str
     """Dotted path of the place in the file."""
     text: str
-    """What was found, what is allowed, the way out."""
+    """What was found, what is allowed, and the way out."""
 
 
 def refuse(source: str, problems: Iterable[Problem]) -> NoReturn:
@@ -56,7 +56,7 @@ def refuse(source: str, problems: Iterable[Problem]) -> NoReturn:
 
 
 def quote(value: Any) -> str:
-    """The value as the file has it, without its middle if it is long."""
+    """The value as TOML, without its middle if it is long."""
     return shortened(printable(toml(value)), LONGEST_QUOTE)
 
 
@@ -65,7 +65,7 @@ def listing(names: Iterable[Any]) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The valid name that was probably meant: a near spelling, or the one that `name` abbreviates."""
+    """The valid name that was probably meant: one with a similar spelling, or one that `name` abbreviates."""
     known = list(names) if len(name) <= LONGEST_NAME else []
     for candidate in known:
         initials = "".join(word[:1] for word in candidate.split("_"))
@@ -78,26 +78,26 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def hint(name: Any, names: Iterable[str]) -> str:
-    """` Did you mean "batch"?`, or nothing where no valid name is near."""
+    """` Did you mean "batch"?`, or an empty text if no valid name is similar."""
     close = nearest(name, names) if isinstance(name, str) else None
     return f' Did you mean "{close}"?' if close else ""
 
 
 def unknown_key(path: str, key: str, allowed: Sequence[str], advice: str = "") -> Problem:
-    """`advice`: what to say where no allowed name is near."""
+    """A problem with a key. `advice`: said if no allowed name is similar."""
     said = hint(key, allowed) or (f" {advice}." if advice else "")
     return Problem(path=path, text=f"unknown key.{said} Allowed here: {', '.join(allowed)}")
 
 
 def wrong_value(path: str, found: Any, schema: Mapping[str, Any]) -> Problem:
-    """`schema`: the JSON Schema of what is allowed."""
+    """A problem with a value. `schema`: the JSON Schema of allowed values."""
     names = [value for value in _enumerated(schema) if isinstance(value, str)]
     nearby = hint(found, names)
     return Problem(path=path, text=f"found {quote(found)}; must be {describe(schema)}{'.' if nearby else ''}{nearby}")
 
 
 def describe(schema: Mapping[str, Any]) -> str:
-    """What a JSON Schema of one field allows, in English."""
+    """The values that a JSON Schema of one field allows, in words."""
     if "description" in schema:
         return str(schema["description"])
     if "anyOf" in schema:

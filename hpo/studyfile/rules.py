@@ -1,7 +1,6 @@
-"""Rules that hold between the settings of a study. Each is a generator of problems; `RULES` lists them.
+"""Rules between the settings of a study. Each is a generator of problems; `RULES` lists them.
 
-What can be seen in one field alone is checked where the field is read. What depends on the data set itself is
-checked where that is loaded.
+A single field is checked where it is read. Rules that depend on the data set are checked where it is loaded.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from hpo.studyfile.study import StudySpec, normalises_batches, options_of
 from hpo.studyfile.tree import Choice, Range, join
 
 MOST_GRIDDED = 100_000
-"""Values of one range of a grid: the sampler lists all of them for each trial."""
+"""Largest number of values of one range of a grid, because the sampler lists all of them for each trial."""
 
 
 def broken_rules(spec: StudySpec) -> list[Problem]:

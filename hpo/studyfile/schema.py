@@ -1,7 +1,7 @@
-"""The JSON Schema of a study file, for editors. `python -m hpo.studyfile.schema` writes it where it is shipped.
+"""The JSON Schema of a study file, for editors. `python -m hpo.studyfile.schema` writes the file that is shipped.
 
-It accepts every valid study and knows all names and bounds; rules between settings are left to the reader.
-Draft 7, since TOML language servers know no later one.
+It accepts every valid study and contains all names and bounds, but not the rules between settings. It is of draft 7,
+the latest that TOML language servers support.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _value(slot: Slot) -> Json:
 
 
 def _concrete(slot: Slot) -> Json:
-    """One value; where TOML has no null, the text "none" takes its place."""
+    """The schema of one value. The text "none" stands for null, which TOML lacks."""
     parts = slot.schema.get("anyOf", [])
     if not any(part.get("type") == "null" for part in parts):
         return dict(slot.schema)

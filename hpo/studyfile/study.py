@@ -1,4 +1,4 @@
-"""A whole study as read from its file, its fingerprint, and what differs between two versions of it.
+"""A study as read from its file, its fingerprint, and the differences between two versions of it.
 
 Reading is in `hpo.studyfile.file`; turning the tree into distributions is in `hpo.space`.
 """
@@ -16,11 +16,11 @@ from hpo.studyfile.records import CheckpointsTable, DataTable, SearchTable, Stud
 from hpo.studyfile.tree import Choice, join, toml
 
 FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_seconds", "checkpoints.")
-"""Values that may change between two runs of one study: they decide nothing about any trial."""
+"""Settings that may change between two runs of one study, because no trial depends on them."""
 
 ADDED = {"training.last_batch": toml("fill")}
-"""Settings that earlier versions did not know, and what these did: a study from then means the same as one that says
-so now."""
+"""Settings that earlier versions did not have, with the values that correspond to their behaviour. A study without such
+a setting and a study with this value have the same fingerprint."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +38,7 @@ class StudySpec:
     source: str
     """Path of the file, for messages."""
     conventions: int = NEWEST
-    """Those that the study began with, see `hpo.conventions`."""
+    """The convention that the study began with, see `hpo.conventions`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,9 +46,9 @@ class Setting:
     """One setting."""
 
     value: str
-    """In TOML."""
+    """As TOML."""
     given: bool
-    """Whether the file says so, or it is the default."""
+    """Whether the file sets it; else it is the default."""
 
 
 def entries(spec: StudySpec) -> dict[str, Setting]:
@@ -70,8 +70,8 @@ def entries(spec: StudySpec) -> dict[str, Setting]:
 
 
 def fingerprint(spec: StudySpec) -> str:
-    """SHA-256 of what decides the trials: comments, layout, order of keys, budgets and `[checkpoints]` leave
-    it as it is."""
+    """SHA-256 of the settings that trials depend on. Comments, layout, the order of keys, budgets and `[checkpoints]`
+    do not change it."""
     decisive = {path: entry.value for path, entry in entries(spec).items() if not path.startswith(FREE)}
     decisive = {path: value for path, value in decisive.items() if value != ADDED.get(path)}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
@@ -83,7 +83,7 @@ def with_budget(spec: StudySpec, **budgets: float | None) -> StudySpec:
 
 
 def with_epochs(spec: StudySpec, epochs: int | None) -> StudySpec:
-    """The study whose trials train for so many epochs; None: as the file says."""
+    """The study with another number of epochs per trial; None: as in the file."""
     if epochs is None:
         return spec
     node = spec.tree.get("training", {})
@@ -116,7 +116,7 @@ def normalises_batches(spec: StudySpec) -> bool:
 
 
 def changes(old: StudySpec, new: StudySpec) -> list[str]:
-    """What differs, but for what may differ, one line per setting: `optimizer.learning_rate: was 0.1, is 0.2`."""
+    """The differences in settings that must not change, one line each: `optimizer.learning_rate: was 0.1, is 0.2`."""
     before, after = ({path: entry.value for path, entry in entries(spec).items()} for spec in (old, new))
     return [
         f"{path}: was {before.get(path, 'absent')}, is {after.get(path, 'absent')}"
@@ -153,7 +153,8 @@ def _entries(node: Any, shape: Shape, *, given: bool) -> dict[str, Setting]:
 
 
 def _choice_entries(choice: Choice, shape: Shape) -> dict[str, Setting]:
-    """A path on which the options that have it agree stands once, any other under each option's label."""
+    """The settings of a choice of tables. A setting on which all options that have it agree is listed once, any other
+    under each option's label."""
     found = {choice.tag or "": Setting(value=toml({"choice": list(choice.labels)}), given=True)}
     holders: dict[str, dict[str, Setting]] = {}
     for label, option in zip(choice.labels, choice.options, strict=True):

@@ -1,4 +1,4 @@
-"""Whole tables of a study file: keys, variants and choices of tables, down to the values.
+"""Reads the tables of a study file: keys, variants and choices of tables. `hpo.studyfile.values` reads the values.
 
 The result is normalised: keys in the order of the records (so that the order in the file changes nothing), the
 tag first, the keys beside `choice` merged into every option, `name = { choice = [...] }` spelled out as a choice
@@ -21,7 +21,7 @@ from hpo.studyfile.tree import Choice, join
 from hpo.studyfile.values import check_value, read_value
 
 UNTAGGED = "choice"
-"""The tag of a choice of tables that have no field to tell them apart."""
+"""The tag of a choice of tables without a field that tells them apart."""
 
 
 def read_table(
@@ -126,7 +126,7 @@ class Option:
     """One table of a choice."""
 
     variant: str | None
-    """What its tag names; None: the absent table."""
+    """The variant that its tag names; None for the absent table."""
     written: Mapping[str, Any]
     """Keys as in the file, the shared ones included."""
     shared: Mapping[str, str]
@@ -203,7 +203,7 @@ def _labels(options: Sequence[Option]) -> list[str]:
 
 
 def _misfits(options: Sequence[Option], shape: Shape) -> Iterator[Problem]:
-    """Shared keys that some option has no use for."""
+    """Problems with shared keys that some option does not have."""
     places = {(key, place) for option in options for key, place in option.shared.items()}
     for key, place in sorted(places):
         sharers = [option.variant for option in options if option.shared.get(key) == place]

@@ -1,4 +1,4 @@
-"""The nodes of a searched table, ranges and choices, and how a node is written in TOML. No validation here.
+"""The nodes of a searched table (ranges and choices), and their form in TOML. No validation.
 
 A tree is a nested plain dict whose leaves are JSON values (numbers, text, booleans, lists, None) or nodes.
 """
@@ -49,7 +49,7 @@ def join(path: str, key: str) -> str:
 
 
 def as_written(node: Any) -> Any:
-    """The node as TOML would give it: nodes become the dicts they were read from."""
+    """The node as it was read from TOML: ranges and choices become dicts again."""
     match node:
         case None:
             return "none"

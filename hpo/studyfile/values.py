@@ -1,4 +1,4 @@
-"""One field of a table: a concrete value, a range or a choice of values, checked against the record's field.
+"""Reads one field of a table: a concrete value, a range or a choice of values, checked against the record's field.
 
 Tables and choices of tables are read by `hpo.studyfile.tables`.
 """
@@ -17,7 +17,7 @@ from hpo.studyfile.problems import Problem, describe, nearest, quote, unknown_ke
 from hpo.studyfile.tree import RANGE_KEYS, Choice, Label, Range, join
 
 MOST_CHECKED = 1000
-"""Values of a range of whole numbers that are checked one by one; of longer ranges the ends are."""
+"""Ranges of whole numbers with at most so many values are checked value by value; of others, the ends are checked."""
 
 MOST_STEPS = 2**53
 """Steps of a range; a floating-point number cannot tell more values apart."""
@@ -26,7 +26,7 @@ MIXED_WAY_OUT = "To search a range in some cases only, make the whole table a ch
 
 
 def read_value(found: Any, slot: Slot, path: str, problems: list[Problem], *, searched: bool) -> Any:
-    """The value, Range or Choice that `found` stands for; None, with a problem noted, if it breaks a rule."""
+    """The value, Range or Choice that `found` stands for. If it breaks a rule, adds a problem and returns None."""
     if not isinstance(found, dict):
         return check_value(found, slot, path, problems)
     is_choice = "choice" in found
@@ -63,14 +63,14 @@ def check_value(found: Any, slot: Slot, path: str, problems: list[Problem]) -> A
 
 
 def ways_to_search(slot: Slot) -> str:
-    """The other forms that the field admits."""
+    """The forms, in words, in which the field can be searched; empty if it cannot."""
     if slot.fixed:
         return ""
     return (", a range { low = , high = }" if slot.number else "") + " or { choice = [...] }"
 
 
 def scalar(value: Any) -> Label:
-    """The label of an option: what the database and people see."""
+    """The label of an option in the database and in messages."""
     match value:
         case None | []:
             return "none"
@@ -158,7 +158,7 @@ def _read_step(found: dict[str, Any], slot: Slot, path: str, problems: list[Prob
 
 
 def _range_rules(span: Range, slot: Slot, found: dict[str, Any]) -> list[str]:
-    """What a range of valid ends can still get wrong; the first mistake is enough."""
+    """The first rule that a range with valid ends breaks, as a list of at most one message."""
     if span.low >= span.high:
         way_out = "write the number itself" if span.low == span.high else "swap the ends"
         return [f"found {quote(found)}, an empty range: low must be below high; {way_out}"]

@@ -1,4 +1,5 @@
-"""A study that is given as a dict, as the text of a study file: what is kept, compared and read is always text."""
+"""Writes a study that is given as a dict as the text of a study file, because studies are stored and compared as
+text."""
 
 from __future__ import annotations
 
@@ -14,13 +15,13 @@ from hpo.studyfile.tree import join, toml, toml_key
 
 
 def toml_of(study: Mapping[str, Any]) -> str:
-    """TOML that reads as the same tables. `StudyFileError` for a value that TOML has no word for."""
+    """TOML with the same tables. Raises `StudyFileError` for a value that TOML cannot express."""
     try:
         document = _plain(study, "")
     except RecursionError:
         raise StudyFileError(f"{DICT}: values are nested too deeply for a study file") from None
     outside = {key: value for key, value in document.items() if not isinstance(value, dict)}
-    tables = [_lines(outside)] if outside else []  # wrong, but it is for the reader of the file to say how
+    tables = [_lines(outside)] if outside else []  # a mistake, which the reader of the text will report
     tables += [f"[{toml_key(name)}]\n{_lines(table)}" for name, table in document.items() if name not in outside]
     return "\n".join(tables)
 
@@ -30,7 +31,7 @@ def _lines(table: dict[str, Any]) -> str:
 
 
 def _plain(value: Any, path: str) -> Any:
-    """The value as TOML reads it. Numbers of NumPy and paths are taken for what they are."""
+    """The value in a type that TOML has. NumPy's numbers and paths are converted."""
     match value:
         case bool() | datetime.date() | datetime.time():
             return value

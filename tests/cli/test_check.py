@@ -106,7 +106,7 @@ def test_schema_is_printed_without_a_study() -> None:
 def test_no_study_is_a_usage_error() -> None:
     result = CliRunner().invoke(check, [])
     assert result.exit_code == 2
-    assert "Name a study file, or ask for --schema" in result.output
+    assert "Name a study file, or use --schema" in result.output
 
 
 def test_mistakes_and_unknown_names_are_study_file_errors(tmp_path: Path) -> None:

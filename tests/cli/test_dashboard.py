@@ -103,7 +103,7 @@ def test_it_may_listen_on_ipv6(home: Path) -> None:
 @pytest.mark.parametrize("name", ["http://studies.example.org", "studies.example.org:80", "*"])
 def test_a_name_that_is_none_is_said(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert called("dashboard", "--home", home, "--allow-host", name) == 2
-    assert f"--allow-host {name}: found something else than a host's name" in capsys.readouterr().err
+    assert f"--allow-host {name}: this is not a host's name" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ def test_it_tells_what_it_did_and_where_the_copy_is(tmp_path: Path) -> None:
     output = upgraded(tmp_path)
     assert "Optuna's tables: v3.0.0.d -> v3.2.0.a" in output
     assert f"hpo's tables:    none -> {HEAD}" in output
-    assert f"The database as it was: {tmp_path}/hpo.db.v3.0.0.d" in output
+    assert f"Copy of the database before the upgrade: {tmp_path}/hpo.db.v3.0.0.d" in output
     assert "nothing was changed" in upgraded(tmp_path)
 
 

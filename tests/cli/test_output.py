@@ -179,7 +179,7 @@ def test_log_lines_are_harmless_and_cannot_be_forged() -> None:
 
 def test_tracebacks_and_warnings_are_harmless(tmp_path: Path) -> None:
     code = (
-        "from hpo.cli.terminal.output import guard; guard(); import logging, warnings\n"
+        "from hpo.cli.terminal.output import guard_stderr; guard_stderr(); import logging, warnings\n"
         "nasty = chr(27) + '[31m' + chr(0x9b) + 'x' * 100_000\n"
         "warnings.warn(nasty); logging.getLogger('hpo').warning(nasty); raise RuntimeError(nasty)"
     )

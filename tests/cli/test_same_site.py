@@ -151,7 +151,7 @@ def test_changes_from_its_own_pages(method: str, headers: dict[str, str]) -> Non
 def test_changes_from_pages_of_others(method: str, headers: dict[str, str]) -> None:
     status, text = asked(method, host="localhost:8080", **headers)
     assert status == 403
-    assert text.startswith("Changes are taken from the dashboard's own pages only")
+    assert text.startswith("Changes are accepted from the dashboard's own pages only")
     assert asked(host="localhost:8080", **headers)[0] == 200, "a link to it is none"
 
 

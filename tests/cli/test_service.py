@@ -93,7 +93,7 @@ def test_from_submitting_to_the_end(project: Project) -> None:
         assert "hpo resume small" in said(project, "stop", "small")
         found = wait_for(project, lambda found: not found["workers"])
         assert (found["state"], found["running"]) == ("stopped", 3)
-        assert said(project, "resume", "small") == "Study small goes on.\n"
+        assert said(project, "resume", "small") == "Study small continues.\n"
         wait_for(project, lambda found: found["workers"])
 
         first.send_signal(signal.SIGTERM)
@@ -107,7 +107,7 @@ def test_from_submitting_to_the_end(project: Project) -> None:
     assert re.search(r"small: left, (stopped|this worker is to end)\n", log)
 
     assert said(project, "extend", "small", "--trials", 10) == "Study small has a budget of 10 trials.\n"
-    assert "train 410 epochs; 0 that had ended go on" in said(project, "extend", "small", "--epochs", 410)
+    assert "train 410 epochs; 0 that had ended continue" in said(project, "extend", "small", "--epochs", 410)
     watch = project.start("show", "small", "--watch")
     with worker(project):
         out, _ = watch.communicate(timeout=LIMIT)
@@ -130,7 +130,7 @@ def test_what_cannot_be_done_is_said(project: Project) -> None:
     said(project, "submit", "small.toml")
     for arguments, message in (
         (("resume", "small"), "is not stopped"),
-        (("extend", "small"), "Say what to extend"),
+        (("extend", "small"), "Nothing to extend"),
         (("extend", "small", "--pruned"), "add --epochs N"),
         (("extend", "small", "--trials", 3), "has 8 already"),
         (("extend", "small", "--epochs", 12), "train 12 already"),
@@ -155,7 +155,7 @@ def test_submitting_again_says_what_changes(project: Project) -> None:
     assert said(project, "submit", "small.toml", "--priority", 1).splitlines() == [
         "Study small has priority 1 (before: 3) and a budget of 8 trials (before: 20), "
         "500 epochs (before: any number).",
-        "It is stopped. To let it go on: hpo resume small",
+        "It is stopped. To continue it: hpo resume small",
     ]
     assert json_of(project, "studies")[0]["priority"] == 1
 
@@ -286,7 +286,7 @@ def test_only_a_submitted_study_can_be_extended(option: str, project: Project) -
     project.run()
     done = project.hpo("extend", "small", option, 99)
     assert done.returncode == 2
-    assert "was not submitted to workers" in done.stderr
+    assert "it was not submitted to workers" in done.stderr
 
 
 def test_a_study_is_deleted_with_all_it_has(project: Project) -> None:
@@ -310,7 +310,7 @@ def test_a_study_is_deleted_with_all_it_has(project: Project) -> None:
     done = project.hpo("delete", "small")
     assert done.returncode == 2
     assert "Delete the study small with 3 trials and its checkpoints from sqlite" in done.stderr
-    assert "nothing was deleted, as there is nobody to ask" in done.stderr
+    assert "nothing was deleted, because nobody answered" in done.stderr
     assert all(file.exists() for file in files)
     project.write(training="epochs = 2")
     assert "hpo.db with `hpo delete small`." in project.hpo("submit", "small.toml").stderr
@@ -345,4 +345,4 @@ def test_a_worker_says_which_of_its_studies_it_waits_for(project: Project) -> No
     with worker(project, *(word for name in names for word in ("--studies", name))) as process:
         log = [process.stderr.readline() for _ in range(3)]
     assert re.search(r"--studies othr: no study 'othr' in .* Did you mean 'other'\?", log[1])
-    assert "--studies small: was not submitted to workers. Waiting for it." in log[2]
+    assert "--studies small: it was not submitted to workers. Waiting for it." in log[2]

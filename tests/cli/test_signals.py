@@ -67,7 +67,7 @@ def test_a_long_import_that_is_waited_for_is_told(project: Project) -> None:
     process = project.start(command=(sys.executable, "-c", IMPORTED))
     out, err = process.communicate(timeout=LIMIT)
     assert out.startswith("interrupted True\n")
-    assert err == "hpo: interrupting, as soon as libraries are loaded; once more: at once\n"
+    assert err == "hpo: interrupting as soon as libraries are loaded; press Ctrl-C again to end at once\n"
 
 
 @pytest.mark.slow

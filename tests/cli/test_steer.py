@@ -35,10 +35,10 @@ def test_extending_what_is_stopped_says_that_it_is(home: Path) -> None:
     *lines, last = said(home, "extend", "small", "--trials", "20", "--epochs", "9")
     assert lines == [
         "Study small has a budget of 20 trials.",
-        "Trials of small train 9 epochs; 0 that had ended go on.",
+        "Trials of small train 9 epochs; 0 that had ended continue.",
     ]
-    assert last == f"It is stopped. To let it go on: hpo resume small --home {home}"
-    assert said(home, "resume", "small") == ["Study small goes on."]
+    assert last == f"It is stopped. To continue it: hpo resume small --home {home}"
+    assert said(home, "resume", "small") == ["Study small continues."]
     assert len(said(home, "extend", "small", "--epochs", "12")) == 1
 
 
@@ -46,7 +46,7 @@ def test_what_has_ended_does_not_go_on(home: Path) -> None:
     """A worker that had nothing left but to conclude it did so."""
     with closing(open_store(sqlite_url(home))) as store:
         studies.mark_finished(store, row_of(home).study_id)
-    assert said(home, "resume", "small") == ["Study small is not stopped any more, and has ended."]
+    assert said(home, "resume", "small") == ["Study small is no longer stopped, and has ended."]
     assert row_of(home).stopped_at is None
 
 

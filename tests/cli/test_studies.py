@@ -189,8 +189,8 @@ def test_who_could_continue_is_not_told_while_others_do(served: Path) -> None:
     assert "worker-c: silent" in output
     assert "To continue" not in output
     assert output.splitlines()[-1] == (
-        "No worker can work on it. Where the reason above is mended, a worker tries again by itself after a while; "
-        f"a new one, there or on another machine, at once: hpo worker --home {served}"
+        "No worker can work on it. Once the reason above is resolved, a worker tries again after a while; to try at "
+        f"once, start a new one, there or on another machine: hpo worker --home {served}"
     )
     with closing(open_store(sqlite_url(served))) as store:
         leases.unregister_worker(store, "worker-a")

@@ -156,7 +156,7 @@ def test_commands_are_not_disturbed(new_database: Callable[[], str], tmp_path: P
 
     assert "is submitted" in said("submit", str(file))
     assert "is stopped" in said("stop", "small")
-    assert "goes on" in said("resume", "small")
+    assert "continues" in said("resume", "small")
     both = said("extend", "small", "--trials", "20", "--epochs", "15")
     assert "a budget of 20 trials" in both
     assert "train 15 epochs" in both

@@ -11,11 +11,11 @@ Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
-"""A factor of exponential forgetting, e.g. momentum or beta."""
+"""A decay factor of an exponential average, e.g. momentum or beta."""
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 WholeNumber = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
-"""Units or channels of one layer; the bound catches a slip of the hand before it fills the memory."""
+"""Units or channels of one layer; the bound refuses typing errors that would exhaust the memory."""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 

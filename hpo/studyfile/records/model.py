@@ -50,7 +50,7 @@ class Custom(Record):
     """`net.py:Net`: a class or function in a Python file, its path relative to the study file; or
     `package.module:Net` in something installed."""
     arguments: dict[str, Argument] = Field({})
-    """What it is called with, by name: numbers, texts, true or false, lists of these, ranges and choices."""
+    """Keyword arguments of the call: numbers, texts, true or false, lists of these, ranges and choices."""
 
 
 class Init(Record):

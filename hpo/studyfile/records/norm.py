@@ -1,4 +1,4 @@
-"""`[norm]` and `[dropout]`: what stands between the layers."""
+"""`[norm]` and `[dropout]`: normalisation and dropout between the layers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Placement = Literal["before_activation", "after_activation", "input"]
 
 
 class BatchNorm(Record):
-    """Statistics per feature over the batch (Ioffe & Szegedy 2015); running averages at inference. A layer right in
-    front of it has no bias, since the mean is subtracted again; `group` with one channel a group is like it."""
+    """Statistics per feature over the batch (Ioffe & Szegedy 2015); running averages at inference. A layer directly
+    before it has no bias, because the mean is subtracted again; the same holds for `group` with one channel per group."""
 
     kind: Literal["batch"]
     placement: Placement = "before_activation"

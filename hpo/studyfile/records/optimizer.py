@@ -10,7 +10,7 @@ from hpo.studyfile.records.base import Decay, NonNegative, Positive, Record
 
 
 class OptimizerBase(Record):
-    """What every update rule has."""
+    """Settings of every update rule."""
 
     learning_rate: Positive = 1e-3
     """Highest learning rate; the schedule scales it down."""

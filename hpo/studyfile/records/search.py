@@ -72,8 +72,8 @@ class SuccessiveHalving(Record):
 
 
 class Median(Record):
-    """Stop what is worse than the median of finished trials at the same epoch: by its best value so far, or by its
-    last one where `study.epoch` is `last`."""
+    """Stop a trial that is worse than the median of finished trials at the same epoch: by its best value so far, or by
+    its last value if `study.epoch` is `last`."""
 
     name: Literal["median"] = "median"
     startup_trials: WholeNumber = 5
@@ -83,7 +83,7 @@ class Median(Record):
 
 
 class Percentile(Record):
-    """Keep the best percentile of trials at the same epoch: by their best value so far, or by their last one where
+    """Keep the best percentile of trials at the same epoch: by their best value so far, or by their last value if
     `study.epoch` is `last`."""
 
     name: Literal["percentile"] = "percentile"
@@ -123,16 +123,17 @@ class SearchTable(Record):
     """How the space is searched. `sampler = "tpe"` is short for `sampler = { name = "tpe" }`; pruner too."""
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 50
-    """Budget: trials that end (finished, pruned or failed)."""
+    """Budget of trials: how many end (finished, pruned or failed)."""
     epochs: Count | None = None
     """Budget of epochs over all trials; when it is spent, the trials in flight end. Absent: none."""
     wall_seconds: Positive | None = None
-    """Budget of seconds in which the study runs, over all restarts. Absent: none."""
+    """Budget of wall time in seconds, over all restarts. Absent: none."""
     cpu_seconds: Positive | None = None
     """Budget of processor seconds, over all processes and restarts. Absent: none."""
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Trials in flight. Part of the study, not of the machine: it decides what each ask has seen."""
+    """Trials in flight. It is part of the study, not of the machine, because it decides which results the sampler knows
+    when it proposes a trial."""
     sampler: Sampler = Tpe()
     """Proposes the next trials."""
     pruner: Pruner = Median()
-    """Ends trials that look hopeless."""
+    """Ends unpromising trials early."""

@@ -1,4 +1,4 @@
-"""`[study]` and `[checkpoints]`: what is sought, and what is kept of it."""
+"""`[study]` and `[checkpoints]`: name, objective and seed of a study, and how many checkpoints are kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLASSIFICATION_METRICS: frozenset[str] = frozenset({"loss", "accuracy", "balance
 
 
 class StudyTable(Record):
-    """What is sought."""
+    """Name, objective and seed."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     """Name of the study in the database and of its report folder."""
@@ -33,11 +33,11 @@ class StudyTable(Record):
     s[t] = a*x[t] + (1-a)*s[t-1], in which the newest epoch weighs a = 1 - smoothing; 0 takes the raw curve. The
     report's control of the same name smooths its curves by the same rule."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """The one seed; every random number of the study follows from it."""
+    """Seed of all random numbers of the study."""
 
 
 class CheckpointsTable(Record):
-    """What stays on disk after the study."""
+    """Checkpoints that are kept after the study."""
 
     keep: Count = 3
     """Best trials whose weights are kept."""

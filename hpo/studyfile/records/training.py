@@ -10,7 +10,7 @@ from hpo.studyfile.records.base import Count, NonNegative, Positive, Record, Who
 
 
 class Constant(Record):
-    """The learning rate stays."""
+    """The learning rate is constant."""
 
     name: Literal["constant"] = "constant"
 
@@ -70,7 +70,7 @@ class ReduceOnPlateau(Record):
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     """Factor of each reduction."""
     patience: WholeNumber = 3
-    """Epochs without improvement that are endured."""
+    """Epochs without improvement before the rate is reduced."""
     threshold: NonNegative = 1e-4
     """Relative improvement that counts."""
     minimum: NonNegative = 0.0
@@ -105,12 +105,12 @@ class EarlyStopping(Record):
 
 
 class Training(Record):
-    """How long and in what portions a trial trains."""
+    """Number of epochs, batches and early stopping."""
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Passes over the training part. Always one number: pruning compares trials at the same epoch."""
     batch_size: Count = 32
-    """Examples a step, but no more than the training part has."""
+    """Examples per step, at most as many as the training part has."""
     last_batch: Literal["fill", "drop", "short"] = "fill"
     """What becomes of the examples that are left over when an epoch's order is cut into batches. `fill`: they make a
     batch with examples from the front of the order, which are seen twice in the epoch. `drop`: they are left out of

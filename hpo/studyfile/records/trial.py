@@ -1,4 +1,4 @@
-"""One trial: everything that its training needs to know."""
+"""The configuration of one trial: all settings that its training depends on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpo.studyfile.records.training import Constant, Regularization, Schedule, T
 
 
 class TrialConfig(Record):
-    """One concrete configuration: everything that training needs to know about a trial."""
+    """One concrete configuration: all settings that the training of a trial depends on."""
 
     model: Model
     """Family and shape of the network."""
@@ -28,16 +28,16 @@ class TrialConfig(Record):
     optimizer: Optimizer
     """Update rule."""
     schedule: Schedule = Constant()
-    """How the learning rate moves."""
+    """Learning rate over the steps."""
     regularization: Regularization = Regularization()
     """Penalties and bounds."""
     training: Training = Training()
-    """How long and in what portions a trial trains."""
+    """Number of epochs, batches and early stopping."""
     conventions: int = NEWEST
-    """Those of the study, see `hpo.conventions`; no study file says it."""
+    """The convention of the study, see `hpo.conventions`; study files do not contain it."""
 
     def below(self, folder: Path) -> Self:
-        """The same with the file of a module of the user's own taken from the folder."""
+        """The configuration with the path of a module of the user's own resolved from the folder."""
         if not isinstance(self.model, Custom):
             return self
         reference = Reference.of(self.model.module).below(folder)

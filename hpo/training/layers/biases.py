@@ -1,7 +1,7 @@
-"""The biases of a layer in K lanes. A lane has none where the normalisation after the layer would subtract it again.
+"""The biases of a layer in K lanes. A lane has no bias where the normalisation after the layer would subtract it again.
 
-A row of parameters has room for a bias if any variant of the study has one there. In a lane without a bias it holds
-zeros, which change nothing and get no gradient, so that such lanes are computed together with the others.
+A row of parameters has room for a bias if any variant of the study has one there. A lane without a bias has zeros
+there, which get no gradient, so that such lanes are computed together with the others.
 
 Dimensions: K lanes, O outputs.
 """

@@ -1,5 +1,5 @@
-"""Templates of the user's own modules, as the program runs them: copies whose dropout layers take masks, and whose
-batch normalisation stores the batch's statistics. Also the output sizes of the layers inside.
+"""Templates: copies of the user's own modules that a program runs. Their dropout layers take masks, and their batch
+normalisation stores the batch's statistics.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ class Masked(nn.Module):
     def __init__(self, layer: nn.Dropout) -> None:
         super().__init__()
         self.layer = layer
-        """The replaced layer. It is called where there is no mask: it drops nothing, or the call was not predicted."""
+        """The replaced layer. It is called if there is no mask, because it drops nothing or the call was not
+        predicted."""
         self.masks: dict[int, Tensor] = {}
         """Masks by number of the call."""
         self.sizes: list[int] = []
@@ -64,7 +65,7 @@ def norms_in(module: nn.Module) -> dict[str, nn.BatchNorm1d]:
 
 
 def output_sizes(module: nn.Module, input_shape: tuple[int, ...]) -> list[int]:
-    """Output sizes for one example: of the layers inside, call by call, and of the module at last."""
+    """Output sizes for one example: of the inner layers in the order of their calls, then of the module."""
     sizes: list[int] = []
 
     def note(layer: nn.Module, inputs: object, output: object) -> None:

@@ -1,4 +1,4 @@
-"""The user's own modules of K lanes as one layer: fused by `vmap` where possible, else one lane after the other.
+"""The user's own modules of K lanes as one layer: fused by `vmap` if possible, else computed one lane after the other.
 
 Both ways run the user's own forward on the lanes' tensors and compute gradients by autograd. Dropout layers multiply by
 the lane's masks. Other random numbers, which only unfused lanes may draw, come from torch's generator, seeded with the
@@ -58,7 +58,7 @@ _warned: set[str] = set()
 
 @dataclass(frozen=True, kw_only=True)
 class CustomModules:
-    """The modules of K lanes, which are bound like a layer."""
+    """The user's modules of K lanes, bound like one layer."""
 
     template: nn.Module
     """Module whose forward is run; its own tensors are not used."""
@@ -145,9 +145,8 @@ class CustomModules:
         masks = dict(masks)
         keys = masks.pop(KEYS, None)
         for path, p in self.p.items():
-            self._masked(path).layer.p = max(
-                p
-            )  # vmap refuses a layer that draws, so a fused layer without masks must have p = 0
+            # vmap refuses layers that draw random numbers, so a fused layer without masks must have p = 0.
+            self._masked(path).layer.p = max(p)
         if self.plan.fused:
             try:
                 with warnings.catch_warnings():  # vmap warns of operations for which it uses a loop

@@ -25,7 +25,7 @@ _plans: dict[tuple[str, tuple[int, ...]], Plan] = {}
 
 
 def plan_of(module: nn.Module, input_shape: tuple[int, ...]) -> Plan:
-    """The plan for modules like this one. Logs a warning, once, for those that cannot be fused."""
+    """The plan for modules that are like this one. Logs a warning, once, if they cannot be fused."""
     key = (likeness(module), input_shape)
     if key in _plans:
         return _plans[key]
@@ -39,7 +39,7 @@ def plan_of(module: nn.Module, input_shape: tuple[int, ...]) -> Plan:
 
 
 def _try(plan: Plan, module: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Turns fusing off where it fails or gives other results."""
+    """Turns fusing off if it fails or gives other results."""
     twin = copy.deepcopy(module)
     with torch.no_grad():
         for parameter in twin.parameters():

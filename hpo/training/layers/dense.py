@@ -119,9 +119,9 @@ Derivative = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[LayerContext, nn.Module], Pass]:
     """A layer without parameters that computes each number separately.
 
-    `exact`: by arithmetic that rounds alike everywhere. Others, such as tanh, are rounded differently by vector and
-    scalar code, and the CPU takes scalar code for the last numbers of a tensor unless they fill a vector; so each lane
-    is padded to whole vectors, or which lane comes last would show.
+    `exact`: vector and scalar code give the same result. For other functions, such as tanh, they round differently, and
+    the CPU uses scalar code for the last numbers of a tensor unless they fill a vector. So each lane is padded to whole
+    vectors; otherwise the results of the last lane would differ.
     """
 
     def bind(context: LayerContext, layer: nn.Module) -> Pass:

@@ -20,8 +20,8 @@ Views = dict[tuple[str, tuple[int, ...]], Tensor]
 
 @dataclass(kw_only=True, slots=True)
 class Frame:
-    """The tensors of K lanes on which a program's layers work. Layers keep views of them, so they must stay at their
-    place in memory."""
+    """The tensors of K lanes that a program's layers use. Layers keep views of them, so they must not move in
+    memory."""
 
     parameters: Views
     """Views of theta."""
@@ -40,7 +40,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerContext:
-    """A layer's place in the program: its name, its lanes, and the frame."""
+    """What a layer is bound to: its name, its lanes, and the frame, of which it gives the layer's views."""
 
     name: str
     lanes: slice
@@ -81,7 +81,7 @@ class LayerContext:
 
 
 class Pass(NamedTuple):
-    """The two passes of a layer, bound to its place."""
+    """The forward and backward pass of a layer, bound to its context."""
 
     forward: Callable[[Tensor], tuple[Tensor, Any]]
     """Takes the input [K, B, ...]; returns the output [K, B, ...], and the values that `backward` needs."""
@@ -91,4 +91,4 @@ class Pass(NamedTuple):
 
 
 Rule = Callable[[LayerContext, nn.Module], Pass]
-"""Binds a layer. The plain module gives its sizes; the lanes' numbers are in the frame."""
+"""Binds a layer. The plain module gives the sizes; the lanes' numbers are in the frame."""

@@ -18,8 +18,8 @@ from hpo.training.layout import ALIGNMENT
 def conv2d(context: LayerContext, layer: nn.Module) -> Pass:
     """[K, B, C, H, W] -> [K, B, O, H, W], with padding that keeps the size.
 
-    A grouped convolution is faster, a batched product over shifted images the only one of the two whose result does
-    not depend on K where a lane has few channels or an odd number of them (measured on CPU).
+    A grouped convolution is faster. But where a lane has few channels or an odd number of them, its results depend on K
+    (measured on CPU); those of a batched product over shifted images do not.
     """
     assert isinstance(layer, nn.Conv2d)
     grouped = layer.in_channels % 8 == 0 and layer.out_channels % 8 == 0
@@ -126,7 +126,7 @@ def _conv_by_shifts(context: LayerContext, layer: nn.Conv2d) -> Pass:
 
 
 def max_pool(context: LayerContext, layer: nn.Module) -> Pass:
-    """The largest of each window. With channels last it is several times as fast on CPU, the copies included."""
+    """The largest value of each window. Channels last are several times as fast on CPU, including the copies."""
     assert isinstance(layer, nn.MaxPool2d)
     assert isinstance(layer.kernel_size, int)
     size = [layer.kernel_size] * 2

@@ -1,8 +1,8 @@
 """The loss of K lanes: per example for scores, and with its gradient for training.
 
-Cross entropy with a share of the target spread evenly over all classes (Szegedy et al. 2016), or the squared error of
-a number. Classes are rounded up to whole vectors: that is several times as fast on CPU for few classes, and no lane's
-numbers are computed by the scalar code for a remainder, which rounds differently.
+Cross entropy with label smoothing (Szegedy et al. 2016), or the squared error of a number. Classes are padded to whole
+vectors: that is several times as fast on CPU for few classes, and the scalar code for a remainder, which rounds
+differently, is never used.
 
 Dimensions: K lanes, B examples, C outputs.
 """
@@ -31,8 +31,8 @@ def training_loss(
 ) -> tuple[Tensor, Tensor]:
     """Mean loss [K] of the batch and its gradient with respect to the outputs [K, B, C].
 
-    Outputs beyond the model's `classes` count for nothing and get no gradient; they may be overwritten.
-    `smoothing_K1` None: no lane has any. It does not act on numbers.
+    Outputs beyond the model's `classes` are ignored and get no gradient; they may be overwritten. `smoothing_K1`: label
+    smoothing; None if no lane has any. It has no effect on regression.
     """
     batch = y_KB.shape[1]
     if y_KB.dtype.is_floating_point:

@@ -20,7 +20,7 @@ class Drop:
     """One dropout layer of K lanes."""
 
     limit_K1: Tensor
-    """int32: a number stays if the one that `uniform_24` drew for it is larger than this."""
+    """int32: a number stays if `uniform_24` draws a larger one for it."""
     scale_K1: Tensor
     """Factor of the numbers that stay."""
     shape: tuple[int, ...]
@@ -32,7 +32,7 @@ class Drop:
     def of(
         cls, p: Sequence[float], shape: tuple[int, ...], salt: int, dtype: torch.dtype, device: torch.device
     ) -> Drop:
-        """From each lane's probability."""
+        """From each lane's dropout probability."""
         limits = [[round(q * 2**24) - 2**23 - 1] for q in p]
         scales = [[1 / (1 - q) if q < 1 else 0.0] for q in p]
         return cls(
@@ -47,7 +47,7 @@ class Drop:
         steps, device = len(keys_SK), keys_SK.device
         count = batch * torch.Size(self.shape).numel()
         drawn = randomness.uniform_24(randomness.index_hash(count, self.salt, device), keys_SK.flatten())
-        # Integer arithmetic instead of a comparison, slow on CPU: all bits set where the number stays, else none.
+        # Integer arithmetic, because comparisons are slow on CPU: all bits are set where the number stays, else none.
         stays = torch.sub(self.limit_K1.repeat(steps, 1), drawn, out=drawn)
         stays = stays.bitwise_right_shift_(randomness.number(31, device))
         scale = self.scale_K1.repeat(steps, 1)
@@ -76,7 +76,8 @@ def drops_of(
     device: torch.device,
     witnesses: Sequence[nn.Sequential] = (),
 ) -> dict[str, Drop]:
-    """The dropout layers that act in any lane or witness, by mask name. The mask of a lane without one is all ones."""
+    """The dropout layers with p > 0 in any lane or witness, by mask name. The mask of a lane without dropout is all
+    ones. `witnesses`: modules of possible further lanes."""
     shapes = output_shapes(modules[0], input_shape)
     found = {}
     for salt, (name, _) in enumerate(modules[0].named_children(), start=1):

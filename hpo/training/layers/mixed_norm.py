@@ -1,8 +1,8 @@
-"""Normalisation of dense features for lanes of mixed kinds: batch, layer or none, in one pass over all lanes.
+"""Normalisation of dense features for lanes with batch, layer or no normalisation, in one pass over all lanes.
 
-Batch and layer normalisation are one formula, (x - mean) * rsqrt(var + eps), over another axis: which one is a
-coefficient of the lane. So a position where lanes differ costs little more than one where they agree, and a program
-keeps its form when its lanes change.
+Batch and layer normalisation have the same formula, (x - mean) * rsqrt(var + eps), over different axes; a coefficient
+of the lane selects the axis. So lanes with different normalisation cost little more than lanes with the same, and a
+program keeps its form when its lanes change.
 
 Dimensions: K lanes, B examples, F features.
 """

@@ -161,7 +161,7 @@ def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
 
 
 def _scaled(context: LayerContext, affine: bool, shape: tuple[int, ...], standardise: Any, undo: Any) -> Pass:
-    """A standardisation, and after it the lanes' own scale and shift over the first dimensions of an example."""
+    """A standardisation followed by the lanes' own scale and shift over the first dimensions of an example."""
     if not affine:
         return Pass(standardise, lambda kept, g, wanted: undo(kept, g))
     scale, shift = context.parameter("weight", shape), context.parameter("bias", shape)
