@@ -20,7 +20,7 @@ Placement = Literal["before_activation", "after_activation", "input"]
 
 class BatchNorm(Record):
     """Statistics per feature over the batch (Ioffe & Szegedy 2015); running averages at inference. A layer directly
-    before it has no bias, because the mean is subtracted again; the same holds for `group` with one channel per group."""
+    before it has no bias, because the mean is subtracted again; the same holds for `group` with one channel each."""
 
     kind: Literal["batch"]
     placement: Placement = "before_activation"
