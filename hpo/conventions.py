@@ -8,9 +8,6 @@ that noted none follow the first. Who changes numbers adds a constant, raises `N
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 FIRST = 1
 """Of studies and exports that note none."""
 NO_IDLE_BIAS = 2
@@ -24,10 +21,5 @@ TIED_VALUES_APART = 2
 examples were one group there."""
 NEWEST = 2
 
-FACT = "conventions"
-"""Where it is noted: among a study's facts, and in the configuration of an export."""
-
-
-def conventions_of(facts: Mapping[str, Any]) -> int:
-    """Those of a study with these facts, or of an export with this configuration."""
-    return int(facts.get(FACT, FIRST))
+KEY = "conventions"
+"""Where the configuration of a trial, which an export contains, notes them."""

@@ -41,7 +41,7 @@ _MEASURED = TypeAdapter(list[tuple[int, int, int, _Cell, _Cell, _Cell, _Cell, _C
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StudyFacts(StudyRow):
+class ReadStudy(StudyRow):
     """A study's row, with its objective and direction."""
 
     direction: Direction
@@ -49,7 +49,7 @@ class StudyFacts(StudyRow):
     """Name of the metric that the search optimises."""
 
 
-def read_study(store: Store, name: str) -> StudyFacts:
+def read_study(store: Store, name: str) -> ReadStudy:
     """A study's facts; `StudyStateError` if there is no study of this name."""
     row = study_row(store, name)
     with explained(store.url):
@@ -58,7 +58,7 @@ def read_study(store: Store, name: str) -> StudyFacts:
         metrics = store.get_study_system_attrs(row.study_id).get(_SYSTEM_ATTR_METRIC_NAMES, ["objective"])
         [objective] = formed(metrics, _ONE_NAME, f"study_system_attributes, the metric of study {name!r},")
     known = {field.name: getattr(row, field.name) for field in fields(StudyRow)}
-    return StudyFacts(**known, direction=direction_name(direction), objective=objective)
+    return ReadStudy(**known, direction=direction_name(direction), objective=objective)
 
 
 def epochs_frame(store: Store, name: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from pydantic import TypeAdapter
 from sqlalchemy import case, delete, func, insert, or_, select, update
 
-from hpo.conventions import FACT, NEWEST
+from hpo.conventions import NEWEST
 from hpo.database.clock import DatabaseNow, utc_now
 from hpo.database.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
 from hpo.database.patience import one_transaction
@@ -30,13 +30,12 @@ from hpo.database.tables import (
 )
 from hpo.errors import StudyStateError
 from hpo.printable import listed
+from hpo.registry.facts import StudyFacts
 from hpo.storage import own_trials, study_rows
 from hpo.storage.store import Store
 
 Direction = Literal["maximize", "minimize"]
 
-BEING_DELETED = "being deleted"
-"""Key of the fact that marks a study whose deletion has begun. A process that finds it completes the deletion."""
 WINNER, WINNERS_TEST, ENSEMBLES_TEST = "winner", "test {} of the winner", "test {} of the winner's ensemble"
 """User attributes of a study that show its winner in optuna-dashboard."""
 
@@ -66,8 +65,8 @@ class StudyRow:
     """None while budget is left."""
     balance: tuple[Mapping[str, Any], ...]
     """Split balance: records of part, role, fold, group, count, share. Empty until recorded."""
-    facts: Mapping[str, Any]
-    """The conventions of its numbers and, once recorded, device, versions, sizes of the parts and the like."""
+    facts: StudyFacts
+    """What it noted about itself."""
     train_seconds: float
     """Seconds spent training, over all restarts."""
     wall_seconds: float
@@ -106,11 +105,6 @@ class StudyRow:
     test_ensemble: Mapping[str, float | None] | None = None
     """Metrics of the ensemble of the winner's models on the test part; None where it has one model, or was scored by a
     version that did not record them."""
-
-    @property
-    def is_being_deleted(self) -> bool:
-        """Whether its deletion has begun; its files are deleted before its rows."""
-        return BEING_DELETED in self.facts
 
 
 _STUDY_ROW = TypeAdapter(StudyRow)
@@ -159,7 +153,7 @@ def register_study(
                 "dataset_fingerprint": dataset_fingerprint,
                 "seed": seed,
                 "hpo_version": hpo_version,
-                "facts_json": json.dumps({FACT: conventions}),
+                "facts_json": json.dumps(StudyFacts(conventions=conventions).as_dict()),
                 "created_at": utc_now(),
             },
         )
@@ -180,7 +174,7 @@ def study_row(store: Store, name: str) -> StudyRow:
         place = f"hpo_studies, study {name!r},"
         own["name"] = own.pop("study_name")
         own["balance"] = json_of(own.pop("balance_json") or "[]", BALANCE, place)
-        own["facts"] = json_of(own.pop("facts_json") or "{}", FACTS, place)
+        own["facts"] = StudyFacts.of(json_of(own.pop("facts_json") or "{}", FACTS, place), place)
         scores = json_of(own.pop("test_json") or "null", SCORES, place)
         own["test"], own["test_ensemble"] = (scores, scores.pop(ENSEMBLE, None)) if scores else (None, None)
         return formed(own, _STUDY_ROW, place)
@@ -209,9 +203,9 @@ def set_balance(store: Store, study_id: int, balance: Sequence[Mapping[str, Any]
     _update(store, study_id, balance_json=json.dumps(list(balance)))
 
 
-def set_facts(store: Store, study_id: int, facts: Mapping[str, Any]) -> None:
-    """Record the device, versions, sizes of the parts and the like, in place of the facts before."""
-    _update(store, study_id, facts_json=json.dumps(dict(facts)))
+def set_facts(store: Store, study_id: int, facts: StudyFacts) -> None:
+    """Record the facts, in place of those before."""
+    _update(store, study_id, facts_json=json.dumps(facts.as_dict()))
 
 
 def set_winner(

@@ -16,7 +16,7 @@ from hpo.reports.trials import Counts, TrialRow
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpo.registry.read import StudyFacts
+    from hpo.registry.read import ReadStudy
     from hpo.reports.foreign import ForeignTrial
     from hpo.studyfile.study import StudySpec
 
@@ -63,7 +63,7 @@ class Evidence:
 
 
 def evidence_of(
-    study: StudyFacts,
+    study: ReadStudy,
     trials: Sequence[TrialRow],
     counts: Counts,
     best_first: Sequence[TrialRow],
@@ -89,7 +89,7 @@ def evidence_of(
         scored_trial=study.winner_number if study.test else None,
         test=test,
         foreign=foreign,
-        looks=study.facts.get("test_looks", ()),
+        looks=study.facts.test_looks,
         parts=parts,
         noise=None
         if winner is None or winner.value is None
@@ -100,7 +100,7 @@ def evidence_of(
     )
 
 
-def _spec(study: StudyFacts) -> StudySpec | None:
+def _spec(study: ReadStudy) -> StudySpec | None:
     """The parsed study file; None where this version cannot read it."""
     from hpo.studyfile.file import parse_study
 
@@ -119,10 +119,10 @@ def _curve(epochs: pd.DataFrame, winner: TrialRow | None, *, minimized: bool) ->
     return tuple(sign * float(value) for value in resources if math.isfinite(value))
 
 
-def _way_to_more_trials(study: StudyFacts, spec: StudySpec | None, counts: Counts) -> str:
+def _way_to_more_trials(study: ReadStudy, spec: StudySpec | None, counts: Counts) -> str:
     """Which budget ended the study, and how its file gives it more."""
     submitted = study.submitted_at is not None
-    budget = study.max_trials if submitted else study.facts.get("budget")
+    budget = study.max_trials if submitted else study.facts.budget
     limits: dict[str, tuple[float | None, float]] = {
         setting: (_limit(study, spec, setting), used)
         for setting, used in (
@@ -138,7 +138,7 @@ def _way_to_more_trials(study: StudyFacts, spec: StudySpec | None, counts: Count
     return f"raise {settings} and {'submit' if submitted else 'run'} the study again"
 
 
-def _limit(study: StudyFacts, spec: StudySpec | None, setting: str) -> float | None:
+def _limit(study: ReadStudy, spec: StudySpec | None, setting: str) -> float | None:
     """A budget beside the one of trials: the service has its own copy."""
     limit: float | None = None
     if study.submitted_at is not None:
@@ -148,7 +148,7 @@ def _limit(study: StudyFacts, spec: StudySpec | None, setting: str) -> float | N
     return limit
 
 
-def _way_to_more_epochs(study: StudyFacts) -> str:
+def _way_to_more_epochs(study: ReadStudy) -> str:
     extend = f"`hpo extend {argument(study.name)} --epochs N`"
     if study.submitted_at is not None:
         return f"{extend} lets it go on"

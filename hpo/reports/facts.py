@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from optuna.trial import FrozenTrial
 
-    from hpo.registry.read import StudyFacts
+    from hpo.registry.read import ReadStudy
     from hpo.storage.store import Store
 
 
@@ -53,7 +53,11 @@ class StudyReport:
     spec_text: str
     """The study file."""
     circumstances: Mapping[str, Any]
-    """Device, library versions, sizes of the parts."""
+    """All that the study noted about itself, by the name that is shown."""
+    task: str | None
+    """`classification` or `regression`; None where a study did not note it."""
+    looks: tuple[int, ...]
+    """Numbers of all trials that were scored on the test part, in this order."""
     counts: Counts
     trials: tuple[TrialRow, ...]
     """Those of this program, by number."""
@@ -125,7 +129,7 @@ def choose_winner(best_first: Sequence[TrialRow], recorded: int | None) -> Trial
 
 
 def report_of(
-    study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataFrame, foreign: Sequence[ForeignTrial] = ()
+    study: ReadStudy, frozen: Sequence[FrozenTrial], epochs: pd.DataFrame, foreign: Sequence[ForeignTrial] = ()
 ) -> StudyReport:
     """All facts of a study from its own row, its trials and its epochs; `foreign`: trials that are not its own."""
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
@@ -147,7 +151,9 @@ def report_of(
         hpo_version=study.hpo_version,
         source=study.spec_source,
         spec_text=study.spec_text,
-        circumstances=dict(study.facts),
+        circumstances=study.facts.as_dict(),
+        task=study.facts.task,
+        looks=study.facts.test_looks,
         counts=counts,
         trials=trials,
         foreign=tuple(foreign),
@@ -155,7 +161,7 @@ def report_of(
         winner=winner,
         test=test,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
-        models=study.facts.get("replicas", 1),
+        models=study.facts.models,
         top=tuple(best_first[:10]),
         history=history_of(trials, minimized),
         importances=importances(trials, minimized),

@@ -93,7 +93,7 @@ def session_of(
 ) -> Session:
     """Opens a session of a registered study; writes nothing."""
     examples = batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
-    compiled = bool(studies.study_row(store, spec.study.name).facts.get("compiled"))
+    compiled = bool(studies.study_row(store, spec.study.name).facts.compiled)
     return _session(spec, inputs, store, study_id, home, resources, examples, compiled=compiled)
 
 

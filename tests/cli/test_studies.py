@@ -20,6 +20,7 @@ from hpo.cli.terminal import watching
 from hpo.cli.terminal.status import study_status
 from hpo.errors import StudyStateError
 from hpo.registry import control, leases, studies, summaries
+from hpo.registry.facts import StudyFacts
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from hpo.studyfile.file import parse_study
@@ -319,7 +320,7 @@ def test_a_grid_has_no_more_trials_than_combinations(tmp_path: Path) -> None:
     text = tiny.WINE.replace('"random"', '"grid"').replace("{ low = 1e-3, high = 1e-1, log = true }", "1e-2")
     spec = parse_study(text, "study.toml")
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        studies.set_facts(store, register(store, "tiny", spec.text), {"budget": 2})
+        studies.set_facts(store, register(store, "tiny", spec.text), StudyFacts(budget=2))
         register(store, "of another version")
     assert as_json(tmp_path, "show", "tiny")["budget"] == 2
     assert printed(tmp_path, "show", "tiny").startswith("tiny: unfinished, 0 of 2 trials")

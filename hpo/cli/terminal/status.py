@@ -11,7 +11,7 @@ from hpo import endings
 from hpo.errors import StudyStateError
 
 if TYPE_CHECKING:
-    from hpo.registry.read import StudyFacts
+    from hpo.registry.read import ReadStudy
     from hpo.storage.store import Store
 
 BEST = 5
@@ -54,7 +54,7 @@ def status_of_all(store: Store) -> list[dict[str, Any]]:
     ]
 
 
-def _read(store: Store, name: str) -> StudyFacts | None:
+def _read(store: Store, name: str) -> ReadStudy | None:
     """None where it has just been deleted."""
     from hpo.registry.read import read_study
 
@@ -114,7 +114,7 @@ def study_status(store: Store, name: str) -> dict[str, Any]:
         "winner": study.winner_number,
         "test": study.test,
         "test_ensemble": study.test_ensemble,
-        "models": study.facts.get("replicas", 1),
+        "models": study.facts.models,
         "ended": dict(ended.most_common()),
         "best": [
             {
@@ -147,7 +147,7 @@ def study_status(store: Store, name: str) -> dict[str, Any]:
     }
 
 
-def _workers(store: Store, study: StudyFacts, held: dict[int, str], running: int) -> list[dict[str, Any]]:
+def _workers(store: Store, study: ReadStudy, held: dict[int, str], running: int) -> list[dict[str, Any]]:
     """Workers that work on the study, or say why they cannot; an `hpo run`, which has all that run."""
     from hpo.registry.exclusive import RUN
     from hpo.registry.leases import workers
@@ -167,12 +167,12 @@ def _workers(store: Store, study: StudyFacts, held: dict[int, str], running: int
     ]
 
 
-def _budget(study: StudyFacts, trials: int) -> int | None:
-    budget = study.max_trials if study.submitted_at is not None else study.facts.get("budget")
+def _budget(study: ReadStudy, trials: int) -> int | None:
+    budget = study.max_trials if study.submitted_at is not None else study.facts.budget
     return None if budget is None else max(budget, trials)
 
 
-def _state(study: StudyFacts) -> str:
+def _state(study: ReadStudy) -> str:
     if study.finished_at is not None:
         return "finished"
     return "unfinished" if study.stopped_at is None else "stopped"
