@@ -16,7 +16,7 @@ from hpo.reports.trials import Counts, TrialRow
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpo.registry.read import ReadStudy
+    from hpo.registry.studies import StudyRow
     from hpo.reports.foreign import ForeignTrial
     from hpo.studyfile.study import StudySpec
 
@@ -63,7 +63,7 @@ class Evidence:
 
 
 def evidence_of(
-    study: ReadStudy,
+    study: StudyRow,
     trials: Sequence[TrialRow],
     counts: Counts,
     best_first: Sequence[TrialRow],
@@ -100,7 +100,7 @@ def evidence_of(
     )
 
 
-def _spec(study: ReadStudy) -> StudySpec | None:
+def _spec(study: StudyRow) -> StudySpec | None:
     """The parsed study file; None where this version cannot read it."""
     from hpo.studyfile.file import parse_study
 
@@ -119,7 +119,7 @@ def _curve(epochs: pd.DataFrame, winner: TrialRow | None, *, minimized: bool) ->
     return tuple(sign * float(value) for value in resources if math.isfinite(value))
 
 
-def _way_to_more_trials(study: ReadStudy, spec: StudySpec | None, counts: Counts) -> str:
+def _way_to_more_trials(study: StudyRow, spec: StudySpec | None, counts: Counts) -> str:
     """Which budget ended the study, and how its file gives it more."""
     submitted = study.submitted_at is not None
     budget = study.max_trials if submitted else study.facts.budget
@@ -138,7 +138,7 @@ def _way_to_more_trials(study: ReadStudy, spec: StudySpec | None, counts: Counts
     return f"raise {settings} and {'submit' if submitted else 'run'} the study again"
 
 
-def _limit(study: ReadStudy, spec: StudySpec | None, setting: str) -> float | None:
+def _limit(study: StudyRow, spec: StudySpec | None, setting: str) -> float | None:
     """A budget beside the one of trials: the service has its own copy."""
     limit: float | None = None
     if study.submitted_at is not None:
@@ -148,7 +148,7 @@ def _limit(study: ReadStudy, spec: StudySpec | None, setting: str) -> float | No
     return limit
 
 
-def _way_to_more_epochs(study: ReadStudy) -> str:
+def _way_to_more_epochs(study: StudyRow) -> str:
     extend = f"`hpo extend {argument(study.name)} --epochs N`"
     if study.submitted_at is not None:
         return f"{extend} lets it go on"

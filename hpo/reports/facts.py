@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from optuna.trial import FrozenTrial
 
-    from hpo.registry.read import ReadStudy
+    from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
 
 
@@ -129,7 +129,7 @@ def choose_winner(best_first: Sequence[TrialRow], recorded: int | None) -> Trial
 
 
 def report_of(
-    study: ReadStudy, frozen: Sequence[FrozenTrial], epochs: pd.DataFrame, foreign: Sequence[ForeignTrial] = ()
+    study: StudyRow, frozen: Sequence[FrozenTrial], epochs: pd.DataFrame, foreign: Sequence[ForeignTrial] = ()
 ) -> StudyReport:
     """All facts of a study from its own row, its trials and its epochs; `foreign`: trials that are not its own."""
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
@@ -176,9 +176,10 @@ def report_of(
 
 def gather(store: Store, name: str) -> StudyReport:
     """Read one study and compute its report. An unknown name raises StudyStateError."""
-    from hpo.registry.read import epochs_frame, read_study
+    from hpo.registry.read import epochs_frame
+    from hpo.registry.studies import study_row
 
-    study = read_study(store, name)
+    study = study_row(store, name)
     # The trials themselves, not their table: a parameter may be drawn from another range in another branch.
     own, foreign = store.own_trials(study.study_id), store.foreign_trials(study.study_id)
     return report_of(study, own, epochs_frame(store, name), [foreign_trial(*other) for other in foreign])

@@ -132,14 +132,8 @@ def test_listing_studies(store: Store) -> None:
     assert (digits.name, digits.direction, digits.best, digits.finished_at) == ("digits", "maximize", 0.75, None)
     assert (wine.name, wine.direction, wine.best) == ("wine", "minimize", 0.25)
     assert wine.finished_at is not None
-    assert (empty.best, sum(empty.counts.values())) == (None, 0)
-    assert digits.counts == {
-        TrialState.COMPLETE: 3,
-        TrialState.PRUNED: 1,
-        TrialState.RUNNING: 1,
-        TrialState.FAIL: 0,
-        TrialState.WAITING: 0,
-    }
+    assert (empty.best, empty.ended_trials, empty.running) == (None, 0, 0)
+    assert (digits.finished, digits.pruned, digits.running, digits.failed, digits.waiting) == (3, 1, 1, 0, 0)
 
 
 def test_the_ensembles_metrics_are_told_from_the_mean(store: Store) -> None:

@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.registry.facts import StudyFacts
-from hpo.registry.read import ReadStudy
+from hpo.registry.studies import StudyRow
 from hpo.reports.facts import StudyReport, report_of
 from hpo.studyfile.records import MINIMIZED
 
@@ -28,7 +28,7 @@ DECAY = FloatDistribution(1e-6, 1e-1, log=True)
 EVERY = IntDistribution(1, 4)
 
 
-def facts(**changes: Any) -> ReadStudy:
+def facts(**changes: Any) -> StudyRow:
     """The study's own row."""
     values: dict[str, Any] = {
         "study_id": 1,
@@ -75,7 +75,7 @@ def facts(**changes: Any) -> ReadStudy:
     if "objective" in changes:
         values["direction"] = "minimize" if changes["objective"] in MINIMIZED else "maximize"
     row = {**values, **changes}
-    return ReadStudy(**{**row, "facts": StudyFacts.of(row["facts"])})
+    return StudyRow(**{**row, "facts": StudyFacts.of(row["facts"])})
 
 
 def trial(

@@ -4,12 +4,15 @@ printed for each change, since what is printed there stays."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from hpo.cli.terminal.output import give, json_text, redraws, say
+
+if TYPE_CHECKING:
+    from hpo.registry.summaries import StudySummary
 
 T = TypeVar("T")
 
@@ -55,12 +58,14 @@ def _looks(look: Callable[[], T], over: Callable[[T], bool]) -> Iterator[T]:
         time.sleep(WATCH_SECONDS)
 
 
-def line_of(study: Mapping[str, Any], best: float | None, workers: int) -> str:
+def line_of(study: StudySummary) -> str:
     """A study's status in a line, without the figures that change all the time."""
     from hpo.reports.text import number, plural
 
-    waiting = ("waiting",) if study["waiting"] else ()
-    counts = ", ".join(f"{study[count]} {count}" for count in ("finished", "pruned", "failed", "running", *waiting))
-    found = "" if best is None else f"; best {study['objective']} {number(best)}"
-    at_work = f"; {plural(workers, 'worker')}" if workers else ""
-    return f"{study['name']}: {study['state']}; {counts}{found}{at_work}"
+    waiting = ("waiting",) if study.waiting else ()
+    counts = ", ".join(
+        f"{getattr(study, count)} {count}" for count in ("finished", "pruned", "failed", "running", *waiting)
+    )
+    found = "" if study.best is None else f"; best {study.objective} {number(study.best)}"
+    at_work = f"; {plural(study.workers, 'worker')}" if study.workers else ""
+    return f"{study.name}: {study.state}; {counts}{found}{at_work}"
