@@ -1,9 +1,9 @@
-"""The facts that the checks of `cautions` use, computed once. Draws no conclusions."""
+"""The part of a report that the checks of `cautions` use, computed once. Draws no conclusions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from hpo.reports.trials import Counts, TrialRow
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpo.registry.studies import StudyRow
+    from hpo.registry.studies import Direction, StudyRow
     from hpo.reports.foreign import ForeignTrial
     from hpo.studyfile.study import StudySpec
 
@@ -26,26 +26,28 @@ POOLED = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """The facts that the checks use."""
+    """What the checks know of a study. `facts.StudyReport` adds what only readers see."""
 
     objective: str
-    minimized: bool
-    """Whether less of the objective is better."""
+    """Metric of the validation part that was optimised."""
+    direction: Direction
     counts: Counts
-    trials: Sequence[TrialRow]
-    """By number."""
-    best_first: Sequence[TrialRow]
+    trials: tuple[TrialRow, ...]
+    """Those of this program, by number."""
+    best_first: tuple[TrialRow, ...]
     """Finished trials."""
     winner: TrialRow | None
+    """Best finished trial."""
     winner_curve: tuple[float, ...]
     """Its objective at each epoch as measured, the mean over replicas, turned so that more is better."""
     scored_trial: int | None
     """Number of the trial that was scored on the test part."""
     test: Mapping[str, float | None]
-    looks: Sequence[int]
+    """The winner's metrics on the test part, the mean over its models; empty if it was not scored."""
+    looks: tuple[int, ...]
     """Numbers of all trials that were scored on the test part, in this order."""
-    foreign: Sequence[ForeignTrial]
-    """Trials that are not this program's."""
+    foreign: tuple[ForeignTrial, ...]
+    """Trials that are not this program's, by number."""
     parts: Parts
     noise: Noise | None
     """Noise of the best values; None where it is not known."""
@@ -57,6 +59,11 @@ class Evidence:
     """Advice on how to give trials more epochs."""
 
     @property
+    def minimized(self) -> bool:
+        """Whether less of the objective is better."""
+        return self.direction == "minimize"
+
+    @property
     def sign(self) -> float:
         """Turns values so that more is better."""
         return -1.0 if self.minimized else 1.0
@@ -64,28 +71,27 @@ class Evidence:
 
 def evidence_of(
     study: StudyRow,
-    trials: Sequence[TrialRow],
+    trials: tuple[TrialRow, ...],
     counts: Counts,
-    best_first: Sequence[TrialRow],
+    best_first: tuple[TrialRow, ...],
     winner: TrialRow | None,
     test: Mapping[str, float | None],
     parts: Parts,
     epochs: pd.DataFrame,
-    foreign: Sequence[ForeignTrial] = (),
+    foreign: tuple[ForeignTrial, ...],
 ) -> Evidence:
     """The evidence from a study's row, its trials and its epochs."""
-    minimized = study.direction == "minimize"
     spec = _spec(study)
     replicas = int(epochs["replica"].max()) + 1 if len(epochs) else 1
     spreads = [trial.spread for trial in best_first[:POOLED] if trial.spread is not None]
     return Evidence(
         objective=study.objective,
-        minimized=minimized,
+        direction=study.direction,
         counts=counts,
         trials=trials,
         best_first=best_first,
         winner=winner,
-        winner_curve=_curve(epochs, winner, minimized=minimized),
+        winner_curve=_curve(epochs, winner, minimized=study.direction == "minimize"),
         scored_trial=study.winner_number if study.test else None,
         test=test,
         foreign=foreign,

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from hpo.reports.cautions import cautions
-from hpo.reports.evidence import evidence_of
+from hpo.reports.evidence import Evidence, evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.importances import Importances, importances
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of
 from hpo.reports.text import label, scores_on_test
-from hpo.reports.trials import Counts, TrialRow, count, ranked, trial_row
+from hpo.reports.trials import TrialRow, count, ranked, trial_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
+
+TOP = 10
+"""Most trials that a report shows in full."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,14 +41,10 @@ class HistoryPoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StudyReport:
+class StudyReport(Evidence):
     """Everything that a report of one study shows."""
 
     name: str
-    objective: str
-    """Metric of the validation part that was optimised."""
-    direction: str
-    """`maximize` or `minimize`."""
     seed: int
     hpo_version: str
     source: str
@@ -56,25 +55,12 @@ class StudyReport:
     """All that the study noted about itself, by the name that is shown."""
     task: str | None
     """`classification` or `regression`; None where a study did not note it."""
-    looks: tuple[int, ...]
-    """Numbers of all trials that were scored on the test part, in this order."""
-    counts: Counts
-    trials: tuple[TrialRow, ...]
-    """Those of this program, by number."""
-    foreign: tuple[ForeignTrial, ...]
-    """All others, by number."""
     epochs: pd.DataFrame
     """One row per trial, replica and epoch."""
-    winner: TrialRow | None
-    """Best finished trial."""
-    test: Mapping[str, float | None]
-    """The winner's metrics on the test part, the mean over its models; empty if it was not scored."""
     test_ensemble: Mapping[str, float | None]
     """Metrics of the ensemble of its models on the test part; empty where it has one model."""
     models: int
     """Of each trial: one for each fold and repeat."""
-    top: tuple[TrialRow, ...]
-    """Best finished trials, best first, at most ten."""
     history: tuple[HistoryPoint, ...]
     importances: Importances
     balance: tuple[BalanceRow, ...]
@@ -90,8 +76,9 @@ class StudyReport:
     """What a reader should know before trusting the winner."""
 
     @property
-    def minimized(self) -> bool:
-        return self.direction == "minimize"
+    def top(self) -> tuple[TrialRow, ...]:
+        """Best finished trials, best first, at most ten."""
+        return self.best_first[:TOP]
 
     def scores_on_test(self, metric: str) -> list[tuple[str, str]]:
         """Names and values of a metric on the test part, as `text.scores_on_test` has them."""
@@ -134,35 +121,27 @@ def report_of(
     """All facts of a study from its own row, its trials and its epochs; `foreign`: trials that are not its own."""
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
     minimized = study.direction == "minimize"
-    best_first = ranked(trials, minimized)
+    best_first = tuple(ranked(trials, minimized))
     winner = choose_winner(best_first, study.winner_number)
     scored = winner is not None and winner.number == study.winner_number
     test = dict(study.test or {}) if scored else {}
     balance = balance_rows(study.balance)
-    counts = count(trials)
     if foreign:  # some may have been ours, until another program ended them
         epochs = epochs[~epochs["number"].isin([trial.number for trial in foreign])]
-    evidence = evidence_of(study, trials, counts, best_first, winner, test, parts_of(balance), epochs, foreign)
+    parts, others = parts_of(balance), tuple(foreign)
+    evidence = evidence_of(study, trials, count(trials), best_first, winner, test, parts, epochs, others)
     return StudyReport(
+        **{field.name: getattr(evidence, field.name) for field in fields(Evidence)},
         name=study.name,
-        objective=study.objective,
-        direction=study.direction,
         seed=study.seed,
         hpo_version=study.hpo_version,
         source=study.spec_source,
         spec_text=study.spec_text,
         circumstances=study.facts.as_dict(),
         task=study.facts.task,
-        looks=study.facts.test_looks,
-        counts=counts,
-        trials=trials,
-        foreign=tuple(foreign),
         epochs=epochs,
-        winner=winner,
-        test=test,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
         models=study.facts.models,
-        top=tuple(best_first[:10]),
         history=history_of(trials, minimized),
         importances=importances(trials, minimized),
         balance=balance,
