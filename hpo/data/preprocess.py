@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from hpo.data.columns import parse_numbers, texts
-from hpo.data.dataset import Dataset, FloatArray, Kind, Task, TextArray, listed, no_categories
+from hpo.data.dataset import Dataset, FloatArray, Kind, Task, TextArray, no_categories
 from hpo.data.strata import IndexArray
 from hpo.errors import DataError
+from hpo.printable import listed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
