@@ -8,9 +8,6 @@ ask `conventions >= THE_CONSTANT` where the number is computed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 FIRST = 1
 """The convention of studies and exports without a record."""
 NO_IDLE_BIAS = 2
@@ -24,10 +21,5 @@ TIED_VALUES_APART = 2
 own. Before, all examples were one group."""
 NEWEST = 2
 
-FACT = "conventions"
-"""Key of the convention among a study's facts, and in the configuration of an export."""
-
-
-def conventions_of(facts: Mapping[str, Any]) -> int:
-    """The convention of a study with these facts, or of an export with this configuration."""
-    return int(facts.get(FACT, FIRST))
+KEY = "conventions"
+"""Where the configuration of a trial, which an export contains, notes them."""

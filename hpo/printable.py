@@ -47,13 +47,13 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     return f"{text[:head]} [... {len(text) - kept:,} characters ...] {text[-tail:]}"
 
 
-def few(entries: Iterable[str], most: int = MOST_NAMED) -> list[str]:
+def few(entries: Iterable[object], most: int = MOST_NAMED) -> list[str]:
     """The entries, each on one line; the last says how many more there are."""
     found = list(entries)
     rest = [f"... and {len(found) - most:,} more"] if len(found) > most else []
-    return [*map(on_one_line, found[:most]), *rest]
+    return [*(on_one_line(str(entry)) for entry in found[:most]), *rest]
 
 
-def listed(entries: Iterable[str], most: int = MOST_NAMED) -> str:
+def listed(entries: Iterable[object], most: int = MOST_NAMED, between: str = ", ") -> str:
     """`a, b, c, ... and 97 more`"""
-    return ", ".join(few(entries, most))
+    return between.join(few(entries, most))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from hpo.conventions import FACT
+from hpo.conventions import KEY
 from hpo.distributions import contains, count_values, distribution_of, value_at
 from hpo.errors import InputError
 from hpo.studyfile.records import TrialConfig
@@ -75,7 +75,7 @@ def draw(spec: StudySpec, suggest: Suggest) -> TrialConfig:
     the drawn values contradict each other."""
     concrete = _concrete(spec.tree, "", lambda path: path, suggest)
     try:
-        return TrialConfig.model_validate({**concrete, FACT: spec.conventions}).below(Path(spec.source).parent)
+        return TrialConfig.model_validate({**concrete, KEY: spec.conventions}).below(Path(spec.source).parent)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])

@@ -30,15 +30,15 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
       hpo delete digits --yes
     """
     from hpo.cli.report import reading
-    from hpo.cli.terminal.status import study_status
+    from hpo.cli.terminal.status import study_details
     from hpo.reports.text import plural
     from hpo.runtime.deletion import delete_study
     from hpo.runtime.sweeping import sweep
     from hpo.storage.open import open_store
 
     with reading(place) as store:
-        found = study_status(store, study)
-        trials = plural(sum(found[count] for count in ("finished", "pruned", "failed", "running")), "trial")
+        found = study_details(store, study)
+        trials = plural(found.ended_trials + found.running, "trial")
         where = store.place
     if not yes:
         _ask(f"Delete the study {study} with {trials} and its checkpoints from {where}?")

@@ -1,10 +1,11 @@
-"""`hpo studies` and `hpo show`: the studies in the database, for people or as JSON. `terminal.status` reads them."""
+"""`hpo studies` and `hpo show`: the studies in the database, for people or as JSON. What both show of a study is in
+`registry.summaries`, what only `hpo show` does in `terminal.status`."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hpo.cli.terminal.console import Terminal
+    from hpo.cli.terminal.status import StudyDetails, TrialInTraining, WorkerStatus
+    from hpo.registry.summaries import StudySummary
 
 
 @click.command()
@@ -33,10 +36,10 @@ if TYPE_CHECKING:
 def studies(place: Place, as_json: bool, watch: bool) -> None:
     """List the studies in the database, and the workers of each.
 
-    --json prints a list, oldest first, of objects with name, state ("finished", "unfinished" or "stopped"), priority,
-    workers (their number), worker_names, objective, direction, best (value or null), finished, pruned, failed, running,
-    waiting (enqueued trials), others (trials that other programs added, train or ended, and enqueued trials that were
-    refused), created_at, finished_at (UTC, or null).
+    With --json a list, oldest first, of objects with name, state ("finished", "unfinished" or "stopped"), priority,
+    workers (how many work on it), worker_names (of these), objective, direction, best (value or null), finished,
+    pruned, failed, running, waiting (trials that were enqueued), others (trials that other programs added, train or
+    ended, and enqueued ones that were refused), created_at, finished_at (UTC, or null).
 
     \b
     Examples:
@@ -45,13 +48,13 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
       hpo studies --watch
     """
     from hpo.cli.report import reading
-    from hpo.cli.terminal.status import status_of_all
+    from hpo.registry.summaries import list_studies
 
-    def over(found: list[dict[str, Any]]) -> bool:
-        return not watch or all(study["state"] == "finished" for study in found)
+    def over(found: list[StudySummary]) -> bool:
+        return not watch or all(study.state == "finished" for study in found)
 
     with reading(place) as store:
-        look = partial(status_of_all, store)
+        look = partial(list_studies, store)
         if as_json:
             follow_json(look, over=over)
         elif watch:
@@ -71,15 +74,15 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
 def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
     """Show the progress of STUDY, its workers, its best trials and how the others ended.
 
-    --json prints an object with the fields of `hpo studies --json` (best and workers are lists here) and source,
-    submitted_at, budget (of trials), budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds,
-    winner (trial number or null), models (of each trial: one for each fold and repeat), test (metric to value, the mean
-    over the winner's models, or null), test_ensemble (metric to value, of the ensemble of these models; null if there
-    is only one), ended (reason to count of trials), workers (each with name, host, pid, alive, trials, complaint), best
-    (the best trials first, each with number, value, spread, epochs, best_epoch, seconds, params), in_training (each
-    with number, worker, epoch, value), failures (each with number, reason) and foreign (waiting trials and others, each
-    with number, reason and kind, which is "waiting", "refused", "running", "added" or "taken", i.e. ended by another
-    program).
+    With --json an object: what `hpo studies --json` says of the study, and source, submitted_at, budget (of trials),
+    budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds, winner (trial number or null),
+    models (of each trial: one for each fold and repeat), test (metric to value, the mean over the winner's models, or
+    null), test_ensemble (metric to value, of what these models answer together; null where there is one), ended
+    (reason to count of trials), worker_status (of those that work on it, have fallen silent or cannot work on it, each
+    with name, host, pid, alive, trials, complaint), best_trials (the best first, each with number, value, spread,
+    epochs, best_epoch, seconds, params), in_training (each with number, worker, epoch, value), failures (each with
+    number, reason) and foreign (the waiting and the others, each with number, kind, which is "waiting", "refused",
+    "running", "added" or "taken", i.e. ended by another program, and reason).
 
     \b
     Examples:
@@ -88,16 +91,16 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
       hpo show digits --watch
     """
     from hpo.cli.report import reading
-    from hpo.cli.terminal.status import study_status
+    from hpo.cli.terminal.status import study_details
 
-    def over(found: dict[str, Any]) -> bool:
-        return not watch or found["state"] == "finished"
+    def over(found: StudyDetails) -> bool:
+        return not watch or found.state == "finished"
 
-    def show_whole(found: dict[str, Any]) -> None:
+    def show_whole(found: StudyDetails) -> None:
         _print_study(found, place.options)
 
     with reading(place) as store:
-        look = partial(study_status, store, study)
+        look = partial(study_details, store, study)
         if as_json:
             follow_json(look, over=over)
         elif watch:
@@ -108,18 +111,16 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
             show_whole(look())
 
 
-def _lines(found: list[dict[str, Any]]) -> dict[str, str]:
-    return {study["name"]: line_of(study, study["best"], study["workers"]) for study in found}
+def _lines(found: list[StudySummary]) -> dict[str, str]:
+    return {study.name: line_of(study) for study in found}
 
 
-def _line(found: dict[str, Any]) -> dict[str, str]:
-    best = found["best"][0]["value"] if found["best"] else None
-    line = line_of(found, best, sum(_at_work(worker) for worker in found["workers"]))
-    refusals = (_worker(worker) for worker in found["workers"] if worker["alive"] and worker["complaint"])
-    return {found["name"]: "; ".join((line, *refusals))}
+def _line(found: StudyDetails) -> dict[str, str]:
+    refusals = (_worker(worker) for worker in found.worker_status if worker.alive and worker.complaint)
+    return {found.name: "; ".join((line_of(found), *refusals))}
 
 
-def _print_studies(found: list[dict[str, Any]]) -> None:
+def _print_studies(found: list[StudySummary]) -> None:
     if not found:
         say("No studies yet. Start one with: hpo run STUDY")
         return
@@ -129,72 +130,71 @@ def _print_studies(found: list[dict[str, Any]]) -> None:
     else:
         for line in _lines(found).values():
             out.say(line)
-    out.list_of("Workers", [f"{name}: {study['name']}" for study in found for name in study["worker_names"]])
+    out.list_of("Workers", [f"{name}: {study.name}" for study in found for name in study.worker_names])
 
 
-def _studies_table(found: list[dict[str, Any]]) -> Table:
+def _studies_table(found: list[StudySummary]) -> Table:
     from hpo.cli.terminal.console import plain_table
     from hpo.reports.text import format_number
 
-    served = any(study["workers"] or study["priority"] for study in found)
-    foreign = [count for count in ("waiting", "others") if any(study[count] for study in found)]
+    served = any(study.workers or study.priority for study in found)
+    foreign = [count for count in ("waiting", "others") if any(getattr(study, count) for study in found)]
     counts = ("finished", "pruned", "failed", "running", *foreign, *(("workers", "priority") if served else ()))
     table = plain_table()
     for name in ("study", "state", *counts, "best", "objective", "created"):
         left = name in ("study", "state", "objective", "created")
         table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for study in found:
-        created = datetime.fromisoformat(study["created_at"]).astimezone()
+        created = study.created_at.replace(tzinfo=UTC).astimezone()
         table.add_row(
-            study["name"],
-            study["state"],
-            *(str(study[count]) for count in counts),
-            format_number(study["best"]),
-            study["objective"],
+            study.name,
+            study.state,
+            *(str(getattr(study, count)) for count in counts),
+            format_number(study.best),
+            study.objective,
             f"{created:%Y-%m-%d %H:%M}",
         )
     return table
 
 
-def _print_study(found: dict[str, Any], options: str) -> None:
-    from hpo.reports.foreign import ForeignTrial, sentences
+def _print_study(found: StudyDetails, options: str) -> None:
+    from hpo.reports.foreign import sentences
     from hpo.reports.text import describe_training, format_duration, plural
 
     out = console()
-    ended = found["finished"] + found["pruned"] + found["failed"]
-    more = found["state"] != "finished" and found["budget"] is not None
-    trials = f"{ended} of {found['budget']} trials" if more else plural(ended, "trial")
-    wall, train = found["wall_seconds"], found["train_seconds"]
+    more = found.state != "finished" and found.budget is not None
+    trials = f"{found.ended_trials} of {found.budget} trials" if more else plural(found.ended_trials, "trial")
+    wall, train = found.wall_seconds, found.train_seconds
     out.say(
-        f"{found['name']}: {found['state']}, {trials} "
-        f"({found['finished']} finished, {found['pruned']} pruned, {found['failed']} failed), {format_duration(wall)}"
-        + (f", {describe_training(train, wall, shared=found['submitted_at'] is not None)}" if wall else "")
+        f"{found.name}: {found.state}, {trials} "
+        f"({found.finished} finished, {found.pruned} pruned, {found.failed} failed), {format_duration(wall)}"
+        + (f", {describe_training(train, wall, shared=found.submitted_at is not None)}" if wall else "")
     )
-    reasons = listed(f"{count} {reason}" for reason, count in found["ended"].items() if reason != endings.FINISHED)
+    reasons = listed(f"{count} {reason}" for reason, count in found.ended.items() if reason != endings.FINISHED)
     if reasons:
         out.say(f"Ended early: {reasons}")
-    if found["best"]:
+    if found.best_trials:
         out.print()
         _print_best(out, found)
-    out.list_of("Workers", [_worker(worker) for worker in found["workers"]])
-    out.list_of("In training", [_progress(trial) for trial in found["in_training"]])
-    out.list_of("Failed", [f"trial {trial['number']}: {trial['reason']}" for trial in found["failures"]])
-    for sentence in sentences([ForeignTrial(**trial) for trial in found["foreign"]]):
+    out.list_of("Workers", [_worker(worker) for worker in found.worker_status])
+    out.list_of("In training", [_progress(trial) for trial in found.in_training])
+    out.list_of("Failed", [f"trial {trial.number}: {trial.reason}" for trial in found.failures])
+    for sentence in sentences(found.foreign):
         out.say(f"\n{sentence}")
     if way_on := _way_on(found, options):
         out.say_command(f"\n{way_on}")
 
 
-def _way_on(found: dict[str, Any], options: str) -> str | None:
-    """Advice on how to continue a study that nobody works on; None if it needs none."""
-    if found["state"] == "stopped":
-        return f"To continue: hpo resume {argument(found['name'])}{options}"
-    if found["state"] == "finished" or any(_at_work(worker) for worker in found["workers"]):
+def _way_on(found: StudyDetails, options: str) -> str | None:
+    """The command that continues a study on which nobody works."""
+    if found.state == "stopped":
+        return f"To continue: hpo resume {argument(found.name)}{options}"
+    if found.state == "finished" or any(worker.works for worker in found.worker_status):
         return None
-    if found["submitted_at"] is None:
-        way_on = run_command(found["source"])
+    if found.submitted_at is None:
+        way_on = run_command(found.source)
         return f"To continue: {way_on}{options if way_on.startswith('hpo run') else ''}"
-    if any(worker["alive"] for worker in found["workers"]):
+    if any(worker.alive for worker in found.worker_status):
         return (
             "No worker can work on it. Once the reason above is resolved, a worker tries again after a while; to try "
             f"at once, start a new one, there or on another machine: hpo worker{options}"
@@ -202,36 +202,32 @@ def _way_on(found: dict[str, Any], options: str) -> str | None:
     return f"To continue: hpo worker{options}"
 
 
-def _print_best(out: Terminal, found: dict[str, Any]) -> None:
-    """Prints the best trials, one per column, because there are few of them and many parameters."""
+def _print_best(out: Terminal, found: StudyDetails) -> None:
+    """One column for each trial, as trials are few and parameters many."""
     from hpo.reports.text import format_duration, format_number, scores_on_test
 
-    best = found["best"]
-    objective = found["objective"]
-    rows = {f"validation {objective}": [format_number(trial["value"]) for trial in best]}
-    tested = found["test"] or {}, found["test_ensemble"], found["models"]
+    best = found.best_trials
+    objective = found.objective
+    rows = {f"validation {objective}": [format_number(trial.value) for trial in best]}
+    tested = found.test or {}, found.test_ensemble, found.models
     for name, score in scores_on_test(objective, *tested, name=objective):
-        rows[name] = [score if trial["number"] == found["winner"] else "" for trial in best]
-    rows["best epoch"] = [f"{format_number(trial['best_epoch'])} of {trial['epochs']}" for trial in best]
-    rows["time"] = [format_duration(trial["seconds"]) for trial in best]
-    for name in dict.fromkeys(name for trial in best for name in trial["params"]):
-        rows[name] = [format_number(trial["params"][name]) if name in trial["params"] else "" for trial in best]
-    out.side_by_side("best trials", [str(trial["number"]) for trial in best], rows)
+        rows[name] = [score if trial.number == found.winner else "" for trial in best]
+    rows["best epoch"] = [f"{format_number(trial.best_epoch)} of {trial.epochs}" for trial in best]
+    rows["time"] = [format_duration(trial.seconds) for trial in best]
+    for name in dict.fromkeys(name for trial in best for name in trial.params):
+        rows[name] = [format_number(trial.params[name]) if name in trial.params else "" for trial in best]
+    out.side_by_side("best trials", [str(trial.number) for trial in best], rows)
 
 
-def _progress(trial: dict[str, Any]) -> str:
+def _progress(trial: TrialInTraining) -> str:
     from hpo.reports.text import format_number
 
-    value = "" if trial["value"] is None else f", {format_number(trial['value'])}"
-    worker = "" if trial["worker"] is None else f", {trial['worker']}"
-    return f"trial {trial['number']}: epoch {trial['epoch']}{value}{worker}"
+    value = "" if trial.value is None else f", {format_number(trial.value)}"
+    worker = "" if trial.worker is None else f", {trial.worker}"
+    return f"trial {trial.number}: epoch {trial.epoch}{value}{worker}"
 
 
-def _worker(worker: dict[str, Any]) -> str:
-    if worker["complaint"]:
-        return f"{worker['name']}: cannot work on it: {worker['complaint']}"
-    return f"{worker['name']}: {worker['trials']} trials" if worker["alive"] else f"{worker['name']}: silent"
-
-
-def _at_work(worker: dict[str, Any]) -> bool:
-    return worker["alive"] and not worker["complaint"]
+def _worker(worker: WorkerStatus) -> str:
+    if worker.complaint:
+        return f"{worker.name}: cannot work on it: {worker.complaint}"
+    return f"{worker.name}: {worker.trials} trials" if worker.alive else f"{worker.name}: silent"

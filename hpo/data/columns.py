@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.data.dataset import Task, TextArray, first_few, no_categories
+from hpo.data.dataset import Task, TextArray, no_categories
 from hpo.errors import DataError
+from hpo.printable import listed
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -195,4 +196,4 @@ def _refuse_stray_text(column: Series[Any], numbers: NumericColumn, where: str) 
 
 def _rows(positions: NDArray[np.int64]) -> str:
     numbers = (positions + 1).tolist()
-    return f"row{'s' if len(numbers) > 1 else ''} {first_few(numbers)}"
+    return f"row{'s' if len(numbers) > 1 else ''} {listed(numbers, 10)}"

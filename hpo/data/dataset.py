@@ -11,12 +11,10 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-from hpo.printable import on_one_line
 
 DataKind = Literal["image", "tabular"]
 Task = Literal["classification", "regression"]
@@ -89,10 +87,3 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """` Did you mean "wine"?` if a known name is similar, else an empty text."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f' Did you mean "{near[0]}"?' if near else ""
-
-
-def first_few(values: Iterable[Any], most: int = 10) -> str:
-    """`1, 2, 3 and 7 more`: a list that stays readable in a message."""
-    texts = [str(value) for value in values]
-    rest = len(texts) - most
-    return ", ".join(map(on_one_line, texts[:most])) + (f" and {rest} more" if rest > 0 else "")

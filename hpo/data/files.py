@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo.data.columns import parse_numbers, read_features, read_target
-from hpo.data.dataset import Dataset, first_few, suggestion
+from hpo.data.dataset import Dataset, suggestion
 from hpo.errors import DataError
+from hpo.printable import listed
 from hpo.studyfile.records import DataTable
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _refuse_duplicates(header: list[str], path: Path) -> None:
     if twice:
         places = [str(number) for number, name in enumerate(header, 1) if name == twice[0]]
         raise DataError(
-            f'{path}: column name "{twice[0]}" occurs {len(places)} times (columns {first_few(places)}).'
+            f'{path}: column name "{twice[0]}" occurs {len(places)} times (columns {listed(places)}).'
             " Names must be unique: rename or remove the others."
         )
 
@@ -140,14 +141,13 @@ def _refuse_duplicates(header: list[str], path: Path) -> None:
 def _target_column(frame: DataFrame, path: Path, target: str | None) -> str:
     names = [str(name) for name in frame.columns]
     if target is None:
-        raise DataError(f"data.target: missing. Name the column of {path} to predict, one of: {first_few(names, 20)}.")
+        raise DataError(f"data.target: missing. Name the column of {path} to predict, one of: {listed(names)}.")
     if target not in names:
         import pandas as pd
 
         as_numbers = parse_numbers(pd.Series(names, dtype=object)).values_N
         hint = "" if np.isnan(as_numbers).all() else " The first line of the file must hold the columns' names."
         raise DataError(
-            f'data.target: {path} has no column "{target}".{suggestion(target, names)}'
-            f" Columns: {first_few(names, 20)}.{hint}"
+            f'data.target: {path} has no column "{target}".{suggestion(target, names)} Columns: {listed(names)}.{hint}'
         )
     return target

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from hpo.data.columns import parse_numbers, texts
-from hpo.data.dataset import DataKind, Dataset, FloatArray, Task, TextArray, first_few, no_categories
+from hpo.data.dataset import DataKind, Dataset, FloatArray, Task, TextArray, no_categories
 from hpo.data.strata import IndexArray
 from hpo.errors import DataError
+from hpo.printable import listed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -182,7 +183,7 @@ def features_of_frame(preprocessing: Preprocessing, frame: DataFrame) -> NDArray
     if missing:
         raise DataError(
             f"The table lacks {len(missing)} of the {len(wanted)} columns the model was trained on:"
-            f" {first_few(missing)}. It has: {first_few(frame.columns)}. Add them; unknown values may stay empty."
+            f" {listed(missing)}. It has: {listed(frame.columns)}. Add them; unknown values may stay empty."
         )
     size = len(frame)
     numeric = [parse_numbers(frame[name]) for name in preprocessing.numeric_names]

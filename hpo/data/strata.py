@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.data.dataset import Dataset, first_few
+from hpo.data.dataset import Dataset
 from hpo.errors import DataError
+from hpo.printable import listed
 from hpo.studyfile.records import DataTable
 
 IndexArray = NDArray[np.int64]
@@ -90,9 +91,7 @@ def _classes(dataset: Dataset, data: DataTable, needed: int) -> Strata:
     small = [(name, count) for name, count in zip(dataset.class_names, counts, strict=True) if count < needed]
     if small:
         name, count = min(small, key=lambda pair: pair[1])
-        others = (
-            f" (also too small: {first_few(other for other, _ in small if other != name)})" if len(small) > 1 else ""
-        )
+        others = f" (also too small: {listed(other for other, _ in small if other != name)})" if len(small) > 1 else ""
         raise DataError(
             f'data: class "{name}" of {dataset.name} has {count} example{"s" if count != 1 else ""} and needs'
             f" at least {needed} to be in every part with {asked(data)}{others}."

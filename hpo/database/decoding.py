@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 from optuna.distributions import BaseDistribution, json_to_distribution
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic takes that of `typing` from Python 3.12 on
 
 from hpo.database.faults import UndecodableError
@@ -33,18 +33,6 @@ class Balance(TypedDict):
     share: float
 
 
-class Facts(TypedDict, total=False):
-    """The facts about a study that are computed with; any others are allowed beside them."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # pydantic's way to configure a TypedDict
-
-    budget: int | None
-    compiled: bool | None
-    conventions: int
-    replicas: int
-    test_looks: list[Any]
-
-
 def _defined(value: Any) -> Any:
     """None for NaN and infinities, as which earlier versions wrote undefined values."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -54,7 +42,7 @@ Score = Annotated[float | None, BeforeValidator(_defined)]
 """A metric's value; None where it has none."""
 
 BALANCE: TypeAdapter[tuple[Mapping[str, Any], ...]] = TypeAdapter(tuple[Balance, ...])
-FACTS: TypeAdapter[Mapping[str, Any]] = TypeAdapter(Facts)
+FACTS: TypeAdapter[Mapping[str, Any]] = TypeAdapter(dict[str, Any])
 METRICS = TypeAdapter(dict[str, float | None])
 SCORES = TypeAdapter(dict[str, Score | dict[str, Score]] | None)
 TEXTS: TypeAdapter[Mapping[str, str]] = TypeAdapter(dict[str, str])

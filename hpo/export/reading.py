@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from hpo import models
-from hpo.conventions import FACT, FIRST
+from hpo.conventions import FIRST, KEY
 from hpo.data.preprocess import Preprocessing
 from hpo.errors import InputError
 from hpo.export.folder import FORMAT, weight_names
@@ -62,7 +62,7 @@ def _about(path: Path) -> About:
 def _with_conventions(found: dict[str, Any]) -> dict[str, Any]:
     """Adds the first convention to an export that records none."""
     config = found.get("config")
-    return {**found, "config": {FACT: FIRST, **config}} if isinstance(config, dict) else found
+    return {**found, "config": {KEY: FIRST, **config}} if isinstance(config, dict) else found
 
 
 def _preprocessing(path: Path, about: About) -> tuple[Preprocessing, ...]:

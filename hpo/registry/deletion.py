@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlalchemy import Connection, select, update
 
@@ -18,6 +19,7 @@ from hpo.database.tables import studies as optuna_studies
 from hpo.errors import StudyStateError
 from hpo.paths import argument
 from hpo.registry import exclusive, studies
+from hpo.registry.facts import BEING_DELETED
 from hpo.registry.studies import StudyRow, study_row
 from hpo.storage import study_rows
 from hpo.storage.store import Store
@@ -33,7 +35,7 @@ def begin_deletion(store: Store, name: str, *, dead: str | None = None) -> Study
             .where(hpo_studies.c.study_id == row.study_id)
             .values(submitted_at=None, generation=hpo_studies.c.generation + 1)
         )
-        studies.set_facts(store, row.study_id, {**row.facts, studies.BEING_DELETED: True})
+        studies.set_facts(store, row.study_id, replace(row.facts, is_being_deleted=True))
     return row
 
 
@@ -54,7 +56,7 @@ def delete_study(store: Store, name: str, *, dead: str | None = None) -> set[str
 
 def ended_or_being_deleted(store: Store) -> list[str]:
     """Names of the studies that have ended or are being deleted."""
-    being_deleted = hpo_studies.c.facts_json.contains(f'"{studies.BEING_DELETED}"', autoescape=True)
+    being_deleted = hpo_studies.c.facts_json.contains(f'"{BEING_DELETED}"', autoescape=True)
     statement = select(optuna_studies.c.study_name).join(
         hpo_studies, hpo_studies.c.study_id == optuna_studies.c.study_id
     )

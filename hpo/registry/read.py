@@ -1,20 +1,15 @@
-"""Reading a study's facts as a record, and its epochs as a data frame, for reports and the command line. Writes
-nothing."""
+"""Reading the epochs of a study's trials as a data frame, for reports."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from optuna.study import StudyDirection
-from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from pydantic import TypeAdapter
 from sqlalchemy import select
 
 from hpo.database.decoding import METRICS, formed, json_of
-from hpo.database.faults import explained
 from hpo.database.tables import hpo_epochs, trials
-from hpo.registry.studies import Direction, StudyRow, direction_name, study_row
+from hpo.registry.studies import study_row
 from hpo.storage.store import Store
 
 if TYPE_CHECKING:
@@ -34,31 +29,8 @@ EPOCH_COLUMNS = (
 """The first columns of `epochs_frame`; one for each further metric follows."""
 
 
-_ONE_DIRECTION = TypeAdapter(tuple[StudyDirection])
-_ONE_NAME = TypeAdapter(tuple[str])
 _Cell = float | None
 _MEASURED = TypeAdapter(list[tuple[int, int, int, _Cell, _Cell, _Cell, _Cell, _Cell, _Cell]])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StudyFacts(StudyRow):
-    """A study's row, with its objective and direction."""
-
-    direction: Direction
-    objective: str
-    """Name of the metric that the search optimises."""
-
-
-def read_study(store: Store, name: str) -> StudyFacts:
-    """A study's facts; `StudyStateError` if there is no study of this name."""
-    row = study_row(store, name)
-    with explained(store.url):
-        place = f"study_directions, study {name!r},"
-        [direction] = formed(store.get_study_directions(row.study_id), _ONE_DIRECTION, place)
-        metrics = store.get_study_system_attrs(row.study_id).get(_SYSTEM_ATTR_METRIC_NAMES, ["objective"])
-        [objective] = formed(metrics, _ONE_NAME, f"study_system_attributes, the metric of study {name!r},")
-    known = {field.name: getattr(row, field.name) for field in fields(StudyRow)}
-    return StudyFacts(**known, direction=direction_name(direction), objective=objective)
 
 
 def epochs_frame(store: Store, name: str) -> pd.DataFrame:

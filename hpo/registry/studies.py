@@ -1,6 +1,6 @@
 """The row of each study in `hpo_studies`: registering a study, reading its row, and recording what a run finds.
 
-Optuna's rows of a study are in `storage.study_rows`, lists of studies in `summaries`.
+Optuna's rows of a study are written in `storage.study_rows`; the list of studies is in `summaries`.
 """
 
 from __future__ import annotations
@@ -16,27 +16,29 @@ from typing import Any, Literal
 from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from pydantic import TypeAdapter
-from sqlalchemy import case, delete, func, insert, or_, select, update
+from sqlalchemy import RowMapping, and_, case, delete, func, insert, or_, select, update
 
-from hpo.conventions import FACT, NEWEST
+from hpo.conventions import NEWEST
 from hpo.database.clock import DatabaseNow, utc_now
 from hpo.database.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
+from hpo.database.faults import UndecodableError
 from hpo.database.patience import one_transaction
 from hpo.database.tables import (
     hpo_studies,
     studies,
+    study_directions,
     study_system_attributes,
     study_user_attributes,
 )
 from hpo.errors import StudyStateError
 from hpo.printable import listed
+from hpo.registry.facts import StudyFacts
 from hpo.storage import own_trials, study_rows
 from hpo.storage.store import Store
 
 Direction = Literal["maximize", "minimize"]
+StudyState = Literal["finished", "unfinished", "stopped"]
 
-BEING_DELETED = "being deleted"
-"""Key of the fact that marks a study whose deletion has begun. A process that finds it completes the deletion."""
 WINNER, WINNERS_TEST, ENSEMBLES_TEST = "winner", "test {} of the winner", "test {} of the winner's ensemble"
 """User attributes of a study that show its winner in optuna-dashboard."""
 
@@ -46,10 +48,13 @@ ENSEMBLE = "ensemble"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyRow:
-    """A study's row in the database. Times are naive UTC."""
+    """A study as it is stored: its row, with what Optuna's tables have of it. Times are naive UTC."""
 
     study_id: int
     name: str
+    direction: Direction
+    objective: str
+    """Name of the metric that the search optimises."""
     spec_text: str
     """TOML source of the study file."""
     spec_source: str
@@ -66,8 +71,8 @@ class StudyRow:
     """None while budget is left."""
     balance: tuple[Mapping[str, Any], ...]
     """Split balance: records of part, role, fold, group, count, share. Empty until recorded."""
-    facts: Mapping[str, Any]
-    """The conventions of its numbers and, once recorded, device, versions, sizes of the parts and the like."""
+    facts: StudyFacts
+    """What it noted about itself."""
     train_seconds: float
     """Seconds spent training, over all restarts."""
     wall_seconds: float
@@ -108,12 +113,15 @@ class StudyRow:
     version that did not record them."""
 
     @property
-    def is_being_deleted(self) -> bool:
-        """Whether its deletion has begun; its files are deleted before its rows."""
-        return BEING_DELETED in self.facts
+    def state(self) -> StudyState:
+        """Whether it has ended, or goes on unless it was stopped."""
+        if self.finished_at is not None:
+            return "finished"
+        return "unfinished" if self.stopped_at is None else "stopped"
 
 
 _STUDY_ROW = TypeAdapter(StudyRow)
+_ONE_NAME = TypeAdapter(tuple[str])
 
 
 @one_transaction
@@ -159,7 +167,7 @@ def register_study(
                 "dataset_fingerprint": dataset_fingerprint,
                 "seed": seed,
                 "hpo_version": hpo_version,
-                "facts_json": json.dumps({FACT: conventions}),
+                "facts_json": json.dumps(StudyFacts(conventions=conventions).as_dict()),
                 "created_at": utc_now(),
             },
         )
@@ -168,22 +176,49 @@ def register_study(
 
 def study_row(store: Store, name: str) -> StudyRow:
     """A study's row; `StudyStateError`, which lists the existing names, if there is none of this name."""
-    same = hpo_studies.c.study_id == studies.c.study_id
-    statement = select(studies.c.study_name, hpo_studies).join(hpo_studies, same)
     with store.reading() as connection:
-        row = connection.execute(statement.where(studies.c.study_name == name)).mappings().first()
+        row = connection.execute(_ROWS.where(studies.c.study_name == name)).mappings().first()
         if row is None:
-            others = connection.execute(statement.order_by(hpo_studies.c.study_id)).scalars()
-            names = [word(other, "studies") for other in others]
+            names = [word(row.study_name, "studies") for row in connection.execute(_ROWS)]
             raise StudyStateError(f"no study {name!r} in {store.place}. {_alternatives(name, names)}")
-        own = dict(row)
-        place = f"hpo_studies, study {name!r},"
-        own["name"] = own.pop("study_name")
-        own["balance"] = json_of(own.pop("balance_json") or "[]", BALANCE, place)
-        own["facts"] = json_of(own.pop("facts_json") or "{}", FACTS, place)
-        scores = json_of(own.pop("test_json") or "null", SCORES, place)
-        own["test"], own["test_ensemble"] = (scores, scores.pop(ENSEMBLE, None)) if scores else (None, None)
-        return formed(own, _STUDY_ROW, place)
+        return _formed(row)
+
+
+def all_rows(store: Store) -> list[StudyRow]:
+    """The rows of all studies, oldest first."""
+    with store.reading() as connection:
+        return [_formed(row) for row in connection.execute(_ROWS).mappings()]
+
+
+_ROWS = (
+    select(studies.c.study_name, study_directions.c.direction, study_system_attributes.c.value_json, hpo_studies)
+    .join(hpo_studies, hpo_studies.c.study_id == studies.c.study_id)
+    .outerjoin(study_directions, study_directions.c.study_id == studies.c.study_id)
+    .outerjoin(
+        study_system_attributes,
+        and_(
+            study_system_attributes.c.study_id == studies.c.study_id,
+            study_system_attributes.c.key == _SYSTEM_ATTR_METRIC_NAMES,
+        ),
+    )
+    .order_by(hpo_studies.c.study_id)
+)
+
+
+def _formed(row: RowMapping) -> StudyRow:
+    own = dict(row)
+    own["name"] = name = word(own.pop("study_name"), "studies")
+    place = f"hpo_studies, study {name!r},"
+    if own["direction"] is None:
+        raise UndecodableError(f"study_directions has no row of the study {name!r}")
+    own["direction"] = direction_name(own["direction"])
+    metric = f"study_system_attributes, the metric of study {name!r},"
+    [own["objective"]] = json_of(own.pop("value_json") or '["objective"]', _ONE_NAME, metric)
+    own["balance"] = json_of(own.pop("balance_json") or "[]", BALANCE, place)
+    own["facts"] = StudyFacts.of(json_of(own.pop("facts_json") or "{}", FACTS, place), place)
+    scores = json_of(own.pop("test_json") or "null", SCORES, place)
+    own["test"], own["test_ensemble"] = (scores, scores.pop(ENSEMBLE, None)) if scores else (None, None)
+    return formed(own, _STUDY_ROW, place)
 
 
 def add_seconds(store: Store, study_id: int, *, train: float, wall: float, cpu: float = 0.0, epochs: int = 0) -> None:
@@ -209,9 +244,9 @@ def set_balance(store: Store, study_id: int, balance: Sequence[Mapping[str, Any]
     _update(store, study_id, balance_json=json.dumps(list(balance)))
 
 
-def set_facts(store: Store, study_id: int, facts: Mapping[str, Any]) -> None:
-    """Record the device, versions, sizes of the parts and the like, in place of the facts before."""
-    _update(store, study_id, facts_json=json.dumps(dict(facts)))
+def set_facts(store: Store, study_id: int, facts: StudyFacts) -> None:
+    """Record the facts, in place of those before."""
+    _update(store, study_id, facts_json=json.dumps(facts.as_dict()))
 
 
 def set_winner(

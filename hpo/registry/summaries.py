@@ -1,64 +1,70 @@
-"""A list of all studies of this program, each with counts of its trials and its best value."""
+"""Where studies stand, for the list of all studies: who works on each, how its trials ended, its best value."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from pydantic import TypeAdapter
 from sqlalchemy import func, select
 
 from hpo.database.decoding import formed
-from hpo.database.tables import hpo_studies, studies, study_directions, trial_values, trials
-from hpo.registry.studies import Direction, direction_name
+from hpo.database.tables import trial_values, trials
+from hpo.registry.leases import Worker, workers
+from hpo.registry.studies import Direction, StudyRow, StudyState, all_rows
 from hpo.storage import own_trials
 from hpo.storage.store import Store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudySummary:
-    """One study of the list. Times are naive UTC."""
+    """Where a study stands. Counts are of trials of this program, if not said otherwise; times are naive UTC."""
 
-    study_id: int
     name: str
+    state: StudyState
+    priority: int
+    """Workers work on studies of higher priority first."""
+    workers: int
+    """Number of workers, or `hpo run`, that work on it."""
+    worker_names: tuple[str, ...]
+    """The names of these."""
+    objective: str
+    """Name of the metric that the search optimises."""
     direction: Direction
-    counts: Mapping[TrialState, int]
-    """Number of trials of this program by state; 0 for a state without trials."""
+    best: float | None
+    """Best value of a finished trial."""
+    finished: int
+    pruned: int
+    failed: int
+    running: int
     waiting: int
     """Number of trials that were enqueued and have not begun."""
     others: int
-    """Number of trials that other programs added or ended."""
-    best: float | None
-    """Best value of a complete trial of this program."""
+    """Number of trials that other programs added, train or ended, and of enqueued ones that were refused."""
     created_at: datetime
     finished_at: datetime | None
 
+    @property
+    def ended_trials(self) -> int:
+        """Number of trials that used up budget."""
+        return self.finished + self.pruned + self.failed
 
-_SUMMARY = TypeAdapter(StudySummary)
+
+_BEST = TypeAdapter(float | None)
+
+
+def works_on(worker: Worker, study: StudyRow) -> bool:
+    """Whether the worker is alive and works on the study, or waits for a place in it."""
+    return worker.alive and worker.study_id == study.study_id and study.name not in worker.refusals
 
 
 def list_studies(store: Store) -> list[StudySummary]:
-    """All studies that `hpo run` made, oldest first."""
-    value = trial_values.c.value
+    """All studies of this program, oldest first."""
     with store.reading() as connection:
-        rows = connection.execute(
-            select(
-                hpo_studies.c.study_id,
-                studies.c.study_name,
-                study_directions.c.direction,
-                hpo_studies.c.created_at,
-                hpo_studies.c.finished_at,
-            )
-            .join(studies, studies.c.study_id == hpo_studies.c.study_id)
-            .join(study_directions, study_directions.c.study_id == hpo_studies.c.study_id)
-            .order_by(hpo_studies.c.study_id)
-        ).all()
-        counts: dict[int, dict[TrialState, int]] = defaultdict(lambda: dict.fromkeys(TrialState, 0))
+        counts: dict[int, Counter[TrialState]] = defaultdict(Counter)
         own = select(trials.c.study_id, trials.c.state, own_trials.ours().label("ours")).subquery()
         others: Counter[int] = Counter()
         waiting: Counter[int] = Counter()
@@ -67,6 +73,7 @@ def list_studies(store: Store) -> list[StudySummary]:
                 counts[study_id][state] = count
             else:
                 (waiting if state == TrialState.WAITING else others)[study_id] += count
+        value = trial_values.c.value
         extremes = (
             select(trials.c.study_id, func.min(value).label("lowest"), func.max(value).label("highest"))
             .join(trial_values, trial_values.c.trial_id == trials.c.trial_id)
@@ -74,27 +81,35 @@ def list_studies(store: Store) -> list[StudySummary]:
             .group_by(trials.c.study_id)
         )
         best = {row.study_id: row for row in connection.execute(extremes)}
-        return [
-            formed(
-                {
-                    "study_id": study_id,
-                    "name": name,
-                    "direction": direction_name(direction),
-                    "counts": counts[study_id],
-                    "waiting": waiting[study_id],
-                    "others": others[study_id],
-                    "best": _best(best.get(study_id), direction),
-                    "created_at": created,
-                    "finished_at": finished,
-                },
-                _SUMMARY,
-                f"studies, study id {study_id},",
+    known = workers(store)
+    found = []
+    for row in all_rows(store):  # read last: a study that is deleted meanwhile is missing, and a new one has no trials
+        names = tuple(worker.name for worker in known if works_on(worker, row))
+        count_of = counts[row.study_id]
+        found.append(
+            StudySummary(
+                name=row.name,
+                state=row.state,
+                priority=row.priority,
+                workers=len(names),
+                worker_names=names,
+                objective=row.objective,
+                direction=row.direction,
+                best=formed(_best(best.get(row.study_id), row.direction), _BEST, f"trial_values of study {row.name!r}"),
+                finished=count_of[TrialState.COMPLETE],
+                pruned=count_of[TrialState.PRUNED],
+                failed=count_of[TrialState.FAIL],
+                running=count_of[TrialState.RUNNING],
+                waiting=waiting[row.study_id],
+                others=others[row.study_id],
+                created_at=row.created_at,
+                finished_at=row.finished_at,
             )
-            for study_id, name, direction, created, finished in rows
-        ]
+        )
+    return found
 
 
-def _best(extremes: Any, direction: StudyDirection) -> Any:
+def _best(extremes: Any, direction: Direction) -> Any:
     if extremes is None:
         return None
-    return extremes.highest if direction == StudyDirection.MAXIMIZE else extremes.lowest
+    return extremes.highest if direction == "maximize" else extremes.lowest

@@ -1,9 +1,9 @@
-"""The facts that the checks of `cautions` use, computed once. Draws no conclusions."""
+"""The part of a report that the checks of `cautions` use, computed once. Draws no conclusions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from hpo.reports.trials import Counts, TrialRow
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpo.registry.read import StudyFacts
+    from hpo.registry.studies import Direction, StudyRow
     from hpo.reports.foreign import ForeignTrial
     from hpo.studyfile.study import StudySpec
 
@@ -26,26 +26,28 @@ POOLED = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """The facts that the checks use."""
+    """What the checks know of a study. `facts.StudyReport` adds what only readers see."""
 
     objective: str
-    minimized: bool
-    """Whether less of the objective is better."""
+    """Metric of the validation part that was optimised."""
+    direction: Direction
     counts: Counts
-    trials: Sequence[TrialRow]
-    """By number."""
-    best_first: Sequence[TrialRow]
+    trials: tuple[TrialRow, ...]
+    """Those of this program, by number."""
+    best_first: tuple[TrialRow, ...]
     """Finished trials."""
     winner: TrialRow | None
+    """Best finished trial."""
     winner_curve: tuple[float, ...]
     """The winner's unsmoothed objective at each epoch, the mean over replicas, with the sign that makes more better."""
     scored_trial: int | None
     """Number of the trial that was scored on the test part."""
     test: Mapping[str, float | None]
-    looks: Sequence[int]
+    """The winner's metrics on the test part, the mean over its models; empty if it was not scored."""
+    looks: tuple[int, ...]
     """Numbers of all trials that were scored on the test part, in this order."""
-    foreign: Sequence[ForeignTrial]
-    """Trials that are not this program's."""
+    foreign: tuple[ForeignTrial, ...]
+    """Trials that are not this program's, by number."""
     parts: Parts
     noise: Noise | None
     """Noise of the best values; None where it is not known."""
@@ -57,39 +59,43 @@ class Evidence:
     """Advice on how to give trials more epochs."""
 
     @property
+    def minimized(self) -> bool:
+        """Whether less of the objective is better."""
+        return self.direction == "minimize"
+
+    @property
     def sign(self) -> float:
         """The factor of values that makes more better."""
         return -1.0 if self.minimized else 1.0
 
 
 def evidence_of(
-    study: StudyFacts,
-    trials: Sequence[TrialRow],
+    study: StudyRow,
+    trials: tuple[TrialRow, ...],
     counts: Counts,
-    best_first: Sequence[TrialRow],
+    best_first: tuple[TrialRow, ...],
     winner: TrialRow | None,
     test: Mapping[str, float | None],
     parts: Parts,
     epochs: pd.DataFrame,
-    foreign: Sequence[ForeignTrial] = (),
+    foreign: tuple[ForeignTrial, ...],
 ) -> Evidence:
     """The evidence from a study's row, its trials and its epochs."""
-    minimized = study.direction == "minimize"
     spec = _spec(study)
     replicas = int(epochs["replica"].max()) + 1 if len(epochs) else 1
     spreads = [trial.spread for trial in best_first[:POOLED] if trial.spread is not None]
     return Evidence(
         objective=study.objective,
-        minimized=minimized,
+        direction=study.direction,
         counts=counts,
         trials=trials,
         best_first=best_first,
         winner=winner,
-        winner_curve=_curve(epochs, winner, minimized=minimized),
+        winner_curve=_curve(epochs, winner, minimized=study.direction == "minimize"),
         scored_trial=study.winner_number if study.test else None,
         test=test,
         foreign=foreign,
-        looks=study.facts.get("test_looks", ()),
+        looks=study.facts.test_looks,
         parts=parts,
         noise=None
         if winner is None or winner.value is None
@@ -100,7 +106,7 @@ def evidence_of(
     )
 
 
-def _spec(study: StudyFacts) -> StudySpec | None:
+def _spec(study: StudyRow) -> StudySpec | None:
     """The parsed study file; None where this version cannot read it."""
     from hpo.studyfile.file import parse_study
 
@@ -119,10 +125,10 @@ def _curve(epochs: pd.DataFrame, winner: TrialRow | None, *, minimized: bool) ->
     return tuple(sign * float(value) for value in means if math.isfinite(value))
 
 
-def _way_to_more_trials(study: StudyFacts, spec: StudySpec | None, counts: Counts) -> str:
-    """Advice that names the budget that ended the study; empty if none is spent."""
+def _way_to_more_trials(study: StudyRow, spec: StudySpec | None, counts: Counts) -> str:
+    """Which budget ended the study, and how its file gives it more."""
     submitted = study.submitted_at is not None
-    budget = study.max_trials if submitted else study.facts.get("budget")
+    budget = study.max_trials if submitted else study.facts.budget
     limits: dict[str, tuple[float | None, float]] = {
         setting: (_limit(study, spec, setting), used)
         for setting, used in (
@@ -138,8 +144,8 @@ def _way_to_more_trials(study: StudyFacts, spec: StudySpec | None, counts: Count
     return f"raise {settings} and {'submit' if submitted else 'run'} the study again"
 
 
-def _limit(study: StudyFacts, spec: StudySpec | None, setting: str) -> float | None:
-    """A budget other than that of trials. For a submitted study it is in the database, else in the study file."""
+def _limit(study: StudyRow, spec: StudySpec | None, setting: str) -> float | None:
+    """A budget beside the one of trials: the service has its own copy."""
     limit: float | None = None
     if study.submitted_at is not None:
         limit = getattr(study, f"max_{setting}")
@@ -148,7 +154,7 @@ def _limit(study: StudyFacts, spec: StudySpec | None, setting: str) -> float | N
     return limit
 
 
-def _way_to_more_epochs(study: StudyFacts) -> str:
+def _way_to_more_epochs(study: StudyRow) -> str:
     extend = f"`hpo extend {argument(study.name)} --epochs N`"
     if study.submitted_at is not None:
         return f"{extend} lets it go on"

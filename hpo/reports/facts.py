@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from hpo.reports.cautions import cautions
-from hpo.reports.evidence import evidence_of
+from hpo.reports.evidence import Evidence, evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.importances import Importances, compute_importances
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of
 from hpo.reports.text import label, scores_on_test
-from hpo.reports.trials import Counts, TrialRow, count, ranked, trial_row
+from hpo.reports.trials import TrialRow, count, ranked, trial_row
 
 if TYPE_CHECKING:
     import pandas as pd
     from optuna.trial import FrozenTrial
 
-    from hpo.registry.read import StudyFacts
+    from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
+
+TOP = 10
+"""Most trials that a report shows in full."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,14 +41,10 @@ class HistoryPoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StudyReport:
+class StudyReport(Evidence):
     """Everything that a report of one study shows."""
 
     name: str
-    objective: str
-    """Metric of the validation part that was optimised."""
-    direction: str
-    """`maximize` or `minimize`."""
     seed: int
     hpo_version: str
     source: str
@@ -53,24 +52,15 @@ class StudyReport:
     spec_text: str
     """The study file."""
     circumstances: Mapping[str, Any]
-    """Device, library versions, sizes of the parts."""
-    counts: Counts
-    trials: tuple[TrialRow, ...]
-    """Those of this program, by number."""
-    foreign: tuple[ForeignTrial, ...]
-    """All others, by number."""
+    """All that the study noted about itself, by the name that is shown."""
+    task: str | None
+    """`classification` or `regression`; None where a study did not note it."""
     epochs: pd.DataFrame
     """One row per trial, replica and epoch."""
-    winner: TrialRow | None
-    """Best finished trial."""
-    test: Mapping[str, float | None]
-    """The winner's metrics on the test part, the mean over its models; empty if it was not scored."""
     test_ensemble: Mapping[str, float | None]
     """Metrics of the ensemble of its models on the test part; empty where it has one model."""
     models: int
     """Of each trial: one for each fold and repeat."""
-    top: tuple[TrialRow, ...]
-    """Best finished trials, best first, at most ten."""
     history: tuple[HistoryPoint, ...]
     importances: Importances
     balance: tuple[BalanceRow, ...]
@@ -86,8 +76,9 @@ class StudyReport:
     """What a reader should know before trusting the winner."""
 
     @property
-    def minimized(self) -> bool:
-        return self.direction == "minimize"
+    def top(self) -> tuple[TrialRow, ...]:
+        """Best finished trials, best first, at most ten."""
+        return self.best_first[:TOP]
 
     def scores_on_test(self, metric: str) -> list[tuple[str, str]]:
         """Names and values of a metric on the test part, as `text.scores_on_test` has them."""
@@ -125,38 +116,32 @@ def choose_winner(best_first: Sequence[TrialRow], recorded: int | None) -> Trial
 
 
 def report_of(
-    study: StudyFacts, frozen: Sequence[FrozenTrial], epochs: pd.DataFrame, foreign: Sequence[ForeignTrial] = ()
+    study: StudyRow, frozen: Sequence[FrozenTrial], epochs: pd.DataFrame, foreign: Sequence[ForeignTrial] = ()
 ) -> StudyReport:
     """All facts of a study from its own row, its trials and its epochs; `foreign`: trials that are not its own."""
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
     minimized = study.direction == "minimize"
-    best_first = ranked(trials, minimized)
+    best_first = tuple(ranked(trials, minimized))
     winner = choose_winner(best_first, study.winner_number)
     scored = winner is not None and winner.number == study.winner_number
     test = dict(study.test or {}) if scored else {}
     balance = balance_rows(study.balance)
-    counts = count(trials)
     if foreign:  # some may have been ours, until another program ended them
         epochs = epochs[~epochs["number"].isin([trial.number for trial in foreign])]
-    evidence = evidence_of(study, trials, counts, best_first, winner, test, parts_of(balance), epochs, foreign)
+    parts, others = parts_of(balance), tuple(foreign)
+    evidence = evidence_of(study, trials, count(trials), best_first, winner, test, parts, epochs, others)
     return StudyReport(
+        **{field.name: getattr(evidence, field.name) for field in fields(Evidence)},
         name=study.name,
-        objective=study.objective,
-        direction=study.direction,
         seed=study.seed,
         hpo_version=study.hpo_version,
         source=study.spec_source,
         spec_text=study.spec_text,
-        circumstances=dict(study.facts),
-        counts=counts,
-        trials=trials,
-        foreign=tuple(foreign),
+        circumstances=study.facts.as_dict(),
+        task=study.facts.task,
         epochs=epochs,
-        winner=winner,
-        test=test,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
-        models=study.facts.get("replicas", 1),
-        top=tuple(best_first[:10]),
+        models=study.facts.models,
         history=history_of(trials, minimized),
         importances=compute_importances(trials, minimized),
         balance=balance,
@@ -170,9 +155,10 @@ def report_of(
 
 def gather(store: Store, name: str) -> StudyReport:
     """Read one study and compute its report. An unknown name raises StudyStateError."""
-    from hpo.registry.read import epochs_frame, read_study
+    from hpo.registry.read import epochs_frame
+    from hpo.registry.studies import study_row
 
-    study = read_study(store, name)
+    study = study_row(store, name)
     # The trials themselves, not their table: a parameter may be drawn from another range in another branch.
     own, foreign = store.own_trials(study.study_id), store.foreign_trials(study.study_id)
     return report_of(study, own, epochs_frame(store, name), [foreign_trial(*other) for other in foreign])

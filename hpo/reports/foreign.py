@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpo import endings
+from hpo.printable import listed
 from hpo.reports.text import plural
 
 if TYPE_CHECKING:
@@ -60,19 +61,19 @@ def sentences(foreign: Sequence[ForeignTrial]) -> list[str]:
     found = []
     if waiting:
         verb = "waits" if len(waiting) == 1 else "wait"
-        numbers = _listed([str(trial.number) for trial in waiting])
+        numbers = listed((trial.number for trial in waiting), NAMED)
         found.append(
             f"{plural(len(waiting), 'enqueued trial')} {verb} ({numbers}), to begin in the order of their numbers "
             "while the budget of trials lasts."
         )
     if refused:
         verb = "was" if len(refused) == 1 else "were"
-        reasons = _listed([f"trial {trial.number}: {trial.reason}" for trial in refused], "; ")
+        reasons = listed((f"trial {trial.number}: {trial.reason}" for trial in refused), NAMED, "; ")
         found.append(f"{plural(len(refused), 'enqueued trial')} {verb} refused ({reasons}).")
     if others:
         verb = "is" if len(others) == 1 else "are"
         named = "; ".join(
-            f"{words}: {_listed([str(trial.number) for trial in others if trial.kind == kind])}"
+            f"{words}: {listed((trial.number for trial in others if trial.kind == kind), NAMED)}"
             for kind, words in BY_OTHERS.items()
             if any(trial.kind == kind for trial in others)
         )
@@ -81,8 +82,3 @@ def sentences(foreign: Sequence[ForeignTrial]) -> list[str]:
             f"ranking and search ({named})."
         )
     return found
-
-
-def _listed(texts: Sequence[str], between: str = ", ") -> str:
-    more = [f"and {len(texts) - NAMED} more"] if len(texts) > NAMED else []
-    return between.join([*texts[:NAMED], *more])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hpo.registry.read import EPOCH_COLUMNS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -11,16 +13,6 @@ if TYPE_CHECKING:
 
 BEFORE_PARAMETERS = ("number", "state", "value", "spread")
 AFTER_PARAMETERS = ("epochs", "best_epoch", "model_parameters", "optimizer_state_bytes", "ended")
-EPOCH_COLUMNS = (
-    "number",
-    "replica",
-    "epoch",
-    "objective",
-    "train_loss",
-    "valid_loss",
-    "learning_rate",
-    "gradient_norm",
-)
 WHOLE = ("epochs", "best_epoch", "model_parameters", "optimizer_state_bytes")
 """Columns of trials with whole numbers, some of which may be missing."""
 
@@ -53,6 +45,7 @@ def trials_frame(report: StudyReport) -> pd.DataFrame:
 
 def epochs_frame(report: StudyReport) -> pd.DataFrame:
     """One row per trial, replica and epoch; metrics in alphabetical order, seconds last."""
-    metrics = sorted(set(report.epochs.columns) - {*EPOCH_COLUMNS, "seconds"})
+    *first, seconds = EPOCH_COLUMNS
+    metrics = sorted(set(report.epochs.columns) - set(EPOCH_COLUMNS))
     ordered = report.epochs.sort_values(["number", "replica", "epoch"], ignore_index=True)
-    return ordered[[*EPOCH_COLUMNS, *metrics, "seconds"]]
+    return ordered[[*first, *metrics, seconds]]

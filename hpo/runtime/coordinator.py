@@ -22,7 +22,7 @@ from hpo.endings import Spent
 from hpo.execution.executor import Executor
 from hpo.optim import rules
 from hpo.registry import studies
-from hpo.runtime.ownership import Ownership, SoleOwnership
+from hpo.runtime.ownership import Ownership
 from hpo.runtime.progress import Observer, Progress, progress
 from hpo.runtime.resume import pick_up, undrawn
 from hpo.runtime.session import Session
@@ -38,13 +38,11 @@ def run(
     session: Session,
     executor: Executor,
     observer: Observer,
-    ownership: Ownership | None = None,
+    ownership: Ownership,
     manager: CheckpointManager | None = None,
 ) -> Progress:
     """Runs the study until its budgets are spent, or until `ownership` says to leave it. Returns the final progress."""
-    return _Loop(
-        session, executor, observer, ownership or SoleOwnership(session), manager or RunCheckpoints(session.checkpoints)
-    ).run()
+    return _Loop(session, executor, observer, ownership, manager or RunCheckpoints(session.checkpoints)).run()
 
 
 class _Loop:

@@ -27,6 +27,7 @@ from hpo.execution.resources import CPU, ClusterDevice, Compile, Engine, Resourc
 from hpo.execution.sizing import usable_cores
 from hpo.registry import studies
 from hpo.registry.exclusive import RUN
+from hpo.registry.facts import StudyFacts
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.render.build import write_report
 from hpo.runtime import coordinator
@@ -202,7 +203,7 @@ def _end(session: Session, winner: Winner | None, claim: Claim) -> None:
     with session.store.transaction() as transaction:
         transaction.lock_study(session.study_id)
         claim.keep()
-        note(session, winner, {})
+        note(session, winner, StudyFacts())
         studies.mark_finished(session.store, session.study_id)
 
 

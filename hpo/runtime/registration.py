@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import torch
 from optuna.trial import TrialState
 
 from hpo import __version__, space
-from hpo.conventions import conventions_of
 from hpo.errors import StudyFileError, StudyStateError
 from hpo.execution.resources import Resources
 from hpo.paths import argument, submit_command
 from hpo.registry import studies
+from hpo.registry.facts import StudyFacts
 from hpo.registry.reopening import reopen_cut
 from hpo.registry.studies import StudyRow
 from hpo.runtime.budgets import spent_by
@@ -54,22 +55,22 @@ def register(
     )
     row = studies.study_row(store, spec.study.name)
     _refuse_changes(spec, row, inputs, store.place)
-    if conventions_of(row.facts) != spec.conventions:  # another process registered it after this one had split the data
+    if row.facts.conventions != spec.conventions:  # another process registered it after this one had split the data
         raise StudyStateError(f"the study {row.name!r} was begun at this moment. Run the same command again.")
-    compiled = resources.compiles(spec, examples, row.facts.get("compiled"))
+    compiled = resources.compiles(spec, examples, row.facts.compiled)
     with store.transaction():
         claim(study_id)
         now = studies.study_row(store, spec.study.name)
         if now.fingerprint != row.fingerprint:
             raise StudyStateError(f"the study {row.name!r} was extended at this moment. Run the same command again.")
-        if now.is_being_deleted:
+        if now.facts.is_being_deleted:
             raise StudyStateError(f"the study {row.name!r} is just being deleted. Run the same command again.")
         studies.set_balance(store, study_id, inputs.splits.balance)
-        facts: dict[str, Any] = {"budget": space.budget(spec), "compiled": compiled}
+        facts = replace(now.facts, budget=space.budget(spec), compiled=compiled)
         if _has_work(spec, store, now) or now.finished_at is None:  # else the study stays finished, with its facts
-            facts |= circumstances(spec, inputs, resources.device)
+            facts = facts.updated(circumstances(spec, inputs, resources.device))
             studies.mark_unfinished(store, study_id)
-        studies.set_facts(store, study_id, {**now.facts, **facts})
+        studies.set_facts(store, study_id, facts)
         for key, value in _dashboard_attributes(spec, inputs).items():
             store.set_study_user_attr(study_id, key, value)
     store.forget(study_id)
@@ -78,7 +79,7 @@ def register(
 
 def changed_sources(inputs: Inputs, row: StudyRow) -> list[str]:
     """The files or modules whose code has changed since the study began."""
-    return [name for name, digest in inputs.sources.items() if row.facts.get(_fact(name), digest) != digest]
+    return [name for name, digest in inputs.sources.items() if row.facts.sources.get(name, digest) != digest]
 
 
 def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
@@ -90,11 +91,6 @@ def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
         return running
     unasked = len(own) < space.budget(spec)
     return reopen_cut(store, row.study_id) > 0 or running or unasked
-
-
-def _fact(module: str) -> str:
-    """Key of the fact that holds the hash of a module."""
-    return f"sha256 of {module}"
 
 
 def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, place: str) -> None:
@@ -136,20 +132,22 @@ def _dashboard_attributes(spec: StudySpec, inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def circumstances(spec: StudySpec, inputs: Inputs, device: torch.device) -> dict[str, Any]:
-    """Facts for the report: the data, the budget, versions and the machine."""
+def circumstances(spec: StudySpec, inputs: Inputs, device: torch.device) -> StudyFacts:
+    """Facts of this run: the budget, the data, the code, versions and the machine."""
     dataset, splits = inputs.dataset, inputs.splits
-    return {
-        "budget": space.budget(spec),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "dataset": dataset.name,
-        "task": dataset.task,
-        "examples": dataset.size,
-        "test": len(splits.test_idx),
-        "replicas": len(splits.replicas),
-        "hpo": __version__,
-        **{_fact(module): digest for module, digest in inputs.sources.items()},
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.processor() or platform.machine(),
-    }
+    return StudyFacts(
+        budget=space.budget(spec),
+        replicas=len(splits.replicas),
+        sources=inputs.sources,
+        task=dataset.task,
+        examples=dataset.size,
+        test_examples=len(splits.test_idx),
+        circumstances={
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "dataset": dataset.name,
+            "hpo": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "machine": platform.processor() or platform.machine(),
+        },
+    )

@@ -66,7 +66,6 @@ def open_session(
     store: Store,
     home: Path,
     resources: Resources,
-    dtype: torch.dtype = torch.float32,
     *,
     claim: Callable[[int], None] = lambda study_id: None,
 ) -> Session:
@@ -75,7 +74,7 @@ def open_session(
 
     `claim` is called with the study's id in the transaction that records how the study is run; it may raise to refuse.
     """
-    examples = batches.on_device(inputs.prepared, device=CPU, dtype=dtype)
+    examples = batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
     study_id, compiled = register(spec, store, inputs, examples, resources, claim)
     return _session(spec, inputs, store, study_id, home, resources, examples, compiled=compiled)
 
@@ -93,7 +92,7 @@ def session_of(
 ) -> Session:
     """Opens a session of a registered study; writes nothing."""
     examples = batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
-    compiled = bool(studies.study_row(store, spec.study.name).facts.get("compiled"))
+    compiled = bool(studies.study_row(store, spec.study.name).facts.compiled)
     return _session(spec, inputs, store, study_id, home, resources, examples, compiled=compiled)
 
 

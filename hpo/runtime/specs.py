@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hpo.conventions import conventions_of
 from hpo.registry.studies import StudyRow
 from hpo.studyfile.file import parse_study
 from hpo.studyfile.study import StudySpec, with_epochs
@@ -12,7 +11,7 @@ from hpo.studyfile.study import StudySpec, with_epochs
 
 def as_begun(spec: StudySpec, known: StudyRow | None) -> StudySpec:
     """The spec with the conventions that the study began with. `known`: its row; None where it has not begun."""
-    return spec if known is None else replace(spec, conventions=conventions_of(known.facts))
+    return spec if known is None else replace(spec, conventions=known.facts.conventions)
 
 
 def spec_of(row: StudyRow) -> StudySpec:

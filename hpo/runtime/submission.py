@@ -81,7 +81,7 @@ def known_before(spec: StudySpec, url: str) -> StudyRow | None:
         raise
     except StorageError:
         return None
-    return None if known is None or known.is_being_deleted else known
+    return None if known is None or known.facts.is_being_deleted else known
 
 
 def known_study(store: Store, spec: StudySpec) -> StudyRow | None:

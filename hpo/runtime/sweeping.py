@@ -31,7 +31,7 @@ def sweep(store: Store, home: Path, checkpoints: str | None = None) -> None:
     for name in deletion.ended_or_being_deleted(store):
         try:
             row = study_row(store, name)
-            if row.is_being_deleted:
+            if row.facts.is_being_deleted:
                 delete_study(store, name, home, checkpoints)
                 log.warning("the study %s was being deleted when a process was killed: its deletion is ended", name)
             else:

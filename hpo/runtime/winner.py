@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo import models
 from hpo.data.prepare import prepare_test
 from hpo.registry import studies
+from hpo.registry.facts import StudyFacts
 from hpo.runtime.resume import retrain
 from hpo.runtime.session import Session
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, TrialConfig
@@ -56,7 +57,7 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
     row = studies.study_row(session.store, session.spec.study.name)
     known = bool(row.test) and row.winner_number == trial.number
     test, together = (row.test, row.test_ensemble) if known else (None, None)
-    looks = tuple(row.facts.get("test_looks", ()))
+    looks = row.facts.test_looks
     if test is None and len(session.inputs.splits.test_idx):
         test, together = _score(session, config, weights(session, trial, config, go_on))
         looks = (*looks, trial.number)
@@ -72,12 +73,12 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
     )
 
 
-def note(session: Session, winner: Winner | None, facts: Mapping[str, Any]) -> None:
+def note(session: Session, winner: Winner | None, facts: StudyFacts) -> None:
     """In a transaction: records the winner and further facts of the study."""
     store, study_id, study = session.store, session.study_id, session.spec.study
     known = studies.study_row(store, study.name).facts
-    looks = {"test_looks": list(winner.looks)} if winner and winner.looks else {}
-    studies.set_facts(store, study_id, {**known, **facts, **looks})
+    looks = StudyFacts(test_looks=winner.looks if winner else ())
+    studies.set_facts(store, study_id, known.updated(facts).updated(looks))
     if winner is not None:
         scores = winner.test, study.objective
         studies.set_winner(store, study_id, winner.number, *scores, ensemble=winner.ensemble)

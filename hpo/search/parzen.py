@@ -146,11 +146,6 @@ class Kernels:
         found: Floats = parts.sum(axis=1)
         return found
 
-    def log_density(self, points: Floats) -> Floats:
-        """The logarithm of the density at each point, [m]."""
-        found: Floats = np.log(self.sums(points)) - math.log(self.weights.sum())
-        return found
-
     def sample(self, uniform: Floats) -> Floats:
         """Points drawn from the density with the given uniform numbers, [m, 1 + d] in [0, 1); [m, d]."""
         domain = self.domain

@@ -148,7 +148,7 @@ def test_a_study_that_is_being_deleted_cannot_be_run(tmp_path: Path) -> None:
         with refused:
             in_session(SPEC, tmp_path, lambda session: RunCheckpoints(session.checkpoints))
         submit(SPEC, tmp_path)
-        assert not study_row(store, "small").is_being_deleted, "the deletion was ended, and the study is a new one"
+        assert not study_row(store, "small").facts.is_being_deleted, "the study is a new one"
 
 
 def test_files_of_an_ended_study_that_a_killed_worker_left_are_swept(

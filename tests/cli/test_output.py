@@ -17,6 +17,7 @@ import subprocess
 import termios
 import time
 from contextlib import closing
+from datetime import datetime
 from fcntl import ioctl
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ from hpo.cli import check, report, studies
 from hpo.cli.terminal.console import Terminal
 from hpo.cli.terminal.screen import Screen
 from hpo.cli.terminal.secret import Scrubbed
+from hpo.cli.terminal.status import BestTrial, Budgets, Failure, StudyDetails, TrialInTraining
 from hpo.registry import studies as table
+from hpo.registry.summaries import StudySummary
 from hpo.runtime.progress import Progress, Running
 from hpo.storage.open import open_store, sqlite_url
 from tests.cli.runs import COMMAND, Project
@@ -251,24 +254,19 @@ def test_the_live_view_breaks_no_word(width: int, running: int) -> None:
     assert len(lines) < 24
 
 
-def found_study(name: str, **changes: Any) -> dict[str, Any]:
-    trial = {
-        "number": 12_345, "value": 0.98765, "spread": None, "epochs": 300, "best_epoch": 299, "seconds": 4_000.0,
-        "params": {LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256-256-128-64", "größe": "日本語"},
-    }  # fmt: skip
-    return {
-        "name": name, "state": "unfinished", "priority": 5, "objective": "balanced_accuracy", "best": 0.98765,
-        "finished": 100, "pruned": 1000, "failed": 3, "running": 16, "waiting": 0, "others": 0,
-        "created_at": "2026-01-01T00:00:00+00:00",
-        "workers": 3, "worker_names": ["host-1-with-a-long-name"],
-    } | changes | ({"best": [trial] * 5} if changes else {})  # fmt: skip
+SUMMARY: dict[str, Any] = {
+    "state": "unfinished", "priority": 5, "workers": 3, "worker_names": ("host-1-with-a-long-name",),
+    "objective": "balanced_accuracy", "direction": "maximize", "best": 0.98765,
+    "finished": 100, "pruned": 1000, "failed": 3, "running": 16, "waiting": 0, "others": 0,
+    "created_at": datetime(2026, 1, 1), "finished_at": None,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_list_of_studies_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     out = terminal(width)
     monkeypatch.setattr(studies, "console", lambda: out)
-    studies._print_studies([found_study("digits"), found_study("a-long-name-of-a-study")])
+    studies._print_studies([StudySummary(name=name, **SUMMARY) for name in ("digits", "a-long-name-of-a-study")])
     assert_whole(
         lines_of(out), width, {"a-long-name-of-a-study:", "unfinished;", "balanced_accuracy", "0.9877;", "Workers"}
     )
@@ -278,15 +276,20 @@ def test_the_list_of_studies_breaks_no_word(width: int, monkeypatch: pytest.Monk
 def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     out = terminal(width)
     monkeypatch.setattr(studies, "console", lambda: out)
-    more = {
-        "budget": 2000, "wall_seconds": 4_000.0, "train_seconds": 3_000.0, "submitted_at": None, "winner": 12_345,
-        "test": {"balanced_accuracy": 0.9}, "test_ensemble": None, "models": 1, "foreign": [],
-        "ended": {"pruned by successive_halving": 900}, "workers": [],
-        "in_training": [{"number": 1, "worker": "host-1-with-a-long-name", "epoch": 3, "value": 0.5}],
-        "failures": [{"number": 2, "reason": f"RuntimeError: {MARKUP} and a longer explanation of what happened"}],
-        "source": "digits.toml",
-    }  # fmt: skip
-    studies._print_study(found_study("a-long-name-of-a-study", **more), "")
+    best = BestTrial(
+        number=12_345, value=0.98765, spread=None, epochs=300, best_epoch=299, seconds=4_000.0,
+        params={LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256-256-128-64", "größe": "日本語"},
+    )  # fmt: skip
+    details = StudyDetails(
+        name="a-long-name-of-a-study", **SUMMARY, source="digits.toml", submitted_at=None, budget=2000,
+        budgets=Budgets(epochs=None, wall_seconds=None, cpu_seconds=None), epochs_spent=0, train_seconds=3_000.0,
+        wall_seconds=4_000.0, cpu_seconds=0.0, winner=12_345, models=1, test={"balanced_accuracy": 0.9},
+        test_ensemble=None, ended={"pruned by successive_halving": 900}, worker_status=(), best_trials=(best,) * 5,
+        in_training=(TrialInTraining(number=1, worker="host-1-with-a-long-name", epoch=3, value=0.5),),
+        failures=(Failure(number=2, reason=f"RuntimeError: {MARKUP} and a longer explanation of what happened"),),
+        foreign=(),
+    )  # fmt: skip
+    studies._print_study(details, "")
     lines = lines_of(out)
     words = {"best", "trials", "12345", "0.9877", "norm.kind", "batch", "explanation", "successive_halving"}
     assert_whole(lines, width, words)

@@ -50,12 +50,12 @@ def json_of(project: Project, *arguments: object) -> Any:
 
 def wait_for(project: Project, condition: Callable[[Any], bool]) -> Any:
     """Waits until what `hpo show` would say of the study is so."""
-    from hpo.cli.terminal.status import study_status
+    from hpo.cli.terminal.status import study_details
 
     deadline = time.monotonic() + LIMIT
     while True:
         with closing(open_store(sqlite_url(project.folder / "runs"), readonly=True)) as store:
-            found = study_status(store, "small")
+            found = study_details(store, "small")
         if condition(found):
             return found
         assert time.monotonic() < deadline, found
@@ -81,20 +81,20 @@ def test_from_submitting_to_the_end(project: Project) -> None:
     assert json_of(project, "studies")[0]["workers"] == 0
     assert "To continue: hpo worker" in said(project, "show", "small")
     with worker(project) as first:
-        found = wait_for(project, lambda found: found["epochs_spent"] > 20)
-        (at_work,) = found["workers"]
-        assert (at_work["pid"], at_work["trials"], at_work["alive"]) == (first.pid, 3, True)
-        assert {trial["worker"] for trial in found["in_training"]} == {at_work["name"]}
+        found = wait_for(project, lambda found: found.epochs_spent > 20)
+        (at_work,) = found.worker_status
+        assert (at_work.pid, at_work.trials, at_work.alive) == (first.pid, 3, True)
+        assert {trial.worker for trial in found.in_training} == {at_work.name}
         shown = said(project, "show", "small")
-        assert f"  {at_work['name']}: 3 trials" in shown
-        assert re.search(rf"trial 0: epoch \d+, [\d.]+, {at_work['name']}", shown)
+        assert f"  {at_work.name}: 3 trials" in shown
+        assert re.search(rf"trial 0: epoch \d+, [\d.]+, {at_work.name}", shown)
         assert "workers" in said(project, "studies").splitlines()[0]
 
         assert "hpo resume small" in said(project, "stop", "small")
-        found = wait_for(project, lambda found: not found["workers"])
-        assert (found["state"], found["running"]) == ("stopped", 3)
-        assert said(project, "resume", "small") == "Study small continues.\n"
-        wait_for(project, lambda found: found["workers"])
+        found = wait_for(project, lambda found: not found.workers)
+        assert (found.state, found.running) == ("stopped", 3)
+        assert said(project, "resume", "small") == "Study small goes on.\n"
+        wait_for(project, lambda found: found.workers)
 
         first.send_signal(signal.SIGTERM)
         _, log = first.communicate(timeout=LIMIT)
@@ -116,7 +116,7 @@ def test_from_submitting_to_the_end(project: Project) -> None:
     found = json_of(project, "show", "small")
     assert (found["finished"], found["epochs_spent"], found["running"]) == (10, 4100, 0)
     assert found["winner"] is not None
-    assert not any(trial["epochs"] != 410 for trial in found["best"])
+    assert not any(trial["epochs"] != 410 for trial in found["best_trials"])
     # Its report, and the way back to `hpo run`, which finds nothing left to do.
     said(project, "report", "small")
     assert {trial["epochs"] for trial in project.trials()} == {"410"}
@@ -186,8 +186,8 @@ def test_submitting_what_has_ended_leaves_it_so_unless_there_is_something_to_tra
     assert "1000 epochs (before: 40)" in line
     assert json_of(project, "show", "small")["running"] == 1
     with worker(project):
-        found = wait_for(project, lambda found: found["state"] == "finished")
-    assert (found["finished"], found["epochs_spent"]) == (4, 48)
+        found = wait_for(project, lambda found: found.state == "finished")
+    assert (found.finished, found.epochs_spent) == (4, 48)
 
 
 def test_fewer_trials_than_there_are_and_more_than_a_grid_has(project: Project) -> None:
@@ -294,11 +294,11 @@ def test_a_study_is_deleted_with_all_it_has(project: Project) -> None:
     elsewhere = project.folder / "elsewhere"
     said(project, "submit", "small.toml")
     with worker(project, "--checkpoints", elsewhere):
-        wait_for(project, lambda found: found["epochs_spent"] > 20)
+        wait_for(project, lambda found: found.epochs_spent > 20)
         done = project.hpo("delete", "small", "--yes")
         assert (done.returncode, "Stop it with `hpo stop small`" in done.stderr) == (2, True), done.stderr
         said(project, "stop", "small")
-        wait_for(project, lambda found: not found["workers"])
+        wait_for(project, lambda found: not found.workers)
     stray = elsewhere / "checkpoints" / "small" / ".best-000001.pt.77"
     stray.touch()
     other = project.folder / "runs" / "checkpoints" / "small-too" / "best-000001.pt"

@@ -17,9 +17,10 @@ from optuna.trial import TrialState
 
 from hpo.cli import hpo
 from hpo.cli.terminal import watching
-from hpo.cli.terminal.status import study_status
+from hpo.cli.terminal.status import study_details
 from hpo.errors import StudyStateError
 from hpo.registry import control, leases, studies, summaries
+from hpo.registry.facts import StudyFacts
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from hpo.studyfile.file import parse_study
@@ -106,19 +107,20 @@ def test_show_tells_the_best_trials_and_the_winners_test_score(home: Path) -> No
     found = as_json(home, "show", "tiny")
     assert (found["budget"], found["state"], found["failures"], found["in_training"]) == (4, "finished", [], [])
     assert found["ended"] == {"finished": 4}
-    values = [trial["value"] for trial in found["best"]]
+    values = [trial["value"] for trial in found["best_trials"]]
     assert values == sorted(values, reverse=True)
     assert len(values) == 4
-    assert found["best"][0]["number"] == found["winner"]
-    assert found["best"][0]["epochs"] == 2
-    assert found["best"][0]["params"].keys() == {"model.hidden", "optimizer.learning_rate"}
+    assert found["best"] == values[0]
+    assert found["best_trials"][0]["number"] == found["winner"]
+    assert found["best_trials"][0]["epochs"] == 2
+    assert found["best_trials"][0]["params"].keys() == {"model.hidden", "optimizer.learning_rate"}
     assert 0 <= found["test"]["accuracy"] <= 1
     assert 0 < found["train_seconds"] <= found["wall_seconds"]
 
     output = printed(home, "show", "tiny")
     assert output.startswith("tiny: finished, 4 trials (4 finished, 0 pruned, 0 failed)")
     lines = {line.split("  ")[0]: line.split() for line in output.splitlines()}
-    assert lines["best trials"][2:] == [str(trial["number"]) for trial in found["best"]]
+    assert lines["best trials"][2:] == [str(trial["number"]) for trial in found["best_trials"]]
     assert [float(value) for value in lines["validation accuracy"][2:]] == pytest.approx(values, abs=1e-4)
     assert [float(value) for value in lines["test accuracy"][2:]] == pytest.approx(
         [found["test"]["accuracy"]], abs=1e-4
@@ -279,19 +281,18 @@ def test_a_study_that_comes_or_goes_meanwhile_is_no_error(
 ) -> None:
     copy = tmp_path / "home"
     shutil.copytree(home, copy)
-    list_studies = summaries.list_studies
+    workers = leases.workers
 
-    def listed(store: Store) -> list[summaries.StudySummary]:
-        found = list_studies(store)
+    def changed(store: Store) -> list[leases.Worker]:
         with closing(open_store(sqlite_url(copy))) as other:
             if change == "deleted":
-                other.delete_study(found[0].study_id)
+                other.delete_study(other.get_study_id_from_name("tiny"))
             else:
                 register(other, "new")
-        return found
+        return workers(store)
 
-    monkeypatch.setattr(summaries, "list_studies", listed)
-    assert [study["name"] for study in as_json(copy, "studies")] == ([] if change == "deleted" else ["tiny"])
+    monkeypatch.setattr(summaries, "workers", changed)
+    assert [study["name"] for study in as_json(copy, "studies")] == ([] if change == "deleted" else ["tiny", "new"])
 
 
 def test_watching_sees_ended_trials_run_again(home: Path, tmp_path: Path) -> None:
@@ -299,12 +300,12 @@ def test_watching_sees_ended_trials_run_again(home: Path, tmp_path: Path) -> Non
     shutil.copytree(home, copy)
     url = sqlite_url(copy)
     with closing(open_store(url, readonly=True)) as watching, closing(open_store(url)) as store:
-        assert study_status(watching, "tiny")["finished"] == 4
+        assert study_details(watching, "tiny").finished == 4
         control.submit(store, store.get_study_id_from_name("tiny"), priority=0, budgets={})
         row = studies.study_row(store, "tiny")
         control.extend_epochs(store, row, 9, before=3, fingerprint="f")
-        found = study_status(watching, "tiny")
-    assert (found["finished"], found["running"]) == (0, 4)
+        found = study_details(watching, "tiny")
+    assert (found.finished, found.running) == (0, 4)
 
 
 def test_undefined_scores_are_null(home: Path, tmp_path: Path) -> None:
@@ -319,7 +320,7 @@ def test_a_grid_has_no_more_trials_than_combinations(tmp_path: Path) -> None:
     text = tiny.WINE.replace('"random"', '"grid"').replace("{ low = 1e-3, high = 1e-1, log = true }", "1e-2")
     spec = parse_study(text, "study.toml")
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        studies.set_facts(store, register(store, "tiny", spec.text), {"budget": 2})
+        studies.set_facts(store, register(store, "tiny", spec.text), StudyFacts(budget=2))
         register(store, "of another version")
     assert as_json(tmp_path, "show", "tiny")["budget"] == 2
     assert printed(tmp_path, "show", "tiny").startswith("tiny: unfinished, 0 of 2 trials")
@@ -332,6 +333,13 @@ def test_an_unknown_study_is_answered_with_the_nearest_name(home: Path) -> None:
         CliRunner().invoke(hpo, ["show", "tinny", "--home", str(home)], catch_exceptions=False)
 
 
+@pytest.mark.parametrize("state", ["home", "stopped", "served"])
+def test_both_commands_say_the_same_of_a_study(state: str, request: pytest.FixtureRequest) -> None:
+    place = request.getfixturevalue(state)
+    [study] = as_json(place, "studies")
+    assert as_json(place, "show", "tiny").items() >= study.items()
+
+
 def test_the_help_names_every_key_of_the_json(home: Path) -> None:
     def words(command: str) -> set[str]:
         text = CliRunner().invoke(hpo, [command, "--help"]).output
@@ -341,7 +349,7 @@ def test_the_help_names_every_key_of_the_json(home: Path) -> None:
     assert study.keys() <= words("studies")
     found = as_json(home, "show", "tiny")
     assert found.keys() - study.keys() <= words("show")
-    assert found["best"][0].keys() <= words("show")
+    assert found["best_trials"][0].keys() <= words("show")
 
 
 def test_neither_command_imports_torch(home: Path) -> None:

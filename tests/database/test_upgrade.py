@@ -17,7 +17,8 @@ from hpo.database import schema
 from hpo.database.tables import HEAD
 from hpo.database.upgrade import upgrade
 from hpo.errors import StorageError
-from hpo.registry.read import epochs_frame, read_study
+from hpo.registry.read import epochs_frame
+from hpo.registry.studies import study_row
 from hpo.storage.open import open_store
 from tests.storage.writers import for_optuna
 
@@ -65,7 +66,7 @@ def test_an_old_file_is_read_after_an_upgrade(old: Path) -> None:
             values = [trial.value for trial in trials]
             assert values in ([0.75, 1.0, 0.944444], [0.75, 0.972222, 0.944444])
             assert all(len(trial.intermediate_values) == 2 for trial in trials)
-            assert read_study(store, "small").spec_source == "studies/small.toml"
+            assert study_row(store, "small").spec_source == "studies/small.toml"
             assert len(epochs_frame(store, "small")) == 6
             assert [row.kind for row in store.checkpoints(study._study_id)] == ["best"] * 3
         else:

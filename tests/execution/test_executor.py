@@ -19,6 +19,7 @@ from hpo.execution.resources import Resources
 from hpo.execution.supervised import Died
 from hpo.registry import studies
 from hpo.runtime import coordinator
+from hpo.runtime.ownership import SoleOwnership
 from hpo.runtime.progress import Progress
 from hpo.runtime.session import Session
 from hpo.studyfile.file import parse_study
@@ -91,7 +92,7 @@ def test_processor_time_of_other_processes_counts(tmp_path: Path) -> None:
     def action(session: Session) -> None:
         own = time.process_time()
         with open_executor(session.job, Resources(workers=2)) as executor:
-            coordinator.run(session, executor, lambda progress: None)
+            coordinator.run(session, executor, lambda progress: None, SoleOwnership(session))
         own = time.process_time() - own
         counted = studies.study_row(session.store, "small").cpu_seconds
         assert 0.8 * executor.cpu_seconds > executor.train_seconds / 2 > 0

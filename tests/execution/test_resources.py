@@ -30,7 +30,7 @@ def compiled(trials: int, home: Path, wanted: resources.Compile) -> bool | None:
     return in_session(
         spec,
         home,
-        lambda session: studies.study_row(session.store, "small").facts["compiled"],
+        lambda session: studies.study_row(session.store, "small").facts.compiled,
         resources=Resources(compile=wanted),
     )
 

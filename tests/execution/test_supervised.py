@@ -16,6 +16,7 @@ from hpo.execution.job import TrainingJob
 from hpo.execution.messages import Admit, Order, Reply, Settle, Train, Trained
 from hpo.execution.supervised import DEATHS, Died
 from hpo.runtime import coordinator
+from hpo.runtime.ownership import SoleOwnership
 from hpo.runtime.progress import Progress
 from hpo.runtime.session import Session
 from hpo.training.trainer import Failure
@@ -71,7 +72,7 @@ def outcome(home: Path, dies: Condition, *, after: bool = False, workers: int = 
         with Executor(
             lambda: FailingShard(session.job, dies, after=after), workers=workers, replicas=replicas
         ) as executor:
-            seen.append(coordinator.run(session, executor, lambda progress: None))
+            seen.append(coordinator.run(session, executor, lambda progress: None, SoleOwnership(session)))
 
     spec = small_study(**STUDY)
     in_session(spec, home, action)
@@ -152,7 +153,7 @@ def test_a_trial_that_fails_only_in_a_replacement_goes_on(whole: Result, tmp_pat
             return made[-1]
 
         with Executor(open_channel, workers=2, replicas=1) as executor:
-            return coordinator.run(session, executor, lambda progress: None).deaths
+            return coordinator.run(session, executor, lambda progress: None, SoleOwnership(session)).deaths
 
     spec = small_study(**STUDY)
     assert in_session(spec, tmp_path, action) == 2

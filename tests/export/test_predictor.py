@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hpo import models
-from hpo.conventions import FACT, FIRST, NEWEST
+from hpo.conventions import FIRST, KEY, NEWEST
 from hpo.data.catalogue import load_dataset
 from hpo.data.files import read_csv
 from hpo.data.preprocess import Preprocessing, apply
@@ -246,9 +246,9 @@ def test_an_export_of_before_keeps_its_layers(wine: tuple[Path, TrainedTrial], t
     folder = tmp_path / "export"
     shutil.copytree(wine[0], folder)
     about = json.loads((folder / "config.json").read_text())
-    assert about["config"].pop(FACT) == NEWEST
+    assert about["config"].pop(KEY) == NEWEST
     (folder / "config.json").write_text(json.dumps(about))
-    config = wine[1].source.config.model_copy(update={FACT: FIRST})
+    config = wine[1].source.config.model_copy(update={KEY: FIRST})
     model = models.build(config, tuple(about["input_shape"]), about["outputs"])
     state = model.state_dict()
     assert "linear1.bias" in state

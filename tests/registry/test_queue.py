@@ -17,6 +17,7 @@ from hpo.endings import FINISHED, FINISHED_BEFORE, pruned, stopped_early
 from hpo.errors import StudyStateError
 from hpo.lengths import ATTRIBUTE as LENGTHS
 from hpo.registry import control, exclusive, leases, queue
+from hpo.registry.facts import StudyFacts
 from hpo.registry.studies import StudyRow, add_seconds, register_study, set_facts, set_winner, study_row
 from hpo.storage.open import open_store
 from hpo.storage.own_trials import MARK
@@ -275,12 +276,12 @@ def test_a_winner_that_goes_on_is_none_until_the_study_ends_again(store: Store, 
     for trial_id, reason in zip(store.create_trials(study_id, 2), (FINISHED, stopped_early(2)), strict=True):
         store.set_trial_user_attr(trial_id, "ended", reason)
         store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
-    set_facts(store, study_id, {"test_looks": [winner]})
+    set_facts(store, study_id, StudyFacts(test_looks=(winner,)))
     set_winner(store, study_id, winner, {"accuracy": 0.5}, "accuracy")
     shown = {"winner": f"trial {winner}", "test accuracy of the winner": 0.5}
     assert store.get_study_user_attrs(study_id) == shown
     assert control.extend_epochs(store, study_row(store, "digits"), 4, before=3, fingerprint="g") == [0]
     row = study_row(store, "digits")
-    assert row.facts == {"test_looks": [winner]}
+    assert row.facts == StudyFacts(test_looks=(winner,))
     assert (row.winner_number, row.test) == ((None, None) if goes_on else (winner, {"accuracy": 0.5}))
     assert store.get_study_user_attrs(study_id) == ({} if goes_on else shown)

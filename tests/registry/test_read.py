@@ -1,4 +1,4 @@
-"""What reports read: facts and a data frame."""
+"""What reports read: a study's row and a data frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from hpo.errors import StorageError, StudyStateError
-from hpo.registry.read import EPOCH_COLUMNS, epochs_frame, read_study
+from hpo.registry.read import EPOCH_COLUMNS, epochs_frame
 from hpo.registry.studies import study_row
 from hpo.reports.facts import gather
 from hpo.storage.open import open_store
@@ -25,12 +25,12 @@ def study_id(store: Store) -> int:
     return register(store)
 
 
-def test_facts(store: Store, study_id: int, url: str) -> None:
-    facts = read_study(open_store(url, readonly=True), "digits")
-    assert (facts.study_id, facts.objective, facts.direction) == (study_id, "accuracy", "maximize")
-    assert facts.spec_source == "studies/digits.toml"
+def test_a_study(store: Store, study_id: int, url: str) -> None:
+    row = study_row(open_store(url, readonly=True), "digits")
+    assert (row.study_id, row.objective, row.direction) == (study_id, "accuracy", "maximize")
+    assert row.spec_source == "studies/digits.toml"
     with pytest.raises(StudyStateError, match="no study"):
-        read_study(store, "nothing")
+        study_row(store, "nothing")
 
 
 def test_a_study_without_trials_has_an_empty_frame(store: Store, study_id: int) -> None:

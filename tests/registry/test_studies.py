@@ -10,10 +10,11 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import update
 
-from hpo.conventions import FACT, NEWEST
+from hpo.conventions import NEWEST
 from hpo.database.tables import hpo_studies
 from hpo.endings import ATTRIBUTE, FINISHED
 from hpo.errors import StudyStateError
+from hpo.registry.facts import StudyFacts
 from hpo.registry.studies import (
     add_seconds,
     forget_winner,
@@ -51,7 +52,7 @@ def test_a_registered_study_is_there(store: Store, plain_url: str) -> None:
     assert (row.study_id, row.name, row.seed) == (study_id, "digits", 2**32 - 1)
     assert (row.spec_text, row.spec_source) == ('[study]\nname = "digits"\n', "studies/digits.toml")
     assert (row.fingerprint, row.dataset_fingerprint) == ("f" * 64, "d" * 64)
-    assert (row.balance, row.facts) == ((), {FACT: NEWEST})
+    assert (row.balance, row.facts) == ((), StudyFacts(conventions=NEWEST))
     assert (row.test, row.winner_number, row.finished_at) == (None, None, None)
     assert (row.train_seconds, row.wall_seconds) == (0.0, 0.0)
     plain = optuna.load_study(study_name="digits", storage=plain_url)
@@ -85,7 +86,7 @@ def test_what_a_run_notes_is_kept(store: Store, url: str) -> None:
     balance = [{"part": "train", "group": "3", "count": 5, "share": 0.25}]
     with store.transaction():
         set_balance(store, study_id, balance)
-        set_facts(store, study_id, {"device": "cpu", "parts": {"train": 5}})
+        set_facts(store, study_id, StudyFacts.of({"device": "cpu", "parts": {"train": 5}}))
         assert study_row(store, "digits").balance == ()
     add_seconds(store, study_id, train=1.5, wall=2.0, cpu=3.0, epochs=4)
     add_seconds(open_store(url), study_id, train=0.5, wall=1.0, cpu=1.0, epochs=8)
@@ -93,7 +94,7 @@ def test_what_a_run_notes_is_kept(store: Store, url: str) -> None:
     mark_finished(store, study_id)
     row = study_row(open_store(url, readonly=True), "digits")
     assert row.balance == tuple(balance)
-    assert row.facts == {"device": "cpu", "parts": {"train": 5}}
+    assert row.facts.as_dict() == {"device": "cpu", "parts": {"train": 5}}
     assert row.train_seconds == 2.0
     assert 2.0 <= row.wall_seconds < 3.0, "the second process worked while the first did"
     assert (row.epochs_spent, row.cpu_seconds) == (12, 4.0)
@@ -131,14 +132,8 @@ def test_listing_studies(store: Store) -> None:
     assert (digits.name, digits.direction, digits.best, digits.finished_at) == ("digits", "maximize", 0.75, None)
     assert (wine.name, wine.direction, wine.best) == ("wine", "minimize", 0.25)
     assert wine.finished_at is not None
-    assert (empty.best, sum(empty.counts.values())) == (None, 0)
-    assert digits.counts == {
-        TrialState.COMPLETE: 3,
-        TrialState.PRUNED: 1,
-        TrialState.RUNNING: 1,
-        TrialState.FAIL: 0,
-        TrialState.WAITING: 0,
-    }
+    assert (empty.best, empty.ended_trials, empty.running) == (None, 0, 0)
+    assert (digits.finished, digits.pruned, digits.running, digits.failed, digits.waiting) == (3, 1, 1, 0, 0)
 
 
 def test_the_ensembles_metrics_are_told_from_the_mean(store: Store) -> None:

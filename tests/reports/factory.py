@@ -12,7 +12,8 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.registry.read import StudyFacts
+from hpo.registry.facts import StudyFacts
+from hpo.registry.studies import StudyRow
 from hpo.reports.facts import StudyReport, report_of
 from hpo.studyfile.records import MINIMIZED
 
@@ -27,7 +28,7 @@ DECAY = FloatDistribution(1e-6, 1e-1, log=True)
 EVERY = IntDistribution(1, 4)
 
 
-def facts(**changes: Any) -> StudyFacts:
+def facts(**changes: Any) -> StudyRow:
     """The study's own row."""
     values: dict[str, Any] = {
         "study_id": 1,
@@ -73,7 +74,8 @@ def facts(**changes: Any) -> StudyFacts:
     }
     if "objective" in changes:
         values["direction"] = "minimize" if changes["objective"] in MINIMIZED else "maximize"
-    return StudyFacts(**{**values, **changes})
+    row = {**values, **changes}
+    return StudyRow(**{**row, "facts": StudyFacts.of(row["facts"])})
 
 
 def trial(

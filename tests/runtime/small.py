@@ -13,6 +13,7 @@ from hpo.execution.resources import Resources
 from hpo.registry.read import epochs_frame
 from hpo.runtime import coordinator
 from hpo.runtime.inputs import load_inputs
+from hpo.runtime.ownership import SoleOwnership
 from hpo.runtime.progress import Observer, Progress
 from hpo.runtime.session import Session, open_session
 from hpo.storage.open import open_store, sqlite_url
@@ -76,7 +77,7 @@ def run(
 
 def train(session: Session, resources: Resources, observer: Observer = lambda progress: None) -> Progress:
     with open_executor(session.job, resources, left=session.left) as executor:
-        return coordinator.run(session, executor, observer)
+        return coordinator.run(session, executor, observer, SoleOwnership(session))
 
 
 def in_session(

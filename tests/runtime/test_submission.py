@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hpo.checkpoints.store import Directory
-from hpo.conventions import FACT, FIRST
+from hpo.conventions import FIRST
 from hpo.data.dataset import Dataset
 from hpo.data.undefined import TEST
 from hpo.errors import StudyFileError
@@ -90,13 +90,13 @@ def test_a_study_goes_on_with_the_split_that_it_began_with(tmp_path: Path) -> No
     with closing(open_store(sqlite_url(tmp_path))) as store:
         open_session(begun, former, store, tmp_path, Resources())
         row = studies.study_row(store, "small")
-        studies.set_facts(store, row.study_id, {name: fact for name, fact in row.facts.items() if name != FACT})
+        studies.set_facts(store, row.study_id, replace(row.facts, conventions=FIRST))
         row = studies.study_row(store, "small")
     assert (as_begun(spec, row), as_begun(spec, None)) == (begun, spec)
     run(spec, tmp_path)
     with closing(open_store(sqlite_url(tmp_path))) as store:
         ended = studies.study_row(store, "small")
-        assert (ended.balance, FACT in ended.facts) == (row.balance, False)
+        assert (ended.balance, ended.facts.conventions) == (row.balance, FIRST)
     submit_study(spec, sqlite_url(tmp_path), tmp_path, priority=None)
     with closing(open_store(sqlite_url(tmp_path))) as store:
         assert studies.study_row(store, "small").balance == row.balance

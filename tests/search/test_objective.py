@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import pytest
 
-from hpo.reports.smoothing import exponential
 from hpo.search.objective import best_epoch, better, direction, next_value, rounded, stops_early, trial_value
 from hpo.studyfile.records import EarlyStopping, StudyTable
 
@@ -42,16 +39,6 @@ def test_smoothing_is_an_exponential_average() -> None:
         curve.append(next_value(study(smoothing=0.75), raw, curve))
     assert curve == [1.0, 0.75, 0.5625]
     assert next_value(study(), 0.3, [1.0]) == 0.3
-
-
-def test_a_report_smooths_by_the_same_rule() -> None:
-    """Its control holds the smoothing, of which it takes the weight of the newest point, 1 - smoothing."""
-    raw, curve = [0.3, 0.5, 0.45, 0.7], list[float]()
-    for value in raw:
-        curve.append(next_value(study(smoothing=0.7), value, curve))
-    assert curve == pytest.approx(exponential(raw, 1 - 0.7), abs=1e-5)
-    script = (files("hpo.reports.render") / "templates" / "report.js").read_text()
-    assert 'exponential(values, 1 - Number(control("factor").value))' in script
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -63,15 +66,20 @@ def write_path(path: Path) -> None:
 
 
 def json_text(value: Any) -> str:
-    """JSON in ASCII, which is exact in every encoding and safe on a terminal. Infinity and NaN become null."""
-    return json.dumps(_finite(value), indent=2) + "\n"
+    """JSON in ASCII: exact in every encoding, and harmless on a terminal. Records are objects of their fields; times,
+    which are naive UTC in them, have their zone. It has no infinity and no NaN: null instead."""
+    return json.dumps(_plain(value), indent=2) + "\n"
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).isoformat(timespec="seconds")
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,81 +1,138 @@
-"""Status of studies as plain data, which `hpo studies` and `hpo show` print or write as JSON. No formatting."""
+"""Where one study stands in full, as `hpo show` prints it or writes it as JSON. No formatting.
+
+What `hpo studies` says of each study is the first part of it, see `registry.summaries`.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hpo import endings
-from hpo.errors import StudyStateError
+from hpo.registry.summaries import StudySummary, works_on
+from hpo.reports.foreign import ForeignTrial, foreign_trial
+from hpo.reports.trials import count, ranked, trial_row
 
 if TYPE_CHECKING:
-    from hpo.registry.read import StudyFacts
+    from hpo.registry.leases import Worker
+    from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
 
 BEST = 5
 """Trials that `hpo show` shows in full."""
 
 
-def status_of_all(store: Store) -> list[dict[str, Any]]:
-    """The status of each study as `hpo studies` lists it, oldest first."""
-    from optuna.trial import TrialState
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerStatus:
+    """A worker that works on the study, has fallen silent or says why it cannot; or an `hpo run`."""
 
-    from hpo.registry.leases import workers
-    from hpo.registry.summaries import list_studies
+    name: str
+    host: str
+    pid: int
+    alive: bool
+    """Whether its leases have not expired."""
+    trials: int
+    """Number of trials that it trains."""
+    complaint: str | None
+    """Why it cannot work on the study; None where it can."""
 
-    at_work: dict[int | None, list[str]] = defaultdict(list)
-    for worker in workers(store):
-        if worker.alive:
-            at_work[worker.study_id].append(worker.name)
-    # Read in one transaction, so that a study which is registered or deleted meanwhile is in it whole or not at all.
-    found = [(study, row) for study in list_studies(store) if (row := _read(store, study.name)) is not None]
-    return [
-        {
-            "name": study.name,
-            "state": _state(row),
-            "priority": row.priority,
-            "workers": len(at_work[study.study_id]),
-            "worker_names": at_work[study.study_id],
-            "objective": row.objective,
-            "direction": study.direction,
-            "best": study.best,
-            "finished": study.counts[TrialState.COMPLETE],
-            "pruned": study.counts[TrialState.PRUNED],
-            "failed": study.counts[TrialState.FAIL],
-            "running": study.counts[TrialState.RUNNING],
-            "waiting": study.waiting,
-            "others": study.others,
-            "created_at": _utc(study.created_at),
-            "finished_at": _utc(study.finished_at),
-        }
-        for study, row in found
-    ]
+    @property
+    def works(self) -> bool:
+        return self.alive and not self.complaint
 
 
-def _read(store: Store, name: str) -> StudyFacts | None:
-    """None where it has just been deleted."""
-    from hpo.registry.read import read_study
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budgets:
+    """Budgets of the service beside the one of trials; None: none."""
 
-    try:
-        return read_study(store, name)
-    except StudyStateError:
-        return None
+    epochs: int | None
+    wall_seconds: float | None
+    cpu_seconds: float | None
 
 
-def study_status(store: Store, name: str) -> dict[str, Any]:
-    """The status of one study as `hpo show` shows it; `StudyStateError` for an unknown name."""
-    from hpo.registry.leases import holders
-    from hpo.registry.read import read_study
-    from hpo.reports.foreign import foreign_trial
-    from hpo.reports.trials import count, ranked, trial_row
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BestTrial:
+    """One of the best finished trials."""
 
-    study = read_study(store, name)
+    number: int
+    value: float | None
+    spread: float | None
+    """Standard deviation of its value over folds and repeats; None where there is one of them."""
+    epochs: int
+    best_epoch: int | None
+    seconds: float | None
+    """Time that its training took."""
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialInTraining:
+    """A trial that has not ended."""
+
+    number: int
+    worker: str | None
+    """The worker that holds it; None where none does."""
+    epoch: int
+    """The last one that was reported, from 1; 0 before that."""
+    value: float | None
+    """Its objective at that epoch."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A trial that failed."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyDetails(StudySummary):
+    """Where a study stands, with its best trials and how the others ended."""
+
+    source: str
+    """Path of the study file."""
+    submitted_at: datetime | None
+    budget: int | None
+    """Number of trials that it is to have; None where it has not been run."""
+    budgets: Budgets
+    epochs_spent: int
+    train_seconds: float
+    wall_seconds: float
+    cpu_seconds: float
+    winner: int | None
+    """Number of the trial that was scored on the test part."""
+    models: int
+    """Of each trial: one for each fold and repeat."""
+    test: Mapping[str, float | None] | None
+    """The winner's metrics on the test part, the mean over its models."""
+    test_ensemble: Mapping[str, float | None] | None
+    """Metrics of the ensemble of these models; None where there is one."""
+    ended: Mapping[str, int]
+    """Number of finished and pruned trials by the reason why they ended, the most frequent first."""
+    worker_status: tuple[WorkerStatus, ...]
+    best_trials: tuple[BestTrial, ...]
+    """Best first."""
+    in_training: tuple[TrialInTraining, ...]
+    failures: tuple[Failure, ...]
+    foreign: tuple[ForeignTrial, ...]
+    """The trials that `waiting` and `others` count."""
+
+
+def study_details(store: Store, name: str) -> StudyDetails:
+    """Where a study stands; `StudyStateError` for an unknown name."""
+    from hpo.registry.leases import holders, workers
+    from hpo.registry.studies import study_row
+
+    study = study_row(store, name)
     store.forget(study.study_id)  # an extension may have reopened ended trials
     held = holders(store, study.study_id)
+    known = workers(store)
     frozen = store.own_trials(study.study_id)
-    foreign = [foreign_trial(*other) for other in store.foreign_trials(study.study_id)]
+    foreign = tuple(foreign_trial(*other) for other in store.foreign_trials(study.study_id))
     waiting = sum(trial.kind == "waiting" for trial in foreign)
     trials = [trial_row(trial) for trial in frozen]
     counts = count(trials)
@@ -84,99 +141,92 @@ def study_status(store: Store, name: str) -> dict[str, Any]:
         for trial in trials
         if trial.state in ("COMPLETE", "PRUNED")
     )
-    return {
-        "name": study.name,
-        "state": _state(study),
-        "priority": study.priority,
-        "workers": _workers(store, study, held, counts.running),
-        "objective": study.objective,
-        "direction": study.direction,
-        "source": study.spec_source,
-        "budget": _budget(study, len(trials)),
-        "budgets": {
-            "epochs": study.max_epochs,
-            "wall_seconds": study.max_wall_seconds,
-            "cpu_seconds": study.max_cpu_seconds,
-        },
-        "epochs_spent": study.epochs_spent,
-        "cpu_seconds": study.cpu_seconds,
-        "finished": counts.finished,
-        "pruned": counts.pruned,
-        "failed": counts.failed,
-        "running": counts.running,
-        "waiting": waiting,
-        "others": len(foreign) - waiting,
-        "created_at": _utc(study.created_at),
-        "submitted_at": _utc(study.submitted_at),
-        "finished_at": _utc(study.finished_at),
-        "train_seconds": study.train_seconds,
-        "wall_seconds": study.wall_seconds,
-        "winner": study.winner_number,
-        "test": study.test,
-        "test_ensemble": study.test_ensemble,
-        "models": study.facts.get("replicas", 1),
-        "ended": dict(ended.most_common()),
-        "best": [
-            {
-                "number": trial.number,
-                "value": trial.value,
-                "spread": trial.spread,
-                "epochs": trial.epochs,
-                "best_epoch": trial.best_epoch,
-                "seconds": trial.seconds,
-                "params": trial.params,
-            }
-            for trial in ranked(trials, study.direction == "minimize")[:BEST]
-        ],
-        "in_training": [
-            {
-                "number": trial.number,
-                "worker": held.get(trial._trial_id),
-                "epoch": trial.last_step or 0,
-                "value": None if trial.last_step is None else trial.intermediate_values[trial.last_step],
-            }
+    best = ranked(trials, study.direction == "minimize")
+    at_work = tuple(worker.name for worker in known if works_on(worker, study))
+    return StudyDetails(
+        name=study.name,
+        state=study.state,
+        priority=study.priority,
+        workers=len(at_work),
+        worker_names=at_work,
+        objective=study.objective,
+        direction=study.direction,
+        best=best[0].value if best else None,
+        finished=counts.finished,
+        pruned=counts.pruned,
+        failed=counts.failed,
+        running=counts.running,
+        waiting=waiting,
+        others=len(foreign) - waiting,
+        created_at=study.created_at,
+        finished_at=study.finished_at,
+        source=study.spec_source,
+        submitted_at=study.submitted_at,
+        budget=_budget(study, len(trials)),
+        budgets=Budgets(
+            epochs=study.max_epochs, wall_seconds=study.max_wall_seconds, cpu_seconds=study.max_cpu_seconds
+        ),
+        epochs_spent=study.epochs_spent,
+        train_seconds=study.train_seconds,
+        wall_seconds=study.wall_seconds,
+        cpu_seconds=study.cpu_seconds,
+        winner=study.winner_number,
+        models=study.facts.models,
+        test=study.test,
+        test_ensemble=study.test_ensemble,
+        ended=dict(ended.most_common()),
+        worker_status=_worker_status(study, known, held, counts.running),
+        best_trials=tuple(
+            BestTrial(
+                number=trial.number,
+                value=trial.value,
+                spread=trial.spread,
+                epochs=trial.epochs,
+                best_epoch=trial.best_epoch,
+                seconds=trial.seconds,
+                params=trial.params,
+            )
+            for trial in best[:BEST]
+        ),
+        in_training=tuple(
+            TrialInTraining(
+                number=trial.number,
+                worker=held.get(trial._trial_id),
+                epoch=trial.last_step or 0,
+                value=None if trial.last_step is None else trial.intermediate_values[trial.last_step],
+            )
             for trial in frozen
             if not trial.state.is_finished()
-        ],
-        "failures": [
-            {"number": trial.number, "reason": trial.ended.removeprefix("failed: ")}
+        ),
+        failures=tuple(
+            Failure(number=trial.number, reason=trial.ended.removeprefix("failed: "))
             for trial in trials
             if trial.state == "FAIL"
-        ],
-        "foreign": [asdict(trial) for trial in foreign],
-    }
+        ),
+        foreign=foreign,
+    )
 
 
-def _workers(store: Store, study: StudyFacts, held: dict[int, str], running: int) -> list[dict[str, Any]]:
-    """Workers that work on the study, or say why they cannot; an `hpo run`, which has all that run."""
+def _worker_status(
+    study: StudyRow, known: list[Worker], held: Mapping[int, str], running: int
+) -> tuple[WorkerStatus, ...]:
     from hpo.registry.exclusive import RUN
-    from hpo.registry.leases import workers
 
     trials = Counter(held.values())
-    return [
-        {
-            "name": worker.name,
-            "host": worker.host,
-            "pid": worker.pid,
-            "alive": worker.alive,
-            "trials": running if worker.name.startswith(RUN) else trials[worker.name],
-            "complaint": worker.refusals.get(study.name),
-        }
-        for worker in workers(store)
+    return tuple(
+        WorkerStatus(
+            name=worker.name,
+            host=worker.host,
+            pid=worker.pid,
+            alive=worker.alive,
+            trials=running if worker.name.startswith(RUN) else trials[worker.name],
+            complaint=worker.refusals.get(study.name),
+        )
+        for worker in known
         if worker.study_id == study.study_id or (worker.alive and study.name in worker.refusals)
-    ]
+    )
 
 
-def _budget(study: StudyFacts, trials: int) -> int | None:
-    budget = study.max_trials if study.submitted_at is not None else study.facts.get("budget")
+def _budget(study: StudyRow, trials: int) -> int | None:
+    budget = study.max_trials if study.submitted_at is not None else study.facts.budget
     return None if budget is None else max(budget, trials)
-
-
-def _state(study: StudyFacts) -> str:
-    if study.finished_at is not None:
-        return "finished"
-    return "unfinished" if study.stopped_at is None else "stopped"
-
-
-def _utc(time: datetime | None) -> str | None:
-    return None if time is None else time.replace(tzinfo=UTC).isoformat(timespec="seconds")

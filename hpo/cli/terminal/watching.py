@@ -4,12 +4,15 @@ each change, because printed output stays."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from hpo.cli.terminal.output import json_text, redraws, say, write_data
+
+if TYPE_CHECKING:
+    from hpo.registry.summaries import StudySummary
 
 T = TypeVar("T")
 
@@ -55,12 +58,14 @@ def _looks(look: Callable[[], T], over: Callable[[T], bool]) -> Iterator[T]:
         time.sleep(WATCH_SECONDS)
 
 
-def line_of(study: Mapping[str, Any], best: float | None, workers: int) -> str:
-    """A study's status in one line, without figures that change at every reading."""
+def line_of(study: StudySummary) -> str:
+    """A study's status in a line, without the figures that change all the time."""
     from hpo.reports.text import format_number, plural
 
-    waiting = ("waiting",) if study["waiting"] else ()
-    counts = ", ".join(f"{study[count]} {count}" for count in ("finished", "pruned", "failed", "running", *waiting))
-    found = "" if best is None else f"; best {study['objective']} {format_number(best)}"
-    at_work = f"; {plural(workers, 'worker')}" if workers else ""
-    return f"{study['name']}: {study['state']}; {counts}{found}{at_work}"
+    waiting = ("waiting",) if study.waiting else ()
+    counts = ", ".join(
+        f"{getattr(study, count)} {count}" for count in ("finished", "pruned", "failed", "running", *waiting)
+    )
+    found = "" if study.best is None else f"; best {study.objective} {format_number(study.best)}"
+    at_work = f"; {plural(study.workers, 'worker')}" if study.workers else ""
+    return f"{study.name}: {study.state}; {counts}{found}{at_work}"

@@ -83,9 +83,9 @@ def render(report: StudyReport) -> str:
         slices_omitted=len(report.parameters) - len(slices),
         top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
         balance=balance_table(report.balance),
-        looks=len(report.circumstances.get("test_looks", ())),
+        looks=len(report.looks),
         commands=commands(report),
-        units=units(report.circumstances.get("task")),
+        units=units(report.task),
     )
 
 

@@ -97,7 +97,7 @@ def _figures(report: StudyReport) -> Iterable[str]:
     ]
     yield "## Figures"
     yield markdown_table(("what", "value"), rows)
-    if report.test and (said := units(report.circumstances.get("task"))):
+    if report.test and (said := units(report.task)):
         yield said
 
 

@@ -111,7 +111,6 @@ def no_backward(kept: Any, g: Tensor, wanted: bool) -> Tensor:
 IDENTITY = Pass(lambda x: (x, None), lambda _, g, wanted: g)
 
 
-Function = Callable[[nn.Module, Tensor], Tensor]
 Derivative = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 """From the layer, the gradient of the output, the input and the output to the gradient of the input."""
 

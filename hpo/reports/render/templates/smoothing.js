@@ -1,4 +1,4 @@
-// The moving averages of hpo/reports/smoothing.py, point for point. A missing point (null) stays missing.
+// The moving averages of a curve. A missing point (null) stays missing and counts for nothing.
 function cumulative(values) {
   let average = 0, count = 0;
   return values.map((value) => {

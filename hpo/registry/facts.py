@@ -1,0 +1,78 @@
+"""The facts of a study: what it noted about itself when it was registered and while it ran, stored as one JSON object.
+
+The record is made here from the JSON, and the JSON from the record. Which keys it has is known here alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from hpo.conventions import FIRST
+from hpo.database.decoding import formed
+
+BEING_DELETED = "being deleted"
+"""Key of `StudyFacts.is_being_deleted`, for which SQL asks, too."""
+SHA256 = "sha256 of "
+"""What the keys of `StudyFacts.sources` begin with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyFacts:
+    """The facts of a study. Earlier versions noted fewer; a fact that is not noted has its default."""
+
+    conventions: int = FIRST
+    """Which conventions its numbers follow, see `hpo.conventions`."""
+    budget: int | None = None
+    """Number of trials that `hpo run` is to train in all."""
+    compiled: bool | None = None
+    """Whether its training steps are compiled; None where it has not been run."""
+    replicas: int | None = None
+    """Number of models of each trial: one for each fold and repeat. See `models`."""
+    test_looks: tuple[int, ...] = ()
+    """Numbers of all trials that were scored on the test part, in this order; several where it was continued."""
+    is_being_deleted: bool = field(default=False, metadata={"key": BEING_DELETED})
+    """Whether its deletion has begun. A process that finds this completes the deletion."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the code of every module of the user's own, by file or module as the study names it."""
+    task: str | None = None
+    """`classification` or `regression`."""
+    examples: int | None = None
+    """Number of examples in the data, all parts together."""
+    test_examples: int | None = field(default=None, metadata={"key": "test"})
+    """Number of examples in the test part."""
+    circumstances: Mapping[str, Any] = field(default_factory=dict)
+    """All other facts by key, which are only shown: the data's name, the device, the machine, versions of libraries,
+    and what other versions of this program note."""
+
+    @property
+    def models(self) -> int:
+        """Number of models of each trial; 1 where it is not noted."""
+        return 1 if self.replicas is None else self.replicas
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any], place: str = "the facts of a study") -> StudyFacts:
+        """The record of a JSON object. `place`: the table and the row, for the error where a value is damaged."""
+        rest = dict(stored)
+        known = {name: rest.pop(key) for name, key in _KEYS.items() if key in rest}
+        sources = {key.removeprefix(SHA256): rest.pop(key) for key in stored if key.startswith(SHA256)}
+        return formed({**known, "sources": sources, "circumstances": rest}, _FORM, place)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON object of the record; facts that have their default are left out."""
+        known = {_KEYS[f.name]: getattr(self, f.name) for f in _NAMED if getattr(self, f.name) != f.default}
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
+        return {**plain, **{SHA256 + name: digest for name, digest in self.sources.items()}, **self.circumstances}
+
+    def updated(self, newer: StudyFacts) -> StudyFacts:
+        """These facts, with those that the newer record notes in their place."""
+        return StudyFacts.of({**self.as_dict(), **newer.as_dict()})
+
+
+_NAMED = [f for f in fields(StudyFacts) if f.name not in ("sources", "circumstances")]
+_KEYS: dict[str, str] = {f.name: f.metadata.get("key", f.name) for f in _NAMED}
+"""Key of each field in the JSON object."""
+_FORM = TypeAdapter(StudyFacts)
