@@ -23,13 +23,7 @@ from hpo.database.clock import DatabaseNow, utc_now
 from hpo.database.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
 from hpo.database.faults import UndecodableError
 from hpo.database.patience import one_transaction
-from hpo.database.tables import (
-    hpo_studies,
-    studies,
-    study_directions,
-    study_system_attributes,
-    study_user_attributes,
-)
+from hpo.database.tables import hpo_studies, studies, study_directions, study_system_attributes, study_user_attributes
 from hpo.errors import StudyStateError
 from hpo.printable import listed
 from hpo.registry.facts import StudyFacts
