@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo import endings
+from hpo.endings import Ending
 from hpo.reports.text import plural, share
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def importances(trials: Sequence[TrialRow], minimized: bool) -> Importances:
     finished one, so it is never among the best. A trial that a spent budget cut says nothing and is left out.
     """
     finished = [t for t in trials if t.state == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
-    pruned = [t for t in trials if t.state == "PRUNED" and t.params and not endings.is_cut(t.ended)]
+    pruned = [t for t in trials if t.state == "PRUNED" and t.params and t.ended.why is not Ending.BUDGET]
     if len(finished) < FEWEST_FINISHED:
         return _untold(f"they need at least {FEWEST_FINISHED} finished trials, and this study has {len(finished)}")
     considered = [*finished, *pruned]

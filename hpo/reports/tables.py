@@ -36,7 +36,8 @@ def trial_cells(report: StudyReport) -> list[list[Any]]:
         [
             *(getattr(trial, column) for column in BEFORE_PARAMETERS),
             *(trial.params.get(name) for name in report.parameters),
-            *(getattr(trial, column) for column in AFTER_PARAMETERS),
+            *(getattr(trial, column) for column in AFTER_PARAMETERS[:-1]),
+            str(trial.ended),
         ]
         for trial in report.trials
     ]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hpo.endings import Ended, Ending
 from hpo.reports.facts import choose_winner
 from hpo.reports.trials import ranked, trial_row
-from hpo.search.searcher import CONTINUE, Searcher
+from hpo.search.searcher import CONTINUE, Decision, Searcher
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from tests.runtime.small import open_study, small_study
@@ -66,8 +67,8 @@ def test_a_trial_continues_until_its_last_epoch(searcher: Searcher) -> None:
         assert searcher.decide(trial.trial_id, trial.config) == CONTINUE
     searcher.report(trial.trial_id, 4, 0.4)
     decision = searcher.decide(trial.trial_id, trial.config)
-    assert (decision.state, decision.ended) == (TrialState.COMPLETE, "finished")
-    searcher.tell(trial.trial_id, decision.state, decision.ended or "", {"seconds": 1.5})
+    assert (decision.state, decision.ended) == (TrialState.COMPLETE, Ended(why=Ending.FINISHED))
+    searcher.tell(trial.trial_id, decision.state, Ended(why=Ending.FINISHED), {"seconds": 1.5})
     (told,) = searcher.all_trials()
     assert told.values == [0.5], "the best epoch's value"
     assert told.user_attrs == {"ended": "finished", "epochs": 4, "best_epoch": 1, "seconds": 1.5}
@@ -82,7 +83,7 @@ def test_a_hopeless_trial_is_pruned(searcher: Searcher) -> None:
     assert bad.config is not None
     searcher.report(bad.trial_id, 1, 0.1)
     decision = searcher.decide(bad.trial_id, bad.config)
-    assert (decision.state, decision.ended) == (TrialState.PRUNED, "pruned by median at epoch 1")
+    assert decision == Decision(ended=Ended(why=Ending.PRUNED, detail="median", epoch=1), state=TrialState.PRUNED)
 
 
 def test_the_ranking_has_finished_trials_first_then_the_better_then_the_earlier(searcher: Searcher) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from hpo import endings
+from hpo.endings import Ending
 from hpo.errors import StudyStateError
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def study_status(store: Store, name: str) -> dict[str, Any]:
     trials = [trial_row(trial) for trial in frozen]
     counts = count(trials)
     ended = Counter(
-        endings.without_epoch(trial.ended) or "without a reason"
-        for trial in trials
-        if trial.state in ("COMPLETE", "PRUNED")
+        trial.ended.cause or "without a reason" for trial in trials if trial.state in ("COMPLETE", "PRUNED")
     )
     return {
         "name": study.name,
@@ -139,7 +137,10 @@ def study_status(store: Store, name: str) -> dict[str, Any]:
             if not trial.state.is_finished()
         ],
         "failures": [
-            {"number": trial.number, "reason": trial.ended.removeprefix("failed: ")}
+            {
+                "number": trial.number,
+                "reason": str(trial.ended.detail if trial.ended.why is Ending.FAILED else trial.ended),
+            }
             for trial in trials
             if trial.state == "FAIL"
         ],
