@@ -14,7 +14,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from hpo import endings
-from hpo.endings import Ending
+from hpo.endings import Ended, Ending
 from hpo.search.searcher import Searcher
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
@@ -154,7 +154,7 @@ def test_foreign_values_do_not_steer_the_search(sampler: str, tmp_path: Path) ->
             searcher = open_study(small_study(search=search), store, home).searcher
             for trial in searcher.ask(12):
                 searcher.report(trial.trial_id, 1, 0.5 + 0.01 * trial.number)
-                searcher.tell(trial.trial_id, TrialState.COMPLETE, "finished", {})
+                searcher.tell(trial.trial_id, TrialState.COMPLETE, Ended(why=Ending.FINISHED), {})
             study = client(home)
             others = [
                 {"value": 0.999, "params": t.params, "distributions": t.distributions} if foreign else {"value": 0.0}
