@@ -59,10 +59,9 @@ def coded(sentence: Any) -> dict[str, Any]:
 
 def sentence_of(about: dict[str, Any]) -> str | None:
     """The sentence that attributes replaced; None for attributes that this program does not write."""
-    given = {"epoch": about.get(EPOCH), "detail": about.get(DETAIL)}
-    if about.get(CODE) == "budget":
-        given["detail"] = amount(given["detail"])
-    fields = {key for key, value in given.items() if value is not None}
+    detail, epoch = about.get(DETAIL), about.get(EPOCH)
+    given = {"detail": amount(detail) if about.get(CODE) == "budget" else detail, "epoch": epoch}
+    fields = {key for key, value in given.items() if type(value) in (str, int)}
     for code, form in SENTENCES:
         if code == about.get(CODE) and fields == set(re.findall(r"\{(\w+)\}", form)):
             return form.format(**given)
@@ -111,6 +110,7 @@ def pages(connection: sa.Connection) -> Iterator[dict[int, dict[str, Any]]]:
 
 
 def write(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+    """Writes rows of attributes, in the place of those of the same name."""
     if rows:
         connection.execute(WRITE, rows)
 
