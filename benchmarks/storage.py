@@ -37,6 +37,7 @@ from benchmarks.databases import (
     searcher_of,
 )
 from benchmarks.machine import processor, spread
+from hpo.endings import Ended, Ending
 from hpo.storage.open import open_store
 from hpo.storage.store import Store
 
@@ -89,7 +90,7 @@ def our_cycles(store: Store, sampler: str) -> Callable[[], None]:
                     searcher.report(trial.trial_id, epoch, 0.5 + 0.01 * epoch)
                     searcher.decide(trial.trial_id, trial.config)
                 for trial in asked if epoch == REPORTS else ():
-                    searcher.tell(trial.trial_id, TrialState.COMPLETE, "finished", {})
+                    searcher.tell(trial.trial_id, TrialState.COMPLETE, Ended(why=Ending.FINISHED), {})
 
     return batch
 
@@ -181,7 +182,7 @@ def our_worker(url: str, count: int, ready: Barrier) -> None:
             with store.transaction():
                 for trial in asked:
                     searcher.report(trial.trial_id, 1, 0.5)
-                    searcher.tell(trial.trial_id, TrialState.COMPLETE, "finished", {})
+                    searcher.tell(trial.trial_id, TrialState.COMPLETE, Ended(why=Ending.FINISHED), {})
 
 
 def rate(work: Callable[..., None], url: str, count: int) -> float:

@@ -1,19 +1,17 @@
-"""Why trials end: the words in which their rows say it, and what these words mean for trials that could go on.
+"""Why trials end: a code with what is known about it, which a trial's row stores, and the words that are made from it.
 
-Rows keep the words for people; whoever has to tell one ending from another asks here.
+Code asks for the code; words are for people.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-ATTRIBUTE = "ended"
-"""User attribute of an ended trial that says why. Whoever else ends a trial does not write it."""
-
-FINISHED = "finished"
-"""It trained its last epoch."""
+CODE, DETAIL, EPOCH = ATTRIBUTES = ("ended", "ended_detail", "ended_epoch")
+"""User attributes of an ended trial that say why. Whoever else ends a trial does not write them."""
 
 FINISHED_BEFORE = "finished_before"
 """System attribute of a trial that had finished when it was given more epochs: after how many."""
@@ -21,13 +19,27 @@ FINISHED_BEFORE = "finished_before"
 UNITS = {"epochs": "epochs", "wall_seconds": "seconds", "cpu_seconds": "processor seconds"}
 """Budgets of `[search]` beside the one of trials, and what they count."""
 
-_BUDGET = "the study's budget of "
-_PRUNED = "pruned by "
-_DIVERGED = "diverged"
-_REFUSED = "refused: "
-_UNDEFINED = "objective undefined"
-_FORMERLY_UNDEFINED = "the objective is not finite"
-"""How versions that called it a divergence ended an undefined objective's reason."""
+
+class Ending(StrEnum):
+    """Codes of endings. The database stores them: none is ever renamed."""
+
+    FINISHED = "finished"
+    """It trained its last epoch."""
+    STOPPED_EARLY = "stopped_early"
+    """Its curve had not improved for long enough."""
+    PRUNED = "pruned"
+    """The pruner ended it. The detail is the pruner's name."""
+    DIVERGED = "diverged"
+    """Its loss or its gradient is not finite: training went wrong."""
+    UNDEFINED = "undefined"
+    """Training went well, but the objective has no value, or no finite one: the data or the metric is to blame. The
+    detail is the objective; earlier versions did not record it."""
+    BUDGET = "budget"
+    """A budget of the study was spent. The detail says which."""
+    FAILED = "failed"
+    """An error ended it. The detail is the error."""
+    REFUSED = "refused"
+    """It was enqueued with what the study cannot train, and never began. The detail says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,10 +48,13 @@ class Spent:
 
     setting: str
     """Its name in `[search]`."""
-    limit: float
+    limit: float | str
+    """In the budget's units. A text, as in the words, where an earlier version recorded a rounded number."""
 
     def __str__(self) -> str:
-        return f"{_BUDGET}{amount(self.limit, UNITS[self.setting])} was spent"
+        units = UNITS[self.setting]
+        limit = f"{self.limit} {units}" if isinstance(self.limit, str) else amount(self.limit, units)
+        return f"the study's budget of {limit} was spent"
 
 
 def amount(limit: float, units: str) -> str:
@@ -47,73 +62,78 @@ def amount(limit: float, units: str) -> str:
     return f"{limit:.15g} {units.removesuffix('s') if limit == 1 else units}"
 
 
-def cut(spent: Spent, epoch: int) -> str:
-    """A budget of the study was spent."""
-    return f"{spent} at epoch {epoch}"
+_CAUSES = {
+    Ending.FINISHED: "finished",
+    Ending.STOPPED_EARLY: "early stopping",
+    Ending.PRUNED: "pruned by {detail}",
+    Ending.DIVERGED: "diverged",
+    Ending.UNDEFINED: "objective undefined",
+    Ending.BUDGET: "{detail}",
+    Ending.FAILED: "failed: {detail}",
+    Ending.REFUSED: "refused: {detail}",
+}
+_WITHOUT_EPOCH = (Ending.FINISHED, Ending.FAILED, Ending.REFUSED)
+_FORMERLY_UNDEFINED = "diverged at epoch {epoch}: the objective is not finite"
+"""Words of versions that took an undefined objective for a divergence."""
 
 
-def stopped_early(epoch: int) -> str:
-    """Its curve had not improved for long enough."""
-    return f"early stopping at epoch {epoch}"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """Why a trial ended. Its text is the words for people."""
+
+    why: Ending | None
+    """None where this program recorded no reason: the trial runs, or another program wrote the attributes."""
+    detail: str | Spent | None = None
+    """What the words need beside the code, see `Ending`. Without a code, what another program wrote."""
+    epoch: int | None = None
+    """At which epoch it ended, from 1; None where the words do not say."""
+
+    @property
+    def cause(self) -> str:
+        """The words without the epoch, which trials have in common."""
+        return str(self.detail or "") if self.why is None else _CAUSES[self.why].format(detail=self.detail)
+
+    def __str__(self) -> str:
+        if self.why is None or self.why in _WITHOUT_EPOCH:
+            return self.cause
+        words = f"{self.cause} at epoch {self.epoch}"
+        if self.why is Ending.DIVERGED:
+            return f"{words}: the loss is not finite"
+        if self.why is Ending.UNDEFINED and self.detail is None:
+            return _FORMERLY_UNDEFINED.format(epoch=self.epoch)
+        if self.why is Ending.UNDEFINED:
+            return f"{words}: {self.detail} has no finite value on the validation part"
+        return words
+
+    def goes_on(self, *, also_pruned: bool) -> bool:
+        """Whether the trial goes on when trials are given more epochs: all that it lacked was epochs, or, with
+        `also_pruned`, the pruner's favour."""
+        return self.why in (Ending.FINISHED, Ending.BUDGET) or (also_pruned and self.why is Ending.PRUNED)
+
+    def attributes(self) -> dict[str, Any]:
+        """The user attributes that record it, the code last."""
+        assert self.why is not None
+        detail: Any = self.detail
+        if isinstance(detail, Spent):
+            limit = detail.limit if isinstance(detail.limit, str) else float(detail.limit)
+            detail = {"setting": detail.setting, "limit": limit}
+        about = {DETAIL: detail, EPOCH: self.epoch, CODE: self.why.value}
+        return {key: value for key, value in about.items() if value is not None}
 
 
-def pruned(pruner: str, epoch: int) -> str:
-    """The pruner saw no hope for it."""
-    return f"{_PRUNED}{pruner} at epoch {epoch}"
-
-
-def diverged(epoch: int) -> str:
-    """Its loss or its gradient is not finite: training went wrong."""
-    return f"{_DIVERGED} at epoch {epoch}: the loss is not finite"
-
-
-def undefined(objective: str, epoch: int) -> str:
-    """Training went well, but the objective has no value, or no finite one: the data or the metric is to blame."""
-    return f"{_UNDEFINED} at epoch {epoch}: {objective} has no finite value on the validation part"
-
-
-def refused(reason: str) -> str:
-    """It was enqueued with what the study cannot train; it never began."""
-    return f"{_REFUSED}{reason}"
-
-
-def is_refused(ended: str) -> bool:
-    """Whether an enqueued trial was refused."""
-    return ended.startswith(_REFUSED)
-
-
-def refusal(ended: str) -> str:
-    """Why an enqueued trial was refused."""
-    return ended.removeprefix(_REFUSED)
-
-
-def of(attributes: Mapping[str, Any]) -> str:
-    """Why a trial of these user attributes ended; empty where it has not, or where another program wrote there."""
-    ended = attributes.get(ATTRIBUTE, "")
-    return ended if isinstance(ended, str) else ""
-
-
-def has_diverged(ended: str) -> bool:
-    """Whether a trial that ended so diverged."""
-    return ended.startswith(_DIVERGED) and not is_undefined(ended)
-
-
-def is_undefined(ended: str) -> bool:
-    """Whether a trial ended so because its objective had no value."""
-    return ended.startswith(_UNDEFINED) or (ended.startswith(_DIVERGED) and ended.endswith(_FORMERLY_UNDEFINED))
-
-
-def is_cut(ended: str) -> bool:
-    """Whether a trial ended so because a budget was spent."""
-    return ended.startswith(_BUDGET)
-
-
-def goes_on(ended: str, *, also_pruned: bool) -> bool:
-    """Whether a trial that ended so goes on when trials are given more epochs: all that it lacked was epochs, or,
-    with `also_pruned`, the pruner's favour."""
-    return ended.startswith((FINISHED, _BUDGET, _PRUNED) if also_pruned else (FINISHED, _BUDGET))
-
-
-def without_epoch(ended: str) -> str:
-    """The reason alone, which trials have in common."""
-    return _UNDEFINED if is_undefined(ended) else ended.partition(" at epoch ")[0]
+def of(attributes: Mapping[str, Any]) -> Ended:
+    """Why a trial of these user attributes ended; without a code where they are not in the form of `attributes`."""
+    stored, detail, epoch = (attributes.get(key) for key in ATTRIBUTES)
+    code = stored if isinstance(stored, str) else ""
+    match code, detail, epoch if type(epoch) is int else None:
+        case Ending.FINISHED, _, _:
+            return Ended(why=Ending.FINISHED)
+        case Ending.STOPPED_EARLY | Ending.DIVERGED, _, int(at):
+            return Ended(why=Ending(code), epoch=at)
+        case (Ending.PRUNED, str(), int(at)) | (Ending.UNDEFINED, str() | None, int(at)):
+            return Ended(why=Ending(code), detail=detail, epoch=at)
+        case Ending.BUDGET, {"setting": str(setting), "limit": float() | str() as limit}, int(at) if setting in UNITS:
+            return Ended(why=Ending.BUDGET, detail=Spent(setting=setting, limit=limit), epoch=at)
+        case Ending.FAILED | Ending.REFUSED, str(), _:
+            return Ended(why=Ending(code), detail=detail)
+    return Ended(why=None, detail=code)

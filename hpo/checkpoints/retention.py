@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 
 from hpo import endings
 from hpo.checkpoints.study import StudyCheckpoints
+from hpo.endings import Ending
 
 
 def best_trials(study: StudyCheckpoints) -> list[FrozenTrial]:
@@ -26,5 +27,5 @@ def worth_keeping(study: StudyCheckpoints, ended: Collection[int]) -> set[int]:
 def trials_with_ends(study: StudyCheckpoints) -> dict[int, FrozenTrial]:
     """The trials whose last state is kept, by number."""
     ended = (trial for trial in study.searcher.all_trials() if trial.state.is_finished())
-    cut = (trial for trial in ended if endings.is_cut(endings.of(trial.user_attrs)))
+    cut = (trial for trial in ended if endings.of(trial.user_attrs).why is Ending.BUDGET)
     return {trial.number: trial for trial in (*best_trials(study), *cut)}

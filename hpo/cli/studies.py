@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpo import endings
 from hpo.cli.terminal.output import console, redraws, say
 from hpo.cli.terminal.place import Place, place_options
 from hpo.cli.terminal.watching import follow, follow_json, line_of
+from hpo.endings import Ended, Ending
 from hpo.paths import argument, run_command
 from hpo.printable import listed
 
@@ -170,7 +170,8 @@ def _print_study(found: StudyDetails, options: str) -> None:
         f"({found.finished} finished, {found.pruned} pruned, {found.failed} failed), {format_duration(wall)}"
         + (f", {describe_training(train, wall, shared=found.submitted_at is not None)}" if wall else "")
     )
-    reasons = listed(f"{count} {reason}" for reason, count in found.ended.items() if reason != endings.FINISHED)
+    finished = Ended(why=Ending.FINISHED).cause
+    reasons = listed(f"{count} {reason}" for reason, count in found.ended.items() if reason != finished)
     if reasons:
         out.say(f"Ended early: {reasons}")
     if found.best_trials:

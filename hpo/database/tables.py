@@ -40,7 +40,7 @@ version_info: Table = OPTUNA.tables["version_info"]
 OWN = MetaData()
 VERSION_TABLE = "hpo_alembic_version"
 """Table with the revision of our migrations; Optuna's is `alembic_version`."""
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in migrations/versions."""
 
 hpo_studies = Table(

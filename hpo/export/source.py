@@ -129,11 +129,11 @@ def _numbered(store: Store, searcher: Searcher, number: int) -> FrozenTrial:
         raise StudyStateError(f"the study {name!r} has no trial {number}: {there}.")
     trial = trials[number]
     if trial.state == TrialState.FAIL:
-        reason = endings.of(trial.user_attrs) or "failed"
+        reason = str(endings.of(trial.user_attrs)) or "failed"
     elif trial.state in (TrialState.RUNNING, TrialState.WAITING):
         reason = f"still in training, at epoch {len(trial.intermediate_values)}"
     elif not trial.intermediate_values:
-        reason = endings.of(trial.user_attrs) or "never trained"
+        reason = str(endings.of(trial.user_attrs)) or "never trained"
     else:
         return trial
     best = [str(other.number) for other in searcher.ranking()[:3]]

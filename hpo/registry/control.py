@@ -95,7 +95,7 @@ def extend_epochs(
         ended = [
             trial
             for trial in found
-            if trial.state.is_finished() and endings.goes_on(endings.of(trial.user_attrs), also_pruned=pruned)
+            if trial.state.is_finished() and endings.of(trial.user_attrs).goes_on(also_pruned=pruned)
         ]
         reopen(store, connection, row.study_id, ended)
         _set(

@@ -26,7 +26,7 @@ from hpo.storage.rows import attribute_row
 from hpo.storage.store import Store
 from hpo.storage.transaction import upsert
 
-REPORTED = (endings.ATTRIBUTE, "best_epoch", "spread", ranking.LOSS)
+REPORTED = (*endings.ATTRIBUTES, "best_epoch", "spread", ranking.LOSS)
 """Attributes that `tell` gives a trial, and that are removed when it is reopened."""
 
 
@@ -36,7 +36,7 @@ def reopen_cut(store: Store, study_id: int) -> int:
     with store.locking(study_id) as connection:
         store.forget(study_id)  # trials that ended may have run again since they were read
         ended = store.own_trials(study_id)
-        cut = [t for t in ended if t.state.is_finished() and endings.is_cut(endings.of(t.user_attrs))]
+        cut = [t for t in ended if t.state.is_finished() and endings.of(t.user_attrs).why is endings.Ending.BUDGET]
         if cut:
             reopen(store, connection, study_id, cut)
     return len(cut)

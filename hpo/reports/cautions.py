@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Callable
 
-from hpo import endings
+from hpo.endings import Ending
 from hpo.reports.edges import edge_of, is_coarse
 from hpo.reports.evidence import Evidence
 from hpo.reports.foreign import sentences
@@ -47,12 +47,12 @@ def failures(e: Evidence) -> list[str]:
     failed = [trial for trial in e.trials if trial.state == "FAIL"]
     if not failed:
         return []
-    reason = failed[0].ended or "no reason recorded"
+    reason = str(failed[0].ended) or "no reason recorded"
     return [f"{plural(len(failed), 'trial')} of {e.counts.ended} failed; the first, trial {failed[0].number}: {reason}"]
 
 
 def divergences(e: Evidence) -> list[str]:
-    diverged = [trial for trial in e.trials if endings.has_diverged(trial.ended)]
+    diverged = [trial for trial in e.trials if trial.ended.why is Ending.DIVERGED]
     if not diverged or len(diverged) < max(2, 0.2 * e.counts.ended):
         return []
     advice = ": the space reaches into useless regions."
@@ -61,7 +61,7 @@ def divergences(e: Evidence) -> list[str]:
         rate
         for trial in e.trials
         if trial.state in ("COMPLETE", "PRUNED")
-        and not endings.has_diverged(trial.ended)
+        and trial.ended.why is not Ending.DIVERGED
         and (rate := _learning_rate(trial)) is not None
     ]
     if rates and others and statistics.median(rates) > statistics.median(others):
@@ -82,7 +82,7 @@ def _learning_rate(trial: TrialRow) -> float | None:
 def undefined_metrics(e: Evidence) -> list[str]:
     """Metrics that are undefined because of the data, for every model."""
     found = []
-    if count := sum(endings.is_undefined(trial.ended) for trial in e.trials):
+    if count := sum(trial.ended.why is Ending.UNDEFINED for trial in e.trials):
         found.append(
             f"{plural(count, 'trial')} of {e.counts.ended} ended because {label(e.objective)} is undefined on their "
             "validation part, where targets may be all alike: training did not fail. Another objective, larger parts "
@@ -133,9 +133,9 @@ def still_improving(e: Evidence) -> list[str]:
     if e.winner is None or not rises(e.winner_curve):
         return []
     epochs = e.winner.epochs
-    if e.winner.ended == endings.FINISHED:
+    if e.winner.ended.why is Ending.FINISHED:
         return [f"The winner was still improving at its last epoch ({epochs}): {e.way_to_more_epochs}."]
-    if endings.is_cut(e.winner.ended):
+    if e.winner.ended.why is Ending.BUDGET:
         return [f"The winner was still improving when {e.winner.ended}: a larger budget may do better."]
     return []
 
@@ -205,7 +205,7 @@ def better_unfinished(e: Evidence) -> list[str]:
         if trial.state == "PRUNED"
         and trial.value is not None
         and math.isfinite(trial.value)
-        and not endings.has_diverged(trial.ended)
+        and trial.ended.why is not Ending.DIVERGED
         and e.sign * (trial.value - e.winner.value) > (e.noise.error if e.noise else 0.0)
     ]
     if not above:

@@ -49,8 +49,8 @@ class ForeignTrial:
 
 def foreign_trial(kind: ForeignKind, trial: FrozenTrial) -> ForeignTrial:
     """The report's view of one of `Store.foreign_trials`."""
-    told = str(trial.user_attrs.get(endings.ATTRIBUTE, ""))
-    return ForeignTrial(number=trial.number, kind=kind, reason=endings.refusal(told) if kind == "refused" else "")
+    reason = str(endings.of(trial.user_attrs).detail) if kind == "refused" else ""
+    return ForeignTrial(number=trial.number, kind=kind, reason=reason)
 
 
 def sentences(foreign: Sequence[ForeignTrial]) -> list[str]:

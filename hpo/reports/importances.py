@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo import endings
+from hpo.endings import Ending
 from hpo.reports.text import format_share, plural
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def compute_importances(trials: Sequence[TrialRow], minimized: bool) -> Importan
     among the best. A trial that ended because a budget was spent is left out.
     """
     finished = [t for t in trials if t.state == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
-    pruned = [t for t in trials if t.state == "PRUNED" and t.params and not endings.is_cut(t.ended)]
+    pruned = [t for t in trials if t.state == "PRUNED" and t.params and t.ended.why is not Ending.BUDGET]
     if len(finished) < FEWEST_FINISHED:
         return _untold(f"they need at least {FEWEST_FINISHED} finished trials, and this study has {len(finished)}")
     considered = [*finished, *pruned]

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from hpo.reports.facts import StudyReport
 
 BEFORE_PARAMETERS = ("number", "state", "value", "spread")
-AFTER_PARAMETERS = ("epochs", "best_epoch", "model_parameters", "optimizer_state_bytes", "ended")
 WHOLE = ("epochs", "best_epoch", "model_parameters", "optimizer_state_bytes")
 """Columns of trials with whole numbers, some of which may be missing."""
+AFTER_PARAMETERS = (*WHOLE, "ended")
 
 
 def trial_columns(report: StudyReport) -> list[str]:
@@ -28,7 +28,8 @@ def trial_cells(report: StudyReport) -> list[list[Any]]:
         [
             *(getattr(trial, column) for column in BEFORE_PARAMETERS),
             *(trial.params.get(name) for name in report.parameters),
-            *(getattr(trial, column) for column in AFTER_PARAMETERS),
+            *(getattr(trial, column) for column in WHOLE),
+            str(trial.ended),
         ]
         for trial in report.trials
     ]

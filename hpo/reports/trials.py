@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo import endings
+from hpo.endings import Ended
 from hpo.ranking import rank_key, valid_loss_of
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class TrialRow:
     """Naive, local time."""
     completed: datetime | None
     """Naive, local time."""
-    ended: str
-    """Why the trial ended, in words; empty while it runs."""
+    ended: Ended
+    """Why the trial ended; without words while it runs."""
     epochs: int
     """Epochs trained."""
     best_epoch: int | None

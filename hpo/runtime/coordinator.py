@@ -15,10 +15,10 @@ from statistics import fmean, stdev
 
 from optuna.trial import TrialState
 
-from hpo import endings, ranking
+from hpo import ranking
 from hpo.checkpoints.retention import worth_keeping
 from hpo.checkpoints.run_manager import CheckpointManager, RunCheckpoints
-from hpo.endings import Spent
+from hpo.endings import Ended, Ending, Spent
 from hpo.execution.executor import Executor
 from hpo.optim import rules
 from hpo.registry import studies
@@ -122,7 +122,8 @@ class _Loop:
     def _tell_failure(self, failure: Failure) -> None:
         trial = self.flight.pop(failure.trial)
         facts = {"traceback": failure.traceback, "seconds": round(self.seconds.get(trial.number, 0.0), 3)}
-        self.session.searcher.tell(trial.trial_id, TrialState.FAIL, f"failed: {failure.error}", facts)
+        ended = Ended(why=Ending.FAILED, detail=failure.error)
+        self.session.searcher.tell(trial.trial_id, TrialState.FAIL, ended, facts)
         self.ownership.end([trial.trial_id])
 
     def _cut(self, spent: Spent) -> None:
@@ -176,7 +177,7 @@ class _Loop:
         for number, decision in ended.items():
             self._end(number, decision)
         wanted = worth_keeping(self.session.checkpoints, ended.keys())
-        cut = {number for number, decision in ended.items() if endings.is_cut(decision.ended or "")}
+        cut = {number for number, decision in ended.items() if decision.ended and decision.ended.why is Ending.BUDGET}
         shards = self.executor.settle(
             best=best,
             wanted=wanted,
@@ -209,9 +210,10 @@ class _Loop:
         """How a trial ends that diverged or whose objective is undefined; None if it has a value to report."""
         epoch = lanes[0].epoch
         if any(lane.diverged for lane in lanes):
-            return Decision(ended=endings.diverged(epoch), state=TrialState.PRUNED)
+            return Decision(ended=Ended(why=Ending.DIVERGED, epoch=epoch), state=TrialState.PRUNED)
         if not all(math.isfinite(self._objective(lane)) for lane in lanes):
-            return Decision(ended=endings.undefined(self.session.spec.study.objective, epoch), state=TrialState.PRUNED)
+            ended = Ended(why=Ending.UNDEFINED, detail=self.session.spec.study.objective, epoch=epoch)
+            return Decision(ended=ended, state=TrialState.PRUNED)
         return None
 
     def _decide(self, number: int) -> Decision:

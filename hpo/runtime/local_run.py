@@ -124,7 +124,7 @@ def run_study(
         retried(lambda: _end(session, winner, claim))
         report = write_report(store, spec.study.name, disk.study_folder(home / "reports", spec.study.name))
         failed = (trial for trial in session.searcher.all_trials() if trial.state == TrialState.FAIL)
-        failure = next((endings.of(trial.user_attrs) for trial in failed), None)
+        failure = next((str(endings.of(trial.user_attrs)) for trial in failed), None)
         foreign = tuple(foreign_trial(*other) for other in store.foreign_trials(session.study_id))
     return Result(
         progress=progress,

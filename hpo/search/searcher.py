@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo import endings, lengths, ranking, space
-from hpo.endings import Spent
+from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.lengths import Former
 from hpo.search import enqueued, objective
@@ -46,8 +46,8 @@ class Asked:
 class Decision:
     """Whether a trial continues or ends."""
 
-    ended: str | None
-    """Reason text of the end; None to continue."""
+    ended: Ended | None
+    """Why it ends; None to continue."""
     state: TrialState
     """RUNNING, PRUNED or COMPLETE."""
 
@@ -128,7 +128,8 @@ class Searcher:
         except UpdateFinishedTrialError:
             return
         log.warning("%s: trial %d, which was enqueued, is refused. %s.", self.spec.study.name, trial.number, reason)
-        self.storage.set_trial_user_attr(trial._trial_id, endings.ATTRIBUTE, endings.refused(reason))
+        for key, value in Ended(why=Ending.REFUSED, detail=reason).attributes().items():
+            self.storage.set_trial_user_attr(trial._trial_id, key, value)
         self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def config(self, trial: FrozenTrial) -> TrialConfig:
@@ -163,11 +164,12 @@ class Searcher:
         trial = self.storage.get_trial(trial_id)
         epoch = len(trial.intermediate_values)
         if epoch >= config.training.epochs:
-            return Decision(ended=endings.FINISHED, state=TrialState.COMPLETE)
+            return Decision(ended=Ended(why=Ending.FINISHED), state=TrialState.COMPLETE)
         if objective.stops_early(self.spec.study, config.training.early_stopping, self.curve(trial_id)):
-            return Decision(ended=endings.stopped_early(epoch), state=TrialState.COMPLETE)
+            return Decision(ended=Ended(why=Ending.STOPPED_EARLY, epoch=epoch), state=TrialState.COMPLETE)
         if self.study.pruner.prune(self.study, trial):
-            return Decision(ended=endings.pruned(self.spec.search.pruner.name, epoch), state=TrialState.PRUNED)
+            ended = Ended(why=Ending.PRUNED, detail=self.spec.search.pruner.name, epoch=epoch)
+            return Decision(ended=ended, state=TrialState.PRUNED)
         return CONTINUE
 
     def cut(self, trial_id: int, spent: Spent) -> Decision:
@@ -176,15 +178,15 @@ class Searcher:
         trial = self.storage.get_trial(trial_id)
         finished = endings.FINISHED_BEFORE in trial.system_attrs
         return Decision(
-            ended=endings.cut(spent, len(trial.intermediate_values)),
+            ended=Ended(why=Ending.BUDGET, detail=spent, epoch=len(trial.intermediate_values)),
             state=TrialState.COMPLETE if finished else TrialState.PRUNED,
         )
 
-    def tell(self, trial_id: int, state: TrialState, ended: str, facts: dict[str, Any]) -> None:
+    def tell(self, trial_id: int, state: TrialState, ended: Ended, facts: dict[str, Any]) -> None:
         """Ends a trial with its value (of its best or last epoch), the reason and facts for people."""
         curve = self.curve(trial_id)
         value = None if state == TrialState.FAIL else objective.trial_value(self.spec.study, curve)
-        about = {endings.ATTRIBUTE: ended, "epochs": len(curve), **facts}
+        about = {**ended.attributes(), "epochs": len(curve), **facts}
         if curve:
             about["best_epoch"] = objective.best_epoch(self.spec.study, curve)
         for key, fact in about.items():

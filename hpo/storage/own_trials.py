@@ -77,14 +77,14 @@ def ours() -> ColumnElement[bool]:
 
 def _has_ending() -> ColumnElement[bool]:
     """Condition on a row of `trials`: this program recorded why the trial ended."""
-    return exists().where(_endings.c.trial_id == trials.c.trial_id, _endings.c.key == endings.ATTRIBUTE)
+    return exists().where(_endings.c.trial_id == trials.c.trial_id, _endings.c.key == endings.CODE)
 
 
 def is_ours(trial: FrozenTrial, begun: Container[int]) -> bool:
     """The same as `ours` for a trial in memory. `begun`: ids of the trials that this program began."""
     if trial._trial_id not in begun:
         return False
-    return trial.state == TrialState.RUNNING or (trial.state.is_finished() and endings.ATTRIBUTE in trial.user_attrs)
+    return trial.state == TrialState.RUNNING or (trial.state.is_finished() and endings.CODE in trial.user_attrs)
 
 
 def kind_of(trial: FrozenTrial, begun: Container[int]) -> ForeignKind:
@@ -93,6 +93,6 @@ def kind_of(trial: FrozenTrial, begun: Container[int]) -> ForeignKind:
         return "waiting"
     if not trial.state.is_finished():
         return "running"
-    if endings.is_refused(str(trial.user_attrs.get(endings.ATTRIBUTE, ""))):
+    if endings.of(trial.user_attrs).why is endings.Ending.REFUSED:
         return "refused"
     return "taken" if trial._trial_id in begun else "added"

@@ -31,6 +31,7 @@ from hpo.cli.terminal.console import Terminal
 from hpo.cli.terminal.screen import Screen
 from hpo.cli.terminal.secret import Scrubbed
 from hpo.cli.terminal.status import BestTrial, Budgets, Failure, StudyDetails, TrialInTraining
+from hpo.endings import Ended, Ending
 from hpo.registry import studies as table
 from hpo.registry.summaries import StudySummary
 from hpo.runtime.progress import Progress, Running
@@ -38,6 +39,7 @@ from hpo.storage.open import open_store, sqlite_url
 from tests.cli.runs import COMMAND, Project
 from tests.export import tiny
 from tests.runtime.small import small_study, small_text
+from tests.storage.writers import end
 from tests.test_printable import NASTY
 
 CLI = sorted(Path("hpo").rglob("*.py"))
@@ -68,12 +70,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with closing(open_store(sqlite_url(home))) as store:
         study_id = store.get_study_id_from_name("tiny")
         for number, trial_id in enumerate(store.create_trials(study_id, 20)):
-            reason = f"failed: {NASTY}\nhpo: done {MARKUP}{'x' * 100_000 if number == 0 else ''}"
-            store.set_trial_user_attr(trial_id, "ended", reason)
-            store.set_trial_state_values(trial_id, TrialState.FAIL)
+            error = f"{NASTY}\nhpo: done {MARKUP}{'x' * 100_000 if number == 0 else ''}"
+            end(store, trial_id, TrialState.FAIL, Ended(why=Ending.FAILED, detail=error))
         pruned = store.create_trials(study_id, 1)[0]
-        store.set_trial_user_attr(pruned, "ended", f"{NASTY} at epoch 1")
-        store.set_trial_state_values(pruned, TrialState.PRUNED)
+        end(store, pruned, TrialState.PRUNED, Ended(why=Ending.PRUNED, detail=NASTY, epoch=1))
         table.mark_unfinished(store, study_id)
     return home
 

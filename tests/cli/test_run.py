@@ -7,11 +7,14 @@ import re
 import shlex
 import signal
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hpo import endings
 from hpo.reports.text import format_number as written
 from tests.cli.runs import LIMIT, Project
 
@@ -61,11 +64,16 @@ def test_what_a_run_leaves(whole: Project) -> None:
     with sqlite3.connect(home / "hpo.db") as database:
         (winner, test), *_ = database.execute("SELECT winner_number, test_json FROM hpo_studies").fetchall()
         epochs = dict(database.execute("SELECT number, COUNT(*) FROM hpo_epochs NATURAL JOIN trials GROUP BY number"))
-        attributes = database.execute("SELECT value_json FROM trial_user_attributes WHERE key = 'ended'").fetchall()
+        attributes: dict[int, dict[str, Any]] = defaultdict(dict)
+        for number, key, value in database.execute(
+            "SELECT number, key, value_json FROM trial_user_attributes NATURAL JOIN trials"
+        ):
+            attributes[number][key] = json.loads(value)
     assert winner is not None
     assert 0.0 <= json.loads(test)["accuracy"] <= 1.0
     assert epochs == {int(trial["number"]): int(trial["epochs"]) for trial in whole.trials()}
-    assert sorted(json.loads(value) for (value,) in attributes) == sorted(trial["ended"] for trial in whole.trials())
+    words = {number: str(endings.of(about)) for number, about in attributes.items()}
+    assert words == {int(trial["number"]): trial["ended"] for trial in whole.trials()}
 
 
 @pytest.mark.parametrize("lanes", [1, 32])

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from hpo.cli import hpo
 from hpo.cli.terminal import watching
 from hpo.cli.terminal.status import study_details
+from hpo.endings import Ended, Ending
 from hpo.errors import StudyStateError
 from hpo.registry import control, leases, studies, summaries
 from hpo.registry.facts import StudyFacts
@@ -25,6 +26,7 @@ from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from hpo.studyfile.file import parse_study
 from tests.export import tiny
+from tests.storage.writers import end
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +44,10 @@ def stopped(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ids = store.create_trials(study_id, 24)
         store.set_trial_intermediate_value(ids[0], 1, 0.25)
         store.set_trial_intermediate_value(ids[0], 2, 0.625)
-        for trial_id, reason in ((ids[2], "pruned by median at epoch 3"), (ids[3], "diverged at epoch 1: not finite")):
-            store.set_trial_user_attr(trial_id, "ended", reason)
-            store.set_trial_state_values(trial_id, TrialState.PRUNED)
+        end(store, ids[2], TrialState.PRUNED, Ended(why=Ending.PRUNED, detail="median", epoch=3))
+        end(store, ids[3], TrialState.PRUNED, Ended(why=Ending.DIVERGED, epoch=1))
         for trial_id in ids[4:]:
-            store.set_trial_user_attr(trial_id, "ended", "failed: RuntimeError: [too] large")
-            store.set_trial_state_values(trial_id, TrialState.FAIL)
+            end(store, trial_id, TrialState.FAIL, Ended(why=Ending.FAILED, detail="RuntimeError: [too] large"))
         studies.mark_unfinished(store, study_id)
     return copy
 

@@ -13,12 +13,14 @@ import torch
 from optuna.trial import TrialState
 
 from hpo.data.files import read_csv
+from hpo.endings import Ended, Ending
 from hpo.errors import StudyStateError
 from hpo.export.source import TrainedTrial, find_trial, load_trained
 from hpo.registry import control, studies
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from tests.export import tiny
+from tests.storage.writers import end
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +110,8 @@ def test_trials_without_weights_are_refused_with_their_reason(home: Path, tmp_pa
         study_id = store.get_study_id_from_name("tiny")
         running, failed, diverged = store.create_trials(study_id, 3)
         store.set_trial_intermediate_value(running, 1, 0.5)
-        store.set_trial_user_attr(failed, "ended", "failed: RuntimeError: too large")
-        store.set_trial_state_values(failed, TrialState.FAIL)
-        store.set_trial_user_attr(diverged, "ended", "diverged at epoch 1: the loss is not finite")
-        store.set_trial_state_values(diverged, TrialState.PRUNED)
+        end(store, failed, TrialState.FAIL, Ended(why=Ending.FAILED, detail="RuntimeError: too large"))
+        end(store, diverged, TrialState.PRUNED, Ended(why=Ending.DIVERGED, epoch=1))
         store.create_new_trial(study_id, create_trial(value=1.0, user_attrs={"ended": "finished"}))
     with reading(copy) as store:
         with pytest.raises(StudyStateError, match=r"trial 4 .*still in training, at epoch 1.*best trials: \d, \d, \d"):
@@ -150,8 +150,7 @@ def test_a_study_without_a_finished_trial(home: Path, tmp_path: Path) -> None:
         control.submit(store, study_id, priority=0, budgets={})
         for trial_id in store.create_trials(study_id, 2)[:1]:
             store.set_trial_intermediate_value(trial_id, 1, 0.5)
-            store.set_trial_user_attr(trial_id, "ended", "pruned by median at epoch 1")
-            store.set_trial_state_values(trial_id, TrialState.PRUNED)
+            end(store, trial_id, TrialState.PRUNED, Ended(why=Ending.PRUNED, detail="median", epoch=1))
         refused("Follow its workers with `hpo show tiny --watch`. Or take one that was pruned, e.g. --trial 0.$")
         studies.mark_finished(store, study_id)
         refused("Give it more trials: `hpo run .*toml --trials N`. Or take")

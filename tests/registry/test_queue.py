@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from hpo.database.clock import utc_now
 from hpo.database.tables import hpo_studies
-from hpo.endings import FINISHED, FINISHED_BEFORE, pruned, stopped_early
+from hpo.endings import FINISHED_BEFORE, Ended, Ending, Spent
 from hpo.errors import StudyStateError
 from hpo.lengths import ATTRIBUTE as LENGTHS
 from hpo.registry import control, exclusive, leases, queue
@@ -23,8 +23,11 @@ from hpo.storage.open import open_store
 from hpo.storage.own_trials import MARK
 from hpo.storage.rows import CheckpointRow
 from hpo.storage.store import Store
+from tests.storage.writers import end
 
 NO_BUDGETS: dict[str, float | None] = dict.fromkeys(("max_trials", "max_epochs", "max_wall_seconds", "max_cpu_seconds"))
+FINISHED = Ended(why=Ending.FINISHED)
+PRUNED = Ended(why=Ending.PRUNED, detail="median", epoch=2)
 
 
 def registered(store: Store, name: str = "digits") -> int:
@@ -68,8 +71,7 @@ def test_the_queue_is_by_priority_then_age(store: Store) -> None:
 def test_the_status_of_a_study_counts_trials_and_workers(store: Store) -> None:
     study_id = submitted(store, max_trials=9)
     ids = store.create_trials(study_id, 5)
-    store.set_trial_user_attr(ids[0], "ended", FINISHED)
-    store.set_trial_state_values(ids[0], TrialState.COMPLETE, [1.0])
+    end(store, ids[0], TrialState.COMPLETE, FINISHED, [1.0])
     for name, seconds in (("first", 60.0), ("second", 60.0), ("silent", -1.0)):
         leases.register_worker(store, name, "host", 1, seconds)
         leases.set_current_study(store, name, study_id)
@@ -183,15 +185,14 @@ def test_more_epochs_let_ended_trials_run_again_under_their_numbers(store: Store
     ids = store.create_trials(study_id, 3)
     for trial_id, reason, state in zip(
         ids,
-        ("finished", "pruned by median at epoch 2", "the study's budget of 9 epochs was spent at epoch 3"),
+        (FINISHED, PRUNED, Ended(why=Ending.BUDGET, detail=Spent(setting="epochs", limit=9), epoch=3)),
         (TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED),
         strict=True,
     ):
         for step in (1, 2):
             store.set_trial_intermediate_value(trial_id, step, step / 4)
-        store.set_trial_user_attr(trial_id, "ended", reason)
         store.set_trial_user_attr(trial_id, "parameters", 7)
-        store.set_trial_state_values(trial_id, state, [0.5])
+        end(store, trial_id, state, reason, [0.5])
     row = CheckpointRow(trial_id=ids[0], kind="final", epoch=2, path="final.pt", sha256="0" * 64)
     store.add_checkpoints([row])
     continued = control.extend_epochs(store, study_row(store, "digits"), 4, before=3, fingerprint="g")
@@ -216,9 +217,8 @@ def test_only_what_had_finished_last_is_known_as_finished(store: Store) -> None:
     study_id = submitted(store)
     (trial_id,) = store.create_trials(study_id, 1)
     known = []
-    for epochs, reason in ((4, FINISHED), (6, pruned("median", 1))):
-        store.set_trial_user_attr(trial_id, "ended", reason)
-        store.set_trial_state_values(trial_id, TrialState.COMPLETE if reason == FINISHED else TrialState.PRUNED, [0.5])
+    for epochs, reason in ((4, FINISHED), (6, PRUNED)):
+        end(store, trial_id, TrialState.COMPLETE if reason == FINISHED else TrialState.PRUNED, reason, [0.5])
         row = study_row(store, "digits")
         assert control.extend_epochs(store, row, epochs, before=epochs - 2, fingerprint="g", pruned=True) == [0]
         known.append(FINISHED_BEFORE in store.get_trial(trial_id).system_attrs)
@@ -238,8 +238,7 @@ def test_more_of_one_budget_is_refused_while_another_is_spent(
 ) -> None:
     study_id = submitted(store, max_trials=1, **budget)
     (trial_id,) = store.create_trials(study_id, 1)
-    store.set_trial_user_attr(trial_id, "ended", FINISHED)
-    store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+    end(store, trial_id, TrialState.COMPLETE, FINISHED, [0.5])
     add_seconds(store, study_id, train=2.0, wall=2.0, cpu=3.0, epochs=4)
     before = study_row(store, "digits")
     with pytest.raises(StudyStateError, match=way_out):
@@ -263,8 +262,7 @@ def test_more_epochs_wait_for_a_transaction_that_ends_trials(store: Store, url: 
             assert queue.status_now(store, study_id).trial_epochs is None
             extension = pool.submit(control.extend_epochs, other, row, 4, before=3, fingerprint="g")
             wait([extension], timeout=0.5)
-            store.set_trial_user_attr(trial_id, "ended", FINISHED)
-            store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+            end(store, trial_id, TrialState.COMPLETE, FINISHED, [0.5])
         assert extension.result(timeout=30.0) == [0], "it missed a trial that ended meanwhile"
     with store.transaction():
         assert queue.status_now(store, study_id).trial_epochs == 4
@@ -273,9 +271,9 @@ def test_more_epochs_wait_for_a_transaction_that_ends_trials(store: Store, url: 
 @pytest.mark.parametrize(("winner", "goes_on"), [(0, True), (1, False)])
 def test_a_winner_that_goes_on_is_none_until_the_study_ends_again(store: Store, winner: int, goes_on: bool) -> None:
     study_id = submitted(store)
-    for trial_id, reason in zip(store.create_trials(study_id, 2), (FINISHED, stopped_early(2)), strict=True):
-        store.set_trial_user_attr(trial_id, "ended", reason)
-        store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+    stopped_early = Ended(why=Ending.STOPPED_EARLY, epoch=2)
+    for trial_id, reason in zip(store.create_trials(study_id, 2), (FINISHED, stopped_early), strict=True):
+        end(store, trial_id, TrialState.COMPLETE, reason, [0.5])
     set_facts(store, study_id, StudyFacts(test_looks=(winner,)))
     set_winner(store, study_id, winner, {"accuracy": 0.5}, "accuracy")
     shown = {"winner": f"trial {winner}", "test accuracy of the winner": 0.5}

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from hpo.conventions import NEWEST
 from hpo.database.tables import hpo_studies
-from hpo.endings import ATTRIBUTE, FINISHED
+from hpo.endings import CODE, Ending
 from hpo.errors import StudyStateError
 from hpo.registry.facts import StudyFacts
 from hpo.registry.studies import (
@@ -123,7 +123,7 @@ def test_listing_studies(store: Store) -> None:
     for study_id in (first, second):
         ids = store.create_trials(study_id, 5)
         for trial_id in ids[:4]:
-            store.set_trial_user_attr(trial_id, ATTRIBUTE, FINISHED)
+            store.set_trial_user_attr(trial_id, CODE, Ending.FINISHED)
         for trial_id, value in zip(ids, (0.25, 0.75, 0.5), strict=False):
             store.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
         store.set_trial_state_values(ids[3], TrialState.PRUNED, [9.0])

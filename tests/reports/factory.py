@@ -12,6 +12,7 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from hpo.endings import Ended, Ending, Spent
 from hpo.registry.facts import StudyFacts
 from hpo.registry.studies import StudyRow
 from hpo.reports.facts import StudyReport, report_of
@@ -26,6 +27,18 @@ MOMENTUM = FloatDistribution(0.0, 0.99)
 NESTEROV = CategoricalDistribution((False, True))
 DECAY = FloatDistribution(1e-6, 1e-1, log=True)
 EVERY = IntDistribution(1, 4)
+FINISHED = Ended(why=Ending.FINISHED)
+DIVERGED = Ended(why=Ending.DIVERGED, epoch=3)
+
+
+def failed(error: str) -> Ended:
+    """The ending of a trial that this error ended."""
+    return Ended(why=Ending.FAILED, detail=error)
+
+
+def cut(epochs: int, epoch: int) -> Ended:
+    """The ending of a trial at this epoch, when a budget of so many epochs was spent."""
+    return Ended(why=Ending.BUDGET, detail=Spent(setting="epochs", limit=epochs), epoch=epoch)
 
 
 def facts(**changes: Any) -> StudyRow:
@@ -87,11 +100,11 @@ def trial(
     state: TrialState = TrialState.COMPLETE,
     epochs: int = 10,
     best_epoch: int | None = 7,
-    ended: str = "finished",
+    ended: Ended | str = FINISHED,
     seconds: float = 1.5,
     spread: float | None = None,
 ) -> FrozenTrial:
-    """One trial; three trials start every two seconds."""
+    """One trial; three trials start every two seconds. `ended`: a text is one that another program wrote."""
     frozen = create_trial(
         state=state,
         value=value if state == TrialState.COMPLETE else None,
@@ -99,7 +112,7 @@ def trial(
         distributions=distributions or {},
         intermediate_values={} if value is None else {epochs: value},
         user_attrs={
-            "ended": ended,
+            **({"ended": ended} if isinstance(ended, str) else ended.attributes()),
             "epochs": epochs,
             "best_epoch": best_epoch,
             "seconds": seconds,
@@ -171,13 +184,13 @@ def random_trial(number: int, rng: np.random.Generator) -> tuple[FrozenTrial, li
     distance = abs(math.log10(rate / best_rate))
     final = float(f"{0.98 - 0.09 * distance**2 - 0.1 * params['dropout.p'] ** 2 - 0.01 * rng.random():.6g}")
     if number % 17 == 11:
-        failed = trial(
-            number, None, params, distributions, state=TrialState.FAIL, epochs=0, best_epoch=None, ended="failed: <b>&"
+        broken = trial(
+            number, None, params, distributions, state=TrialState.FAIL, epochs=0, best_epoch=None, ended=failed("<b>&")
         )
-        return failed, []
+        return broken, []
     if number > 5 and (final < 0.9 or number % 3 == 0):
         epochs = (1, 3, 10)[number % 3]
-        ended = f"pruned by hyperband at epoch {epochs}" if final > 0.5 else "diverged at epoch 3: loss is not finite"
+        ended = Ended(why=Ending.PRUNED, detail="hyperband", epoch=epochs) if final > 0.5 else DIVERGED
         pruned = trial(
             number,
             final - 0.2,

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from hpo.reports.importances import best_group, compute_importances, explained_variance, grouped
 from hpo.reports.trials import trial_row
-from tests.reports.factory import DECAY, DROPOUT, OPTIMIZER, RATE, trial
+from tests.reports.factory import DECAY, DROPOUT, OPTIMIZER, RATE, cut, trial
 
 
 def rows(count, value_of, pruned_below=None):
@@ -155,7 +155,7 @@ def test_the_sizes_that_are_stated_are_those_compared():
 
 def test_trials_that_a_budget_cut_are_no_evidence():
     made = rows(40, by_rate)
-    cut = [
+    more = [
         trial_row(
             trial(
                 100 + i,
@@ -163,12 +163,12 @@ def test_trials_that_a_budget_cut_are_no_evidence():
                 dict(made[i].params),
                 dict(made[i].distributions),
                 state=TrialState.PRUNED,
-                ended="the study's budget of 9 epochs was spent at epoch 1",
+                ended=cut(9, 1),
             )
         )
         for i in range(20)
     ]
-    assert compute_importances([*made, *cut], minimized=False) == compute_importances(made, minimized=False)
+    assert compute_importances([*made, *more], minimized=False) == compute_importances(made, minimized=False)
 
 
 BRANCH = CategoricalDistribution(("a", "b", "c"))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hpo import endings
 from hpo.execution.engines import open_executor
 from hpo.execution.resources import Resources
 from hpo.registry.read import epochs_frame
@@ -92,6 +93,10 @@ def in_session(
         return action(open_study(spec, store, home, lanes, resources))
 
 
+NOT_COMPARED = ("seconds", "traceback", *endings.ATTRIBUTES)
+"""Attributes of trials that are not compared as they are."""
+
+
 def trials_of(spec: StudySpec, home: Path) -> list[dict[str, Any]]:
     """Everything about the trials that must be repeatable: all but times."""
     with closing(open_store(sqlite_url(home), readonly=True)) as store:
@@ -103,7 +108,8 @@ def trials_of(spec: StudySpec, home: Path) -> list[dict[str, Any]]:
                 "values": trial.values,
                 "params": trial.params,
                 "reports": trial.intermediate_values,
-                **{key: value for key, value in trial.user_attrs.items() if key not in ("seconds", "traceback")},
+                **{key: value for key, value in trial.user_attrs.items() if key not in NOT_COMPARED},
+                "ended": str(endings.of(trial.user_attrs)),
             }
             for trial in store.get_all_trials(study_id, deepcopy=False)
         ]

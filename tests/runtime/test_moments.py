@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from hpo.checkpoints.store import Directory
 from hpo.checkpoints.worker_manager import WorkerCheckpoints
-from hpo.endings import Spent, cut
+from hpo.endings import Ended, Ending, Spent
 from hpo.errors import MachineError, TakenError
 from hpo.execution.messages import Admit, Train
 from hpo.execution.resources import Resources
@@ -30,6 +30,7 @@ from hpo.studyfile.study import StudySpec
 from hpo.training.trainer import Tick, Trainer
 from tests.runtime.small import epochs_of, in_session, result_of, small_study, train, trials_of
 from tests.service.working import row_of, serve, submit, wait_for, working
+from tests.storage.writers import end
 
 SPENT = Spent(setting="epochs", limit=1)
 STEADY = {"training": "epochs = 12", "search": 'trials = 6\nconcurrency = 3\npruner = "none"'}
@@ -92,8 +93,7 @@ def test_workers_that_cut_trials_at_the_same_time_keep_each_others_last_states(s
         own, others = session.searcher.ask(2)
         with store.transaction(), closing(open_store(sqlite_url(tmp_path))) as other:
             assert session.searcher.cut(own.trial_id, SPENT).ended
-            other.set_trial_user_attr(others.trial_id, "ended", cut(SPENT, 1))
-            other.set_trial_state_values(others.trial_id, TrialState.PRUNED)
+            end(other, others.trial_id, TrialState.PRUNED, Ended(why=Ending.BUDGET, detail=SPENT, epoch=1))
             other.add_checkpoints(
                 CheckpointRow(trial_id=others.trial_id, kind=kind, epoch=1, path=f"{kind}.pt", sha256="")
                 for kind in ("best", "final")

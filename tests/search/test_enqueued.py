@@ -13,6 +13,8 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
+from hpo import endings
+from hpo.endings import Ended, Ending
 from hpo.search.searcher import Searcher
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
@@ -116,7 +118,9 @@ def test_what_the_study_cannot_train_is_refused_and_costs_nothing(
     assert [trial.number for trial in searcher.ask(2)] == [1, 2]
     ((kind, trial),) = store.foreign_trials(searcher.study_id)
     assert (kind, trial.number, trial.state) == ("refused", 0, TrialState.FAIL)
-    assert trial.user_attrs["ended"].startswith(f"refused: {reason}")
+    ended = endings.of(trial.user_attrs)
+    assert ended.why is Ending.REFUSED
+    assert str(ended).startswith(f"refused: {reason}")
     assert f"trial 0, which was enqueued, is refused. {reason}" in caplog.text
     assert [trial.number for trial in searcher.all_trials()] == [1, 2]
 
@@ -136,7 +140,7 @@ def test_waiting_trials_that_were_added(store: Store, tmp_path: Path) -> None:
     assert asked.number == 2
     assert asked.config is not None
     assert asked.config.optimizer.learning_rate == 0.05
-    first, second = (trial.user_attrs["ended"] for _, trial in store.foreign_trials(searcher.study_id))
+    first, second = (str(endings.of(trial.user_attrs)) for _, trial in store.foreign_trials(searcher.study_id))
     assert "it was drawn from another range than the study's, numbers from 0.001 to 0.3" in first
     assert "intermediate values, which this program has not measured" in second
 
@@ -150,7 +154,7 @@ def test_foreign_values_do_not_steer_the_search(sampler: str, tmp_path: Path) ->
             searcher = open_study(small_study(search=search), store, home).searcher
             for trial in searcher.ask(12):
                 searcher.report(trial.trial_id, 1, 0.5 + 0.01 * trial.number)
-                searcher.tell(trial.trial_id, TrialState.COMPLETE, "finished", {})
+                searcher.tell(trial.trial_id, TrialState.COMPLETE, Ended(why=Ending.FINISHED), {})
             study = client(home)
             others = [
                 {"value": 0.999, "params": t.params, "distributions": t.distributions} if foreign else {"value": 0.0}

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hpo.endings import Ended, Ending
 from hpo.reports.facts import choose_winner
 from hpo.reports.trials import ranked, trial_row
-from hpo.search.searcher import CONTINUE, Searcher
+from hpo.search.searcher import CONTINUE, Decision, Searcher
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from tests.runtime.small import open_study, small_study
+
+FINISHED = Ended(why=Ending.FINISHED)
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def test_asking_gives_numbers_in_order_and_configurations(searcher: Searcher) ->
 
 def test_what_was_asked_for_is_found_again_by_another_process(searcher: Searcher, tmp_path: Path) -> None:
     asked = searcher.ask(4)
-    searcher.tell(asked[1].trial_id, TrialState.FAIL, "failed: planted", {})
+    searcher.tell(asked[1].trial_id, TrialState.FAIL, Ended(why=Ending.FAILED, detail="planted"), {})
     with closing(open_store(sqlite_url(tmp_path))) as other:
         left = open_study(small_study(), other, tmp_path).searcher.running()
     assert left == [asked[0], *asked[2:]]
@@ -66,8 +69,8 @@ def test_a_trial_continues_until_its_last_epoch(searcher: Searcher) -> None:
         assert searcher.decide(trial.trial_id, trial.config) == CONTINUE
     searcher.report(trial.trial_id, 4, 0.4)
     decision = searcher.decide(trial.trial_id, trial.config)
-    assert (decision.state, decision.ended) == (TrialState.COMPLETE, "finished")
-    searcher.tell(trial.trial_id, decision.state, decision.ended or "", {"seconds": 1.5})
+    assert (decision.state, decision.ended) == (TrialState.COMPLETE, FINISHED)
+    searcher.tell(trial.trial_id, decision.state, FINISHED, {"seconds": 1.5})
     (told,) = searcher.all_trials()
     assert told.values == [0.5], "the best epoch's value"
     assert told.user_attrs == {"ended": "finished", "epochs": 4, "best_epoch": 1, "seconds": 1.5}
@@ -78,11 +81,11 @@ def test_a_hopeless_trial_is_pruned(searcher: Searcher) -> None:
     for trial in good:
         for epoch in range(1, 5):
             searcher.report(trial.trial_id, epoch, 0.9)
-        searcher.tell(trial.trial_id, TrialState.COMPLETE, "finished", {})
+        searcher.tell(trial.trial_id, TrialState.COMPLETE, FINISHED, {})
     assert bad.config is not None
     searcher.report(bad.trial_id, 1, 0.1)
     decision = searcher.decide(bad.trial_id, bad.config)
-    assert (decision.state, decision.ended) == (TrialState.PRUNED, "pruned by median at epoch 1")
+    assert decision == Decision(ended=Ended(why=Ending.PRUNED, detail="median", epoch=1), state=TrialState.PRUNED)
 
 
 def test_the_ranking_has_finished_trials_first_then_the_better_then_the_earlier(searcher: Searcher) -> None:
@@ -97,7 +100,7 @@ def test_the_ranking_has_finished_trials_first_then_the_better_then_the_earlier(
     for trial, (state, value) in zip(searcher.ask(6), ends, strict=True):
         if value is not None:
             searcher.report(trial.trial_id, 1, value)
-        searcher.tell(trial.trial_id, state, "planted", {})
+        searcher.tell(trial.trial_id, state, FINISHED, {})
     assert [trial.number for trial in searcher.ranking()] == [2, 4, 0, 1]
     assert [trial.values for trial in searcher.all_trials()] == [[0.5], [0.9], [0.7], None, [0.7], None]
 
@@ -108,7 +111,7 @@ def test_of_equal_values_the_lower_validation_loss_is_better_and_none_noted_come
     values = [0.7, 0.7, 0.7, 0.7, 0.6]
     for trial, loss, value in zip(searcher.ask(5), noted, values, strict=True):
         searcher.report(trial.trial_id, 1, value)
-        searcher.tell(trial.trial_id, TrialState.COMPLETE, "planted", {} if loss is None else {"valid_loss": loss})
+        searcher.tell(trial.trial_id, TrialState.COMPLETE, FINISHED, {} if loss is None else {"valid_loss": loss})
     assert [trial.number for trial in searcher.ranking()] == [1, 2, 3, 0, 4]
     rows = [trial_row(trial) for trial in searcher.all_trials()]
     assert [row.number for row in ranked(rows, minimized=False)] == [1, 2, 3, 0, 4], "reports agree"

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import delete, select
 
 from hpo.database.tables import study_system_attributes, trial_system_attributes, trials
-from hpo.endings import ATTRIBUTE, FINISHED, refused
+from hpo.endings import CODE, Ended, Ending
 from hpo.registry import control, leases, queue
 from hpo.registry.summaries import list_studies
 from hpo.storage.open import open_store
@@ -22,6 +22,7 @@ from hpo.storage.own_view import own_trials_of
 from hpo.storage.rows import EpochRow
 from hpo.storage.store import Store
 from tests.registry.test_queue import submitted
+from tests.storage.writers import end
 
 RATE = FloatDistribution(1e-3, 1.0, log=True)
 
@@ -52,7 +53,7 @@ def train(store: Store, study_id: int, value: float | None = 0.5, *, epochs: boo
             store.set_trial_intermediate_value(trial_id, 1, 0.5)
         if value is not None:
             if told:
-                store.set_trial_user_attr(trial_id, ATTRIBUTE, FINISHED)
+                store.set_trial_user_attr(trial_id, CODE, Ending.FINISHED)
             store.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
     return trial_id
 
@@ -202,8 +203,7 @@ def test_one_that_was_refused_says_so(store: Store, plain_url: str) -> None:
     study_id = submitted(store)
     enqueued(client(plain_url))
     (waiting,) = store.waiting_trials(study_id)
-    store.set_trial_user_attr(waiting._trial_id, ATTRIBUTE, refused("of its range"))
-    store.set_trial_state_values(waiting._trial_id, TrialState.FAIL)
+    end(store, waiting._trial_id, TrialState.FAIL, Ended(why=Ending.REFUSED, detail="of its range"))
     assert of_kind(store, study_id) == {0: "refused"}
     assert not store.own_trials(study_id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
@@ -13,8 +13,8 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import Engine, event, select
 
-from hpo import endings
 from hpo.database.tables import hpo_epochs
+from hpo.endings import Ended, Ending
 from hpo.storage.open import open_store
 from hpo.storage.rows import CheckpointRow, EpochRow
 from hpo.storage.store import Store
@@ -78,9 +78,15 @@ def conduct(store: Store, study_id: int) -> None:
                     [CheckpointRow(trial_id=trial_id, kind="running", epoch=epoch, path=path, sha256="0" * 64)]
                 )
                 if epoch == EPOCHS or (epoch > 1 and value < 0.88):
-                    store.set_trial_user_attr(trial_id, endings.ATTRIBUTE, endings.FINISHED)
                     state = TrialState.COMPLETE if epoch == EPOCHS else TrialState.PRUNED
-                    store.set_trial_state_values(trial_id, state, [value])
+                    end(store, trial_id, state, Ended(why=Ending.FINISHED), [value])
+
+
+def end(store: Store, trial_id: int, state: TrialState, ended: Ended, values: Sequence[float] | None = None) -> None:
+    """Ends a trial of this program."""
+    for key, value in ended.attributes().items():
+        store.set_trial_user_attr(trial_id, key, value)
+    store.set_trial_state_values(trial_id, state, values)
 
 
 def epoch_row(trial_id: int, epoch: int, value: float | None) -> EpochRow:

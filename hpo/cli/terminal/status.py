@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from hpo import endings
+from hpo.endings import Ending
 from hpo.registry.summaries import StudySummary, works_on
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.trials import count, ranked, trial_row
@@ -137,9 +137,7 @@ def study_details(store: Store, name: str) -> StudyDetails:
     trials = [trial_row(trial) for trial in frozen]
     counts = count(trials)
     ended = Counter(
-        endings.without_epoch(trial.ended) or "without a reason"
-        for trial in trials
-        if trial.state in ("COMPLETE", "PRUNED")
+        trial.ended.cause or "without a reason" for trial in trials if trial.state in ("COMPLETE", "PRUNED")
     )
     best = ranked(trials, study.direction == "minimize")
     at_work = tuple(worker.name for worker in known if works_on(worker, study))
@@ -199,7 +197,10 @@ def study_details(store: Store, name: str) -> StudyDetails:
             if not trial.state.is_finished()
         ),
         failures=tuple(
-            Failure(number=trial.number, reason=trial.ended.removeprefix("failed: "))
+            Failure(
+                number=trial.number,
+                reason=str(trial.ended.detail if trial.ended.why is Ending.FAILED else trial.ended),
+            )
             for trial in trials
             if trial.state == "FAIL"
         ),

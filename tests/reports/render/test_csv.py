@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from hpo.reports.facts import report_of
 from hpo.reports.render.csv import cell, csv_text, epochs_csv, trials_csv, without_formula
-from tests.reports.factory import DROPOUT, EVERY, NESTEROV, epoch_rows, facts, frozen_study, small, study, trial
+from tests.reports.factory import DROPOUT, EVERY, NESTEROV, epoch_rows, facts, failed, frozen_study, small, study, trial
 
 
 def rows(text):
@@ -46,7 +46,7 @@ def test_every_kind_of_value_survives():
                 "model.hidden": CategoricalDistribution(("[64, 64]", "[32]")),
             },
         ),
-        trial(1, None, state=TrialState.FAIL, epochs=0, best_epoch=None, ended='failed: "a", b\nc'),
+        trial(1, None, state=TrialState.FAIL, epochs=0, best_epoch=None, ended=failed('"a", b\nc')),
     ]
     first, second = rows(trials_csv(small(trials)))
     assert float(first["value"]) == value

@@ -18,7 +18,7 @@ from hpo.reports.render.curves import curves_of
 from hpo.reports.render.figures import history_figure, importances_figure, robust_range, slice_figure
 from hpo.reports.render.html import balance_table, commands, curve_data, marked, render
 from hpo.reports.text import format_number
-from tests.reports.factory import small, study, trial
+from tests.reports.factory import failed, small, study, trial
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_what_a_user_wrote_is_never_markup():
     evil = "</script><script>alert(1)</script><b>"
     params, distributions = {"model.kind": evil}, {"model.kind": CategoricalDistribution((evil, "ok"))}
     trials = [trial(i, 0.5 + i / 100, params, distributions) for i in range(12)]
-    trials.append(trial(12, None, state=TrialState.FAIL, ended=f"failed: {evil}", epochs=0))
+    trials.append(trial(12, None, state=TrialState.FAIL, ended=failed(evil), epochs=0))
     page = own_part(render(small(trials, spec_text=evil, facts={evil: evil})))
     assert "<script>alert" not in page
     assert "<b>" not in page

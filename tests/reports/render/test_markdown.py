@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from hpo.reports.render.markdown import code, escaped, markdown_table, sentence, summary
-from tests.reports.factory import small, study, trial
+from tests.reports.factory import failed, small, study, trial
 
 
 def test_it_names_winner_scores_and_warnings():
@@ -115,7 +115,7 @@ def test_the_summary_of_a_hostile_study_is_a_summary():
     trials = [
         trial(i, 0.5 + i / 100, {"model.arguments.kind": evil}, {"model.arguments.kind": choice}) for i in range(12)
     ]
-    trials.append(trial(12, None, state=TrialState.FAIL, ended=f"failed: {evil}", epochs=0))
+    trials.append(trial(12, None, state=TrialState.FAIL, ended=failed(evil), epochs=0))
     text = summary(small(trials))
     _, marks = shown(text)
     assert not marks & {"html_block", "html_inline", "link_open", "image", "em_open", "strong_open"}
