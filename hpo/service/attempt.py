@@ -14,8 +14,8 @@ import torch
 
 from hpo.checkpoints.worker_manager import WorkerCheckpoints
 from hpo.execution.executor import Executor
-from hpo.execution.in_process import InProcessShard
 from hpo.execution.job import TrainingJob
+from hpo.execution.shard import InProcessShard
 from hpo.execution.supervised import Channel
 from hpo.registry import queue
 from hpo.registry.queue import StudyStatus

@@ -19,8 +19,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from hpo.checkpoints.store import CheckpointStore
 from hpo.database.faults import lost_connection
 from hpo.errors import InputError, RefusedStatementError, StorageError
-from hpo.execution.in_process import InProcessShard
 from hpo.execution.resources import Resources
+from hpo.execution.shard import InProcessShard
 from hpo.registry import leases, queue, studies
 from hpo.registry.queue import Key, StudyStatus
 from hpo.runtime.heartbeat import Heartbeat, name_of_this_process

@@ -10,8 +10,8 @@ import pytest
 from hpo.checkpoints.store import Directory
 from hpo.database.tables import hpo_workers
 from hpo.errors import StudyStateError
-from hpo.execution.in_process import InProcessShard
 from hpo.execution.job import TrainingJob
+from hpo.execution.shard import InProcessShard
 from hpo.registry import control, leases, queue
 from hpo.service import leased
 from hpo.storage.open import open_store, sqlite_url

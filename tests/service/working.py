@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from hpo.checkpoints.store import CheckpointStore, Directory
-from hpo.execution.in_process import InProcessShard
 from hpo.execution.job import TrainingJob
 from hpo.execution.messages import Order, Reply
 from hpo.execution.resources import Resources
+from hpo.execution.shard import InProcessShard
 from hpo.registry import queue, studies
 from hpo.registry.studies import StudyRow
 from hpo.runtime.local_run import run_study
