@@ -187,6 +187,20 @@ def test_last_states_of_trials_that_are_no_longer_needed_are_dropped(session: Se
     assert files(session) == {row.path for row in rows(session, "final")}
 
 
+def test_a_trial_that_ends_again_has_one_last_state(session: Session) -> None:
+    """It was continued, perhaps by another worker, and its former state had another content."""
+    (trial,) = ask(session, 1)
+    finish(session, trial, 0.5)
+    for worker, epoch, state in (("theirs", 4, b"before"), ("ours", 9, b"now")):
+        manager_of = manager(session, worker)
+        with session.store.transaction():
+            manager_of.save_ends({0}, settled(ends={0: (epoch, state)}))
+        manager_of.sweep()
+    (row,) = rows(session, "final")
+    assert row.epoch == 9
+    assert files(session) == {row.path}
+
+
 def test_a_last_state_from_which_a_trial_goes_on_again_is_not_deleted(session: Session) -> None:
     """An extension makes it the checkpoint of a running trial while this worker drops it."""
     trials = ask(session, 3)

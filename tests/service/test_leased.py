@@ -160,6 +160,14 @@ def test_the_study_is_left_when_there_is_nothing_to_train(session: Session) -> N
     assert ours.reason == ALL_ENDED
 
 
+def test_the_study_is_left_while_others_have_all_its_places(session: Session) -> None:
+    assert len(begin(session, owner(session, "other"))) == 3
+    ours = owner(session)
+    assert ours.turn([]) is None
+    assert ours.reason == "as others train its last trials"
+    assert begin(session, ours) == []
+
+
 def test_trials_are_released_for_the_reason_to_leave(session: Session, tmp_path: Path) -> None:
     said: list[str] = []
     ours = owner(session, leave=lambda: said[-1] if said else None)
