@@ -171,12 +171,12 @@ def test_the_study_is_left_while_others_have_all_its_places(session: Session) ->
 def test_trials_are_released_for_the_reason_to_leave(session: Session, tmp_path: Path) -> None:
     said: list[str] = []
     ours = owner(session, leave=lambda: said[-1] if said else None)
-    ids = begin(session, ours)
+    ids = begin(session, ours, flight=2)
     control.stop(session.store, "small")
     assert (ours.turn(ids), ours.reason) == (None, "stopped")
     assert leases.holders(session.store, session.study_id) == {}
     control.resume(session.store, "small")
-    assert ours.turn([]) == Turn(take=ids, ask=False)
+    assert ours.turn([]) == Turn(take=ids)
     said.append("another study comes first")
     assert (ours.turn(ids), ours.reason) == (None, "another study comes first")
     said.clear()
