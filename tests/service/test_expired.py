@@ -24,6 +24,7 @@ from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.study import StudySpec
 from tests.runtime.small import epochs_of, in_session, run
 from tests.service.working import (
+    LIMIT,
     Found,
     found,
     row_of,
@@ -84,13 +85,13 @@ def test_a_worker_that_was_suspended_while_a_run_took_its_study_writes_nothing(
     def sleep(job: TrainingJob, order: Order) -> None:
         if isinstance(order, Train) and row_of(tmp_path).epochs_spent >= 10:
             asleep.set()
-            assert awake.wait(60.0)
+            assert awake.wait(LIMIT)
 
     with (
         closing(open_store(sqlite_url(tmp_path))) as store,
         working(tmp_path, open_channel=shards(before=sleep)) as worker,
     ):
-        assert asleep.wait(60.0)
+        assert asleep.wait(LIMIT)
         worker.heartbeat.stop()
         leases.send_heartbeat(store, worker.name, -1.0)
         control.stop(store, "small")
