@@ -23,6 +23,7 @@ from hpo.study import run
 from hpo.studyfile.file import parse_study
 from tests.reference import reference
 from tests.runtime.small import small_text
+from tests.test_imports import MAY_IMPORT
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -199,9 +200,37 @@ def test_links_lead_somewhere(page: str) -> None:
             assert (folder / target).exists(), f"{page} links to {target}"
 
 
-def test_paths_that_contributing_names_exist() -> None:
-    for path in re.findall(r"`((?:hpo|tests|docs)/[\w./]*)`", PAGES["CONTRIBUTING.md"]):
-        assert (ROOT / path).exists(), path
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "architecture.md"])
+def test_paths_that_a_page_names_exist(page: str) -> None:
+    """From the root or within `hpo/`; a bare `name.py` or `name/` is in any room."""
+    inside = {f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "hpo").rglob("*")}
+    for name in re.findall(r"`([\w./-]+)`", PAGES[page]):
+        if "/" in name or name.endswith((".py", ".md")):
+            assert (ROOT / name).exists() or (ROOT / "hpo" / name).exists() or name in inside, name
+
+
+def test_the_rooms_are_those_there_are() -> None:
+    """In the layout of CONTRIBUTING.md each comes after those it uses; the page on the architecture names all."""
+    layout = blocks(PAGES["CONTRIBUTING.md"], "text")[0]
+    listed = [re.sub(r"(\.py|/)$", "", name) for name in re.findall(r"\b\w+(?:\.py|/)(?=[,\s])", layout)]
+    parts = listed[listed.index("hpo") + 1 : listed.index("studies")]
+    assert len(parts) == len(set(parts))
+    for place, part in enumerate(parts):
+        assert MAY_IMPORT[part] <= set(parts[:place]), part
+    table = re.findall(r"^\| (`.*?) \|", PAGES["architecture.md"], re.MULTILINE)
+    rooms = {name.rstrip("/") for row in table for name in re.findall(r"`([\w/]+)`", row)}
+    assert rooms == set(parts) == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("way", "most"),
+    [("One epoch of one lane", 14), ("A kill, and the same command again", 15), ("One leased trial", 15)],
+)
+def test_a_way_through_the_code_leads_over_few_files(way: str, most: int) -> None:
+    section = PAGES["architecture.md"].partition(f"### {way}\n")[2].partition("\n#")[0]
+    steps = re.findall(r"^\d+\. (\S+)", section, re.MULTILINE)
+    assert 0 < len(steps) == len(set(steps)) <= most
+    assert all((ROOT / "hpo" / step.strip("`")).is_file() for step in steps)
 
 
 def test_the_reference_is_fresh() -> None:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "hpo").rglob("*.py"))
 
-BASE = ("printable", "errors", "paths", "disk", "endings", "environment", "lengths", "conventions", "ranking", "seeds")
+BASE = ("printable", "errors", "paths", "disk", "environment", "endings", "lengths", "conventions", "ranking", "seeds")
 """Modules of one subject each that every part may use. They use those before them."""
 DESCRIBE = ("studyfile", "distributions", "space")
 TRAIN = (*DESCRIBE, "data", "models", "optim", "training")

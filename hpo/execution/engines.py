@@ -11,10 +11,10 @@ import torch
 
 from hpo.execution.child_process import ChildProcess
 from hpo.execution.executor import Executor
-from hpo.execution.in_process import InProcessShard
 from hpo.execution.job import TrainingJob, worker_job
 from hpo.execution.prestart import ProcessPool, useful_workers
 from hpo.execution.resources import Resources
+from hpo.execution.shard import InProcessShard
 from hpo.execution.sizing import usable_cores, worthwhile_workers
 from hpo.execution.supervised import Channel
 

@@ -1,6 +1,6 @@
 """A shard: the trials that one process trains. It executes the coordinator's orders and decides nothing itself.
 
-It works the same way in the coordinator's process, in a child process and on a Ray cluster.
+It works the same way in the coordinator's process (`InProcessShard`), in a child process and on a Ray cluster.
 """
 
 from __future__ import annotations
@@ -148,6 +148,24 @@ def _lanes(lanes: Written | bytes) -> dict[tuple[int, int], SavedLane]:
             "again: it continues from the checkpoint before."
         )
     return found
+
+
+class InProcessShard:
+    """The channel to a shard in the coordinator's own process. An order is executed when its reply is received."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        self._shard = Shard(job)
+        self._order: Order | None = None
+
+    def send(self, order: Order) -> None:
+        self._order = order
+
+    def receive(self) -> Reply:
+        assert self._order is not None
+        return self._shard.do(self._order)
+
+    def close(self) -> None:
+        """Does nothing: there is no process to end."""
 
 
 def timed_reply(shard: Shard, order: Order) -> Reply:

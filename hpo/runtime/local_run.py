@@ -37,8 +37,7 @@ from hpo.runtime.inputs import check_models, load_inputs
 from hpo.runtime.ownership import SoleOwnership
 from hpo.runtime.progress import Observer, Progress
 from hpo.runtime.session import Session, anew, open_session
-from hpo.runtime.specs import as_begun
-from hpo.runtime.submission import as_extended, known_before, known_study
+from hpo.runtime.specs import as_begun, as_extended, known_before, known_study
 from hpo.runtime.sweeping import sweep
 from hpo.runtime.winner import Winner, find, note
 from hpo.storage.open import open_store

@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 from hpo import space
 from hpo.endings import Spent
 from hpo.registry import studies
-from hpo.runtime.budgets import spent_by
 from hpo.runtime.resume import Behind
 from hpo.runtime.session import Session
+from hpo.runtime.specs import spent_by
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,9 +20,8 @@ from hpo.registry import studies
 from hpo.registry.facts import StudyFacts
 from hpo.registry.reopening import reopen_cut
 from hpo.registry.studies import StudyRow
-from hpo.runtime.budgets import spent_by
 from hpo.runtime.inputs import Inputs
-from hpo.runtime.specs import spec_of
+from hpo.runtime.specs import spec_of, spent_by
 from hpo.search.objective import direction
 from hpo.storage.store import Store
 from hpo.studyfile.file import StudySpec, changes, fingerprint

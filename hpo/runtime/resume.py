@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial
 
 from hpo.errors import MachineError
 from hpo.execution.executor import Executor
-from hpo.execution.in_process import InProcessShard
 from hpo.execution.messages import Goal, Past
+from hpo.execution.shard import InProcessShard
 from hpo.runtime.session import Session
 from hpo.search.objective import best_epoch
 from hpo.search.searcher import Asked, curve_of

@@ -1,4 +1,4 @@
-"""Submitting a study to the workers of the service, and reading a study that may have been extended since."""
+"""Submitting a study to the workers of the service."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from hpo import disk, space
 from hpo.checkpoints.folder_lock import last_holder
 from hpo.data.study import check_objective
 from hpo.database.patience import retried
-from hpo.errors import LostConnectionError, StorageError, StudyStateError
 from hpo.execution.resources import Compile, Resources
 from hpo.registry import control, studies
 from hpo.registry.studies import StudyRow
 from hpo.runtime.inputs import check_models, load_inputs
 from hpo.runtime.session import open_session
-from hpo.runtime.specs import as_begun
+from hpo.runtime.specs import as_begun, as_extended, known_before, known_study
 from hpo.runtime.sweeping import sweep
 from hpo.storage.open import open_store
-from hpo.storage.store import Store
-from hpo.studyfile.file import StudySpec, parse_study
-from hpo.studyfile.study import trial_epochs, with_epochs
+from hpo.studyfile.study import StudySpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,37 +61,3 @@ def submit_study(
         session = retried(lambda: open_session(spec, inputs, store, home, Resources(compile=compile), claim=claim))
         now = studies.study_row(store, spec.study.name)
         return Submission(before=known, now=now, trials=len(store.own_trials(session.study_id)))
-
-
-def known_before(spec: StudySpec, url: str) -> StudyRow | None:
-    """The study's row, read before anything is written; None where there is none or it is being deleted. A database
-    that does not exist is not created. Errors of one that cannot be read are raised later, when it is opened for
-    writing."""
-
-    def read() -> StudyRow | None:
-        with closing(open_store(url, readonly=True)) as store:
-            return known_study(store, spec)
-
-    try:
-        known = retried(read)
-    except LostConnectionError:
-        raise
-    except StorageError:
-        return None
-    return None if known is None or known.facts.is_being_deleted else known
-
-
-def known_study(store: Store, spec: StudySpec) -> StudyRow | None:
-    """The study's row; None where it is not registered."""
-    try:
-        return studies.study_row(store, spec.study.name)
-    except StudyStateError:
-        return None
-
-
-def as_extended(spec: StudySpec, known: StudyRow | None) -> StudySpec:
-    """The spec with the epochs that `hpo extend` gave the study, unless the number of epochs in the file was changed
-    since the study was registered: then the file counts."""
-    if known is None or trial_epochs(spec) != trial_epochs(parse_study(known.spec_text, known.spec_source)):
-        return spec
-    return with_epochs(spec, known.trial_epochs)

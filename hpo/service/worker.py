@@ -17,24 +17,19 @@ from pathlib import Path
 from optuna.exceptions import UpdateFinishedTrialError
 
 from hpo.checkpoints.store import CheckpointStore
-from hpo.checkpoints.worker_manager import WorkerCheckpoints
 from hpo.database.faults import lost_connection
 from hpo.errors import InputError, RefusedStatementError, StorageError
-from hpo.execution.executor import Executor
-from hpo.execution.in_process import InProcessShard
 from hpo.execution.resources import Resources
+from hpo.execution.shard import InProcessShard
 from hpo.registry import leases, queue, studies
 from hpo.registry.queue import Key, StudyStatus
-from hpo.runtime import coordinator
 from hpo.runtime.heartbeat import Heartbeat, name_of_this_process
 from hpo.runtime.ownership import LostTrials
 from hpo.runtime.progress import Lines, Observer, Progress
-from hpo.runtime.registration import circumstances
-from hpo.runtime.session import Session
-from hpo.runtime.winner import find, note
+from hpo.service.attempt import Attempt, EndRequested, OpenChannel
 from hpo.service.backoff import Backoff
 from hpo.service.candidates import Candidate, Sessions
-from hpo.service.leased import ALL_ENDED, LeasedOwnership, LeaveReason, has_work
+from hpo.service.leased import LeaveReason, has_work
 from hpo.service.modules import Modules
 from hpo.storage.store import Store
 
@@ -61,12 +56,13 @@ class Worker:
         lease_seconds: float,
         names: Collection[str] = (),
         modules: Modules = ALL_MODULES,
+        open_channel: OpenChannel = InProcessShard,
     ) -> None:
         """`lease_seconds`: time without a heartbeat after which other workers may take its trials. `names`: the studies
-        to work on; empty: all. `modules`: the user modules that it runs."""
+        to work on; empty: all. `modules`: the user modules that it runs. `open_channel`: opens the shard that trains a
+        study."""
         self.store = store
-        self.checkpoint_store = checkpoint_store
-        self.resources = resources
+        self.open_channel = open_channel
         self.names = frozenset(names)
         self.lease_seconds = lease_seconds
         self.name = name_of_this_process()
@@ -182,7 +178,7 @@ class Worker:
 
         try:
             concluded = self._train_unless_deleted(study, observe)
-        except _EndRequested:
+        except EndRequested:
             log.info("%s: left, this worker is to end; another one concludes it", study.name)
         except LostTrials as error:
             log.warning("%s: %s This one drops its lanes and goes on from what is saved.", study.name, error)
@@ -233,53 +229,20 @@ class Worker:
             return False
         self._set_current_study(study.study_id)
         self._may_hold_leases = True
-        manager = WorkerCheckpoints(session.checkpoints, self.checkpoint_store, self.name)
-        ownership = LeasedOwnership(
+        attempt = Attempt(
             session,
-            manager,
+            study,
             self.name,
             self.lease_seconds,
-            key=study.key,
+            ending=self.ending,
             leave=LeaveReason(
                 self.store, study, ending=self.ending, clock=self.heartbeat.clock, has_work_in=self._has_work_in
             ),
-            wait=self._wait,
+            open_channel=self.open_channel,
         )
-        with Executor(
-            lambda: InProcessShard(session.job), workers=1, replicas=session.job.examples.replicas, shares_files=False
-        ) as executor:
-            coordinator.run(session, executor, observe, ownership, manager)
+        attempt.train(observe)
         self._may_hold_leases = False
-        log.info("%s: left, %s", study.name, ownership.reason)
-        concluded = ownership.reason == ALL_ENDED and self._conclude(session, manager, study)
-        manager.leave()
-        return concluded
-
-    def _conclude(self, session: Session, manager: WorkerCheckpoints, study: StudyStatus) -> bool:
-        """Scores the winner and marks the study as finished, unless another worker does. Returns whether it did so."""
-        if not queue.begin_conclusion(self.store, study.study_id, self.name, study.generation):
-            return False
-        winner, leftovers = find(session, self._raise_if_ending), manager.leftovers()
-        with self.store.transaction() as transaction:
-            transaction.lock_study(
-                study.study_id
-            )  # locked before its other rows, in the same order as an extension locks them
-            if not queue.finish(self.store, study.study_id, self.name, study.generation):
-                log.info("%s: goes on, or another worker concludes it", study.name)
-                return False
-            note(session, winner, circumstances(session.spec, session.inputs, self.resources.device))
-            manager.clear(leftovers)
-        manager.sweep()
-        best = f"the winner is trial {winner.number}" if winner else "no trial finished"
-        log.info("%s: ended; %s", study.name, best)
-        return True
-
-    def _raise_if_ending(self) -> None:
-        if self.ending.is_set():
-            raise _EndRequested
-
-    def _wait(self, seconds: float) -> None:
-        self.ending.wait(seconds)
+        return attempt.conclude()
 
     def _back_off(self, study: StudyStatus, text: str) -> None:
         """Leaves a study alone for a while, and records the reason."""
@@ -300,7 +263,3 @@ class Worker:
         if texts != self._recorded_refusals:
             leases.record_refusals(self.store, self.name, texts)
             self._recorded_refusals = texts
-
-
-class _EndRequested(Exception):
-    """The worker is to end while it scores a winner, which another worker can do."""

@@ -19,8 +19,8 @@ from hpo.optim import rules, schedules
 from hpo.training import compiled, metrics, step
 from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
-from hpo.training.epoch import Stretch, stretches, train
-from hpo.training.lane import Lane, LaneEpoch, LaneSteps, Setting
+from hpo.training.epoch import LaneSteps, Stretch, stretches, train
+from hpo.training.lane import Lane, LaneEpoch, Setting
 from hpo.training.program import Program, structure
 from hpo.training.step import Numbers
 

@@ -1,4 +1,5 @@
-"""The steps of one epoch of K lanes: which lanes train together in a step, and their training.
+"""The steps of one epoch of K lanes: the batches, learning rates and random keys of each lane, which lanes train
+together in a step, and their training.
 
 Lanes whose batches have the same size train together. The last batches of an epoch may be smaller, and folds may differ
 by an example: lanes with such batches train separately, without padding, so that every mean and every statistic is over
@@ -15,13 +16,63 @@ from itertools import takewhile
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from hpo import lengths
+from hpo.optim import schedules
+from hpo.seeds import lane_seed
+from hpo.studyfile.records import Optimizer
 from hpo.training import randomness
 from hpo.training.batches import Examples
-from hpo.training.lane import LaneSteps
+from hpo.training.lane import Lane, Setting
 from hpo.training.program import Program
 from hpo.training.step import Advance, Course
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaneSteps:
+    """The steps of one lane's epoch."""
+
+    sizes: tuple[int, ...]
+    """Examples in each step."""
+    rows_N: Tensor
+    """Rows of the training examples, step after step."""
+    key: int
+    """Random key of the epoch's dropout masks."""
+    rates: NDArray[np.float64]
+    """Learning rate of each step."""
+    done: int
+    """Steps made in the epochs before."""
+    optimizer: Optimizer
+
+    @classmethod
+    def of(cls, lane: Lane, setting: Setting) -> LaneSteps:
+        """The lane's next epoch."""
+        config, examples = lane.config, setting.examples
+        sizes = examples.batch_sizes(lane.replica, config.training)
+        numbers = setting.seed, lane.trial, lane.replica, lane.epoch + 1
+        return cls(
+            sizes=sizes,
+            rows_N=examples.order(*numbers, sum(sizes)),
+            key=lane_seed("dropout", *numbers),
+            rates=schedules.rates(
+                config.schedule,
+                config.optimizer.learning_rate,
+                lane.epoch,
+                lengths.length_at(lane.former, lane.epoch, config.training.epochs),
+                len(sizes),
+                lane.plateau.factor,
+            ),
+            done=lane.epoch * len(sizes),
+            optimizer=config.optimizer,
+        )
+
+    def rows_SB(self, steps: slice) -> Tensor:
+        """The rows of some steps, all of one size."""
+        batch = self.sizes[steps.start]
+        begin, count = sum(self.sizes[: steps.start]), steps.stop - steps.start
+        return self.rows_N[begin : begin + count * batch].view(-1, batch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,4 @@
-"""A lane: one training run in a program; the steps of its next epoch, and the results of an epoch.
-
-Dimensions: S steps, B examples a batch, N examples of an epoch.
-"""
+"""A lane: one training run in a program, and the results of an epoch of it. The steps of an epoch are in `epoch`."""
 
 from __future__ import annotations
 
@@ -9,16 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from hpo import lengths, models
 from hpo.errors import InputError
 from hpo.optim import schedules
 from hpo.seeds import lane_seed
-from hpo.studyfile.records import BatchNorm, Optimizer, TrialConfig
+from hpo.studyfile.records import BatchNorm, TrialConfig
 from hpo.training import randomness
 from hpo.training.batches import Examples
 
@@ -99,48 +94,3 @@ def _check_batches(sizes: Sequence[int]) -> None:
             f"batch normalisation needs batches of at least 2 examples, but the {sum(sizes)} training examples make "
             f'batches of {sizes[0]} and a last one of 1; change training.batch_size, or take last_batch = "drop"'
         )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LaneSteps:
-    """The steps of one lane's epoch."""
-
-    sizes: tuple[int, ...]
-    """Examples in each step."""
-    rows_N: Tensor
-    """Rows of the training examples, step after step."""
-    key: int
-    """Random key of the epoch's dropout masks."""
-    rates: NDArray[np.float64]
-    """Learning rate of each step."""
-    done: int
-    """Steps made in the epochs before."""
-    optimizer: Optimizer
-
-    @classmethod
-    def of(cls, lane: Lane, setting: Setting) -> LaneSteps:
-        """The lane's next epoch."""
-        config, examples = lane.config, setting.examples
-        sizes = examples.batch_sizes(lane.replica, config.training)
-        numbers = setting.seed, lane.trial, lane.replica, lane.epoch + 1
-        return cls(
-            sizes=sizes,
-            rows_N=examples.order(*numbers, sum(sizes)),
-            key=lane_seed("dropout", *numbers),
-            rates=schedules.rates(
-                config.schedule,
-                config.optimizer.learning_rate,
-                lane.epoch,
-                lengths.length_at(lane.former, lane.epoch, config.training.epochs),
-                len(sizes),
-                lane.plateau.factor,
-            ),
-            done=lane.epoch * len(sizes),
-            optimizer=config.optimizer,
-        )
-
-    def rows_SB(self, steps: slice) -> Tensor:
-        """The rows of some steps, all of one size."""
-        batch = self.sizes[steps.start]
-        begin, count = sum(self.sizes[: steps.start]), steps.stop - steps.start
-        return self.rows_N[begin : begin + count * batch].view(-1, batch)

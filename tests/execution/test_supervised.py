@@ -11,9 +11,9 @@ import pytest
 
 from hpo.errors import MachineError
 from hpo.execution.executor import Executor
-from hpo.execution.in_process import InProcessShard
 from hpo.execution.job import TrainingJob
 from hpo.execution.messages import Admit, Order, Reply, Settle, Train, Trained
+from hpo.execution.shard import InProcessShard
 from hpo.execution.supervised import DEATHS, Died
 from hpo.runtime import coordinator
 from hpo.runtime.ownership import SoleOwnership
