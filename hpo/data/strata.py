@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.data.dataset import Dataset, listed
+from hpo.data.dataset import Dataset
 from hpo.errors import DataError
+from hpo.printable import listed
 from hpo.studyfile.records import DataTable
 
 IndexArray = NDArray[np.int64]

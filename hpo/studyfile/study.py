@@ -18,7 +18,14 @@ from hpo.studyfile.tree import Choice, join, toml
 FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_seconds", "checkpoints.")
 """Values that may change between two runs of one study: they decide nothing about any trial."""
 
-ADDED = {"training.last_batch": toml("fill")}
+ADDED = {
+    "training.last_batch": toml("fill"),
+    "data.quote": toml('"'),
+    **dict.fromkeys(
+        ("data.separator", "data.encoding", "data.decimal", "data.thousands"),
+        toml(None),
+    ),
+}
 """Settings that earlier versions did not know, and what these did: a study from then means the same as one that says
 so now."""
 

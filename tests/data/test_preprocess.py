@@ -12,12 +12,12 @@ from hypothesis.extra.numpy import arrays
 
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset, no_categories
-from hpo.data.files import read_table
 from hpo.data.prepare import prepare, prepare_test
 from hpo.data.preprocess import Preprocessing, apply, features_of_frame, fit_preprocessing, layout_of
 from hpo.data.splits import Replica, Splits, split
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
+from tests.data.tables import read_table
 
 
 def made(numeric, categorical=None, target=None) -> Dataset:
@@ -182,7 +182,7 @@ def test_a_table_without_a_column(trained):
 
 def test_a_table_with_text_for_a_number(trained):
     path, preprocessing, _ = trained
-    frame = read_table(path)
+    frame = read_table(path).astype({"age": object})
     frame.loc[2, "age"] = "old"
     with pytest.raises(DataError, match='Column "age" must hold numbers, but holds "old" in row 3'):
         features_of_frame(preprocessing, frame)

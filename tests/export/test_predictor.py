@@ -19,7 +19,6 @@ from torch import nn
 from hpo import models
 from hpo.conventions import FACT, FIRST, NEWEST
 from hpo.data.catalogue import load_dataset
-from hpo.data.files import read_table
 from hpo.data.preprocess import Preprocessing, apply
 from hpo.errors import DataError, InputError
 from hpo.export.folder import export_files, write_files
@@ -27,6 +26,7 @@ from hpo.export.predictor import Predictor, predict, score, table
 from hpo.export.source import Trained, find_trial, load_trained
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.records import DataTable
+from tests.data.tables import read_table
 from tests.export import tiny
 from tests.export.test_module import MIXED
 

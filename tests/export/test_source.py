@@ -12,12 +12,12 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-from hpo.data.files import read_table
 from hpo.errors import StudyStateError
 from hpo.export.source import Trained, find_trial, load_trained
 from hpo.registry import control, studies
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
+from tests.data.tables import read_table
 from tests.export import tiny
 
 
