@@ -81,6 +81,8 @@ def _schema(schema: Any) -> str:
         return ", or ".join(_schema(arm) for arm in schema["anyOf"] if arm.get("type") != "null")
     if values := schema.get("enum") or ([schema["const"]] if "const" in schema else None):
         return ", ".join(f'`"{value}"`' for value in values)
+    if schema["type"] == "object":
+        return "a table; each value one of " + _schema(schema["additionalProperties"])
     if schema["type"] == "array":
         return "a list of " + _schema(schema["items"]).replace("number", "numbers", 1)
     words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true` or `false`"}

@@ -38,13 +38,14 @@ def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) ->
       hpo predict digits-model new.csv
       hpo predict digits-model new.csv -o predictions.csv
     """
-    from hpo.data.files import read_csv
+    from hpo.data.readers import read_file
     from hpo.export import predictor as exported
     from hpo.reports.render.csv import csv_text
     from hpo.reports.text import format_number
+    from hpo.studyfile.records import DataTable
 
-    frame = read_csv(data)
     predictor = exported.Predictor.load(folder)
+    frame = read_file(data, DataTable(dataset=str(data)), as_text=predictor.text_columns).frame
     prediction = exported.predict(predictor, frame)
     text = csv_text(*exported.prediction_table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hpo.data.dataset import DataKind, Dataset, Task, no_categories, suggestion
-from hpo.data.files import load_file
+from hpo.data.from_table import load_file
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -100,7 +100,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
 
 
 def load_dataset(data: DataTable, base: Path) -> Dataset:
-    """The data set that `data.dataset` names: an entry of the catalogue, else a CSV file relative to `base`.
+    """The data set that `data.dataset` names: an entry of the catalogue, else a file relative to `base`.
 
     Raises `DataError` for an unknown name, a file that cannot be used, or a target or task that contradicts it.
     """

@@ -9,8 +9,8 @@ import difflib
 import hashlib
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,19 @@ Task = Literal["classification", "regression"]
 FloatArray = NDArray[np.float32] | NDArray[np.float64]
 TextArray = NDArray[np.object_]
 """Cells of categorical columns: str, or None where missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellForm:
+    """How the cells of a column are read."""
+
+    kind: Literal["numeric", "date"]
+    decimal: str | None = None
+    """Mark before decimals; None: found from the cells."""
+    thousands: str | None = None
+    """Mark between thousands, empty for none; None: found from the cells."""
+    others_missing: bool = False
+    """Whether a cell that is no number counts as missing; else it is a mistake."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -44,6 +57,8 @@ class Dataset:
     target_name: str
     class_names: tuple[str, ...]
     """Empty for regression."""
+    forms: Mapping[str, CellForm] = field(default_factory=dict)
+    """How cells of a table are read, by column, where this is not the plain way; a table to predict is read alike."""
     notes: tuple[str, ...] = ()
     """Sentences for the user about columns that were left out or are suspicious."""
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from hpo.data.columns import parse_numbers, texts
-from hpo.data.dataset import DataKind, Dataset, FloatArray, Task, TextArray, no_categories
+from hpo.data.columns.kinds import ANY_FORM, read_as
+from hpo.data.dataset import CellForm, DataKind, Dataset, FloatArray, Task, TextArray, no_categories
 from hpo.data.strata import IndexArray
+from hpo.data.table import texts
 from hpo.errors import DataError
 from hpo.printable import listed
 
@@ -68,6 +69,8 @@ class Preprocessing:
     target_scale: float
     """Training standard deviation of a regression's target; 1 for classification.
     Prediction in original units: output * target_scale + target_offset."""
+    forms: Mapping[str, CellForm] = field(default_factory=dict)
+    """How cells are read, by column, where this is not the plain way."""
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as a dict for JSON; `from_dict` is the inverse."""
@@ -155,6 +158,7 @@ def fit_preprocessing(
         class_names=dataset.class_names,
         target_offset=offset,
         target_scale=scale,
+        forms=dataset.forms,
     )
 
 
@@ -172,7 +176,7 @@ def apply_target(preprocessing: Preprocessing, dataset: Dataset, idx: IndexArray
 
 
 def features_of_frame(preprocessing: Preprocessing, frame: DataFrame) -> NDArray[np.float32]:
-    """The network's input for the rows of a table (from `files.read_csv`, or any frame), [N, *input_shape].
+    """The network's input for the rows of a table (from a reader, or any frame), [N, *input_shape].
 
     Columns are found by name, in any order; other columns are ignored. Raises `DataError` for a missing column or a
     cell that should be a number.
@@ -186,18 +190,11 @@ def features_of_frame(preprocessing: Preprocessing, frame: DataFrame) -> NDArray
             f" {listed(missing)}. It has: {listed(frame.columns)}. Add them; unknown values may stay empty."
         )
     size = len(frame)
-    numeric = [parse_numbers(frame[name]) for name in preprocessing.numeric_names]
-    for name, column in zip(preprocessing.numeric_names, numeric, strict=True):
-        if column.strays.size:
-            position = int(column.strays[0])
-            raise DataError(
-                f'Column "{name}" must hold numbers, but holds "{frame[name].iloc[position]}" in row'
-                f" {position + 1}. Correct the cell, or leave it empty if the value is unknown."
-            )
+    numeric = [read_as(frame[name], preprocessing.forms.get(name, ANY_FORM)) for name in preprocessing.numeric_names]
     categorical = [texts(frame[name]) for name in preprocessing.categorical_names]
     return _transform(
         preprocessing,
-        np.column_stack([column.values_N for column in numeric]) if numeric else np.empty((size, 0)),
+        np.column_stack(numeric) if numeric else np.empty((size, 0)),
         np.column_stack(categorical) if categorical else no_categories(size),
     )
 

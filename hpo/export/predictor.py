@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hpo.data.columns import parse_numbers, texts
+from hpo.data.columns.kinds import to_numbers
 from hpo.data.preprocess import Preprocessing, features_of_frame
+from hpo.data.table import texts
 from hpo.export.reading import read_export
 from hpo.training import ensemble
 
@@ -44,6 +45,12 @@ class Predictor:
     @property
     def target_name(self) -> str:
         return self.preprocessing[0].target_name
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """Columns whose cells are taken as they are written, so that `007` is not `7`."""
+        names = self.preprocessing[0].categorical_names
+        return (*names, self.target_name) if self.class_names else names
 
     def predict(self, frame: DataFrame) -> DataFrame:
         """A frame with the same index: column `prediction` and, for classes, a column `p(CLASS)` with the probability
@@ -97,7 +104,7 @@ def score_predictions(predictor: Predictor, prediction: Prediction, frame: DataF
         if not set(classes) & set(predictor.class_names):
             return None
         return TableScore(metric="accuracy", value=float(np.mean(hits)), rows=len(hits))
-    errors_N = parse_numbers(column).values_N - np.array(prediction.labels)
+    errors_N = to_numbers(column).values_N - np.array(prediction.labels)
     known_N = errors_N[np.isfinite(errors_N)]
     if not len(known_N):
         return None
@@ -127,6 +134,6 @@ def _classes(column: Series[Any], known: tuple[str, ...]) -> list[str | None]:
     of a class already."""
     import pandas as pd
 
-    numbers = pd.Series(parse_numbers(column).values_N)
+    numbers = pd.Series(to_numbers(column).values_N)
     pairs = zip(texts(column), texts(numbers), strict=True)
     return [cell if cell in known or number is None else number for cell, number in pairs]

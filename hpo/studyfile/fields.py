@@ -71,6 +71,11 @@ class Slot:
     """Checks one concrete value; None for a table."""
 
     @property
+    def by_name(self) -> bool:
+        """Whether the value is a table of plain values under names that the user chooses."""
+        return self.schema.get("type") == "object"
+
+    @property
     def number(self) -> str | None:
         """ "integer" or "number" if the field can be a range, else None."""
         kinds = {part.get("type") for part in self.schema.get("anyOf", [self.schema])} - {"null"}
@@ -208,7 +213,7 @@ def _slot(record: type[Record], name: str, field: FieldInfo) -> Slot:
     arms = [arm for arm in get_args(field.annotation) or (field.annotation,) if arm is not NoneType]
     tables = [arm for arm in arms if isinstance(arm, type) and issubclass(arm, Record)]
     shape = shape_of(*tables, tag=field.discriminator) if tables else None
-    if get_origin(field.annotation) is dict:
+    if get_origin(field.annotation) is dict and get_args(field.annotation)[1] is Argument:
         shape = FREE
     adapter = None if shape else _adapter(field)
     return Slot(

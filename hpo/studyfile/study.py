@@ -18,7 +18,14 @@ from hpo.studyfile.tree import Choice, join, toml
 FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_seconds", "checkpoints.")
 """Settings that may change between two runs of one study, because no trial depends on them."""
 
-ADDED = {"training.last_batch": toml("fill")}
+ADDED = {
+    "training.last_batch": toml("fill"),
+    "data.quote": toml('"'),
+    **dict.fromkeys(
+        ("data.separator", "data.encoding", "data.decimal", "data.thousands"),
+        toml(None),
+    ),
+}
 """Settings that earlier versions did not have, with the values that correspond to their behaviour. A study without such
 a setting and a study with this value have the same fingerprint."""
 

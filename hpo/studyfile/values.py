@@ -27,6 +27,8 @@ MIXED_WAY_OUT = "To search a range in some cases only, make the whole table a ch
 
 def read_value(found: Any, slot: Slot, path: str, problems: list[Problem], *, searched: bool) -> Any:
     """The value, Range or Choice that `found` stands for. If it breaks a rule, adds a problem and returns None."""
+    if slot.by_name:
+        return _by_name(found, slot, path, problems)
     if not isinstance(found, dict):
         return check_value(found, slot, path, problems)
     is_choice = "choice" in found
@@ -45,6 +47,21 @@ def read_value(found: Any, slot: Slot, path: str, problems: list[Problem], *, se
     else:
         return _read_range(found, slot, path, problems)
     return None
+
+
+def _by_name(found: Any, slot: Slot, path: str, problems: list[Problem]) -> Any:
+    """A table of plain values; each that breaks the rule is a problem of its own."""
+    if not isinstance(found, dict):
+        problems.append(Problem(path=path, text=f"found {quote(found)}; must be a table"))
+        return None
+    assert slot.adapter is not None
+    allowed = slot.schema["additionalProperties"]
+    for name, value in found.items():
+        try:
+            slot.adapter.validate_python({name: value})
+        except ValidationError:
+            problems.append(wrong_value(join(path, name), value, allowed))
+    return found
 
 
 def check_value(found: Any, slot: Slot, path: str, problems: list[Problem]) -> Any:

@@ -12,12 +12,12 @@ from hypothesis.extra.numpy import arrays
 
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset, no_categories
-from hpo.data.files import read_csv
 from hpo.data.prepare import prepare_data, prepare_test
 from hpo.data.preprocess import Preprocessing, added_columns, apply, features_of_frame, fit_preprocessing
 from hpo.data.splits import Replica, Splits, split_data
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
+from tests.data.tables import read_table
 
 
 def made(numeric, categorical=None, target=None) -> Dataset:
@@ -166,8 +166,8 @@ def trained(tmp_path):
 
 def test_a_table_is_transformed_like_the_training_data(trained):
     path, preprocessing, expected = trained
-    np.testing.assert_array_equal(features_of_frame(preprocessing, read_csv(path)), expected)
-    typed = pd.read_csv(path)
+    np.testing.assert_array_equal(features_of_frame(preprocessing, read_table(path)), expected)
+    typed = pd.read_table(path)
     assert typed["smokes"].dtype == bool
     shuffled = typed[["height", "smokes", "label", "colour", "age"]]
     np.testing.assert_array_equal(features_of_frame(preprocessing, shuffled), expected)
@@ -175,14 +175,14 @@ def test_a_table_is_transformed_like_the_training_data(trained):
 
 def test_a_table_without_a_column(trained):
     path, preprocessing, _ = trained
-    frame = read_csv(path).drop(columns=["age", "colour"])
+    frame = read_table(path).drop(columns=["age", "colour"])
     with pytest.raises(DataError, match=r"lacks 2 of the 4 columns .*: age, colour\. It has: smokes, height, label"):
         features_of_frame(preprocessing, frame)
 
 
 def test_a_table_with_text_for_a_number(trained):
     path, preprocessing, _ = trained
-    frame = read_csv(path)
+    frame = read_table(path).astype({"age": object})
     frame.loc[2, "age"] = "old"
     with pytest.raises(DataError, match='Column "age" must hold numbers, but holds "old" in row 3'):
         features_of_frame(preprocessing, frame)

@@ -19,7 +19,6 @@ from torch import nn
 from hpo import models
 from hpo.conventions import FIRST, KEY, NEWEST
 from hpo.data.catalogue import load_dataset
-from hpo.data.files import read_csv
 from hpo.data.preprocess import Preprocessing, apply
 from hpo.errors import DataError, InputError
 from hpo.export.folder import export_files, write_export
@@ -93,7 +92,7 @@ def test_classes_and_probabilities_are_the_trials_own(wine: tuple[Path, TrainedT
 def test_numbers_are_the_mean_over_folds_in_the_targets_unit(houses: tuple[Path, TrainedTrial]) -> None:
     folder, trained = houses
     predictor = Predictor.load(folder)
-    frame = read_csv(folder.parent / "houses.csv")
+    frame = read_table(folder.parent / "houses.csv")
     found = predict(predictor, frame)
     expected = torch.stack(
         [
@@ -137,7 +136,7 @@ def test_the_ensemble_of_folds_is_scored_in_the_targets_unit(houses: tuple[Path,
     folder, trained = houses
     predictor, dataset = Predictor.load(folder), trained.inputs.dataset
     rows = trained.inputs.splits.test_idx
-    frame = read_csv(folder.parent / "houses.csv").iloc[rows]
+    frame = read_table(folder.parent / "houses.csv").iloc[rows]
     scored = score_predictions(predictor, predict(predictor, frame), frame)
     together = trained.source.row.test_ensemble
     assert scored is not None
@@ -173,7 +172,7 @@ def test_rows_without_a_target_do_not_count(wine: tuple[Path, TrainedTrial], hou
     assert score_predictions(predictor, found, wine_table(target=False)) is None
     assert score_predictions(predictor, found, frame.assign(cultivar=None)) is None
     assert score_predictions(predictor, found, frame.assign(cultivar="of another kind")) is None
-    predictor, frame = Predictor.load(houses[0]), read_csv(houses[0].parent / "houses.csv")
+    predictor, frame = Predictor.load(houses[0]), read_table(houses[0].parent / "houses.csv")
     found = predict(predictor, frame)
     scored = score_predictions(predictor, found, frame.assign(price=[1.0, *[None] * 79]))
     assert scored is not None
@@ -206,7 +205,7 @@ def test_the_table_has_a_column_for_each_class(
     assert [row[0] for row in rows] == [1, 2, 3]
     assert all(sum(row[2:]) == pytest.approx(1, abs=1e-5) for row in rows)
     predictor = Predictor.load(houses[0])
-    names, rows = prediction_table(predictor, predict(predictor, read_csv(houses[0].parent / "houses.csv")))
+    names, rows = prediction_table(predictor, predict(predictor, read_table(houses[0].parent / "houses.csv")))
     assert names == ["row", "prediction"]
     assert len(rows) == 80
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-from hpo.data.files import read_csv
 from hpo.endings import Ended, Ending
 from hpo.errors import StudyStateError
 from hpo.export.source import TrainedTrial, find_trial, load_trained
@@ -162,7 +161,7 @@ def test_data_that_has_changed_is_refused(tmp_path: Path) -> None:
     with reading(home) as store:
         source = find_trial(store, "houses", None)
         assert len(load_trained(store, home, source, print).states) == 2
-        frame = read_csv(table)
+        frame = read_table(table)
         frame.iloc[::2].to_csv(table, index=False)
         with pytest.raises(StudyStateError, match=r"'houses.csv' has changed since the study 'houses' began"):
             load_trained(store, home, source, print)

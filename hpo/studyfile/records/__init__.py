@@ -19,7 +19,7 @@ from hpo.studyfile.records.base import (
     WholeNumber,
     Width,
 )
-from hpo.studyfile.records.data import DataTable
+from hpo.studyfile.records.data import ColumnKind, DataTable
 from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model
 from hpo.studyfile.records.norm import BatchNorm, Dropout, GroupNorm, LayerNorm, NoNorm, Norm, Placement
 from hpo.studyfile.records.optimizer import Adagrad, Adam, AdamW, Optimizer, OptimizerBase, Rmsprop, Sgd
@@ -76,6 +76,7 @@ __all__ = [
     "CheckpointsTable",
     "Cmaes",
     "Cnn",
+    "ColumnKind",
     "Constant",
     "Cosine",
     "Count",

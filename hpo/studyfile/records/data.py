@@ -8,16 +8,34 @@ from pydantic import Field
 
 from hpo.studyfile.records.base import Count, Record
 
+ColumnKind = Literal["numeric", "categorical", "date", "text", "identifier", "ignored"]
+
+Mark = Annotated[str, Field(min_length=1, max_length=1)]
+"""One character."""
+
 
 class DataTable(Record):
     """Where the examples come from and how they are split."""
 
     dataset: Annotated[str, Field(min_length=1)]
-    """A name of the catalogue, e.g. digits or wine, or the path of a CSV file, relative to the study file."""
+    """A name of the catalogue, e.g. digits or wine, or the path of a file, relative to the study file."""
     target: str | None = None
-    """Column to predict; needed for a file."""
+    """Column to predict; needed for a table."""
     task: Literal["auto", "classification", "regression"] = "auto"
     """`auto`: regression if the target is numeric with many distinct values, else classification."""
+    columns: dict[str, ColumnKind] = Field({})
+    """What columns of a table are, by name, where this is not found right: numeric, categorical, date, text,
+    identifier or ignored."""
+    separator: Mark | None = None
+    """Between the cells of a CSV file (default: found)."""
+    quote: Mark = '"'
+    """Around cells of a CSV file that hold a separator."""
+    encoding: str | None = None
+    """Of a CSV file, e.g. cp1252 (default: UTF-8, or UTF-16 where the file begins so)."""
+    decimal: Literal[".", ","] | None = None
+    """Mark before the decimals of numbers that are written as text (default: found)."""
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    """Mark between the thousands of numbers that are written as text (default: found)."""
     test: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
     """Share of all examples that no trial sees; the winner is scored on it once. 0: no test part."""
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2

@@ -1,0 +1,118 @@
+"""The usable features of a table, put together from its columns. No target, no reading of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.data.columns.kinds import Column, read_column
+from hpo.data.dataset import CellForm, TextArray, no_categories
+from hpo.data.table import Table, toml_key
+from hpo.errors import DataError
+from hpo.studyfile.records import DataTable
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+UNNAMED = ("column 1", "Unnamed: 0")
+"""How the first column is called when the file gives it no name; pandas writes its row numbers there."""
+LEAST_ROWS = 20
+"""In shorter tables, a column that counts the rows may be one of numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Features:
+    """The usable columns."""
+
+    numeric_NF: NDArray[np.float64]
+    numeric_names: tuple[str, ...]
+    categorical_NK: TextArray
+    categorical_names: tuple[str, ...]
+    text_N: TextArray | None
+    """The column of texts; None where the table has none."""
+    text_name: str
+    forms: Mapping[str, CellForm]
+    """How cells are read, by column, where this is not the plain way."""
+    notes: tuple[str, ...]
+    """A sentence for each column left out or suspicious."""
+
+
+def read_features(table: Table, features: DataFrame, data: DataTable) -> Features:
+    """Sorts the columns of `features`, the table without its target, into numbers, categories and texts.
+
+    Left out with a note: constant columns, texts that look like identifiers, an unnamed first column that only counts
+    the rows. Raises `DataError` where a column cannot be read, or none remains.
+    """
+    columns: list[Column] = []
+    notes: list[str] = []
+    for name in features.columns:
+        column = read_column(features[name], data, table.place)
+        left_out = None if column.kind in ("identifier", "ignored") else _useless(column)
+        notes += [left_out] if left_out else column.notes
+        if left_out is None and column.values_N is not None and _counts_rows(column):
+            if name in UNNAMED and name not in data.columns:
+                notes.append("The first column was left out: it has no name and counts the rows.")
+                continue
+            notes.append(f'Column "{name}" counts the rows; if the rows are sorted, it gives the target away.')
+        if left_out is None:
+            columns.append(column)
+    text, columns = _text_of(columns, data, table.place, notes)
+    numeric = {column.name: column.values_N for column in columns if column.values_N is not None}
+    categorical = {column.name: column.cells_N for column in columns if column.cells_N is not None}
+    if not numeric and not categorical and text is None:
+        raise DataError(f"{table.place}: no column is left to predict from. {' '.join(notes)}".rstrip())
+    size = len(features)
+    return Features(
+        numeric_NF=np.column_stack(list(numeric.values())) if numeric else np.empty((size, 0)),
+        numeric_names=tuple(numeric),
+        categorical_NK=np.column_stack(list(categorical.values())) if categorical else no_categories(size),
+        categorical_names=tuple(categorical),
+        text_N=None if text is None else text.cells_N,
+        text_name="" if text is None else text.name,
+        forms={column.name: column.form for column in columns if column.form is not None},
+        notes=(*table.notes, *notes),
+    )
+
+
+def _text_of(
+    columns: list[Column], data: DataTable, place: str, notes: list[str]
+) -> tuple[Column | None, list[Column]]:
+    """The column of texts and the others. Texts that were found beside other features are left out with a note; one
+    that is declared, or stands alone, is used."""
+    texts = [column for column in columns if column.kind == "text"]
+    others = [column for column in columns if column.kind != "text"]
+    declared = [column for column in texts if data.columns.get(column.name) == "text"]
+    if len(declared) > 1:
+        names = " and ".join(f'"{column.name}"' for column in declared)
+        raise DataError(f"{place}: columns {names} are declared as text, and one can be.")
+    if declared or (len(texts) == 1 and not others):
+        return (declared or texts)[0], others
+    for column in texts:
+        notes.append(
+            f'Column "{column.name}" was left out: it holds texts. To learn from them, set '
+            f'`[data.columns] {toml_key(column.name)} = "text"`.'
+        )
+    return None, others
+
+
+def _useless(column: Column) -> str | None:
+    """Why nothing can be learnt from the column; None where something can."""
+    if column.values_N is not None:
+        known_N = column.values_N[~np.isnan(column.values_N)]
+        count, whole = (2 if np.ptp(known_N) else 1) if len(known_N) else 0, len(known_N) == len(column.values_N)
+    else:
+        assert column.cells_N is not None
+        values = set(column.cells_N.tolist())
+        count, whole = len(values - {None}), None not in values
+    if count > 1 or (count == 1 and not whole):
+        return None
+    return f'Column "{column.name}" was left out: it is {"constant" if count else "empty"}.'
+
+
+def _counts_rows(column: Column) -> bool:
+    assert column.values_N is not None
+    return len(column.values_N) > LEAST_ROWS and bool((np.diff(column.values_N) == 1).all())
