@@ -26,6 +26,7 @@ from hpo.export.predictor import Predictor, predict, prediction_table, score_pre
 from hpo.export.source import TrainedTrial, find_trial, load_trained
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.records import DataTable
+from tests.data.tables import read_table
 from tests.export import tiny
 from tests.export.test_module import MIXED
 

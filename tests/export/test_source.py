@@ -18,6 +18,7 @@ from hpo.export.source import TrainedTrial, find_trial, load_trained
 from hpo.registry import control, studies
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
+from tests.data.tables import read_table
 from tests.export import tiny
 from tests.storage.writers import end
 
