@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from optuna.trial import TrialState
 
-from hpo.endings import Spent
+from hpo.endings import Ended, Ending, Spent
 from hpo.execution.messages import End, Settled
 from hpo.runtime.session import Session
 from hpo.search.searcher import Asked, Decision
@@ -32,7 +32,7 @@ def cut(session: Session, trial: Asked, value: float) -> None:
 
 
 def fail(session: Session, trial: Asked) -> None:
-    session.searcher.tell(trial.trial_id, TrialState.FAIL, "failed: planted", {})
+    session.searcher.tell(trial.trial_id, TrialState.FAIL, Ended(why=Ending.FAILED, detail="planted"), {})
 
 
 def _end(session: Session, trial: Asked, decision: Decision) -> None:
