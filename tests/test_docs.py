@@ -117,17 +117,17 @@ def test_the_steps_of_a_page_work_in_their_order(page: str, request: pytest.Fixt
     workers = []
     try:
         for arguments in lines:
-            told = [*COMMAND, *arguments]
+            process = Forked(arguments, cwd=tmp_path, env=settings)
             if arguments[0] == "worker":
-                log = (tmp_path / "worker.log").open("w")
-                workers.append(subprocess.Popen(told, cwd=tmp_path, env=settings, stdout=log, stderr=log))
+                workers.append(process)
             else:
-                done = subprocess.run(told, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=600)
-                assert done.returncode == 0, (arguments, done.stderr)
+                _, error = process.communicate(600)
+                assert process.returncode == 0, (arguments, error)
     finally:
         for worker in workers:
             worker.terminate()
-            assert worker.wait(60) == 0
+            worker.communicate(60)
+            assert worker.returncode == 0
     assert (tmp_path / "digits-model" / "model.py").is_file()
 
 

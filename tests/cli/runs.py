@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.forked import Forked
 from tests.runtime.small import small_text
 
 LIMIT = 600
@@ -33,8 +34,13 @@ class Project:
         text = small_text(**({"training": "epochs = 12"} | tables))
         (self.folder / "small.toml").write_text(text, encoding="utf-8")
 
-    def start(self, *arguments: object, command: Sequence[str] = COMMAND, **options: Any) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: object, command: Sequence[str] = COMMAND, **options: Any
+    ) -> Forked | subprocess.Popen[str]:
+        """A command that runs; one with options of `Popen` of its own, or another command, loads its libraries."""
         environment = {key: value for key, value in os.environ.items() if key not in SETTINGS}
+        if command == COMMAND and not options:
+            return Forked(list(map(str, arguments)), cwd=self.folder, env=environment)
         return subprocess.Popen(
             [*command, *map(str, arguments)],
             cwd=self.folder,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -19,6 +22,7 @@ from optuna.testing.pytest_samplers import (
 )
 from optuna.trial import TrialState
 
+from hpo.storage.open import open_store
 from hpo.storage.store import Store
 
 
@@ -47,13 +51,23 @@ class TestRandom(InStore, BasicSamplerTestCase, MultiObjectiveSamplerTestCase):
         return RandomSampler
 
 
-class TestTpe(InStore, BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
+class InFile(InStore):
+    """Keeps the studies in SQLite alone: what differs between the databases, `TestRandom` and the pruners try."""
+
+    @pytest.fixture
+    def store(self, prepared_file: Path, tmp_path: Path) -> Iterator[Store]:
+        shutil.copy(prepared_file, tmp_path / "hpo.db")
+        with closing(open_store(f"sqlite:///{tmp_path}/hpo.db")) as opened:
+            yield opened
+
+
+class TestTpe(InFile, BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: TPESampler(n_startup_trials=0)
 
 
-class TestCmaEs(InStore, BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
+class TestCmaEs(InFile, BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: CmaEsSampler(n_startup_trials=0)
