@@ -21,6 +21,7 @@ from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
 from hpo.study import run
 from hpo.studyfile.file import parse_study
+from tests.forked import Forked
 from tests.reference import reference
 from tests.runtime.small import small_text
 from tests.test_imports import MAY_IMPORT
@@ -35,7 +36,6 @@ WAYS = {
     "ray.md": ("run",),
 }
 """Page of a way to run -> the commands whose options it tells."""
-COMMAND = (sys.executable, "-c", "from hpo.cli import main; main()")
 STEPS = small_text(study='name = "digits"', training="epochs = 30", search="trials = 60\nconcurrency = 3")
 """Longer than the steps up to `hpo resume` take."""
 

@@ -93,7 +93,7 @@ def test_from_submitting_to_the_end(project: Project) -> None:
         assert "hpo resume small" in said(project, "stop", "small")
         found = wait_for(project, lambda found: not found.workers)
         assert (found.state, found.running) == ("stopped", 3)
-        assert said(project, "resume", "small") == "Study small goes on.\n"
+        assert said(project, "resume", "small") == "Study small continues.\n"
         wait_for(project, lambda found: found.workers)
 
         first.send_signal(signal.SIGTERM)
@@ -199,7 +199,7 @@ def test_fewer_trials_than_there_are_and_more_than_a_grid_has(project: Project) 
         assert (done.returncode, "has 3 already" in done.stderr) == (2, True)
     assert "has a budget of 4 trials, its whole grid." in said(project, "extend", "small", "--trials", 9)
     done = project.hpo("extend", "small", "--trials", 9)
-    assert (done.returncode, "has 4 combinations, and it has them all" in done.stderr) == (2, True)
+    assert (done.returncode, "has only 4 combinations, and it has all of them" in done.stderr) == (2, True)
     assert "It has 3 trials already" in said(project, "submit", "small.toml", "--trials", 2)
 
 
@@ -286,7 +286,7 @@ def test_only_a_submitted_study_can_be_extended(option: str, project: Project) -
     project.run()
     done = project.hpo("extend", "small", option, 99)
     assert done.returncode == 2
-    assert "it was not submitted to workers" in done.stderr
+    assert "was not submitted to workers" in done.stderr
 
 
 def test_a_study_is_deleted_with_all_it_has(project: Project) -> None:
