@@ -71,6 +71,13 @@ class Preprocessing:
     forms: Mapping[str, CellForm] = field(default_factory=dict)
     """How cells are read, by column, where this is not the plain way."""
 
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """Columns whose cells a reader must leave as they are written, so that `007` does not become 7, nor `1.234` a
+        fraction where training had decimal commas."""
+        commas = (name for name, form in self.forms.items() if form.decimal == ",")
+        return (*self.categorical_names, *commas, *((self.target_name,) if self.class_names else ()))
+
     def as_dict(self) -> dict[str, Any]:
         """The fields as a dict for JSON; `from_dict` is the inverse."""
         return asdict(self)

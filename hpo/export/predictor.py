@@ -50,11 +50,8 @@ class Predictor:
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """Columns whose cells are taken as they are written, so that `007` is not `7`, nor `1.234` less than 2 where
-        training had decimal commas."""
-        fitted = self.preprocessing[0]
-        commas = (name for name, form in fitted.forms.items() if form.decimal == ",")
-        return (*fitted.categorical_names, *commas, *((self.target_name,) if self.class_names else ()))
+        """Columns whose cells a reader must leave as they are written."""
+        return self.preprocessing[0].text_columns
 
     def predict(self, frame: DataFrame) -> DataFrame:
         """A frame with the same index: column `prediction` and, for classes, a column `p(CLASS)` with the probability

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,24 +118,26 @@ def read_as(column: Series[Any], form: CellForm) -> tuple[NDArray[np.float64], N
     """The numbers or dates of a column as training read them, NaN where missing; and the positions of cells that are
     neither and count as missing. Raises `DataError` for other cells.
 
-    Numbers that are not written as in training are read in their own form, if there is one for all of them.
+    Numbers that are not written as in training are read in the form that fits more of them, if it is certain.
     """
     where = f'Column "{column.name}"'
     if form.kind == "date":
         values_N, strays = to_days(column)
         count_as_missing = not strays.size
     else:
-        numbers = to_numbers(column, form)
-        if not _all_blank(column, numbers.strays):
-            others = to_numbers(column)
-            numbers = others if _all_blank(column, others.strays) else numbers
+        known = replace(form, decimal=form.decimal or PLAIN.decimal, thousands=form.thousands or PLAIN.thousands)
+        numbers = to_numbers(column, known)
+        if numbers.strays.size:
+            numbers = min(numbers, to_numbers(column), key=lambda found: found.strays.size)
         if numbers.ambiguous is not None:
             raise DataError(
                 f'{where} holds "{numbers.ambiguous}", where the mark may stand between thousands or before decimals. '
                 "Write the numbers without marks between thousands, or as in the table that the model was trained on."
             )
         values_N, strays = numbers.values_N, numbers.strays
-        count_as_missing = form.others_missing or _all_blank(column, strays)
+        count_as_missing = form.others_missing or all(
+            str(cell).strip().lower() in BLANKS for cell in column.iloc[strays]
+        )
     if not count_as_missing:
         wanted = "dates" if form.kind == "date" else "numbers"
         raise DataError(
@@ -143,7 +145,3 @@ def read_as(column: Series[Any], form: CellForm) -> tuple[NDArray[np.float64], N
             "or leave them empty if the value is unknown."
         )
     return values_N, strays
-
-
-def _all_blank(column: Series[Any], strays: NDArray[np.int64]) -> bool:
-    return all(str(cell).strip().lower() in BLANKS for cell in column.iloc[strays])
