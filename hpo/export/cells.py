@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from numbers import Real
 from typing import Any
@@ -30,21 +31,31 @@ PLAIN = {"kind": "numeric", "decimal": ".", "thousands": "", "others_missing": F
 def numbers_of(rows: Any, name: str, form: dict[str, Any]) -> NDArray[np.float64]:
     """[N] numbers or dates of a column, NaN where missing."""
     cells = cells_of(rows, name)
-    read = days_of if form["kind"] == "date" else number_of
+    if form["kind"] == "numeric" and set(map(type, cells)) <= {float, int}:
+        return np.array(cells, np.float64)
+    read = days_of if form["kind"] == "date" else number_reader(form)
     values = {}
     for cell in dict.fromkeys(cells):
         try:
-            values[cell] = read(cell, form)
+            values[cell] = read(cell)
         except ValueError as error:
             place = f'column "{name}", row {cells.index(cell) + 1}'
             raise ValueError(f"{place}: {error}") from None
     return np.array([values[cell] for cell in cells], np.float64)
 
 
+def texts_of(rows: Any, name: str) -> list[str | None]:
+    """[N] texts of a column, None where missing."""
+    cells = cells_of(rows, name)
+    texts = {cell: text_of(cell) for cell in set(cells)}
+    return [texts[cell] for cell in cells]
+
+
 def cells_of(rows: Any, name: str) -> list[Any]:
-    """The cells of a column."""
+    """[N] cells of a column."""
     if not isinstance(rows, list):
-        return list(rows[name])
+        cells: list[Any] = np.asarray(rows[name], dtype=object).tolist()
+        return cells
     for number, row in enumerate(rows, 1):
         if name not in row:
             raise KeyError(f'row {number} has no column "{name}"')
@@ -58,27 +69,33 @@ def text_of(cell: Any) -> str | None:
     return None if re.fullmatch(MISSING, text) else text
 
 
-def number_of(cell: Any, form: dict[str, Any]) -> float:
-    """The number in a cell, NaN if it is missing."""
-    if isinstance(cell, Real) and not isinstance(cell, bool):
-        return float(cell)
-    text = text_of(cell)
-    if text is None or re.fullmatch(BLANK, text.lower()):
-        return math.nan
+def number_reader(form: dict[str, Any]) -> Callable[[Any], float]:
+    """A function that gives the number in a cell, NaN if it is missing."""
     point, mark = form["decimal"] or ".", form["thousands"] or ""
-    text = text.translate(TYPOGRAPHY).strip()
-    text = re.sub(rf"^([+-]?){SIGN} *| *{SIGN}$", r"\1", text)
     p, m = re.escape(point), re.escape(mark)
     grouped = rf"[1-9]\d{{0,2}}({m}\d{{3}})+|" if mark else ""
     digits = rf"({grouped}\d+)({p}\d*)?|{p}\d+"
-    if re.fullmatch(rf"[+-]?(({digits})(e[+-]?\d+)?|inf(inity)?)", text, re.IGNORECASE):
-        return float(text.replace(mark, "").replace(point, "."))
-    if form["others_missing"]:
-        return math.nan
-    raise ValueError(f"{cell!r} is no number")
+    number = re.compile(rf"[+-]?(({digits})(e[+-]?\d+)?|inf(inity)?)", re.IGNORECASE)
+    sign = re.compile(rf"^([+-]?){SIGN} *| *{SIGN}$")
+
+    def number_of(cell: Any) -> float:
+        if isinstance(cell, Real) and not isinstance(cell, bool):
+            return float(cell)
+        text = str(cell).strip()
+        if not number.fullmatch(text):
+            if re.fullmatch(MISSING, text) or re.fullmatch(BLANK, text.lower()):
+                return math.nan
+            text = sign.sub(r"\1", text.translate(TYPOGRAPHY).strip())
+        if number.fullmatch(text):
+            return float(text.replace(mark, "").replace(point, "."))
+        if form["others_missing"]:
+            return math.nan
+        raise ValueError(f"{cell!r} is no number")
+
+    return number_of
 
 
-def days_of(cell: Any, form: dict[str, Any]) -> float:
+def days_of(cell: Any) -> float:
     """The days since 1970-01-01 (UTC) of a date, NaN if it is missing."""
     text = text_of(cell)
     if text is None or text == "NaT":

@@ -36,7 +36,7 @@ SEVERAL = (
 )
 STANDARD = {
     "collections": ("Counter", "OrderedDict"),
-    "collections.abc": ("Sequence",),
+    "collections.abc": ("Callable", "Sequence"),
     "datetime": ("UTC", "datetime", "timedelta"),
     "numbers": ("Real",),
     "pathlib": ("Path",),

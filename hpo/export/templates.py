@@ -113,7 +113,7 @@ CATEGORIES = """
     for name, values in zip(
         known["categorical_names"], known["categories"], strict=True
     ):
-        codes = category_codes([text_of(cell) for cell in cells_of(rows, name)], values)
+        codes = category_codes(texts_of(rows, name), values)
         parts.append(codes[:, None] == np.arange(len(values)))
 """
 

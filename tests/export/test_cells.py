@@ -141,8 +141,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 
 
 def test_dates_are_read_in_every_type_and_length() -> None:
-    form = {"kind": "date"}
     for day in ("1971-01-01", "1971", "1971-01", "1971-01-01T00:00Z", "1971-01-01 02:00+02:00", datetime(1971, 1, 1)):
-        assert cells.days_of(day, form) == 365
-    assert cells.days_of(pd.Timestamp(1971, 1, 1, 12, tz="UTC"), form) == 365.5
-    assert np.isnan(cells.days_of(pd.NaT, form))
+        assert cells.days_of(day) == 365
+    assert cells.days_of(pd.Timestamp(1971, 1, 1, 12, tz="UTC")) == 365.5
+    assert np.isnan(cells.days_of(pd.NaT))
