@@ -10,7 +10,7 @@ from hpo import disk
 from hpo.cli.report import spreadsheet_option
 from hpo.cli.terminal.output import say, write_data
 from hpo.errors import MachineError
-from hpo.printable import listed
+from hpo.printable import few, listed
 
 
 @click.command()
@@ -29,9 +29,10 @@ def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) ->
 
     The table needs the columns that the model was trained on, in any order; empty cells are filled as in training,
     other columns are ignored. The output is a CSV table: the row (from 1), the prediction and, for classes, the
-    probability of each. If the table also has the target, the accuracy (or root mean squared error) is printed on
-    standard error. The models of a study with folds or repeats predict as an ensemble: by the mean of their
-    probabilities, or of their numbers. An export of a model of your own contains its Python file, which is run.
+    probability of each. Standard error has a line for each column with missing cells or categories that training
+    did not have and, if the table has the target, the accuracy (or root mean squared error). The models of a study
+    with folds or repeats predict as an ensemble: by the mean of their probabilities, or of their numbers. An export
+    of a model of your own contains its Python file, which is run.
 
     \b
     Examples:
@@ -53,6 +54,8 @@ def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) ->
     else:
         _save(output, text)
         say(f"Written: {output}", err=True)
+    for line in few(prediction.odd):
+        say(line, err=True)
     score = exported.score_predictions(predictor, prediction, frame)
     if score is not None:
         left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""

@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from hpo.data.columns.kinds import ANY_FORM, read_as
-from hpo.data.dataset import CellForm, DataKind, Dataset, FloatArray, Task, TextArray, no_categories
+from hpo.data.columns.categories import category_codes
+from hpo.data.dataset import CellForm, DataKind, Dataset, FloatArray, Task, TextArray
+from hpo.data.new_rows import NewRows, read_rows
 from hpo.data.strata import IndexArray
-from hpo.data.table import texts
 from hpo.errors import DataError
-from hpo.printable import listed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -71,6 +70,13 @@ class Preprocessing:
     Prediction in original units: output * target_scale + target_offset."""
     forms: Mapping[str, CellForm] = field(default_factory=dict)
     """How cells are read, by column, where this is not the plain way."""
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """Columns whose cells a reader must leave as they are written, so that `007` does not become 7, nor `1.234` a
+        fraction where training had decimal commas."""
+        commas = (name for name, form in self.forms.items() if form.decimal == ",")
+        return (*self.categorical_names, *commas, *((self.target_name,) if self.class_names else ()))
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as a dict for JSON; `from_dict` is the inverse."""
@@ -176,27 +182,14 @@ def apply_target(preprocessing: Preprocessing, dataset: Dataset, idx: IndexArray
 
 
 def features_of_frame(preprocessing: Preprocessing, frame: DataFrame) -> NDArray[np.float32]:
-    """The network's input for the rows of a table (from a reader, or any frame), [N, *input_shape].
+    """The network's input for the rows of a table, as `apply` makes it, [N, *input_shape]. Raises `DataError` for a
+    missing column or a cell that should be a number."""
+    return features_of_rows(preprocessing, read_rows(preprocessing, frame))
 
-    Columns are found by name, in any order; other columns are ignored. Raises `DataError` for a missing column or a
-    cell that should be a number.
-    """
-    wanted = (*preprocessing.numeric_names, *preprocessing.categorical_names)
-    frame = frame.rename(columns=str)
-    missing = [name for name in wanted if name not in frame.columns]
-    if missing:
-        raise DataError(
-            f"The table lacks {len(missing)} of the {len(wanted)} columns the model was trained on:"
-            f" {listed(missing)}. It has: {listed(frame.columns)}. Add them; unknown values may stay empty."
-        )
-    size = len(frame)
-    numeric = [read_as(frame[name], preprocessing.forms.get(name, ANY_FORM)) for name in preprocessing.numeric_names]
-    categorical = [texts(frame[name]) for name in preprocessing.categorical_names]
-    return _transform(
-        preprocessing,
-        np.column_stack(numeric) if numeric else np.empty((size, 0)),
-        np.column_stack(categorical) if categorical else no_categories(size),
-    )
+
+def features_of_rows(preprocessing: Preprocessing, rows: NewRows) -> NDArray[np.float32]:
+    """The network's input for rows that `read_rows` has read, [N, *input_shape]."""
+    return _transform(preprocessing, rows.numeric_NF, rows.categorical_NK)
 
 
 def _transform(p: Preprocessing, numeric: FloatArray, categorical_NK: TextArray) -> NDArray[np.float32]:
@@ -217,10 +210,8 @@ def _transform(p: Preprocessing, numeric: FloatArray, categorical_NK: TextArray)
         present = zeros_N if indicator is None else missing_NF[:, positions[indicator]].astype(np.float32)
         blocks.append(present[:, None])
     for names, column_N in zip(p.categories, categorical_NK.T, strict=True):
-        for name in names:
-            # A missing cell is None, too, and must not match a category that the training part lacks.
-            present = zeros_N if name is None else (column_N == name).astype(np.float32)
-            blocks.append(present[:, None])
+        code_N = category_codes(column_N.tolist(), names)
+        blocks.append((code_N[:, None] == np.arange(len(names))).astype(np.float32))
     return np.ascontiguousarray(np.concatenate(blocks, axis=1).reshape(len(numeric_NF), *p.input_shape))
 
 

@@ -1,5 +1,5 @@
-"""Generates a short Python file with a trial's model. It needs only torch, safetensors and, for a model of the user's
-own, its file or package (see `hpo.export.custom`). No weights, no reading of files.
+"""Generates a short Python file with a trial's model. It needs only torch, NumPy, safetensors and, for a model of the
+user's own, its file or package (see `hpo.export.custom`). No weights, no reading of files.
 
 Dimensions: N examples.
 """
@@ -7,12 +7,18 @@ Dimensions: N examples.
 from __future__ import annotations
 
 import ast
+import inspect
+import re
 import textwrap
+from collections.abc import Iterable
+from types import ModuleType
 
 import torch
 from torch import nn
 
+from hpo.data.columns import categories
 from hpo.data.preprocess import Preprocessing
+from hpo.export import cells, templates
 from hpo.export.custom import ExportedModule
 
 LINE = 88
@@ -25,9 +31,19 @@ REGRESSION = (
     "[N, 1] numbers. The prediction is number * target_scale + target_offset, both to be found in preprocessing.json."
 )
 SEVERAL = (
-    "The trial was trained {replicas} times (folds, repeats), each with weights and a preprocessing of its own: "
-    "average the predictions."
+    "The trial was trained {replicas} times (folds, repeats), each with weights and a preprocessing of its own; "
+    "`predict` averages them."
 )
+STANDARD = {
+    "collections": ("Counter", "OrderedDict"),
+    "collections.abc": ("Callable", "Sequence"),
+    "datetime": ("UTC", "datetime", "timedelta"),
+    "numbers": ("Real",),
+    "pathlib": ("Path",),
+    "types": ("ModuleType",),
+    "typing": ("Any",),
+}
+"""Names of the standard library that the file may use, by module."""
 
 
 def module_source(
@@ -35,29 +51,61 @@ def module_source(
 ) -> str:
     """The file's text; `title` says which trial it is. Replicas share architecture and columns. `own`: the model is a
     module of the user's own."""
+    answers = templates.CLASSES if preprocessing.class_names else templates.NUMBERS
+    functions = [own.code if own else _build(model), templates.LOAD, answers, _preprocess(preprocessing)]
+    code = "\n\n\n".join(function.strip() for function in functions)
+    code = code if replicas > 1 else templates.for_one(code)
+    shape = ", ".join(map(str, preprocessing.input_shape))
+    code = code.replace("$SHAPE", shape).replace("$CLASSES", str(len(preprocessing.class_names)))
+    constants, helpers = _helpers(code)
+    code = "\n\n\n".join([code, *helpers])
+    opening = [*_imports(code, own), "", "HERE = Path(__file__).parent"]
+    opening += [f"REPLICAS = {replicas}"] if replicas > 1 else []
+    opening += constants
+    return _docstring(title, preprocessing, replicas) + "\n" + "\n".join(opening) + f"\n\n\n{code}\n"
+
+
+def _imports(code: str, own: ExportedModule | None) -> Iterable[str]:
+    """Lines that import what the code uses."""
     standard, installed = (own.standard, own.installed) if own else ([], [])
-    imports = [
-        *(f"import {name}" for name in sorted(["json", *standard])),
-        "from collections import OrderedDict",
-        "from pathlib import Path",
-        *(("from types import ModuleType",) if standard else ()),
-        *(() if _numeric(preprocessing) else ("from typing import Any",)),
-        "",
-        *(f"import {name}" for name in sorted(["torch", *installed])),
-        "from safetensors.torch import load_file",
-        "from torch import Tensor, nn",
-        "",
-        "HERE = Path(__file__).parent",
-        *(() if replicas == 1 else (f"REPLICAS = {replicas}",)),
-    ]
-    preprocess = _preprocess_numbers if _numeric(preprocessing) else _preprocess_rows
-    parts = [
-        _docstring(title, preprocessing, replicas) + "\n" + "\n".join(imports),
-        own.code if own else _build(model),
-        _load(replicas),
-        preprocess(preprocessing, replicas),
-    ]
-    return "\n\n\n".join(part.strip() for part in parts) + "\n"
+    modules = [name for name in ("json", "math", "re") if _uses(code, rf"{name}\.")]
+    yield from (f"import {name}" for name in sorted([*modules, *standard]))
+    for module, names in STANDARD.items():
+        if used := [name for name in names if _uses(code, name)]:
+            yield f"from {module} import {', '.join(used)}"
+    yield ""
+    yield from (f"import {name}" for name in sorted(["numpy as np", "torch", *installed]))
+    yield "from numpy.typing import NDArray"
+    yield "from safetensors.torch import load_file"
+    yield "from torch import Tensor, nn"
+
+
+def _helpers(code: str) -> tuple[list[str], list[str]]:
+    """The constants and the functions of `cells` and `categories` that the code needs, as they stand there."""
+    known = _definitions(cells) | _definitions(categories)
+    needed: list[str] = []
+    while more := [name for name in known if name not in needed and _uses(code, name)]:
+        needed += more
+        code = "\n".join([code, *(known[name] for name in more)])
+    sources = [source for name, source in known.items() if name in needed]
+    functions = [source for source in sources if source.startswith("def ")]
+    return [source for source in sources if source not in functions], functions
+
+
+def _definitions(module: ModuleType) -> dict[str, str]:
+    """The source of each constant and function of a module, by name."""
+    text, found = inspect.getsource(module), {}
+    for node in ast.parse(text).body:
+        source = ast.get_source_segment(text, node) or ""
+        if isinstance(node, ast.FunctionDef):
+            found[node.name] = source
+        elif isinstance(node, ast.Assign):
+            found[ast.unparse(node.targets[0])] = source
+    return found
+
+
+def _uses(code: str, pattern: str) -> bool:
+    return re.search(rf"(?<![\w.]){pattern}\b", code) is not None
 
 
 def expression(module: nn.Module) -> str:
@@ -85,18 +133,12 @@ def _repr_of(call: ast.Call) -> str | None:
             return None
 
 
-def _numeric(preprocessing: Preprocessing) -> bool:
-    """Whether each column becomes one number: no indicators, no categories."""
-    return not preprocessing.indicators and not preprocessing.categorical_names
-
-
 def _docstring(title: str, preprocessing: Preprocessing, replicas: int) -> str:
     shape = ", ".join(map(str, ("N", *preprocessing.input_shape)))
     outputs = CLASSIFICATION if preprocessing.class_names else REGRESSION
-    usage = "outputs = load()(preprocess(rows))"
+    usage = "{} = predict(rows)".format("names, probabilities" if preprocessing.class_names else "numbers")
     text = f"The model takes float32 [{shape}] and gives {outputs.format(classes=len(preprocessing.class_names))}"
     if replicas > 1:
-        usage = "outputs = [load(HERE, r)(preprocess(rows, HERE, r)) for r in range(REPLICAS)]"
         text += " " + SEVERAL.format(replicas=replicas)
     return f'"""{title}, in plain PyTorch.\n\n    {usage}\n\n{textwrap.fill(text, LINE)}\n"""\n'
 
@@ -125,68 +167,14 @@ def _idle(child: nn.Module) -> bool:
     return isinstance(child, nn.Identity) or (isinstance(child, nn.Dropout | nn.Dropout2d) and child.p == 0.0)
 
 
-def _load(replicas: int) -> str:
-    several = replicas > 1
-    return f'''
-def load(folder: str | Path = HERE{", replica: int = 0" if several else ""}) -> nn.Sequential:
-    """The trained model, ready to predict."""
-    model = build()
-    file = Path(folder) / {'f"weights-{replica}.safetensors"' if several else '"weights.safetensors"'}
-    model.load_state_dict(load_file(file))
-    return model.eval()
-'''
-
-
-def _opening(rows: str, replicas: int) -> str:
-    """The signature of `preprocess`, on one line if that is short enough."""
-    arguments = [f"rows: {rows}", "folder: str | Path = HERE", *(["replica: int = 0"] if replicas > 1 else [])]
-    line = f"def preprocess({', '.join(arguments)}) -> Tensor:"
-    return line if len(line) <= LINE else f"def preprocess(\n    {', '.join(arguments)}\n) -> Tensor:"
-
-
-def _preprocess_numbers(preprocessing: Preprocessing, replicas: int) -> str:
-    count = len(preprocessing.numeric_names)
-    return f'''
-{_opening("Tensor", replicas)}
-    """Examples of {count} raw numbers, NaN where missing, as the model sees them.
-
-    Their order is that of `numeric_names` in preprocessing.json.
-    """
-    text = (Path(folder) / "preprocessing.json").read_text(encoding="utf-8")
-    fitted = json.loads(text)[{"replica" if replicas > 1 else 0}]
-    fill, offset, scale = (
-        torch.tensor(fitted[name], dtype=torch.float64)
-        for name in ("fills", "offsets", "scales")
-    )
-    rows = rows.double().reshape(-1, {count})
-    rows = torch.where(rows.isnan(), fill, rows)
-    return ((rows - offset) / scale).float().reshape(-1, *fitted["input_shape"])
-'''
-
-
-def _preprocess_rows(preprocessing: Preprocessing, replicas: int) -> str:
-    return f'''
-{_opening("list[dict[str, Any]]", replicas)}
-    """Rows of a table as the model sees them: value by column, categories as text.
-
-    A missing value is None or NaN.
-    """
-    text = (Path(folder) / "preprocessing.json").read_text(encoding="utf-8")
-    fitted = json.loads(text)[{"replica" if replicas > 1 else 0}]
-    numeric = ("numeric_names", "fills", "offsets", "scales")
-    examples = []
-    for row in rows:
-        cells = {{name: None if value != value else value for name, value in row.items()}}
-        example = []
-        for name, fill, offset, scale in zip(*map(fitted.get, numeric), strict=True):
-            value = fill if cells[name] is None else float(cells[name])
-            example.append((value - offset) / scale)
-        for name in fitted["indicators"]:
-            example.append(float(name is not None and cells[name] is None))
-        for name, categories in zip(
-            fitted["categorical_names"], fitted["categories"], strict=True
-        ):
-            example += [float(c is not None and c == cells[name]) for c in categories]
-        examples.append(example)
-    return torch.tensor(examples)
-'''
+def _preprocess(preprocessing: Preprocessing) -> str:
+    """The function that makes the model's input, no longer than the columns need."""
+    numeric, categorical = bool(preprocessing.numeric_names), bool(preprocessing.categorical_names)
+    parts = [templates.PREPROCESS if categorical else templates.TENSOR]
+    if numeric:
+        parts += [templates.COLUMNS if categorical else templates.COLUMNS_OR_TENSOR, templates.SCALED]
+    if preprocessing.indicators:
+        parts.append(templates.INDICATORS)
+    if categorical:
+        parts.append(templates.CATEGORIES)
+    return "\n".join(part.strip("\n") for part in [*parts, templates.JOINED])

@@ -14,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hpo.data.columns.kinds import to_numbers
-from hpo.data.preprocess import Preprocessing, features_of_frame
+from hpo.data.columns.categories import category_codes
+from hpo.data.columns.cells import to_numbers
+from hpo.data.new_rows import ColumnReport, read_rows, report
+from hpo.data.preprocess import Preprocessing, features_of_rows
 from hpo.data.table import texts
 from hpo.export.reading import read_export
 from hpo.training import ensemble
@@ -48,14 +50,18 @@ class Predictor:
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """Columns whose cells are taken as they are written, so that `007` is not `7`."""
-        names = self.preprocessing[0].categorical_names
-        return (*names, self.target_name) if self.class_names else names
+        """Columns whose cells a reader must leave as they are written."""
+        return self.preprocessing[0].text_columns
 
     def predict(self, frame: DataFrame) -> DataFrame:
         """A frame with the same index: column `prediction` and, for classes, a column `p(CLASS)` with the probability
         of each. Raises `DataError` if the frame lacks a column, or a cell is no number where one is needed."""
         return _as_frame(self, predict(self, frame)).set_axis(frame.index)
+
+    def report(self, frame: DataFrame) -> tuple[ColumnReport, ...]:
+        """What is odd in the frame, column by column: categories that training did not have, and missing cells. Raises
+        as `predict` does."""
+        return report(self.preprocessing, read_rows(self.preprocessing[0], frame))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -66,6 +72,8 @@ class Prediction:
     """For each row, the name of the class or a number in the target's unit."""
     probabilities_NC: NDArray[np.float64]
     """Probability of each class; C = 0 for regression."""
+    odd: tuple[ColumnReport, ...]
+    """What is odd in the table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,17 +88,18 @@ class TableScore:
 
 def predict(predictor: Predictor, frame: DataFrame) -> Prediction:
     """The prediction of the ensemble of all replicas. Raises `DataError` if columns are missing or damaged."""
-    answers = []
+    rows, answers = read_rows(predictor.preprocessing[0], frame), []
     for module, preprocessing in zip(predictor.modules, predictor.preprocessing, strict=True):
-        rows = torch.from_numpy(features_of_frame(preprocessing, frame))
+        x = torch.from_numpy(features_of_rows(preprocessing, rows))
         scale, offset = preprocessing.target_scale, preprocessing.target_offset
-        answers.append(ensemble.ModelOutputs(outputs_NC=ensemble.outputs(module, rows), scale=scale, offset=offset))
+        answers.append(ensemble.ModelOutputs(outputs_NC=ensemble.outputs(module, x), scale=scale, offset=offset))
+    odd = report(predictor.preprocessing, rows)
     if not predictor.class_names:
         labels = tuple(ensemble.numbers(answers).tolist())
-        return Prediction(labels=labels, probabilities_NC=np.empty((len(frame), 0)))
+        return Prediction(labels=labels, probabilities_NC=np.empty((len(labels), 0)), odd=odd)
     log_p = ensemble.log_probabilities(answers)
     names = tuple(predictor.class_names[index] for index in log_p.argmax(1).tolist())
-    return Prediction(labels=names, probabilities_NC=log_p.exp().numpy())
+    return Prediction(labels=names, probabilities_NC=log_p.exp().numpy(), odd=odd)
 
 
 def score_predictions(predictor: Predictor, prediction: Prediction, frame: DataFrame) -> TableScore | None:
@@ -130,10 +139,7 @@ def _as_frame(predictor: Predictor, prediction: Prediction) -> DataFrame:
 
 
 def _classes(column: Series[Any], known: tuple[str, ...]) -> list[str | None]:
-    """The cells as names of classes; None if missing. A number is written as in training, unless the cell is the name
-    of a class already."""
-    import pandas as pd
-
-    numbers = pd.Series(to_numbers(column).values_N)
-    pairs = zip(texts(column), texts(numbers), strict=True)
-    return [cell if cell in known or number is None else number for cell, number in pairs]
+    """The cells as names of classes; None if missing, other texts as they are."""
+    cells = texts(column).tolist()
+    codes = category_codes(cells, known).tolist()
+    return [cell if code < 0 else known[code] for cell, code in zip(cells, codes, strict=True)]

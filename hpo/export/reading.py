@@ -79,9 +79,15 @@ def _preprocessing(path: Path, about: About) -> tuple[Preprocessing, ...]:
             raise InputError(
                 f"{path} and config.json do not fit together: they disagree about the model's size. {AGAIN}"
             )
-        if (record.class_names, record.target_name) != (records[0].class_names, records[0].target_name):
-            raise InputError(f"{path} is damaged: its entries are about different targets. {AGAIN}")
+        if _columns(record) != _columns(records[0]):
+            raise InputError(f"{path} is damaged: its entries are about different columns. {AGAIN}")
     return records
+
+
+def _columns(record: Preprocessing) -> tuple[object, ...]:
+    """The columns of the table, and how they are read."""
+    features = (record.numeric_names, record.categorical_names, record.forms)
+    return (*features, *map(len, record.categories), record.target_name, record.class_names)
 
 
 def _module(folder: Path, about: About, name: str) -> nn.Sequential:

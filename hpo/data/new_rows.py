@@ -1,0 +1,124 @@
+"""Rows to predict: their columns read as training read its own, and a report of what is odd in them.
+
+Dimensions: N rows, F numeric features, K categorical features.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.data.columns.categories import category_codes
+from hpo.data.columns.cells import ANY_FORM, read_as
+from hpo.data.dataset import TextArray, no_categories
+from hpo.data.table import refuse_duplicates, texts
+from hpo.errors import DataError
+from hpo.printable import listed
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from hpo.data.preprocess import Preprocessing
+
+MOST_NAMED = 5
+"""Cells that a sentence about a column names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColumnReport:
+    """What is odd in a column to predict from."""
+
+    column: str
+    rows: int
+    """Of the table."""
+    missing: int
+    """Empty cells, and others that mean "missing". Numbers are filled with the mean of training."""
+    no_numbers: Mapping[str, int]
+    """Other cells of a column of numbers that count as missing, and how often each occurs, most frequent first."""
+    unseen: Mapping[str, int]
+    """Categories that training did not have, and how often each occurs, most frequent first."""
+
+    def __str__(self) -> str:
+        found = []
+        if self.unseen:
+            count = sum(self.unseen.values())
+            hold = "cells hold categories" if count > 1 else "cell holds a category"
+            found.append(f"{count} {hold} that training did not have ({_counted(self.unseen)})")
+        if self.no_numbers:
+            count = sum(self.no_numbers.values())
+            hold = "cells are no numbers and count" if count > 1 else "cell is no number and counts"
+            found.append(f"{count} {hold} as missing ({_counted(self.no_numbers)})")
+        if self.missing:
+            found.append(f"{self.missing} of {self.rows} cells {'are' if self.missing > 1 else 'is'} missing")
+        return f'Column "{self.column}": {"; ".join(found)}.'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class NewRows:
+    """The columns that a model needs."""
+
+    numeric_NF: NDArray[np.float64]
+    """NaN where missing."""
+    categorical_NK: TextArray
+    """None where missing."""
+    no_numbers: Mapping[str, Mapping[str, int]]
+    """By numeric column: cells that are no numbers and count as missing, and how often each occurs."""
+
+
+def read_rows(preprocessing: Preprocessing, frame: DataFrame) -> NewRows:
+    """The columns of a table (from a reader, or any frame) that the model needs.
+
+    They are found by name, in any order; other columns are ignored. Raises `DataError` for a missing column or a cell
+    that should be a number.
+    """
+    wanted = (*preprocessing.numeric_names, *preprocessing.categorical_names)
+    frame = frame.rename(columns=lambda name: str(name).strip())
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"The table lacks {len(missing)} of the {len(wanted)} columns the model was trained on:"
+            f" {listed(missing)}. It has: {listed(frame.columns)}. Add them; unknown values may stay empty."
+        )
+    refuse_duplicates(frame.columns, "The table")
+    size, numeric, no_numbers = len(frame), [], {}
+    for name in preprocessing.numeric_names:
+        values_N, strays = read_as(frame[name], preprocessing.forms.get(name, ANY_FORM))
+        numeric.append(values_N)
+        if strays.size:
+            no_numbers[name] = _counts(str(cell).strip() for cell in frame[name].iloc[strays])
+    categorical = [texts(frame[name]) for name in preprocessing.categorical_names]
+    return NewRows(
+        numeric_NF=np.column_stack(numeric) if numeric else np.empty((size, 0)),
+        categorical_NK=np.column_stack(categorical) if categorical else no_categories(size),
+        no_numbers=no_numbers,
+    )
+
+
+def report(replicas: Sequence[Preprocessing], rows: NewRows) -> tuple[ColumnReport, ...]:
+    """One entry for each column in which something is odd. A category is known if one of the replicas knows it."""
+    names, size = replicas[0].numeric_names, len(rows.numeric_NF)
+    found = []
+    for name, missing in zip(names, np.isnan(rows.numeric_NF).sum(axis=0).tolist(), strict=True):
+        odd = rows.no_numbers.get(name, {})
+        count = missing - sum(odd.values())
+        found.append(ColumnReport(column=name, rows=size, missing=count, no_numbers=odd, unseen={}))
+    known = zip(*(replica.categories for replica in replicas), strict=True)
+    for name, column_N, each in zip(replicas[0].categorical_names, rows.categorical_NK.T, known, strict=True):
+        cells = column_N.tolist()
+        unknown_N = np.all([category_codes(cells, names) < 0 for names in each], axis=0)
+        unseen = _counts(cell for cell, unknown in zip(cells, unknown_N, strict=True) if unknown and cell is not None)
+        found.append(ColumnReport(column=name, rows=size, missing=cells.count(None), no_numbers={}, unseen=unseen))
+    return tuple(entry for entry in found if entry.missing or entry.no_numbers or entry.unseen)
+
+
+def _counts(cells: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(cells).most_common())
+
+
+def _counted(cells: Mapping[str, int]) -> str:
+    return listed((f'"{cell}" in {count}' for cell, count in cells.items()), MOST_NAMED)
