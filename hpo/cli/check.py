@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hpo.cli.terminal.console import Terminal
     from hpo.data.describe import Description
     from hpo.data.study import StudyData
-    from hpo.runtime.rehearsal import Rehearsed
+    from hpo.execution.rehearsal import Rehearsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,11 +84,12 @@ def _quick(spec: StudySpec) -> Findings:
 
 def _whole(spec: StudySpec) -> Findings:
     """What `hpo run` would find, too: builds the models, and trains a batch of each."""
-    from hpo.runtime.inputs import load_inputs
-    from hpo.runtime.rehearsal import rehearse
+    from hpo.execution.rehearsal import rehearse
+    from hpo.runtime.inputs import check_models, load_inputs
 
     inputs = load_inputs(spec)
-    return _findings(spec, inputs, rehearse(spec, inputs))
+    check_models(spec, inputs)
+    return _findings(spec, inputs, rehearse(spec, inputs.prepared))
 
 
 def _findings(spec: StudySpec, data: StudyData, rehearsed: Rehearsed | None) -> Findings:

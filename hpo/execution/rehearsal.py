@@ -11,9 +11,8 @@ from itertools import islice
 import torch
 
 from hpo import models, space
+from hpo.data.prepare import PreparedData
 from hpo.execution.job import TrainingJob
-from hpo.models import source
-from hpo.runtime.inputs import Inputs, check_models, references
 from hpo.studyfile.cautions import Caution
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import Custom, TrialConfig
@@ -40,10 +39,9 @@ class Rehearsed:
     cautions: tuple[Caution, ...]
 
 
-def rehearse(spec: StudySpec, inputs: Inputs) -> Rehearsed:
-    """Trains one batch with each of the study's models. Raises `StudyFileError` where a run would."""
-    check_models(spec, inputs)
-    examples = batches.on_device(inputs.prepared, device=torch.device("cpu"), dtype=torch.float32)
+def rehearse(spec: StudySpec, prepared: PreparedData) -> Rehearsed:
+    """Trains one batch with each of the study's models, for which the code of the user's own has been read."""
+    examples = batches.on_device(prepared, device=torch.device("cpu"), dtype=torch.float32)
     sizes: list[int] = []
     cautions: dict[str, Caution] = {}
     with _quietly():
@@ -67,7 +65,7 @@ def _trainer(spec: StudySpec, examples: Examples) -> Trainer:
         lanes=1,
         compiled_lanes=None,
         lanes_file=None,
-        sources=source.pinned(references(spec)),
+        sources={},
     ).trainer()
 
 
