@@ -44,5 +44,5 @@ def _line(text: str, group: list[Note]) -> str:
     columns = [f"{note.column} ({note.detail})" if note.detail else note.column for note in group if note.column]
     if not columns:
         return f"{text}."
-    named = f"{listed(columns[:NAMED])} and {len(columns) - NAMED} more" if len(columns) > NAMED else listed(columns)
+    named = f"{listed(columns[:NAMED])} and {len(columns) - NAMED:,} more" if len(columns) > NAMED else listed(columns)
     return f"{text}: {named}."
