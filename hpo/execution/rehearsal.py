@@ -12,12 +12,14 @@ import torch
 
 from hpo import models, space
 from hpo.data.prepare import PreparedData
+from hpo.errors import InputError
 from hpo.execution.job import TrainingJob
 from hpo.studyfile.cautions import Caution
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import Custom, TrialConfig
 from hpo.studyfile.tree import toml
 from hpo.training import batches
+from hpo.training.architecture import ROWS
 from hpo.training.batches import Examples
 from hpo.training.layers.custom_plans import plan_of
 from hpo.training.layout import ALIGNMENT
@@ -90,6 +92,10 @@ def _one_batch(examples: Examples, config: TrialConfig) -> Examples:
 def _train(spec: StudySpec, config: TrialConfig, trainer: Trainer, examples: Examples) -> Iterator[Caution]:
     """Trains the batch; what the user should know of this model."""
     which = f"model = {toml(config.model.model_dump(mode='json', exclude_none=True))}"
+    rows, free = ROWS * _weights(config, examples), free_memory(trainer.setting.examples.device)
+    if rows > free:
+        yield _too_large(which, rows, free)
+        return
     failures = trainer.admit([(0, config)])
     if not failures:
         memory = list(_memory(spec, which, trainer, examples))
@@ -123,17 +129,31 @@ def _memory(spec: StudySpec, which: str, trainer: Trainer, examples: Examples) -
     lanes = spec.search.concurrency * examples.replicas
     kept = lanes * sum(rows[0].nbytes for rows in cohort.state.values())
     if lane > SHARE * free:
-        yield Caution(
-            code="memory",
-            text=f"{which}: a lane needs about {_gibibytes(lane)}, and {_gibibytes(free)} of memory are free; take a "
-            "smaller model or a smaller training.batch_size",
-        )
+        yield _too_large(which, lane, free)
     elif kept > free:
         yield Caution(
             code="memory",
             text=f"{which}: the weights of {lanes} lanes in flight need about {_gibibytes(kept)}, and "
             f"{_gibibytes(free)} of memory are free; take a smaller model or search.concurrency",
         )
+
+
+def _weights(config: TrialConfig, examples: Examples) -> int:
+    """Bytes of the model's weights, found without taking memory for them; 0 for a module of the user's own, and where
+    the model cannot be built."""
+    if isinstance(config.model, Custom):
+        return 0
+    try:
+        with torch.device("meta"):
+            module = models.build(config, examples.input_shape, examples.outputs)
+    except InputError:
+        return 0
+    return examples.dtype.itemsize * sum(parameter.numel() for parameter in module.parameters())
+
+
+def _too_large(which: str, lane: int, free: int) -> Caution:
+    text = f"{which}: a lane needs about {_gibibytes(lane)}, and {_gibibytes(free)} of memory are free; take a smaller "
+    return Caution(code="memory", text=f"{text}model or a smaller training.batch_size")
 
 
 def _gibibytes(count: float) -> str:

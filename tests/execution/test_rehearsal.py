@@ -60,6 +60,14 @@ def test_a_lane_too_large_for_the_memory_is_named_and_not_tried(monkeypatch: pyt
     monkeypatch.setattr(rehearsal, "free_memory", lambda device: 1000)
     found = rehearsed(small_study())
     assert [caution.code for caution in found.cautions] == ["memory", "memory"]
+    assert found.models == 0, "the models were not built"
     assert "a lane needs about" in found.cautions[0].text
+    monkeypatch.setattr(rehearsal, "free_memory", lambda device: 60_000)
     monkeypatch.setattr(rehearsal, "SHARE", 1e9)
-    assert "lanes in flight need about" in rehearsed(small_study()).cautions[0].text
+    spec = small_study(search="trials = 900\nconcurrency = 100")
+    assert "lanes in flight need about" in rehearsed(spec).cautions[0].text
+
+
+def test_a_model_of_any_size_is_refused_without_being_built() -> None:
+    found = rehearsed(small_study(model='family = "mlp"\nhidden = [65536, 65536, 65536, 65536]'))
+    assert (found.models, [caution.code for caution in found.cautions]) == (0, ["memory"])
