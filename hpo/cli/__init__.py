@@ -59,7 +59,7 @@ def hpo() -> None:
 
     \b
     Examples:
-      hpo init flowers --data flowers.csv     a first study file for a table
+      hpo init my --data my.csv   a first study file for data
       hpo check digits            what a study will do
       hpo run digits              run it, or continue it
       hpo report digits           write its report again
