@@ -134,7 +134,7 @@ register_study(with_store, name="digits", direction="maximize", metric="accuracy
 with_store.close()
 for command in ("--help", "run --help", "predict --help", "studies", "show digits", "report digits"):
     hpo(*command.split())
-hpo("check", sys.argv[1])
+hpo("check", "--quick", sys.argv[1])
 """
     study = ROOT / "studies" / "digits.toml"
     run(script.replace("sys.argv[1]", repr(str(study))), tmp_path)

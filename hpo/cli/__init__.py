@@ -16,6 +16,7 @@ from hpo.errors import HpoError
 COMMANDS = {
     "run": "hpo.cli.run:run",
     "check": "hpo.cli.check:check",
+    "init": "hpo.cli.init:init",
     "submit": "hpo.cli.submit:submit",
     "worker": "hpo.cli.worker:worker",
     "stop": "hpo.cli.steer:stop",
@@ -58,6 +59,7 @@ def hpo() -> None:
 
     \b
     Examples:
+      hpo init my --data my.csv   a first study file for data
       hpo check digits            what a study will do
       hpo run digits              run it, or continue it
       hpo report digits           write its report again

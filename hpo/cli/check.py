@@ -1,15 +1,19 @@
-"""`hpo check`: checks a study file and its data, and shows its settings. Writes nothing and reads no database."""
+"""`hpo check`: checks a study file, its data and its models, and shows what was found. Writes nothing and reads no
+database."""
 
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpo import space
-from hpo.cli.terminal.output import console, json_text, say, write_data
-from hpo.printable import few
+from hpo.cli.terminal.output import console, json_text, write_data
+from hpo.data.notes import grouped
+from hpo.printable import few, on_one_line
+from hpo.studyfile.cautions import Caution, cautions
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.file import find_study, read_study_file
 from hpo.studyfile.records import MINIMIZED, Record
@@ -21,22 +25,39 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hpo.cli.terminal.console import Terminal
+    from hpo.data.describe import Description
+    from hpo.data.study import StudyData
+    from hpo.execution.rehearsal import Rehearsed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What was found beside the study file."""
+
+    data: Description
+    rehearsed: Rehearsed | None
+    """Of the models; None with --quick."""
+    cautions: tuple[Caution, ...]
 
 
 @click.command()
 @click.argument("study", required=False)
+@click.option("--quick", is_flag=True, help="Build no model: check the file and the data alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print the study as JSON.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of study files, for editors.")
-def check(study: str | None, as_json: bool, schema: bool) -> None:
-    """Check a study file and its data, and show its settings.
+def check(study: str | None, quick: bool, as_json: bool, schema: bool) -> None:
+    """Check a study file, its data and its models, and show what was found.
 
     STUDY is a path, or a name under studies/. Every mistake is listed with its place, what is allowed and the nearest
-    valid name; the exit code is then 2. No model is built and no database is read, so `hpo run` may still find that the
-    model does not fit the data, or that the study was changed after its first trial.
+    valid name; the exit code is then 2. Each model that the study may draw (eight at most) trains one batch, as in
+    `hpo run`, unless --quick is given. Cautions name what is valid and yet may not be meant: batches larger than the
+    training part, too many trials in flight to learn from, models that train one after the other or do not fit into
+    memory. No database is read, so `hpo run` may still find that the study was changed after its first trial.
 
     \b
     Examples:
       hpo check digits
+      hpo check digits --quick
       hpo check studies/digits.toml --json
       hpo check --schema > study.schema.json
     """
@@ -47,16 +68,41 @@ def check(study: str | None, as_json: bool, schema: bool) -> None:
         raise click.UsageError("Name a study file, or use --schema. Example: hpo check digits")
     spec = read_study_file(find_study(study))
 
-    from hpo.data.study import check_objective, load_data
-
-    data = load_data(spec)
-    check_objective(spec, data)
+    findings = _quick(spec) if quick else _whole(spec)
     if as_json:
-        write_data(json_text(_as_json(spec)))
+        write_data(json_text(_as_json(spec) | {"found": findings}))
     else:
-        _print(spec)
-        for note in few(data.dataset.notes):
-            say(f"Note: {note}")
+        _print(spec, findings)
+
+
+def _quick(spec: StudySpec) -> Findings:
+    """What the file and the data say. Loads no torch."""
+    from hpo.data.study import load_data
+
+    return _findings(spec, load_data(spec), None)
+
+
+def _whole(spec: StudySpec) -> Findings:
+    """What `hpo run` would find, too: builds the models, and trains a batch of each."""
+    from hpo.execution.rehearsal import rehearse
+    from hpo.runtime.inputs import check_models, load_inputs
+
+    inputs = load_inputs(spec)
+    check_models(spec, inputs)
+    return _findings(spec, inputs, rehearse(spec, inputs.prepared))
+
+
+def _findings(spec: StudySpec, data: StudyData, rehearsed: Rehearsed | None) -> Findings:
+    from hpo.data.describe import describe
+    from hpo.data.study import check_objective
+
+    check_objective(spec, data)
+    smallest = min(len(replica.x_train) for replica in data.prepared.replicas)
+    return Findings(
+        data=describe(data.dataset),
+        rehearsed=rehearsed,
+        cautions=(*cautions(spec, smallest), *(rehearsed.cautions if rehearsed else ())),
+    )
 
 
 def _as_json(spec: StudySpec) -> dict[str, Any]:
@@ -83,19 +129,34 @@ def _as_json(spec: StudySpec) -> dict[str, Any]:
     }
 
 
-def _print(spec: StudySpec) -> None:
+def _print(spec: StudySpec, findings: Findings) -> None:
+    from hpo.cli.terminal.found import found_rows
+
     out = console()
     out.say(f"{spec.source} is a valid study.\n")
-    out.print(_summary(spec))
+    out.print(_summary(spec, findings))
+    out.print("\nFound in the data")
+    table = _grid()
+    for heading, text in found_rows(findings.data):
+        table.add_row(heading, text)
+    out.print(table)
     parameters = space.parameters(spec)
     if parameters:
         out.print()
         _print_parameters(out, parameters)
     out.print("\nFixed (all else has its default; --json shows it)")
     out.print(_fixed_table(spec))
+    lines = [
+        *(f"Note: {line}" for line in few(grouped(findings.data.notes))),
+        *(f"Caution: {caution.text}." for caution in findings.cautions),
+    ]
+    if lines:
+        out.print()
+    for line in lines:
+        out.say(on_one_line(line))
 
 
-def _summary(spec: StudySpec) -> Table:
+def _summary(spec: StudySpec, findings: Findings) -> Table:
     study, search = spec.study, spec.search
     goal = "lowest" if study.objective in MINIMIZED else "highest"
     newest = f"the newest epoch weighs {1 - study.smoothing:g}"
@@ -112,6 +173,10 @@ def _summary(spec: StudySpec) -> Table:
     table.add_row("sampler", _named(search.sampler))
     table.add_row("pruner", _named(search.pruner))
     table.add_row("space", _size(spec))
+    if (rehearsed := findings.rehearsed) and rehearsed.parameters:
+        fewest, most = rehearsed.parameters
+        sizes = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+        table.add_row("models", f"{rehearsed.models} built and trained on a batch, {sizes} parameters")
     return table
 
 

@@ -52,6 +52,7 @@ def _from_sklearn(name: str, *, loader: str, target: str) -> Dataset:
         target_N=target_N,
         target_name=target,
         class_names=class_names,
+        task_reason="as the catalogue says",
     )
 
 

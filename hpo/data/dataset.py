@@ -16,6 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.data.notes import Note
+
 DataKind = Literal["image", "tabular"]
 Task = Literal["classification", "regression"]
 
@@ -59,8 +61,10 @@ class Dataset:
     """Empty for regression."""
     forms: Mapping[str, CellForm] = field(default_factory=dict)
     """How cells of a table are read, by column, where this is not the plain way; a table to predict is read alike."""
-    notes: tuple[str, ...] = ()
-    """Sentences for the user about columns that were left out or are suspicious."""
+    task_reason: str = ""
+    """Why it is this task, e.g. `3 distinct texts`."""
+    notes: tuple[Note, ...] = ()
+    """What the user should know about how it was read."""
 
     def __post_init__(self) -> None:
         size = len(self.target_N)

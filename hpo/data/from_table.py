@@ -41,5 +41,6 @@ def dataset_of(table: Table, data: DataTable) -> Dataset:
         target_name=target,
         class_names=goal.class_names,
         forms=features.forms,
+        task_reason=goal.reason,
         notes=(*features.notes, *goal.notes),
     )

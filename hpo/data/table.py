@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.dataset import TextArray
+from hpo.data.notes import Note
 from hpo.errors import DataError
 from hpo.printable import listed
 
@@ -41,8 +42,8 @@ class Table:
     """Where it is, for messages: a path, or `the frame`."""
     frame: DataFrame
     """Columns of numbers, dates or anything else that `texts` turns into text."""
-    notes: tuple[str, ...] = ()
-    """What the reader found out about the file, in sentences for the user."""
+    notes: tuple[Note, ...] = ()
+    """What the reader found out about the file."""
 
 
 def table_of(frame: DataFrame, name: str, place: str) -> Table:

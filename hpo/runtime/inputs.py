@@ -6,10 +6,13 @@ Mistakes in them are found here, before anything is written.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from hpo import models, space
 from hpo.data.prepare import PreparedData
@@ -84,8 +87,11 @@ def _error_of(spec: StudySpec, prepared: PreparedData) -> str | None:
     """Why no model of the spec's one family can be built; None if one can."""
     errors = []
     for config in islice(space.alternatives(spec, "model"), TRIED):
+        # Models of this package are built without memory for their weights, which may be large.
+        place = nullcontext() if config.model.family == "custom" else torch.device("meta")
         try:
-            models.build(config, prepared.input_shape, prepared.outputs)
+            with place:
+                models.build(config, prepared.input_shape, prepared.outputs)
         except InputError as error:
             errors.append(str(error))
         else:

@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from hpo import disk, endings
 from hpo.checkpoints.folder_lock import exclusive
 from hpo.checkpoints.location import other_location, record_location, recorded_location
+from hpo.data.notes import grouped
 from hpo.data.study import check_objective
 from hpo.database.patience import Patience, retried
 from hpo.environment import keep_compiled
@@ -129,7 +130,7 @@ def run_study(
         progress=progress,
         winner=winner,
         report=report,
-        notes=inputs.dataset.notes,
+        notes=tuple(grouped(inputs.dataset.notes)),
         failure=failure,
         foreign=foreign,
     )

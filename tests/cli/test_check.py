@@ -17,14 +17,15 @@ from tests.studyfile.texts import study_text
 STUDIES = sorted(path.stem for path in Path("studies").glob("*.toml"))
 
 
-def printed(*arguments: str) -> str:
-    return CliRunner().invoke(check, arguments, catch_exceptions=False).output
+def printed(*arguments: str, quick: bool = True) -> str:
+    options = ["--quick"] if quick else []
+    return CliRunner().invoke(check, [*arguments, *options], catch_exceptions=False).output
 
 
-def printed_for(folder: Path, **tables: str) -> str:
+def printed_for(folder: Path, *, quick: bool = True, **tables: str) -> str:
     path = folder / "s.toml"
     path.write_text(study_text(**tables))
-    return printed(str(path))
+    return printed(str(path), quick=quick)
 
 
 def test_the_shipped_studies_are_there() -> None:
@@ -120,7 +121,7 @@ def test_mistakes_and_unknown_names_are_study_file_errors(tmp_path: Path) -> Non
 def test_the_examples_of_the_help_work() -> None:
     lines = [line.strip() for line in (check.help or "").splitlines()]
     examples = [line for line in lines if line.startswith("hpo check")]
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         arguments = example.partition(" > ")[0].split()[2:]
         assert CliRunner().invoke(check, arguments).exit_code == 0
@@ -130,4 +131,63 @@ def test_what_the_reader_of_the_data_left_out_is_told(tmp_path: Path) -> None:
     rows = "".join(f"{row % 7},1,{row % 2}\n" for row in range(40))
     (tmp_path / "table.csv").write_text(f"width,same,kind\n{rows}")
     output = printed_for(tmp_path, data='dataset = "table.csv"\ntarget = "kind"')
-    assert 'Note: Column "same" was left out: it is constant.' in output.splitlines()
+    assert "Note: Left out because constant: same." in output.splitlines()
+
+
+def table(rows: int = 40) -> str:
+    head = "width,height,colour,kind\n"
+    return head + "".join(f"{n % 7},{n % 5}.5,{['red', 'blue'][n % 2]},{'ab'[n % 2]}\n" for n in range(rows))
+
+
+def test_what_was_found_in_the_data_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(table(80))
+    output = printed_for(tmp_path, data='dataset = "table.csv"\ntarget = "kind"')
+    lines = {line.split()[0]: line for line in output.splitlines() if line.strip()}
+    assert "80, 10 of them repeat an earlier one (12.5%)" in " ".join(lines["rows"].split())
+    assert "2: width, height" in lines["numeric"]
+    assert "1: colour" in lines["categorical"]
+    assert "kind: classification (2 distinct texts)" in lines["target"]
+    assert "a (50%), b (50%)" in lines["classes"]
+
+
+def test_json_holds_what_was_found(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(table().replace("red", "", 3))
+    (tmp_path / "s.toml").write_text(study_text(data='dataset = "table.csv"\ntarget = "kind"'))
+    found = json.loads(printed(str(tmp_path / "s.toml"), "--json", quick=False))["found"]
+    assert found["data"]["columns"] == {"numeric": ["width", "height"], "categorical": ["colour"]}
+    assert found["data"]["missing"] == {"colour": 3 / 40}
+    assert found["rehearsed"]["models"] == 1
+    assert found["rehearsed"]["parameters"][0] > 0
+    assert [caution["code"] for caution in found["cautions"]] == ["batch_size"]
+    assert json.loads(printed(str(tmp_path / "s.toml"), "--json"))["found"]["rehearsed"] is None
+
+
+def test_the_models_are_built_and_train_a_batch(tmp_path: Path) -> None:
+    model = 'choice = [{ family = "mlp", hidden = [8] }, { family = "cnn", channels = { choice = [[4], [4, 8]] } }]'
+    assert "models     3 built and trained on a batch, 610 to 690 parameters" in printed_for(
+        tmp_path, model=model, quick=False
+    )
+
+
+def test_a_model_that_run_would_refuse_is_refused(tmp_path: Path) -> None:
+    tables = {"data": 'dataset = "wine"', "model": 'family = "cnn"'}
+    assert "is a valid study" in printed_for(tmp_path, **tables)
+    with pytest.raises(StudyFileError, match="no model of this study fits 'wine'"):
+        printed_for(tmp_path, quick=False, **tables)
+
+
+def test_cautions_are_told(tmp_path: Path) -> None:
+    output = printed_for(
+        tmp_path,
+        quick=False,
+        model='family = "cnn"\nchannels = { choice = [[4], [4, 4, 4, 4]] }',
+        dropout="p = { low = 0.0, high = 0.5 }",
+        search="trials = 20",
+        training="batch_size = 2000",
+    )
+    cautions = [line for line in output.splitlines() if line.startswith("Caution: ")]
+    assert len(cautions) == 3
+    assert "16 of 20 trials are drawn before the first one has ended" in cautions[0]
+    assert "take search.concurrency = 4, or more trials." in cautions[0]
+    assert "training.batch_size = 2000 is more than the 1079 examples" in cautions[1]
+    assert "every trial that draws it: InputError: model.channels" in cautions[2]

@@ -31,11 +31,15 @@ from hpo.cli.terminal.console import Terminal
 from hpo.cli.terminal.screen import Screen
 from hpo.cli.terminal.secret import Scrubbed
 from hpo.cli.terminal.status import BestTrial, Budgets, Failure, StudyDetails, TrialInTraining
+from hpo.data.describe import Description
+from hpo.data.notes import Note
 from hpo.endings import Ended, Ending
+from hpo.execution.rehearsal import Rehearsed
 from hpo.registry import studies as table
 from hpo.registry.summaries import StudySummary
 from hpo.runtime.progress import Progress, Running
 from hpo.storage.open import open_store, sqlite_url
+from hpo.studyfile.cautions import Caution
 from tests.cli.runs import COMMAND, Project
 from tests.export import tiny
 from tests.runtime.small import small_study, small_text
@@ -148,7 +152,7 @@ def test_many_columns_are_counted(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(small_text(data='dataset = "table.csv"\ntarget = "kind"'))
     done = Project(folder=tmp_path).hpo("check", "small.toml")
     assert done.returncode == 0, done.stderr
-    assert "... and 1,980 more" in done.stdout
+    assert "and 1,995 more." in done.stdout
     assert not ACTING.search(done.stdout)
     assert len(done.stdout) < 8_000
 
@@ -312,8 +316,29 @@ def test_check_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> No
     out = terminal(width)
     monkeypatch.setattr(check, "console", lambda: out)
     placement = 'placement = { choice = ["before_activation", "after_activation"] }'
-    check._print(small_study(norm=f'choice = [{{ kind = "batch", {placement} }}, {{ kind = "none" }}]'))
+    names = tuple(f"measurement_{n}" for n in range(30))
+    note = Note(kind="read_as", text="Read as numbers with a decimal comma", column="measurement_0")
+    found = Description(
+        rows=12_345, kind="tabular", shape=(30,), columns={"numeric": names, "categorical": ("colour",)},
+        missing_share=0.01, missing=dict.fromkeys(names, 0.1), target="outcome", task="classification",
+        task_reason="3 distinct texts", classes={"benign": 0.6, "malignant": 0.4}, numbers=None,
+        constant=("serial_number",), alike=(names[:2],), skewed={"measurement_3": 12.3}, duplicates=17, notes=(note,),
+    )  # fmt: skip
+    caution = Caution(code="memory", text="a lane needs about 3 GiB of memory")
+    rehearsed = Rehearsed(models=2, parameters=(1_000, 2_000_000), cautions=())
+    findings = check.Findings(data=found, rehearsed=rehearsed, cautions=(caution,))
+    check._print(small_study(norm=f'choice = [{{ kind = "batch", {placement} }}, {{ kind = "none" }}]'), findings)
     words = {"before_activation", "after_activation", "norm.placement", "optimizer.learning_rate"}
+    words |= {
+        "categorical",
+        "measurement_5,",
+        "(12.3)",
+        "malignant",
+        "serial_number",
+        "transform",
+        "decimal",
+        "memory.",
+    }
     assert_whole(lines_of(out), width, words)
 
 

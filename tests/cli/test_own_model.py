@@ -118,10 +118,10 @@ def test_mistakes_are_named_and_nothing_is_written(
     assert {path.name for path in tmp_path.iterdir()} == {"small.toml", "net.py"}
 
 
-def test_checking_does_not_run_the_file(tmp_path: Path, hpo: Command, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_quick_check_does_not_run_the_file(tmp_path: Path, hpo: Command, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "1 / 0")
     (tmp_path / "small.toml").write_text(text())
-    main(["check", "small.toml"])
+    main(["check", "small.toml", "--quick"])
     shown = capsys.readouterr().out
     assert "model.arguments.width" in shown
     assert '"net.py:Net"' in shown

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hpo.data.catalogue import CATALOGUE, load_dataset
+from hpo.data.notes import Note
 from hpo.data.prepare import prepare_data, prepare_test
 from hpo.data.splits import split_data
 from hpo.errors import DataError
@@ -101,7 +102,7 @@ def test_the_fingerprint_follows_the_content(name):
     assert replace(dataset, numeric=features).fingerprint != dataset.fingerprint
     assert replace(dataset, target_N=target).fingerprint != dataset.fingerprint
     assert replace(dataset, target_name="other").fingerprint != dataset.fingerprint
-    assert replace(dataset, notes=("seen",)).fingerprint == dataset.fingerprint
+    assert replace(dataset, notes=(Note(kind="read_as", text="seen"),)).fingerprint == dataset.fingerprint
 
 
 def test_digits_are_images_of_one_channel():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
+from hpo.data.notes import grouped
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -36,7 +38,7 @@ def test_decimal_commas_are_numbers_and_told_once(load: Load) -> None:
     dataset = load(column("x", [f"{n},{n}3" for n in range(30)], ";"))
     assert dataset.numeric_names == ("x", "plain")
     np.testing.assert_allclose(dataset.numeric[:, 0], [float(f"{n}.{n}3") for n in range(30)])
-    assert dataset.notes == ('Column "x" was read as numbers with a decimal comma.',)
+    assert grouped(dataset.notes) == ["Read as numbers with a decimal comma: x."]
 
 
 def test_a_target_with_decimal_commas_is_a_quantity(load: Load) -> None:
@@ -58,7 +60,7 @@ def test_marks_of_missing_values_among_numbers_are_missing_and_named(load: Load,
     cells[4] = cells[20] = marker
     dataset = load(column("x", cells))
     assert np.flatnonzero(np.isnan(dataset.numeric[:, 0])).tolist() == [4, 20]
-    assert dataset.notes == (f"Column \"x\": '{marker}' in 2 cells count as missing (rows 5, 21).",)
+    assert grouped(dataset.notes) == [f"Cells without a number count as missing: x ('{marker}' in rows 5, 21)."]
 
 
 def test_an_odd_cell_among_numbers_is_refused_until_it_is_declared(load: Load) -> None:
@@ -79,7 +81,7 @@ def test_whole_numbers_can_be_declared_codes(load: Load) -> None:
     table = column("plz", ["01067", "04109", "80331"] * 10)
     found = load(table)
     assert found.numeric_names == ("plz", "plain")
-    assert "leading zeros, such as 0" in found.notes[0]
+    assert re.search(r"Numbers with leading zeros .*: plz \(e.g. 0\d+\)", str(found.notes[0]))
     declared = load(table, columns={"plz": "categorical"})
     assert declared.categorical_NK[:3, 0].tolist() == ["01067", "04109", "80331"]
     assert declared.notes == ()

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from hpo.data.columns.kinds import Column, read_column
 from hpo.data.dataset import CellForm, TextArray, no_categories
-from hpo.data.table import Table, toml_key
+from hpo.data.notes import Note, grouped
+from hpo.data.table import Table
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -37,8 +38,8 @@ class Features:
     text_name: str
     forms: Mapping[str, CellForm]
     """How cells are read, by column, where this is not the plain way."""
-    notes: tuple[str, ...]
-    """A sentence for each column left out or suspicious."""
+    notes: tuple[Note, ...]
+    """What was found about columns that are left out or suspicious."""
 
 
 def read_features(table: Table, features: DataFrame, data: DataTable) -> Features:
@@ -48,23 +49,25 @@ def read_features(table: Table, features: DataFrame, data: DataTable) -> Feature
     the rows. Raises `DataError` where a column cannot be read, or none remains.
     """
     columns: list[Column] = []
-    notes: list[str] = []
+    notes: list[Note] = []
     for name in features.columns:
         column = read_column(features[name], data, table.place)
         left_out = None if column.kind in ("identifier", "ignored") else _useless(column)
         notes += [left_out] if left_out else column.notes
         if left_out is None and column.values_N is not None and _counts_rows(column):
             if name in UNNAMED and name not in data.columns:
-                notes.append("The first column was left out: it has no name and counts the rows.")
+                unnamed = "The first column was left out: it has no name and counts the rows"
+                notes.append(Note(kind="left_out", text=unnamed))
                 continue
-            notes.append(f'Column "{name}" counts the rows; if the rows are sorted, it gives the target away.')
+            counting = "Counts the rows; if they are sorted, it gives the target away"
+            notes.append(Note(kind="suspicious", text=counting, column=str(name)))
         if left_out is None:
             columns.append(column)
     text, columns = _text_of(columns, data, table.place, notes)
     numeric = {column.name: column.values_N for column in columns if column.values_N is not None}
     categorical = {column.name: column.cells_N for column in columns if column.cells_N is not None}
     if not numeric and not categorical and text is None:
-        raise DataError(f"{table.place}: no column is left to predict from. {' '.join(notes)}".rstrip())
+        raise DataError(f"{table.place}: no column is left to predict from. {' '.join(grouped(notes))}".rstrip())
     size = len(features)
     return Features(
         numeric_NF=np.column_stack(list(numeric.values())) if numeric else np.empty((size, 0)),
@@ -79,7 +82,7 @@ def read_features(table: Table, features: DataFrame, data: DataTable) -> Feature
 
 
 def _text_of(
-    columns: list[Column], data: DataTable, place: str, notes: list[str]
+    columns: list[Column], data: DataTable, place: str, notes: list[Note]
 ) -> tuple[Column | None, list[Column]]:
     """The column of texts and the others. Texts that were found beside other features are left out with a note; one
     that is declared, or stands alone, is used."""
@@ -92,14 +95,12 @@ def _text_of(
     if declared or (len(texts) == 1 and not others):
         return (declared or texts)[0], others
     for column in texts:
-        notes.append(
-            f'Column "{column.name}" was left out: it holds texts. To learn from them, set '
-            f'`[data.columns] {toml_key(column.name)} = "text"`.'
-        )
+        text = 'Left out because it holds texts; to learn from them, declare "text" in [data.columns]'
+        notes.append(Note(kind="left_out", text=text, column=column.name))
     return None, others
 
 
-def _useless(column: Column) -> str | None:
+def _useless(column: Column) -> Note | None:
     """Why nothing can be learnt from the column; None where something can."""
     if column.values_N is not None:
         known_N = column.values_N[~np.isnan(column.values_N)]
@@ -110,7 +111,8 @@ def _useless(column: Column) -> str | None:
         count, whole = len(values - {None}), None not in values
     if count > 1 or (count == 1 and not whole):
         return None
-    return f'Column "{column.name}" was left out: it is {"constant" if count else "empty"}.'
+    text = f"Left out because {'constant' if count else 'empty'}"
+    return Note(kind="constant", text=text, column=column.name)
 
 
 def _counts_rows(column: Column) -> bool:

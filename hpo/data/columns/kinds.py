@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from hpo.data.columns.cells import BLANKS, is_number, refuse_ambiguous, refuse_extremes, to_days, to_numbers
 from hpo.data.columns.numbers import PLAIN, parse
 from hpo.data.dataset import CellForm, TextArray
+from hpo.data.notes import Note
 from hpo.data.table import Coded, distinct, joined, rows, toml_key
 from hpo.errors import DataError
 from hpo.printable import listed
@@ -54,8 +55,8 @@ class Column:
     """Of categorical columns and texts; None where missing."""
     form: CellForm | None = None
     """How its cells are read, where this is not the plain way."""
-    notes: tuple[str, ...] = ()
-    """What was odd, in sentences for the user."""
+    notes: tuple[Note, ...] = ()
+    """What was odd."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,14 +151,11 @@ def _numeric(cells: Cells) -> Column:
                 f'them empty if the value is unknown. `[data.columns] {toml_key(name)} = "numeric"` takes what is no '
                 'number for missing, and "categorical" takes every cell for a category.'
             )
-        count = len(numbers.strays)
-        notes.append(
-            f'Column "{name}": {listed((repr(cell) for cell in odd), 5)} in {count} cell{"s" if count > 1 else ""} '
-            f"count{'' if count > 1 else 's'} as missing ({rows(numbers.strays)})."
-        )
+        found = f"{listed((repr(cell) for cell in odd), 5)} in {rows(numbers.strays)}"
+        notes.append(Note(kind="missing", text="Cells without a number count as missing", column=name, detail=found))
     if numbers.form != PLAIN or numbers.sign:
         sign = f" and the sign {numbers.sign}" if numbers.sign else ""
-        notes.append(f'Column "{name}" was read as numbers with {numbers.form}{sign}.')
+        notes.append(Note(kind="read_as", text=f"Read as numbers with {numbers.form}{sign}", column=name))
     refuse_extremes(numbers.values_N, cells.where)
     kept = None
     if declared or numbers.form != PLAIN:
@@ -185,9 +183,8 @@ def _date(cells: Cells) -> Column:
             f'{cells.where} holds "{cells.column.iloc[strays[0]]}" in {rows(strays)}, and a date is written like '
             "2026-01-31 or 2026-01-31 12:30. Correct the cells, or leave them empty if the date is unknown."
         )
-    name = cells.name
-    note = f'Column "{name}" was read as dates: the days since 1970-01-01.'
-    return Column(name=name, kind="date", values_N=values_N, form=CellForm(kind="date"), notes=(note,))
+    note = Note(kind="read_as", text="Read as dates, i.e. days since 1970-01-01", column=cells.name)
+    return Column(name=cells.name, kind="date", values_N=values_N, form=CellForm(kind="date"), notes=(note,))
 
 
 def _identifier(cells: Cells) -> Column:
@@ -195,9 +192,12 @@ def _identifier(cells: Cells) -> Column:
     if cells.declared == "identifier":
         return Column(name=name, kind="identifier")
     values = len(set(cells.coded[1]) - {None})
-    note = (
-        f'Column "{name}" was left out: {values} distinct texts are more than {MOST_CATEGORIES}, so it looks like an '
-        f'identifier. Group them to use it, or set `[data.columns] {toml_key(name)} = "categorical"`.'
+    note = Note(
+        kind="left_out",
+        text=f"Left out because more than {MOST_CATEGORIES} distinct texts look like an identifier; to use it, group "
+        'them or declare "categorical" in [data.columns]',
+        column=name,
+        detail=f"{values} distinct",
     )
     return Column(name=name, kind="identifier", notes=(note,))
 

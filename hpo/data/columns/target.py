@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hpo.data.columns.cells import Numbers, refuse_ambiguous, refuse_extremes, to_numbers
 from hpo.data.columns.numbers import PLAIN
 from hpo.data.dataset import CellForm, Task, suggestion
+from hpo.data.notes import Note
 from hpo.data.table import Table, distinct, rows
 from hpo.errors import DataError
 from hpo.printable import listed
@@ -32,7 +33,9 @@ class Target:
     task: Task
     values_N: NDArray[np.int64] | NDArray[np.float64]
     class_names: tuple[str, ...]
-    notes: tuple[str, ...]
+    reason: str
+    """Why it is this task, e.g. `3 distinct texts`."""
+    notes: tuple[Note, ...]
 
 
 def target_column(table: Table, data: DataTable) -> str:
@@ -71,11 +74,9 @@ def read_target(table: Table, data: DataTable) -> Target:
         )
     labels = sorted({word for word in words if word is not None})
     numbers = to_numbers(column, CellForm(kind="numeric", decimal=data.decimal, thousands=data.thousands))
-    task = data.task
-    if task == "auto":
-        task = "regression" if _is_quantity(labels, numbers, data, name) else "classification"
+    task, reason = (data.task, "data.task says so") if data.task != "auto" else _task(labels, numbers, data, name)
     if task == "regression":
-        return _quantity(column, numbers, where)
+        return _quantity(column, numbers, where, reason)
     if len(labels) == 1:
         raise _nothing_to_learn(labels[0], where)
     if not numbers.strays.size and numbers.ambiguous is None:
@@ -88,22 +89,29 @@ def read_target(table: Table, data: DataTable) -> Target:
         task="classification",
         values_N=index_U[code_N].astype(np.int64),
         class_names=tuple(labels),
+        reason=reason,
         notes=tuple(_likeness(labels, numbers)),
     )
 
 
-def _is_quantity(labels: list[str], numbers: Numbers, data: DataTable, name: str) -> bool:
-    """Whether the target is numbers of many values, and no codes: these have leading zeros, or are too long to be told
-    apart as numbers."""
-    if numbers.strays.size or numbers.ambiguous is not None or data.columns.get(name) == "categorical":
-        return False
+def _task(labels: list[str], numbers: Numbers, data: DataTable, name: str) -> tuple[Task, str]:
+    """The task, and why. It is regression where the target is numbers of many values, and no codes: these have leading
+    zeros, or are too long to be told apart as numbers."""
+    if data.columns.get(name) == "categorical":
+        return "classification", "declared categorical"
+    if numbers.strays.size or numbers.ambiguous is not None:
+        return "classification", f"{len(labels)} distinct texts"
     coded = any(label[:1] == "0" and label[1:2].isdigit() for label in labels)
     distinct_numbers = len(np.unique(numbers.values_N))
     whole = all(label.lstrip("+-").isdigit() for label in labels)
-    return not coded and distinct_numbers > MOST_CLASSES and (not whole or distinct_numbers == len(labels))
+    if coded or (whole and distinct_numbers != len(labels)):
+        return "classification", f"{len(labels)} distinct codes"
+    if distinct_numbers <= MOST_CLASSES:
+        return "classification", f"{distinct_numbers} distinct numbers, and up to {MOST_CLASSES} count as classes"
+    return "regression", f"{distinct_numbers:,} distinct numbers, more than {MOST_CLASSES}"
 
 
-def _quantity(column: Series[Any], numbers: Numbers, where: str) -> Target:
+def _quantity(column: Series[Any], numbers: Numbers, where: str, reason: str) -> Target:
     if numbers.strays.size:
         raise DataError(
             f'{where} holds "{column.iloc[numbers.strays[0]]}" in {rows(numbers.strays)}, and regression'
@@ -113,8 +121,15 @@ def _quantity(column: Series[Any], numbers: Numbers, where: str) -> Target:
     refuse_extremes(numbers.values_N, where)
     if len(np.unique(numbers.values_N)) == 1:
         raise _nothing_to_learn(f"{numbers.values_N[0]:g}", where)
-    notes = (f"The target was read as numbers with {numbers.form}.",) if numbers.form != PLAIN else ()
-    return Target(name=str(column.name), task="regression", values_N=numbers.values_N, class_names=(), notes=notes)
+    note = Note(kind="read_as", text=f"The target was read as numbers with {numbers.form}")
+    return Target(
+        name=str(column.name),
+        task="regression",
+        values_N=numbers.values_N,
+        class_names=(),
+        reason=reason,
+        notes=(note,) if numbers.form != PLAIN else (),
+    )
 
 
 def _nothing_to_learn(value: str, where: str) -> DataError:
@@ -124,11 +139,12 @@ def _nothing_to_learn(value: str, where: str) -> DataError:
     )
 
 
-def _likeness(labels: list[str], numbers: Numbers) -> list[str]:
+def _likeness(labels: list[str], numbers: Numbers) -> list[Note]:
     """A note where two classes are the same number."""
     if numbers.strays.size or numbers.form != PLAIN or len({Decimal(label) for label in labels}) == len(labels):
         return []
-    return [
+    text = (
         "Some classes are the same number, written in two ways; they are classes of their own. If they are one class, "
-        "write them alike."
-    ]
+        "write them alike"
+    )
+    return [Note(kind="suspicious", text=text)]

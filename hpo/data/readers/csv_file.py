@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo.data.table import MISSING, Table, refuse_duplicates, rows, table_of, toml_key
+from hpo.data.notes import Note
+from hpo.data.table import MISSING, Table, refuse_duplicates, rows, table_of
 from hpo.errors import DataError
 from hpo.printable import on_one_line
 from hpo.studyfile.records import DataTable
@@ -181,7 +182,7 @@ def _refuse_short_rows(text: str, separator: str, data: DataTable, cells: int, p
         )
 
 
-def _leading_zeros(text: str, separator: str, data: DataTable, frame: DataFrame) -> Iterable[str]:
+def _leading_zeros(text: str, separator: str, data: DataTable, frame: DataFrame) -> Iterable[Note]:
     """A note for each column that was read as numbers although some have leading zeros, and so may be codes."""
     from pandas.api.types import is_integer_dtype
 
@@ -193,7 +194,10 @@ def _leading_zeros(text: str, separator: str, data: DataTable, frame: DataFrame)
             cells |= {name: cell for name, cell in named if re.fullmatch(r"0\d+ *", cell)}
     for name, cell in cells.items():
         if is_integer_dtype(frame[name].dtype):
-            yield (
-                f'Column "{name}" has numbers with leading zeros, such as {cell.strip()}, and was read as numbers. If '
-                f'they are codes, set `[data.columns] {toml_key(name)} = "categorical"`.'
+            yield Note(
+                kind="suspicious",
+                text='Numbers with leading zeros were read as numbers; if they are codes, declare "categorical" in '
+                "[data.columns]",
+                column=name,
+                detail=f"e.g. {cell.strip()}",
             )

@@ -39,13 +39,15 @@ class Plan:
 
     fused: bool = True
     """Whether all lanes are computed at once; set to False if that fails."""
+    reason: str = ""
+    """Why they are not; empty while they are."""
     calls: tuple[tuple[str, int, int], ...] = ()
     """Calls of dropout layers in one pass: path of the layer, number of the call, and size of the mask for one
     example."""
 
     def stop_fusing(self, module: nn.Module, reason: str) -> None:
         """Computes the lanes one after the other from now on; logs a warning, once."""
-        self.fused = False
+        self.fused, self.reason = False, reason
         text = f"lanes of {type(module).__name__} train one after the other, which is slower: {reason}"
         if text not in _warned:
             _warned.add(text)

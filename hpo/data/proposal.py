@@ -1,0 +1,158 @@
+"""A first study file for a data set: settings that suit its kind, its size and its balance, each with a comment.
+
+Only the text is made here; `hpo init` reads the data and writes the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hpo.data.describe import Description
+from hpo.errors import DataError
+from hpo.printable import on_one_line
+from hpo.studyfile.cautions import fitting_concurrency
+from hpo.studyfile.tree import toml
+
+SMALL = 500
+"""Tables with fewer rows are validated by folds, because one part would decide by luck."""
+UNBALANCED = 0.65
+"""Where the largest class has a greater share, accuracy says little: always answering this class scores as much."""
+SIZES: tuple[tuple[int, int, int, int], ...] = (
+    (500, 16, 60, 60),
+    (5_000, 32, 40, 60),
+    (20_000, 128, 25, 60),
+    (100_000, 256, 15, 40),
+)
+"""(rows, batch size, epochs, trials) of data sets with fewer rows than the first number."""
+LARGE = (512, 10, 30)
+"""The same for larger ones."""
+WIDTHS: tuple[tuple[int, list[list[int]]], ...] = (
+    (500, [[], [16], [32]]),
+    (5_000, [[32], [64], [64, 64]]),
+    (20_000, [[64], [64, 64], [128, 128]]),
+)
+"""(rows, hidden layers to choose from) of tables with fewer rows than the number."""
+WIDE = [[64, 64], [128, 128], [256, 128]]
+"""The same for larger ones."""
+
+
+def propose(name: str, found: Description, *, dataset: str, target: str | None, folds: int | None) -> str:
+    """The text of a study file. `dataset`, `target`: as `[data]` is to have them; `folds`: None for a hold-out.
+
+    Raises `DataError` for a kind of data that no model family here takes.
+    """
+    sections = (
+        _study(name, found),
+        _data(dataset, target, found, folds),
+        _model(found),
+        _NORM,
+        _DROPOUT,
+        _OPTIMIZER,
+        _budget(found, folds),
+    )
+    what = f"{found.rows:,} {'images' if found.kind == 'image' else 'rows'}, {found.task}"
+    head = (
+        f"# Study of {on_one_line(dataset)}: {what}.",
+        f"# `hpo check {name}.toml` shows what was found in the data, `hpo run {name}.toml` runs the study.",
+        "# A range is { low = , high = }, a choice { choice = [...] }; a plain value is fixed and not searched.",
+    )
+    return "\n\n".join(("\n".join(head), *("\n".join(lines) for lines in sections))) + "\n"
+
+
+def _study(name: str, found: Description) -> Iterator[str]:
+    objective, why = _objective(found)
+    yield "[study]"
+    yield f"name = {toml(name)}"
+    yield f"objective = {toml(objective)}  # {why}"
+    yield "seed = 0  # another seed is another split and another search"
+
+
+def _objective(found: Description) -> tuple[str, str]:
+    if found.task == "regression":
+        return "rmse", 'root mean squared error, in the unit of the target; or "mae" (outliers count less), "r2"'
+    largest, share = max(found.classes.items(), key=lambda item: item[1])
+    if share <= UNBALANCED:
+        return (
+            "accuracy",
+            'no class is much larger than the others; or "macro_f1", "auroc", "loss"',
+        )
+    unbalanced = f"{100 * share:.0f}% of the rows are {on_one_line(largest)}, so always saying that would look good"
+    if len(found.classes) == 2:
+        return "auroc", f'{unbalanced}; or "balanced_accuracy"'
+    return "balanced_accuracy", f'{unbalanced}; or "macro_f1"'
+
+
+def _data(dataset: str, target: str | None, found: Description, folds: int | None) -> Iterator[str]:
+    yield "[data]"
+    yield f"dataset = {toml(dataset)}  # a name of the catalogue, or a path, relative to this file"
+    if target is not None:
+        yield f"target = {toml(target)}  # the column to predict"
+        other = "regression" if found.task == "classification" else "classification"
+        yield f'# Read as {found.task}: {on_one_line(found.task_reason)}. Otherwise set  task = "{other}"'
+    yield "test = 0.2  # only the winner is scored on it, once"
+    if folds is None:
+        yield "validation = 0.2  # trials are compared on it; folds = 5 instead: less noise, five times as long"
+    else:
+        yield f"folds = {folds}  # few rows: a trial's value is its mean over folds; faster: validation = 0.2"
+    if found.kind == "tabular":
+        yield '# A column that was not read as meant:  columns = { NAME = "categorical" }, or numeric, date, ignored'
+
+
+def _model(found: Description) -> Iterator[str]:
+    yield "[model]"
+    if found.kind == "image":
+        yield 'family = "cnn"  # convolutions; "mlp" takes the pixels as columns'
+        channels = toml({"choice": _channels(found.shape)})
+        yield f"channels = {channels}  # a number for each block; a block halves the image"
+        yield "hidden = [64]  # units between the last block and the output"
+    elif found.kind == "tabular":
+        widths = next((widths for rows, widths in WIDTHS if found.rows < rows), WIDE)
+        linear = "; [] is a linear model" if [] in widths else ""
+        yield 'family = "mlp"  # a multilayer perceptron; "custom" takes a module of your own'
+        yield f"hidden = {toml({'choice': widths})}  # units of each hidden layer{linear}"
+        yield 'activation = { choice = ["relu", "gelu"] }'
+    else:
+        raise DataError(
+            f"No model family here takes {found.kind} data yet. Write a study file with a module of your own "
+            '(family = "custom"): "Your own model" in the README.'
+        )
+
+
+def _channels(shape: tuple[int, ...]) -> list[list[int]]:
+    side = min(shape[-2:])
+    if side < 2:
+        raise DataError(f"The images have {shape[-2]}x{shape[-1]} pixels; a convolutional network needs 2x2 at least.")
+    return [[8], [16]] if side < 8 else [[8, 16], [16, 32]] if side < 16 else [[16, 32], [16, 32, 64]]
+
+
+_NORM = (
+    "[norm]  # normalisation between the layers",
+    'choice = [{ kind = "none" }, { kind = "batch" }, { kind = "layer" }]',
+)
+_DROPOUT = (
+    "[dropout]",
+    "p = { low = 0.0, high = 0.5 }  # share of units that is dropped in training, against overfitting",
+)
+_OPTIMIZER = (
+    "[optimizer]",
+    "learning_rate = { low = 1e-4, high = 1e-1, log = true }  # the report warns where the best is at an end: widen it",
+    "choice = [",
+    '  { name = "adamw", weight_decay = { low = 1e-6, high = 1e-1, log = true } },',
+    '  { name = "sgd", momentum = 0.9, nesterov = true },',
+    "]",
+)
+
+
+def _budget(found: Description, folds: int | None) -> Iterator[str]:
+    batch, epochs, trials = next((rest for rows, *rest in SIZES if found.rows < rows), list(LARGE))
+    if found.kind == "image":
+        trials = trials // 2
+    yield "[training]"
+    yield f"epochs = {epochs}  # passes over the training part; more where curves still rise at the end"
+    yield f"batch_size = {batch}  # larger with more rows: an epoch takes less time"
+    yield ""
+    yield "[search]"
+    yield f"trials = {trials}  # `hpo run --trials N` goes on with more"
+    yield f"concurrency = {fitting_concurrency(trials)}  # trials in flight; with fewer, the sampler learns more"
+    yield 'sampler = "tpe"  # learns from results; or "random", "gp", "cmaes", "qmc", "grid"'
+    yield f'pruner = {{ name = "median", warmup_epochs = {epochs // 5} }}  # ends trials below the median'

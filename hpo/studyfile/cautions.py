@@ -1,0 +1,87 @@
+"""Cautions: settings that are valid, and yet do something else than one would think. Each has a code and a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hpo.studyfile.fields import searched_tables
+from hpo.studyfile.study import StudySpec, options_of
+from hpo.studyfile.tree import Choice, Range
+
+CautionCode = Literal["random_search", "batch_size", "does_not_fit", "not_fused", "memory"]
+
+LEARNING = ("tpe", "gp", "cmaes")
+"""Samplers that learn from results."""
+BLIND = 1 / 3
+"""Share of the trials that may be drawn before any result is known, in a search that is to learn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caution:
+    """One thing that the user should know before the study runs."""
+
+    code: CautionCode
+    text: str
+    """What happens, and the way out."""
+
+
+def fitting_concurrency(trials: int) -> int:
+    """Trials in flight that leave a sampler results to learn from."""
+    return max(1, min(16, trials // 5))
+
+
+def cautions(spec: StudySpec, examples: int) -> Iterator[Caution]:
+    """Cautions about the study's settings. `examples`: those of its smallest training part."""
+    yield from _random_search(spec)
+    yield from _batch_size(spec, examples)
+
+
+def _random_search(spec: StudySpec) -> Iterator[Caution]:
+    search = spec.search
+    if search.sampler.name not in LEARNING or not any(map(_searches, spec.tree.values())):
+        return
+    if search.concurrency < search.trials * BLIND:
+        return
+    better = fitting_concurrency(search.trials)
+    fewer = f"search.concurrency = {better}, or " if better < search.concurrency else ""
+    begun = min(search.concurrency, search.trials)
+    yield Caution(
+        code="random_search",
+        text=f"search.concurrency = {search.concurrency}: {begun} of {search.trials} trials are drawn before the first "
+        f"one has ended, so {search.sampler.name} learns little and the study is close to a random search; take "
+        f"{fewer}more trials",
+    )
+
+
+def _searches(node: object) -> bool:
+    match node:
+        case Range() | Choice():
+            return True
+        case dict():
+            return any(map(_searches, node.values()))
+        case _:
+            return False
+
+
+def _batch_size(spec: StudySpec, examples: int) -> Iterator[Caution]:
+    slot = searched_tables()["training"]
+    sizes = [option.get("batch_size", slot.default["batch_size"]) for option in options_of(spec, "training")]
+    largest = max(map(_largest, sizes))
+    if largest > examples:
+        yield Caution(
+            code="batch_size",
+            text=f"training.batch_size = {largest} is more than the {examples} examples of the training part: a batch "
+            "has all of them, and an epoch is one step",
+        )
+
+
+def _largest(node: Any) -> int:
+    match node:
+        case Range():
+            return int(node.high)
+        case Choice():
+            return int(max(node.options))
+        case _:
+            return int(node)

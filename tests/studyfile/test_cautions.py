@@ -1,0 +1,48 @@
+"""Cautions about settings that are valid and may not be meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo.studyfile.cautions import cautions, fitting_concurrency
+from tests.studyfile.texts import study
+
+SEARCHED = "p = { low = 0.0, high = 0.5 }"
+
+
+def codes(examples: int = 1000, **tables: str) -> list[str]:
+    return [caution.code for caution in cautions(study(**tables), examples)]
+
+
+@pytest.mark.parametrize(
+    ("search", "dropout", "expected"),
+    [
+        ("trials = 40", SEARCHED, ["random_search"]),
+        ("trials = 100", SEARCHED, []),
+        ("trials = 20\nconcurrency = 4", SEARCHED, []),
+        ("trials = 2\nconcurrency = 1", SEARCHED, ["random_search"]),
+        ('trials = 40\nsampler = "gp"', SEARCHED, ["random_search"]),
+        ('trials = 40\nsampler = "random"', SEARCHED, []),
+        ("trials = 40", "p = 0.5", []),
+    ],
+)
+def test_a_search_that_cannot_learn_is_named(search: str, dropout: str, expected: list[str]) -> None:
+    assert codes(search=search, dropout=dropout) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ("1000", []),
+        ("1001", ["batch_size"]),
+        ("{ low = 8, high = 2048 }", ["batch_size"]),
+        ("{ choice = [16, 2048] }", ["batch_size"]),
+        ("{ choice = [16, 32] }", []),
+    ],
+)
+def test_a_batch_larger_than_the_training_part_is_named(size: str, expected: list[str]) -> None:
+    assert codes(training=f"batch_size = {size}") == expected
+
+
+def test_the_concurrency_that_fits_leaves_results_to_learn_from() -> None:
+    assert [fitting_concurrency(trials) for trials in (1, 5, 20, 60, 100, 1000)] == [1, 1, 4, 12, 16, 16]
