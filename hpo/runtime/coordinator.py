@@ -16,8 +16,8 @@ from statistics import fmean, stdev
 from optuna.trial import TrialState
 
 from hpo import ranking
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.checkpoints.retention import worth_keeping
-from hpo.checkpoints.run_manager import CheckpointManager, RunCheckpoints
 from hpo.endings import Ended, Ending, Spent
 from hpo.execution.executor import Executor
 from hpo.optim import rules
@@ -42,7 +42,7 @@ def run(
     manager: CheckpointManager | None = None,
 ) -> Progress:
     """Runs the study until its budgets are spent, or until `ownership` says to leave it. Returns the final progress."""
-    return _Loop(session, executor, observer, ownership, manager or RunCheckpoints(session.checkpoints)).run()
+    return _Loop(session, executor, observer, ownership, manager or CheckpointManager(session.checkpoints)).run()
 
 
 class _Loop:

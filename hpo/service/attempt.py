@@ -12,7 +12,7 @@ from threading import Event
 
 import torch
 
-from hpo.checkpoints.worker_manager import WorkerCheckpoints
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.execution.executor import Executor
 from hpo.execution.job import TrainingJob
 from hpo.execution.shard import InProcessShard
@@ -58,7 +58,7 @@ class Attempt:
         self.name = name
         self.ending = ending
         self.open_channel = open_channel
-        self.manager = WorkerCheckpoints(session.checkpoints, session.checkpoint_store, name)
+        self.manager = CheckpointManager(session.checkpoints, session.checkpoint_store, name)
         self.ownership = LeasedOwnership(
             session, self.manager, name, lease_seconds, key=study.key, leave=leave, wait=self._wait
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from threading import Event
 
 from hpo import space
-from hpo.checkpoints.worker_manager import WorkerCheckpoints
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.registry import leases, queue
 from hpo.registry.queue import Key, StudyStatus
 from hpo.runtime.ownership import LostTrials, Turn
@@ -85,7 +85,7 @@ class LeasedOwnership:
     def __init__(
         self,
         session: Session,
-        manager: WorkerCheckpoints,
+        manager: CheckpointManager,
         name: str,
         lease_seconds: float,
         *,

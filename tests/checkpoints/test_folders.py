@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from hpo.checkpoints.folders import OwnFolders, own_folders
-from hpo.checkpoints.run_manager import RunCheckpoints
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.checkpoints.store import CheckpointStore, Directory
-from hpo.checkpoints.worker_manager import WorkerCheckpoints
 from hpo.errors import MachineError, StudyStateError
 from hpo.registry import deletion
 from hpo.registry.studies import study_row
@@ -101,7 +100,7 @@ def test_files_of_an_earlier_version_without_an_owner_stay(tmp_path: Path) -> No
     (tmp_path / "checkpoints" / ".small.owner").unlink()
     stray = tmp_path / "checkpoints" / "small" / "best-000099.pt"
     stray.write_bytes(b"of whom?")
-    in_session(SPEC, tmp_path, lambda session: RunCheckpoints(session.checkpoints))
+    in_session(SPEC, tmp_path, lambda session: CheckpointManager(session.checkpoints))
     with opened(sqlite_url(tmp_path)) as store:
         sweep(store, tmp_path)
         assert set(files(tmp_path)) == {*kept, stray}, "the study keeps its folder"
@@ -146,7 +145,7 @@ def test_a_study_that_is_being_deleted_cannot_be_run(tmp_path: Path) -> None:
         deletion.begin_deletion(store, "small")
         refused = pytest.raises(StudyStateError, match="just being deleted")
         with refused:
-            in_session(SPEC, tmp_path, lambda session: RunCheckpoints(session.checkpoints))
+            in_session(SPEC, tmp_path, lambda session: CheckpointManager(session.checkpoints))
         submit(SPEC, tmp_path)
         assert not study_row(store, "small").facts.is_being_deleted, "the study is a new one"
 
@@ -156,7 +155,7 @@ def test_files_of_an_ended_study_that_a_killed_worker_left_are_swept(
 ) -> None:
     submit(small_study(training="epochs = 3", search="trials = 1"), tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(WorkerCheckpoints, "sweep", lambda manager: None)
+        patch.setattr(CheckpointManager, "sweep", lambda manager: None)
         serve(tmp_path)
     folder = tmp_path / "checkpoints" / "small"
     (folder / ".best-000001.pt.0123456789abcdef.tmp").touch()
@@ -221,8 +220,8 @@ def test_rows_that_name_other_files_delete_none(tmp_path: Path) -> None:
     run(tmp_path)
 
     def forget(session: Session) -> None:
-        its = RunCheckpoints(session.checkpoints)
-        its.garbage = ["hpo.db", "../outside", "checkpoints/other/best-000000.pt"]
+        its = CheckpointManager(session.checkpoints)
+        its.garbage = {"hpo.db", "../outside", "checkpoints/other/best-000000.pt"}
         its.sweep()
 
     other = tmp_path / "checkpoints" / "other" / "best-000000.pt"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpo.checkpoints.worker_manager import WorkerCheckpoints
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.service import candidates
 from hpo.service.leased import LeasedOwnership
 from hpo.storage.open import open_store, sqlite_url
@@ -24,7 +24,7 @@ from tests.service.working import submit, wait_for, working
         (candidates, "record_location"),
         (LeasedOwnership, "room"),
         (LeasedOwnership, "confirm"),
-        (WorkerCheckpoints, "save_running"),
+        (CheckpointManager, "save_running"),
     ],
 )
 def test_it_is_told_in_a_line(

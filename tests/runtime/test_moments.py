@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.checkpoints.store import Directory
-from hpo.checkpoints.worker_manager import WorkerCheckpoints
 from hpo.endings import Ended, Ending, Spent
 from hpo.errors import MachineError, TakenError
 from hpo.execution.messages import Admit, Train
@@ -98,7 +98,7 @@ def test_workers_that_cut_trials_at_the_same_time_keep_each_others_last_states(s
                 CheckpointRow(trial_id=others.trial_id, kind=kind, epoch=1, path=f"{kind}.pt", sha256="")
                 for kind in ("best", "final")
             )
-            manager = WorkerCheckpoints(session.checkpoints, checkpoint_store, "worker")
+            manager = CheckpointManager(session.checkpoints, checkpoint_store, "worker")
             manager.save_best([own.number], [])
             manager.save_ends([own.number], [])
         assert [row.path for row in store.checkpoints(session.study_id)] == ["best.pt", "final.pt"]

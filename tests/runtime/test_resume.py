@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpo.checkpoints.run_manager import RunCheckpoints
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.database.tables import hpo_checkpoints
 from hpo.execution.resources import Resources
 from hpo.runtime.session import Session
@@ -47,10 +47,10 @@ POINTS: dict[str, tuple[Any, str, bool]] = {
     "after asking, before the transaction ends": (Searcher, "ask", True),
     "before an epoch": (Trainer, "tick", False),
     "after an epoch, before it is recorded": (Trainer, "tick", True),
-    "after best weights are written, before the transaction ends": (RunCheckpoints, "save_best", True),
-    "before the running trials' file is written": (RunCheckpoints, "save_running", False),
-    "after the running trials' file is written, before the transaction ends": (RunCheckpoints, "save_running", True),
-    "after the transaction, before old files are deleted": (RunCheckpoints, "sweep", False),
+    "after best weights are written, before the transaction ends": (CheckpointManager, "save_best", True),
+    "before the running trials' file is written": (CheckpointManager, "save_running", False),
+    "after the running trials' file is written, before the transaction ends": (CheckpointManager, "save_running", True),
+    "after the transaction, before old files are deleted": (CheckpointManager, "sweep", False),
 }
 
 

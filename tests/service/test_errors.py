@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpo.checkpoints.worker_manager import WorkerCheckpoints
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.errors import RefusedStatementError, StorageError
 from hpo.execution.job import TrainingJob
 from hpo.execution.messages import Admit, Order, Train
@@ -75,9 +75,9 @@ def test_a_database_that_fails_at_any_moment_changes_nothing(
     elif moment == "train":
         options = {"open_channel": before(Train, fault)}
     elif moment == "save":
-        patched(WorkerCheckpoints, "save_running", fault, monkeypatch)
+        patched(CheckpointManager, "save_running", fault, monkeypatch)
     else:
-        patched(WorkerCheckpoints, "sweep", fault, monkeypatch)
+        patched(CheckpointManager, "sweep", fault, monkeypatch)
     serve(tmp_path, **options)
     assert fault.calls > call
     assert found(spec, tmp_path) == expected

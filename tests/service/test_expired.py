@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.checkpoints.store import Directory
-from hpo.checkpoints.worker_manager import WorkerCheckpoints
 from hpo.database.tables import hpo_leases
 from hpo.errors import MachineError
 from hpo.execution.job import TrainingJob
@@ -118,7 +118,7 @@ def test_a_worker_whose_lease_expired_overwrites_no_weights(spec: StudySpec, tmp
         def keep(worker: str, weights: bytes) -> None:
             end = End(epoch=12, state=weights)
             settled = Settled(lanes=None, epochs={}, weights={trial.number: weights}, ends={trial.number: end})
-            manager = WorkerCheckpoints(session.checkpoints, Directory(tmp_path), worker)
+            manager = CheckpointManager(session.checkpoints, Directory(tmp_path), worker)
             with session.store.transaction():
                 manager.save_best({trial.number}, [settled])
                 manager.save_ends({trial.number}, [settled])

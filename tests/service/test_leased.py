@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from hpo.checkpoints.worker_manager import WorkerCheckpoints
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.registry import control, leases, queue
 from hpo.registry.queue import StudyStatus
 from hpo.runtime.ownership import LostTrials, Turn
@@ -61,7 +61,7 @@ def owner(
 ) -> LeasedOwnership:
     """The ownership of a worker that is registered here."""
     register(session, name)
-    manager = cast(WorkerCheckpoints, Adopted())
+    manager = cast(CheckpointManager, Adopted())
     key = status(session).key
     return LeasedOwnership(session, manager, name, LONG, key=key, leave=leave, wait=wait)
 

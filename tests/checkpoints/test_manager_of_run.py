@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hpo.checkpoints.run_manager import RunCheckpoints
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.runtime.session import Session
+from hpo.storage.rows import CheckpointRow
+from tests.checkpoints.ended import ask, cut, settled
 from tests.runtime.small import in_session, run, small_study, trials_of, with_trials
 from tests.service.working import serve, submit
 
@@ -59,7 +62,7 @@ def test_files_that_no_row_names_are_deleted(tmp_path: Path) -> None:
     for name in ("best-000099.pt", "running-0000099.pt", ".running-0000007.pt.123"):
         (folder / name).write_bytes(b"left by a killed process")
     (folder / "notes.txt").write_text("a user's own")
-    in_session(small_study(), tmp_path, lambda session: RunCheckpoints(session.checkpoints))
+    in_session(small_study(), tmp_path, lambda session: CheckpointManager(session.checkpoints))
     assert on_disk(tmp_path) == kept
     assert not (folder / ".running-0000007.pt.123").exists()
     assert (folder / "notes.txt").exists()
@@ -71,12 +74,32 @@ def test_a_run_finds_the_checkpoints_of_workers(tmp_path: Path) -> None:
     serve(tmp_path)
     left = on_disk(tmp_path)
     assert sum(name.startswith("final-") for name in left) == 1
-    in_session(spec, tmp_path, lambda session: RunCheckpoints(session.checkpoints))
+    in_session(spec, tmp_path, lambda session: CheckpointManager(session.checkpoints))
     assert in_database(tmp_path) == on_disk(tmp_path) == left
     run(with_trials(spec, 8), tmp_path)
     assert in_database(tmp_path) == on_disk(tmp_path)
     assert sum(name.startswith("best-") for name in on_disk(tmp_path)) == 1
     assert on_disk(tmp_path) != left, "choose a study whose further trials are better"
+
+
+def test_a_trial_that_ends_again_before_its_first_epoch_keeps_its_last_state(session: Session) -> None:
+    """A budget was raised, and another one is spent already; the state is the one from which the trial goes on."""
+    (trial,) = ask(session, 1)
+    cut(session, trial, 0.5)
+    ends = settled(ends={0: (1, b"state")})
+
+    def end(manager: CheckpointManager) -> list[CheckpointRow]:
+        with session.store.transaction():
+            manager.save_ends({0}, ends)
+            manager.save_running({}, ends)
+        manager.sweep()
+        return session.store.checkpoints(session.study_id)
+
+    (row,) = end(CheckpointManager(session.checkpoints))
+    session.store.remove_checkpoints([row.path])
+    session.store.add_checkpoints([replace(row, kind="running")])
+    assert end(CheckpointManager(session.checkpoints)) == [row]
+    assert (session.home / row.path).read_bytes() == b"state"
 
 
 def test_the_home_folder_may_be_moved(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hpo.checkpoints.manager import SLOTS, CheckpointManager
 from hpo.checkpoints.store import Directory
-from hpo.checkpoints.worker_manager import SLOTS, WorkerCheckpoints
 from hpo.errors import MachineError
 from hpo.runtime.session import Session
 from hpo.search.searcher import Asked
@@ -27,8 +27,8 @@ class Faulty(Directory):
         super().put(name, data)
 
 
-def manager(session: Session, worker: str = "one", place: Directory | None = None) -> WorkerCheckpoints:
-    return WorkerCheckpoints(session.checkpoints, place or Directory(session.home), worker)
+def manager(session: Session, worker: str = "one", place: Directory | None = None) -> CheckpointManager:
+    return CheckpointManager(session.checkpoints, place or Directory(session.home), worker)
 
 
 def rows(session: Session, kind: str) -> list[CheckpointRow]:
@@ -39,7 +39,7 @@ def files(session: Session) -> set[str]:
     return {path.relative_to(session.home).as_posix() for path in session.home.rglob("*.pt")}
 
 
-def save(session: Session, of: WorkerCheckpoints, epoch: int, *trials: Asked) -> None:
+def save(session: Session, of: CheckpointManager, epoch: int, *trials: Asked) -> None:
     """Saves the states of running trials after an epoch, as the coordinator does."""
     reply = settled(f"state {epoch}".encode() if trials else None, {trial.number: epoch for trial in trials})
     with session.store.transaction():
@@ -127,7 +127,7 @@ def test_once_no_trial_runs_no_row_names_a_slot_and_leaving_deletes_the_files(se
     assert files(session) == set()
 
 
-def keep(session: Session, of: WorkerCheckpoints, **content: bytes) -> None:
+def keep(session: Session, of: CheckpointManager, **content: bytes) -> None:
     """Saves the weights of trials that have just ended; `content` by the letter t and the trial's number."""
     weights = {int(name[1:]): data for name, data in content.items()}
     with session.store.transaction():
