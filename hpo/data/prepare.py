@@ -58,7 +58,7 @@ class PreparedData:
     kind: DataKind
     task: Task
     input_shape: tuple[int, ...]
-    """(columns,) or (channels, height, width)."""
+    """(columns,), (channels, height, width) or (length, channels)."""
     outputs: int
     """Number of the network's outputs: one per class, or 1 for regression."""
     class_names: tuple[str, ...]

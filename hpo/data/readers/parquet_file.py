@@ -1,0 +1,45 @@
+"""Parquet files, by pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from hpo.data.readers.files import damaged, refuse_absent, wanting
+from hpo.data.table import Table, refuse_duplicates, table_of
+from hpo.errors import DataError
+from hpo.studyfile.records import DataTable
+
+ROW_LABELS = "__index_level_"
+"""How pandas begins the names of columns with the labels of rows."""
+
+
+def read_parquet(path: Path, data: DataTable, *, as_text: Iterable[str] = ()) -> Table:
+    """The table in a file. Cells have types of their own there, so none pass for another."""
+    refuse_absent(path)
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise wanting(path, "a Parquet file", "pyarrow", "parquet") from None
+    try:
+        found = parquet.ParquetFile(path).read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise damaged(path, "Parquet", error) from None
+    refuse_duplicates(found.column_names, str(path))
+    found = found.drop_columns([name for name in found.column_names if name.startswith(ROW_LABELS)])
+    for place, field in enumerate(found.schema):
+        if pa.types.is_nested(field.type):
+            raise DataError(
+                f'{path}: column "{field.name}" holds lists or tables, and a cell must be one value. Write a column '
+                "for each value, or leave it out of the file."
+            )
+        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            try:
+                found = found.set_column(place, field.name, found.column(place).cast(pa.string()))
+            except pa.ArrowException:
+                raise DataError(
+                    f'{path}: column "{field.name}" holds bytes that are no UTF-8 text. Write them as text or numbers, '
+                    "or leave the column out of the file."
+                ) from None
+    return table_of(found.to_pandas(ignore_metadata=True), path.name, str(path))
