@@ -85,9 +85,9 @@ def formed(arrays: Arrays, shape: tuple[int, ...] | None) -> Arrays:
         x = _found(arrays, x)
     if not len(x):
         raise DataError(f"{arrays.place}: X has the shape {arrays.x.shape}, so there is no example in it.")
-    if arrays.y is not None and len(arrays.y) != len(x):
+    if arrays.y is not None and (arrays.y.ndim == 0 or len(arrays.y) != len(x)):
         raise DataError(
-            f"{arrays.place}: X has {len(x)} examples and {arrays.y_name} has {len(arrays.y)} targets. "
+            f"{arrays.place}: X has {len(x)} examples and {arrays.y_name} has {arrays.y.shape[0] if arrays.y.ndim else 1} targets. "
             "Each example needs one target, in the same order."
         )
     if x.ndim > 2:

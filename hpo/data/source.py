@@ -40,7 +40,7 @@ def load_source(data: DataTable, base: Path) -> Dataset:
         refuse_no_target(found)
         named = data.model_copy(update={"target": found.y_name})
         return replace(dataset_of_table(table_of_arrays(found), named), part_N=part_N)
-    if data.columns:
+    if data.columns and found.columns is None:
         raise DataError(f"data.columns: {found.place} has no columns. Leave the table out.")
     return replace(dataset_of_arrays(found, data), part_N=part_N)
 

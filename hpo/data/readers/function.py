@@ -47,11 +47,11 @@ def _read(given: Any, name: str, place: str) -> Table | Arrays:
     if isinstance(given, pd.DataFrame):
         return table_of(given.reset_index(drop=True), name, place)
     if isinstance(given, Mapping):
-        return arrays_of({str(key): _array(value) for key, value in given.items()}, name, place)
+        return arrays_of({str(key): _array(value) for key, value in given.items() if value is not None}, name, place)
     if isinstance(given, (tuple, list)) and len(given) == 2:
         x, y = given
         if not isinstance(x, pd.DataFrame):
-            return arrays_of({"X": _array(x), "y": _array(y)}, name, place)
+            return arrays_of({"X": _array(x)} | ({} if y is None else {"y": _array(y)}), name, place)
         target = str(getattr(y, "name", None) or "y")
         if len(x) != len(y):
             raise DataError(f"{place}: X has {len(x)} rows and y has {len(y)}. Each row needs one target.")
