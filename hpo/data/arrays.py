@@ -86,9 +86,10 @@ def formed(arrays: Arrays, shape: tuple[int, ...] | None) -> Arrays:
     if not len(x):
         raise DataError(f"{arrays.place}: X has the shape {arrays.x.shape}, so there is no example in it.")
     if arrays.y is not None and (arrays.y.ndim == 0 or len(arrays.y) != len(x)):
+        count = len(arrays.y) if arrays.y.ndim else 1
         raise DataError(
-            f"{arrays.place}: X has {len(x)} examples and {arrays.y_name} has {arrays.y.shape[0] if arrays.y.ndim else 1} targets. "
-            "Each example needs one target, in the same order."
+            f"{arrays.place}: X has {len(x)} examples and {arrays.y_name} has {count} targets. Each example needs one "
+            "target, in the same order."
         )
     if x.ndim > 2:
         _refuse_odd(arrays, x)

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hpo.data.arrays import Arrays
-from hpo.data.readers.files import wanting
+from hpo.data.readers.pixels import GREY, MODES, opened, pixels, refuse_no_pillow
 from hpo.errors import DataError
-from hpo.printable import on_one_line
 from hpo.studyfile.records import DataTable
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 ENDS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 TARGET = "folder"
-GREY = ("1", "L", "LA")
-COLOURED = ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-"""Of Pillow, by the number of channels."""
 
 
 def read_images(folder: Path, data: DataTable) -> Arrays:
     """The images of all classes, from 0 to 255. Raises `DataError` for a broken one, or where their sizes differ and
     `data.shape` does not say one."""
-    try:
-        from PIL import Image as pillow
-    except ImportError:
-        raise wanting(folder, "images", "Pillow", "images") from None
+    refuse_no_pillow(folder)
     if data.target not in (None, TARGET):
         raise DataError(
             f'data.target: "{data.target}" does not suit {folder}, where the class of an image is the folder it '
@@ -51,8 +37,8 @@ def read_images(folder: Path, data: DataTable) -> Arrays:
         )
     x = np.empty((len(files), *shape), np.uint8)
     for place, file in enumerate(files):
-        with _opened(file) as image:
-            x[place] = _pixels(image, file, shape, pillow.Resampling.BILINEAR)
+        with opened(file) as image:
+            x[place] = pixels(image, file, shape)
     y = np.repeat(np.arange(len(classes)), [len(images) for images in classes.values()])
     return Arrays(
         name=folder.name,
@@ -91,7 +77,7 @@ def _common(files: list[Path]) -> tuple[tuple[int, ...], list[str]]:
     first: tuple[int, int] | None = None
     clear = 0
     for file in files:
-        with _opened(file) as image:
+        with opened(file) as image:
             first = first or image.size
             if image.size != first:
                 raise DataError(
@@ -104,35 +90,6 @@ def _common(files: list[Path]) -> tuple[tuple[int, ...], list[str]]:
     notes = [f"{grey} of the images are grey, and were read as coloured ones."] if 0 < grey < len(files) else []
     notes += ["The transparency of images was left out."] if clear else []
     return (1 if grey == len(files) else 3, first[1], first[0]), notes
-
-
-def _opened(file: Path) -> Image:
-    from PIL import Image as pillow
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pillow.open(file)
-    except Exception as error:  # a damaged file can lead to any
-        raise _broken(file, error) from None
-
-
-def _pixels(image: Image, file: Path, shape: tuple[int, ...], bilinear: Any) -> NDArray[np.uint8]:
-    if image.mode not in (*GREY, *COLOURED):
-        raise DataError(f"{file}: its pixels are of the form {image.mode}; save it with 8 bits for each colour.")
-    try:
-        found = image.convert(MODES[shape[0]])
-        if found.size != shape[:0:-1]:
-            found = found.resize((shape[2], shape[1]), bilinear)
-    except Exception as error:  # a damaged file can lead to any
-        raise _broken(file, error) from None
-    pixels = np.asarray(found)
-    return pixels[None] if shape[0] == 1 else np.moveaxis(pixels, 2, 0)
-
-
-def _broken(file: Path, error: Exception) -> DataError:
-    said = on_one_line(str(error).replace(repr(str(file)), "the file").strip().rstrip("."))
-    return DataError(f"{file}: it cannot be read as an image: {said}. Save it again, or take it out of the folder.")
 
 
 def _size(size: tuple[int, int]) -> str:

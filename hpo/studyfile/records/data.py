@@ -18,8 +18,8 @@ class DataTable(Record):
     """Where the examples come from and how they are split."""
 
     dataset: Annotated[str, Field(min_length=1)]
-    """A name of the catalogue, e.g. digits or wine; the path of a file or of a folder of images, relative to the study
-    file; or a function that gives the data, "FILE.py:NAME" or "PACKAGE.MODULE:NAME"."""
+    """A name of the catalogue, e.g. digits or wine, the path of a file or of a folder of images, relative to the study
+    file, or a function, FILE.py:NAME or PACKAGE.MODULE:NAME."""
     target: str | None = None
     """Column to predict, needed for a table; for arrays a file, e.g. labels.npy, or `last`, the last column."""
     task: Literal["auto", "classification", "regression"] = "auto"
