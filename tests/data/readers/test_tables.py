@@ -73,7 +73,7 @@ def test_parquet_has_types_of_its_own(tmp_path: Path) -> None:
     assert found.numeric[3, found.numeric_names.index("price")] == 3.1
     assert found.numeric[1, found.numeric_names.index("day")] - found.numeric[0, found.numeric_names.index("day")] == 2
     FRAME.assign(raw=[b"\xff"] * 20).to_parquet(tmp_path / "t.parquet")
-    assert 'column "raw" holds bytes that are no UTF-8' in refused(tmp_path, "t.parquet", **SETTINGS)
+    assert 'column "raw", of type binary, cannot be read' in refused(tmp_path, "t.parquet", **SETTINGS)
     FRAME.assign(lists=[[1, 2]] * 20).to_parquet(tmp_path / "t.parquet")
     assert 'column "lists" holds lists' in refused(tmp_path, "t.parquet", **SETTINGS)
 
