@@ -27,6 +27,7 @@ def read_parquet(path: Path, data: DataTable, *, as_text: Iterable[str] = ()) ->
         raise wanting(path, "a Parquet file", "pyarrow", "parquet") from None
     try:
         found = parquet.ParquetFile(path).read().replace_schema_metadata(None)  # pandas' own words about its types
+        found.validate(full=True)
     except Exception as error:  # a damaged file can lead to any
         raise damaged(path, "Parquet", error) from None
     refuse_duplicates(found.column_names, str(path))
