@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from hpo.data.prepare import prepare_data
+from hpo.data.preprocess import features_of_frame
+from hpo.data.source import read_rows
 from hpo.data.splits import split_data
 from hpo.studyfile.records import DataTable
 from tests.data.readers.loading import load, refused
@@ -53,6 +55,18 @@ def test_the_shape_is_the_kind(tmp_path: Path, shape: Any, declared: Any, kind: 
     data = DataTable.model_validate({"dataset": "a.npz"})
     prepared = prepare_data(dataset, split_data(dataset, data, 0), data)
     assert (prepared.kind, prepared.input_shape) == (kind, formed)
+
+
+@pytest.mark.parametrize(("shape", "declared"), [((20, 6), None), ((20, 6, 5, 3), None), ((20, 12), [6, 2])])
+def test_rows_to_predict_are_transformed_like_the_training_data(tmp_path: Path, shape: Any, declared: Any) -> None:
+    save(tmp_path, X=RANDOM.random(shape), y=Y)
+    data = DataTable.model_validate({"dataset": "a.npz", "shape": declared})
+    dataset = load(tmp_path, "a.npz", shape=declared)
+    splits = split_data(dataset, data, 0)
+    replica = prepare_data(dataset, splits, data).replicas[0]
+    frame = read_rows(str(tmp_path / "a.npz"), replica.preprocessing.input_shape)
+    rows = features_of_frame(replica.preprocessing, frame.iloc[splits.replicas[0].valid_idx])
+    np.testing.assert_allclose(rows, replica.x_valid, rtol=1e-6)
 
 
 def test_pixels_stay_what_they_are(tmp_path: Path) -> None:
