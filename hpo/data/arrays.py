@@ -93,6 +93,8 @@ def formed(arrays: Arrays, shape: tuple[int, ...] | None) -> Arrays:
         )
     if x.ndim > 2:
         _refuse_odd(arrays, x)
+    if x.ndim == 4:
+        x = x.astype(np.float32, copy=False)
     return replace(arrays, x=np.ascontiguousarray(x), lengths_N=lengths_N)
 
 

@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 def dataset_of_arrays(arrays: Arrays, data: DataTable) -> Dataset:
     """The data set in images or sequences that are `formed`. Raises `DataError` where their target does not suit."""
-    is_image = arrays.x.ndim == 4
     shape = arrays.x.shape[1:]
     goal = _target(arrays, data)
     return Dataset(
         name=arrays.name,
-        kind="image" if is_image else "sequence",
+        kind="image" if arrays.x.ndim == 4 else "sequence",
         task=goal.task,
-        numeric=arrays.x.astype(np.float32, copy=False) if is_image else arrays.x,
+        numeric=arrays.x,
         numeric_names=arrays.columns or names_of(shape),
         categorical_NK=no_categories(len(arrays.x)),
         categorical_names=(),
