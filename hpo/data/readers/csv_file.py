@@ -146,7 +146,7 @@ def _parsed(text: str, path: Path, names: list[str], options: dict[str, Any]) ->
             f"{path}: the rows have more cells than the first line has names ({len(names)})."
             " Name every column, or remove the separators at the ends of the rows."
         ) from None
-    except (pd.errors.ParserError, csv.Error) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise DataError(
             f"{path}: not a well-formed CSV file: {reason}. Every row needs as many cells as the first line,"
