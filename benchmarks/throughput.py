@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.machine import processor, spread
 from hpo import models
 from hpo.data.catalogue import load_dataset
+from hpo.data.parts.splits import split_data
 from hpo.data.prepare import PreparedData, prepare_data
-from hpo.data.splits import split_data
 from hpo.studyfile.records import (
     Adagrad,
     Adam,

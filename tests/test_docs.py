@@ -16,11 +16,13 @@ import pytest
 from click.testing import CliRunner
 
 from hpo.cli import COMMANDS, hpo
-from hpo.data.catalogue import CATALOGUE
+from hpo.data.catalogue import CATALOGUE, load_dataset
+from hpo.data.readers import READERS
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
 from hpo.study import run
 from hpo.studyfile.file import parse_study
+from hpo.studyfile.records import DataTable
 from tests.forked import Forked
 from tests.reference import reference
 from tests.runtime.small import small_text
@@ -172,6 +174,24 @@ def test_the_python_page_runs(tmp_path: Path) -> None:
 def test_the_python_page_tells_every_argument() -> None:
     told = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| `.*$", PAGES["python.md"], re.MULTILINE))))
     assert inspect.signature(run).parameters.keys() - {"study"} <= told
+
+
+def test_every_way_in_on_the_page_of_data_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are written under the names there, those of Python are run, and every `[data]` table is loaded."""
+    page = PAGES["data.md"]
+    monkeypatch.chdir(tmp_path)
+    for name, content in re.findall(r"^`([\w.-]+)`:\n\n```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        if name.endswith(".py"):
+            exec(content, {"__name__": name})
+    tables = [tomllib.loads(block)["data"] for block in blocks(page, "toml")]
+    assert len(tables) >= 10
+    for table in tables:
+        dataset = load_dataset(DataTable.model_validate(table), tmp_path)
+        assert dataset.size >= 4
+        assert (dataset.part_N is None) == (not table.keys() & {"test", "split"})
+    assert all(f"`{end}`" in page or end.endswith(".gz") for end in READERS)
+    assert "](docs/data.md)" in README
 
 
 def test_names_that_the_readme_lists_are_those_there_are() -> None:

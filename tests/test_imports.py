@@ -16,14 +16,15 @@ MODULES = sorted((ROOT / "hpo").rglob("*.py"))
 BASE = ("printable", "errors", "paths", "disk", "environment", "endings", "lengths", "conventions", "ranking", "seeds")
 """Modules of one subject each that every part may use. They use those before them."""
 DESCRIBE = ("studyfile", "distributions", "space")
-TRAIN = (*DESCRIBE, "data", "models", "optim", "training")
+TRAIN = (*DESCRIBE, "own_code", "data", "models", "optim", "training")
 KEEP = ("database", "storage", "registry")
 RULES: dict[str, tuple[str, ...]] = {
     "studyfile": (),
     "distributions": ("studyfile",),
     "space": ("studyfile", "distributions"),
-    "data": ("studyfile",),
-    "models": ("studyfile",),
+    "own_code": ("studyfile",),
+    "data": ("studyfile", "own_code"),
+    "models": ("studyfile", "own_code"),
     "optim": ("studyfile",),
     "training": ("studyfile", "data", "models", "optim"),
     "search": DESCRIBE,
@@ -46,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {part: set(BASE[:place]) for place, part in en
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = (*BASE, *DESCRIBE, "data", *KEEP, "reports", "study", "cli")
+WITHOUT_TORCH = (*BASE, *DESCRIBE, "own_code", "data", *KEEP, "reports", "study", "cli")
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 

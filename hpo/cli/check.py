@@ -182,7 +182,10 @@ def _summary(spec: StudySpec, findings: Findings) -> Table:
 
 def _data(spec: StudySpec) -> str:
     data = spec.data
-    parts = [f"{data.dataset}: {_percent(data.test)} test" if data.test else f"{data.dataset}: no test part"]
+    test = f"test part {data.test}" if isinstance(data.test, str) else f"{_percent(data.test)} test"
+    parts = [f"{data.dataset}: {test if data.test else 'no test part'}"]
+    if data.split:
+        parts.append(f'parts by column "{data.split}"')
     parts.append(f"{data.folds} folds" if data.folds else f"{_percent(data.validation)} validation")
     if data.repeats > 1:
         parts.append(f"{data.repeats} repeats")

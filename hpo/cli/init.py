@@ -61,18 +61,21 @@ def init(name: str, source: str, target: str | None, force: bool) -> None:
 def _target_in(source: str, base: Path) -> str | None:
     """The column to predict: the one with an obvious name. None where the data has a target of its own."""
     from hpo.data.catalogue import load_dataset
-    from hpo.data.readers import read_file
+    from hpo.data.readers import is_function, read_source
+    from hpo.data.table import Table
 
     data = DataTable(dataset=source)
     try:
         load_dataset(data, base)
     except DataError:
-        path = base / os.path.expanduser(source)
-        if not os.path.isfile(path):
+        if not (is_function(source) or os.path.isfile(base / os.path.expanduser(source))):
+            raise
+        found = read_source(source, data, base)
+        if not isinstance(found, Table):  # arrays have no columns to choose from
             raise
     else:
         return None
-    columns = [str(column) for column in read_file(path, data).frame.columns]
+    columns = [str(column) for column in found.frame.columns]
     obvious = [column for column in columns if column.lower() in OBVIOUS]
     if len(obvious) == 1:
         return obvious[0]

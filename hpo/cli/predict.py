@@ -15,7 +15,7 @@ from hpo.printable import few, listed
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("data", metavar="DATA.CSV", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", metavar="DATA", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -25,28 +25,28 @@ from hpo.printable import few, listed
 )
 @spreadsheet_option
 def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) -> None:
-    """Predict the rows of DATA.CSV with the export in DIR.
+    """Predict the rows of DATA with the export in DIR.
 
-    The table needs the columns that the model was trained on, in any order; empty cells are filled as in training,
-    other columns are ignored. The output is a CSV table: the row (from 1), the prediction and, for classes, the
-    probability of each. Standard error has a line for each column with missing cells or categories that training
-    did not have and, if the table has the target, the accuracy (or root mean squared error). The models of a study
-    with folds or repeats predict as an ensemble: by the mean of their probabilities, or of their numbers. An export
-    of a model of your own contains its Python file, which is run.
+    DATA is a file of any format that studies read, or a folder of images. A table needs the columns that the model was
+    trained on, in any order; empty cells are filled as in training, other columns are ignored. The output is a CSV
+    table: the row (from 1), the prediction and, for classes, the probability of each. Standard error has a line for
+    each column with missing cells or categories that training did not have and, if the table has the target, the
+    accuracy (or root mean squared error). The models of a study with folds or repeats predict as an ensemble: by the
+    mean of their probabilities, or of their numbers. An export of a model of your own contains its Python file, which
+    is run.
 
     \b
     Examples:
       hpo predict digits-model new.csv
       hpo predict digits-model new.csv -o predictions.csv
     """
-    from hpo.data.readers import read_file
+    from hpo.data.source import read_rows
     from hpo.export import predictor as exported
     from hpo.reports.render.csv import csv_text
     from hpo.reports.text import format_number
-    from hpo.studyfile.records import DataTable
 
     predictor = exported.Predictor.load(folder)
-    frame = read_file(data, DataTable(dataset=str(data)), as_text=predictor.text_columns).frame
+    frame = read_rows(str(data), predictor.preprocessing[0].input_shape, as_text=predictor.text_columns)
     prediction = exported.predict(predictor, frame)
     text = csv_text(*exported.prediction_table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from hpo.data.dataset import DataKind, Dataset, Task, no_categories, suggestion
-from hpo.data.from_table import load_file
+from hpo.data.readers import is_function
+from hpo.data.source import load_source
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -101,25 +102,32 @@ CATALOGUE: dict[str, CatalogueEntry] = {
 
 
 def load_dataset(data: DataTable, base: Path) -> Dataset:
-    """The data set that `data.dataset` names: an entry of the catalogue, else a file relative to `base`.
+    """The data set that `data.dataset` names: an entry of the catalogue, a function, or a file or folder relative to
+    `base`.
 
-    Raises `DataError` for an unknown name, a file that cannot be used, or a target or task that contradicts it.
+    Raises `DataError` for an unknown name, data that cannot be used, or a target or task that contradicts them.
     """
     entry = CATALOGUE.get(data.dataset)
     if entry is not None:
         return _load_entry(data, entry)
     path = base / os.path.expanduser(data.dataset)
     looks_like_path = "/" in data.dataset or "\\" in data.dataset or path.suffix != ""
-    if looks_like_path or os.path.isfile(path):
-        return load_file(path, data)
+    if looks_like_path or is_function(data.dataset) or os.path.exists(path):
+        return load_source(data, base)
     raise DataError(
         f'data.dataset: the catalogue has no "{data.dataset}".{suggestion(data.dataset, CATALOGUE)}'
-        f" Known: {', '.join(CATALOGUE)}. For data of your own give a CSV file's path and its target column."
+        f" Known: {', '.join(CATALOGUE)}. For data of your own give a file's path, e.g. of a CSV file, and its"
+        " target column."
     )
 
 
 def _load_entry(data: DataTable, entry: CatalogueEntry) -> Dataset:
     dataset = entry.load(data.dataset)
+    for key, given in (("shape", data.shape), ("split", data.split)):
+        if given is not None:
+            raise DataError(f'data.{key}: "{dataset.name}" of the catalogue is complete without it. Leave it out.')
+    if isinstance(data.test, str):
+        raise DataError(f'data.test: "{dataset.name}" of the catalogue has no second file. Give a share, e.g. 0.2.')
     if data.target not in (None, dataset.target_name):
         raise DataError(
             f'data.target: "{data.target}" cannot be predicted: "{dataset.name}" comes with its own target,'

@@ -1,6 +1,6 @@
 """The record of a data set, whatever its source. No loading, no splitting, no scaling.
 
-Shape letters: N examples, F numeric features, K categorical features, C x H x W an image.
+Shape letters: N examples, F numeric features, K categorical features, C x H x W an image, T x C a sequence.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 
 from hpo.data.notes import Note
 
-DataKind = Literal["image", "tabular"]
+DataKind = Literal["image", "sequence", "tabular"]
 Task = Literal["classification", "regression"]
 
 FloatArray = NDArray[np.float32] | NDArray[np.float64]
 TextArray = NDArray[np.object_]
 """Cells of categorical columns: str, or None where missing."""
+
+PARTS = ("train", "validation", "test")
+"""Parts that the data may give; `part_N` is an index into them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +51,12 @@ class Dataset:
     kind: DataKind
     task: Task
     numeric: FloatArray
-    """[N, F] float64 with NaN where missing, or images [N, C, H, W] float32 without missing pixels."""
+    """[N, F] float64 with NaN where missing, images [N, C, H, W] float32, or sequences [N, T, C], padded with 0 to the
+    longest; no pixel and no step is missing."""
     numeric_names: tuple[str, ...]
-    """One name for each of the F columns, or each of the C*H*W pixels in row-major order."""
+    """One name for each of the F columns, C*H*W pixels or T*C numbers of a sequence, in row-major order."""
     categorical_NK: TextArray
-    """Text cells of the categorical columns; K = 0 for images."""
+    """Text cells of the categorical columns; K = 0 for images and sequences."""
     categorical_names: tuple[str, ...]
     target_N: NDArray[np.int64] | NDArray[np.float64]
     """Index into `class_names` (int64), or the number to predict (float64)."""
@@ -61,6 +65,10 @@ class Dataset:
     """Empty for regression."""
     forms: Mapping[str, CellForm] = field(default_factory=dict)
     """How cells of a table are read, by column, where this is not the plain way; a table to predict is read alike."""
+    lengths_N: NDArray[np.int64] | None = None
+    """Steps of each sequence; None where all are of full length."""
+    part_N: NDArray[np.int64] | None = None
+    """Index into `PARTS`, where the data say which example is of which part."""
     task_reason: str = ""
     """Why it is this task, e.g. `3 distinct texts`."""
     notes: tuple[Note, ...] = ()
@@ -76,6 +84,17 @@ class Dataset:
     def size(self) -> int:
         """Number of examples."""
         return len(self.target_N)
+
+    def rows(self, idx: NDArray[np.int64]) -> Dataset:
+        """The chosen examples, without the parts that the data give."""
+        return replace(
+            self,
+            numeric=self.numeric[idx],
+            categorical_NK=self.categorical_NK[idx],
+            target_N=self.target_N[idx],
+            lengths_N=None if self.lengths_N is None else self.lengths_N[idx],
+            part_N=None,
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -94,6 +113,9 @@ class Dataset:
         digest = hashlib.sha256(json.dumps(about).encode())
         digest.update(np.ascontiguousarray(self.numeric, dtype="<f8").tobytes())
         digest.update(np.ascontiguousarray(self.target_N, dtype="<f8").tobytes())
+        for given in (self.lengths_N, self.part_N):
+            if given is not None:
+                digest.update(np.ascontiguousarray(given, dtype="<i8").tobytes())
         return digest.hexdigest()
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.dataset import DataKind, Dataset, Task
+from hpo.data.parts.splits import Replica, Splits
 from hpo.data.preprocess import Preprocessing, added_columns, apply, apply_target, fit_preprocessing
-from hpo.data.splits import Replica, Splits
 from hpo.studyfile.records import DataTable
 
 TargetArray = NDArray[np.int64 | np.float32]
@@ -58,7 +58,7 @@ class PreparedData:
     kind: DataKind
     task: Task
     input_shape: tuple[int, ...]
-    """(columns,) or (channels, height, width)."""
+    """(columns,), (channels, height, width) or (length, channels)."""
     outputs: int
     """Number of the network's outputs: one per class, or 1 for regression."""
     class_names: tuple[str, ...]

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from hpo.data.columns.categories import category_codes
 from hpo.data.dataset import CellForm, DataKind, Dataset, FloatArray, Task, TextArray
 from hpo.data.new_rows import NewRows, read_rows
-from hpo.data.strata import IndexArray
+from hpo.data.parts.strata import IndexArray
 from hpo.errors import DataError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Preprocessing:
     kind: DataKind
     task: Task
     input_shape: tuple[int, ...]
-    """Shape of the network's input for one example: (columns,) or (channels, height, width)."""
+    """Shape of the network's input for one example: (columns,), (channels, height, width) or (length, channels)."""
     numeric_names: tuple[str, ...]
     """Numeric columns, or pixels in row-major order, that a table must have."""
     fills: tuple[float, ...]
@@ -141,7 +141,7 @@ def fit_preprocessing(
     numeric_TF = _flat(dataset.numeric[train_idx])
     fills, spreads = _mean_and_spread(numeric_TF)
     extra = len(layout.indicators) + sum(map(len, layout.categories))
-    assert dataset.kind == "tabular" or not extra, "images have no missing pixels and no categories"
+    assert dataset.kind == "tabular" or not extra, "images and sequences have no missing numbers and no categories"
     offset, scale = 0.0, 1.0
     if dataset.task == "regression":
         offsets, scales = _mean_and_spread(dataset.target_N[train_idx, None].astype(np.float64))
@@ -149,7 +149,7 @@ def fit_preprocessing(
     return Preprocessing(
         kind=dataset.kind,
         task=dataset.task,
-        input_shape=dataset.numeric.shape[1:] if dataset.kind == "image" else (numeric_TF.shape[1] + extra,),
+        input_shape=dataset.numeric.shape[1:] if dataset.kind != "tabular" else (numeric_TF.shape[1] + extra,),
         numeric_names=dataset.numeric_names,
         fills=tuple(fills.tolist()),
         offsets=tuple(fills.tolist()) if standardize else (0.0,) * len(fills),

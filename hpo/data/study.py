@@ -8,9 +8,9 @@ from pathlib import Path
 from hpo.conventions import TIED_VALUES_APART
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
+from hpo.data.parts.splits import Splits, split_data
+from hpo.data.parts.undefined import REASONS, TEST, gaps
 from hpo.data.prepare import PreparedData, prepare_data
-from hpo.data.splits import Splits, split_data
-from hpo.data.undefined import REASONS, TEST, gaps
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS

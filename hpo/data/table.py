@@ -42,6 +42,8 @@ class Table:
     """Where it is, for messages: a path, or `the frame`."""
     frame: DataFrame
     """Columns of numbers, dates or anything else that `texts` turns into text."""
+    target: str | None = None
+    """The column to predict, where the source says it."""
     notes: tuple[Note, ...] = ()
     """What the reader found out about the file."""
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
+from hpo import own_code
 from hpo.execution.resources import Resources, Variants
-from hpo.models import source
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.file import StudySpec
 from hpo.training import metrics
@@ -44,7 +44,7 @@ class TrainingJob:
 
     def trainer(self) -> Trainer:
         """A trainer on the device, with no trials yet."""
-        source.pin_all(self.sources)
+        own_code.pin_all(self.sources)
         device = torch.device(self.device)
         examples = self.examples.to(device)
         setting = Setting(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.models.custom import arguments_of
-from hpo.models.source import source_bytes
+from hpo.own_code import source_bytes
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.records import Custom, TrialConfig
 

@@ -1,6 +1,6 @@
 """A module of the user's own as a model: made by calling the user's code, then checked for whether it can be trained.
 
-`hpo.models.source` loads the code; `hpo.models.likeness` decides which of these modules can train in one program.
+`hpo.own_code` loads the code; `hpo.models.likeness` decides which of these modules can train in one program.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hpo.errors import InputError
 from hpo.models.slots import Children
-from hpo.models.source import error_line, load_callable, module_error, reporting_errors, with_article
+from hpo.own_code import error_line, load_callable, module_error, reporting_errors, with_article
 from hpo.printable import listed
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.problems import hint

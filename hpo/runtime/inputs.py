@@ -14,12 +14,11 @@ from typing import Any
 
 import torch
 
-from hpo import models, space
+from hpo import models, own_code, space
 from hpo.data.prepare import PreparedData
 from hpo.data.study import StudyData, load_data
 from hpo.errors import InputError, StudyFileError
 from hpo.execution.resources import TRIED
-from hpo.models import source
 from hpo.studyfile.custom import Reference, modules_of
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.study import normalises_batches
@@ -43,7 +42,7 @@ def load_inputs(spec: StudySpec) -> Inputs:
 def _sources(spec: StudySpec) -> dict[str, str]:
     named = (reference.module for reference in modules_of(spec.tree["model"]))
     try:
-        return dict(zip(named, map(source.pin, references(spec)), strict=True))
+        return dict(zip(named, map(own_code.pin, references(spec)), strict=True))
     except InputError as error:
         raise StudyFileError(f"{spec.source}: {error}") from None
 

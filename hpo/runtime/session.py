@@ -8,12 +8,11 @@ from pathlib import Path
 
 import torch
 
-from hpo import space
+from hpo import own_code, space
 from hpo.checkpoints.store import CheckpointStore
 from hpo.checkpoints.study import StudyCheckpoints
 from hpo.execution.job import TrainingJob
 from hpo.execution.resources import CPU, Resources
-from hpo.models import source
 from hpo.registry import studies
 from hpo.runtime.inputs import Inputs, references
 from hpo.runtime.registration import register
@@ -114,7 +113,7 @@ def _session(
         lanes=resources.lanes,
         compiled_lanes=resources.compiled_lanes(spec, examples, compiled=compiled),
         lanes_file=home / "cache" / "lanes.json",
-        sources=source.pinned(references(spec)),
+        sources=own_code.pinned(references(spec)),
     )
     return Session(
         spec=spec,

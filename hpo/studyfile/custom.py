@@ -1,12 +1,12 @@
-"""A model of the user's own in a study file: the reference to its module, and the arguments it is called with.
+"""Code of the user's own in a study file: the reference to a module, and the arguments that a model is called with.
 
-Nothing is imported here; `hpo.models.custom` does that, where models are built.
+Nothing is imported here; `hpo.own_code` does that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,11 +38,13 @@ class Reference:
     """Path of a Python file, or the dotted name of an importable module."""
     name: str
     """A class or function in it."""
+    key: str = field(default="model.module", compare=False)
+    """Where the study names it."""
 
     @classmethod
-    def of(cls, text: str) -> Reference:
+    def of(cls, text: str, key: str = "model.module") -> Reference:
         module, _, name = text.rpartition(":")
-        return cls(module=module, name=name)
+        return cls(module=module, name=name, key=key)
 
     @property
     def is_file(self) -> bool:
@@ -51,7 +53,7 @@ class Reference:
     def below(self, folder: Path) -> Reference:
         """The reference with the path of its file resolved from the folder; that of an importable module is
         unchanged."""
-        return Reference(module=str((folder / self.module).resolve()), name=self.name) if self.is_file else self
+        return replace(self, module=str((folder / self.module).resolve())) if self.is_file else self
 
     def __str__(self) -> str:
         return f"{self.module}:{self.name}"

@@ -102,7 +102,7 @@ def describe(schema: Mapping[str, Any]) -> str:
         return str(schema["description"])
     if "anyOf" in schema:
         parts = [part for part in schema["anyOf"] if part.get("type") != "null"]
-        absent = [] if parts[0].get("type") == "string" else ['"none"']
+        absent = [] if any(part.get("type") == "string" for part in parts) else ['"none"']
         return " or ".join([*(describe(part) for part in parts), *absent])
     if values := _enumerated(schema):
         return quote(values[0]) if len(values) == 1 else f"one of {listing(values)}"

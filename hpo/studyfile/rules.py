@@ -36,9 +36,16 @@ def one_way_to_validate(spec: StudySpec) -> Iterator[Problem]:
     if spec.data.folds is not None and "validation" in spec.data.model_fields_set:
         text = f"found beside validation = {spec.data.validation}; folds replace the hold-out. Remove one"
         yield Problem(path="data.folds", text=text)
-    if spec.data.folds is None and spec.data.test + spec.data.validation >= 1:
-        text = f"found {spec.data.validation} beside test = {spec.data.test}; their sum must be below 1"
+    test = spec.data.test
+    if spec.data.folds is None and not isinstance(test, str) and test + spec.data.validation >= 1:
+        text = f"found {spec.data.validation} beside test = {test}; their sum must be below 1"
         yield Problem(path="data.validation", text=f"{text}, or nothing is left to train on")
+
+
+def one_way_to_divide(spec: StudySpec) -> Iterator[Problem]:
+    if spec.data.split is not None and isinstance(spec.data.test, str):
+        text = f"found beside test = {quote(spec.data.test)}; one of them says which examples are the test part. Remove"
+        yield Problem(path="data.split", text=f"{text} the other")
 
 
 def threshold_has_bounds(spec: StudySpec) -> Iterator[Problem]:
@@ -121,6 +128,7 @@ def smoothing_needs_classes(spec: StudySpec) -> Iterator[Problem]:
 RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     objective_suits_task,
     one_way_to_validate,
+    one_way_to_divide,
     threshold_has_bounds,
     equal_epochs,
     pruner_has_time,

@@ -22,7 +22,7 @@ ADDED = {
     "training.last_batch": toml("fill"),
     "data.quote": toml('"'),
     **dict.fromkeys(
-        ("data.separator", "data.encoding", "data.decimal", "data.thousands"),
+        ("data.separator", "data.encoding", "data.decimal", "data.thousands", "data.shape", "data.split"),
         toml(None),
     ),
 }

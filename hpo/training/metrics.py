@@ -1,7 +1,7 @@
 """Scores of K lanes at once, from their outputs on the validation or test part. Definitions follow scikit-learn.
 
 Parts of different size (folds differ by one example) are padded; `valid_KV` marks the real examples. A metric that is
-undefined on a part, such as R2 where all targets are equal, is NaN; `hpo.data.undefined` tells it from the target
+undefined on a part, such as R2 where all targets are equal, is NaN; `hpo.data.parts.undefined` tells it from the target
 alone. A lane's value does not depend, to the last bit, on how many lanes are scored with it: sums are `total`s.
 
 Dimensions: K lanes, V examples, C classes.

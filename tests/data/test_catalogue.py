@@ -11,8 +11,8 @@ import pytest
 
 from hpo.data.catalogue import CATALOGUE, load_dataset
 from hpo.data.notes import Note
+from hpo.data.parts.splits import split_data
 from hpo.data.prepare import prepare_data, prepare_test
-from hpo.data.splits import split_data
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 

@@ -120,6 +120,7 @@ def test_dates_are_days(load: Load) -> None:
     dataset = load(column("day", [f"2026-01-{n:02}" for n in range(1, 31)]))
     assert np.diff(dataset.numeric[:, 0]).tolist() == [1.0] * 29
     assert load(column("day", ["1970-01-02 12:00"] * 3 + ["1970-01-01"] * 3)).numeric[0, 0] == 1.5
+    assert load(column("day", ["9999-12-31", "2026-01-01"] * 3)).numeric[0, 0] == 2932896
     with pytest.raises(DataError, match='holds "soon" in row 3, and a date is written like'):
         load(column("day", ["2026-01-01", "", "soon"]), columns={"day": "date"})
 

@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset, no_categories
+from hpo.data.parts.splits import Replica, Splits, split_data
 from hpo.data.prepare import prepare_data, prepare_test
 from hpo.data.preprocess import Preprocessing, added_columns, apply, features_of_frame, fit_preprocessing
-from hpo.data.splits import Replica, Splits, split_data
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 from tests.data.tables import read_table

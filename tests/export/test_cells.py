@@ -19,7 +19,7 @@ from torch import Tensor
 from hpo import models
 from hpo.data.columns import cells as trained
 from hpo.data.columns.numbers import BLANKS, SIGNS
-from hpo.data.from_table import dataset_of
+from hpo.data.from_table import dataset_of_table
 from hpo.data.preprocess import Preprocessing, features_of_frame, fit_preprocessing
 from hpo.data.table import MISSING, table_of
 from hpo.errors import DataError
@@ -62,7 +62,7 @@ def fitted(rows: list[dict[str, Any]]) -> Preprocessing:
     kinds: dict[str, ColumnKind] = {"code": "categorical"} if "code" in rows[0] else {}
     data = DataTable(dataset="rows", target="y", columns=kinds)
     frame = pd.DataFrame(rows, dtype=object).assign(y=["a", "b"] * (len(rows) // 2) + ["a"] * (len(rows) % 2))
-    dataset = dataset_of(table_of(frame, "rows", "rows"), data)
+    dataset = dataset_of_table(table_of(frame, "rows", "rows"), data)
     return fit_preprocessing(dataset, np.arange(len(rows)), standardize=True)
 
 

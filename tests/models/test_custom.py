@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from hpo import own_code as source
 from hpo.errors import InputError
-from hpo.models import build, initialize, source
+from hpo.models import build, initialize
 from hpo.studyfile.custom import Reference
 from tests.models.own import NET, config, write
 

@@ -13,7 +13,7 @@ import pytest
 from hpo.checkpoints.store import Directory
 from hpo.conventions import FIRST
 from hpo.data.dataset import Dataset
-from hpo.data.undefined import TEST
+from hpo.data.parts.undefined import TEST
 from hpo.errors import StudyFileError
 from hpo.execution.resources import Resources
 from hpo.registry import studies

@@ -211,8 +211,8 @@ def test_what_is_missing_is_named_all_at_once() -> None:
     assert refusal("").splitlines() == [
         "s.toml: 4 mistakes",
         "  study.name: missing; Name of the study in the database and of its report folder.",
-        "  data.dataset: missing; A name of the catalogue, e.g. digits or wine, or the path of a file, "
-        "relative to the study file.",
+        "  data.dataset: missing; A name of the catalogue, e.g. digits or wine, the path of a file or of a "
+        "folder of images, relative to the study file, or a function, FILE.py:NAME or PACKAGE.MODULE:NAME.",
         '  model.family: missing; must be one of "mlp", "cnn", "custom"',
         '  optimizer.name: missing; must be one of "sgd", "adagrad", "rmsprop", "adam", "adamw"',
     ]

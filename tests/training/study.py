@@ -10,8 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from hpo.data.catalogue import load_dataset
+from hpo.data.parts.splits import split_data
 from hpo.data.prepare import PreparedData, prepare_data
-from hpo.data.splits import split_data
 from hpo.studyfile.records import (
     Adagrad,
     Adam,

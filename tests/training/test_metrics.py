@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
-from hpo.data.undefined import why_undefined
+from hpo.data.parts.undefined import why_undefined
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from hpo.training.metrics import METRICS, Outcome, names_for, score
 

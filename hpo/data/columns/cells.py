@@ -91,7 +91,8 @@ def to_days(column: Series[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]
         cells = pd.Series(texts(column))
         times = pd.to_datetime(cells, utc=True, errors="coerce", format="ISO8601")
     strays = np.flatnonzero((times.isna() & cells.notna()).to_numpy())
-    days_N = ((times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)).to_numpy(np.float64, na_value=np.nan)
+    since = times.dt.as_unit("us") - pd.Timestamp(0, tz="UTC").as_unit("us")  # nanoseconds end in 2262
+    days_N = (since / pd.Timedelta(days=1)).to_numpy(np.float64, na_value=np.nan)
     return np.asarray(days_N, np.float64), strays
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hpo.data.columns.kinds import Column, read_column
 from hpo.data.dataset import CellForm, TextArray, no_categories
 from hpo.data.notes import Note, grouped
-from hpo.data.table import Table
+from hpo.data.table import Table, toml_key
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -79,6 +79,22 @@ def read_features(table: Table, features: DataFrame, data: DataTable) -> Feature
         forms={column.name: column.form for column in columns if column.form is not None},
         notes=(*table.notes, *notes),
     )
+
+
+def read_numbers(table: Table, features: DataFrame, data: DataTable) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """The names and numbers of all columns that are not declared as identifiers or ignored, [N, F], for an image or a
+    sequence. Raises `DataError` for a column of something else."""
+    columns = {}
+    for name in features.columns:
+        column = read_column(features[name], data, table.place)
+        if column.values_N is not None:
+            columns[name] = column.values_N
+        elif data.columns.get(name) not in ("identifier", "ignored"):
+            raise DataError(
+                f'{table.place}: column "{name}" holds no numbers, and with data.shape all columns must. '
+                f'`[data.columns] {toml_key(name)} = "ignored"` leaves it out.'
+            )
+    return tuple(columns), np.column_stack(list(columns.values())) if columns else np.empty((len(features), 0))
 
 
 def _text_of(

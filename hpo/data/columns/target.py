@@ -41,18 +41,19 @@ class Target:
 def target_column(table: Table, data: DataTable) -> str:
     """The name of the column to predict. Raises `DataError` where none is named, or there is none of this name."""
     names = list(table.frame.columns)
-    if data.target is None:
+    wanted = data.target or table.target
+    if wanted is None:
         raise DataError(f"data.target: missing. Name the column of {table.place} to predict, one of: {listed(names)}.")
-    if data.target not in names:
+    if wanted not in names:
         import pandas as pd
 
         numbers = to_numbers(pd.Series(names, dtype=object))
         hint = "" if len(numbers.strays) == len(names) else " The first line of the file must hold the columns' names."
         raise DataError(
-            f'data.target: {table.place} has no column "{data.target}".{suggestion(data.target, names)}'
+            f'data.target: {table.place} has no column "{wanted}".{suggestion(wanted, names)}'
             f" Columns: {listed(names)}.{hint}"
         )
-    return data.target
+    return wanted
 
 
 def read_target(table: Table, data: DataTable) -> Target:

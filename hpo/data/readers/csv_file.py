@@ -7,11 +7,9 @@ the one that cuts the first lines into equally many cells), `quote` (else a doub
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpo.data.notes import Note
+from hpo.data.readers.files import read_bytes
 from hpo.data.table import MISSING, Table, refuse_duplicates, rows, table_of
 from hpo.errors import DataError
 from hpo.printable import on_one_line
@@ -71,11 +70,6 @@ def read_csv(path: Path, data: DataTable, *, as_text: Iterable[str] = ()) -> Tab
 
 def _text_of(path: Path, data: DataTable) -> str:
     raw = read_bytes(path)
-    if raw.startswith(b"\x1f\x8b"):
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: it is not a whole gzip file ({error}). Pack it again, or unpack it.") from None
     known = next((name for mark, name in BYTE_ORDER_MARKS.items() if raw.startswith(mark)), "utf-8")
     try:
         text = raw.decode(data.encoding or known)
@@ -98,18 +92,6 @@ def _text_of(path: Path, data: DataTable) -> str:
         raise DataError(f"{path}: the file is empty. It needs a first line with column names, then the examples.")
     text = text.lstrip("\ufeff")
     return text.replace("\r", "\n") if "\n" not in text else text.lstrip("\r\n")
-
-
-def read_bytes(path: Path) -> bytes:
-    """The file's content. Raises `DataError` where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file. A relative path in data.dataset starts at the study file's folder."
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
 
 
 def _declared_separator(text: str) -> tuple[str, str | None]:
@@ -165,7 +147,7 @@ def _parsed(text: str, path: Path, names: list[str], options: dict[str, Any]) ->
             f"{path}: the rows have more cells than the first line has names ({len(names)})."
             " Name every column, or remove the separators at the ends of the rows."
         ) from None
-    except (pd.errors.ParserError, csv.Error) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise DataError(
             f"{path}: not a well-formed CSV file: {reason}. Every row needs as many cells as the first line,"

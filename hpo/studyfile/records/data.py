@@ -18,14 +18,18 @@ class DataTable(Record):
     """Where the examples come from and how they are split."""
 
     dataset: Annotated[str, Field(min_length=1)]
-    """A name of the catalogue, e.g. digits or wine, or the path of a file, relative to the study file."""
+    """A name of the catalogue, e.g. digits or wine, the path of a file or of a folder of images, relative to the study
+    file, or a function, FILE.py:NAME or PACKAGE.MODULE:NAME."""
     target: str | None = None
-    """Column to predict; needed for a table."""
+    """Column to predict, needed for a table; for arrays a file, e.g. labels.npy, or `last`, the last column."""
     task: Literal["auto", "classification", "regression"] = "auto"
     """`auto`: regression if the target is numeric with many distinct values, else classification."""
     columns: dict[str, ColumnKind] = Field({})
     """What columns of a table are, by name, where this is not found right: numeric, categorical, date, text,
     identifier or ignored."""
+    shape: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=3)] | None = None
+    """Of one example: [channels, height, width] makes an image of its columns, [length, channels] a sequence. Images of
+    a folder are resized to it."""
     separator: Mark | None = None
     """Between the cells of a CSV file (default: found)."""
     quote: Mark = '"'
@@ -36,8 +40,12 @@ class DataTable(Record):
     """Mark before the decimals of numbers that are written as text (default: found)."""
     thousands: Literal[",", ".", " ", "'"] | None = None
     """Mark between the thousands of numbers that are written as text (default: found)."""
-    test: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
-    """Share of all examples that no trial sees; the winner is scored on it once. 0: no test part."""
+    test: Annotated[float, Field(ge=0.0, lt=1.0)] | Annotated[str, Field(min_length=1)] = 0.2
+    """Share of all examples that no trial sees; the winner is scored on it once. 0: no test part. Or a file of the same
+    form as `dataset`, whose examples are the test part."""
+    split: str | None = None
+    """Column that says for each row whether it is of the part train, validation or test. Parts that it does not name
+    are drawn from the train rows."""
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     """Share of all examples that trials are validated on (ignored when folds are given)."""
     folds: Annotated[int, Field(ge=2, le=1_000_000_000)] | None = None

@@ -85,6 +85,15 @@ def strata(dataset: Dataset, data: DataTable, sizes: Sizes, *, tied_apart: bool 
     return Strata(group_N=group_N, names=_ranges("bin", target_N, group_N))
 
 
+def groups_of(dataset: Dataset) -> Strata:
+    """Classes, or quantile bins of the target, whatever their sizes; of parts that the data give."""
+    if dataset.task == "classification":
+        return Strata(group_N=np.asarray(dataset.target_N, np.int64), names=dataset.class_names)
+    target_N = dataset.target_N.astype(np.float64)
+    group_N = _quantile_bins(target_N, 1)
+    return Strata(group_N=group_N, names=_ranges("bin", target_N, group_N))
+
+
 def _classes(dataset: Dataset, data: DataTable, needed: int) -> Strata:
     group_N = np.asarray(dataset.target_N, np.int64)
     counts = np.bincount(group_N, minlength=len(dataset.class_names))
@@ -119,7 +128,8 @@ def _ranges(word: str, target_N: NDArray[np.float64], group_N: IndexArray) -> tu
 
 def asked(data: DataTable) -> str:
     """The shares of the parts, written as in the study file."""
-    return f"test = {data.test:.15g} and " + (
+    test = f"{data.test:.15g}" if isinstance(data.test, float) else data.test
+    return f"test = {test} and " + (
         f"validation = {data.validation:.15g}" if data.folds is None else f"folds = {data.folds}"
     )
 

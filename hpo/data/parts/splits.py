@@ -1,7 +1,8 @@
 """Divides examples into parts for testing, training and validation: stratified, verified, and determined by the seed.
 
-The test part is drawn once; a hold-out or folds divide the rest. Repeats keep the split and change the training seed
-alone, so their spread shows the randomness of training; that of folds contains the choice of the data, too.
+The test part is drawn once; a hold-out or folds divide the rest. Parts that the data give are taken as they are, the
+others drawn from the rest. Repeats keep the split and change the training seed alone, so their spread shows the
+randomness of training; that of folds contains the choice of the data, too.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Literal, TypedDict
 
 import numpy as np
 
-from hpo.data.dataset import Dataset
-from hpo.data.strata import IndexArray, Sizes, Strata, asked, strata
+from hpo.data.dataset import PARTS, Dataset
+from hpo.data.parts.strata import IndexArray, Sizes, Strata, asked, groups_of, strata
 from hpo.errors import DataError
 from hpo.seeds import split_seed
 from hpo.studyfile.records import DataTable
@@ -66,6 +67,12 @@ def split_data(dataset: Dataset, data: DataTable, seed: int, *, tied_apart: bool
 
     Raises `DataError` when a part would be empty, or a class has too few members to be in every part.
     """
+    if dataset.part_N is None:
+        return _all_drawn(dataset, data, seed, tied_apart)
+    return _partly_given(dataset, dataset.part_N, data, seed, tied_apart)
+
+
+def _all_drawn(dataset: Dataset, data: DataTable, seed: int, tied_apart: bool) -> Splits:
     from sklearn.model_selection import StratifiedKFold
 
     sizes = _sizes(dataset, data)
@@ -80,16 +87,67 @@ def split_data(dataset: Dataset, data: DataTable, seed: int, *, tied_apart: bool
         group_R = groups.group_N[rest_idx]
         folds = StratifiedKFold(data.folds, shuffle=True, random_state=state).split(group_R, group_R)
         pairs = [(np.sort(rest_idx[a]), np.sort(rest_idx[b])) for a, b in folds]
-    replicas = tuple(
-        Replica(repeat=repeat, fold=fold, train_idx=train_idx, valid_idx=valid_idx)
-        for repeat in range(data.repeats)
-        for fold, (train_idx, valid_idx) in enumerate(pairs)
-    )
+    replicas = _replicas(pairs, data)
     verify_splits(test_idx, replicas, groups.group_N, rare=groups.rare)
     return Splits(
         test_idx=test_idx,
         replicas=replicas,
         balance=tuple(_balance(test_idx, replicas[: len(pairs)], groups.group_N, groups.names)),
+    )
+
+
+def _partly_given(dataset: Dataset, part_N: IndexArray, data: DataTable, seed: int, tied_apart: bool) -> Splits:
+    """The parts that the data give, and the others drawn from the rows to train on, of which the shares count then."""
+    rest_idx, valid_idx, test_idx = (np.flatnonzero(part_N == part) for part in range(len(PARTS)))
+    if not len(rest_idx):
+        raise DataError(f"data.split: no row of {dataset.name} is of the part train. Mark the rows to train on.")
+    if len(valid_idx) and data.folds is not None:
+        raise DataError(
+            f"data.folds: {dataset.name} gives its own validation part ({len(valid_idx)} rows). Leave data.folds out, "
+            "or mark these rows as train."
+        )
+    share = 0.0 if len(test_idx) or isinstance(data.test, str) else data.test
+    pairs = [(rest_idx, valid_idx)]
+    if share or not len(valid_idx):
+        asked_of_rest = data.model_copy(update={"test": share})
+        if len(valid_idx):
+            asked_of_rest = data.model_copy(update={"test": 0.0, "validation": share})
+        drawn = _all_drawn(dataset.rows(rest_idx), asked_of_rest, seed, tied_apart)
+        pairs = [(rest_idx[r.train_idx], rest_idx[r.valid_idx]) for r in drawn.replicas if r.repeat == 0]
+        if share and len(valid_idx):
+            test_idx = pairs[0][1]
+            pairs = [(pairs[0][0], valid_idx)]
+        elif share:
+            test_idx = rest_idx[drawn.test_idx]
+    groups = groups_of(dataset)
+    for train_idx, validated_idx in pairs:
+        parts = np.concatenate([test_idx, train_idx, validated_idx])
+        assert np.array_equal(np.sort(parts), np.arange(dataset.size)), "each example must be in exactly one part"
+        _refuse_unknown_classes(dataset, train_idx)
+    replicas = _replicas(pairs, data)
+    return Splits(
+        test_idx=test_idx,
+        replicas=replicas,
+        balance=tuple(_balance(test_idx, replicas[: len(pairs)], groups.group_N, groups.names)),
+    )
+
+
+def _refuse_unknown_classes(dataset: Dataset, train_idx: IndexArray) -> None:
+    """Raise `DataError` for a class that is in no row to train on."""
+    absent = np.setdiff1d(np.arange(len(dataset.class_names)), dataset.target_N[train_idx])
+    if len(absent):
+        raise DataError(
+            f'data: class "{dataset.class_names[absent[0]]}" of {dataset.name} is in no row to train on, only in the '
+            "other parts. Mark some of its rows as train, or leave the class out."
+        )
+
+
+def _replicas(pairs: list[tuple[IndexArray, IndexArray]], data: DataTable) -> tuple[Replica, ...]:
+    """The trainings on these pairs of training and validation parts, in the order of `Splits`."""
+    return tuple(
+        Replica(repeat=repeat, fold=fold, train_idx=train_idx, valid_idx=valid_idx)
+        for repeat in range(data.repeats)
+        for fold, (train_idx, valid_idx) in enumerate(pairs)
     )
 
 
@@ -146,6 +204,7 @@ def _verify_shares(part: str, idx: IndexArray, group_N: IndexArray, roundings: f
 
 
 def _sizes(dataset: Dataset, data: DataTable) -> Sizes:
+    assert isinstance(data.test, float), "a given test part is not drawn"
     total = dataset.size
     test = round(data.test * total)
     valid = round(data.validation * total) if data.folds is None else (total - test) // data.folds

@@ -1,4 +1,5 @@
-"""The source code of a module of the user's own: finding its file, loading it, and reporting its errors.
+"""Source code of the user's own, a model or a function that gives data: finding its file, loading it, and reporting its
+errors.
 
 An error in the user's code becomes an `InputError` that names the module, what happened and where.
 """
@@ -92,9 +93,8 @@ def load_callable(reference: Reference) -> Callable[..., Any]:
         raise module_error(reference, f"there is no {reference.name} in it.{hint(reference.name, own)} {said}")
     found: Any = getattr(module, reference.name)
     if not callable(found):
-        text = (
-            f"{reference.name} is {with_article(found)}; it must be a class or a function that gives a torch.nn.Module"
-        )
+        gives = "a torch.nn.Module" if reference.key == "model.module" else "a data set"
+        text = f"{reference.name} is {with_article(found)}; it must be a class or a function that gives {gives}"
         raise module_error(reference, text)
     made: Callable[..., Any] = found
     return made
@@ -135,14 +135,14 @@ def reporting_errors(reference: Reference, doing: str) -> Iterator[None]:
         text = f"{doing} raised {error_line(error)}{_place(reference, error)}"
         if isinstance(error, ImportError) and reference.is_file:
             text += (
-                ". A model's file is loaded alone, without what lies beside it; several files make a package: "
+                ". A file is loaded alone, without what lies beside it; several files make a package: "
                 'install it and write "PACKAGE.MODULE:NAME"'
             )
         raise module_error(reference, text) from error
 
 
 def module_error(reference: Reference, text: str) -> InputError:
-    return InputError(f"model.module {reference}: {text}.")
+    return InputError(f"{reference.key} {reference}: {text}.")
 
 
 def error_line(error: BaseException) -> str:

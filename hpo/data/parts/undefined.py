@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from hpo.data.dataset import Dataset
+from hpo.data.parts.splits import Splits
 from hpo.data.prepare import PreparedData, TargetArray
 from hpo.data.preprocess import apply_target
-from hpo.data.splits import Splits
 
 
 def _constant(target_N: TargetArray) -> str | None:

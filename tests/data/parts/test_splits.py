@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hpo.data.dataset import Dataset, no_categories
-from hpo.data.splits import Replica, split_data, verify_splits
+from hpo.data.parts.splits import Replica, split_data, verify_splits
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
