@@ -108,7 +108,7 @@ SECRET = "correct-horse"
 def test_a_password_is_seen_nowhere(project: Project, new_database: Callable[[], str]) -> None:
     url = make_url(new_database()).set(password=SECRET).render_as_string(hide_password=False)
     assert SECRET in url
-    process, workers = started(project, "--workers", 2, "--storage", url)
+    process, workers = started(project, "--workers", 2, "--storage", url, fresh=True)
     titles = [" ".join(one.cmdline()) for one in (psutil.Process(process.pid), *workers)]
     os.kill(workers[0].pid, signal.SIGKILL)  # what is said about that, too
     out, err = process.communicate(timeout=LIMIT)

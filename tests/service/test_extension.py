@@ -75,7 +75,7 @@ def test_more_epochs_end_as_if_there_had_been_as_many_from_the_start(
     assert len(lines) <= 2, "a line each time that the worker takes some"
     after = row_of(tmp_path)
     assert (after.winner_number, after.test) == (scored.winner_number, scored.test)
-    assert after.facts["test_looks"] == [after.winner_number] * 2
+    assert after.facts.test_looks == (after.winner_number,) * 2
     # Of each of the best, one file of weights and one of the last state, and the rows say what is in them.
     with closing(open_store(sqlite_url(tmp_path))) as store:
         rows = store.checkpoints(after.study_id)
@@ -150,7 +150,7 @@ def test_more_epochs_while_the_winner_is_scored(tmp_path: Path, monkeypatch: pyt
     assert (trials, epochs) == expected
     assert len(again) == 3, "the three best went on from their last state"
     row = row_of(tmp_path)
-    assert row.facts["test_looks"] == [row.winner_number]
+    assert row.facts.test_looks == (row.winner_number,)
 
 
 def test_a_trial_that_had_finished_stays_finished_when_a_budget_ends_it(tmp_path: Path) -> None:
