@@ -54,6 +54,24 @@ def test_an_import_is_finished_before_the_interrupt(name: str, project: Project)
     assert python(project, IMPORTED).stdout == "interrupted True\nTrue\n"
 
 
+LOSING = """
+import signal
+send, sent = signal.pthread_kill, []
+def lose_first(*arguments):
+    sent.append(arguments)
+    if len(sent) > 1:
+        send(*arguments)
+signal.pthread_kill = lose_first
+"""
+"""The first reminder has no effect, like one that arrives right before the main thread waits for something."""
+
+
+def test_an_interrupt_is_sent_until_it_is_seen(project: Project) -> None:
+    (project.folder / "half.py").write_text(HALF.format(name="SIGINT"))
+    script = LOSING + IMPORTED.replace("time.sleep(60)", "time.sleep(5)")
+    assert python(project, script).stdout == "interrupted True\nTrue\n"
+
+
 def test_a_signal_that_is_ignored_stays_so(project: Project) -> None:
     (project.folder / "half.py").write_text(HALF.format(name="SIGINT"))
     script = IMPORTED.replace("time.sleep(60)", "print(half.whole)")

@@ -61,12 +61,18 @@ class _Handler:
         self._reminders += reminded
         if self._reminders == TOLD:
             os.write(2, b"hpo: interrupting as soon as libraries are loaded; press Ctrl-C again to end at once\n")
-        threading.Thread(target=self._remind, args=(number,), daemon=True).start()
+        if not reminded:
+            threading.Thread(target=self._remind, args=(number,), daemon=True).start()
 
     def _remind(self, number: int) -> None:
-        time.sleep(REMIND_SECONDS)
-        self._reminded = True
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
+        """Sends the signal again until it was answered: one that arrives right before a call that blocks is not seen
+        until the call returns."""
+        while True:
+            time.sleep(REMIND_SECONDS)
+            if not self._waiting:
+                return
+            self._reminded = True
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def _loads(frame: FrameType | None) -> bool:
