@@ -140,16 +140,16 @@ def equal(server: Server, home: Path, args: argparse.Namespace) -> str:
     for kind in ("run", "calm", "killed"):
         with Crowd(server.database(), home / kind, lease=LEASE_SECONDS) as crowd:
             if kind == "run":
-                (crowd.home / "study.toml").write_text(study("equal", 60, args.epochs // 2), encoding="utf-8")
+                (crowd.home / "study.toml").write_text(study("equal", args.few, args.epochs // 2), encoding="utf-8")
                 crowd.hpo("run", "study.toml")
             else:
-                crowd.submit(study("equal", 60, args.epochs // 2))
+                crowd.submit(study("equal", args.few, args.epochs // 2))
                 crowd.start(1)
                 if kind == "killed":
                     storm(crowd, server, name="equal", kills=5, restarts=1, stops=0)
                 crowd.wait_until_ended("equal")
                 crowd.hpo("report", "equal")
-            inspect(crowd, "equal", 60, events={"run": 0, "calm": 0, "killed": 6}[kind])
+            inspect(crowd, "equal", args.few, events={"run": 0, "calm": 0, "killed": 6}[kind])
             tables[kind] = (crowd.home / "reports" / "equal" / "trials.csv").read_bytes()
     same = "equal byte for byte" if len(set(tables.values())) == 1 else "DIFFERENT"
     return f"one worker, 5 kills and a restart; one without; `hpo run` | trials.csv of the three {same}"
@@ -208,7 +208,7 @@ def away(server: Server, home: Path, args: argparse.Namespace) -> str:
 
 def _befallen(server: Server, home: Path, args: argparse.Namespace, name: str, befall: Callable[[Crowd], None]) -> str:
     with Crowd(server.database(), home, lease=LEASE_SECONDS) as crowd:
-        crowd.submit(study(name, 60, args.epochs))
+        crowd.submit(study(name, args.few, args.epochs))
         crowd.start(2)
         while not list((crowd.home / "checkpoints").rglob("running-*.pt")):
             time.sleep(0.2)
@@ -216,7 +216,7 @@ def _befallen(server: Server, home: Path, args: argparse.Namespace, name: str, b
         befall(crowd)
         crowd.wait_until_ended(name)
         crowd.drain()
-        found = inspect(crowd, name, 60)
+        found = inspect(crowd, name, args.few)
         words = ("cannot be written", "trained again", "cannot reach", "connection", "does not answer")
         warnings = sum(any(word in line for word in words) for line in crowd.warnings())
     return f"{_said(found)}; {warnings} warnings"
@@ -256,6 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=CASES, action="append")
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--few", type=int, default=60, help="trials of all cases but the first")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--kills", type=int, default=40)
     args = parser.parse_args()
