@@ -55,7 +55,7 @@ def init(name: str, source: str, target: str | None, force: bool) -> None:
     except OSError as error:
         raise MachineError(f"cannot write {path}: {error.strerror}.") from error
     write_path(path)
-    say(f"To see what was found: hpo check {argument(path)}; to run it: hpo run {argument(path)}", err=True)
+    say(f"To see what was found: hpo check {argument(path)}\nTo run it: hpo run {argument(path)}", err=True)
 
 
 def _target_in(source: str, base: Path) -> str | None:

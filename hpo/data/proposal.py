@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from hpo.data.describe import Description
 from hpo.errors import DataError
+from hpo.paths import argument
 from hpo.printable import on_one_line
 from hpo.studyfile.cautions import fitting_concurrency
 from hpo.studyfile.tree import toml
@@ -53,7 +54,8 @@ def propose(name: str, found: Description, *, dataset: str, target: str | None, 
     what = f"{found.rows:,} {'images' if found.kind == 'image' else 'rows'}, {found.task}"
     head = (
         f"# Study of {on_one_line(dataset)}: {what}.",
-        f"# `hpo check {name}.toml` shows what was found in the data, `hpo run {name}.toml` runs the study.",
+        f"# `hpo check {argument(f'{name}.toml')}` shows what was found in the data, "
+        f"`hpo run {argument(f'{name}.toml')}` runs the study.",
         "# A range is { low = , high = }, a choice { choice = [...] }; a plain value is fixed and not searched.",
     )
     return "\n\n".join(("\n".join(head), *("\n".join(lines) for lines in sections))) + "\n"

@@ -171,7 +171,7 @@ def test_postgresql_gives_the_same_table(
 ) -> None:
     url = new_database()
     code, err = project.stop_at(lambda: project.ticks() >= 2, signal.SIGTERM, "--storage", url)
-    assert code == 130
+    assert code == 130, err
     assert shlex.split(err.strip().splitlines()[-1]) == ["hpo", "run", "small.toml", "--storage", url]
     project.run("--storage", url)
     assert equal(project, whole)
