@@ -100,25 +100,34 @@ NOT_COMPARED = ("seconds", "traceback", *endings.ATTRIBUTES)
 def trials_of(spec: StudySpec, home: Path) -> list[dict[str, Any]]:
     """Everything about the trials that must be repeatable: all but times."""
     with closing(open_store(sqlite_url(home), readonly=True)) as store:
-        study_id = store.get_study_id_from_name(spec.study.name)
-        return [
-            {
-                "number": trial.number,
-                "state": trial.state.name,
-                "values": trial.values,
-                "params": trial.params,
-                "reports": trial.intermediate_values,
-                **{key: value for key, value in trial.user_attrs.items() if key not in NOT_COMPARED},
-                "ended": str(endings.of(trial.user_attrs)),
-            }
-            for trial in store.get_all_trials(study_id, deepcopy=False)
-        ]
+        return trials_in(store, spec.study.name)
+
+
+def trials_in(store: Store, name: str) -> list[dict[str, Any]]:
+    """The same of a study in an open database."""
+    return [
+        {
+            "number": trial.number,
+            "state": trial.state.name,
+            "values": trial.values,
+            "params": trial.params,
+            "reports": trial.intermediate_values,
+            **{key: value for key, value in trial.user_attrs.items() if key not in NOT_COMPARED},
+            "ended": str(endings.of(trial.user_attrs)),
+        }
+        for trial in store.get_all_trials(store.get_study_id_from_name(name), deepcopy=False)
+    ]
 
 
 def epochs_of(spec: StudySpec, home: Path) -> list[tuple[Any, ...]]:
     """The rows of epochs, without their times."""
     with closing(open_store(sqlite_url(home), readonly=True)) as store:
-        frame = epochs_frame(store, spec.study.name).drop(columns="seconds")
+        return epochs_in(store, spec.study.name)
+
+
+def epochs_in(store: Store, name: str) -> list[tuple[Any, ...]]:
+    """The same of a study in an open database."""
+    frame = epochs_frame(store, name).drop(columns="seconds")
     return [tuple(None if cell != cell else cell for cell in row) for row in frame.itertuples(index=False)]
 
 

@@ -17,14 +17,13 @@ from hpo.checkpoints.store import Directory
 from hpo.cli import hpo
 from hpo.execution.resources import Resources
 from hpo.registry import leases, studies
-from hpo.registry.read import epochs_frame
 from hpo.runtime.local_run import run_study
 from hpo.runtime.submission import submit_study
 from hpo.service.worker import Worker
 from hpo.storage.open import open_store
 from hpo.training.trainer import Trainer
 from tests.proxy import Proxy
-from tests.runtime.small import result_of, small_study
+from tests.runtime.small import epochs_in, result_of, small_study, trials_in
 from tests.service.working import LIMIT, wait_for
 
 SPEC = small_study(training="epochs = 12", search='trials = 12\nconcurrency = 3\npruner = { name = "median" }')
@@ -55,20 +54,7 @@ def proxy(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> I
 
 def found(url: str) -> Any:
     with closing(open_store(url, readonly=True)) as store:
-        study_id = store.get_study_id_from_name("small")
-        trials = [
-            {
-                "number": trial.number,
-                "state": trial.state.name,
-                "values": trial.values,
-                "params": trial.params,
-                "reports": trial.intermediate_values,
-                **{key: value for key, value in trial.user_attrs.items() if key not in ("seconds", "traceback")},
-            }
-            for trial in store.get_all_trials(study_id)
-        ]
-        frame = epochs_frame(store, "small").drop(columns="seconds")
-    return trials, [tuple(None if cell != cell else cell for cell in row) for row in frame.itertuples(index=False)]
+        return trials_in(store, "small"), epochs_in(store, "small")
 
 
 def test_a_worker_goes_on_and_blames_no_study(
