@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -173,7 +174,9 @@ def explain(error: BaseException, url: URL) -> StorageError:
 
 @contextmanager
 def explained(url: URL) -> Iterator[None]:
-    """Turn what the database raises inside the block into a `StorageError`."""
+    """Turn what the database raises inside the block into a `StorageError`. An interrupt stays one, also where the
+    driver, which was interrupted in the middle of a statement, raised an error of its own after it."""
+    before = sys.exc_info()[1]
     try:
         yield
     except StorageError:
@@ -181,6 +184,8 @@ def explained(url: URL) -> Iterator[None]:
     except UndecodableError as error:
         raise damaged(url, str(error)) from None
     except Exception as error:
+        if (interrupt := _interrupt_behind(error, before)) is not None:
+            raise interrupt from None
         known = error if isinstance(error, DBAPIError) else lost_connection(error)
         # The driver's own error is left out of the traceback, as it may contain the connection's password.
         if known is not None:
@@ -188,6 +193,16 @@ def explained(url: URL) -> Iterator[None]:
         if isinstance(error, LookupError | OverflowError | TypeError | ValueError) and _is_from_decoding(error):
             raise damaged(url, f"a cell cannot be read ({error})") from None
         raise
+
+
+def _interrupt_behind(error: BaseException, before: BaseException | None) -> BaseException | None:
+    """The interrupt during which the error was raised; not one that was there before."""
+    found: BaseException | None = error
+    while found is not None and found is not before:
+        if not isinstance(found, Exception):
+            return found
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def damaged(url: URL, finding: str) -> StorageError:

@@ -6,13 +6,15 @@ import multiprocessing
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
+import psycopg
 import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from sqlalchemy import literal, select, text
 
 from hpo.database import connect
 from hpo.errors import StorageError
@@ -99,3 +101,34 @@ def test_a_forked_process_opens_connections_of_its_own(store: Store) -> None:
     found = store.get_all_trials(study_id)
     assert [trial.number for trial in found] == list(range(40))
     assert {trial.state for trial in found} == {TrialState.COMPLETE}
+
+
+def test_an_interrupt_while_the_connection_is_tried_stays_an_interrupt(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's own error after it ("connection in transaction status ACTIVE") hides it."""
+    store = open_store(new_database())
+    store.create_new_study([StudyDirection.MAXIMIZE], "study")
+    execute, interrupted = psycopg.Cursor.execute, []
+
+    def interrupt_once(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        if not interrupted:
+            interrupted.append(query)
+            cursor.connection.pgconn.send_query(b"SELECT 1")
+            raise KeyboardInterrupt
+        return execute(cursor, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        store.once(select(literal(1)))
+    assert interrupted
+    assert len(store.get_all_studies()) == 1
+
+
+def test_an_error_while_an_interrupt_is_dealt_with_is_an_error(new_database: Callable[[], str]) -> None:
+    store = open_store(new_database())
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with pytest.raises(StorageError):
+            store.once(text("SELECT nonsense"))
