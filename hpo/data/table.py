@@ -6,8 +6,6 @@ A cell is a number, a date, a text or missing. Text cells are stripped of blanks
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -104,8 +102,3 @@ def _text(value: object) -> str:
 def rows(positions: NDArray[np.int64]) -> str:
     """`row 3`, `rows 3, 7, 12, ... and 4 more`."""
     return f"row{'s' if len(positions) > 1 else ''} {listed((str(number + 1) for number in positions.tolist()), 10)}"
-
-
-def toml_key(name: str) -> str:
-    """The name as a key of a TOML file."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

@@ -72,7 +72,10 @@ def as_written(node: Any) -> Any:
 
 def toml(node: Any) -> str:
     """The node as an inline TOML value, e.g. `{ low = 0.1, high = 0.5 }`."""
-    value = as_written(node)
+    return _inline(as_written(node))
+
+
+def _inline(value: Any) -> str:
     match value:
         case bool():
             return "true" if value else "false"
@@ -81,9 +84,9 @@ def toml(node: Any) -> str:
         case str():
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case list():
-            return "[" + ", ".join(toml(item) for item in value) + "]"
+            return "[" + ", ".join(map(_inline, value)) + "]"
         case dict():
-            inside = ", ".join(f"{toml_key(key)} = {toml(item)}" for key, item in value.items())
+            inside = ", ".join(f"{toml_key(key)} = {_inline(item)}" for key, item in value.items())
             return f"{{ {inside} }}" if inside else "{}"
         case datetime.date() | datetime.time():
             return value.isoformat()

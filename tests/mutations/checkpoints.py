@@ -58,7 +58,7 @@ def attempt(inputs: Inputs, random: Random, folder: Path) -> list[Answer]:
                 if random.random() < 0.3:
                     path.mkdir()
             case 1:
-                path.write_bytes(random.choice(files).read_bytes() if path.exists() else b"")
+                path.write_bytes(random.choice([file for file in files if file.is_file()]).read_bytes())
             case 2:
                 path.write_bytes(content[: random.randrange(len(content))])
             case 3:

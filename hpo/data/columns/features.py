@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from hpo.data.columns.kinds import Column, read_column
 from hpo.data.dataset import CellForm, TextArray, no_categories
 from hpo.data.notes import Note, grouped
-from hpo.data.table import Table, toml_key
+from hpo.data.table import Table
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
+from hpo.studyfile.tree import toml_key
 
 if TYPE_CHECKING:
     from pandas import DataFrame

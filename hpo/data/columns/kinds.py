@@ -26,10 +26,11 @@ from hpo.data.columns.cells import BLANKS, is_number, refuse_ambiguous, refuse_e
 from hpo.data.columns.numbers import PLAIN, parse
 from hpo.data.dataset import CellForm, TextArray
 from hpo.data.notes import Note
-from hpo.data.table import Coded, distinct, joined, rows, toml_key
+from hpo.data.table import Coded, distinct, joined, rows
 from hpo.errors import DataError
 from hpo.printable import listed
 from hpo.studyfile.records import ColumnKind, DataTable
+from hpo.studyfile.tree import toml_key
 
 if TYPE_CHECKING:
     from pandas import Series

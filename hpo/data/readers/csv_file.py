@@ -47,6 +47,8 @@ def read_csv(path: Path, data: DataTable, *, as_text: Iterable[str] = ()) -> Tab
     text, separator = _declared_separator(text)
     separator = data.separator or separator or _found_separator(text, data, path)
     names = _names(text, separator, data)
+    if not names:
+        raise DataError(f"{path}, line 1: not well-formed. It must hold the columns' names, and every quote its end.")
     refuse_duplicates(names, str(path))
     dialect: dict[str, Any] = {
         "sep": separator,
@@ -112,7 +114,7 @@ def _found_separator(text: str, data: DataTable, path: Path) -> str:
     head = "\n".join(text.split("\n", LOOKED_AT)[:LOOKED_AT])
 
     def fit(separator: str) -> tuple[float, int, int]:
-        counts = [len(row) for row in _rows(head, separator, data) if row]
+        counts = [len(row) for row in _rows(head, separator, data) if row] or [0]
         alike = Counter(counts)[counts[0]] / len(counts)
         return (alike if counts[0] > 1 else 0.0, counts[0], first.count(separator))
 
