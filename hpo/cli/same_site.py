@@ -36,7 +36,7 @@ def only_same_site(application: Application, names: Collection[str], named: Coll
     `host_name`; `named`: those among them whose pages may have any port, because a proxy is in front."""
 
     def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        environ = _with_origin_form(environ)
+        environ = {"HTTP_ACCEPT_ENCODING": "", **_with_origin_form(environ)}  # optuna-dashboard fails without it
         refusal = check_request(environ, names, named)
         if refusal is None:
             return application(environ, start_response)

@@ -178,3 +178,18 @@ def test_a_default_port_need_not_be_given() -> None:
 )
 def test_names_are_compared_in_one_spelling(text: str, name: str | None) -> None:
     assert host_name(text) == name
+
+
+def test_a_request_need_not_say_what_compression_it_takes() -> None:
+    """optuna-dashboard takes for granted that it does."""
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [b"packed" if "gzip" in environ["HTTP_ACCEPT_ENCODING"] else b"plain"]
+
+    def served(**headers: str) -> bytes:
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "localhost", **headers}
+        return b"".join(only_same_site(application, NAMES, NAMED)(environ, lambda line, headers: None))
+
+    assert served() == b"plain"
+    assert served(HTTP_ACCEPT_ENCODING="gzip, br") == b"packed"
