@@ -128,3 +128,13 @@ def test_dates_are_days(load: Load) -> None:
 def test_a_declared_column_must_exist(load: Load) -> None:
     with pytest.raises(DataError, match=r"data.columns: .* has no column other. Columns: x, plain, label"):
         load(column("x", ["1", "2"]), columns={"other": "numeric"})
+
+
+def test_texts_are_left_out_with_a_note_and_never_train_on_nothing(load: Load) -> None:
+    cells = [f"a rather long review number {n}" for n in range(60)]
+    for declared in ({}, {"columns": {"review": "text"}}):
+        dataset = load(column("review", cells), **declared)
+        assert (dataset.numeric_names, dataset.categorical_names) == (("plain",), ())
+        assert "holds texts, which no model here takes yet: review" in str(dataset.notes[0])
+        with pytest.raises(DataError, match="no column is left to predict from"):
+            load("review,label\n" + "".join(f"{cell},{'ab'[n % 2]}\n" for n, cell in enumerate(cells)), **declared)

@@ -34,9 +34,6 @@ class Features:
     numeric_names: tuple[str, ...]
     categorical_NK: TextArray
     categorical_names: tuple[str, ...]
-    text_N: TextArray | None
-    """The column of texts; None where the table has none."""
-    text_name: str
     forms: Mapping[str, CellForm]
     """How cells are read, by column, where this is not the plain way."""
     notes: tuple[Note, ...]
@@ -44,9 +41,9 @@ class Features:
 
 
 def read_features(table: Table, features: DataFrame, data: DataTable) -> Features:
-    """Sorts the columns of `features`, the table without its target, into numbers, categories and texts.
+    """Sorts the columns of `features`, the table without its target, into numbers and categories.
 
-    Left out with a note: constant columns, texts that look like identifiers, an unnamed first column that only counts
+    Left out with a note: constant columns, texts, identifiers, an unnamed first column that only counts
     the rows. Raises `DataError` where a column cannot be read, or none remains.
     """
     columns: list[Column] = []
@@ -64,10 +61,14 @@ def read_features(table: Table, features: DataFrame, data: DataTable) -> Feature
             notes.append(Note(kind="suspicious", text=counting, column=str(name)))
         if left_out is None:
             columns.append(column)
-    text, columns = _text_of(columns, data, table.place, notes)
+    for column in columns:
+        if column.kind == "text":
+            text = "Left out because it holds texts, which no model here takes yet"
+            notes.append(Note(kind="left_out", text=text, column=column.name))
+    columns = [column for column in columns if column.kind != "text"]
     numeric = {column.name: column.values_N for column in columns if column.values_N is not None}
     categorical = {column.name: column.cells_N for column in columns if column.cells_N is not None}
-    if not numeric and not categorical and text is None:
+    if not numeric and not categorical:
         raise DataError(f"{table.place}: no column is left to predict from. {' '.join(grouped(notes))}".rstrip())
     size = len(features)
     return Features(
@@ -75,8 +76,6 @@ def read_features(table: Table, features: DataFrame, data: DataTable) -> Feature
         numeric_names=tuple(numeric),
         categorical_NK=np.column_stack(list(categorical.values())) if categorical else no_categories(size),
         categorical_names=tuple(categorical),
-        text_N=None if text is None else text.cells_N,
-        text_name="" if text is None else text.name,
         forms={column.name: column.form for column in columns if column.form is not None},
         notes=(*table.notes, *notes),
     )
@@ -96,25 +95,6 @@ def read_numbers(table: Table, features: DataFrame, data: DataTable) -> tuple[tu
                 f'`[data.columns] {toml_key(name)} = "ignored"` leaves it out.'
             )
     return tuple(columns), np.column_stack(list(columns.values())) if columns else np.empty((len(features), 0))
-
-
-def _text_of(
-    columns: list[Column], data: DataTable, place: str, notes: list[Note]
-) -> tuple[Column | None, list[Column]]:
-    """The column of texts and the others. Texts that were found beside other features are left out with a note; one
-    that is declared, or stands alone, is used."""
-    texts = [column for column in columns if column.kind == "text"]
-    others = [column for column in columns if column.kind != "text"]
-    declared = [column for column in texts if data.columns.get(column.name) == "text"]
-    if len(declared) > 1:
-        names = " and ".join(f'"{column.name}"' for column in declared)
-        raise DataError(f"{place}: columns {names} are declared as text, and one can be.")
-    if declared or (len(texts) == 1 and not others):
-        return (declared or texts)[0], others
-    for column in texts:
-        text = 'Left out because it holds texts; to learn from them, declare "text" in [data.columns]'
-        notes.append(Note(kind="left_out", text=text, column=column.name))
-    return None, others
 
 
 def _useless(column: Column) -> Note | None:
