@@ -170,9 +170,9 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> None:
         sys.argv = ["-c", *order["arguments"]]
         sys.path[0] = ""
         sys.stdin, sys.stdout, sys.stderr = (
-            open(0, closefd=False),  # noqa: SIM115
-            open(1, "w", closefd=False),  # noqa: SIM115
-            open(2, "w", 1, closefd=False, errors="backslashreplace"),  # noqa: SIM115
+            open(0, closefd=False),  # noqa: SIM115 open until the process ends
+            open(1, "w", closefd=False),  # noqa: SIM115 open until the process ends
+            open(2, "w", 1, closefd=False, errors="backslashreplace"),  # noqa: SIM115 as above
         )
         from hpo.cli import main
 
@@ -185,7 +185,7 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> None:
 
         traceback.print_exc()
     finally:
-        threading._shutdown()  # type: ignore[attr-defined]
+        threading._shutdown()  # type: ignore[attr-defined]  # as at the end of the interpreter
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             try:

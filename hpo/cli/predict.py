@@ -40,13 +40,13 @@ def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) ->
       hpo predict digits-model new.csv
       hpo predict digits-model new.csv -o predictions.csv
     """
-    from hpo.data.source import read_rows
+    from hpo.data.source import read_frame
     from hpo.export import predictor as exported
     from hpo.reports.render.csv import csv_text
     from hpo.reports.text import format_number
 
     predictor = exported.Predictor.load(folder)
-    frame = read_rows(str(data), predictor.preprocessing[0].input_shape, as_text=predictor.text_columns)
+    frame = read_frame(str(data), predictor.preprocessing[0].input_shape, as_text=predictor.text_columns)
     prediction = exported.predict(predictor, frame)
     text = csv_text(*exported.prediction_table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:

@@ -45,7 +45,7 @@ def load_source(data: DataTable, base: Path) -> Dataset:
     return replace(dataset_of_arrays(found, data), part_N=part_N)
 
 
-def read_rows(named: str, shape: tuple[int, ...], *, as_text: Iterable[str] = ()) -> DataFrame:
+def read_frame(named: str, shape: tuple[int, ...], *, as_text: Iterable[str] = ()) -> DataFrame:
     """The rows of a file, a folder or what a function gives, for a model that takes examples of this shape. Numbers of
     arrays have the names that they had in training."""
     data = DataTable(dataset=named, shape=shape if len(shape) > 1 else None)

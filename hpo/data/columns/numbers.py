@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 SIGNS = "%‰€$£¥₹₽₩₺₿¢"
 """Signs that may stand before or behind a number."""
-BLANKS = dict.fromkeys(map(ord, "\u00a0\u2007\u2009\u202f"), " ") | {ord("\u2212"): "-"}
+TYPOGRAPHY = dict.fromkeys(map(ord, "\u00a0\u2007\u2009\u202f"), " ") | {ord("\u2212"): "-"}
 """Blanks and minus signs of typography, in the form of plain text."""
 
 
@@ -101,7 +101,7 @@ def parse(texts: Sequence[str], decimal: str | None = None, thousands: str | Non
 
 
 def _without_sign(text: str) -> tuple[str, str]:
-    text = text.translate(BLANKS).strip()
+    text = text.translate(TYPOGRAPHY).strip()
     negative = text[:1] in "+-" and text[1:2] in SIGNS and len(text) > 2
     start, rest = (text[0], text[1:]) if negative else ("", text)
     if rest[:1] and rest[0] in SIGNS:

@@ -25,7 +25,7 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 def refuse_no_pillow(folder: Path) -> None:
     """Raise `DataError` where Pillow is not installed."""
     try:
-        import PIL.Image  # noqa: F401
+        import PIL.Image  # noqa: F401 whether it is there
     except ImportError:
         raise wanting(folder, "images", "Pillow", "images") from None
 

@@ -12,7 +12,7 @@ import pytest
 from hpo.data.parts.splits import split_data
 from hpo.data.prepare import prepare_data
 from hpo.data.preprocess import features_of_frame
-from hpo.data.source import read_rows
+from hpo.data.source import read_frame
 from hpo.studyfile.records import DataTable
 from tests.data.readers.loading import load, refused
 
@@ -64,7 +64,7 @@ def test_rows_to_predict_are_transformed_like_the_training_data(tmp_path: Path, 
     dataset = load(tmp_path, "a.npz", shape=declared)
     splits = split_data(dataset, data, 0)
     replica = prepare_data(dataset, splits, data).replicas[0]
-    frame = read_rows(str(tmp_path / "a.npz"), replica.preprocessing.input_shape)
+    frame = read_frame(str(tmp_path / "a.npz"), replica.preprocessing.input_shape)
     rows = features_of_frame(replica.preprocessing, frame.iloc[splits.replicas[0].valid_idx])
     np.testing.assert_allclose(rows, replica.x_valid, rtol=1e-6)
 
