@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hpo import models
 from hpo.data.columns import cells as trained
-from hpo.data.columns.numbers import BLANKS, SIGNS
+from hpo.data.columns.numbers import SIGNS, TYPOGRAPHY
 from hpo.data.from_table import dataset_of_table
 from hpo.data.preprocess import Preprocessing, features_of_frame, fit_preprocessing
 from hpo.data.table import MISSING, table_of
@@ -107,7 +107,7 @@ def test_the_same_cells_are_missing_as_in_training(pattern: str, texts: tuple[st
 
 def test_signs_and_blanks_are_those_of_training() -> None:
     assert f"[{SIGNS}]" == cells.SIGN
-    assert {code: ord(mark) for code, mark in BLANKS.items()} == cells.TYPOGRAPHY
+    assert {code: ord(mark) for code, mark in TYPOGRAPHY.items()} == cells.TYPOGRAPHY
 
 
 TRAINED = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -131,17 +130,26 @@ def nested(depth: int, random: Random) -> Any:
     return value
 
 
-def places(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Every container in the tree with each of its keys."""
-    for key in list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
-        yield tree, key
-        yield from places(tree[key])
+def places(tree: Any) -> list[tuple[Any, Any]]:
+    """Every container in the tree with each of its keys, outermost first; one met twice is listed once."""
+    found: list[tuple[Any, Any]] = []
+    met: set[int] = set()
+    waiting = [tree]
+    while waiting:
+        inner = waiting.pop()
+        if id(inner) in met or not isinstance(inner, dict | list):
+            continue
+        met.add(id(inner))
+        keys = list(inner) if isinstance(inner, dict) else range(len(inner))
+        found += [(inner, key) for key in keys]
+        waiting += [inner[key] for key in reversed(keys)]
+    return found
 
 
 def change_tree(tree: Any, random: Random) -> None:
     """Change some values of the tree in place: others, none, doubled, renamed, moved."""
     for _ in range(random.choice((1, 1, 1, 2, 4))):
-        known = list(places(tree))
+        known = places(tree)
         if not known:
             return
         owner, key = random.choice(known)
@@ -169,7 +177,4 @@ def change_tree(tree: Any, random: Random) -> None:
 
 
 def _holds(tree: Any, wanted: Any) -> bool:
-    if tree is wanted:
-        return True
-    inside = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
-    return any(_holds(value, wanted) for value in inside)
+    return tree is wanted or any(owner[key] is wanted for owner, key in places(tree))
