@@ -103,7 +103,7 @@ def plain_epoch(case: Case, data: PreparedData, device: torch.device) -> Callabl
         shuffle=True,
     )
     valid = DataLoader(TensorDataset(torch.from_numpy(part.x_valid), torch.from_numpy(part.y_valid)), batch_size=256)
-    model = models.build(case.config(0), data.input_shape, data.outputs).to(device)
+    model = models.build(case.config(0), data.signature, data.outputs).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def epoch() -> None:

@@ -19,7 +19,9 @@ best."""
 TIED_VALUES_APART = 2
 """Where most examples of a regression have the same target, the split stratifies the other examples in groups of their
 own. Before, all examples were one group."""
-NEWEST = 2
+SCALED_BY_CHANNEL = 3
+"""Images and sequences are scaled by one mean and deviation for each channel; before, by one for each pixel or step."""
+NEWEST = 3
 
 KEY = "conventions"
 """Where the configuration of a trial, which an export contains, notes them."""

@@ -140,7 +140,7 @@ class Study:
 
         import torch
 
-        from hpo.data.preprocess import features_of_frame
+        from hpo.data.preprocessing.apply import features_of_frame
 
         preprocessing = trained.inputs.prepared.replicas[replica].preprocessing
         return trained.module(replica), lambda frame: torch.from_numpy(features_of_frame(preprocessing, frame))

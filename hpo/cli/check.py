@@ -189,7 +189,7 @@ def _data(spec: StudySpec) -> str:
     parts.append(f"{data.folds} folds" if data.folds else f"{_percent(data.validation)} validation")
     if data.repeats > 1:
         parts.append(f"{data.repeats} repeats")
-    parts.append("standardized" if data.standardize else "not standardized")
+    parts.append("not scaled" if data.scaling == "none" else f"{data.scaling} scaling")
     return ", ".join(parts)
 
 

@@ -46,7 +46,7 @@ def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) ->
     from hpo.reports.text import format_number
 
     predictor = exported.Predictor.load(folder)
-    frame = read_frame(str(data), predictor.preprocessing[0].input_shape, as_text=predictor.text_columns)
+    frame = read_frame(str(data), predictor.preprocessing[0].signature.main.shape, as_text=predictor.text_columns)
     prediction = exported.predict(predictor, frame)
     text = csv_text(*exported.prediction_table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:

@@ -4,7 +4,7 @@
 | --- | --- |
 | [N, F] | rows of numbers |
 | [N, C, H, W] | images |
-| [N, T, C] | sequences, padded with 0 to the longest |
+| [N, T, C] | sequences, padded with 0 to the longest; steps that are missing at the end are none |
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ def formed(arrays: Arrays, shape: tuple[int, ...] | None) -> Arrays:
             f"{arrays.place}: X has {len(x)} examples and {arrays.y_name} has {count} targets. Each example needs one "
             "target, in the same order."
         )
+    if x.ndim == 3 and lengths_N is None and shape:
+        x, lengths_N = _ended(x)
     if x.ndim > 2:
         _refuse_odd(arrays, x)
     if x.ndim == 4:
@@ -105,6 +107,22 @@ def names_of(shape: tuple[int, ...]) -> tuple[str, ...]:
         return tuple(f"x{number}" for number in range(shape[0]))
     word, sizes = ("step", shape) if len(shape) == 2 else ("pixel", shape[1:] if shape[0] == 1 else shape)
     return tuple("_".join((word, *map(str, place))) for place in np.ndindex(*sizes))
+
+
+def lengths_of(steps: NDArray[Any]) -> NDArray[np.int64]:
+    """[N] steps up to the last that has a number, at least 1, of sequences [N, T, C] with NaN behind their ends."""
+    absent_NT = np.asarray(np.isnan(steps).all(axis=2))
+    last_N = steps.shape[1] - np.argmin(absent_NT[:, ::-1], axis=1)
+    return np.where(absent_NT.all(axis=1), 1, last_N)
+
+
+def _ended(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+    """Sequences of a declared length that end before it, where the rest of their steps is missing: padded with 0, and
+    the lengths; None if all are complete."""
+    lengths_N = lengths_of(x)
+    if (lengths_N == x.shape[1]).all():
+        return x, None
+    return np.where((np.arange(x.shape[1]) < lengths_N[:, None])[:, :, None], x, np.zeros((), x.dtype)), lengths_N
 
 
 def _found(arrays: Arrays, x: NDArray[Any]) -> NDArray[Any]:

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from hpo.data.notes import Note
 
-DataKind = Literal["image", "sequence", "tabular"]
+DataKind = Literal["image", "sequence", "tabular", "text"]
 Task = Literal["classification", "regression"]
 
 FloatArray = NDArray[np.float32] | NDArray[np.float64]
 TextArray = NDArray[np.object_]
-"""Cells of categorical columns: str, or None where missing."""
+"""Cells of categorical or text columns: str, or None where missing."""
 
 PARTS = ("train", "validation", "test")
 """Parts that the data may give; `part_N` is an index into them."""
@@ -67,6 +67,9 @@ class Dataset:
     """How cells of a table are read, by column, where this is not the plain way; a table to predict is read alike."""
     lengths_N: NDArray[np.int64] | None = None
     """Steps of each sequence; None where all are of full length."""
+    texts_NW: TextArray | None = None
+    """Cells of the text columns; None without any."""
+    text_names: tuple[str, ...] = ()
     part_N: NDArray[np.int64] | None = None
     """Index into `PARTS`, where the data say which example is of which part."""
     task_reason: str = ""
@@ -78,6 +81,7 @@ class Dataset:
         size = len(self.target_N)
         assert len(self.numeric) == size, "features and target must have one row per example"
         assert self.categorical_NK.shape == (size, len(self.categorical_names)), "one name per categorical column"
+        assert self.texts_NW is None or self.texts_NW.shape == (size, len(self.text_names)), "one name per text column"
         assert math.prod(self.numeric.shape[1:]) == len(self.numeric_names), "one name per numeric feature"
 
     @property
@@ -93,6 +97,7 @@ class Dataset:
             categorical_NK=self.categorical_NK[idx],
             target_N=self.target_N[idx],
             lengths_N=None if self.lengths_N is None else self.lengths_N[idx],
+            texts_NW=None if self.texts_NW is None else self.texts_NW[idx],
             part_N=None,
         )
 
@@ -110,6 +115,8 @@ class Dataset:
             "classes": self.class_names,
             "categorical": self.categorical_NK.tolist(),
         }
+        if self.texts_NW is not None:
+            about["texts"] = [self.text_names, self.texts_NW.tolist()]
         digest = hashlib.sha256(json.dumps(about).encode())
         digest.update(np.ascontiguousarray(self.numeric, dtype="<f8").tobytes())
         digest.update(np.ascontiguousarray(self.target_N, dtype="<f8").tobytes())

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.data.dataset import DataKind, Dataset, Task
+from hpo.data.dataset import DataKind, Dataset, Task, TextArray
 from hpo.data.notes import Note
 
+TABLES = ("tabular", "text")
+"""Kinds of data that have columns."""
 SKEWED = 2.0
 """A column is strongly skewed where its skewness is beyond this, in either direction: that of an exponential
 distribution. Such columns have a few values far from the others, which standardising leaves there."""
@@ -38,7 +40,7 @@ class Description:
     shape: tuple[int, ...]
     """Of one example before encoding: (numeric columns,) or (channels, height, width)."""
     columns: Mapping[str, tuple[str, ...]]
-    """Names by kind: numeric, date, categorical, left out. Empty for images, which have pixels."""
+    """Names by kind: numeric, date, categorical, text, left out. Empty for images and sequences."""
     missing_share: float
     """Share of the features' cells that are missing."""
     missing: Mapping[str, float]
@@ -64,7 +66,7 @@ class Description:
 
 def describe(dataset: Dataset) -> Description:
     """The description of a data set."""
-    tabular = dataset.kind == "tabular"
+    tabular = dataset.kind in TABLES
     codes_NC = _codes(dataset)
     missing = dict(_missing(dataset))
     cells = len(missing) * dataset.size
@@ -105,17 +107,18 @@ def _columns(dataset: Dataset) -> dict[str, tuple[str, ...]]:
         "numeric": tuple(name for name in dataset.numeric_names if name not in dates),
         "date": tuple(name for name in dataset.numeric_names if name in dates),
         "categorical": dataset.categorical_names,
+        "text": dataset.text_names,
         "left out": tuple(filter(None, left_out)),
     }
     return {kind: names for kind, names in found.items() if names}
 
 
 def _missing(dataset: Dataset) -> Iterator[tuple[str, float]]:
-    if dataset.kind != "tabular":
+    if dataset.kind not in TABLES:
         return
     shares_F = np.isnan(dataset.numeric).mean(axis=0)
     yield from zip(dataset.numeric_names, shares_F.tolist(), strict=True)
-    for name, cells_N in zip(dataset.categorical_names, dataset.categorical_NK.T, strict=True):
+    for name, cells_N in zip(_named(dataset), _cells(dataset).T, strict=True):
         yield name, sum(cell is None for cell in cells_N) / len(cells_N)
 
 
@@ -134,7 +137,7 @@ def _numbers(target_N: NDArray[np.float64]) -> Numbers:
 
 
 def _constant(dataset: Dataset) -> tuple[str, ...]:
-    if dataset.kind == "tabular":
+    if dataset.kind in TABLES:
         return tuple(note.column for note in dataset.notes if note.kind == "constant")
     flat_NF = dataset.numeric.reshape(dataset.size, -1)
     same_F = (flat_NF == flat_NF[0]).all(axis=0)
@@ -143,7 +146,7 @@ def _constant(dataset: Dataset) -> tuple[str, ...]:
 
 def _alike(dataset: Dataset, codes_NC: NDArray[np.float64]) -> tuple[tuple[str, ...], ...]:
     groups: dict[bytes, list[str]] = {}
-    for name, column_N in zip((*dataset.numeric_names, *dataset.categorical_names), codes_NC.T, strict=True):
+    for name, column_N in zip((*dataset.numeric_names, *_named(dataset)), codes_NC.T, strict=True):
         groups.setdefault(column_N.tobytes(), []).append(name)
     return tuple(tuple(names) for names in groups.values() if len(names) > 1)
 
@@ -165,7 +168,16 @@ def _codes(dataset: Dataset) -> NDArray[np.float64]:
     flat_NF = dataset.numeric.reshape(dataset.size, -1).astype(np.float64) + 0.0  # no negative zero
     flat_NF[np.isnan(flat_NF)] = np.nan
     place: dict[object, int] = {}  # one number for a text, in whatever column
-    texts_NK = np.array(
-        [[place.setdefault(cell, len(place)) for cell in row] for row in dataset.categorical_NK], np.float64
-    ).reshape(dataset.size, -1)
-    return np.column_stack([flat_NF, texts_NK])
+    code_NC = [[place.setdefault(cell, len(place)) for cell in row] for row in _cells(dataset).tolist()]
+    return np.column_stack([flat_NF, np.array(code_NC, np.float64).reshape(dataset.size, -1)])
+
+
+def _cells(dataset: Dataset) -> TextArray:
+    """[N, C] The cells that are texts: categories, then words."""
+    if dataset.texts_NW is None:
+        return dataset.categorical_NK
+    return np.column_stack([dataset.categorical_NK, dataset.texts_NW])
+
+
+def _named(dataset: Dataset) -> tuple[str, ...]:
+    return (*dataset.categorical_names, *dataset.text_names)

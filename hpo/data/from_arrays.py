@@ -39,10 +39,14 @@ def dataset_of_arrays(arrays: Arrays, data: DataTable) -> Dataset:
 
 
 def table_of_arrays(arrays: Arrays) -> Table:
-    """The numbers as columns `x0`, `x1`, ... (`names_of`) and the target, if there is one, as another."""
+    """The numbers as columns `x0`, `x1`, ... (`names_of`) and the target, if there is one, as another. Behind the end
+    of a sequence, they are missing."""
     import pandas as pd
 
-    x_NF = arrays.x.reshape(len(arrays.x), -1)
+    x = arrays.x
+    if arrays.lengths_N is not None:
+        x = np.where((np.arange(x.shape[1]) < arrays.lengths_N[:, None])[:, :, None], x, np.nan)
+    x_NF = x.reshape(len(x), -1)
     frame = pd.DataFrame(x_NF, columns=list(arrays.columns or names_of(arrays.x.shape[1:])))
     if arrays.y is not None:
         frame = pd.concat([frame, _targets(arrays).rename(arrays.y_name)], axis=1)

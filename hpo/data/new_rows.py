@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.data.arrays import lengths_of
 from hpo.data.columns.categories import category_codes
 from hpo.data.columns.cells import ANY_FORM, read_as
+from hpo.data.columns.words import words_of
 from hpo.data.dataset import TextArray, no_categories
 from hpo.data.table import refuse_duplicates, texts
 from hpo.errors import DataError
@@ -23,7 +25,7 @@ from hpo.printable import listed
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from hpo.data.preprocess import Preprocessing
+    from hpo.data.preprocessing.fitted import Preprocessing
 
 MOST_NAMED = 5
 """Cells that a sentence about a column names."""
@@ -38,10 +40,14 @@ class ColumnReport:
     """Of the table."""
     missing: int
     """Empty cells, and others that mean "missing". Numbers are filled with the mean of training."""
-    no_numbers: Mapping[str, int]
+    no_numbers: Mapping[str, int] = field(default_factory=dict)
     """Other cells of a column of numbers that count as missing, and how often each occurs, most frequent first."""
-    unseen: Mapping[str, int]
+    unseen: Mapping[str, int] = field(default_factory=dict)
     """Categories that training did not have, and how often each occurs, most frequent first."""
+    words: int = 0
+    """Words of a column of texts."""
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    """Those that are not in the vocabulary, and how often each occurs, most frequent first."""
 
     def __str__(self) -> str:
         found = []
@@ -49,6 +55,9 @@ class ColumnReport:
             count = sum(self.unseen.values())
             hold = "cells hold categories" if count > 1 else "cell holds a category"
             found.append(f"{count} {hold} that training did not have ({_counted(self.unseen)})")
+        if self.unknown:
+            count = sum(self.unknown.values())
+            found.append(f"{count} of {self.words} words are not in the vocabulary ({_counted(self.unknown)})")
         if self.no_numbers:
             count = sum(self.no_numbers.values())
             hold = "cells are no numbers and count" if count > 1 else "cell is no number and counts"
@@ -66,6 +75,10 @@ class NewRows:
     """NaN where missing."""
     categorical_NK: TextArray
     """None where missing."""
+    texts_NW: TextArray
+    """None where missing."""
+    lengths_N: NDArray[np.int64] | None
+    """Steps of each sequence, up to the last that is not missing; None where the model takes no mask."""
     no_numbers: Mapping[str, Mapping[str, int]]
     """By numeric column: cells that are no numbers and count as missing, and how often each occurs."""
 
@@ -76,7 +89,7 @@ def read_rows(preprocessing: Preprocessing, frame: DataFrame) -> NewRows:
     They are found by name, in any order; other columns are ignored. Raises `DataError` for a missing column or a cell
     that should be a number.
     """
-    wanted = (*preprocessing.numeric_names, *preprocessing.categorical_names)
+    wanted = (*preprocessing.numeric_names, *preprocessing.categorical_names, *preprocessing.text_names)
     frame = frame.rename(columns=lambda name: str(name).strip())
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
@@ -92,9 +105,13 @@ def read_rows(preprocessing: Preprocessing, frame: DataFrame) -> NewRows:
         if strays.size:
             no_numbers[name] = _counts(str(cell).strip() for cell in frame[name].iloc[strays])
     categorical = [texts(frame[name]) for name in preprocessing.categorical_names]
+    words = [texts(frame[name]) for name in preprocessing.text_names]
+    numeric_NF = np.column_stack(numeric) if numeric else np.empty((size, 0))
     return NewRows(
-        numeric_NF=np.column_stack(numeric) if numeric else np.empty((size, 0)),
+        numeric_NF=numeric_NF,
         categorical_NK=np.column_stack(categorical) if categorical else no_categories(size),
+        texts_NW=np.column_stack(words) if words else no_categories(size),
+        lengths_N=lengths_of(numeric_NF.reshape(size, preprocessing.length, -1)) if preprocessing.length else None,
         no_numbers=no_numbers,
     )
 
@@ -103,17 +120,30 @@ def report(replicas: Sequence[Preprocessing], rows: NewRows) -> tuple[ColumnRepo
     """One entry for each column in which something is odd. A category is known if one of the replicas knows it."""
     names, size = replicas[0].numeric_names, len(rows.numeric_NF)
     found = []
-    for name, missing in zip(names, np.isnan(rows.numeric_NF).sum(axis=0).tolist(), strict=True):
+    missing_NF = np.isnan(rows.numeric_NF)
+    if rows.lengths_N is not None:  # behind its end, nothing of a sequence is missing
+        steps = missing_NF.reshape(size, replicas[0].length, -1)
+        steps[np.arange(steps.shape[1]) >= rows.lengths_N[:, None]] = False
+    for name, missing in zip(names, missing_NF.sum(axis=0).tolist(), strict=True):
         odd = rows.no_numbers.get(name, {})
         count = missing - sum(odd.values())
-        found.append(ColumnReport(column=name, rows=size, missing=count, no_numbers=odd, unseen={}))
+        found.append(ColumnReport(column=name, rows=size, missing=count, no_numbers=odd))
     known = zip(*(replica.categories for replica in replicas), strict=True)
     for name, column_N, each in zip(replicas[0].categorical_names, rows.categorical_NK.T, known, strict=True):
         cells = column_N.tolist()
         unknown_N = np.all([category_codes(cells, names) < 0 for names in each], axis=0)
         unseen = _counts(cell for cell, unknown in zip(cells, unknown_N, strict=True) if unknown and cell is not None)
-        found.append(ColumnReport(column=name, rows=size, missing=cells.count(None), no_numbers={}, unseen=unseen))
-    return tuple(entry for entry in found if entry.missing or entry.no_numbers or entry.unseen)
+        found.append(ColumnReport(column=name, rows=size, missing=cells.count(None), unseen=unseen))
+    vocabulary = {word for replica in replicas for word in replica.words}
+    for name, column_N in zip(replicas[0].text_names, rows.texts_NW.T, strict=True):
+        words = words_of(column_N.tolist())
+        unknown = _counts(word for word in words if word not in vocabulary)
+        found.append(
+            ColumnReport(
+                column=name, rows=size, missing=column_N.tolist().count(None), words=len(words), unknown=unknown
+            )
+        )
+    return tuple(entry for entry in found if entry.missing or entry.no_numbers or entry.unseen or entry.unknown)
 
 
 def _counts(cells: Iterable[str]) -> dict[str, int]:

@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.conventions import NEWEST
 from hpo.data.dataset import DataKind, Dataset, Task
 from hpo.data.parts.splits import Replica, Splits
-from hpo.data.preprocess import Preprocessing, added_columns, apply, apply_target, fit_preprocessing
+from hpo.data.preprocessing.apply import apply, apply_target
+from hpo.data.preprocessing.fit import Learner
+from hpo.data.preprocessing.fitted import Preprocessing
+from hpo.data.signature import Signature
 from hpo.studyfile.records import DataTable
 
 TargetArray = NDArray[np.int64 | np.float32]
@@ -57,8 +61,8 @@ class PreparedData:
 
     kind: DataKind
     task: Task
-    input_shape: tuple[int, ...]
-    """(columns,), (channels, height, width) or (length, channels)."""
+    signature: Signature
+    """What a row of `x_train` and `x_valid` holds."""
     outputs: int
     """Number of the network's outputs: one per class, or 1 for regression."""
     class_names: tuple[str, ...]
@@ -66,21 +70,21 @@ class PreparedData:
     replicas: tuple[PreparedReplica, ...]
 
 
-def prepare_data(dataset: Dataset, splits: Splits, data: DataTable) -> PreparedData:
+def prepare_data(dataset: Dataset, splits: Splits, data: DataTable, conventions: int = NEWEST) -> PreparedData:
     """Fit the preprocessing on each replica's training part and apply it to its two parts."""
-    layout = added_columns(dataset, (replica.train_idx for replica in splits.replicas))
+    learner = Learner.of(dataset, data, conventions)
+    columns = learner.columns(replica.train_idx for replica in splits.replicas)
     shared: dict[tuple[bytes, bytes], PreparedReplica] = {}
     replicas = []
     for replica in splits.replicas:
         examples = (replica.train_idx.tobytes(), replica.valid_idx.tobytes())
         if examples not in shared:
-            preprocessing = fit_preprocessing(dataset, replica.train_idx, data.standardize, layout)
-            shared[examples] = _prepared(dataset, replica, preprocessing)
+            shared[examples] = _prepared(learner, replica, learner.fit(replica.train_idx, columns))
         replicas.append(replace(shared[examples], repeat=replica.repeat, fold=replica.fold))
     return PreparedData(
         kind=dataset.kind,
         task=dataset.task,
-        input_shape=replicas[0].preprocessing.input_shape,
+        signature=replicas[0].preprocessing.signature,
         outputs=len(dataset.class_names) or 1,
         class_names=dataset.class_names,
         replicas=tuple(replicas),
@@ -95,13 +99,14 @@ def prepare_test(dataset: Dataset, splits: Splits, preprocessing: Preprocessing)
     )
 
 
-def _prepared(dataset: Dataset, replica: Replica, preprocessing: Preprocessing) -> PreparedReplica:
+def _prepared(learner: Learner, replica: Replica, preprocessing: Preprocessing) -> PreparedReplica:
+    dataset, corpus = learner.dataset, learner.corpus
     return PreparedReplica(
         repeat=replica.repeat,
         fold=replica.fold,
-        x_train=apply(preprocessing, dataset, replica.train_idx),
+        x_train=apply(preprocessing, dataset, replica.train_idx, corpus),
         y_train=apply_target(preprocessing, dataset, replica.train_idx),
-        x_valid=apply(preprocessing, dataset, replica.valid_idx),
+        x_valid=apply(preprocessing, dataset, replica.valid_idx, corpus),
         y_valid=apply_target(preprocessing, dataset, replica.valid_idx),
         preprocessing=preprocessing,
     )

@@ -8,12 +8,14 @@ from pathlib import Path
 from hpo.conventions import TIED_VALUES_APART
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
+from hpo.data.from_table import without_texts
 from hpo.data.parts.splits import Splits, split_data
 from hpo.data.parts.undefined import REASONS, TEST, gaps
 from hpo.data.prepare import PreparedData, prepare_data
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from hpo.studyfile.study import takes_words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,8 +37,12 @@ def load_data(spec: StudySpec) -> StudyData:
             f"{spec.source}: study.objective is {spec.study.objective!r}, which does not suit {dataset.task}, "
             f"the task of {dataset.name!r}. Allowed here: {', '.join(sorted(suited))}."
         )
+    if not takes_words(spec):
+        dataset = without_texts(dataset)
     splits = split_data(dataset, spec.data, spec.study.seed, tied_apart=spec.conventions >= TIED_VALUES_APART)
-    return StudyData(dataset=dataset, splits=splits, prepared=prepare_data(dataset, splits, spec.data))
+    return StudyData(
+        dataset=dataset, splits=splits, prepared=prepare_data(dataset, splits, spec.data, spec.conventions)
+    )
 
 
 def check_objective(spec: StudySpec, data: StudyData, *, begun: bool = False) -> None:

@@ -112,7 +112,7 @@ def _fusing(config: TrialConfig, trainer: Trainer) -> Iterator[Caution]:
     if not isinstance(config.model, Custom):
         return
     module = getattr(trainer.all_cohorts()[0].lanes[0].module, models.CUSTOM)
-    plan = plan_of(module, trainer.setting.examples.input_shape)
+    plan = plan_of(module, trainer.setting.examples.signature)
     if not plan.fused:
         yield Caution(
             code="not_fused",
@@ -125,7 +125,7 @@ def _memory(spec: StudySpec, which: str, trainer: Trainer, examples: Examples) -
     device = trainer.setting.examples.device
     batch = max(trainer.setting.examples.batch_sizes(0, cohort.lanes[0].config.training))
     itemsize = trainer.setting.dtype.itemsize
-    lane, free = cohort.architecture.lane_bytes(examples.input_shape, batch, itemsize), free_memory(device)
+    lane, free = cohort.architecture.lane_bytes(examples.signature, batch, itemsize), free_memory(device)
     lanes = spec.search.concurrency * examples.replicas
     kept = lanes * sum(rows[0].nbytes for rows in cohort.state.values())
     if lane > SHARE * free:
@@ -145,7 +145,7 @@ def _weights(config: TrialConfig, examples: Examples) -> int:
         return 0
     try:
         with torch.device("meta"):
-            module = models.build(config, examples.input_shape, examples.outputs)
+            module = models.build(config, examples.signature, examples.outputs)
     except InputError:
         return 0
     return examples.dtype.itemsize * sum(parameter.numel() for parameter in module.parameters())

@@ -5,7 +5,7 @@ Also whether compiling pays for a study, and which configurations a trial may ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models, space
+from hpo.data.signature import Signature
+from hpo.models.named_inputs import example
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import TrialConfig
 from hpo.training.batches import Examples
@@ -82,8 +84,8 @@ def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = Fal
         if compilable and config.model.family == "custom":
             continue
         try:
-            module = models.build(config, examples.input_shape, examples.outputs)
-            uses = weight_uses(module, examples.input_shape)
+            module = models.build(config, examples.signature, examples.outputs)
+            uses = weight_uses(module, examples.signature)
         except Exception:  # a trial with this model fails before it trains
             continue
         batches = examples.batch_sizes(0, config.training)
@@ -92,7 +94,7 @@ def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = Fal
     return longest * space.budget(spec) * examples.replicas * (SURVIVING if pruned else 1.0)
 
 
-def weight_uses(module: nn.Module, input_shape: Sequence[int]) -> int:
+def weight_uses(module: nn.Module, signature: Signature) -> int:
     """Multiplications by a weight for one example: each weight counts once for each position of its layer's output."""
     uses = 0
 
@@ -105,7 +107,7 @@ def weight_uses(module: nn.Module, input_shape: Sequence[int]) -> int:
     for layer in module.modules():
         layer.register_forward_hook(count)
     with torch.no_grad():
-        module.eval()(torch.zeros(2, *input_shape))
+        module.eval()(example(signature, 2))
     return uses
 
 

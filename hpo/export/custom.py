@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hpo.models.custom import arguments_of
-from hpo.own_code import source_bytes
+from torch import nn
+
+from hpo.data.signature import Signature
+from hpo.models.custom import INPUTS, NAME, arguments_of, takes_inputs
+from hpo.models.named_inputs import NamedInputs, Place
+from hpo.own_code import load_callable, source_bytes
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.records import Custom, TrialConfig
 
@@ -26,6 +31,8 @@ class ExportedModule:
     """Content of the file; None for a package."""
     arguments: tuple[str, ...]
     """Arguments of the call that makes the module, as Python code."""
+    places: tuple[Place, ...] = ()
+    """What its forward takes by name; empty: a row as it is."""
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -46,14 +53,17 @@ class ExportedModule:
         """Functions of the generated file: finding the module where it is a file, and building it."""
         maker = "own_module()" if self.reference.is_file else self.reference.module
         arguments = "".join(f"        {argument},\n" for argument in self.arguments)
+        places = "".join(f"        {_literal(place)},\n" for place in self.places)
+        named = f"\n    places = [\n{places}    ]" if places else ""
         build = f'''
 def build() -> nn.Sequential:
     """The model, untrained."""
     own = {maker}.{self.reference.name}(
-{arguments}    )
-    return nn.Sequential(OrderedDict([("custom", own)]))
+{arguments}    ){named}
+    return nn.Sequential(OrderedDict([("custom", {"NamedInputs(own, places)" if places else "own"})]))
 '''
         functions = [self._finding(), build] if self.reference.is_file else [build]
+        functions += [inspect.getsource(NamedInputs)] if places else []
         return "\n\n\n".join(function.strip() for function in functions)
 
     def _finding(self) -> str:
@@ -71,18 +81,28 @@ def own_module() -> ModuleType:
 '''
 
 
-def exported_module(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> ExportedModule | None:
+def exported_module(
+    model: nn.Sequential, config: TrialConfig, signature: Signature, outputs: int
+) -> ExportedModule | None:
     """The user's part of an export; None if the model is not of the family `custom`."""
     if not isinstance(config.model, Custom):
         return None
     reference = Reference.of(config.model.module)
-    named = (f"{key}={_literal(value)}" for key, value in arguments_of(config.model).items())
-    arguments = (repr(tuple(input_shape)), str(outputs), *named)
+    named = [f"{key}={_literal(value)}" for key, value in arguments_of(config.model).items()]
+    if takes_inputs(load_callable(reference)):
+        named.append(f'{INPUTS}=json.loads((HERE / "config.json").read_text("utf-8"))["inputs"]')
+    own = model.get_submodule(NAME)
+    found = ExportedModule(
+        reference=reference,
+        source=None,
+        arguments=(repr(signature.main.shape), str(outputs), *named),
+        places=own.places if isinstance(own, NamedInputs) else (),
+    )
     if not reference.is_file:
-        return ExportedModule(reference=reference, source=None, arguments=arguments)
+        return found
     name = Path(reference.module).name
     copy = Reference(module="own_model.py" if name == TAKEN else name, name=reference.name)
-    return ExportedModule(reference=copy, source=source_bytes(reference), arguments=arguments)
+    return replace(found, reference=copy, source=source_bytes(reference))
 
 
 def exported_config(config: TrialConfig, own: ExportedModule | None) -> dict[str, Any]:
@@ -97,4 +117,7 @@ def _literal(value: Any) -> str:
     """The value as Python code in the style of a formatter."""
     if isinstance(value, list):
         return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, tuple):
+        inner = ", ".join(map(_literal, value))
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

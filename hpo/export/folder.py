@@ -19,10 +19,12 @@ import torch
 from safetensors.torch import load, save
 
 from hpo import __version__, disk, models
+from hpo.data.signature import Signature
 from hpo.errors import InputError, MachineError
 from hpo.export.custom import ExportedModule, exported_config, exported_module
 from hpo.export.module import module_source
 from hpo.export.source import ExportableTrial, TrainedTrial, find_trial, load_trained
+from hpo.models.named_inputs import example
 from hpo.storage.store import Store
 
 FORMAT = 1
@@ -53,23 +55,24 @@ def export_files(trained: TrainedTrial) -> dict[str, bytes]:
     """Content by file name. The generated module's outputs are compared with those of the trial's model."""
     source, prepared = trained.source, trained.inputs.prepared
     replicas = len(trained.states)
-    model = models.build(source.config, prepared.input_shape, prepared.outputs)
+    model = models.build(source.config, prepared.signature, prepared.outputs)
     preprocessing = [replica.preprocessing for replica in prepared.replicas]
     title = f"Trial {source.trial.number} of the study {source.row.name}"
-    own = exported_module(source.config, prepared.input_shape, prepared.outputs)
+    own = exported_module(model, source.config, prepared.signature, prepared.outputs)
     files = own.files if own else {}
     text = module_source(title, model, preprocessing[0], replicas=replicas, own=own)
     names = weight_names(replicas)
     weights = {name: save(state) for name, state in zip(names, trained.states, strict=True)}
+    about = {"config.json": json_bytes(_about(trained, own))}
     for state, stored in zip(trained.states, weights.values(), strict=True):
         model.load_state_dict(state)
-        _compare({**files, "model.py": text.encode()}, stored, model, prepared.input_shape)
+        _compare({**files, **about, "model.py": text.encode()}, stored, model, prepared.signature)
     return {
         **weights,
         **files,
         "preprocessing.json": json_bytes([replica.as_dict() for replica in preprocessing]),
         "model.py": text.encode(),
-        "config.json": json_bytes(_about(trained, own)),  # last: a folder with this file is complete
+        **about,  # last: a folder with this file is complete
     }
 
 
@@ -134,7 +137,8 @@ def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
         "task": prepared.task,
         "target": inputs.dataset.target_name,
         "class_names": prepared.class_names,
-        "input_shape": prepared.input_shape,
+        "input_shape": prepared.signature.shape,
+        "inputs": prepared.signature.as_dict(),
         "outputs": prepared.outputs,
         "replicas": len(prepared.replicas),
         "params": trial.params,
@@ -143,7 +147,7 @@ def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
     }
 
 
-def _compare(files: Mapping[str, bytes], weights: bytes, model: torch.nn.Module, input_shape: tuple[int, ...]) -> None:
+def _compare(files: Mapping[str, bytes], weights: bytes, model: torch.nn.Module, signature: Signature) -> None:
     """Run the generated file beside the others, and assert that its model computes the same as the trial's."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
@@ -152,7 +156,7 @@ def _compare(files: Mapping[str, bytes], weights: bytes, model: torch.nn.Module,
         exec(compile(files["model.py"], "model.py", "exec"), namespace)
         copy = namespace["build"]()
     copy.load_state_dict(load(weights))
-    examples = torch.randn(8, *input_shape, generator=torch.Generator().manual_seed(0))
+    examples = example(signature, 8, torch.Generator().manual_seed(0))
     with torch.no_grad():
         same = torch.equal(copy.eval()(examples), model.eval()(examples))
     assert same, "the generated module computes something else than the trial's model"

@@ -16,8 +16,8 @@ from types import ModuleType
 import torch
 from torch import nn
 
-from hpo.data.columns import categories
-from hpo.data.preprocess import Preprocessing
+from hpo.data.columns import categories, words
+from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.export import cells, templates
 from hpo.export.custom import ExportedModule
 
@@ -36,8 +36,9 @@ SEVERAL = (
 )
 STANDARD = {
     "collections": ("Counter", "OrderedDict"),
-    "collections.abc": ("Callable", "Sequence"),
+    "collections.abc": ("Callable", "Iterable", "Sequence"),
     "datetime": ("UTC", "datetime", "timedelta"),
+    "math": ("prod",),
     "numbers": ("Real",),
     "pathlib": ("Path",),
     "types": ("ModuleType",),
@@ -81,8 +82,8 @@ def _imports(code: str, own: ExportedModule | None) -> Iterable[str]:
 
 
 def _helpers(code: str) -> tuple[list[str], list[str]]:
-    """The constants and the functions of `cells` and `categories` that the code needs, as they stand there."""
-    known = _definitions(cells) | _definitions(categories)
+    """The constants and the functions of `cells`, `categories` and `words` that the code needs, as they stand there."""
+    known = _definitions(cells) | _definitions(categories) | _definitions(words)
     needed: list[str] = []
     while more := [name for name in known if name not in needed and _uses(code, name)]:
         needed += more
@@ -170,11 +171,19 @@ def _idle(child: nn.Module) -> bool:
 def _preprocess(preprocessing: Preprocessing) -> str:
     """The function that makes the model's input, no longer than the columns need."""
     numeric, categorical = bool(preprocessing.numeric_names), bool(preprocessing.categorical_names)
-    parts = [templates.PREPROCESS if categorical else templates.TENSOR]
-    if numeric:
-        parts += [templates.COLUMNS if categorical else templates.COLUMNS_OR_TENSOR, templates.SCALED]
-    if preprocessing.indicators:
-        parts.append(templates.INDICATORS)
-    if categorical:
-        parts.append(templates.CATEGORIES)
-    return "\n".join(part.strip("\n") for part in [*parts, templates.JOINED])
+    mixed = categorical or bool(preprocessing.text_names)
+    steps = (
+        (True, templates.PREPROCESS if mixed else templates.TENSOR),
+        (numeric, templates.COLUMNS if mixed else templates.COLUMNS_OR_TENSOR),
+        (numeric, templates.FILLED),
+        (preprocessing.logarithmic, templates.LOGARITHM),
+        (bool(preprocessing.knots), templates.RANKS),
+        (numeric, templates.SCALED),
+        (bool(preprocessing.length), templates.ENDS),
+        (bool(preprocessing.indicators), templates.INDICATORS),
+        (categorical, templates.CODES if preprocessing.codes else templates.CATEGORIES),
+        (bool(preprocessing.text_names), templates.TOKENS),
+        (bool(preprocessing.length), templates.MASK),
+        (True, templates.JOINED),
+    )
+    return "\n".join(step.strip("\n") for needed, step in steps if needed)

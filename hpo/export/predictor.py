@@ -17,7 +17,8 @@ from torch import nn
 from hpo.data.columns.categories import category_codes
 from hpo.data.columns.cells import to_numbers
 from hpo.data.new_rows import ColumnReport, read_rows, report
-from hpo.data.preprocess import Preprocessing, features_of_rows
+from hpo.data.preprocessing.apply import features_of_rows
+from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.data.table import texts
 from hpo.export.reading import read_export
 from hpo.training import ensemble

@@ -18,7 +18,8 @@ from torch import nn
 
 from hpo import models
 from hpo.conventions import FIRST, KEY
-from hpo.data.preprocess import Preprocessing
+from hpo.data.preprocessing.fitted import Preprocessing
+from hpo.data.signature import Signature
 from hpo.errors import InputError
 from hpo.export.folder import FORMAT, weight_names
 from hpo.studyfile.records import Custom, TrialConfig
@@ -46,7 +47,7 @@ def read_export(folder: Path) -> tuple[tuple[nn.Sequential, ...], tuple[Preproce
     about = _about(folder / "config.json")
     preprocessing = _preprocessing(folder / "preprocessing.json", about)
     names = weight_names(len(preprocessing))
-    return tuple(_module(folder, about, name) for name in names), preprocessing
+    return tuple(_module(folder, about, preprocessing[0].signature, name) for name in names), preprocessing
 
 
 def _about(path: Path) -> About:
@@ -86,20 +87,20 @@ def _preprocessing(path: Path, about: About) -> tuple[Preprocessing, ...]:
 
 def _columns(record: Preprocessing) -> tuple[object, ...]:
     """The columns of the table, and how they are read."""
-    features = (record.numeric_names, record.categorical_names, record.forms)
-    return (*features, *map(len, record.categories), record.target_name, record.class_names)
+    features = (record.numeric_names, record.categorical_names, record.text_names, record.forms)
+    return (*features, record.signature.inputs, record.target_name, record.class_names)
 
 
-def _module(folder: Path, about: About, name: str) -> nn.Sequential:
+def _module(folder: Path, about: About, signature: Signature, name: str) -> nn.Sequential:
     config = about.config.below(folder)
     place = f"{folder / name} and config.json do not fit together"
     if not isinstance(config.model, Custom):  # a module of the user's own need not work without numbers
         with torch.device("meta"):
-            wanted = models.build(config, about.input_shape, about.outputs).state_dict()
+            wanted = models.build(config, signature, about.outputs).state_dict()
         sizes = _sizes(folder / name)
         if unlike := [key for key in {**wanted, **sizes} if sizes.get(key) != _size(wanted.get(key))]:
             raise InputError(f"{place}: {unlike[0]} is of another size. {AGAIN}")
-    module = models.build(config, about.input_shape, about.outputs)
+    module = models.build(config, signature, about.outputs)
     try:
         module.load_state_dict(_weights(folder / name))
     except RuntimeError as error:

@@ -91,9 +91,21 @@ COLUMNS_OR_TENSOR = """
         raw = np.column_stack(columns)
 """
 
-SCALED = """
+FILLED = """
     missing = np.isnan(raw)
     filled = np.where(missing, known["fills"], raw)
+"""
+
+LOGARITHM = """
+    filled = np.sign(filled) * np.log1p(np.abs(filled))
+"""
+
+RANKS = """
+    pairs = zip(filled.T, known["knots"], strict=True)
+    filled = np.column_stack([np.interp(column, *knots) for column, knots in pairs])
+"""
+
+SCALED = """
     with np.errstate(over="ignore"):
         scaled = (filled - known["offsets"]) / known["scales"]
         parts.append(scaled.astype(np.float32))
@@ -107,6 +119,31 @@ INDICATORS = """
     missing_by_name = dict(zip(names, missing.T, strict=True))
     for name in known["indicators"]:
         parts.append(missing_by_name.get(name, np.zeros(len(raw)))[:, None])
+"""
+
+ENDS = """
+    absent = missing.reshape(len(raw), known["length"], -1).all(axis=2)
+    last = absent.shape[1] - np.argmin(absent[:, ::-1], axis=1)
+    lengths = np.where(absent.all(axis=1), 1, last)
+    mask = np.arange(absent.shape[1]) < lengths[:, None]
+    parts[0].reshape(*mask.shape, -1)[~mask] = 0
+"""
+
+CODES = """
+    for name, values in zip(
+        known["categorical_names"], known["categories"], strict=True
+    ):
+        parts.append(category_codes(texts_of(rows, name), values)[:, None] + 1)
+"""
+
+TOKENS = """
+    columns = [texts_of(rows, name) for name in known["text_names"]]
+    texts = list(zip(*columns, strict=True))
+    parts.append(tokens_of(texts, known["words"], known["tokens"]))
+"""
+
+MASK = """
+    parts.append(mask)
 """
 
 CATEGORIES = """

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from hpo.data.signature import Signature
 from hpo.models.cnn import cnn
 from hpo.models.custom import NAME as CUSTOM
 from hpo.models.custom import custom
@@ -22,7 +23,7 @@ from hpo.studyfile.records import TrialConfig
 
 __all__ = ["CUSTOM", "FAMILIES", "build", "initialize", "shape_key", "sizes"]
 
-FAMILIES: dict[str, Callable[[TrialConfig, tuple[int, ...], int], Children]] = {
+FAMILIES: dict[str, Callable[[TrialConfig, Signature, int], Children]] = {
     "mlp": mlp,
     "cnn": cnn,
     "custom": custom,
@@ -30,8 +31,8 @@ FAMILIES: dict[str, Callable[[TrialConfig, tuple[int, ...], int], Children]] = {
 """Name in a study file -> function that lists a model's named children."""
 
 
-def build(config: TrialConfig, input_shape: tuple[int, ...], outputs: int, seed: int = 0) -> nn.Sequential:
-    """The model of a trial for samples of `input_shape`: (features,) or (channels, height, width).
+def build(config: TrialConfig, signature: Signature, outputs: int, seed: int = 0) -> nn.Sequential:
+    """The model of a trial, which takes rows of the signature, [B, *signature.shape].
 
     `outputs` is the number of classes, or 1 for regression. Weights are PyTorch's defaults until `initialize` sets
     them. A module of the user's own sets its own weights, from torch's generator, which is seeded with `seed` and
@@ -39,7 +40,7 @@ def build(config: TrialConfig, input_shape: tuple[int, ...], outputs: int, seed:
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return nn.Sequential(OrderedDict(FAMILIES[config.model.family](config, input_shape, outputs)))
+        return nn.Sequential(OrderedDict(FAMILIES[config.model.family](config, signature, outputs)))
 
 
 def shape_key(model: nn.Sequential) -> tuple[str, ...]:

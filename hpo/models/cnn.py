@@ -2,12 +2,21 @@
 
 from torch import nn
 
+from hpo.data.signature import Signature
 from hpo.errors import InputError
-from hpo.models.slots import Children, activation_slots, dense_part, dropout_slot, input_slots, keeps_bias
+from hpo.models.slots import (
+    Children,
+    activation_slots,
+    dense_part,
+    dropout_slot,
+    input_slots,
+    keeps_bias,
+    refuse_codes,
+)
 from hpo.studyfile.records import Cnn, TrialConfig
 
 
-def cnn(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Children:
+def cnn(config: TrialConfig, signature: Signature, outputs: int) -> Children:
     """Children in order: norm_input, dropout_input, then per block conv1, norm1_before, activation1, norm1_after,
     pool1, dropout1, then flatten, hidden linear layers numbered on from the blocks, and output.
 
@@ -15,7 +24,8 @@ def cnn(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Chil
     (channels, height, width), if the kernel is even, or if the image is too small for so many blocks.
     """
     assert isinstance(config.model, Cnn)
-    kernel = config.model.kernel
+    kernel, input_shape = config.model.kernel, signature.shape
+    refuse_codes(signature, "cnn")
     if len(input_shape) != 3:
         raise InputError(
             f'model.family = "cnn" needs images of (channels, height, width), but a sample has shape {input_shape}. '

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hpo.data.signature import Signature
 from hpo.errors import InputError
+from hpo.models.named_inputs import NamedInputs, example, places_of
 from hpo.models.slots import Children
 from hpo.own_code import error_line, load_callable, module_error, reporting_errors, with_article
 from hpo.printable import listed
@@ -24,37 +26,52 @@ from hpo.studyfile.records import Custom, TrialConfig
 NAME = "custom"
 """The one child of a model of this family."""
 
+INPUTS = "inputs"
+"""Argument by which a class or function gets the signature of the data, as `Signature.as_dict` gives it."""
+
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 """Layers whose running averages training keeps."""
 
 
-def custom(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Children:
+def custom(config: TrialConfig, signature: Signature, outputs: int) -> Children:
     """The user's module as the only child. It draws its initial weights from torch's global generator. Raises
-    InputError if it cannot be made, does not return [B, outputs] for [B, *input_shape], or cannot be trained
-    correctly."""
+    InputError if it cannot be made, does not return [B, outputs] for B examples, or cannot be trained correctly."""
     assert isinstance(config.model, Custom)
     reference = Reference.of(config.model.module)
     arguments = arguments_of(config.model)
     maker = load_callable(reference)
-    _check_call(maker, reference, input_shape, outputs, arguments)
-    call = f"{reference.name}({', '.join(map(repr, (input_shape, outputs)))}{_written(arguments)})"
+    _check_call(maker, reference, signature, outputs, arguments)
+    given = {INPUTS: signature.as_dict()} if takes_inputs(maker) else {}
+    call = f"{reference.name}({', '.join(map(repr, (signature.main.shape, outputs)))}{_written(arguments)})"
 
     def make() -> nn.Module:
         with reporting_errors(reference, call):
-            made = maker(input_shape, outputs, **arguments)
+            made = maker(signature.main.shape, outputs, **arguments, **given)
         if not isinstance(made, nn.Module):
             raise module_error(reference, f"{call} gave {with_article(made)}; it must give a torch.nn.Module")
-        return made
+        try:
+            places = places_of(made, signature)
+        except InputError as error:
+            raise module_error(reference, f"{call}: {error}") from None
+        return made if places is None else NamedInputs(made, places)
 
     module = make()
     problems = [*_unregistered_tensors(module)]
-    _check_forward(module, reference, call, input_shape, outputs)
-    problems += [*_untrainable(module), *_changed_buffers(module, input_shape), *_random_buffers(module, make)]
+    _check_forward(module, reference, call, signature, outputs)
+    problems += [*_untrainable(module), *_changed_buffers(module, signature), *_random_buffers(module, make)]
     if config.training.batch_size == 1:
-        problems += _single_examples(module, input_shape)
+        problems += _single_examples(module, signature)
     if problems:
         raise module_error(reference, f"{call}: {problems[0]}")
     return [(NAME, module)]
+
+
+def takes_inputs(maker: Callable[..., Any]) -> bool:
+    """Whether the class or function has an argument for the signature of the data."""
+    try:
+        return INPUTS in inspect.signature(maker).parameters
+    except ValueError:  # some callables have no signature
+        return False
 
 
 def arguments_of(model: Custom) -> dict[str, Any]:
@@ -65,35 +82,35 @@ def arguments_of(model: Custom) -> dict[str, Any]:
 def _check_call(
     make: Callable[..., Any],
     reference: Reference,
-    input_shape: tuple[int, ...],
+    signature: Signature,
     outputs: int,
     arguments: dict[str, Any],
 ) -> None:
     """Refuses arguments that the class or function does not take, before it is called."""
     try:
-        signature = inspect.signature(make)
+        call = inspect.signature(make)
     except ValueError:  # some callables have no signature
         return
-    taken = list(signature.parameters.values())
-    named = [p.name for p in taken[2:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    taken = list(call.parameters.values())
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    named = [p.name for p in taken[2:] if p.kind in kinds and p.name != INPUTS]
     if not any(p.kind == p.VAR_KEYWORD for p in taken):
         for key in arguments:
             if key not in named:
                 allowed = f"It takes {listed(named)}" if named else "It takes none beside (input_shape, outputs)"
                 text = f"{reference.name} takes no argument {key}.{hint(key, named)} {allowed}"
                 raise InputError(f"model.arguments.{key}: {text}.")
+    given = {INPUTS: None} if INPUTS in call.parameters else {}
     try:
-        signature.bind(input_shape, outputs, **arguments)
+        call.bind(signature.main.shape, outputs, **arguments, **given)
     except TypeError as error:
         text = f"it is called as {reference.name}(input_shape, outputs{_written(arguments)}), but: {error}"
         raise module_error(reference, f"{text}. What model.arguments does not give needs a default") from None
 
 
-def _check_forward(
-    module: nn.Module, reference: Reference, call: str, input_shape: tuple[int, ...], outputs: int
-) -> None:
+def _check_forward(module: nn.Module, reference: Reference, call: str, signature: Signature, outputs: int) -> None:
     """Checks the shape of the output for a small batch. Lazy layers get their shapes here."""
-    batch = torch.zeros(2, *input_shape)
+    batch = example(signature, 2)
     with reporting_errors(reference, f"{call}, applied to a batch {list(batch.shape)},"), torch.no_grad():
         found = module.eval()(batch)
     module.train()
@@ -135,14 +152,14 @@ def _random_buffers(module: nn.Module, make: Callable[[], nn.Module]) -> Iterato
             yield f"its buffer {name} is random, so it must be saved with the weights; leave out persistent=False"
 
 
-def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[str]:
+def _changed_buffers(module: nn.Module, signature: Signature) -> Iterator[str]:
     """Buffers and attributes that training changes, except those of batch normalisation; their values would be lost."""
     try:
         trained = copy.deepcopy(module).train()
         with torch.no_grad():
             for parameter in trained.parameters():  # as after a step: some buffers depend on the weights
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
-            trained(torch.randn(4, *input_shape))
+            trained(example(signature, 4, torch.default_generator))
     except Exception as error:
         yield f"{error_line(error)}, when a copy of it was tried in training mode"
         return
@@ -166,11 +183,11 @@ def _changed_buffers(module: nn.Module, input_shape: tuple[int, ...]) -> Iterato
             yield f"{owner} normalises several times in one pass; give each place a layer of its own"
 
 
-def _single_examples(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[str]:
+def _single_examples(module: nn.Module, signature: Signature) -> Iterator[str]:
     """Batch normalisation that cannot train on batches of one example, which PyTorch refuses."""
     try:
         with torch.no_grad():
-            copy.deepcopy(module).train()(torch.randn(1, *input_shape))
+            copy.deepcopy(module).train()(example(signature, 1, torch.default_generator))
     except ValueError as error:
         if "more than 1 value per channel" in str(error):
             yield "its batch normalisation needs at least 2 examples in a batch; raise training.batch_size"

@@ -4,14 +4,17 @@ from math import prod
 
 from torch import nn
 
-from hpo.models.slots import Children, dense_part, input_slots
+from hpo.data.signature import Signature
+from hpo.models.slots import Children, dense_part, input_slots, refuse_codes
 from hpo.studyfile.records import TrialConfig
 
 
-def mlp(config: TrialConfig, input_shape: tuple[int, ...], outputs: int) -> Children:
+def mlp(config: TrialConfig, signature: Signature, outputs: int) -> Children:
     """Children in order: flatten, norm_input, dropout_input, then per hidden layer linear1, norm1_before,
-    activation1, norm1_after, dropout1, and at last output. Takes samples of any shape."""
-    features = (prod(input_shape),)
+    activation1, norm1_after, dropout1, and at last output. Takes values of any shape, and a mask as further values.
+    Raises InputError for codes and tokens."""
+    refuse_codes(signature, "mlp")
+    features = (prod(signature.shape),)
     return [
         ("flatten", nn.Flatten()),
         *input_slots(config, features),

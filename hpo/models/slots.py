@@ -10,6 +10,8 @@ from math import prod
 from torch import nn
 
 from hpo.conventions import NO_IDLE_BIAS
+from hpo.data.signature import Signature
+from hpo.errors import InputError
 from hpo.models.activations import ACTIVATIONS
 from hpo.models.norm import norm_at
 from hpo.studyfile.records import Cnn, Mlp, TrialConfig
@@ -18,6 +20,19 @@ SLOTS = ("norm", "activation", "dropout")
 """First words of the names of slots."""
 
 Children = list[tuple[str, nn.Module]]
+
+
+def refuse_codes(signature: Signature, family: str) -> None:
+    """Raises InputError for inputs whose numbers are names: codes and tokens."""
+    if "codes" in signature.names:
+        raise InputError(
+            f'model.family = "{family}" takes a column for each category. Leave out data.categories = "codes".'
+        )
+    if "tokens" in signature.names:
+        raise InputError(
+            f'model.family = "{family}" takes no words. Leave the columns of texts out by `[data.columns] NAME = '
+            '"ignored"`, or take a module of your own for all trials, model.family = "custom".'
+        )
 
 
 def input_slots(config: TrialConfig, shape: tuple[int, ...]) -> Children:

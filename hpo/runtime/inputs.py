@@ -90,7 +90,7 @@ def _error_of(spec: StudySpec, prepared: PreparedData) -> str | None:
         place = nullcontext() if config.model.family == "custom" else torch.device("meta")
         try:
             with place:
-                models.build(config, prepared.input_shape, prepared.outputs)
+                models.build(config, prepared.signature, prepared.outputs)
         except InputError as error:
             errors.append(str(error))
         else:

@@ -109,7 +109,7 @@ def _score(
     scores, answers = [], []
     for replica, state in zip(prepared.replicas, states, strict=True):
         part = prepare_test(dataset, splits, replica.preprocessing)
-        module = models.build(config, prepared.input_shape, prepared.outputs)
+        module = models.build(config, prepared.signature, prepared.outputs)
         module.load_state_dict(state)
         outputs = ensemble.outputs(module.eval(), torch.from_numpy(part.x))
         scores.append(_measured(outputs, torch.from_numpy(part.y), replica.target_scale, names))

@@ -21,6 +21,10 @@ FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_sec
 ADDED = {
     "training.last_batch": toml("fill"),
     "data.quote": toml('"'),
+    "data.categories": toml("one_hot"),
+    "data.vocabulary": toml(20_000),
+    "data.min_count": toml(2),
+    "data.max_tokens": toml(None),
     **dict.fromkeys(
         ("data.separator", "data.encoding", "data.decimal", "data.thousands", "data.shape", "data.split"),
         toml(None),
@@ -28,6 +32,13 @@ ADDED = {
 }
 """Settings that earlier versions did not have, with the values that correspond to their behaviour. A study without such
 a setting and a study with this value have the same fingerprint."""
+
+
+RENAMED = {
+    ("data.scaling", toml("standard")): ("data.standardize", toml(True)),
+    ("data.scaling", toml("none")): ("data.standardize", toml(False)),
+}
+"""Settings that had another name and value in earlier versions, under which fingerprints have them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +91,7 @@ def fingerprint(spec: StudySpec) -> str:
     """SHA-256 of the settings that trials depend on. Comments, layout, the order of keys, budgets and `[checkpoints]`
     do not change it."""
     decisive = {path: entry.value for path, entry in entries(spec).items() if not path.startswith(FREE)}
-    decisive = {path: value for path, value in decisive.items() if value != ADDED.get(path)}
+    decisive = dict(RENAMED.get(item, item) for item in decisive.items() if item[1] != ADDED.get(item[0]))
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -120,6 +131,11 @@ def normalises_batches(spec: StudySpec) -> bool:
     """Whether a trial may have batch normalisation, other than in a module of the user's own."""
     ready_made = any(model["family"] != "custom" for model in options_of(spec, "model"))
     return ready_made and any(norm["kind"] == "batch" for norm in options_of(spec, "norm"))
+
+
+def takes_words(spec: StudySpec) -> bool:
+    """Whether a model of the study takes texts, as tokens."""
+    return any(model["family"] == "custom" for model in options_of(spec, "model"))
 
 
 def changes(old: StudySpec, new: StudySpec) -> list[str]:

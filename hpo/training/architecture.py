@@ -10,6 +10,7 @@ from math import prod
 from torch import nn
 
 from hpo import models
+from hpo.data.signature import Signature
 from hpo.errors import InputError
 from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
@@ -38,14 +39,14 @@ class Architecture:
     configs: tuple[TrialConfig, ...]
     """Configurations that together contain every layer and option that a lane may have."""
 
-    def lane_bytes(self, input_shape: tuple[int, ...], batch: int, itemsize: int) -> int:
+    def lane_bytes(self, signature: Signature, batch: int, itemsize: int) -> int:
         """Approximate largest memory of a lane: rows of the state and copies of them, tensors that layers keep for the
         backward pass, and inference on a part of the validation examples."""
         module = self.modules[0]
         if hasattr(module, models.CUSTOM):
-            sizes = output_sizes(module, input_shape)
+            sizes = output_sizes(module, signature)
         else:
-            sizes = [prod(shape) for shape in output_shapes(module, input_shape).values()]
+            sizes = [prod(shape) for shape in output_shapes(module, signature).values()]
         rows = ROWS * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
         return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
 
@@ -61,7 +62,7 @@ class Architecture:
         for one in {(str(c.norm), str(c.dropout)): c for c in configs}.values():
             # A variant that cannot be built never becomes a lane.
             with contextlib.suppress(InputError):
-                module = models.build(one, examples.input_shape, examples.outputs)
+                module = models.build(one, examples.signature, examples.outputs)
                 modules.setdefault(structure(module), module)
                 if key in (key_of(one, module, compiled=compiled) for compiled in (False, True)):
                     alike.setdefault(structure(module), module)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hpo.data.prepare import PreparedData, PreparedReplica
+from hpo.data.signature import Signature
 from hpo.studyfile.records import Training
 from hpo.training import randomness
 from hpo.training.layout import ALIGNMENT
@@ -27,7 +28,8 @@ class Examples:
     """Training and validation examples of all replicas; replicas with the same split share one part."""
 
     task: str
-    input_shape: tuple[int, ...]
+    signature: Signature
+    """What a row of `x_train` holds."""
     outputs: int
     part: tuple[int, ...]
     """Number of the part of each replica."""
@@ -39,7 +41,7 @@ class Examples:
     """All parts one after the other."""
     y_train: Tensor
     x_valid: Tensor
-    """[parts, V, ...]; padded with zeros to one size, a multiple of a cache line."""
+    """[parts, V, ...]; padded with the last example to one size, a multiple of a cache line."""
     y_valid: Tensor
     """[parts, V]"""
     real: Tensor
@@ -108,12 +110,12 @@ def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtyp
         return value.to(dtype) if value.is_floating_point() else value
 
     def padded(array: np.ndarray) -> np.ndarray:
-        return np.pad(array, [(0, longest - len(array))] + [(0, 0)] * (array.ndim - 1))
+        return np.pad(array, [(0, longest - len(array))] + [(0, 0)] * (array.ndim - 1), mode="edge")
 
     sizes = [len(u.x_train) for u in unique]
     return Examples(
         task=prepared.task,
-        input_shape=prepared.input_shape,
+        signature=prepared.signature,
         outputs=prepared.outputs,
         part=tuple(found[id(r.x_train)] for r in prepared.replicas),
         start=tuple(int(s) for s in np.cumsum([0, *sizes[:-1]])),

@@ -101,7 +101,7 @@ class Cohort:
         return Program(
             [lane.module for lane in lanes],
             self.layout,
-            examples.input_shape,
+            examples.signature,
             examples.outputs,
             device=examples.device,
             dtype=self.setting.dtype,

@@ -81,7 +81,7 @@ def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, fo
         _check_batches(setting.examples.batch_sizes(replica, config.training))
     numbers = setting.seed, trial, replica
     seed = lane_seed("init", *numbers)
-    module = models.build(config, setting.examples.input_shape, setting.examples.outputs, seed)
+    module = models.build(config, setting.examples.signature, setting.examples.outputs, seed)
     models.initialize(module, config, randomness.generator("init", *numbers))
     return Lane(trial=trial, replica=replica, config=config, module=module, former=former)
 

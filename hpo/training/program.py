@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models
+from hpo.data.signature import Signature
 from hpo.models import CUSTOM
 from hpo.models.custom import BATCH_NORMS
 from hpo.training import layout as lay
@@ -118,7 +119,7 @@ class Program:
         self,
         modules: Sequence[nn.Sequential],
         layout: lay.Layout,
-        input_shape: tuple[int, ...],
+        signature: Signature,
         outputs: int,
         *,
         device: torch.device,
@@ -133,11 +134,11 @@ class Program:
         self.positions: tuple[LayerPosition, ...]
         if hasattr(modules[0], CUSTOM):
             customs = [module.get_submodule(CUSTOM) for module in modules]
-            own = CustomModules.of(customs, plan_of(customs[0], input_shape), dtype, device)
+            own = CustomModules.of(customs, plan_of(customs[0], signature), dtype, device)
             run = Run(lanes=slice(0, len(modules)), layer=own, last=True)
             self.drops, self.positions = own.drops, (LayerPosition(name=CUSTOM, learns=True, runs=(run,)),)
         else:
-            self.drops = drops_of(modules, input_shape, dtype, device, witnesses or ())
+            self.drops = drops_of(modules, signature, dtype, device, witnesses or ())
             self.positions = tuple(_positions(modules, witnesses))
         self.columns = {
             f"{position.name}.{which}": column

@@ -11,6 +11,7 @@ import pytest
 
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
+from hpo.data.from_table import without_texts
 from hpo.data.notes import grouped
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
@@ -130,11 +131,16 @@ def test_a_declared_column_must_exist(load: Load) -> None:
         load(column("x", ["1", "2"]), columns={"other": "numeric"})
 
 
-def test_texts_are_left_out_with_a_note_and_never_train_on_nothing(load: Load) -> None:
+def test_texts_are_kept_for_models_that_take_words_and_else_left_out_with_a_note(load: Load) -> None:
     cells = [f"a rather long review number {n}" for n in range(60)]
     for declared in ({}, {"columns": {"review": "text"}}):
         dataset = load(column("review", cells), **declared)
-        assert (dataset.numeric_names, dataset.categorical_names) == (("plain",), ())
-        assert "holds texts, which no model here takes yet: review" in str(dataset.notes[0])
-        with pytest.raises(DataError, match="no column is left to predict from"):
-            load("review,label\n" + "".join(f"{cell},{'ab'[n % 2]}\n" for n, cell in enumerate(cells)), **declared)
+        assert (dataset.numeric_names, dataset.categorical_names, dataset.text_names) == (("plain",), (), ("review",))
+        assert (dataset.kind, dataset.texts_NW.tolist()) == ("tabular", [[cell] for cell in cells])
+        left = without_texts(dataset)
+        assert (left.text_names, left.texts_NW) == ((), None)
+        assert "holds texts, and no model of this study takes words: review" in str(left.notes[-1])
+        alone = "review,label\n" + "".join(f"{cell},{'ab'[n % 2]}\n" for n, cell in enumerate(cells))
+        assert load(alone, **declared).kind == "text"
+        with pytest.raises(DataError, match="beside the target there are only texts"):
+            without_texts(load(alone, **declared))

@@ -11,10 +11,12 @@ import pytest
 
 from hpo.data.catalogue import load_dataset
 from hpo.data.new_rows import read_rows, report
-from hpo.data.preprocess import Preprocessing, added_columns, apply, features_of_frame, fit_preprocessing
+from hpo.data.preprocessing.apply import apply, features_of_frame
+from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.data.readers import read_file
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
+from tests.data.fitting import columns_of, fit
 
 COLOURS = ["red", "green", "blue"]
 CODES = ["1", "2", "X"]
@@ -27,7 +29,7 @@ NEW = "a,member,code,colour\n0.1,True,1.0,RED\n0.1,FALSE,2,green\n,yes,X,violet\
 def fitted(folder: Path, text: str, **settings: Any) -> Preprocessing:
     (folder / "t.csv").write_text(text)
     dataset = load_dataset(DataTable.model_validate({"dataset": "t.csv", "target": "label", **settings}), folder)
-    return fit_preprocessing(dataset, np.arange(dataset.size), standardize=True)
+    return fit(dataset, np.arange(dataset.size))
 
 
 def read(folder: Path, preprocessing: Preprocessing, text: str) -> pd.DataFrame:
@@ -90,8 +92,8 @@ def test_a_category_is_known_if_one_fold_knows_it(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(TABLE)
     dataset = load_dataset(DataTable(dataset="t.csv", target="label"), tmp_path)
     parts = [np.array([0, 1, 3, 4]), np.array([1, 2, 4, 5])]
-    layout = added_columns(dataset, parts)
-    folds = [fit_preprocessing(dataset, part, standardize=True, layout=layout) for part in parts]
+    layout = columns_of(dataset, parts)
+    folds = [fit(dataset, part, columns=layout) for part in parts]
     rows = read_rows(folds[0], read(tmp_path, folds[0], TABLE))
     assert report(folds, rows) == ()
     assert [entry.unseen for entry in report(folds[:1], rows)] == [{"blue": 4}, {"X": 4}]
@@ -127,7 +129,7 @@ def test_a_number_that_may_be_two_is_refused_with_a_way_out(tmp_path: Path) -> N
 def test_training_reads_parts_that_it_does_not_learn_from_like_new_rows(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(TABLE + "red,1.0,true,1.0,p\n")
     dataset = load_dataset(DataTable.model_validate({"dataset": "t.csv", "target": "label"}), tmp_path)
-    preprocessing = fit_preprocessing(dataset, np.arange(12), standardize=True)
+    preprocessing = fit(dataset, np.arange(12))
     frame = pd.DataFrame({"colour": ["red"], "code": [1.0], "member": [True], "a": [1.0]})
     np.testing.assert_array_equal(
         apply(preprocessing, dataset, np.array([12])), features_of_frame(preprocessing, frame)

@@ -8,6 +8,7 @@ import pytest
 from torch import nn
 
 from hpo import space
+from hpo.data.signature import Signature
 from hpo.execution import resources
 from hpo.execution.resources import Resources, Variants
 from hpo.registry import studies
@@ -45,9 +46,9 @@ def test_long_studies_are_compiled_and_go_on_as_they_began(tmp_path: Path) -> No
 
 def test_a_weight_of_a_convolution_is_used_at_every_position() -> None:
     dense = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    assert resources.weight_uses(dense, (1, 8, 8)) == 64 * 3
+    assert resources.weight_uses(dense, Signature.of_values(1, 8, 8)) == 64 * 3
     convolution = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2, padding=1))
-    assert resources.weight_uses(convolution, (1, 8, 8)) == 4 * 9 * 64 + 2 * 4 * 9 * 16
+    assert resources.weight_uses(convolution, Signature.of_values(1, 8, 8)) == 4 * 9 * 64 + 2 * 4 * 9 * 16
 
 
 def test_own_models_count_for_the_number_of_workers_and_not_for_compiling(tmp_path: Path) -> None:

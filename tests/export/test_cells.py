@@ -20,13 +20,15 @@ from hpo import models
 from hpo.data.columns import cells as trained
 from hpo.data.columns.numbers import SIGNS, TYPOGRAPHY
 from hpo.data.from_table import dataset_of_table
-from hpo.data.preprocess import Preprocessing, features_of_frame, fit_preprocessing
+from hpo.data.preprocessing.apply import features_of_frame
+from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.data.table import MISSING, table_of
 from hpo.errors import DataError
 from hpo.export import cells
 from hpo.export.folder import json_bytes
 from hpo.export.module import module_source
 from hpo.studyfile.records import ColumnKind, DataTable
+from tests.data.fitting import fit
 from tests.export.test_module import config_of, executed
 
 GAPS = st.sampled_from(["", None, "NA", " ? ", "n/a", float("nan")])
@@ -63,12 +65,12 @@ def fitted(rows: list[dict[str, Any]]) -> Preprocessing:
     data = DataTable(dataset="rows", target="y", columns=kinds)
     frame = pd.DataFrame(rows, dtype=object).assign(y=["a", "b"] * (len(rows) // 2) + ["a"] * (len(rows) % 2))
     dataset = dataset_of_table(table_of(frame, "rows", "rows"), data)
-    return fit_preprocessing(dataset, np.arange(len(rows)), standardize=True)
+    return fit(dataset, np.arange(len(rows)))
 
 
 def exported(preprocessing: Preprocessing, folder: Path | str) -> Callable[..., Tensor]:
     (Path(folder) / "preprocessing.json").write_bytes(json_bytes([preprocessing.as_dict()]))
-    model = models.build(config_of("mlp"), preprocessing.input_shape, len(preprocessing.class_names))
+    model = models.build(config_of("mlp"), preprocessing.signature, len(preprocessing.class_names))
     found: Callable[..., Tensor] = executed(module_source("Trial 1", model, preprocessing, replicas=1), folder)[
         "preprocess"
     ]

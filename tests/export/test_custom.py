@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hpo import models
+from hpo.data.signature import Signature
 from hpo.errors import InputError
 from hpo.export.custom import exported_config, exported_module
 from hpo.export.module import LINE, module_source
@@ -41,8 +42,8 @@ arguments = { width = { choice = [8, 16] }, p = { low = 0.0, high = 0.3 } }
 
 
 def generated(config: TrialConfig, **options: Any) -> str:
-    model = models.build(config, (1, 8, 8), 3)
-    own = exported_module(config, (1, 8, 8), 3)
+    model = models.build(config, Signature.of_values(1, 8, 8), 3)
+    own = exported_module(model, config, Signature.of_values(1, 8, 8), 3)
     return module_source("Trial 1 of the study s", model, options.pop("fitted", preprocessing()), own=own, **options)
 
 
@@ -53,8 +54,8 @@ IMAGES = NET.replace("input_shape[0]", "64").replace("self.hidden(x)", "self.hid
 def test_the_file_builds_the_model_with_the_trials_weights(name: str, tmp_path: Path) -> None:
     """Whatever the file is called: like the export's own, or like a module of the standard library."""
     mine = config(f"{write(tmp_path / 'study', IMAGES, name)}:Net", width=5, activation="tanh")
-    model = models.build(mine, (1, 8, 8), 3, seed=4)
-    own = exported_module(mine, (1, 8, 8), 3)
+    model = models.build(mine, Signature.of_values(1, 8, 8), 3, seed=4)
+    own = exported_module(model, mine, Signature.of_values(1, 8, 8), 3)
     assert own is not None
     for file, content in own.files.items():
         assert file != "model.py"
@@ -75,7 +76,8 @@ def test_a_package_is_imported_not_copied(tmp_path: Path, monkeypatch: pytest.Mo
     write(tmp_path, IMAGES, "exported_nets/wide.py")
     monkeypatch.syspath_prepend(tmp_path)
     mine = config("exported_nets.wide:Net", width=4)
-    own = exported_module(mine, (1, 8, 8), 3)
+    signature = Signature.of_values(1, 8, 8)
+    own = exported_module(models.build(mine, signature, 3), mine, signature, 3)
     assert own is not None
     assert own.files == {}
     text = generated(mine, replicas=1)

@@ -14,7 +14,9 @@ import torch
 from torch import nn
 
 from hpo import models
-from hpo.data.preprocess import Preprocessing, features_of_frame
+from hpo.data.preprocessing.apply import features_of_frame
+from hpo.data.preprocessing.fitted import Preprocessing
+from hpo.data.signature import Signature
 from hpo.export.module import LINE, expression, module_source
 from hpo.models.activations import ACTIVATIONS
 from hpo.studyfile.records import TrialConfig
@@ -116,7 +118,7 @@ def test_an_expression_says_no_more_than_needed() -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_file_builds_the_model_with_the_trials_weights(name: str) -> None:
-    model = models.build(config_of(name), (1, 8, 8), 3)
+    model = models.build(config_of(name), Signature.of_values(1, 8, 8), 3)
     namespace = executed(module_source("Trial 1", model, preprocessing(), replicas=1))
     copy = namespace["build"]()
     copy.load_state_dict(model.state_dict())
@@ -135,7 +137,7 @@ def test_numbers_are_preprocessed_as_in_training(tmp_path: Path) -> None:
     raw = np.random.default_rng(0).uniform(0, 16, (5, 64))
     raw[1, 3] = raw[4, 60] = np.nan
     frame = pd.DataFrame(raw, columns=list(fitted[0].numeric_names))
-    model = models.build(config_of("mlp"), (1, 8, 8), 3)
+    model = models.build(config_of("mlp"), Signature.of_values(1, 8, 8), 3)
     preprocess = executed(module_source("Trial 1", model, fitted[0], replicas=1), tmp_path)["preprocess"]
     assert np.array_equal(preprocess(torch.from_numpy(raw)).numpy(), features_of_frame(fitted[0], frame))
     preprocess = executed(module_source("Trial 1", model, fitted[0], replicas=2))["preprocess"]
@@ -150,7 +152,7 @@ def test_rows_with_categories_are_preprocessed_as_in_training(tmp_path: Path) ->
         {"area": None, "rooms": None, "heating": None},
         {"area": float("nan"), "rooms": 4, "heating": "coal"},
     ]
-    model = models.build(config_of("mlp"), (6,), 3)
+    model = models.build(config_of("mlp"), Signature.of_values(6), 3)
     preprocess = executed(module_source("Trial 1", model, MIXED, replicas=1), tmp_path)["preprocess"]
     assert np.array_equal(preprocess(rows).numpy(), features_of_frame(MIXED, pd.DataFrame(rows)))
     with pytest.raises(KeyError, match="rooms"):
@@ -160,8 +162,8 @@ def test_rows_with_categories_are_preprocessed_as_in_training(tmp_path: Path) ->
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_file_is_as_a_formatter_leaves_it(name: str, tmp_path: Path) -> None:
     regression = preprocessing(task="regression", class_names=(), target_scale=2.5)
-    model = models.build(config_of(name), (1, 8, 8), 3)
-    tables = models.build(config_of("mlp"), (6,), 3)
+    model = models.build(config_of(name), Signature.of_values(1, 8, 8), 3)
+    tables = models.build(config_of("mlp"), Signature.of_values(6), 3)
     texts = [
         module_source("Trial 1 of the study s", model, preprocessing(), replicas=1),
         module_source("Trial 1 of the study s", model, regression, replicas=5),

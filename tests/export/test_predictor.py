@@ -19,7 +19,9 @@ from torch import nn
 from hpo import models
 from hpo.conventions import FIRST, KEY, NEWEST
 from hpo.data.catalogue import load_dataset
-from hpo.data.preprocess import Preprocessing, apply
+from hpo.data.preprocessing.apply import apply
+from hpo.data.preprocessing.fitted import Preprocessing
+from hpo.data.signature import Signature
 from hpo.errors import DataError, InputError
 from hpo.export.folder import export_files, write_export
 from hpo.export.predictor import Predictor, predict, prediction_table, score_predictions
@@ -59,7 +61,7 @@ def outputs_of(trained: TrainedTrial) -> list[torch.Tensor]:
     prepared, dataset = trained.inputs.prepared, trained.inputs.dataset
     found = []
     for replica, state in zip(prepared.replicas, trained.states, strict=True):
-        model = models.build(trained.source.config, prepared.input_shape, prepared.outputs)
+        model = models.build(trained.source.config, prepared.signature, prepared.outputs)
         model.load_state_dict(state)
         rows = torch.from_numpy(apply(replica.preprocessing, dataset, np.arange(dataset.size)))
         with torch.no_grad():
@@ -249,7 +251,7 @@ def test_an_export_of_before_keeps_its_layers(wine: tuple[Path, TrainedTrial], t
     assert about["config"].pop(KEY) == NEWEST
     (folder / "config.json").write_text(json.dumps(about))
     config = wine[1].source.config.model_copy(update={KEY: FIRST})
-    model = models.build(config, tuple(about["input_shape"]), about["outputs"])
+    model = models.build(config, Signature.of_values(*about["input_shape"]), about["outputs"])
     state = model.state_dict()
     assert "linear1.bias" in state
     save_file(state, folder / "weights.safetensors")
@@ -266,7 +268,7 @@ PREPROCESSING_FLAWS: list[tuple[dict[str, Any], str]] = [
     ({"categorical_names": ["a"]}, "categories needs one list for each categorical_names"),
     ({"indicators": ["nothing"]}, "indicators must be among numeric_names"),
     ({"input_shape": [7]}, "input_shape does not hold the 13 columns"),
-    ({"numeric_names": ["a"] * 13}, "numeric_names and categorical_names must differ"),
+    ({"numeric_names": ["a"] * 13}, "numeric_names, categorical_names and text_names must differ"),
     ({"class_names": []}, "class_names must be empty for regression, and only there"),
     ({"target_name": {}}, "target_name: input should be a valid string"),
 ]

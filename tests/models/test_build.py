@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from hpo.errors import InputError
-from hpo.models import FAMILIES, build, initialize, shape_key
+from hpo.models import FAMILIES, initialize, shape_key
 from hpo.models.activations import ACTIVATIONS, GAINS
 from hpo.models.norm import KINDS
 from hpo.studyfile.records import Activation, Model, Norm, TrialConfig
+from tests.models.values import build
 
 
 def config(family: str = "mlp", **tables: Any) -> TrialConfig:

@@ -12,9 +12,10 @@ from torch import nn
 
 from hpo import own_code as source
 from hpo.errors import InputError
-from hpo.models import build, initialize
+from hpo.models import initialize
 from hpo.studyfile.custom import Reference
 from tests.models.own import NET, config, write
+from tests.models.values import build
 
 FORWARD = "\n    def forward(self, x):\n        return self.output(x)\n"
 START = (

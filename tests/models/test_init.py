@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hpo.models import build, initialize
+from hpo.models import initialize
 from hpo.models.activations import GAINS
 from hpo.models.init import SCHEMES
 from hpo.studyfile.records import Init, TrialConfig
+from tests.models.values import build
 
 FAN_IN, FAN_OUT = 300, 500
 """Of the hidden linear layer."""

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hpo.models import build, shape_key
+from hpo.models import shape_key
 from hpo.models.likeness import likeness
 from tests.models.own import config, write
+from tests.models.values import build
 
 
 def key(folder: Path, **arguments: Any) -> tuple[str, ...]:

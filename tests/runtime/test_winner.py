@@ -47,7 +47,7 @@ def test_the_score_is_that_of_the_best_epoch_on_the_test_part(tmp_path: Path) ->
 
         (state,) = winner.weights(session, trial, found.config)
         (replica,) = session.inputs.prepared.replicas
-        module = models.build(found.config, session.inputs.prepared.input_shape, session.inputs.prepared.outputs)
+        module = models.build(found.config, session.inputs.prepared.signature, session.inputs.prepared.outputs)
         module.load_state_dict(state)
         module.eval()
 

@@ -51,7 +51,7 @@ TYPES = [
         {"data": "folds = 1"},
         'data.folds: found 1; must be a whole number (at least 2 and at most 1000000000) or "none"',
     ),
-    ({"data": "standardize = 1"}, "data.standardize: found 1; must be true or false"),
+    ({"data": "scaling = 1"}, "data.scaling: found 1; must be one of"),
     ({"search": "trials = 0"}, "search.trials: found 0; must be a whole number (at least 1 and at most 1000000)"),
     ({"search": "trials = 9000000"}, "search.trials: found 9000000; must be a whole number"),
     ({"training": "epochs = 2.5"}, "training.epochs: found 2.5; must be a whole number"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hpo import models
+from hpo.data.signature import Signature
 from hpo.seeds import Purpose, lane_seed
 from hpo.studyfile.records import Dropout
 from hpo.training import randomness
@@ -44,8 +45,8 @@ def test_a_lanes_numbers_do_not_depend_on_other_lanes() -> None:
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_dropout_keeps_the_mean_and_drops_the_share(p: float, dtype: torch.dtype) -> None:
-    module = models.build(mixed(0).model_copy(update={"dropout": Dropout(input=p)}), (50,), 3)
-    drops = masks.drops_of([module], (50,), dtype, torch.device("cpu"))
+    module = models.build(mixed(0).model_copy(update={"dropout": Dropout(input=p)}), Signature.of_values(50), 3)
+    drops = masks.drops_of([module], Signature.of_values(50), dtype, torch.device("cpu"))
     mask = drops["dropout_input.Dropout"].masks(torch.tensor([[3]], dtype=torch.int32), 400)[0]
     assert mask.shape == (1, 400, 50)
     assert (mask == 0).double().mean() == pytest.approx(p, abs=0.015)
@@ -55,10 +56,10 @@ def test_dropout_keeps_the_mean_and_drops_the_share(p: float, dtype: torch.dtype
 
 def test_spatial_dropout_drops_whole_channels_and_only_in_lanes_that_ask_for_it() -> None:
     spatial, pixels, none = (
-        models.build(mixed(0, "cnn").model_copy(update={"dropout": dropout}), (1, 8, 8), 3)
+        models.build(mixed(0, "cnn").model_copy(update={"dropout": dropout}), Signature.of_values(1, 8, 8), 3)
         for dropout in (Dropout(p=0.5, spatial=True), Dropout(p=0.5), Dropout())
     )
-    drops = masks.drops_of([spatial, pixels, none], (1, 8, 8), torch.float32, torch.device("cpu"))
+    drops = masks.drops_of([spatial, pixels, none], Signature.of_values(1, 8, 8), torch.float32, torch.device("cpu"))
     keys = torch.tensor([[1, 2, 3]], dtype=torch.int32)
     channels, single = (drops[f"dropout1.{kind}"].masks(keys, 20)[0] for kind in ("Dropout2d", "Dropout"))
     assert channels.shape == (3, 20, 4, 1, 1)
@@ -69,8 +70,10 @@ def test_spatial_dropout_drops_whole_channels_and_only_in_lanes_that_ask_for_it(
 
 
 def test_masks_of_several_steps_are_those_of_each() -> None:
-    module = models.build(mixed(0).model_copy(update={"dropout": Dropout(input=0.3)}), (50,), 3)
-    drop = masks.drops_of([module, module], (50,), torch.float32, torch.device("cpu"))["dropout_input.Dropout"]
+    module = models.build(mixed(0).model_copy(update={"dropout": Dropout(input=0.3)}), Signature.of_values(50), 3)
+    drop = masks.drops_of([module, module], Signature.of_values(50), torch.float32, torch.device("cpu"))[
+        "dropout_input.Dropout"
+    ]
     keys = torch.tensor([[1, 2], [3, 4], [5, 6]], dtype=torch.int32)
     together = drop.masks(keys, 7)
     assert all(torch.equal(together[i : i + 1], drop.masks(keys[i : i + 1], 7)) for i in range(3))

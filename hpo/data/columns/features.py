@@ -36,14 +36,17 @@ class Features:
     categorical_names: tuple[str, ...]
     forms: Mapping[str, CellForm]
     """How cells are read, by column, where this is not the plain way."""
+    texts_NW: TextArray | None
+    """None without columns of texts."""
+    text_names: tuple[str, ...]
     notes: tuple[Note, ...]
     """What was found about columns that are left out or suspicious."""
 
 
 def read_features(table: Table, features: DataFrame, data: DataTable) -> Features:
-    """Sorts the columns of `features`, the table without its target, into numbers and categories.
+    """Sorts the columns of `features`, the table without its target, into numbers, categories and texts.
 
-    Left out with a note: constant columns, texts, identifiers, an unnamed first column that only counts
+    Left out with a note: constant columns, identifiers, an unnamed first column that only counts
     the rows. Raises `DataError` where a column cannot be read, or none remains.
     """
     columns: list[Column] = []
@@ -61,14 +64,11 @@ def read_features(table: Table, features: DataFrame, data: DataTable) -> Feature
             notes.append(Note(kind="suspicious", text=counting, column=str(name)))
         if left_out is None:
             columns.append(column)
-    for column in columns:
-        if column.kind == "text":
-            text = "Left out because it holds texts, which no model here takes yet"
-            notes.append(Note(kind="left_out", text=text, column=column.name))
-    columns = [column for column in columns if column.kind != "text"]
     numeric = {column.name: column.values_N for column in columns if column.values_N is not None}
-    categorical = {column.name: column.cells_N for column in columns if column.cells_N is not None}
-    if not numeric and not categorical:
+    cells = [(column, column.cells_N) for column in columns if column.cells_N is not None]
+    categorical = {column.name: cells_N for column, cells_N in cells if column.kind != "text"}
+    words = {column.name: cells_N for column, cells_N in cells if column.kind == "text"}
+    if not columns:
         raise DataError(f"{table.place}: no column is left to predict from. {' '.join(grouped(notes))}".rstrip())
     size = len(features)
     return Features(
@@ -76,6 +76,8 @@ def read_features(table: Table, features: DataFrame, data: DataTable) -> Feature
         numeric_names=tuple(numeric),
         categorical_NK=np.column_stack(list(categorical.values())) if categorical else no_categories(size),
         categorical_names=tuple(categorical),
+        texts_NW=np.column_stack(list(words.values())) if words else None,
+        text_names=tuple(words),
         forms={column.name: column.form for column in columns if column.form is not None},
         notes=(*table.notes, *notes),
     )

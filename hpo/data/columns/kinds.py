@@ -5,7 +5,7 @@
 | numeric | a number |
 | categorical | one column for each category, or a code |
 | date | the days since 1970-01-01, as a number |
-| text | left out, since no model here takes words yet |
+| text | tokens, for a model that takes words |
 | identifier, ignored | left out |
 
 A kind is one reader in `KINDS`.

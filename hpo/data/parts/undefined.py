@@ -12,7 +12,7 @@ import numpy as np
 from hpo.data.dataset import Dataset
 from hpo.data.parts.splits import Splits
 from hpo.data.prepare import PreparedData, TargetArray
-from hpo.data.preprocess import apply_target
+from hpo.data.preprocessing.apply import apply_target
 
 
 def _constant(target_N: TargetArray) -> str | None:

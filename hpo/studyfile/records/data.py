@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hpo.studyfile.records.base import Count, Record
 
@@ -52,5 +52,26 @@ class DataTable(Record):
     """Stratified k-fold cross-validation of the part outside the test part, instead of one hold-out."""
     repeats: Count = 1
     """Seeds per trial; a trial's value is the mean over repeats and folds."""
-    standardize: bool = True
-    """Scale each numeric feature to mean 0 and variance 1, with statistics of the training part alone."""
+    scaling: Literal["standard", "robust", "log", "quantile", "none"] = "standard"
+    """How numbers are scaled, with statistics of the training part alone: to mean 0 and variance 1, by median and
+    quartiles, as standard after a logarithm, to the normal deviate of the rank, or not. Images and sequences by
+    channel."""
+    categories: Literal["one_hot", "codes"] = "one_hot"
+    """How categories are given to the model: a column for each, or one code for each categorical column, for a model
+    with embeddings."""
+    vocabulary: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    """Most words of the training texts that get a token of their own; the most frequent ones do."""
+    min_count: Count = 2
+    """How often a word must occur in the training texts for that."""
+    max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Words of a text that the model gets; the rest is cut (default: 95% of the training texts are whole, at most
+    512 words)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _standardize(cls, values: object) -> object:
+        """Reads the earlier form of `scaling`, `standardize = true` or `false`."""
+        if isinstance(values, dict) and isinstance(values.get("standardize"), bool) and "scaling" not in values:
+            rest = {key: value for key, value in values.items() if key != "standardize"}
+            return {**rest, "scaling": "standard" if values["standardize"] else "none"}
+        return values

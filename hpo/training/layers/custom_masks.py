@@ -10,8 +10,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from hpo.data.signature import Signature
 from hpo.models.custom import BATCH_NORMS
 from hpo.models.likeness import DROPOUTS
+from hpo.models.named_inputs import example
 
 
 class Masked(nn.Module):
@@ -64,7 +66,7 @@ def norms_in(module: nn.Module) -> dict[str, nn.BatchNorm1d]:
     return {path: cast(nn.BatchNorm1d, layer) for path, layer in module.named_modules() if type(layer) in BATCH_NORMS}
 
 
-def output_sizes(module: nn.Module, input_shape: tuple[int, ...]) -> list[int]:
+def output_sizes(module: nn.Module, signature: Signature) -> list[int]:
     """Output sizes for one example: of the inner layers in the order of their calls, then of the module."""
     sizes: list[int] = []
 
@@ -77,7 +79,7 @@ def output_sizes(module: nn.Module, input_shape: tuple[int, ...]) -> list[int]:
         if layer is template or not any(True for _ in layer.children()):
             layer.register_forward_hook(note)
     with torch.no_grad():
-        template(torch.zeros(2, *input_shape))
+        template(example(signature, 2))
     return sizes
 
 

@@ -14,31 +14,33 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from hpo.data.signature import Signature
 from hpo.models.likeness import UNIQUE, likeness
+from hpo.models.named_inputs import example
 from hpo.training.layers.custom_masks import Masked, dropouts_in, template_of
 from hpo.training.layers.custom_module import CustomModules, Plan, first_line, mask_prefix
 
 BATCH = 5
 """Examples of the test batch."""
 
-_plans: dict[tuple[str, tuple[int, ...]], Plan] = {}
+_plans: dict[tuple[str, Signature], Plan] = {}
 
 
-def plan_of(module: nn.Module, input_shape: tuple[int, ...]) -> Plan:
+def plan_of(module: nn.Module, signature: Signature) -> Plan:
     """The plan for modules that are like this one. Logs a warning, once, if they cannot be fused."""
-    key = (likeness(module), input_shape)
+    key = (likeness(module), signature)
     if key in _plans:
         return _plans[key]
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        plan = Plan(calls=tuple(_calls(module, input_shape)))
-        _try(plan, module, input_shape)
+        plan = Plan(calls=tuple(_calls(module, signature)))
+        _try(plan, module, signature)
     if UNIQUE not in key[0]:  # otherwise the key contains an address, which may be used again
         _plans[key] = plan
     return plan
 
 
-def _try(plan: Plan, module: nn.Module, input_shape: tuple[int, ...]) -> None:
+def _try(plan: Plan, module: nn.Module, signature: Signature) -> None:
     """Turns fusing off if it fails or gives other results."""
     twin = copy.deepcopy(module)
     with torch.no_grad():
@@ -46,11 +48,11 @@ def _try(plan: Plan, module: nn.Module, input_shape: tuple[int, ...]) -> None:
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
     alone = replace(plan, fused=False)
     try:
-        separate, tolerance = _test_pass([module, twin], alone, input_shape, torch.float64), 1e-6
+        separate, tolerance = _test_pass([module, twin], alone, signature, torch.float64), 1e-6
     except Exception:  # a module may support one precision only
-        separate, tolerance = _test_pass([module, twin], alone, input_shape, torch.float32), 1e-2
+        separate, tolerance = _test_pass([module, twin], alone, signature, torch.float32), 1e-2
     try:
-        together = _test_pass([module, twin], plan, input_shape, separate[0].dtype)
+        together = _test_pass([module, twin], plan, signature, separate[0].dtype)
     except Exception as error:
         plan.stop_fusing(module, first_line(error))
         return
@@ -59,7 +61,7 @@ def _try(plan: Plan, module: nn.Module, input_shape: tuple[int, ...]) -> None:
         plan.stop_fusing(module, "it computes something else when many lanes are one batch")
 
 
-def _calls(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[tuple[str, int, int]]:
+def _calls(module: nn.Module, signature: Signature) -> Iterator[tuple[str, int, int]]:
     """The calls of the dropout layers, found with batches of two and of three examples. A layer whose masks do not grow
     with the batch is left out, because the size of its masks cannot be predicted."""
     template = template_of(module).train()
@@ -69,7 +71,7 @@ def _calls(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[tuple[st
         for layer in layers.values():
             layer.begin({})
         with torch.no_grad():
-            template(torch.randn(batch, *input_shape))
+            template(example(signature, batch, torch.default_generator))
         for path, layer in layers.items():
             sizes[path].append(layer.sizes)
     for path, (two, three) in sizes.items():
@@ -77,7 +79,7 @@ def _calls(module: nn.Module, input_shape: tuple[int, ...]) -> Iterator[tuple[st
             yield from ((path, call, size // 2) for call, size in enumerate(two))
 
 
-def _test_pass(modules: list[nn.Module], plan: Plan, input_shape: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
+def _test_pass(modules: list[nn.Module], plan: Plan, signature: Signature, dtype: torch.dtype) -> list[Tensor]:
     """Outputs, gradients and statistics of a small batch without dropout."""
     own = CustomModules.of(modules, plan, dtype, torch.device("cpu"))
     own.p.update(dict.fromkeys(own.p, (0.0, 0.0)))
@@ -87,7 +89,7 @@ def _test_pass(modules: list[nn.Module], plan: Plan, input_shape: tuple[int, ...
     }
     averages = {name: torch.zeros(2, *shape, dtype=dtype) for name, shape in own.averages.items()}
     masks = {f"{mask_prefix(path)}{call}": torch.ones(2, BATCH * size, dtype=dtype) for path, call, size in plan.calls}
-    x = torch.randn(2, BATCH, *input_shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    x = example(signature, 2 * BATCH, torch.Generator().manual_seed(0)).to(dtype).view(2, BATCH, *signature.shape)
     y = own.run(leaves, {**own.constants, **averages}, masks, x, training=True)
     gradients = torch.autograd.grad(y.square().sum(), list(leaves.values()), materialize_grads=True)
     with torch.no_grad():

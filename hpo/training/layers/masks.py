@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hpo.data.signature import Signature
+from hpo.models.named_inputs import example
 from hpo.training import randomness
 from hpo.training.layers.dense import mask_name
 
@@ -71,14 +73,14 @@ class Keys:
 
 def drops_of(
     modules: Sequence[nn.Sequential],
-    input_shape: tuple[int, ...],
+    signature: Signature,
     dtype: torch.dtype,
     device: torch.device,
     witnesses: Sequence[nn.Sequential] = (),
 ) -> dict[str, Drop]:
     """The dropout layers with p > 0 in any lane or witness, by mask name. The mask of a lane without dropout is all
     ones. `witnesses`: modules of possible further lanes."""
-    shapes = output_shapes(modules[0], input_shape)
+    shapes = output_shapes(modules[0], signature)
     found = {}
     for salt, (name, _) in enumerate(modules[0].named_children(), start=1):
         for kind in (nn.Dropout, nn.Dropout2d):
@@ -91,9 +93,9 @@ def drops_of(
     return found
 
 
-def output_shapes(module: nn.Sequential, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+def output_shapes(module: nn.Sequential, signature: Signature) -> dict[str, tuple[int, ...]]:
     """Shape of one example after each child, found by passing one through."""
-    shapes, x = {}, torch.zeros(1, *input_shape)
+    shapes, x = {}, example(signature, 1)
     was_training = module.training
     module.eval()
     with torch.no_grad():

@@ -11,7 +11,7 @@ import pytest
 
 from hpo.data.parts.splits import split_data
 from hpo.data.prepare import prepare_data
-from hpo.data.preprocess import features_of_frame
+from hpo.data.preprocessing.apply import features_of_frame
 from hpo.data.source import read_frame
 from hpo.studyfile.records import DataTable
 from tests.data.readers.loading import load, refused
@@ -54,7 +54,7 @@ def test_the_shape_is_the_kind(tmp_path: Path, shape: Any, declared: Any, kind: 
     np.testing.assert_allclose(dataset.numeric, expected, rtol=1e-6)
     data = DataTable.model_validate({"dataset": "a.npz"})
     prepared = prepare_data(dataset, split_data(dataset, data, 0), data)
-    assert (prepared.kind, prepared.input_shape) == (kind, formed)
+    assert (prepared.kind, prepared.signature.shape) == (kind, formed)
 
 
 @pytest.mark.parametrize(("shape", "declared"), [((20, 6), None), ((20, 6, 5, 3), None), ((20, 12), [6, 2])])
@@ -64,7 +64,7 @@ def test_rows_to_predict_are_transformed_like_the_training_data(tmp_path: Path, 
     dataset = load(tmp_path, "a.npz", shape=declared)
     splits = split_data(dataset, data, 0)
     replica = prepare_data(dataset, splits, data).replicas[0]
-    frame = read_frame(str(tmp_path / "a.npz"), replica.preprocessing.input_shape)
+    frame = read_frame(str(tmp_path / "a.npz"), replica.preprocessing.signature.main.shape)
     rows = features_of_frame(replica.preprocessing, frame.iloc[splits.replicas[0].valid_idx])
     np.testing.assert_allclose(rows, replica.x_valid, rtol=1e-6)
 

@@ -7,15 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from hpo.data.signature import Signature
 from hpo.models import CUSTOM
 from hpo.studyfile.records import TrialConfig
 from hpo.training import packing
 from hpo.training.cohort import Cohort
-from hpo.training.lane import new_lane
+from hpo.training.lane import Setting, new_lane
 from hpo.training.layers import custom_module, custom_plans
 from hpo.training.layers.custom_masks import Masked, mask_shape, output_sizes
 from hpo.training.layers.custom_plans import plan_of
@@ -58,8 +60,9 @@ def config(module: str, number: int = 0, batch_size: int = 16, **arguments: Any)
     )
 
 
-def trainer(lanes: int = 32, dataset: str = "wine", dtype: torch.dtype = F64) -> Trainer:
-    return Trainer(setting(dataset, dtype), lambda config: [config], Limits(lanes))
+def trainer(lanes: int = 32, dataset: str | Setting = "wine", dtype: torch.dtype = F64) -> Trainer:
+    its = setting(dataset, dtype) if isinstance(dataset, str) else dataset
+    return Trainer(its, lambda config: [config], Limits(lanes))
 
 
 def curves(its: Trainer, trials: dict[int, TrialConfig], epochs: int = 2) -> torch.Tensor:
@@ -71,9 +74,11 @@ def curves(its: Trainer, trials: dict[int, TrialConfig], epochs: int = 2) -> tor
     return found.transpose(0, 1)
 
 
-def plain(trial: int, config: TrialConfig, dataset: str, epochs: int = 2) -> tuple[torch.Tensor, dict[str, Any]]:
+def plain(
+    trial: int, config: TrialConfig, dataset: str | Setting, epochs: int = 2
+) -> tuple[torch.Tensor, dict[str, Any]]:
     """The same trial in a plain loop: [epoch, (training, validation) loss], and the weights."""
-    its = setting(dataset, F64)
+    its = setting(dataset, F64) if isinstance(dataset, str) else dataset
     module = new_lane(its, trial, 0, config).module.double()
     optimizer = TORCH_OPTIMIZERS[config.optimizer.name](module.parameters(), config.optimizer)
     criterion = nn.CrossEntropyLoss()
@@ -136,6 +141,51 @@ def test_lanes_equal_a_plain_loop(
         for key, value in weights.items():
             if not key.endswith("num_batches_tracked"):
                 assert torch.allclose(state[key].to(F64), value.to(F64), rtol=1e-5, atol=1e-6), key
+
+
+NAMED = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, input_shape, outputs, inputs, p=0.0):
+        super().__init__()
+        self.words = nn.Embedding(inputs["tokens"]["sizes"][0], 6, padding_idx=0)
+        self.places = nn.ModuleList(nn.Embedding(size, 2) for size in inputs["codes"]["sizes"])
+        self.dropout = nn.Dropout(p)
+        self.output = nn.Linear(6 + 4 + input_shape[0], outputs)
+
+    def forward(self, values, codes, tokens, mask):
+        real = mask.unsqueeze(2)
+        text = (self.words(tokens) * real).sum(1) / real.sum(1)
+        places = [embed(codes[:, column]) for column, embed in enumerate(self.places)]
+        return self.output(self.dropout(torch.cat([text, *places, values], 1)))
+"""
+
+
+def test_named_inputs_equal_a_plain_loop(tmp_path: Path) -> None:
+    """Numbers, categories as codes and texts as tokens, of a table."""
+    random = np.random.default_rng(0)
+    rows = ["price,colour,place,review,good"]
+    for number in range(83):
+        words = " ".join(random.choice(list("abcdefghij"), random.integers(4, 9)))
+        rows.append(f"{random.normal()},{['red', 'blue'][number % 2]},{'xyz'[number % 3]},{words},{number % 5 > 2}")
+    table = tmp_path / "rows.csv"
+    table.write_text("\n".join(rows))
+    (tmp_path / "net.py").write_text(NAMED)
+    its = setting(str(table), F64, target="good", categories="codes", min_count=1)
+    assert its.examples.signature.names == ("values", "codes", "tokens")
+    trials = {trial: config(f"{tmp_path}/net.py:Net", trial) for trial in range(4)}
+    mine = trainer(dataset=its)
+    found = curves(mine, trials)
+    assert is_fused(mine)
+    mine.keep_best(set(trials))
+    for trial, one in trials.items():
+        losses, weights = plain(trial, one, its)
+        assert torch.allclose(found[trial][:, [0, 2]], losses, rtol=1e-9, atol=1e-9)
+        [state] = packing.best_states(mine, trial)
+        assert all(torch.allclose(state[key].to(F64), weights[key], rtol=1e-5, atol=1e-6) for key in weights)
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.35])
@@ -240,14 +290,14 @@ def test_masks_have_the_shape_that_the_layer_drops_in(kind: type[nn.Module], sha
 
 def test_the_memory_of_a_lane_counts_the_layers_inside(images: str) -> None:
     lane = new_lane(setting("digits"), 0, 0, config(f"{images}:net", channels=4))
-    assert output_sizes(lane.module, (1, 8, 8)) == [64, 64, 64, 64, 16, 16, 16, 16, 16, 10, 10]
+    assert output_sizes(lane.module, Signature.of_values(1, 8, 8)) == [64, 64, 64, 64, 16, 16, 16, 16, 16, 10, 10]
 
 
 def test_a_module_that_cannot_be_fused_is_reported_once(tables: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="hpo"):
         for number in range(3):
             lane = new_lane(setting(), number, 0, config(f"{tables}:Rows", kind="lstm", p=number / 4))
-            assert not plan_of(lane.module.get_submodule(CUSTOM), (13,)).fused
+            assert not plan_of(lane.module.get_submodule(CUSTOM), Signature.of_values(13)).fused
     [record] = caplog.records
     assert record.getMessage().startswith("lanes of Rows train one after the other, which is slower: Batching rule not")
 
@@ -262,7 +312,7 @@ def test_a_module_that_vmap_gets_wrong_is_not_fused(tmp_path: Path, caplog: pyte
     )
     (tmp_path / "net.py").write_text(text)
     lane = new_lane(setting(), 0, 0, config(f"{tmp_path}/net.py:Net"))
-    assert not plan_of(lane.module.get_submodule(CUSTOM), (13,)).fused
+    assert not plan_of(lane.module.get_submodule(CUSTOM), Signature.of_values(13)).fused
     assert "computes something else" in caplog.text
 
 

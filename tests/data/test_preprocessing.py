@@ -14,9 +14,11 @@ from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset, no_categories
 from hpo.data.parts.splits import Replica, Splits, split_data
 from hpo.data.prepare import prepare_data, prepare_test
-from hpo.data.preprocess import Preprocessing, added_columns, apply, features_of_frame, fit_preprocessing
+from hpo.data.preprocessing.apply import apply, features_of_frame
+from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
+from tests.data.fitting import columns_of, fit
 from tests.data.tables import read_table
 
 
@@ -40,7 +42,7 @@ def made(numeric, categorical=None, target=None) -> Dataset:
 
 def test_missing_numbers_become_the_training_mean_with_an_indicator():
     dataset = made([[1.0, 5.0], [3.0, np.nan], [np.nan, 7.0], [np.nan, 9.0]])
-    preprocessing = fit_preprocessing(dataset, np.array([0, 1]), standardize=False)
+    preprocessing = fit(dataset, np.array([0, 1]), scaling="none")
     assert preprocessing.fills == (2.0, 5.0)
     assert preprocessing.indicators == ("n1",)
     np.testing.assert_array_equal(
@@ -50,7 +52,7 @@ def test_missing_numbers_become_the_training_mean_with_an_indicator():
 
 def test_standardised_numbers():
     dataset = made([[1.0], [3.0], [np.nan], [7.0]])
-    preprocessing = fit_preprocessing(dataset, np.array([0, 1, 2]), standardize=True)
+    preprocessing = fit(dataset, np.array([0, 1, 2]))
     assert (preprocessing.offsets, preprocessing.scales) == ((2.0,), (1.0,))
     np.testing.assert_array_equal(apply(preprocessing, dataset, np.arange(4)), [[-1, 0], [1, 0], [0, 1], [5, 0]])
 
@@ -58,20 +60,20 @@ def test_standardised_numbers():
 @pytest.mark.parametrize("value", [0.0, 0.1, -7e20, 1e-300])
 def test_a_constant_training_column_is_only_shifted(value):
     dataset = made([[value]] * 7 + [[value + 1.0]])
-    preprocessing = fit_preprocessing(dataset, np.arange(7), standardize=True)
+    preprocessing = fit(dataset, np.arange(7))
     assert preprocessing.scales == (1.0,)
     assert (apply(preprocessing, dataset, np.arange(7)) == 0).all()
 
 
 def test_a_column_missing_throughout_the_training_part():
     dataset = made([[np.nan], [np.nan], [4.0]])
-    preprocessing = fit_preprocessing(dataset, np.array([0, 1]), standardize=True)
+    preprocessing = fit(dataset, np.array([0, 1]))
     np.testing.assert_array_equal(apply(preprocessing, dataset, np.arange(3)), [[0, 1], [0, 1], [4, 0]])
 
 
 def test_categories_seen_in_training_get_a_column_each():
     dataset = made(np.empty((5, 0)), [["red"], ["blue"], ["red"], [None], ["green"]])
-    preprocessing = fit_preprocessing(dataset, np.array([0, 1, 2, 3]), standardize=True)
+    preprocessing = fit(dataset, np.array([0, 1, 2, 3]))
     assert preprocessing.categories == (("blue", "red"),)
     np.testing.assert_array_equal(apply(preprocessing, dataset, np.arange(5)), [[0, 1], [1, 0], [0, 1], [0, 0], [0, 0]])
 
@@ -79,8 +81,8 @@ def test_categories_seen_in_training_get_a_column_each():
 def test_all_folds_have_the_same_columns():
     dataset = made([[1.0], [2.0], [np.nan], [4.0]], [["a"], ["b"], ["c"], [None]])
     parts = [np.array([0, 1, 3]), np.array([1, 2, 3])]
-    layout = added_columns(dataset, parts)
-    first, second = (fit_preprocessing(dataset, part, standardize=False, layout=layout) for part in parts)
+    layout = columns_of(dataset, parts)
+    first, second = (fit(dataset, part, scaling="none", columns=layout) for part in parts)
     assert first.input_shape == second.input_shape == (5,)
     assert (first.indicators, first.categories) == ((None,), (("a", "b", None),))
     assert (second.indicators, second.categories) == (("n0",), ((None, "b", "c"),))
@@ -104,7 +106,7 @@ def test_the_target_of_a_regression_is_standardised_by_the_training_part():
     dataset = made([[0.0], [1.0], [2.0], [3.0]], target=[10.0, 20.0, 30.0, 1000.0])
     replica = Replica(repeat=0, fold=0, train_idx=np.array([0, 1]), valid_idx=np.array([2]))
     splits = Splits(test_idx=np.array([3]), replicas=(replica,), balance=())
-    data = DataTable(dataset="made", standardize=False)
+    data = DataTable(dataset="made", scaling="none")
     prepared = prepare_data(dataset, splits, data).replicas[0]
     assert (prepared.target_offset, prepared.target_scale) == (15.0, 5.0)
     assert prepared.y_train.tolist() == [-1.0, 1.0]
@@ -121,13 +123,16 @@ def test_without_a_test_part_it_is_empty():
     assert part.y.shape == (0,)
 
 
+SCALINGS = ["standard", "robust", "log", "quantile", "none"]
+
+
 @settings(deadline=None)
-@given(arrays(np.float64, (6, 3), elements=st.floats(-1e30, 1e30) | st.just(np.nan)), st.booleans())
-def test_training_rows_are_finite_and_in_range(values, standardize):
+@given(arrays(np.float64, (6, 3), elements=st.floats(-1e30, 1e30) | st.just(np.nan)), st.sampled_from(SCALINGS))
+def test_training_rows_are_finite_and_in_range(values, scaling):
     dataset = made(values)
-    result = apply(fit_preprocessing(dataset, np.arange(6), standardize), dataset, np.arange(6))
+    result = apply(fit(dataset, np.arange(6), scaling=scaling), dataset, np.arange(6))
     assert np.isfinite(result).all()
-    if standardize:
+    if scaling == "standard":
         numbers = result[:, :3]
         assert (numbers[np.isnan(values)] == 0).all()
         present = [column[~np.isnan(column)] for column in values.T]
@@ -140,7 +145,7 @@ def test_training_rows_are_finite_and_in_range(values, standardize):
 
 def test_a_value_beyond_float32_is_refused():
     dataset = made([[1.0], [1.0 + 1e-15], [1e30]])
-    preprocessing = fit_preprocessing(dataset, np.array([0, 1]), standardize=True)
+    preprocessing = fit(dataset, np.array([0, 1]))
     with pytest.raises(DataError, match='Column "n0" holds a number that is infinite or'):
         apply(preprocessing, dataset, np.arange(3))
 
@@ -148,7 +153,7 @@ def test_a_value_beyond_float32_is_refused():
 @pytest.mark.parametrize("name", ["digits", "diabetes"])
 def test_a_round_trip_through_json_keeps_every_bit(name):
     dataset = load_dataset(DataTable(dataset=name), Path())
-    preprocessing = fit_preprocessing(dataset, np.arange(100), standardize=True)
+    preprocessing = fit(dataset, np.arange(100))
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.as_dict()))) == preprocessing
 
 
@@ -160,7 +165,7 @@ def trained(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(TABLE)
     dataset = load_dataset(DataTable(dataset="table.csv", target="label"), tmp_path)
-    preprocessing = fit_preprocessing(dataset, np.arange(4), standardize=True)
+    preprocessing = fit(dataset, np.arange(4))
     return path, preprocessing, apply(preprocessing, dataset, np.arange(4))
 
 
@@ -193,14 +198,14 @@ def test_a_table_with_text_for_a_number(trained):
 
 def test_whole_numbers_are_categories_whatever_their_type(trained):
     dataset = made(np.empty((3, 0)), [["1"], ["2"], ["x"]])
-    preprocessing = fit_preprocessing(dataset, np.arange(3), standardize=True)
+    preprocessing = fit(dataset, np.arange(3))
     frame = pd.DataFrame({"c0": [2.0, 1.0, np.nan]})
     np.testing.assert_array_equal(features_of_frame(preprocessing, frame), [[0, 1, 0], [1, 0, 0], [0, 0, 0]])
 
 
 def test_pixels_of_a_table_become_images():
     dataset = load_dataset(DataTable(dataset="digits"), Path())
-    preprocessing = fit_preprocessing(dataset, np.arange(1000), standardize=True)
+    preprocessing = fit(dataset, np.arange(1000))
     frame = pd.DataFrame(dataset.numeric[1000:1010].reshape(10, 64), columns=list(dataset.numeric_names))
     np.testing.assert_array_equal(
         features_of_frame(preprocessing, frame[frame.columns[::-1]]),

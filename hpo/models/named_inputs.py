@@ -1,0 +1,104 @@
+"""The inputs of a module of the user's own: handed to it by the names of its forward's arguments.
+
+`NamedInputs` is copied into exports, so it needs torch alone and has lines of 88 columns.
+
+Dimensions: B examples.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from hpo.data.signature import UNKNOWN, Signature
+from hpo.errors import InputError
+from hpo.printable import listed
+
+Place = tuple[str, str, int, tuple[int, ...]]
+"""An argument's name, the input it takes, where that begins in a row, and its shape."""
+
+
+class NamedInputs(nn.Module):
+    """Takes rows of all inputs apart for a module that takes them by name."""
+
+    def __init__(
+        self,
+        own: nn.Module,
+        places: Sequence[tuple[str, str, int, tuple[int, ...]]],
+    ) -> None:
+        """`places`: argument, input, begin in a row and shape of each."""
+        super().__init__()
+        self.own = own
+        self.places = tuple(places)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, ...] -> what the module gives; codes and tokens are int64, a mask bool."""
+        rows = x.flatten(1)
+        given = {}
+        for argument, which, start, shape in self.places:
+            part = rows[:, start : start + prod(shape)].reshape(-1, *shape)
+            if which in ("codes", "tokens"):
+                part = part.long()
+            elif which == "mask":
+                part = part > 0
+            given[argument] = part
+        answer: Tensor = self.own(**given)
+        return answer
+
+
+def places_of(module: nn.Module, signature: Signature) -> tuple[Place, ...] | None:
+    """What the arguments of the module's forward take; None where it takes a row of values as it is.
+
+    Raises InputError if it leaves out an input other than the mask, or asks for one that the data do not have.
+    """
+    taken = inspect.signature(module.forward).parameters.values()
+    plain = [p for p in taken if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.POSITIONAL_ONLY)]
+    known = {one.name: (signature.start(one.name), one.shape) for one in signature.inputs}
+    if "tokens" in known:
+        known.setdefault("mask", known["tokens"])  # a token of 0 is behind the end
+    named = [p.name for p in plain if p.name in ("values", "codes", "tokens", "mask")]
+    asked = [p.name for p in plain if p.default is p.empty]
+    if not named and len(asked) <= 1:
+        if signature.names == ("values",):
+            return None
+        main = signature.main
+        if set(signature.names) <= {main.name, "mask"} and plain and plain[0].kind != inspect.Parameter.POSITIONAL_ONLY:
+            return ((plain[0].name, main.name, *known[main.name]),)
+    absent = [name for name in named if name not in known and name in asked]
+    strange = [name for name in asked if name not in named]
+    left_out = [name for name in signature.names if name not in named and name != "mask"]
+    given = f"the data give {listed(signature.names)}"
+    if strange or left_out:
+        wanted = ", ".join(("self", *(one.name for one in signature.inputs)))
+        what = f"takes {listed(asked)}" if asked else "takes no argument"
+        raise InputError(f"its forward {what}, and {given}; write def forward({wanted})")
+    if absent:
+        raise InputError(f"its forward asks for {listed(absent)}, and {given}")
+    return tuple((name, name, *known[name]) for name in named if name in known)
+
+
+def example(signature: Signature, count: int, generator: torch.Generator | None = None) -> Tensor:
+    """[count, ...] rows with numbers of every input's kind: random ones or, without a generator, 0 for values and the
+    least code or word that may occur."""
+    parts = []
+    for one in signature.inputs:
+        if one.name == "mask":
+            parts.append(torch.ones(count, *one.shape))
+        elif one.sizes:
+            least = UNKNOWN if one.name == "tokens" else 0
+            sizes = torch.tensor(one.sizes).expand(one.shape)
+            shape = count, *one.shape
+            shape = count, *one.shape
+            share = torch.zeros(shape) if generator is None else torch.rand(shape, generator=generator)
+            parts.append(least + (share * (sizes - least)).floor())
+        elif generator is None:
+            parts.append(torch.zeros(count, *one.shape))
+        else:
+            parts.append(torch.randn(count, *one.shape, generator=generator))
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat([part.flatten(1) for part in parts], dim=1)
