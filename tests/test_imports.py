@@ -13,7 +13,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "hpo").rglob("*.py"))
 
-BASE = ("printable", "errors", "paths", "disk", "environment", "endings", "lengths", "conventions", "ranking", "seeds")
+BASE = (
+    "printable",
+    "errors",
+    "paths",
+    "disk",
+    "environment",
+    "endings",
+    "lengths",
+    "conventions",
+    "ranking",
+    "seeds",
+    "signature",
+)
 """Modules of one subject each that every part may use. They use those before them."""
 DESCRIBE = ("studyfile", "distributions", "space")
 TRAIN = (*DESCRIBE, "own_code", "data", "models", "optim", "training")

@@ -16,7 +16,7 @@ from hpo.data.parts.splits import Replica, Splits
 from hpo.data.preprocessing.apply import apply, apply_target
 from hpo.data.preprocessing.fit import Learner
 from hpo.data.preprocessing.fitted import Preprocessing
-from hpo.data.signature import Signature
+from hpo.signature import Signature
 from hpo.studyfile.records import DataTable
 
 TargetArray = NDArray[np.int64 | np.float32]

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models, space
-from hpo.data.signature import Signature
 from hpo.models.named_inputs import example
+from hpo.signature import Signature
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import TrialConfig
 from hpo.training.batches import Examples

@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import nn
 
-from hpo.data.signature import Signature
 from hpo.models.custom import INPUTS, NAME, arguments_of, takes_inputs
 from hpo.models.named_inputs import NamedInputs, Place
 from hpo.own_code import load_callable, source_bytes
+from hpo.signature import Signature
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.records import Custom, TrialConfig
 

@@ -19,12 +19,12 @@ import torch
 from safetensors.torch import load, save
 
 from hpo import __version__, disk, models
-from hpo.data.signature import Signature
 from hpo.errors import InputError, MachineError
 from hpo.export.custom import ExportedModule, exported_config, exported_module
 from hpo.export.module import module_source
 from hpo.export.source import ExportableTrial, TrainedTrial, find_trial, load_trained
 from hpo.models.named_inputs import example
+from hpo.signature import Signature
 from hpo.storage.store import Store
 
 FORMAT = 1

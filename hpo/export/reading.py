@@ -19,9 +19,9 @@ from torch import nn
 from hpo import models
 from hpo.conventions import FIRST, KEY
 from hpo.data.preprocessing.fitted import Preprocessing
-from hpo.data.signature import Signature
 from hpo.errors import InputError
 from hpo.export.folder import FORMAT, weight_names
+from hpo.signature import Signature
 from hpo.studyfile.records import Custom, TrialConfig
 
 AGAIN = "Export the trial again with --force."

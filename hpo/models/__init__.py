@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from hpo.data.signature import Signature
 from hpo.models.cnn import cnn
 from hpo.models.custom import NAME as CUSTOM
 from hpo.models.custom import custom
@@ -19,6 +18,7 @@ from hpo.models.init import initialize
 from hpo.models.likeness import likeness
 from hpo.models.mlp import mlp
 from hpo.models.slots import SLOTS, Children
+from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 
 __all__ = ["CUSTOM", "FAMILIES", "build", "initialize", "shape_key", "sizes"]

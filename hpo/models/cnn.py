@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from hpo.data.signature import Signature
 from hpo.errors import InputError
 from hpo.models.slots import (
     Children,
@@ -13,6 +12,7 @@ from hpo.models.slots import (
     keeps_bias,
     refuse_codes,
 )
+from hpo.signature import Signature
 from hpo.studyfile.records import Cnn, TrialConfig
 
 

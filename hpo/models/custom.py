@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hpo.data.signature import Signature
 from hpo.errors import InputError
 from hpo.models.named_inputs import NamedInputs, example, places_of
 from hpo.models.slots import Children
 from hpo.own_code import error_line, load_callable, module_error, reporting_errors, with_article
 from hpo.printable import listed
+from hpo.signature import Signature
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.problems import hint
 from hpo.studyfile.records import Custom, TrialConfig

@@ -4,8 +4,8 @@ from math import prod
 
 from torch import nn
 
-from hpo.data.signature import Signature
 from hpo.models.slots import Children, dense_part, input_slots, refuse_codes
+from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 
 

@@ -14,9 +14,9 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from hpo.data.signature import UNKNOWN, Signature
 from hpo.errors import InputError
 from hpo.printable import listed
+from hpo.signature import UNKNOWN, Signature
 
 Place = tuple[str, str, int, tuple[int, ...]]
 """An argument's name, the input it takes, where that begins in a row, and its shape."""

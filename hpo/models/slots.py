@@ -10,10 +10,10 @@ from math import prod
 from torch import nn
 
 from hpo.conventions import NO_IDLE_BIAS
-from hpo.data.signature import Signature
 from hpo.errors import InputError
 from hpo.models.activations import ACTIVATIONS
 from hpo.models.norm import norm_at
+from hpo.signature import Signature
 from hpo.studyfile.records import Cnn, Mlp, TrialConfig
 
 SLOTS = ("norm", "activation", "dropout")

@@ -10,8 +10,8 @@ from math import prod
 from torch import nn
 
 from hpo import models
-from hpo.data.signature import Signature
 from hpo.errors import InputError
+from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hpo.data.prepare import PreparedData, PreparedReplica
-from hpo.data.signature import Signature
+from hpo.signature import Signature
 from hpo.studyfile.records import Training
 from hpo.training import randomness
 from hpo.training.layout import ALIGNMENT

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models
-from hpo.data.signature import Signature
 from hpo.models import CUSTOM
 from hpo.models.custom import BATCH_NORMS
+from hpo.signature import Signature
 from hpo.training import layout as lay
 from hpo.training.layers import biases, mixed_norm
 from hpo.training.layers.custom_module import CustomModules

@@ -8,11 +8,11 @@ import pytest
 from torch import nn
 
 from hpo import space
-from hpo.data.signature import Signature
 from hpo.execution import resources
 from hpo.execution.resources import Resources, Variants
 from hpo.registry import studies
 from hpo.runtime.session import Session
+from hpo.signature import Signature
 from hpo.studyfile.file import parse_study
 from hpo.studyfile.records import BatchNorm, LayerNorm, NoNorm
 from hpo.training.limits import Limits

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from hpo import models
-from hpo.data.signature import Signature
 from hpo.errors import InputError
 from hpo.export.custom import exported_config, exported_module
 from hpo.export.module import LINE, module_source
 from hpo.export.predictor import Predictor, predict
+from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from tests.export import tiny
 from tests.export.test_module import MIXED, executed, preprocessing

@@ -16,9 +16,9 @@ from torch import nn
 from hpo import models
 from hpo.data.preprocessing.apply import features_of_frame
 from hpo.data.preprocessing.fitted import Preprocessing
-from hpo.data.signature import Signature
 from hpo.export.module import LINE, expression, module_source
 from hpo.models.activations import ACTIVATIONS
+from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 
 MODULES = [

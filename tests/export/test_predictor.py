@@ -21,11 +21,11 @@ from hpo.conventions import FIRST, KEY, NEWEST
 from hpo.data.catalogue import load_dataset
 from hpo.data.preprocessing.apply import apply
 from hpo.data.preprocessing.fitted import Preprocessing
-from hpo.data.signature import Signature
 from hpo.errors import DataError, InputError
 from hpo.export.folder import export_files, write_export
 from hpo.export.predictor import Predictor, predict, prediction_table, score_predictions
 from hpo.export.source import TrainedTrial, find_trial, load_trained
+from hpo.signature import Signature
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.records import DataTable
 from tests.data.tables import read_table

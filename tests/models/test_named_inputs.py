@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models
-from hpo.data.signature import Input, Signature
 from hpo.errors import InputError
 from hpo.models.named_inputs import NamedInputs, example, places_of
+from hpo.signature import Input, Signature
 from tests.models.own import config
 
 VALUES = Input(name="values", shape=(2, 3))

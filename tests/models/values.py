@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from hpo import models
-from hpo.data.signature import Signature
+from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 
 

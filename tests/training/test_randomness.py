@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from hpo import models
-from hpo.data.signature import Signature
 from hpo.seeds import Purpose, lane_seed
+from hpo.signature import Signature
 from hpo.studyfile.records import Dropout
 from hpo.training import randomness
 from hpo.training.layers import masks

@@ -13,7 +13,7 @@ from hpo.data.dataset import Dataset
 from hpo.data.parts.strata import IndexArray
 from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.data.preprocessing.scaling import fit_scaling, mean_and_spread
-from hpo.data.signature import FIRST_WORD
+from hpo.signature import FIRST_WORD
 from hpo.studyfile.records import DataTable
 
 MOST_TOKENS = 512

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from hpo.data.dataset import CellForm, DataKind, Task
 from hpo.data.preprocessing.scaling import Knots, Scaling
-from hpo.data.signature import FIRST_WORD, Input, Signature
+from hpo.signature import FIRST_WORD, Input, Signature
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,9 +14,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hpo.data.signature import Signature
 from hpo.models.likeness import UNIQUE, likeness
 from hpo.models.named_inputs import example
+from hpo.signature import Signature
 from hpo.training.layers.custom_masks import Masked, dropouts_in, template_of
 from hpo.training.layers.custom_module import CustomModules, Plan, first_line, mask_prefix
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hpo.data.signature import Signature
 from hpo.models.named_inputs import example
+from hpo.signature import Signature
 from hpo.training import randomness
 from hpo.training.layers.dense import mask_name
 

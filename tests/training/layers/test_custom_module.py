@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from hpo.data.signature import Signature
 from hpo.models import CUSTOM
+from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from hpo.training import packing
 from hpo.training.cohort import Cohort
