@@ -21,6 +21,7 @@ FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_sec
 ADDED = {
     "training.last_batch": toml("fill"),
     "data.quote": toml('"'),
+    "data.header": toml(True),
     **dict.fromkeys(
         ("data.separator", "data.encoding", "data.decimal", "data.thousands", "data.shape", "data.split"),
         toml(None),

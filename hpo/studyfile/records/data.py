@@ -30,6 +30,8 @@ class DataTable(Record):
     shape: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=3)] | None = None
     """Of one example: [channels, height, width] makes an image of its columns, [length, channels] a sequence. Images of
     a folder are resized to it."""
+    header: bool = True
+    """Whether the first line of a CSV file holds the columns' names; else they are called column 1, column 2, ..."""
     separator: Mark | None = None
     """Between the cells of a CSV file (default: found)."""
     quote: Mark = '"'
