@@ -1,0 +1,88 @@
+"""The catalogue of named data sets, and the `Dataset` of a study's `[data]` table. No parsing of files.
+
+A data set is one entry of `ENTRIES`. Heavy modules are imported when a data set is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hpo.data.catalogue.bundled import load_bundled
+from hpo.data.catalogue.entries import ENTRIES as CATALOGUE
+from hpo.data.catalogue.entry import Bundled, CatalogueEntry
+from hpo.data.catalogue.files import folder_of
+from hpo.data.dataset import Dataset, suggestion
+from hpo.data.notes import Note
+from hpo.data.readers import is_function
+from hpo.data.readers.idx_file import parts_in
+from hpo.data.source import load_source
+from hpo.errors import DataError
+from hpo.studyfile.records import DataTable
+
+
+def load_dataset(data: DataTable, base: Path) -> Dataset:
+    """The data set that `data.dataset` names: an entry of the catalogue, a function, or a file or folder relative to
+    `base`. The files of an entry are fetched where they are not at hand.
+
+    Raises `DataError` for an unknown name, data that cannot be used, or a target or task that contradicts them;
+    `MachineError` where files cannot be fetched.
+    """
+    entry = CATALOGUE.get(data.dataset)
+    if entry is not None:
+        return _load_entry(entry, data)
+    path = base / os.path.expanduser(data.dataset)
+    if is_function(data.dataset):
+        return load_source(data, base)
+    if os.path.isdir(path) and (parts := parts_in(path)):
+        return load_source(_where_not_given(data, parts).model_copy(update={"dataset": parts["dataset"]}), base)
+    if "/" in data.dataset or "\\" in data.dataset or path.suffix != "" or os.path.exists(path):
+        return load_source(data, base)
+    raise DataError(
+        f'data.dataset: the catalogue has no "{data.dataset}".{suggestion(data.dataset, CATALOGUE)}'
+        f" Known: {', '.join(CATALOGUE)}. For data of your own give a file's path, e.g. of a CSV file, and its"
+        " target column."
+    )
+
+
+def with_settings(data: DataTable) -> DataTable:
+    """The settings, with those of the catalogue's entry where the study gives none of its own."""
+    entry = CATALOGUE.get(data.dataset)
+    return data if entry is None else _where_not_given(data, entry.settings)
+
+
+def _where_not_given(data: DataTable, settings: Mapping[str, Any]) -> DataTable:
+    update = {key: value for key, value in settings.items() if key not in data.model_fields_set}
+    if data.columns:
+        update["columns"] = {**settings.get("columns", {}), **data.columns}
+    return data.model_copy(update=update)
+
+
+def _load_entry(entry: CatalogueEntry, data: DataTable) -> Dataset:
+    name, source = data.dataset, entry.source
+    if "test" in data.model_fields_set and isinstance(data.test, str):
+        raise DataError(f'data.test: "{name}" of the catalogue takes no second file. Give a share, e.g. 0.2.')
+    if isinstance(source, Bundled):
+        return load_bundled(source, data)
+    target = None if data.target == entry.target_name else data.target
+    full = with_settings(data)
+    if target is None:
+        full = full.model_copy(update={"target": entry.settings.get("target")})
+    folder = folder_of(name, source, entry.licence)
+    dataset = load_source(
+        full.model_copy(update={"dataset": source.files[0].name}), folder, distinct=entry.distinct
+    )
+    if target is None:
+        dataset = replace(
+            dataset,
+            target_name=entry.target_name or dataset.target_name,
+            class_names=entry.class_names or dataset.class_names,
+        )
+    notes = dataset.notes
+    if "test" in entry.settings and not isinstance(full.test, str):
+        text = f"The test part that comes with {name} was left out, as data.test asks for another one"
+        notes = (Note(kind="left_out", text=text), *notes)
+    return replace(dataset, name=name, notes=notes)
