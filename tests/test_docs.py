@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpo.cli import COMMANDS, hpo
-from hpo.data.catalogue import CATALOGUE, load_dataset
+from hpo.data.catalogue import load_dataset
+from hpo.data.catalogue.entries import CATALOGUE
 from hpo.data.readers import READERS
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS

@@ -1,6 +1,6 @@
 """The catalogue of named data sets, and the `Dataset` of a study's `[data]` table. No parsing of files.
 
-A data set is one entry of `ENTRIES`. Heavy modules are imported when a data set is loaded.
+A data set is one entry of `CATALOGUE` in `entries.py`. Heavy modules are imported when a data set is loaded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.data.catalogue.bundled import load_bundled
-from hpo.data.catalogue.entries import ENTRIES as CATALOGUE
+from hpo.data.catalogue.entries import CATALOGUE
 from hpo.data.catalogue.entry import Bundled, CatalogueEntry
 from hpo.data.catalogue.files import folder_of
 from hpo.data.dataset import Dataset, suggestion
@@ -21,6 +21,7 @@ from hpo.data.readers import is_function
 from hpo.data.readers.idx_file import parts_in
 from hpo.data.source import load_source
 from hpo.errors import DataError
+from hpo.printable import listed
 from hpo.studyfile.records import DataTable
 
 
@@ -35,23 +36,39 @@ def load_dataset(data: DataTable, base: Path) -> Dataset:
     if entry is not None:
         return _load_entry(entry, data)
     path = base / os.path.expanduser(data.dataset)
-    if is_function(data.dataset):
-        return load_source(data, base)
-    if os.path.isdir(path) and (parts := parts_in(path)):
-        return load_source(_where_not_given(data, parts).model_copy(update={"dataset": parts["dataset"]}), base)
-    if "/" in data.dataset or "\\" in data.dataset or path.suffix != "" or os.path.exists(path):
+    if parts := parts_in(path):
+        return load_source(with_settings(data, base).model_copy(update={"dataset": _in(data.dataset, parts[0])}), base)
+    looks_like_path = "/" in data.dataset or "\\" in data.dataset or path.suffix != ""
+    if looks_like_path or is_function(data.dataset) or os.path.exists(path):
         return load_source(data, base)
     raise DataError(
-        f'data.dataset: the catalogue has no "{data.dataset}".{suggestion(data.dataset, CATALOGUE)}'
-        f" Known: {', '.join(CATALOGUE)}. For data of your own give a file's path, e.g. of a CSV file, and its"
+        f"data.dataset: {_unknown(data.dataset)} For data of your own give a file's path, e.g. of a CSV file, and its"
         " target column."
     )
 
 
-def with_settings(data: DataTable) -> DataTable:
-    """The settings, with those of the catalogue's entry where the study gives none of its own."""
-    entry = CATALOGUE.get(data.dataset)
-    return data if entry is None else _where_not_given(data, entry.settings)
+def entry_of(name: str) -> CatalogueEntry:
+    """The entry of this name. Raises `DataError` where there is none."""
+    if name not in CATALOGUE:
+        raise DataError(_unknown(name))
+    return CATALOGUE[name]
+
+
+def with_settings(data: DataTable, base: Path) -> DataTable:
+    """The settings, with those that come with the data where the study gives none of its own: of the catalogue's entry,
+    or the test part in a folder of idx files."""
+    if entry := CATALOGUE.get(data.dataset):
+        return _where_not_given(data, entry.settings)
+    parts = parts_in(base / os.path.expanduser(data.dataset))
+    return _where_not_given(data, {"test": _in(data.dataset, parts[1])}) if parts else data
+
+
+def _in(folder: str, file: Path) -> str:
+    return os.path.join(folder, file.name)
+
+
+def _unknown(name: str) -> str:
+    return f'the catalogue has no "{name}".{suggestion(name, CATALOGUE)} Known: {listed(CATALOGUE)}.'
 
 
 def _where_not_given(data: DataTable, settings: Mapping[str, Any]) -> DataTable:
@@ -68,13 +85,11 @@ def _load_entry(entry: CatalogueEntry, data: DataTable) -> Dataset:
     if isinstance(source, Bundled):
         return load_bundled(source, data)
     target = None if data.target == entry.target_name else data.target
-    full = with_settings(data)
+    full = _where_not_given(data, entry.settings)
     if target is None:
         full = full.model_copy(update={"target": entry.settings.get("target")})
     folder = folder_of(name, source, entry.licence)
-    dataset = load_source(
-        full.model_copy(update={"dataset": source.files[0].name}), folder, distinct=entry.distinct
-    )
+    dataset = load_source(full.model_copy(update={"dataset": source.files[0].name}), folder, distinct=entry.distinct)
     if target is None:
         dataset = replace(
             dataset,

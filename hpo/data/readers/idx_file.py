@@ -7,6 +7,7 @@ and the numbers, all with the highest byte first.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from math import prod
@@ -44,16 +45,16 @@ def read_idx(path: Path, data: DataTable, *, as_text: Iterable[str] = ()) -> Arr
     return Arrays(name=path.name, place=str(path), x=x.astype(x.dtype.newbyteorder("=")), y=y, y_name="label")
 
 
-def parts_in(folder: Path) -> dict[str, str] | None:
-    """`data.dataset` and `data.test` for a folder with the files of both parts; None for another folder."""
+def parts_in(folder: Path) -> tuple[Path, Path] | None:
+    """The files to train and to test on in a folder that has both; None for another folder."""
     train, test = (packed_or_not(folder / name) for name in (TRAIN, TEST))
-    return {"dataset": str(train), "test": str(test)} if train.is_file() and test.is_file() else None
+    return (train, test) if os.path.isfile(train) and os.path.isfile(test) else None
 
 
 def packed_or_not(path: Path) -> Path:
     """The file; where there is none, the file packed, or unpacked, if there is one."""
     other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(f"{path.name}.gz")
-    return other if other.is_file() and not path.exists() else path
+    return other if os.path.isfile(other) and not os.path.exists(path) else path
 
 
 def _array(path: Path) -> NDArray[Any]:
