@@ -44,7 +44,7 @@ class DataTable(Record):
     """Mark between the thousands of numbers that are written as text (default: found)."""
     test: Annotated[float, Field(ge=0.0, lt=1.0)] | Annotated[str, Field(min_length=1)] = 0.2
     """Share of all examples that no trial sees; the winner is scored on it once. 0: no test part. Or a file of the same
-    form as `dataset`, whose examples are the test part."""
+    form as `dataset`, whose examples are the test part. Leave it out where the data come with a test part."""
     split: str | None = None
     """Column that says for each row whether it is of the part train, validation or test. Parts that it does not name
     are drawn from the train rows."""
