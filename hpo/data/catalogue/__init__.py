@@ -1,6 +1,6 @@
 """The catalogue of named data sets, and the `Dataset` of a study's `[data]` table. No parsing of files.
 
-A data set is one entry of `CATALOGUE` in `entries.py`. Heavy modules are imported when a data set is loaded.
+A data set is one entry in a module of `entries/`. Heavy modules are imported when a data set is loaded.
 """
 
 from __future__ import annotations
