@@ -29,7 +29,7 @@ FROM ${PYTHON} AS base
 RUN groupadd --gid 10001 hpo \
     && useradd --uid 10001 --gid hpo --create-home hpo \
     && install --directory --owner=hpo --group=hpo /data /app
-ENV PATH=/opt/hpo/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HPO_HOME=/data HOME=/tmp
+ENV PATH=/opt/hpo/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HPO_HOME=/data HPO_CACHE=/data/cache HOME=/tmp
 WORKDIR /app
 USER 10001:10001
 VOLUME /data

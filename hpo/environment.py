@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,20 @@ from pathlib import Path
 STORAGE = "HPO_STORAGE"
 HOME = "HPO_HOME"
 CHECKPOINTS = "HPO_CHECKPOINTS"
+CACHE = "HPO_CACHE"
 
 SECRETS = (STORAGE, "PGPASSWORD")
 """Variables that may contain the database's password. Processes that only train do not get them."""
+
+
+def cache_folder() -> Path:
+    """This user's folder for what can be fetched again: `HPO_CACHE`, else `hpo` in `XDG_CACHE_HOME`, on Windows
+    `LOCALAPPDATA`, else in `~/.cache`."""
+    given = os.environ.get(CACHE)
+    if given:
+        return Path(given).expanduser().absolute()
+    above = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
+    return (Path(above) if above and os.path.isabs(above) else Path.home() / ".cache") / "hpo"
 
 
 def keep_compiled(home: Path) -> None:

@@ -67,6 +67,13 @@ class DataError(InputError):
     """A data set cannot be used as asked: unknown name, missing target, a class too small to split."""
 
 
+class FetchError(DataError):
+    """The files of a data set cannot be fetched, or not kept: exit code 1. Where they can be fetched, and at another
+    time, the data set can be used."""
+
+    exit_code = 1
+
+
 class StudyStateError(InputError):
     """The study in the database contradicts the request: unknown study, changed file, no finished trial."""
 

@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpo.cli import COMMANDS, hpo
-from hpo.data.catalogue import CATALOGUE, load_dataset
+from hpo.data.catalogue import load_dataset
+from hpo.data.catalogue.entries import CATALOGUE
 from hpo.data.readers import READERS
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
@@ -196,13 +197,18 @@ def test_every_way_in_on_the_page_of_data_works(tmp_path: Path, monkeypatch: pyt
 
 def test_names_that_the_readme_lists_are_those_there_are() -> None:
     text, _ = blocks(README, "toml")
-    listed = re.search(r'dataset = "digits" +# (.*), or a CSV file', text)
-    assert listed is not None
-    assert listed[1].split(", ") == list(CATALOGUE)
     for key, registry in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
         names = re.search(rf"^{key} = .*# (.*)$", text, re.MULTILINE)
         assert names is not None
         assert set(names[1].split(", ")) == set(registry)
+
+
+def test_every_data_set_has_a_row_on_the_page_of_data() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\d,]+) \| .* \| (.*) \| (.*) \|$", PAGES["data.md"], re.MULTILINE)
+    assert rows == [
+        (name, entry.kind, f"{entry.examples:,}", entry.source.origin, entry.licence)
+        for name, entry in CATALOGUE.items()
+    ]
 
 
 @pytest.mark.parametrize("study", sorted(Path(ROOT / "studies").glob("*.toml")), ids=lambda path: path.stem)

@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "hpo.cli.run:run",
     "check": "hpo.cli.check:check",
     "init": "hpo.cli.init:init",
+    "data": "hpo.cli.data:data",
     "submit": "hpo.cli.submit:submit",
     "worker": "hpo.cli.worker:worker",
     "stop": "hpo.cli.steer:stop",

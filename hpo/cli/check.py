@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -181,7 +182,9 @@ def _summary(spec: StudySpec, findings: Findings) -> Table:
 
 
 def _data(spec: StudySpec) -> str:
-    data = spec.data
+    from hpo.data.catalogue import with_settings
+
+    data = with_settings(spec.data, Path(spec.source).parent)
     test = f"test part {data.test}" if isinstance(data.test, str) else f"{_percent(data.test)} test"
     parts = [f"{data.dataset}: {test if data.test else 'no test part'}"]
     if data.split:

@@ -36,7 +36,7 @@ def init(name: str, source: str, target: str | None, force: bool) -> None:
     \b
     Examples:
       hpo init flowers --data flowers.csv --target species
-      hpo init my-digits --data digits
+      hpo init my-adult --data adult
     """
     name = name.removesuffix(".toml")
     if not re.fullmatch(NAME_PATTERN, name):
@@ -89,14 +89,16 @@ def _target_in(source: str, base: Path) -> str | None:
 def _study_text(name: str, source: str, target: str | None, path: Path) -> str:
     """The study file, which has been tried on the data. Raises `DataError` where the data cannot be split."""
     from hpo.data.catalogue import load_dataset
+    from hpo.data.dataset import PARTS
     from hpo.data.describe import describe
     from hpo.data.proposal import SMALL, propose
     from hpo.data.study import check_objective, load_data
 
     dataset = load_dataset(DataTable(dataset=source, target=target), path.parent)
     found = describe(dataset)
+    test_given = dataset.part_N is not None and bool((dataset.part_N == PARTS.index("test")).any())
     for folds in (5, 3, None) if found.rows < SMALL else (None,):
-        text = propose(name, found, dataset=source, target=target, folds=folds)
+        text = propose(name, found, dataset=source, target=target, folds=folds, test_given=test_given)
         spec = parse_study(text, str(path))
         try:
             check_objective(spec, load_data(spec))

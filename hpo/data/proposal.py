@@ -37,14 +37,17 @@ WIDE = [[64, 64], [128, 128], [256, 128]]
 """The same for larger ones."""
 
 
-def propose(name: str, found: Description, *, dataset: str, target: str | None, folds: int | None) -> str:
-    """The text of a study file. `dataset`, `target`: as `[data]` is to have them; `folds`: None for a hold-out.
+def propose(
+    name: str, found: Description, *, dataset: str, target: str | None, folds: int | None, test_given: bool = False
+) -> str:
+    """The text of a study file. `dataset`, `target`: as `[data]` is to have them; `folds`: None for a hold-out;
+    `test_given`: the data come with a test part.
 
     Raises `DataError` for a kind of data that no model family here takes.
     """
     sections = (
         _study(name, found),
-        _data(dataset, target, found, folds),
+        _data(dataset, target, found, folds, test_given),
         _model(found),
         _NORM,
         _DROPOUT,
@@ -84,14 +87,17 @@ def _objective(found: Description) -> tuple[str, str]:
     return "balanced_accuracy", f'{unbalanced}; or "macro_f1"'
 
 
-def _data(dataset: str, target: str | None, found: Description, folds: int | None) -> Iterator[str]:
+def _data(dataset: str, target: str | None, found: Description, folds: int | None, test_given: bool) -> Iterator[str]:
     yield "[data]"
     yield f"dataset = {toml(dataset)}  # a name of the catalogue, or a path, relative to this file"
     if target is not None:
         yield f"target = {toml(target)}  # the column to predict"
         other = "regression" if found.task == "classification" else "classification"
         yield f'# Read as {found.task}: {on_one_line(found.task_reason)}. Otherwise set  task = "{other}"'
-    yield "test = 0.2  # only the winner is scored on it, once"
+    if test_given:
+        yield "# The data come with a test part; only the winner is scored on it, once"
+    else:
+        yield "test = 0.2  # only the winner is scored on it, once"
     if folds is None:
         yield "validation = 0.2  # trials are compared on it; folds = 5 instead: less noise, five times as long"
     else:

@@ -15,7 +15,7 @@ from hpo.data.from_arrays import dataset_of_arrays, refuse_no_target, table_of_a
 from hpo.data.from_table import dataset_of_table, refuse_strangers
 from hpo.data.parts.given import joined, split_off
 from hpo.data.readers import read_source
-from hpo.data.table import Table
+from hpo.data.table import Table, distinct_rows
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def load_source(data: DataTable, base: Path) -> Dataset:
+def load_source(data: DataTable, base: Path, *, distinct: str | None = None) -> Dataset:
     """The data set that `data.dataset` names, and its test part where `data.test` names one; paths are relative to
-    `base`. Raises `DataError` saying what is wrong, where, and the way out."""
+    `base`. `distinct`: rows of a table where this column is empty, or as in an earlier row, are left out. Raises
+    `DataError` saying what is wrong, where, and the way out."""
     found, part_N = _read(data.dataset, data, base, "data.dataset"), None
+    if distinct is not None and isinstance(found, Table):
+        found = distinct_rows(found, distinct)
     if isinstance(data.test, str):
         found, part_N = joined(found, _read(data.test, data, base, "data.test"))
     if isinstance(found, Table):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +53,21 @@ def table_of(frame: DataFrame, name: str, place: str) -> Table:
     if frame.empty:
         raise DataError(f"{place}: it has {len(frame.columns)} columns and no rows. Add examples.")
     return Table(name=name, place=place, frame=frame)
+
+
+def distinct_rows(table: Table, column: str) -> Table:
+    """The table without the rows where the column is empty, or has the text of an earlier row."""
+    cells = texts(table.frame[column])
+    first: dict[str, int] = {}
+    for row, cell in enumerate(cells):
+        if cell is not None:
+            first.setdefault(cell, row)
+    gone = len(cells) - len(first)
+    if not gone:
+        return table
+    note = Note(kind="left_out", text=f'{gone:,} rows were left out, where "{column}" is empty or as in an earlier row')
+    frame = table.frame.iloc[list(first.values())].reset_index(drop=True)
+    return replace(table, frame=frame, notes=(*table.notes, note))
 
 
 def refuse_duplicates(names: Iterable[str], place: str) -> None:

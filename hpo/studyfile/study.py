@@ -25,6 +25,7 @@ ADDED = {
     "data.vocabulary": toml(20_000),
     "data.min_count": toml(2),
     "data.max_tokens": toml(None),
+    "data.header": toml(True),
     **dict.fromkeys(
         ("data.separator", "data.encoding", "data.decimal", "data.thousands", "data.shape", "data.split"),
         toml(None),

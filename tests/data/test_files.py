@@ -206,3 +206,14 @@ def test_columns_keep_their_text_where_it_is_asked_for(tmp_path):
     assert frame["code"][0] == "007"
     assert frame["n"].tolist() == [1, 2.5]
     assert frame["yes"].tolist() == ["true", "false"]
+
+
+def test_a_file_without_names_has_numbered_columns(load):
+    named = "column 1,column 2,label\n1,red,yes\n2,blue,no\n3,red,yes\n"
+    dataset = load(named.partition("\n")[2], header=False, target="column 3")
+    assert (dataset.size, dataset.target_name) == (3, "column 3")
+    assert dataset.numeric_names == ("column 1",)
+    assert dataset.numeric.tolist() == load(named).numeric.tolist()
+    assert dataset.categorical_names == ("column 2",)
+    refused(load, "1,2,x\n3,4\n5,6,y\n", "1 row has fewer cells", "row 2.", header=False, target="column 3")
+    refused(load, "1,2\n1,2,3\n", "not a well-formed CSV file", header=False, target="column 2")

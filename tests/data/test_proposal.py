@@ -95,3 +95,9 @@ def test_texts_of_the_data_do_not_break_the_file() -> None:
     text = propose("s", found, dataset='a "b"\\c.csv', target='q"\n', folds=None)
     spec = parse_study(text, "s.toml")
     assert (spec.study.name, spec.data.dataset, spec.data.target) == ("s", 'a "b"\\c.csv', 'q"\n')
+
+
+def test_a_given_test_part_is_left_as_it_is() -> None:
+    text = propose("s", IMAGES, dataset="images", target=None, folds=None, test_given=True)
+    assert "test" not in parse_study(text, "s.toml").data.model_fields_set
+    assert "The data come with a test part" in text

@@ -15,7 +15,7 @@ from tests.mutations.damage import damaged
 from tests.mutations.kinds import Answer, Kind, command
 from tests.studyfile.texts import study_text
 
-TARGETS = {"t.npy": "last", "t.npz": None, "photos": None}
+TARGETS = {"t.npy": "last", "t.npz": None, "t.ts": None, "photos": None, "pictures": None}
 """By the file's name; of the tables it is a column."""
 
 
@@ -38,6 +38,14 @@ def prepare(folder: Path, stack: ExitStack) -> Path:
     x = np.arange(size * 6.0).reshape(size, 3, 2)
     np.savez(folder / "t.npz", X=x, y=frame["kind"].to_numpy(str), lengths=np.arange(size) % 3 + 1)
     np.save(folder / "t.npy", x.reshape(size, 6) % 2)
+    images = np.arange(size * 6, dtype=np.uint8).reshape(size, 2, 3)
+    (folder / "pictures").mkdir()
+    for part in ("train", "t10k"):
+        for what, array in (("images-idx3", images), ("labels-idx1", images[:, 0, 0] % 2)):
+            head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (folder / "pictures" / f"{part}-{what}-ubyte").write_bytes(head + array.tobytes())
+    rows = [f"{number},{number % 7}:{number % 3},1:{'ab'[number % 2]}\n" for number in range(size)]
+    (folder / "t.ts").write_text("@timestamps false\n@classLabel true a b\n@data\n" + "".join(rows))
     for number in range(size):
         place = folder / "photos" / "ab"[number % 2]
         place.mkdir(parents=True, exist_ok=True)
@@ -48,9 +56,9 @@ def prepare(folder: Path, stack: ExitStack) -> Path:
 
 def attempt(valid: Path, random: Random, folder: Path) -> list[Answer]:
     name = random.choice(sorted(path.name for path in valid.iterdir()))
-    if name == "photos":
+    if (valid / name).is_dir():
         shutil.copytree(valid / name, folder / name)
-        file = random.choice(sorted((folder / name).rglob("*.*")))
+        file = random.choice(sorted(path for path in (folder / name).rglob("*") if path.is_file()))
         file.write_bytes(damaged(file.read_bytes(), random))
     else:
         (folder / name).write_bytes(damaged((valid / name).read_bytes(), random))

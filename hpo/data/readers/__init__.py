@@ -15,10 +15,12 @@ from hpo.data.arrays import Arrays
 from hpo.data.readers.csv_file import read_csv
 from hpo.data.readers.excel_file import read_excel
 from hpo.data.readers.function import call
+from hpo.data.readers.idx_file import read_idx
 from hpo.data.readers.image_folder import read_images
 from hpo.data.readers.json_lines import read_json_lines
 from hpo.data.readers.numpy_file import read_npy, read_npz
 from hpo.data.readers.parquet_file import read_parquet
+from hpo.data.readers.ts_file import read_ts
 from hpo.data.table import Table
 from hpo.studyfile.custom import MODULE_PATTERN
 from hpo.studyfile.records import DataTable
@@ -46,6 +48,9 @@ READERS: dict[str, Reader] = {
     ".ndjson.gz": read_json_lines,
     ".npy": read_npy,
     ".npz": read_npz,
+    ".ts": read_ts,
+    "idx3-ubyte": read_idx,
+    "idx3-ubyte.gz": read_idx,
 }
 """By the end of the file's name; a file of any other name is read as CSV."""
 

@@ -1,4 +1,4 @@
-"""CSV files: text with a line of names, then a line for each row. Also packed by gzip.
+"""CSV files: text with a line of names (unless `data.header` is false), then a line for each row. Also packed by gzip.
 
 Found in the file, or declared in `[data]`: `encoding` (else UTF-8, or UTF-16 by its byte order mark), `separator` (else
 the one that cuts the first lines into equally many cells), `quote` (else a double quote).
@@ -53,7 +53,7 @@ def read_csv(path: Path, data: DataTable, *, as_text: Iterable[str] = ()) -> Tab
     dialect: dict[str, Any] = {
         "sep": separator,
         "quotechar": data.quote,
-        "header": 0,
+        "header": 0 if data.header else None,
         "names": names,
         "index_col": False,
         "skipinitialspace": separator != " ",
@@ -132,7 +132,7 @@ def _rows(text: str, separator: str, data: DataTable) -> Iterable[list[str]]:
 
 def _names(text: str, separator: str, data: DataTable) -> list[str]:
     cells = next(iter(_rows(text, separator, data)), [])
-    return [cell.strip() or f"column {number}" for number, cell in enumerate(cells, 1)]
+    return [(cell.strip() if data.header else "") or f"column {number}" for number, cell in enumerate(cells, 1)]
 
 
 def _parsed(text: str, path: Path, names: list[str], options: dict[str, Any]) -> DataFrame:
@@ -158,11 +158,12 @@ def _parsed(text: str, path: Path, names: list[str], options: dict[str, Any]) ->
 
 
 def _refuse_short_rows(text: str, separator: str, data: DataTable, cells: int, path: Path) -> None:
-    short = [number for number, row in enumerate(_rows(text, separator, data)) if row and len(row) < cells]
+    lines = enumerate(_rows(text, separator, data))
+    short = [number - data.header for number, row in lines if row and len(row) < cells]
     if short:
         raise DataError(
             f"{path}: {len(short)} row{'s have' if len(short) > 1 else ' has'} fewer cells than the first line has "
-            f"names ({cells}): {rows(np.array(short) - 1)}. Write every cell; one without a value stays empty."
+            f"names ({cells}): {rows(np.array(short))}. Write every cell; one without a value stays empty."
         )
 
 

@@ -30,6 +30,8 @@ class DataTable(Record):
     shape: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=3)] | None = None
     """Of one example: [channels, height, width] makes an image of its columns, [length, channels] a sequence. Images of
     a folder are resized to it."""
+    header: bool = True
+    """Whether the first line of a CSV file holds the columns' names; else they are called column 1, column 2, ..."""
     separator: Mark | None = None
     """Between the cells of a CSV file (default: found)."""
     quote: Mark = '"'
@@ -42,7 +44,7 @@ class DataTable(Record):
     """Mark between the thousands of numbers that are written as text (default: found)."""
     test: Annotated[float, Field(ge=0.0, lt=1.0)] | Annotated[str, Field(min_length=1)] = 0.2
     """Share of all examples that no trial sees; the winner is scored on it once. 0: no test part. Or a file of the same
-    form as `dataset`, whose examples are the test part."""
+    form as `dataset`, whose examples are the test part. Leave it out where the data come with a test part."""
     split: str | None = None
     """Column that says for each row whether it is of the part train, validation or test. Parts that it does not name
     are drawn from the train rows."""

@@ -55,7 +55,7 @@ def test_a_file_of_other_columns_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "test.npz", X=np.ones((3, 2)), y=[0, 1, 1])
     (tmp_path / "y.csv").write_text("x,y\n1,2\n")
     assert "is not of the same form" in refused(tmp_path, "y.csv", target="y", test="test.npz")
-    assert "has no second file" in refused(tmp_path, "wine", test="test.csv")
+    assert "takes no second file" in refused(tmp_path, "wine", test="test.csv")
 
 
 def test_arrays_have_a_test_file_too(tmp_path: Path) -> None:
