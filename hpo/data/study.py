@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.conventions import TIED_VALUES_APART
+from hpo.data.cache.slot import Slot, slot_of
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
 from hpo.data.parts.splits import Splits, split_data
@@ -23,12 +24,22 @@ class StudyData:
     dataset: Dataset
     splits: Splits
     prepared: PreparedData
+    unkept: Slot | None = None
+    """Where the data set can be kept; None where it is kept, or is of a kind that is not."""
+
+    def keep(self) -> None:
+        """Keeps the data set that was read for the next command, if there is a home folder."""
+        if self.unkept is not None:
+            self.unkept.keep(self.dataset)
 
 
-def load_data(spec: StudySpec) -> StudyData:
-    """Loads, splits and prepares the data. Raises `DataError` if it cannot be used, `StudyFileError` if the objective
-    does not suit its task."""
-    dataset = load_dataset(spec.data, Path(spec.source).parent)
+def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
+    """Loads, splits and prepares the data. `home`: folder below which data sets are kept; None: always read anew.
+    Raises `DataError` if it cannot be used, `StudyFileError` if the objective does not suit its task."""
+    base = Path(spec.source).parent
+    slot = slot_of(spec.data, base, home)
+    kept = slot.load() if slot is not None else None
+    dataset = load_dataset(spec.data, base) if kept is None else kept
     suited = REGRESSION_METRICS if dataset.task == "regression" else CLASSIFICATION_METRICS
     if spec.study.objective not in suited:
         raise StudyFileError(
@@ -36,7 +47,12 @@ def load_data(spec: StudySpec) -> StudyData:
             f"the task of {dataset.name!r}. Allowed here: {', '.join(sorted(suited))}."
         )
     splits = split_data(dataset, spec.data, spec.study.seed, tied_apart=spec.conventions >= TIED_VALUES_APART)
-    return StudyData(dataset=dataset, splits=splits, prepared=prepare_data(dataset, splits, spec.data))
+    return StudyData(
+        dataset=dataset,
+        splits=splits,
+        prepared=prepare_data(dataset, splits, spec.data),
+        unkept=slot if kept is None else None,
+    )
 
 
 def check_objective(spec: StudySpec, data: StudyData, *, begun: bool = False) -> None:
