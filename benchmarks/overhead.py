@@ -101,9 +101,8 @@ def main() -> None:
     args = parser.parse_args()
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "optuna", "pandas"))
     print(f"{processor()}, {libraries}, n = {args.runs}, median (range)\n")
-    print(
-        "| file | data set from cache s | first: overhead s; processor s | second: overhead s; processor s | `import torch` s |"
-    )
+    took = "overhead s; processor s"
+    print(f"| file | data set from cache s | first: {took} | second: {took} | `import torch` s |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for file, target in tables(Path(folder), []):

@@ -1,5 +1,5 @@
-"""Loading large libraries in less time. They make hundreds of thousands of objects that stay until the process ends, and
-Python's collector of cycles would look through all of them many times, and once more at the end."""
+"""Loading large libraries in less time. They make hundreds of thousands of objects that stay until the process ends,
+and Python's collector of cycles would look through all of them many times, and once more at the end."""
 
 from __future__ import annotations
 

@@ -97,9 +97,9 @@ def _restored(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
             return {_restored(key, arrays): _restored(item, arrays) for key, item in items}
         case {"record": name, "fields": items}:
             return _records()[name](**{key: _restored(item, arrays) for key, item in items.items()})
-        case {"array": name, "type": kind, "axes": axes, **rest}:
+        case {"array": name, "type": kind, "axes": axes}:
             array = arrays[name].astype(kind, copy=False).transpose(np.argsort(axes))
-            return _texts(array, rest["texts"], rest["shape"]) if rest else array
+            return _texts(array, value["texts"], value["shape"]) if "texts" in value else array
     return value
 
 
