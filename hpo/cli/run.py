@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from hpo.cli.loading import loading
 from hpo.cli.terminal.output import say
 from hpo.cli.terminal.place import Place, checkpoints_option, place_options
 from hpo.paths import argument
@@ -115,8 +116,9 @@ def run(
         workers = most
     try:
         with prestarted(place.home, workers if engine == "local" else None) as pool:
-            from hpo.cli.terminal.screen import conclusion, screen
-            from hpo.runtime.local_run import run_study
+            with loading():
+                from hpo.cli.terminal.screen import conclusion, screen
+                from hpo.runtime.local_run import run_study
 
             with screen(spec) as show:
                 result = run_study(

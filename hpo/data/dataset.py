@@ -113,17 +113,26 @@ class Dataset:
             "shape": self.numeric.shape,
             "columns": [self.numeric_names, self.categorical_names, self.target_name],
             "classes": self.class_names,
-            "categorical": self.categorical_NK.tolist(),
         }
         if self.texts_NW is not None:
             about["texts"] = [self.text_names, self.texts_NW.tolist()]
-        digest = hashlib.sha256(json.dumps(about).encode())
+        text = f'{json.dumps(about)[:-1]}, "categorical": {_json_of(self.categorical_NK)}}}'
+        digest = hashlib.sha256(text.encode())
         digest.update(np.ascontiguousarray(self.numeric, dtype="<f8").tobytes())
         digest.update(np.ascontiguousarray(self.target_N, dtype="<f8").tobytes())
         for given in (self.lengths_N, self.part_N):
             if given is not None:
                 digest.update(np.ascontiguousarray(given, dtype="<i8").tobytes())
         return digest.hexdigest()
+
+
+def _json_of(cells_NK: TextArray) -> str:
+    """What `json.dumps` writes of all rows; each different text is encoded once."""
+    columns = [column.tolist() for column in cells_NK.T]
+    encoded = [{text: json.dumps(text) for text in set(column)} for column in columns]
+    written = [[known[text] for text in column] for known, column in zip(encoded, columns, strict=True)]
+    rows = map(", ".join, zip(*written, strict=True) if written else [()] * len(cells_NK))
+    return f"[{', '.join(f'[{row}]' for row in rows)}]"
 
 
 def no_categories(size: int) -> TextArray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.conventions import TIED_VALUES_APART
+from hpo.data.cache.slot import Slot, slot_of
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
 from hpo.data.from_table import without_texts
@@ -25,12 +26,23 @@ class StudyData:
     dataset: Dataset
     splits: Splits
     prepared: PreparedData
+    unkept: tuple[Slot, Dataset] | None = None
+    """Where the data set can be kept, as it was read; None where it is kept, or is of a kind that is not."""
+
+    def keep(self) -> None:
+        """Keeps the data set that was read for the next command, if there is a home folder."""
+        if self.unkept is not None:
+            slot, dataset = self.unkept
+            slot.keep(dataset)
 
 
-def load_data(spec: StudySpec) -> StudyData:
-    """Loads, splits and prepares the data. Raises `DataError` if it cannot be used, `StudyFileError` if the objective
-    does not suit its task."""
-    dataset = load_dataset(spec.data, Path(spec.source).parent)
+def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
+    """Loads, splits and prepares the data. `home`: folder below which data sets are kept; None: always read anew.
+    Raises `DataError` if it cannot be used, `StudyFileError` if the objective does not suit its task."""
+    base = Path(spec.source).parent
+    slot = slot_of(spec.data, base, home)
+    kept = slot.load() if slot is not None else None
+    dataset = read = load_dataset(spec.data, base) if kept is None else kept
     suited = REGRESSION_METRICS if dataset.task == "regression" else CLASSIFICATION_METRICS
     if spec.study.objective not in suited:
         raise StudyFileError(
@@ -41,7 +53,10 @@ def load_data(spec: StudySpec) -> StudyData:
         dataset = without_texts(dataset)
     splits = split_data(dataset, spec.data, spec.study.seed, tied_apart=spec.conventions >= TIED_VALUES_APART)
     return StudyData(
-        dataset=dataset, splits=splits, prepared=prepare_data(dataset, splits, spec.data, spec.conventions)
+        dataset=dataset,
+        splits=splits,
+        prepared=prepare_data(dataset, splits, spec.data, spec.conventions),
+        unkept=None if slot is None or kept is not None else (slot, read),
     )
 
 

@@ -75,7 +75,7 @@ def load_trained(
     """The trial's data and weights. `note` is called with a message if the trial has to be trained again. `place`:
     where workers keep checkpoints, if not at the place recorded with the study. Raises `StudyStateError` if the data or
     the code has changed since the study began."""
-    inputs = load_inputs(source.spec)
+    inputs = load_inputs(source.spec, home)
     if inputs.dataset.fingerprint != source.row.dataset_fingerprint:
         raise StudyStateError(
             f"the data of {inputs.dataset.name!r} has changed since the study {source.row.name!r} began, so the "

@@ -16,6 +16,7 @@ from hpo.reports.edges import edge_of, is_coarse
 from hpo.reports.evidence import Evidence
 from hpo.reports.foreign import sentences
 from hpo.reports.text import format_number, format_share, label, plural
+from hpo.reports.trend import chance_of_rise
 from hpo.reports.trials import TrialRow
 
 FEW_FINISHED = 20
@@ -143,15 +144,13 @@ def still_improving(e: Evidence) -> list[str]:
 def rises(curve: tuple[float, ...]) -> bool:
     """Whether a curve, of which more is better, still rises at its end: its best value lies in its last quarter, and
     its second half has a significant upward trend (Kendall's rank test, 5 %)."""
-    from scipy.stats import kendalltau
-
     recent = curve[-max(4, len(curve) // 2) :]
     if len(recent) < 4 or min(recent) == max(recent):
         return False
     last_quarter = curve[-max(1, len(curve) // 4) :]
     if max(last_quarter) <= max(curve[: len(curve) - len(last_quarter)]):
         return False
-    return bool(kendalltau(range(len(recent)), recent, alternative="greater").pvalue < 0.05)
+    return chance_of_rise(recent) < 0.05
 
 
 def found_late(e: Evidence) -> list[str]:

@@ -33,10 +33,16 @@ class Inputs(StudyData):
     """SHA-256 of the code of every module of the user's own, by file or module as the study names it."""
 
 
-def load_inputs(spec: StudySpec) -> Inputs:
-    """Loads the data, and reads the code of the user's own models."""
-    data = load_data(spec)
-    return Inputs(dataset=data.dataset, splits=data.splits, prepared=data.prepared, sources=_sources(spec))
+def load_inputs(spec: StudySpec, home: Path | None = None) -> Inputs:
+    """Loads the data, and reads the code of the user's own models. `home`: as for `load_data`."""
+    data = load_data(spec, home)
+    return Inputs(
+        dataset=data.dataset,
+        splits=data.splits,
+        prepared=data.prepared,
+        unkept=data.unkept,
+        sources=_sources(spec),
+    )
 
 
 def _sources(spec: StudySpec) -> dict[str, str]:

@@ -98,7 +98,7 @@ def run_study(
         address=address,
     )
     spec = as_begun(spec, known := known_before(spec, url))
-    inputs = load_inputs(spec)
+    inputs = load_inputs(spec, home)
     check_objective(spec, inputs, begun=known is not None)
     check_models(spec, inputs)
     name = RUN + name_of_this_process()
@@ -110,6 +110,7 @@ def run_study(
         exclusive(disk.study_folder(home / "checkpoints", spec.study.name), name) as last,
         Claim(store, name, dead=last) as claim,
     ):
+        inputs.keep()
         known = known_study(store, spec)
         spec = as_extended(spec, known)
         # Opened before the study is claimed: where it cannot be opened, the command ends and the workers keep the

@@ -39,6 +39,7 @@ def register(
 ) -> tuple[int, bool]:
     """Registers the study, or checks that it has not changed, and claims it. Returns its id, and whether its training
     steps are compiled."""
+    digest = inputs.dataset.fingerprint
     study_id = studies.register_study(
         store,
         name=spec.study.name,
@@ -47,13 +48,13 @@ def register(
         spec_text=spec.text,
         source=str(Path(spec.source).resolve()),
         fingerprint=fingerprint(spec),
-        dataset_fingerprint=inputs.dataset.fingerprint,
+        dataset_fingerprint=digest,
         seed=spec.study.seed,
         hpo_version=__version__,
         conventions=spec.conventions,
     )
     row = studies.study_row(store, spec.study.name)
-    _refuse_changes(spec, row, inputs, store.place)
+    _refuse_changes(spec, row, inputs, digest, store.place)
     if row.facts.conventions != spec.conventions:  # another process registered it after this one had split the data
         raise StudyStateError(f"the study {row.name!r} was begun at this moment. Run the same command again.")
     compiled = resources.compiles(spec, examples, row.facts.compiled)
@@ -92,8 +93,9 @@ def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
     return reopen_cut(store, row.study_id) > 0 or running or unasked
 
 
-def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, place: str) -> None:
-    """Raises `StudyFileError` where the file, the data or the code differ from those that the study began with."""
+def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, digest: str, place: str) -> None:
+    """Raises `StudyFileError` where the file, the data or the code differ from those that the study began with.
+    `digest`: the data's fingerprint."""
     name = spec.study.name
     if known.fingerprint != fingerprint(spec):
         before = spec_of(known)
@@ -107,7 +109,7 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, place: str
             + "\nGive the changed study another study.name, undo the change, or delete its trials from "
             f"{place} with `hpo delete {argument(name)}`."
         )
-    if known.dataset_fingerprint != inputs.dataset.fingerprint:
+    if known.dataset_fingerprint != digest:
         raise StudyFileError(
             f"{spec.source}: the data of {inputs.dataset.name!r} has changed since study {name!r} began, so new "
             "trials would not be comparable. Restore the data, or give the study another study.name."

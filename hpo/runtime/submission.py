@@ -39,11 +39,12 @@ def submit_study(
     """Registers the study and submits it. One that is registered gets the budgets of `spec` and, if given,
     `priority`."""
     spec = as_begun(spec, known := known_before(spec, url))
-    inputs = load_inputs(spec)
+    inputs = load_inputs(spec, home)
     check_objective(spec, inputs, begun=known is not None)
     check_models(spec, inputs)
     with closing(open_store(url)) as store:
         sweep(store, home)
+        inputs.keep()
         known = known_study(store, spec)
         spec = as_extended(spec, known)
         search = spec.search

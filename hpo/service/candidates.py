@@ -69,7 +69,7 @@ class Sessions:
         self.modules.refuse_others(candidate.spec)
         registration = row.study_id, row.created_at
         if registration not in self._inputs_of:
-            self._inputs_of[registration] = _inputs(candidate)
+            self._inputs_of[registration] = _inputs(candidate, self.home)
         inputs = self._inputs_of[registration]
         session = session_of(candidate.spec, inputs, self.store, row.study_id, self.home, self.resources)
         record_location(self.store, row.study_id, self.checkpoint_store, self.home)
@@ -81,8 +81,8 @@ class Sessions:
         self._inputs_of = {known: found for known, found in self._inputs_of.items() if known in registrations}
 
 
-def _inputs(candidate: Candidate) -> Inputs:
-    inputs = load_inputs(candidate.spec)
+def _inputs(candidate: Candidate, home: Path) -> Inputs:
+    inputs = load_inputs(candidate.spec, home)
     if inputs.dataset.fingerprint != candidate.row.dataset_fingerprint:
         raise DataError(
             f"the data of {inputs.dataset.name!r} here are not those that the study was submitted with. "
@@ -93,4 +93,5 @@ def _inputs(candidate: Candidate) -> Inputs:
             f"{' and '.join(changed)} here differ from what the study was submitted with. Give this worker the same "
             "code."
         )
+    inputs.keep()
     return inputs

@@ -77,7 +77,7 @@ def test_data_are_loaded_once_until_the_study_is_forgotten(
 ) -> None:
     submit(small_study(), tmp_path)
     loads, load = [], candidates.load_inputs
-    monkeypatch.setattr(candidates, "load_inputs", lambda spec: loads.append(spec) or load(spec))
+    monkeypatch.setattr(candidates, "load_inputs", lambda spec, home: loads.append(spec) or load(spec))
     opener, (found,) = sessions(store, tmp_path), queue.queue(store)
     first = opener.session(candidate(store))
     control.extend_trials(store, study_row(store, "small"), 11)
@@ -118,6 +118,6 @@ def test_a_module_that_the_worker_does_not_run_is_refused_before_anything_is_loa
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(own_model(tmp_path), tmp_path)
-    monkeypatch.setattr(candidates, "load_inputs", lambda spec: pytest.fail("its code was run"))
+    monkeypatch.setattr(candidates, "load_inputs", lambda spec, home: pytest.fail("its code was run"))
     with pytest.raises(InputError, match="this worker does not run it"):
         sessions(store, tmp_path, modules=Modules.of(["none"])).session(candidate(store, "own"))

@@ -15,6 +15,7 @@ from typing import Literal, TypedDict
 import numpy as np
 
 from hpo.data.dataset import PARTS, Dataset
+from hpo.data.parts.draws import k_fold, shuffle_split
 from hpo.data.parts.strata import IndexArray, Sizes, Strata, asked, groups_of, strata
 from hpo.errors import DataError
 from hpo.seeds import split_seed
@@ -73,8 +74,6 @@ def split_data(dataset: Dataset, data: DataTable, seed: int, *, tied_apart: bool
 
 
 def _all_drawn(dataset: Dataset, data: DataTable, seed: int, tied_apart: bool) -> Splits:
-    from sklearn.model_selection import StratifiedKFold
-
     sizes = _sizes(dataset, data)
     groups = strata(dataset, data, sizes, tied_apart=tied_apart)
     test_idx, rest_idx = np.arange(0), np.arange(sizes.all)
@@ -84,9 +83,8 @@ def _all_drawn(dataset: Dataset, data: DataTable, seed: int, tied_apart: bool) -
     if data.folds is None:
         pairs = [_drawn(groups, rest_idx, sizes.valid, state, 1)]
     else:
-        group_R = groups.group_N[rest_idx]
-        folds = StratifiedKFold(data.folds, shuffle=True, random_state=state).split(group_R, group_R)
-        pairs = [(np.sort(rest_idx[a]), np.sort(rest_idx[b])) for a, b in folds]
+        fold_R = k_fold(groups.group_N[rest_idx], data.folds, state)
+        pairs = [(rest_idx[fold_R != fold], rest_idx[fold_R == fold]) for fold in range(data.folds)]
     replicas = _replicas(pairs, data)
     verify_splits(test_idx, replicas, groups.group_N, rare=groups.rare)
     return Splits(
@@ -154,13 +152,10 @@ def _replicas(pairs: list[tuple[IndexArray, IndexArray]], data: DataTable) -> tu
 def _drawn(groups: Strata, idx: IndexArray, size: int, state: int, leave: int) -> tuple[IndexArray, IndexArray]:
     """Draws `size` of the examples `idx`, each group by its share. Returns the examples that are left and those drawn.
     Of a rare group at least one is drawn, and at least `leave` are left."""
-    from sklearn.model_selection import StratifiedShuffleSplit
-
     group_R = groups.group_N[idx]
     if not groups.rare:
-        splitter = StratifiedShuffleSplit(1, test_size=size, random_state=state)
-        left, drawn = next(splitter.split(group_R, group_R))
-        return np.sort(idx[left]), np.sort(idx[drawn])
+        left, drawn = shuffle_split(group_R, size, state)
+        return idx[left], idx[drawn]
     order = np.random.default_rng(state).permutation(len(idx))
     rare = int(np.bincount(group_R).argmin())
     members = order[group_R[order] == rare]

@@ -1,5 +1,6 @@
 """Every data set of the catalogue keeps one contract, from loading to the arrays that training gets."""
 
+import json
 import math
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from hpo.data.catalogue import load_dataset
 from hpo.data.catalogue.entries import CATALOGUE
 from hpo.data.catalogue.entry import Bundled
+from hpo.data.dataset import _json_of, no_categories
 from hpo.data.notes import Note
 from hpo.data.parts.splits import split_data
 from hpo.data.prepare import prepare_data, prepare_test
@@ -152,3 +154,9 @@ def test_listing_the_names_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == list(CATALOGUE)
+
+
+def test_the_fingerprint_of_categories_is_that_of_their_json() -> None:
+    cells_NK = np.array([["a", None], ['"é', "\ud800"], ["", "a"]], object)
+    assert _json_of(cells_NK) == json.dumps(cells_NK.tolist())
+    assert _json_of(no_categories(3)) == json.dumps([[], [], []])
