@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from hpo.cli.loading import loading
+from hpo.cli.terminal.loading import loading
 from hpo.cli.terminal.output import say
 from hpo.cli.terminal.place import Place, checkpoints_option, place_options
 from hpo.paths import argument

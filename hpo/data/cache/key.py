@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 from hpo import __version__
-from hpo.data.catalogue import CATALOGUE
+from hpo.data.catalogue.entries import CATALOGUE
 from hpo.data.readers import READERS, is_function
 from hpo.studyfile.records import DataTable
 
