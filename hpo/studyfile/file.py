@@ -131,9 +131,14 @@ def _unknown_table(name: str) -> Problem:
 
 
 def _spell_out(table: str, found: Any) -> Any:
-    """`sampler = "tpe"` as `sampler = { name = "tpe" }`."""
+    """`sampler = "tpe"` as `sampler = { name = "tpe" }`, and `standardize` of earlier versions as `scaling`."""
     if not isinstance(found, dict):
         return found
+    if table == "data" and isinstance(found.get("standardize"), bool) and "scaling" not in found:
+        scaling = "standard" if found["standardize"] else "none"
+        found = {"scaling" if key == "standardize" else key: value for key, value in found.items()} | {
+            "scaling": scaling
+        }
     return {
         key: {"name": value} if f"{table}.{key}" in SHORTHANDS and isinstance(value, str) else value
         for key, value in found.items()

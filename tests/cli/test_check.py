@@ -45,7 +45,7 @@ def test_the_summary_tells_goal_data_budget_and_strategies() -> None:
     lines = {line.split()[0]: line for line in printed("digits").splitlines() if line.strip()}
     assert "digits, seed 0" in lines["study"]
     assert "highest accuracy of the validation part, best epoch" in lines["objective"]
-    assert "digits: 20% test, 20% validation, standardized" in lines["data"]
+    assert "digits: 20% test, 20% validation, standard scaling" in lines["data"]
     assert "trials of up to 30 epochs, 16 in flight" in lines["budget"]
     assert "tpe (startup_trials = 10)" in lines["sampler"]
     assert "hyperband" in lines["pruner"]
@@ -72,12 +72,10 @@ def test_the_summary_of_a_finite_space_counts_it(tmp_path: Path) -> None:
 
 
 def test_a_study_without_search_says_so(tmp_path: Path) -> None:
-    output = printed_for(
-        tmp_path, data="test = 0\nfolds = 5\nrepeats = 3\nstandardize = false", study="smoothing = 0.5"
-    )
+    output = printed_for(tmp_path, data='test = 0\nfolds = 5\nrepeats = 3\nscaling = "none"', study="smoothing = 0.5")
     assert "nothing is searched" in output
     assert "Only if" not in output
-    assert "digits: no test part, 5 folds, 3 repeats, not standardized" in output
+    assert "digits: no test part, 5 folds, 3 repeats, not scaled" in output
     assert "smoothed by 0.5" in output
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from hpo.studyfile.records.base import Count, Record
 
@@ -68,12 +68,3 @@ class DataTable(Record):
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Words of a text that the model gets; the rest is cut (default: 95% of the training texts are whole, at most
     512 words)."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _standardize(cls, values: object) -> object:
-        """Reads the earlier form of `scaling`, `standardize = true` or `false`."""
-        if isinstance(values, dict) and isinstance(values.get("standardize"), bool) and "scaling" not in values:
-            rest = {key: value for key, value in values.items() if key != "standardize"}
-            return {**rest, "scaling": "standard" if values["standardize"] else "none"}
-        return values
