@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.conventions import TIED_VALUES_APART
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
 from hpo.data.from_table import without_texts
@@ -39,7 +38,7 @@ def load_data(spec: StudySpec) -> StudyData:
         )
     if not takes_words(spec):
         dataset = without_texts(dataset)
-    splits = split_data(dataset, spec.data, spec.study.seed, tied_apart=spec.conventions >= TIED_VALUES_APART)
+    splits = split_data(dataset, spec.data, spec.study.seed, conventions=spec.conventions)
     return StudyData(
         dataset=dataset, splits=splits, prepared=prepare_data(dataset, splits, spec.data, spec.conventions)
     )

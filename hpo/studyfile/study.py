@@ -26,7 +26,7 @@ ADDED = {
     "data.min_count": toml(2),
     "data.max_tokens": toml(None),
     **dict.fromkeys(
-        ("data.separator", "data.encoding", "data.decimal", "data.thousands", "data.shape", "data.split"),
+        (f"data.{key}" for key in ("separator", "encoding", "decimal", "thousands", "shape", "split", "group", "time")),
         toml(None),
     ),
 }

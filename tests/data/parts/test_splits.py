@@ -7,8 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hpo.conventions import FIRST, NEWEST
 from hpo.data.dataset import Dataset, no_categories
-from hpo.data.parts.splits import Replica, split_data, verify_splits
+from hpo.data.parts.splits import Replica, split_data
+from hpo.data.parts.verify import verify_splits
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -170,7 +172,7 @@ def test_rare_numbers_have_a_group_of_their_own():
 )
 def test_the_split_of_other_numbers_is_as_it_always_was(target, values):
     dataset = numbers([float(value) for value in target])
-    now, before = (split_data(dataset, table(**values), 3, tied_apart=apart) for apart in (True, False))
+    now, before = (split_data(dataset, table(**values), 3, conventions=c) for c in (NEWEST, FIRST))
     assert now.balance == before.balance
     assert np.array_equal(now.test_idx, before.test_idx)
     for one, other in zip(now.replicas, before.replicas, strict=True):
