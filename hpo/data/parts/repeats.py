@@ -28,6 +28,9 @@ class Repeats:
     where these follow the time, and in studies of earlier conventions."""
 
 
+NO_REPEATS = Repeats()
+
+
 def same_features(dataset: Dataset) -> IndexArray:
     """[N] The position of the first row that has the same features as each row."""
     known: dict[bytes, int] = {}

@@ -19,7 +19,7 @@ from hpo.data.dataset import PARTS, Dataset
 from hpo.data.parts.balance import BalanceRecord, balance_of
 from hpo.data.parts.given import refuse_divided_groups
 from hpo.data.parts.in_time import Pair, refuse_disorder, split_in_time
-from hpo.data.parts.repeats import Repeats, count_repeats, same_features
+from hpo.data.parts.repeats import NO_REPEATS, Repeats, count_repeats, same_features
 from hpo.data.parts.strata import IndexArray, Sizes, Strata, asked, cannot_be_everywhere, groups_of, strata
 from hpo.data.parts.together import draw_together, units_of
 from hpo.data.parts.verify import verify_splits, verify_together, verify_whole
@@ -49,7 +49,7 @@ class Splits:
     replicas: tuple[Replica, ...]
     """Repeat by repeat, fold by fold."""
     balance: tuple[BalanceRecord, ...]
-    repeats: Repeats
+    repeats: Repeats = NO_REPEATS
     """Of features, in several rows."""
 
     @property

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from hpo.data.parts.strata import IndexArray
 
-FEW = 60
+FEW = 200
 """Up to so many units are exchanged after they were dealt out."""
-TRIES = 10
-"""Draws that are tried where a stratum has not reached every part."""
+TRIES = 5
+"""Draws of which the best is taken where there are very few units, or a stratum has not reached every part."""
+VERY_FEW = 50
+"""Units of which single draws often miss the best balance."""
 LACK = 1e9
 """What a stratum costs that lacks a unit in a part: more than any imbalance."""
 
@@ -61,7 +63,7 @@ def draw_together(
         lacking = np.unique(stratum_N)[dealt.lacking_PG.any(axis=0)]
         if best is None or dealt.cost < best[0]:
             best = dealt.cost, dealt.part_U[unit_N], lacking
-        if not len(lacking):
+        if not len(lacking) and len(units) > VERY_FEW:
             break
     assert best is not None
     return best[1], best[2]
@@ -117,8 +119,7 @@ class _Deal:
     @property
     def cost(self) -> float:
         """How far the counts are from their shares, and what strata cost that lack a unit."""
-        missed = ((self.held_PG - self.target_PG) ** 2 / self.target_PG).sum()
-        return float(missed + LACK * np.maximum(self.least_P[:, None] - self.units_PG[:, :-1], 0).sum())
+        return float(self._cost_of(self.held_PG, self.units_PG, np.arange(len(self.least_P))).sum())
 
     def put(self, unit: int, part: int) -> None:
         """Moves a unit to a part, from the one where it is; -1: to none."""
@@ -159,40 +160,52 @@ class _Deal:
         few = len(self.part_U) <= FEW
         if not few and not self.lacking_PG.any():
             return
-        cost = self.cost
         for _ in range(TRIES):
-            before = cost
+            before = self.cost
             units = rng.permutation(len(self.part_U))
-            if not few:
-                units = self._holders(units)
-            for unit in units.tolist():
-                cost = self._best_move(unit, cost)
-            for first in units.tolist() if few else ():
-                cost = self._best_exchange(first, units, cost)
-            if cost >= before - 1e-9:
+            for unit in (units if few else self._holders(units)).tolist():
+                self._best_move(unit)
+                if few:
+                    self._best_exchange(unit)
+            if self.cost >= before - 1e-9:
                 return
 
     def _holders(self, units: IndexArray) -> IndexArray:
         lacking_G = self.lacking_PG.any(axis=0)
         return units[(self.counts_UG[units, :-1] > 0)[:, lacking_G].any(axis=1)][: 10 * FEW]
 
-    def _best_move(self, unit: int, cost: float) -> float:
-        home, found = int(self.part_U[unit]), (cost, int(self.part_U[unit]))
+    def _best_move(self, unit: int) -> None:
+        """Moves the unit to the part where it lowers the cost most, if it does in any."""
+        home = int(self.part_U[unit])
+        costs = []
         for part in range(len(self.least_P)):
             self.put(unit, part)
-            found = min(found, (self.cost + 1e-9 * (part != home), part))
-        self.put(unit, found[1])
-        return self.cost
+            costs.append(self.cost + 1e-9 * (part != home))
+        self.put(unit, int(np.argmin(costs)))
 
-    def _best_exchange(self, first: int, units: IndexArray, cost: float) -> float:
-        for second in units.tolist():
-            one, other = int(self.part_U[first]), int(self.part_U[second])
-            if one == other:
-                continue
+    def _best_exchange(self, first: int) -> None:
+        """Exchanges the unit with the one of another part that lowers the cost most, if any does."""
+        home = int(self.part_U[first])
+        others = np.flatnonzero(self.part_U != home)
+        if not len(others):
+            return
+        away = self.part_U[others]
+        rows = self.counts_UG[others] - self.counts_UG[first]
+        units = (self.counts_UG[others] > 0).astype(float) - (self.counts_UG[first] > 0)
+        change = np.zeros(len(others))
+        for part, sign in ((np.full(len(others), home), 1), (away, -1)):
+            held, had = self.held_PG[part], self.units_PG[part]
+            after = self._cost_of(held + sign * rows, had + sign * units, part)
+            change += after - self._cost_of(held, had, part)
+        best = int(change.argmin())
+        if change[best] < -1e-9:
+            other = int(away[best])
             self.put(first, other)
-            self.put(second, one)
-            if (found := self.cost) < cost - 1e-9:
-                return found
-            self.put(first, one)
-            self.put(second, other)
+            self.put(int(others[best]), home)
+
+    def _cost_of(self, held: NDArray[np.float64], units: NDArray[np.float64], part: IndexArray) -> NDArray[np.float64]:
+        """What parts cost that hold these rows and units of each stratum."""
+        target = self.target_PG[part]
+        lacking = np.maximum(self.least_P[part, None] - units[:, :-1], 0)
+        cost: NDArray[np.float64] = ((held - target) ** 2 / target).sum(axis=1) + LACK * lacking.sum(axis=1)
         return cost
