@@ -20,7 +20,16 @@ from hpo.data.parts.balance import BalanceRecord, balance_of
 from hpo.data.parts.given import refuse_divided_groups
 from hpo.data.parts.in_time import Pair, refuse_disorder, split_in_time
 from hpo.data.parts.repeats import NO_REPEATS, Repeats, count_repeats, same_features
-from hpo.data.parts.strata import IndexArray, Sizes, Strata, asked, cannot_be_everywhere, groups_of, strata
+from hpo.data.parts.strata import (
+    IndexArray,
+    Sizes,
+    Strata,
+    asked,
+    cannot_be_everywhere,
+    groups_of,
+    strata,
+    too_few_units,
+)
 from hpo.data.parts.together import draw_together, units_of
 from hpo.data.parts.verify import verify_splits, verify_together, verify_whole
 from hpo.errors import DataError
@@ -168,20 +177,14 @@ def _apart(draw: _Draw, sizes: Sizes, groups: Strata) -> tuple[IndexArray, list[
 
 def _together(draw: _Draw, sizes: Sizes, groups: Strata, unit_N: IndexArray) -> tuple[IndexArray, list[Pair]]:
     """Parts of examples that stay together in units."""
-    units = len(np.unique(unit_N))
-    if units < sizes.parts:
-        of = "examples with different features" if draw.data.group is None else f'groups of "{draw.data.group}"'
-        raise DataError(
-            f"data: {draw.dataset.name} has only {units} {of}, which stay in one part each, and {asked(draw.data)} "
-            f"make {sizes.parts} parts. Add examples, or ask for fewer parts."
-        )
+    if (units := len(np.unique(unit_N))) < sizes.parts:
+        raise too_few_units(draw.dataset, draw.data, units, sizes)
 
     def drawn(idx: IndexArray, shares: list[float], least: list[int], seed: int) -> IndexArray:
         part_R, lacking = draw_together(unit_N[idx], groups.group_N[idx], shares, least, seed)
         if len(lacking) and draw.dataset.class_names:
-            name = draw.dataset.class_names[lacking[0]]
             members = np.unique(unit_N[groups.group_N == lacking[0]])
-            raise cannot_be_everywhere(draw.dataset, draw.data, name, len(members), sizes)
+            raise cannot_be_everywhere(draw.dataset, draw.data, int(lacking[0]), len(members), sizes)
         return part_R
 
     part_N = np.zeros(sizes.all, np.int64)

@@ -124,27 +124,43 @@ def _classes(dataset: Dataset, data: DataTable, sizes: Sizes, unit_N: IndexArray
         )
     if unit_N is not None and (units := units_in(group_N, unit_N)).min() < sizes.parts:
         scarce = int(units.argmin())
-        raise cannot_be_everywhere(dataset, data, dataset.class_names[scarce], int(units[scarce]), sizes)
+        raise cannot_be_everywhere(dataset, data, scarce, int(units[scarce]), sizes)
     return Strata(group_N=group_N, names=dataset.class_names)
 
 
-def cannot_be_everywhere(dataset: Dataset, data: DataTable, name: str, units: int, sizes: Sizes) -> DataError:
-    """The error for a class whose examples stay together in too few units to be in every part."""
-    if data.group is None:
-        found = f"has {units} example{'s' if units != 1 else ''} with different features"
-        why = (
-            "Examples with the same features are kept in one part, so that no score is measured on what was trained on"
-        )
-        way = "add examples that differ, or say with data.split which rows are of which part"
-    else:
-        found = f'is in {units} group{"s" if units != 1 else ""} of "{data.group}"'
-        why = "A group, and examples with the same features, are kept in one part"
-        way = "add groups"
+def cannot_be_everywhere(dataset: Dataset, data: DataTable, index: int, units: int, sizes: Sizes) -> DataError:
+    """The error for a class whose examples stay together in so few units that it cannot be in every part."""
+    held = held_in(dataset, data, np.flatnonzero(dataset.target_N == index), units)
+    ways = [_way_out(data), "add groups" if data.group else "add examples that differ"]
     return DataError(
-        f'data: class "{name}" of {dataset.name} {found}, which cannot be divided so that it is in each of '
-        f"{sizes.parts} parts with {asked(data)}. {why}. {_way_out(data)}, {way}, or merge the class "
-        "with another or drop its rows."
+        f'data: class "{dataset.class_names[index]}" of {dataset.name} is in {held}, which cannot be divided so that '
+        f"it is in each of {sizes.parts} parts with {asked(data)}. {_why(data)} {', '.join(ways)}, say with "
+        "data.split which rows are of which part, or merge the class with another or drop its rows."
     )
+
+
+def too_few_units(dataset: Dataset, data: DataTable, units: int, sizes: Sizes) -> DataError:
+    """The error for examples that stay together in fewer units than there are parts."""
+    held = held_in(dataset, data, np.arange(dataset.size), units)
+    return DataError(
+        f"data: {dataset.name} has only {held}, and {asked(data)} make {sizes.parts} parts. {_why(data)} "
+        f"{_way_out(data)}, add examples, or say with data.split which rows are of which part."
+    )
+
+
+def held_in(dataset: Dataset, data: DataTable, idx: IndexArray, units: int) -> str:
+    """What the examples, which stay together in so many units, are in: groups, or examples with different features."""
+    if dataset.group_N is None:
+        return f"{units} example{'s' if units != 1 else ''} with different features"
+    groups = len(set(dataset.group_N[idx].tolist()))
+    tied = f", tied to {units} by rows with the same features" if units < groups else ""
+    return f'{groups} group{"s" if groups != 1 else ""} of "{data.group}"{tied}'
+
+
+def _why(data: DataTable) -> str:
+    if data.group is None:
+        return "Examples with the same features are in one part, so that no score is of what was trained on."
+    return "A group, and examples with the same features, are in one part."
 
 
 def _quantile_bins(target_N: NDArray[np.float64], sizes: Sizes | None, unit_N: IndexArray | None) -> IndexArray:

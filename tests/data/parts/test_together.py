@@ -144,10 +144,13 @@ def test_a_class_in_too_few_groups_is_named() -> None:
     assert 'class "b" of made is in 2 groups of "patient", which cannot be divided' in str(caught.value)
     assert "in each of 3 parts with test = 0.2 and validation = 0.2." in str(caught.value)
     split_data(dataset(target, group=group), table(group="patient", test=0.0), 0)
-    with pytest.raises(DataError, match=r'class "b" of made has 2 examples with different features.* data\.split'):
+    with pytest.raises(DataError, match=r'class "b" of made is in 2 examples with different features.* data\.split'):
         split_data(dataset(target, x=group), table(), 0)
-    with pytest.raises(DataError, match=r'made has only 2 groups of "g".* make 3 parts'):
+    with pytest.raises(DataError, match=r'made has only 2 groups of "g", and test.* make 3 parts'):
         split_data(dataset(np.arange(40) * 1.5, classes=False, group=np.arange(40) % 2), table(group="g"), 0)
+    tied = dataset([n % 2 for n in range(40)], x=np.arange(40) // 2 % 2, group=np.arange(40) // 8)
+    with pytest.raises(DataError, match=r'class "a" of made is in 5 groups of "g", tied to 1 by rows with the same'):
+        split_data(tied, table(group="g"), 0)
 
 
 def test_a_few_repeated_rows_leave_the_shares_as_they_are() -> None:
