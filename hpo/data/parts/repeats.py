@@ -68,9 +68,10 @@ def count_repeats(
 
 
 def _codes(dataset: Dataset) -> IndexArray:
-    """[N, K or K + 1] A number for each cell of a categorical column, and the length of a sequence."""
+    """[N, ...] A number for each cell of a categorical or text column, and the length of a sequence."""
     columns = []
-    for cells_N in dataset.categorical_NK.T:
+    texts = () if dataset.texts_NW is None else dataset.texts_NW.T
+    for cells_N in (*dataset.categorical_NK.T, *texts):
         code: dict[object, int] = {}
         columns.append(np.array([code.setdefault(cell, len(code)) for cell in cells_N.tolist()], np.int64))
     if dataset.lengths_N is not None:

@@ -22,6 +22,8 @@ def test_features_decide_and_not_targets() -> None:
     )
     assert same_features(made).tolist() == [0, 0, 2, 2, 4]
     assert same_features(replace(made, lengths_N=np.array([1, 2, 1, 1, 1]))).tolist() == [0, 1, 2, 2, 4]
+    words = np.array([["a b"], ["b a"], [None], [None], ["a b"]], object)
+    assert same_features(replace(made, texts_NW=words, text_names=("w",))).tolist() == [0, 1, 2, 2, 4]
     images = replace(made, kind="image", numeric=np.zeros((5, 1, 1, 1), np.float32))
     assert same_features(images).tolist() == [0, 0, 2, 2, 0]
 
