@@ -21,6 +21,9 @@ TIED_VALUES_APART = 2
 own. Before, all examples were one group."""
 SCALED_BY_CHANNEL = 3
 """Images and sequences are scaled by one mean and deviation for each channel; before, by one for each pixel or step."""
+REPEATS_TOGETHER = 3
+"""Rows with exactly the same features are in one part of the split. Before, they were drawn like others, so that models
+were validated on rows that they had trained on."""
 NEWEST = 3
 
 KEY = "conventions"

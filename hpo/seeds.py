@@ -31,8 +31,9 @@ def tpe_seed(study_seed: int, trial: int, group: int) -> tuple[int, int, int]:
     return study_seed, trial, group
 
 
-def split_seed(study_seed: int, part: str) -> int:
-    """A seed of 32 bits for drawing a part of the data, `test` or `validation`."""
+def split_seed(study_seed: int, part: str, trial: int | None = None) -> int:
+    """A seed of 32 bits for drawing a part of the data, `test` or `validation`, for all trials or for one alone."""
     import numpy as np
 
-    return int(np.random.SeedSequence([study_seed, zlib.crc32(part.encode())]).generate_state(1)[0])
+    numbers = [study_seed, zlib.crc32(part.encode()), *([] if trial is None else [1 + trial])]
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from hpo.cli import COMMANDS, hpo
 from hpo.data.catalogue import load_dataset
 from hpo.data.catalogue.entries import CATALOGUE
+from hpo.data.parts.splits import split_data
 from hpo.data.readers import READERS
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
@@ -190,6 +191,8 @@ def test_every_way_in_on_the_page_of_data_works(tmp_path: Path, monkeypatch: pyt
     for table in tables:
         dataset = load_dataset(DataTable.model_validate(table), tmp_path)
         assert dataset.size >= 4
+        if table.keys() & {"group", "time"}:
+            assert len(split_data(dataset, DataTable.model_validate(table), 0).test_idx)
         assert (dataset.part_N is None) == (not table.keys() & {"test", "split"})
     assert all(f"`{end}`" in page or end.endswith(".gz") for end in READERS)
     assert "](docs/data.md)" in README

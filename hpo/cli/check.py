@@ -14,6 +14,7 @@ from hpo import space
 from hpo.cli.terminal.output import console, json_text, write_data
 from hpo.data.notes import grouped
 from hpo.printable import few, on_one_line
+from hpo.reports.parts import BalanceRow, balance_rows, repeats_text, split_text
 from hpo.studyfile.cautions import Caution, cautions
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.file import find_study, read_study_file
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from hpo.cli.terminal.console import Terminal
     from hpo.data.describe import Description
+    from hpo.data.parts.repeats import Repeats
     from hpo.data.study import StudyData
     from hpo.execution.rehearsal import Rehearsed
 
@@ -36,6 +38,10 @@ class Findings:
     """What was found beside the study file."""
 
     data: Description
+    balance: tuple[BalanceRow, ...]
+    """How often each class, or range of the target, occurs in each part."""
+    repeats: Repeats
+    """Rows with the same features."""
     rehearsed: Rehearsed | None
     """Of the models; None with --quick."""
     cautions: tuple[Caution, ...]
@@ -101,6 +107,8 @@ def _findings(spec: StudySpec, data: StudyData, rehearsed: Rehearsed | None) -> 
     smallest = min(len(replica.x_train) for replica in data.prepared.replicas)
     return Findings(
         data=describe(data.dataset),
+        balance=balance_rows(data.splits.balance),
+        repeats=data.splits.repeats,
         rehearsed=rehearsed,
         cautions=(*cautions(spec, smallest), *(rehearsed.cautions if rehearsed else ())),
     )
@@ -140,6 +148,7 @@ def _print(spec: StudySpec, findings: Findings) -> None:
     table = _grid()
     for heading, text in found_rows(findings.data):
         table.add_row(heading, text)
+    table.add_row("split", split_text(findings.balance))
     out.print(table)
     parameters = space.parameters(spec)
     if parameters:
@@ -147,8 +156,10 @@ def _print(spec: StudySpec, findings: Findings) -> None:
         _print_parameters(out, parameters)
     out.print("\nFixed (all else has its default; --json shows it)")
     out.print(_fixed_table(spec))
+    repeats = findings.repeats
     lines = [
         *(f"Note: {line}" for line in few(grouped(findings.data.notes))),
+        *(f"Caution: {sentence}" for sentence in repeats_text(repeats.rows, repeats.conflicting, repeats.across)),
         *(f"Caution: {caution.text}." for caution in findings.cautions),
     ]
     if lines:
@@ -189,6 +200,7 @@ def _data(spec: StudySpec) -> str:
     parts = [f"{data.dataset}: {test if data.test else 'no test part'}"]
     if data.split:
         parts.append(f'parts by column "{data.split}"')
+    parts += [f'groups by "{data.group}"'] if data.group else [f'in the order of "{data.time}"'] if data.time else []
     parts.append(f"{data.folds} folds" if data.folds else f"{_percent(data.validation)} validation")
     if data.repeats > 1:
         parts.append(f"{data.repeats} repeats")

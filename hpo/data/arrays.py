@@ -42,6 +42,10 @@ class Arrays:
     """What the target is called."""
     lengths_N: NDArray[np.int64] | None = None
     """Steps of each sequence."""
+    groups: NDArray[Any] | None = None
+    """[N] Examples of one value are in one part, where the study asks for it."""
+    time: NDArray[Any] | None = None
+    """[N] What parts follow, where the study asks for it."""
     class_names: tuple[str, ...] | None = None
     """Of the whole numbers in y, where they are not its own texts."""
     columns: tuple[str, ...] | None = None
@@ -51,16 +55,25 @@ class Arrays:
 
 
 def arrays_of(found: Mapping[str, Any], name: str, place: str) -> Arrays:
-    """Arrays by name: X, y and lengths, in capitals or not. Raises `DataError` for others, or without X."""
+    """Arrays by name: X, y, lengths, groups and time, in capitals or not. Raises `DataError` for others, or without
+    X."""
     known = {key.lower(): key for key in found}
-    if "x" not in known or known.keys() - {"x", "y", "lengths"} or len(known) < len(found):
+    if "x" not in known or known.keys() - {"x", "y", "lengths", "groups", "time"} or len(known) < len(found):
         raise DataError(
             f"{place}: it has the arrays {listed(found) or '(none)'}, and is read with X (the examples), y (their "
-            "targets) and lengths (of sequences). Save it with these names, e.g. numpy.savez(FILE, X=..., y=...)."
+            "targets), lengths (of sequences), groups and time (to divide them by). Save it with these names, e.g. "
+            "numpy.savez(FILE, X=..., y=...)."
         )
-    x, y, lengths = (np.asarray(found[known[key]]) if key in known else None for key in ("x", "y", "lengths"))
-    assert x is not None
-    return Arrays(name=name, place=place, x=x, y=y, lengths_N=lengths)
+    given = {key: np.asarray(found[name]) for key, name in known.items()}
+    return Arrays(
+        name=name,
+        place=place,
+        x=given["x"],
+        y=given.get("y"),
+        lengths_N=given.get("lengths"),
+        groups=given.get("groups"),
+        time=given.get("time"),
+    )
 
 
 def formed(arrays: Arrays, shape: tuple[int, ...] | None) -> Arrays:

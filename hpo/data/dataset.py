@@ -72,6 +72,10 @@ class Dataset:
     text_names: tuple[str, ...] = ()
     part_N: NDArray[np.int64] | None = None
     """Index into `PARTS`, where the data say which example is of which part."""
+    group_N: TextArray | None = None
+    """The group of each example, where examples of a group must be in one part."""
+    time_N: NDArray[np.float64] | None = None
+    """The time of each example, where parts must follow it."""
     task_reason: str = ""
     """Why it is this task, e.g. `3 distinct texts`."""
     notes: tuple[Note, ...] = ()
@@ -98,6 +102,8 @@ class Dataset:
             target_N=self.target_N[idx],
             lengths_N=None if self.lengths_N is None else self.lengths_N[idx],
             texts_NW=None if self.texts_NW is None else self.texts_NW[idx],
+            group_N=None if self.group_N is None else self.group_N[idx],
+            time_N=None if self.time_N is None else self.time_N[idx],
             part_N=None,
         )
 
@@ -123,6 +129,10 @@ class Dataset:
         for given in (self.lengths_N, self.part_N):
             if given is not None:
                 digest.update(np.ascontiguousarray(given, dtype="<i8").tobytes())
+        if self.group_N is not None:
+            digest.update(json.dumps(["groups", *self.group_N.tolist()]).encode())
+        if self.time_N is not None:
+            digest.update(b"times" + np.ascontiguousarray(self.time_N, dtype="<f8").tobytes())
         return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ from hpo.data.dataset import Dataset
 from hpo.data.from_arrays import dataset_of_arrays, refuse_no_target, table_of_arrays
 from hpo.data.from_table import dataset_of_table, refuse_strangers
 from hpo.data.parts.given import joined, split_off
+from hpo.data.parts.keys import keys_off
 from hpo.data.readers import read_source
 from hpo.data.table import Table, distinct_rows
 from hpo.errors import DataError
@@ -32,20 +33,21 @@ def load_source(data: DataTable, base: Path, *, distinct: str | None = None) -> 
         found = distinct_rows(found, distinct)
     if isinstance(data.test, str):
         found, part_N = joined(found, _read(data.test, data, base, "data.test"))
+    found, keys = keys_off(found, data)
     if isinstance(found, Table):
         found, part_N = (found, part_N) if data.split is None else split_off(found, data)
         if data.shape is None:
-            return replace(dataset_of_table(found, data), part_N=part_N)
+            return replace(keys.of(dataset_of_table(found, data)), part_N=part_N)
         found = formed(_rows(found, data), data.shape)
     elif data.split is not None:
         raise DataError(f"data.split: {found.place} is no table, so it has no columns. Give data.test a second file.")
     if found.x.ndim == 2:
         refuse_no_target(found)
         named = data.model_copy(update={"target": found.y_name})
-        return replace(dataset_of_table(table_of_arrays(found), named), part_N=part_N)
+        return replace(keys.of(dataset_of_table(table_of_arrays(found), named)), part_N=part_N)
     if data.columns and found.columns is None:
         raise DataError(f"data.columns: {found.place} has no columns. Leave the table out.")
-    return replace(dataset_of_arrays(found, data), part_N=part_N)
+    return replace(keys.of(dataset_of_arrays(found, data)), part_N=part_N)
 
 
 def read_frame(named: str, shape: tuple[int, ...], *, as_text: Iterable[str] = ()) -> DataFrame:
@@ -58,7 +60,8 @@ def read_frame(named: str, shape: tuple[int, ...], *, as_text: Iterable[str] = (
 
 def _read(named: str, data: DataTable, base: Path, key: str) -> Table | Arrays:
     texts = {name for name, kind in data.columns.items() if kind in ("categorical", "text", "identifier")}
-    found = read_source(named, data, base, as_text=texts | {data.target or ""} | {data.split or ""}, key=key)
+    named_columns = {name for name in (data.target, data.split, data.group) if name is not None}
+    found = read_source(named, data, base, as_text=texts | named_columns, key=key)
     return found if isinstance(found, Table) else formed(found, data.shape)
 
 

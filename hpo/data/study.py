@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.conventions import TIED_VALUES_APART
 from hpo.data.cache.slot import Slot, slot_of
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset
@@ -51,7 +50,7 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
         )
     if not takes_words(spec):
         dataset = without_texts(dataset)
-    splits = split_data(dataset, spec.data, spec.study.seed, tied_apart=spec.conventions >= TIED_VALUES_APART)
+    splits = split_data(dataset, spec.data, spec.study.seed, conventions=spec.conventions)
     return StudyData(
         dataset=dataset,
         splits=splits,

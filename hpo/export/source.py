@@ -21,7 +21,7 @@ from hpo.paths import argument, run_command
 from hpo.registry.studies import StudyRow, study_row
 from hpo.reports.foreign import WORDS
 from hpo.runtime.inputs import Inputs, load_inputs
-from hpo.runtime.registration import changed_sources
+from hpo.runtime.registration import changed_sources, changed_split
 from hpo.runtime.session import Session, session_of
 from hpo.runtime.specs import spec_of
 from hpo.runtime.winner import weights
@@ -80,6 +80,11 @@ def load_trained(
         raise StudyStateError(
             f"the data of {inputs.dataset.name!r} has changed since the study {source.row.name!r} began, so the "
             "preprocessing its models were trained with cannot be found again. Restore the data."
+        )
+    if other := changed_split(inputs, source.row):
+        raise StudyStateError(
+            f"{other}, so the preprocessing its models were trained with cannot be found again. Install the versions "
+            "that it began with."
         )
     if changed := changed_sources(inputs, source.row):
         raise StudyStateError(

@@ -44,6 +44,14 @@ class StudyFacts:
     """Number of examples in the data, all parts together."""
     test_examples: int | None = field(default=None, metadata={"key": "test"})
     """Number of examples in the test part."""
+    split: str | None = None
+    """SHA-256 of the positions of the examples in all parts, see `hpo.data.parts.splits.Splits.fingerprint`."""
+    repeated: int = field(default=0, metadata={"key": "repeated rows"})
+    """Rows that have the same features as an earlier row."""
+    conflicting: int = field(default=0, metadata={"key": "conflicting rows"})
+    """Rows that have the same features as a row with another target."""
+    across: int = field(default=0, metadata={"key": "rows also trained on"})
+    """Rows to validate or test on that have the same features as a row to train on."""
     circumstances: Mapping[str, Any] = field(default_factory=dict)
     """All other facts by key, which are only shown: the data's name, the device, the machine, versions of libraries,
     and what other versions of this program note."""

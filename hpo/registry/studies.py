@@ -132,6 +132,7 @@ def register_study(
     seed: int,
     hpo_version: str,
     conventions: int = NEWEST,
+    split: str | None = None,
 ) -> int:
     """Create a study in Optuna's tables and ours, or find the one of this name, and return its id.
 
@@ -161,7 +162,7 @@ def register_study(
                 "dataset_fingerprint": dataset_fingerprint,
                 "seed": seed,
                 "hpo_version": hpo_version,
-                "facts_json": json.dumps(StudyFacts(conventions=conventions).as_dict()),
+                "facts_json": json.dumps(StudyFacts(conventions=conventions, split=split).as_dict()),
                 "created_at": utc_now(),
             },
         )

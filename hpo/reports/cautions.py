@@ -15,6 +15,7 @@ from hpo.endings import Ending
 from hpo.reports.edges import edge_of, is_coarse
 from hpo.reports.evidence import Evidence
 from hpo.reports.foreign import sentences
+from hpo.reports.parts import repeats_text
 from hpo.reports.text import format_number, format_share, label, plural
 from hpo.reports.trend import chance_of_rise
 from hpo.reports.trials import TrialRow
@@ -95,6 +96,10 @@ def undefined_metrics(e: Evidence) -> list[str]:
             "confirms the validation score. A larger test part, in a study of another name, would."
         )
     return found
+
+
+def repeated_rows(e: Evidence) -> list[str]:
+    return repeats_text(*e.repeats)
 
 
 def few_trials(e: Evidence) -> list[str]:
@@ -257,6 +262,7 @@ CHECKS: tuple[Callable[[Evidence], list[str]], ...] = (
     unfinished,
     failures,
     undefined_metrics,
+    repeated_rows,
     divergences,
     test_gap,
     looked_again,

@@ -48,6 +48,9 @@ class Evidence:
     """Numbers of all trials that were scored on the test part, in this order."""
     foreign: tuple[ForeignTrial, ...]
     """Trials that are not this program's, by number."""
+    repeats: tuple[int, int, int]
+    """Rows with the features of an earlier row, of a row with another target, and to score on with those of a row to
+    train on."""
     parts: Parts
     noise: Noise | None
     """Noise of the best values; None where it is not known."""
@@ -96,6 +99,7 @@ def evidence_of(
         test=test,
         foreign=foreign,
         looks=study.facts.test_looks,
+        repeats=(study.facts.repeated, study.facts.conflicting, study.facts.across),
         parts=parts,
         noise=None
         if winner is None or winner.value is None

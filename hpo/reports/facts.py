@@ -14,7 +14,7 @@ from hpo.reports.cautions import cautions
 from hpo.reports.evidence import Evidence, evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.importances import Importances, compute_importances
-from hpo.reports.parts import BalanceRow, balance_rows, parts_of
+from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
 from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import TrialRow, count, ranked, trial_row
 
@@ -64,6 +64,8 @@ class StudyReport(Evidence):
     history: tuple[HistoryPoint, ...]
     importances: Importances
     balance: tuple[BalanceRow, ...]
+    split: str
+    """Rows of each part and the largest difference of a group's share; empty if not recorded."""
     epochs_spent: int
     """Over all trials; replicas of a trial share its epochs."""
     wall_seconds: float | None
@@ -145,6 +147,7 @@ def report_of(
         history=history_of(trials, minimized),
         importances=compute_importances(trials, minimized),
         balance=balance,
+        split=split_text(balance),
         epochs_spent=sum(trial.epochs for trial in trials),
         wall_seconds=study.wall_seconds,
         train_seconds=study.train_seconds,

@@ -51,6 +51,48 @@ def parts_of(rows: Sequence[BalanceRow]) -> Parts:
     )
 
 
+def split_text(rows: Sequence[BalanceRow]) -> str:
+    """`1,079 train, 359 validation, 359 test; shares differ by at most 0.2 percentage points`; empty if not recorded.
+    The difference is the largest of a group's share between two parts."""
+    sizes: dict[str, int] = {}
+    shares: dict[str, list[float]] = {}
+    roles: dict[str, str] = {}
+    for row in rows:
+        sizes[row.part] = sizes.get(row.part, 0) + row.count
+        roles[row.part] = row.role
+        shares.setdefault(row.group, []).append(row.share)
+    said = []
+    for role in ("train", "validation", "test"):
+        found = sorted(size for part, size in sizes.items() if roles[part] == role)
+        if found:
+            several = f" ({len(found)} folds)" if len(found) > 1 else ""
+            few = f"{found[0]:,}" if found[0] == found[-1] else f"{found[0]:,} to {found[-1]:,}"
+            said.append(f"{few} {role}{several}")
+    if not said:
+        return ""
+    differ = max(max(of_group) - min(of_group) for of_group in shares.values())
+    alike = f"shares differ by at most {100 * differ:.2g} percentage points" if len(shares) > 1 else ""
+    return "; ".join(filter(None, (", ".join(said), alike)))
+
+
+def repeats_text(repeated: int, conflicting: int, across: int) -> list[str]:
+    """What is to be said about rows with the same features; nothing where there are none."""
+    if not repeated:
+        return []
+    rows = f"{repeated:,} row{'s have' if repeated > 1 else ' has'} the same features as an earlier row"
+    if across:
+        other = f"{across:,} row{'s' if across > 1 else ''} to validate or test on {'have' if across > 1 else 'has'}"
+        rows += f"; {other} the features of a row to train on, and scores on them are better than on new data"
+    else:
+        rows += ", and rows with the same features are in one part"
+    found = [f"{rows}."]
+    if conflicting:
+        found.append(
+            f"{conflicting:,} rows have the same features as a row with another target, which no model can tell apart."
+        )
+    return found
+
+
 def _by_group(rows: Sequence[BalanceRow], role: str) -> tuple[int, ...]:
     counts: dict[str, int] = {}
     for row in rows:

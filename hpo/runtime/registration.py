@@ -6,6 +6,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,17 @@ def register(
         seed=spec.study.seed,
         hpo_version=__version__,
         conventions=spec.conventions,
+        split=inputs.splits.fingerprint,
     )
     row = studies.study_row(store, spec.study.name)
     _refuse_changes(spec, row, inputs, digest, store.place)
     if row.facts.conventions != spec.conventions:  # another process registered it after this one had split the data
         raise StudyStateError(f"the study {row.name!r} was begun at this moment. Run the same command again.")
+    if other := changed_split(inputs, row):
+        raise StudyFileError(
+            f"{spec.source}: {other}, so new trials would not be comparable. Continue the study with the versions that "
+            "it began with, or give it another study.name."
+        )
     compiled = resources.compiles(spec, examples, row.facts.compiled)
     with store.transaction():
         claim(study_id)
@@ -80,6 +87,22 @@ def register(
 def changed_sources(inputs: Inputs, row: StudyRow) -> list[str]:
     """The files or modules whose code has changed since the study began."""
     return [name for name, digest in inputs.sources.items() if row.facts.sources.get(name, digest) != digest]
+
+
+def changed_split(inputs: Inputs, row: StudyRow) -> str | None:
+    """That the data is divided into other parts than when the study began, and what may be the reason; None where it is
+    divided alike, or the study did not note how."""
+    if row.facts.split in (None, inputs.splits.fingerprint):
+        return None
+    began = row.facts.circumstances
+    others = [f"{name} {began[name]}, not {now}" for name, now in _drawing().items() if began.get(name, now) != now]
+    reason = f" (it began with {' and '.join(others)})" if others else ""
+    return f"the data of {inputs.dataset.name!r} is split differently than when study {row.name!r} began{reason}"
+
+
+def _drawing() -> dict[str, str]:
+    """Versions of the libraries that draw the split."""
+    return {name: version(name) for name in ("numpy", "scikit-learn")}
 
 
 def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
@@ -143,11 +166,16 @@ def circumstances(spec: StudySpec, inputs: Inputs, device: torch.device) -> Stud
         task=dataset.task,
         examples=dataset.size,
         test_examples=len(splits.test_idx),
+        split=splits.fingerprint,
+        repeated=splits.repeats.rows,
+        conflicting=splits.repeats.conflicting,
+        across=splits.repeats.across,
         circumstances={
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "dataset": dataset.name,
             "hpo": __version__,
             "torch": torch.__version__,
+            **_drawing(),
             "python": platform.python_version(),
             "machine": platform.processor() or platform.machine(),
         },

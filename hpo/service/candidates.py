@@ -18,7 +18,7 @@ from hpo.execution.resources import Resources
 from hpo.registry.queue import Key
 from hpo.registry.studies import StudyRow
 from hpo.runtime.inputs import Inputs, load_inputs
-from hpo.runtime.registration import changed_sources
+from hpo.runtime.registration import changed_sources, changed_split
 from hpo.runtime.session import Session, session_of
 from hpo.runtime.specs import spec_of
 from hpo.service.modules import Modules
@@ -88,6 +88,8 @@ def _inputs(candidate: Candidate, home: Path) -> Inputs:
             f"the data of {inputs.dataset.name!r} here are not those that the study was submitted with. "
             "Give this worker the same files."
         )
+    if other := changed_split(inputs, candidate.row):
+        raise DataError(f"{other}. Give this worker the same versions of libraries.")
     if changed := changed_sources(inputs, candidate.row):
         raise DataError(
             f"{' and '.join(changed)} here differ from what the study was submitted with. Give this worker the same "

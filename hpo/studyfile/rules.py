@@ -46,6 +46,15 @@ def one_way_to_divide(spec: StudySpec) -> Iterator[Problem]:
     if spec.data.split is not None and isinstance(spec.data.test, str):
         text = f"found beside test = {quote(spec.data.test)}; one of them says which examples are the test part. Remove"
         yield Problem(path="data.split", text=f"{text} the other")
+    if spec.data.group is not None and spec.data.time is not None:
+        text = f"found beside group = {quote(spec.data.group)}; parts follow the time or keep groups together. Remove"
+        yield Problem(path="data.time", text=f"{text} the other")
+    for key in ("group", "time"):
+        column = getattr(spec.data, key)
+        for other in ("target", "split"):
+            if column is not None and column == getattr(spec.data, other):
+                text = f"found {quote(column)}, which is also data.{other}; must be a column of its own"
+                yield Problem(path=f"data.{key}", text=text)
 
 
 def threshold_has_bounds(spec: StudySpec) -> Iterator[Problem]:

@@ -27,7 +27,7 @@ ADDED = {
     "data.max_tokens": toml(None),
     "data.header": toml(True),
     **dict.fromkeys(
-        ("data.separator", "data.encoding", "data.decimal", "data.thousands", "data.shape", "data.split"),
+        (f"data.{key}" for key in ("separator", "encoding", "decimal", "thousands", "shape", "split", "group", "time")),
         toml(None),
     ),
 }

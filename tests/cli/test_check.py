@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -148,12 +149,29 @@ def test_what_was_found_in_the_data_is_shown(tmp_path: Path) -> None:
     assert "a (50%), b (50%)" in lines["classes"]
 
 
+def test_the_split_is_shown_and_rows_that_repeat_are_a_caution(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(table(80).replace("red,a", "red,b", 1))
+    output = printed_for(tmp_path, data='dataset = "table.csv"\ntarget = "kind"')
+    (line,) = (line for line in output.splitlines() if line.startswith("split "))
+    assert re.search(r"\d+ train, \d+ validation, \d+ test; shares differ by at most [\d.]+ percentage points", line)
+    assert "Caution: 10 rows have the same features as an earlier row, and rows with the same features" in output
+    assert "Caution: 2 rows have the same features as a row with another target, which no model" in output
+    lines = [f"{n},{n // 8},{'ab'[n % 2]}" for n in range(80)]
+    (tmp_path / "table.csv").write_text("\n".join(["width,height,kind", *lines, ""]))
+    data = 'dataset = "table.csv"\ntarget = "kind"\ntest = 0\nfolds = 2\ngroup = "height"'
+    output = printed_for(tmp_path, data=data)
+    assert 'no test part, groups by "height", 2 folds' in output
+    assert "train (2 folds), " in output
+
+
 def test_json_holds_what_was_found(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(table().replace("red", "", 3))
     (tmp_path / "s.toml").write_text(study_text(data='dataset = "table.csv"\ntarget = "kind"'))
     found = json.loads(printed(str(tmp_path / "s.toml"), "--json", quick=False))["found"]
     assert found["data"]["columns"] == {"numeric": ["width", "height"], "categorical": ["colour"]}
     assert found["data"]["missing"] == {"colour": 3 / 40}
+    assert {row["role"] for row in found["balance"]} == {"all", "train", "validation", "test"}
+    assert found["repeats"] == {"rows": 0, "conflicting": 0, "across": 0}
     assert found["rehearsed"]["models"] == 1
     assert found["rehearsed"]["parameters"][0] > 0
     assert [caution["code"] for caution in found["cautions"]] == ["batch_size"]

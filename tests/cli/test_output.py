@@ -33,6 +33,7 @@ from hpo.cli.terminal.secret import Scrubbed
 from hpo.cli.terminal.status import BestTrial, Budgets, Failure, StudyDetails, TrialInTraining
 from hpo.data.describe import Description
 from hpo.data.notes import Note
+from hpo.data.parts.repeats import Repeats
 from hpo.endings import Ended, Ending
 from hpo.execution.rehearsal import Rehearsed
 from hpo.registry import studies as table
@@ -326,7 +327,7 @@ def test_check_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> No
     )  # fmt: skip
     caution = Caution(code="memory", text="a lane needs about 3 GiB of memory")
     rehearsed = Rehearsed(models=2, parameters=(1_000, 2_000_000), cautions=())
-    findings = check.Findings(data=found, rehearsed=rehearsed, cautions=(caution,))
+    findings = check.Findings(data=found, balance=(), repeats=Repeats(rows=3), rehearsed=rehearsed, cautions=(caution,))
     check._print(small_study(norm=f'choice = [{{ kind = "batch", {placement} }}, {{ kind = "none" }}]'), findings)
     words = {"before_activation", "after_activation", "norm.placement", "optimizer.learning_rate"}
     words |= {

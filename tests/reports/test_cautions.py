@@ -354,3 +354,25 @@ def test_a_winner_on_the_edge_of_few_values_needs_company():
 def test_looks_at_the_test_part():
     assert said(small([trial(0, 0.9)], facts={"test_looks": [3, 0]}), "looked at 2 times, with trials 3, 0")
     assert not said(small([trial(0, 0.9)], facts={"test_looks": [0]}), "looked at")
+
+
+def test_rows_with_the_same_features_are_the_first_thing_that_is_said_of_the_data():
+    trials = [trial(number, 0.9 - number / 100) for number in range(30)]
+    assert not any("features" in caution for caution in small(trials).cautions)
+    report = small(trials, facts={"repeated rows": 12})
+    said = "12 rows have the same features as an earlier row, and rows with the same features are in one part."
+    assert report.cautions[0] == said
+    report = small(trials, facts={"repeated rows": 1, "conflicting rows": 2, "rows also trained on": 3})
+    assert report.cautions[:2] == (
+        "1 row has the same features as an earlier row; 3 rows to validate or test on have the features of a row to "
+        "train on, and scores on them are better than on new data.",
+        "2 rows have the same features as a row with another target, which no model can tell apart.",
+    )
+
+
+def test_the_split_is_told_in_a_line():
+    rows = balance([30, 10], test=[15, 5])
+    assert small([trial(0, 0.9)], balance=rows).split.startswith("40 validation, 20 test; shares differ by at most 0 ")
+    rows = balance([30, 10], folds=2)
+    assert small([trial(0, 0.9)], balance=rows).split.startswith("40 validation (2 folds); shares")
+    assert small([trial(0, 0.9)], balance=[]).split == ""

@@ -14,8 +14,9 @@ from hpo.checkpoints.store import Directory
 from hpo.conventions import FIRST
 from hpo.data.dataset import Dataset
 from hpo.data.parts.undefined import TEST
-from hpo.errors import StudyFileError
+from hpo.errors import DataError, StudyFileError, StudyStateError
 from hpo.execution.resources import Resources
+from hpo.export.source import find_trial, load_trained
 from hpo.registry import studies
 from hpo.runtime.inputs import load_inputs
 from hpo.runtime.local_run import run_study
@@ -102,6 +103,31 @@ def test_a_study_goes_on_with_the_split_that_it_began_with(tmp_path: Path) -> No
         assert studies.study_row(store, "small").balance == row.balance
         session = Sessions(store, tmp_path, Directory(tmp_path), Resources(), Modules()).session(Candidate.of(row))
         assert np.array_equal(session.inputs.splits.test_idx, former.splits.test_idx)
+
+
+def test_a_study_is_not_continued_with_another_split(tmp_path: Path) -> None:
+    spec = small_study(training="epochs = 1", search="trials = 2")
+    run(spec, tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        row = studies.study_row(store, "small")
+        assert row.facts.split == load_inputs(spec).splits.fingerprint
+        began = dict(row.facts.circumstances) | {"scikit-learn": "1.0"}
+        studies.set_facts(store, row.study_id, replace(row.facts, split="0" * 64, circumstances=began))
+    said = (
+        r"the data of 'wine' is split differently than when study 'small' began \(it began with scikit-learn 1\.0, not"
+    )
+    for again in (run, submit):
+        with pytest.raises(StudyFileError, match=said):
+            again(spec, tmp_path)
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        row = studies.study_row(store, "small")
+        sessions = Sessions(store, tmp_path, Directory(tmp_path), Resources(), Modules())
+        with pytest.raises(DataError, match=r"split differently .* Give this worker the same versions of libraries"):
+            sessions.session(Candidate.of(row))
+        with pytest.raises(StudyStateError, match=r"split differently .* Install the versions that it began with\."):
+            load_trained(store, tmp_path, find_trial(store, "small", None), print)
+        studies.set_facts(store, row.study_id, replace(row.facts, split=None))
+    run(spec, tmp_path)  # a study of an earlier version, which noted no split
 
 
 def test_a_study_that_has_begun_goes_on_though_its_objective_is_undefined_on_the_test_part(

@@ -188,6 +188,9 @@ OWN_MODULES = [
 ]
 
 NOT_IN_THE_SCHEMA = [
+    ({"data": 'dataset = "t.csv"\ngroup = "g"\ntime = "t"'}, 'data.time: found beside group = "g"; parts follow'),
+    ({"data": 'dataset = "t.csv"\ntarget = "y"\ngroup = "y"'}, 'data.group: found "y", which is also data.target;'),
+    ({"data": 'dataset = "t.csv"\nsplit = "t"\ntime = "t"'}, 'data.time: found "t", which is also data.split;'),
     ({"model": OWN + "{ class = 1 }"}, 'model.arguments."class": is no name that a Python function can give'),
     ({"model": OWN + "{ a = nan }"}, f"model.arguments.a: found nan; {ANY}"),
     ({"model": OWN + "{ a = [inf] }"}, f"model.arguments.a: found [inf]; {ANY}"),

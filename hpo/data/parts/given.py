@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.arrays import Arrays
-from hpo.data.dataset import PARTS, suggestion
+from hpo.data.dataset import PARTS, Dataset, suggestion
+from hpo.data.parts.in_time import Pair
+from hpo.data.parts.strata import IndexArray
 from hpo.data.table import Table, rows, texts
 from hpo.errors import DataError
 from hpo.printable import listed
@@ -92,8 +96,26 @@ def joined(first: Table | Arrays, second: Table | Arrays) -> tuple[Table | Array
         x=np.concatenate([first.x, second.x]),
         y=np.concatenate([first.y, second.y]),
         lengths_N=lengths_N,
+        groups=_both(first.groups, second.groups),
+        time=_both(first.time, second.time),
         notes=notes,
     ), _parts(len(first.x), len(second.x))
+
+
+def refuse_divided_groups(dataset: Dataset, data: DataTable, test_idx: IndexArray, pairs: Sequence[Pair]) -> None:
+    """Raise `DataError` for a group that is in two parts, because the data give them."""
+    if dataset.group_N is None:
+        return
+    for train_idx, valid_idx in pairs:
+        named = (("train", train_idx), ("validation", valid_idx), ("test", test_idx))
+        place: dict[str, str] = {}
+        for part, idx in named:
+            for group in dict.fromkeys(dataset.group_N[idx].tolist()):
+                if place.setdefault(group, part) != part:
+                    raise DataError(
+                        f'data.group: "{group}" of "{data.group}" in {dataset.name} is in the parts {place[group]} and '
+                        f"{part} that the data give. Leave data.group out, or give parts that keep a group on one side."
+                    )
 
 
 def _lengthened(arrays: Arrays, steps: int) -> Arrays:
@@ -101,6 +123,10 @@ def _lengthened(arrays: Arrays, steps: int) -> Arrays:
     count, found = arrays.x.shape[:2]
     lengths_N = np.full(count, found) if arrays.lengths_N is None else arrays.lengths_N
     return replace(arrays, x=np.pad(arrays.x, ((0, 0), (0, steps - found), (0, 0))), lengths_N=lengths_N)
+
+
+def _both(first: NDArray[Any] | None, second: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if first is None or second is None else np.concatenate([first, second])
 
 
 def _parts(train: int, test: int) -> NDArray[np.int64]:

@@ -1,22 +1,38 @@
 """Divides examples into parts for testing, training and validation: stratified, verified, and determined by the seed.
 
 The test part is drawn once; a hold-out or folds divide the rest. Parts that the data give are taken as they are, the
-others drawn from the rest. Repeats keep the split and change the training seed alone, so their spread shows the
-randomness of training; that of folds contains the choice of the data, too.
+others drawn from the rest. Rows of one group, and rows with exactly the same features, are in one part; with a time,
+parts follow it. Repeats keep the split and change the training seed alone, so their spread shows the randomness of
+training; that of folds contains the choice of the data, too.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, TypedDict
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpo.conventions import NEWEST, REPEATS_TOGETHER, TIED_VALUES_APART
 from hpo.data.dataset import PARTS, Dataset
+from hpo.data.parts.balance import BalanceRecord, balance_of
 from hpo.data.parts.draws import k_fold, shuffle_split
-from hpo.data.parts.strata import IndexArray, Sizes, Strata, asked, groups_of, strata
+from hpo.data.parts.given import refuse_divided_groups
+from hpo.data.parts.in_time import Pair, refuse_disorder, split_in_time
+from hpo.data.parts.repeats import NO_REPEATS, Repeats, count_repeats, same_features
+from hpo.data.parts.strata import (
+    IndexArray,
+    Sizes,
+    Strata,
+    asked,
+    cannot_be_everywhere,
+    groups_of,
+    strata,
+    too_few_units,
+)
+from hpo.data.parts.together import draw_together, units_of
+from hpo.data.parts.verify import verify_splits, verify_together, verify_whole
 from hpo.errors import DataError
 from hpo.seeds import split_seed
 from hpo.studyfile.records import DataTable
@@ -34,24 +50,6 @@ class Replica:
     valid_idx: IndexArray
 
 
-Role = Literal["all", "test", "train", "validation"]
-"""What a part of the examples is for."""
-
-
-class BalanceRecord(TypedDict):
-    """How often one group (class, or range of the target) occurs in one part, as it is stored."""
-
-    part: str
-    """Name for people: `all`, `test`, `train`, `validation`; with folds `fold 1 train`, `fold 1 validation`, ..."""
-    role: Role
-    fold: int | None
-    """Fold of cross-validation, 0-based; None for a hold-out, and for parts that all folds share."""
-    group: str
-    count: int
-    share: float
-    """Of the part's examples."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Splits:
     """Ascending positions of the examples of each part."""
@@ -61,41 +59,149 @@ class Splits:
     replicas: tuple[Replica, ...]
     """Repeat by repeat, fold by fold."""
     balance: tuple[BalanceRecord, ...]
+    repeats: Repeats = NO_REPEATS
+    """Of features, in several rows."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the positions in all parts, by which a study detects that it would be split differently."""
+        digest = hashlib.sha256()
+        first = [(r.train_idx, r.valid_idx) for r in self.replicas if r.repeat == 0]
+        for idx in (self.test_idx, *(idx for pair in first for idx in pair)):
+            digest.update(len(idx).to_bytes(8, "little"))
+            digest.update(np.ascontiguousarray(idx, dtype="<i8").tobytes())
+        return digest.hexdigest()
 
 
-def split_data(dataset: Dataset, data: DataTable, seed: int, *, tied_apart: bool = True) -> Splits:
-    """Divide the examples as the study's `[data]` table asks; `seed` is the study's, `tied_apart` as in `strata`.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Draw:
+    """What parts are drawn from, and how."""
 
-    Raises `DataError` when a part would be empty, or a class has too few members to be in every part.
+    dataset: Dataset
+    data: DataTable
+    seed: int
+    conventions: int
+    trial: int | None
+    """Whose validation part is drawn; None: that of all trials."""
+    first_N: IndexArray
+    """Of `same_features`."""
+
+
+def split_data(dataset: Dataset, data: DataTable, seed: int, *, conventions: int = NEWEST) -> Splits:
+    """Divide the examples as the study's `[data]` table asks; `seed` is the study's, `conventions` those that it began
+    with (`hpo.conventions`).
+
+    Raises `DataError` when a part would be empty, or a class cannot be in every part.
     """
+    return _split(dataset, data, seed, conventions, None, same_features(dataset))
+
+
+def trial_splits(dataset: Dataset, data: DataTable, seed: int, *, conventions: int = NEWEST) -> Callable[[int], Splits]:
+    """A function from the number of a trial to a split of its own, a pure function of data, seed and number: searches
+    that draw new validation parts for each trial can generalise better (Nagler et al. 2024, Reshuffling Resampling
+    Splits Can Improve Generalization of Hyperparameter Optimization).
+
+    The test part is that of `split_data` for every trial, and so are validation parts that the data give or that follow
+    the time. Errors as of `split_data`.
+    """
+    first_N = same_features(dataset)
+    return lambda trial: _split(dataset, data, seed, conventions, trial, first_N)
+
+
+def _split(
+    dataset: Dataset, data: DataTable, seed: int, conventions: int, trial: int | None, first_N: IndexArray
+) -> Splits:
+    for key, asked_for, found in (("group", data.group, dataset.group_N), ("time", data.time, dataset.time_N)):
+        if asked_for is not None and found is None:
+            raise DataError(f'data.{key}: {dataset.name} comes without "{asked_for}". Leave data.{key} out.')
+    draw = _Draw(dataset=dataset, data=data, seed=seed, conventions=conventions, trial=trial, first_N=first_N)
     if dataset.part_N is None:
-        return _all_drawn(dataset, data, seed, tied_apart)
-    return _partly_given(dataset, dataset.part_N, data, seed, tied_apart)
-
-
-def _all_drawn(dataset: Dataset, data: DataTable, seed: int, tied_apart: bool) -> Splits:
-    sizes = _sizes(dataset, data)
-    groups = strata(dataset, data, sizes, tied_apart=tied_apart)
-    test_idx, rest_idx = np.arange(0), np.arange(sizes.all)
-    if sizes.test:
-        rest_idx, test_idx = _drawn(groups, rest_idx, sizes.test, split_seed(seed, "test"), sizes.after_test)
-    state = split_seed(seed, "validation")
-    if data.folds is None:
-        pairs = [_drawn(groups, rest_idx, sizes.valid, state, 1)]
+        test_idx, pairs, groups = _all_drawn(draw)
     else:
-        fold_R = k_fold(groups.group_N[rest_idx], data.folds, state)
-        pairs = [(rest_idx[fold_R != fold], rest_idx[fold_R == fold]) for fold in range(data.folds)]
+        test_idx, pairs = _partly_given(draw, dataset.part_N)
+        groups = groups_of(dataset)
+    for train_idx, _ in pairs:
+        _refuse_unknown_classes(dataset, data, train_idx)
     replicas = _replicas(pairs, data)
-    verify_splits(test_idx, replicas, groups.group_N, rare=groups.rare)
     return Splits(
         test_idx=test_idx,
         replicas=replicas,
-        balance=tuple(_balance(test_idx, replicas[: len(pairs)], groups.group_N, groups.names)),
+        balance=tuple(balance_of(test_idx, replicas[: len(pairs)], groups)),
+        repeats=count_repeats(dataset, first_N, pairs, test_idx),
     )
 
 
-def _partly_given(dataset: Dataset, part_N: IndexArray, data: DataTable, seed: int, tied_apart: bool) -> Splits:
+def _all_drawn(draw: _Draw) -> tuple[IndexArray, list[Pair], Strata]:
+    """The test part, the pairs of training and validation parts, and the strata."""
+    dataset, data = draw.dataset, draw.data
+    sizes = _sizes(dataset, data)
+    if dataset.time_N is not None:
+        test_idx, pairs = split_in_time(dataset, dataset.time_N, data, sizes)
+        return test_idx, pairs, groups_of(dataset)
+    unit_N = _units(draw)
+    groups = strata(dataset, data, sizes, tied_apart=draw.conventions >= TIED_VALUES_APART, unit_N=unit_N)
+    if unit_N is None:
+        test_idx, pairs = _apart(draw, sizes, groups)
+        verify_splits(test_idx, _replicas(pairs, data), groups.group_N, rare=groups.rare)
+    else:
+        test_idx, pairs = _together(draw, sizes, groups, unit_N)
+        verify_whole(test_idx, _replicas(pairs, data), dataset.size)
+        verify_together(test_idx, _replicas(pairs, data), unit_N)
+    return test_idx, pairs, groups
+
+
+def _units(draw: _Draw) -> IndexArray | None:
+    """The unit of each example where some must stay together."""
+    ids = []
+    if draw.dataset.group_N is not None:
+        ids.append(np.unique(draw.dataset.group_N.astype(str), return_inverse=True)[1])
+    if draw.conventions >= REPEATS_TOGETHER:
+        ids.append(draw.first_N)
+    unit_N = units_of(*ids) if ids else None
+    return None if unit_N is None or len(np.unique(unit_N)) == len(unit_N) else unit_N
+
+
+def _apart(draw: _Draw, sizes: Sizes, groups: Strata) -> tuple[IndexArray, list[Pair]]:
+    """Parts of examples each of which may be in any."""
+    test_idx, rest_idx = np.arange(0), np.arange(sizes.all)
+    if sizes.test:
+        rest_idx, test_idx = _drawn(groups, rest_idx, sizes.test, split_seed(draw.seed, "test"), sizes.after_test)
+    state = split_seed(draw.seed, "validation", draw.trial)
+    if sizes.folds is None:
+        return test_idx, [_drawn(groups, rest_idx, sizes.valid, state, 1)]
+    fold_R = k_fold(groups.group_N[rest_idx], sizes.folds, state)
+    return test_idx, [(rest_idx[fold_R != fold], rest_idx[fold_R == fold]) for fold in range(sizes.folds)]
+
+
+def _together(draw: _Draw, sizes: Sizes, groups: Strata, unit_N: IndexArray) -> tuple[IndexArray, list[Pair]]:
+    """Parts of examples that stay together in units."""
+    if (units := len(np.unique(unit_N))) < sizes.parts:
+        raise too_few_units(draw.dataset, draw.data, units, sizes)
+
+    def drawn(idx: IndexArray, shares: list[float], least: list[int], seed: int) -> IndexArray:
+        part_R, lacking = draw_together(unit_N[idx], groups.group_N[idx], shares, least, seed)
+        if len(lacking) and draw.dataset.class_names:
+            members = np.unique(unit_N[groups.group_N == lacking[0]])
+            raise cannot_be_everywhere(draw.dataset, draw.data, int(lacking[0]), len(members), sizes)
+        return part_R
+
+    part_N = np.zeros(sizes.all, np.int64)
+    if sizes.test:
+        share = sizes.test / sizes.all
+        part_N = drawn(np.arange(sizes.all), [1 - share, share], [sizes.after_test, 1], split_seed(draw.seed, "test"))
+    rest_idx, test_idx = np.flatnonzero(part_N == 0), np.flatnonzero(part_N == 1)
+    state = split_seed(draw.seed, "validation", draw.trial)
+    if sizes.folds is None:
+        share = sizes.valid / (sizes.all - sizes.test)
+        part_R = drawn(rest_idx, [1 - share, share], [1, 1], state)
+        return test_idx, [(rest_idx[part_R == 0], rest_idx[part_R == 1])]
+    part_R = drawn(rest_idx, [1 / sizes.folds] * sizes.folds, [1] * sizes.folds, state)
+    return test_idx, [(rest_idx[part_R != fold], rest_idx[part_R == fold]) for fold in range(sizes.folds)]
+
+
+def _partly_given(draw: _Draw, part_N: IndexArray) -> tuple[IndexArray, list[Pair]]:
     """The parts that the data give, and the others drawn from the rows to train on, of which the shares count then."""
+    dataset, data = draw.dataset, draw.data
     rest_idx, valid_idx, test_idx = (np.flatnonzero(part_N == part) for part in range(len(PARTS)))
     if not len(rest_idx):
         raise DataError(f"data.split: no row of {dataset.name} is of the part train. Mark the rows to train on.")
@@ -110,37 +216,41 @@ def _partly_given(dataset: Dataset, part_N: IndexArray, data: DataTable, seed: i
         asked_of_rest = data.model_copy(update={"test": share})
         if len(valid_idx):
             asked_of_rest = data.model_copy(update={"test": 0.0, "validation": share})
-        drawn = _all_drawn(dataset.rows(rest_idx), asked_of_rest, seed, tied_apart)
-        pairs = [(rest_idx[r.train_idx], rest_idx[r.valid_idx]) for r in drawn.replicas if r.repeat == 0]
+        trial = None if len(valid_idx) else draw.trial
+        first_R = np.unique(draw.first_N[rest_idx], return_inverse=True)[1]
+        found_idx, found, _ = _all_drawn(
+            replace(draw, dataset=dataset.rows(rest_idx), data=asked_of_rest, trial=trial, first_N=first_R)
+        )
+        pairs = [(rest_idx[train_idx], rest_idx[valid_idx]) for train_idx, valid_idx in found]
         if share and len(valid_idx):
             test_idx = pairs[0][1]
             pairs = [(pairs[0][0], valid_idx)]
         elif share:
-            test_idx = rest_idx[drawn.test_idx]
-    groups = groups_of(dataset)
-    for train_idx, validated_idx in pairs:
-        parts = np.concatenate([test_idx, train_idx, validated_idx])
-        assert np.array_equal(np.sort(parts), np.arange(dataset.size)), "each example must be in exactly one part"
-        _refuse_unknown_classes(dataset, train_idx)
-    replicas = _replicas(pairs, data)
-    return Splits(
-        test_idx=test_idx,
-        replicas=replicas,
-        balance=tuple(_balance(test_idx, replicas[: len(pairs)], groups.group_N, groups.names)),
-    )
+            test_idx = rest_idx[found_idx]
+    if dataset.time_N is None:
+        for train_idx, validated_idx in pairs:
+            parts = np.concatenate([test_idx, train_idx, validated_idx])
+            assert np.array_equal(np.sort(parts), np.arange(dataset.size)), "each example must be in exactly one part"
+    else:
+        refuse_disorder(dataset, data, test_idx, pairs)
+    refuse_divided_groups(dataset, data, test_idx, pairs)
+    return test_idx, pairs
 
 
-def _refuse_unknown_classes(dataset: Dataset, train_idx: IndexArray) -> None:
+def _refuse_unknown_classes(dataset: Dataset, data: DataTable, train_idx: IndexArray) -> None:
     """Raise `DataError` for a class that is in no row to train on."""
     absent = np.setdiff1d(np.arange(len(dataset.class_names)), dataset.target_N[train_idx])
     if len(absent):
+        way = "Mark some of its rows as train, or leave the class out."
+        if dataset.time_N is not None:
+            way = "It comes too late: leave the class out, or take fewer data.folds or smaller parts."
         raise DataError(
             f'data: class "{dataset.class_names[absent[0]]}" of {dataset.name} is in no row to train on, only in the '
-            "other parts. Mark some of its rows as train, or leave the class out."
+            f"other parts. {way}"
         )
 
 
-def _replicas(pairs: list[tuple[IndexArray, IndexArray]], data: DataTable) -> tuple[Replica, ...]:
+def _replicas(pairs: list[Pair], data: DataTable) -> tuple[Replica, ...]:
     """The trainings on these pairs of training and validation parts, in the order of `Splits`."""
     return tuple(
         Replica(repeat=repeat, fold=fold, train_idx=train_idx, valid_idx=valid_idx)
@@ -164,45 +274,12 @@ def _drawn(groups: Strata, idx: IndexArray, size: int, state: int, leave: int) -
     return np.delete(idx, drawn), np.sort(idx[drawn])
 
 
-def verify_splits(
-    test_idx: IndexArray, replicas: tuple[Replica, ...], group_N: IndexArray, *, rare: bool = False
-) -> None:
-    """Assert the guarantees of a split: each example is in exactly one part, and each group is in every part by its
-    share.
-
-    A count may differ from its exact share by less than 1 for each rounding in drawing the part; with a `rare` group by
-    more, because it must be in every part.
-    """
-    _verify_shares("test", test_idx, group_N, math.inf if rare else 1)
-    folds = max(replica.fold for replica in replicas) + 1
-    for replica in replicas:
-        parts = np.concatenate([test_idx, replica.train_idx, replica.valid_idx])
-        assert np.array_equal(np.sort(parts), np.arange(len(group_N))), "each example must be in exactly one part"
-        roundings = math.inf if rare else 2 if folds == 1 else 3
-        _verify_shares("train", replica.train_idx, group_N, roundings)
-        _verify_shares("validation", replica.valid_idx, group_N, roundings)
-    if folds > 1:
-        validated = np.concatenate([replica.valid_idx for replica in replicas if replica.repeat == 0])
-        assert len(np.unique(validated)) == len(validated), "folds must not overlap"
-        assert len(validated) + len(test_idx) == len(group_N), "each example must be in the test part or a fold"
-
-
-def _verify_shares(part: str, idx: IndexArray, group_N: IndexArray, roundings: float) -> None:
-    if not len(idx):
-        assert part == "test", f"the {part} part must not be empty"
-        return
-    whole = np.bincount(group_N)
-    count = np.bincount(group_N[idx], minlength=len(whole))
-    assert count.min() > 0, f"every group must be in the {part} part"
-    miss = np.abs(count - whole * (len(idx) / len(group_N))).max()
-    assert miss < roundings + 1e-6, f"the {part} part misses a group's share by {miss} examples"
-
-
 def _sizes(dataset: Dataset, data: DataTable) -> Sizes:
     assert isinstance(data.test, float), "a given test part is not drawn"
     total = dataset.size
     test = round(data.test * total)
-    valid = round(data.validation * total) if data.folds is None else (total - test) // data.folds
+    folds = data.folds if data.folds is None or dataset.time_N is None else data.folds + 1  # a part trains all folds
+    valid = round(data.validation * total) if folds is None else (total - test) // folds
     shares = asked(data)
     if data.folds is None and data.test + data.validation >= 1:
         raise DataError(f"data: {shares} leave nothing to train on; together they must be less than 1.")
@@ -212,19 +289,3 @@ def _sizes(dataset: Dataset, data: DataTable) -> Sizes:
             " Add examples or give the parts larger shares."
         )
     return Sizes(all=total, test=test, valid=valid, folds=data.folds)
-
-
-def _balance(
-    test_idx: IndexArray, replicas: tuple[Replica, ...], group_N: IndexArray, names: tuple[str, ...]
-) -> Iterator[BalanceRecord]:
-    parts: list[tuple[Role, int | None, IndexArray]] = [("all", None, np.arange(len(group_N)))]
-    if len(test_idx):
-        parts.append(("test", None, test_idx))
-    for replica in replicas:
-        fold = replica.fold if len(replicas) > 1 else None
-        parts += [("train", fold, replica.train_idx), ("validation", fold, replica.valid_idx)]
-    for role, fold, idx in parts:
-        part = role if fold is None else f"fold {fold + 1} {role}"
-        counts = np.bincount(group_N[idx], minlength=len(names))
-        for name, count in zip(names, counts.tolist(), strict=True):
-            yield BalanceRecord(part=part, role=role, fold=fold, group=name, count=count, share=count / len(idx))

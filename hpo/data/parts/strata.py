@@ -41,6 +41,11 @@ class Sizes:
         return max(of_all, math.ceil(of_rest * self.all / rest))
 
     @property
+    def parts(self) -> int:
+        """Parts of all examples."""
+        return self.after_test + (self.test > 0)
+
+    @property
     def after_test(self) -> int:
         """Parts that the examples outside the test part are divided into."""
         return self.folds or 2
@@ -63,23 +68,27 @@ class Strata:
     for each part."""
 
 
-def strata(dataset: Dataset, data: DataTable, sizes: Sizes, *, tied_apart: bool = True) -> Strata:
+def strata(
+    dataset: Dataset, data: DataTable, sizes: Sizes, *, tied_apart: bool = True, unit_N: IndexArray | None = None
+) -> Strata:
     """Classes, or quantile bins of the target. Raises `DataError` when a class has too few members.
 
     `tied_apart`: if most examples have the same target, so that there is only one bin, the other examples form groups
-    of their own. Studies of earlier conventions keep their split without this rule.
+    of their own. Studies of earlier conventions keep their split without this rule. `unit_N`: the unit of each example
+    where those of a unit stay together, so that a class or a bin also needs a unit for each part.
     """
     if dataset.task == "classification":
-        return _classes(dataset, data, sizes.needed)
+        return _classes(dataset, data, sizes, unit_N)
     target_N = dataset.target_N.astype(np.float64)
-    group_N = _quantile_bins(target_N, sizes.needed)
+    group_N = _quantile_bins(target_N, sizes, unit_N)
     if tied_apart and not group_N.any():
         values, counts = np.unique(target_N, return_counts=True)
         other_N = target_N != values[counts.argmax()]
         others = int(other_N.sum())
-        parts = sizes.after_test + (sizes.test > 0)
-        if parts <= others <= sizes.all / 2 and sizes.smallest > 1:
-            group_N[other_N] = 1 + _quantile_bins(target_N[other_N], sizes.needed)
+        units = others if unit_N is None else len(np.unique(unit_N[other_N]))
+        if sizes.parts <= units and others <= sizes.all / 2 and sizes.smallest > 1:
+            other_units = None if unit_N is None else unit_N[other_N]
+            group_N[other_N] = 1 + _quantile_bins(target_N[other_N], sizes, other_units)
             names = (f"{values[counts.argmax()]:.4g}", *_ranges("others, bin", target_N[other_N], group_N[other_N]))
             return Strata(group_N=group_N, names=names, rare=others < sizes.needed)
     return Strata(group_N=group_N, names=_ranges("bin", target_N, group_N))
@@ -90,12 +99,18 @@ def groups_of(dataset: Dataset) -> Strata:
     if dataset.task == "classification":
         return Strata(group_N=np.asarray(dataset.target_N, np.int64), names=dataset.class_names)
     target_N = dataset.target_N.astype(np.float64)
-    group_N = _quantile_bins(target_N, 1)
+    group_N = _quantile_bins(target_N, None, None)
     return Strata(group_N=group_N, names=_ranges("bin", target_N, group_N))
 
 
-def _classes(dataset: Dataset, data: DataTable, needed: int) -> Strata:
-    group_N = np.asarray(dataset.target_N, np.int64)
+def units_in(group_N: IndexArray, unit_N: IndexArray) -> IndexArray:
+    """The number of units that have members of each group."""
+    pairs = np.unique(np.column_stack([group_N, unit_N]), axis=0)
+    return np.bincount(pairs[:, 0], minlength=int(group_N.max()) + 1)
+
+
+def _classes(dataset: Dataset, data: DataTable, sizes: Sizes, unit_N: IndexArray | None) -> Strata:
+    group_N, needed = np.asarray(dataset.target_N, np.int64), sizes.needed
     counts = np.bincount(group_N, minlength=len(dataset.class_names))
     small = [(name, count) for name, count in zip(dataset.class_names, counts, strict=True) if count < needed]
     if small:
@@ -107,15 +122,55 @@ def _classes(dataset: Dataset, data: DataTable, needed: int) -> Strata:
             f" {_way_out(data)}, add examples, or merge the class with another or drop its rows."
             + _regression_hint(dataset)
         )
+    if unit_N is not None and (units := units_in(group_N, unit_N)).min() < sizes.parts:
+        scarce = int(units.argmin())
+        raise cannot_be_everywhere(dataset, data, scarce, int(units[scarce]), sizes)
     return Strata(group_N=group_N, names=dataset.class_names)
 
 
-def _quantile_bins(target_N: NDArray[np.float64], needed: int) -> IndexArray:
-    """The largest number of quantile bins of the target that all have the needed members. Equal targets share a bin."""
+def cannot_be_everywhere(dataset: Dataset, data: DataTable, index: int, units: int, sizes: Sizes) -> DataError:
+    """The error for a class whose examples stay together in so few units that it cannot be in every part."""
+    held = held_in(dataset, data, np.flatnonzero(dataset.target_N == index), units)
+    ways = [_way_out(data), "add groups" if data.group else "add examples that differ"]
+    return DataError(
+        f'data: class "{dataset.class_names[index]}" of {dataset.name} is in {held}, which cannot be divided so that '
+        f"it is in each of {sizes.parts} parts with {asked(data)}. {_why(data)} {', '.join(ways)}, say with "
+        "data.split which rows are of which part, or merge the class with another or drop its rows."
+    )
+
+
+def too_few_units(dataset: Dataset, data: DataTable, units: int, sizes: Sizes) -> DataError:
+    """The error for examples that stay together in fewer units than there are parts."""
+    held = held_in(dataset, data, np.arange(dataset.size), units)
+    return DataError(
+        f"data: {dataset.name} has only {held}, and {asked(data)} make {sizes.parts} parts. {_why(data)} "
+        f"{_way_out(data)}, add examples, or say with data.split which rows are of which part."
+    )
+
+
+def held_in(dataset: Dataset, data: DataTable, idx: IndexArray, units: int) -> str:
+    """What the examples, which stay together in so many units, are in: groups, or examples with different features."""
+    if dataset.group_N is None:
+        return f"{units} example{'s' if units != 1 else ''} with different features"
+    groups = len(set(dataset.group_N[idx].tolist()))
+    tied = f", tied to {units} by rows with the same features" if units < groups else ""
+    return f'{groups} group{"s" if groups != 1 else ""} of "{data.group}"{tied}'
+
+
+def _why(data: DataTable) -> str:
+    if data.group is None:
+        return "Examples with the same features are in one part, so that no score is of what was trained on."
+    return "A group, and examples with the same features, are in one part."
+
+
+def _quantile_bins(target_N: NDArray[np.float64], sizes: Sizes | None, unit_N: IndexArray | None) -> IndexArray:
+    """The largest number of quantile bins of the target that all have the members, and the units, that parts of these
+    sizes need; None: any. Equal targets share a bin."""
     for bins in range(MOST_BINS, 1, -1):
         edges = np.unique(np.quantile(target_N, np.linspace(0, 1, bins + 1)[1:-1]))
         _, group_N = np.unique(np.searchsorted(edges, target_N, side="right"), return_inverse=True)
-        if np.bincount(group_N).min() >= needed:
+        enough = np.bincount(group_N).min() >= (sizes.needed if sizes else 1)
+        if enough and (sizes is None or unit_N is None or units_in(group_N, unit_N).min() >= sizes.parts):
             return group_N
     return np.zeros(len(target_N), np.int64)
 

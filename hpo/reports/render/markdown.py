@@ -93,6 +93,7 @@ def _figures(report: StudyReport) -> Iterable[str]:
             + describe_training(report.train_seconds, report.wall_seconds, shared=report.shared),
         ),
         ("seed", str(report.seed)),
+        *([("split", escaped(report.split))] if report.split else []),
         *((escaped(name), value) for metric in sorted(report.test) for name, value in report.scores_on_test(metric)),
     ]
     yield "## Figures"

@@ -48,10 +48,17 @@ class DataTable(Record):
     split: str | None = None
     """Column that says for each row whether it is of the part train, validation or test. Parts that it does not name
     are drawn from the train rows."""
+    group: str | None = None
+    """Column whose rows of one value, e.g. of one patient, are in one part. It is no feature. For arrays `groups`, an
+    array beside X."""
+    time: str | None = None
+    """Column of numbers or dates by which parts follow each other: training before validation, validation before test.
+    It is a feature, unless [data.columns] leaves it out. For arrays `time`, an array beside X."""
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     """Share of all examples that trials are validated on (ignored when folds are given)."""
     folds: Annotated[int, Field(ge=2, le=1_000_000_000)] | None = None
-    """Stratified k-fold cross-validation of the part outside the test part, instead of one hold-out."""
+    """Stratified k-fold cross-validation of the part outside the test part, instead of one hold-out; with `time`,
+    windows that grow."""
     repeats: Count = 1
     """Seeds per trial; a trial's value is the mean over repeats and folds."""
     scaling: Literal["standard", "robust", "log", "quantile", "none"] = "standard"

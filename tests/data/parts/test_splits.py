@@ -7,10 +7,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hpo.conventions import FIRST, NEWEST
 from hpo.data.dataset import Dataset, no_categories
-from hpo.data.parts.splits import Replica, split_data, verify_splits
+from hpo.data.parts.splits import Replica, split_data, trial_splits
+from hpo.data.parts.verify import verify_splits
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
+from tests.data.parts import made
 
 SHARES = st.floats(0.05, 0.45)
 
@@ -170,7 +173,7 @@ def test_rare_numbers_have_a_group_of_their_own():
 )
 def test_the_split_of_other_numbers_is_as_it_always_was(target, values):
     dataset = numbers([float(value) for value in target])
-    now, before = (split_data(dataset, table(**values), 3, tied_apart=apart) for apart in (True, False))
+    now, before = (split_data(dataset, table(**values), 3, conventions=c) for c in (NEWEST, FIRST))
     assert now.balance == before.balance
     assert np.array_equal(now.test_idx, before.test_idx)
     for one, other in zip(now.replicas, before.replicas, strict=True):
@@ -297,3 +300,40 @@ def test_verify_notices_overlapping_folds():
     replica = Replica(repeat=0, fold=0, train_idx=indices(range(20)), valid_idx=indices(range(20, 40)))
     with pytest.raises(AssertionError, match="folds must not overlap"):
         verify_splits(indices(range(0)), (replica, replace(replica, fold=1)), GROUPS)
+
+
+@pytest.mark.parametrize("values", [{}, {"folds": 3}, {"group": "g"}, {"group": "g", "folds": 3}])
+def test_each_trial_may_have_a_split_of_its_own(values):
+    group = np.random.default_rng(0).integers(0, 40, 200) if "group" in values else None
+    dataset, data = made.dataset([n % 3 for n in range(200)], group=group), table(repeats=2, **values)
+    of_trial, common = trial_splits(dataset, data, 7), split_data(dataset, data, 7)
+    found = [of_trial(trial) for trial in range(6)]
+    assert len({splits.fingerprint for splits in (*found, common)}) == 7
+    for trial, splits in enumerate(found):
+        assert np.array_equal(splits.test_idx, common.test_idx)
+        assert len(splits.replicas) == len(common.replicas)
+        assert trial_splits(dataset, data, 7)(trial).fingerprint == splits.fingerprint
+        assert {row["count"] > 0 for row in splits.balance} == {True}
+    assert trial_splits(dataset, data, 8)(0).fingerprint != found[0].fingerprint
+
+
+def test_parts_that_are_given_or_follow_the_time_are_those_of_every_trial():
+    dataset = made.dataset([n % 3 for n in range(90)])
+    later = replace(dataset, time_N=np.arange(90.0))
+    partly = replace(dataset, part_N=np.repeat([0, 1], [70, 20]))
+    for fixed, data in ((later, table(time="t")), (later, table(time="t", folds=3)), (partly, table())):
+        common = split_data(fixed, data, 0)
+        assert trial_splits(fixed, data, 0)(5).fingerprint == common.fingerprint
+    tested = replace(dataset, part_N=np.repeat([0, 2], [70, 20]))
+    splits = trial_splits(tested, table(), 0)(5)
+    assert splits.test_idx.tolist() == list(range(70, 90))
+    assert splits.fingerprint != split_data(tested, table(), 0).fingerprint
+
+
+def test_the_fingerprint_tells_splits_apart():
+    dataset = classes(40, 60)
+    common = split_data(dataset, table(), 0)
+    assert common.fingerprint == split_data(dataset, table(repeats=3), 0).fingerprint
+    others = [split_data(dataset, data, 0) for data in (table(test=0.1), table(folds=3), table(validation=0.3))]
+    others.append(split_data(dataset, table(), 1))
+    assert len({splits.fingerprint for splits in (common, *others)}) == 5

@@ -35,7 +35,9 @@ name = "adam"
 
 
 def rare(folder: Path, target: list[float], *, objective: str = "r2", data: str = "", seed: int = 0) -> StudySpec:
-    (folder / "t.csv").write_text("a,y\n" + "".join(f"{row % 7},{value}\n" for row, value in enumerate(target)))
+    (folder / "t.csv").write_text(
+        "a,y\n" + "".join(f"{row % 7}.{row:03},{value}\n" for row, value in enumerate(target))
+    )
     return parse_study(TEXT.format(objective=objective, data=data, seed=seed), str(folder / "study.toml"))
 
 
