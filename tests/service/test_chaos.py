@@ -49,10 +49,10 @@ def test_random_failures(mortal: Server, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_one_worker_with_kills_equals_one_without_and_a_run(mortal: Server, tmp_path: Path) -> None:
-    assert chaos.equal(mortal, tmp_path, argparse.Namespace(epochs=100, few=24)).endswith("equal byte for byte")
+    assert chaos.equal(mortal, tmp_path, argparse.Namespace(epochs=60, few=20)).endswith("equal byte for byte")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["full", "cut"])
 def test_what_befalls_checkpoints(case: str, mortal: Server, tmp_path: Path) -> None:
-    assert "16 trials ended" in chaos.CASES[case](mortal, tmp_path, argparse.Namespace(epochs=100, few=16))
+    assert "16 trials ended" in chaos.CASES[case](mortal, tmp_path, argparse.Namespace(epochs=60, few=16, seconds=3.0))
