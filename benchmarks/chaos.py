@@ -181,10 +181,10 @@ def full(server: Server, home: Path, args: argparse.Namespace) -> str:
         for limit in (1_000, resource.RLIM_INFINITY):
             for worker in crowd.workers:
                 resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-            time.sleep(8)
+            time.sleep(args.seconds)
         crowd.kill(crowd.workers[0])
 
-    return f"disk full for 8 s, then a kill | {_befallen(server, home, args, 'full', befall)}"
+    return f"disk full for {args.seconds:g} s, then a kill | {_befallen(server, home, args, 'full', befall)}"
 
 
 def cut(server: Server, home: Path, args: argparse.Namespace) -> str:
@@ -258,6 +258,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--few", type=int, default=60, help="trials of all cases but the first")
     parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=8.0, help="how long the disk is full")
     parser.add_argument("--kills", type=int, default=40)
     args = parser.parse_args()
     print(f"{processor()}; lease {LEASE_SECONDS:g} s\n\n| case | outcome | s |\n|---|---|---|")

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, Protocol
 
 from sqlalchemy import select
 
@@ -19,11 +21,10 @@ from hpo.registry import studies
 from hpo.storage.open import open_store
 from hpo.studyfile.file import parse_study
 
-COMMAND = (sys.executable, "-c", "from hpo.cli import main; main()")
+MAIN = "from hpo.cli import main; main()"
 TRACE = "CROWD_TRACE"
-TRACED = """
+TRACING = """
 import os
-from hpo.cli import main
 from hpo.training.trainer import Trainer
 
 file = os.open(os.environ["CROWD_TRACE"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -36,11 +37,23 @@ def tick(trainer):
     return trained
 
 Trainer.tick = tick
-main()
 """
-"""A worker that notes every epoch of a trial that it has trained, whatever becomes of it."""
+"""Has a worker note every epoch of a trial that it has trained, whatever becomes of it."""
 LIMIT_SECONDS = 900.0
 """After which a study counts as stuck."""
+
+
+class Process(Protocol):
+    """A running command: the part of `subprocess.Popen` that is used here."""
+
+    pid: int
+    returncode: Any
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def kill(self) -> None: ...
+    def terminate(self) -> None: ...
+    def send_signal(self, sig: int, /) -> None: ...
 
 
 class Crowd:
@@ -53,7 +66,7 @@ class Crowd:
         self.log = home / "workers.log"
         self.trace = home / "trained.txt"
         """Trial and epoch of everything that was trained, line by line."""
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Process] = []
         home.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Crowd:
@@ -64,13 +77,23 @@ class Crowd:
             worker.kill()
             worker.wait()
 
-    def hpo(self, *arguments: object) -> str:
-        """A command, which must succeed; what it printed."""
-        done = subprocess.run(
-            [*COMMAND, *map(str, arguments)], env=self._environment(), capture_output=True, text=True, cwd=self.home
+    def hpo(self, *arguments: object) -> None:
+        """A command, which must succeed."""
+        log = self.home / "command.log"
+        with log.open("wb") as output:
+            code = self.process(arguments, output).wait()
+        assert code == 0, log.read_text(encoding="utf-8")
+
+    def process(self, arguments: Iterable[object], log: IO[bytes], before: str = "") -> Process:
+        """Starts a command that prints to the log, and that runs the code `before` first."""
+        return subprocess.Popen(
+            [sys.executable, "-c", f"{before}\n{MAIN}", *map(str, arguments)],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=self.home,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def submit(self, text: str) -> None:
         (self.home / "study.toml").write_text(text, encoding="utf-8")
@@ -79,25 +102,16 @@ class Crowd:
     def start(self, count: int = 1, *options: object) -> None:
         with self.log.open("ab") as log:
             for _ in range(count):
-                self.workers.append(
-                    subprocess.Popen(
-                        [sys.executable, "-c", TRACED, "worker", "--lease", str(self.lease), *map(str, options)],
-                        env=self._environment(),
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        cwd=self.home,
-                    )
-                )
+                self.workers.append(self.process(["worker", "--lease", self.lease, *options], log, TRACING))
 
-    def kill(self, worker: subprocess.Popen[bytes]) -> None:
+    def kill(self, worker: Process) -> None:
         """SIGKILL, and a new worker in its place."""
         worker.kill()
         worker.wait()
         self.workers.remove(worker)
         self.start()
 
-    def pause(self, worker: subprocess.Popen[bytes], seconds: float) -> None:
+    def pause(self, worker: Process, seconds: float) -> None:
         """SIGSTOP for a while."""
         worker.send_signal(signal.SIGSTOP)
         time.sleep(seconds)
@@ -132,7 +146,7 @@ class Crowd:
                 assert time.monotonic() < deadline, f"{name} stands still; see {self.log}"
                 time.sleep(0.05)
 
-    def busy(self) -> list[subprocess.Popen[bytes]]:
+    def busy(self) -> list[Process]:
         """The workers that hold trials."""
         holding = select(hpo_workers.c.pid).join(hpo_leases, hpo_leases.c.worker == hpo_workers.c.name).distinct()
         with closing(open_store(self.url)) as store, store.reading() as connection:
@@ -148,7 +162,7 @@ class Crowd:
         lines = self.trace.read_text(encoding="utf-8").splitlines() if self.trace.exists() else []
         return len(lines) - len(set(lines))
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         settings = {"HPO_STORAGE": self.url, "HPO_HOME": str(self.home), "OMP_NUM_THREADS": "1", TRACE: str(self.trace)}
         return {key: value for key, value in os.environ.items() if not key.startswith("HPO_")} | settings
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 from collections.abc import Iterator
 
@@ -9,8 +11,13 @@ import pytest
 import torch
 from hypothesis import settings
 
+MEMORY, ENOUGH_BYTES = "/dev/shm", 4 << 30
+"""Where the tests' folders are, if it has room: there a database need not wait for a disk."""
+
 pytest_plugins = ["tests.databases"]
 
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 torch.set_num_threads(1)
 settings.register_profile("hpo", deadline=None)
 settings.load_profile("hpo")

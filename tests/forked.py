@@ -34,15 +34,27 @@ _server: socket.socket | None = None
 
 
 class Forked:
-    """A running `hpo` command with the given arguments. `communicate` and `wait` raise `subprocess.TimeoutExpired`."""
+    """A running `hpo` command with the given arguments. `communicate` and `wait` raise `subprocess.TimeoutExpired`.
 
-    def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+    `log`: where it prints, instead of into `stdout` and `stderr`. `before`: code that it runs first.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        log: IO[bytes] | None = None,
+        before: str = "",
+    ) -> None:
         self.args = ("hpo", *arguments)
         self.returncode: int | None = None
         (out, out_end), (err, err_end), (status, status_end) = os.pipe(), os.pipe(), os.pipe()
         with open(os.devnull, "rb") as nothing:
-            ends = [nothing.fileno(), out_end, err_end, status_end]
-            order = pickle.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)})
+            prints = [out_end, err_end] if log is None else [log.fileno()] * 2
+            ends = [nothing.fileno(), *prints, status_end]
+            order = pickle.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "before": before})
             server = _running_server()
             socket.send_fds(server, [len(order).to_bytes(8, "little")], ends)
             server.sendall(order)
@@ -174,6 +186,7 @@ def _become(order: Mapping[str, Any], streams: Sequence[int]) -> None:
             open(1, "w", closefd=False),  # noqa: SIM115 open until the process ends
             open(2, "w", 1, closefd=False, errors="backslashreplace"),  # noqa: SIM115 as above
         )
+        exec(order["before"], {"__name__": "before"})
         from hpo.cli import main
 
         main()

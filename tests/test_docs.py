@@ -40,8 +40,11 @@ WAYS = {
     "ray.md": ("run",),
 }
 """Page of a way to run -> the commands whose options it tells."""
-STEPS = small_text(study='name = "digits"', training="epochs = 30", search="trials = 60\nconcurrency = 3")
-"""Longer than the steps up to `hpo resume` take."""
+STEPS = {
+    "local.md": small_text(study='name = "digits"', training="epochs = 1", search="trials = 60\nconcurrency = 30"),
+    "service.md": small_text(study='name = "digits"', training="epochs = 30", search="trials = 60\nconcurrency = 3"),
+}
+"""Studies for the steps of a page; that of workers is longer than the steps up to `hpo resume` take."""
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -114,7 +117,7 @@ def test_the_steps_of_a_page_work_in_their_order(page: str, request: pytest.Fixt
     lines = [shlex.split(line)[1:] for line in command_lines(steps)]
     assert len(lines) >= 6
     (tmp_path / "studies").mkdir()
-    (tmp_path / "studies" / "digits.toml").write_text(STEPS, encoding="utf-8")
+    (tmp_path / "studies" / "digits.toml").write_text(STEPS[page], encoding="utf-8")
     settings = {key: value for key, value in os.environ.items() if not key.startswith("HPO_")}
     if page == "service.md":
         settings |= {"HPO_STORAGE": request.getfixturevalue("new_database")(), "HPO_HOME": str(tmp_path / "shared")}

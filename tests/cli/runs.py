@@ -35,13 +35,18 @@ class Project:
         (self.folder / "small.toml").write_text(text, encoding="utf-8")
 
     def start(
-        self, *arguments: object, command: Sequence[str] = COMMAND, fresh: bool = False, **options: Any
+        self,
+        *arguments: object,
+        command: Sequence[str] = COMMAND,
+        fresh: bool = False,
+        before: str = "",
+        **options: Any,
     ) -> Forked | subprocess.Popen[str]:
         """A command that runs. `fresh`: it loads its libraries itself, as another command does, and one with options of
-        `Popen`."""
+        `Popen`; otherwise it may run the code `before` first."""
         environment = {key: value for key, value in os.environ.items() if key not in SETTINGS}
         if command == COMMAND and not options and not fresh:
-            return Forked(list(map(str, arguments)), cwd=self.folder, env=environment)
+            return Forked(list(map(str, arguments)), cwd=self.folder, env=environment, before=before)
         return subprocess.Popen(
             [*command, *map(str, arguments)],
             cwd=self.folder,

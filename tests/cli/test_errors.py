@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import shutil
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -328,13 +326,9 @@ def test_a_terminal_that_knows_ascii_alone(project: Project) -> None:
 def test_a_full_disk(size: int, project: Project) -> None:
     """No file may grow beyond the size: first the database, then the checkpoints hit the wall."""
     width = 8 if size < 100_000 else 4096
-
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
     project.write(model=f'family = "mlp"\nhidden = [{width}]', search="trials = 2", norm='kind = "none"')
-    done = project.hpo("run", "small.toml", preexec_fn=limit)
+    done = project.hpo("run", "small.toml", before=limit)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "runs/" in done.stderr

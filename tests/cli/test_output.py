@@ -41,8 +41,9 @@ from hpo.registry.summaries import StudySummary
 from hpo.runtime.progress import Progress, Running
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.cautions import Caution
-from tests.cli.runs import COMMAND, Project
+from tests.cli.runs import COMMAND, LIMIT, Project
 from tests.export import tiny
+from tests.forked import Forked
 from tests.runtime.small import small_study, small_text
 from tests.storage.writers import end
 from tests.test_printable import NASTY
@@ -358,12 +359,16 @@ def on_terminal(folder: Path, *arguments: str, width: int = 80, **settings: str)
     """What the command writes to a terminal of so many columns."""
     main, child = pty.openpty()
     ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=folder, stdin=child, stdout=child, stderr=child,
-        env={k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS")} | {"TERM": "xterm"} | settings,
-    )  # fmt: skip
-    os.close(child)
-    told, deadline = b"", time.monotonic() + 120
+    env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS")} | {"TERM": "xterm"} | settings
+    process: Forked | subprocess.Popen[bytes]
+    with open(child, "r+b", buffering=0) as terminal:
+        if "PYTHONIOENCODING" in settings:  # read as Python starts
+            process = subprocess.Popen(
+                [*COMMAND, *arguments], cwd=folder, stdin=terminal, stdout=terminal, stderr=terminal, env=env
+            )
+        else:
+            process = Forked(arguments, cwd=folder, env=env, log=terminal)
+    told, deadline = b"", time.monotonic() + LIMIT
     while time.monotonic() < deadline:
         if select.select([main], [], [], 0.2)[0]:
             try:

@@ -8,9 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from benchmarks.crowd import Crowd, inspect
+from benchmarks.crowd import inspect
 from hpo.registry import leases, studies
 from hpo.storage.open import open_store
+from tests.crowd import ForkedCrowd
 from tests.runtime.small import small_text
 from tests.service.working import wait_for
 
@@ -20,9 +21,9 @@ LIMIT = 240.0
 
 
 @pytest.fixture(scope="module")
-def crowd(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+def crowd(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCrowd]:
     """Workers that have nothing to do yet."""
-    with Crowd(new_database(), tmp_path_factory.mktemp("crowd"), lease=5.0) as started:
+    with ForkedCrowd(new_database(), tmp_path_factory.mktemp("crowd"), lease=5.0) as started:
         with closing(open_store(started.url)) as store:
             started.start(WORKERS)
             wait_for(lambda: len(leases.workers(store)) == WORKERS)
@@ -33,7 +34,7 @@ def crowd(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFact
 @pytest.mark.parametrize(
     ("budget", "trials", "limit"), [("trials", 16, 0), ("epochs", 200, 500), ("cpu_seconds", 200, 6)]
 )
-def test_a_budget_holds_over_workers_at_the_same_time(budget: str, trials: int, limit: int, crowd: Crowd) -> None:
+def test_a_budget_holds_over_workers_at_the_same_time(budget: str, trials: int, limit: int, crowd: ForkedCrowd) -> None:
     """`trials` exactly; the others up to the epochs in hand when they were spent."""
     search = f'trials = {trials}\nconcurrency = {CONCURRENCY}\npruner = "none"'
     search += f"\n{budget} = {limit}" if limit else ""

@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks import chaos
 from benchmarks.chaos import Server, storm, study
-from benchmarks.crowd import Crowd, inspect
+from benchmarks.crowd import inspect
+from tests.crowd import ForkedCrowd
 from tests.databases import server as shared_server
 
 __all__ = ["shared_server"]
@@ -26,8 +27,13 @@ def mortal(shared_server: object) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chaos, "Crowd", ForkedCrowd)
+
+
 def test_random_failures(mortal: Server, tmp_path: Path) -> None:
-    with Crowd(mortal.database(), tmp_path, lease=2.0) as crowd:
+    with ForkedCrowd(mortal.database(), tmp_path, lease=2.0) as crowd:
         crowd.submit(study("chaos", 24, 80))
         crowd.start(2)
         storm(crowd, mortal, name="chaos", kills=2, restarts=1, stops=1)
@@ -43,10 +49,10 @@ def test_random_failures(mortal: Server, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_one_worker_with_kills_equals_one_without_and_a_run(mortal: Server, tmp_path: Path) -> None:
-    assert chaos.equal(mortal, tmp_path, argparse.Namespace(epochs=100, few=24)).endswith("equal byte for byte")
+    assert chaos.equal(mortal, tmp_path, argparse.Namespace(epochs=60, few=20)).endswith("equal byte for byte")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["full", "cut"])
 def test_what_befalls_checkpoints(case: str, mortal: Server, tmp_path: Path) -> None:
-    assert "16 trials ended" in chaos.CASES[case](mortal, tmp_path, argparse.Namespace(epochs=100, few=16))
+    assert "16 trials ended" in chaos.CASES[case](mortal, tmp_path, argparse.Namespace(epochs=60, few=16, seconds=3.0))

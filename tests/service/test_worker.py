@@ -55,7 +55,7 @@ def test_workers_come_and_go(spec: StudySpec, expected: Found, tmp_path: Path) -
 
 
 def test_two_workers_share_a_study_exactly(tmp_path: Path) -> None:
-    spec = small_study(training="epochs = 30", search='trials = 40\nconcurrency = 4\npruner = "none"')
+    spec = small_study(training="epochs = 12", search='trials = 40\nconcurrency = 4\npruner = "none"')
     submit(spec, tmp_path)
     with working(tmp_path) as first, working(tmp_path) as second, closing(open_store(sqlite_url(tmp_path))) as store:
         study_id = row_of(tmp_path).study_id
@@ -64,7 +64,7 @@ def test_two_workers_share_a_study_exactly(tmp_path: Path) -> None:
     trials, epochs = found(spec, tmp_path)
     assert [trial["number"] for trial in trials] == list(range(40))
     assert {trial["state"] for trial in trials} == {"COMPLETE"}
-    assert len(epochs) == row_of(tmp_path).epochs_spent == 40 * 30
+    assert len(epochs) == row_of(tmp_path).epochs_spent == 40 * 12
 
 
 def test_a_worker_may_be_told_which_studies(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from hpo.runtime.local_run import run_study
 from hpo.runtime.submission import submit_study
 from hpo.service.worker import Worker
 from hpo.storage.open import open_store, sqlite_url
+from hpo.storage.store import Store
 from hpo.studyfile.study import StudySpec
 from tests.runtime.small import epochs_of, trials_of
 
@@ -115,8 +117,13 @@ def working(home: Path, *, checkpoint_store: CheckpointStore | None = None, **op
 
 
 def row_of(home: Path, name: str = "small") -> StudyRow:
-    with closing(open_store(sqlite_url(home), readonly=True)) as store:
-        return studies.study_row(store, name)
+    return studies.study_row(_reader(home, (home / "hpo.db").stat().st_ino), name)
+
+
+@lru_cache(maxsize=1)
+def _reader(home: Path, file: int) -> Store:
+    """Stays open from look to look: opening takes longer than a small study's epoch."""
+    return open_store(sqlite_url(home), readonly=True)
 
 
 def wait_for(condition: Any) -> None:

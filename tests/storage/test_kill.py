@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -14,24 +15,32 @@ from hpo.storage.store import Store
 from tests.storage.writers import EPOCHS, IN_FLIGHT, TRIALS, conduct, conduct_and_die, finish, kill_at, start, table
 
 
-def uninterrupted(store: Store) -> tuple[list[tuple[Any, ...]], int]:
-    """The table of an undisturbed study, and its number of statements."""
+def uninterrupted(store: Store) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """The table of an undisturbed study, and its statements."""
     seen = kill_at(store.engine, -1)
     study_id = store.create_new_study([StudyDirection.MAXIMIZE], "uninterrupted")
-    before = seen[0]
+    seen.clear()
     conduct(store, study_id)
-    statements = seen[0] - before
+    statements = seen[:]
     whole = table(store, study_id)
     assert [row[0] for row in whole] == list(range(TRIALS))
     assert {row[1] for row in whole} == {TrialState.COMPLETE, TrialState.PRUNED}
     return whole, statements
 
 
-def check_kills(url: str, plain_url: str, stride: int) -> None:
+def each_kind(statements: list[str]) -> list[int]:
+    """One number of each statement that is executed: early in the study and late in turn."""
+    places: dict[str, list[int]] = {}
+    for number, statement in enumerate(statements, 1):
+        places.setdefault(statement, []).append(number)
+    return [numbers[-(turn % 2)] for turn, numbers in enumerate(places.values())]
+
+
+def check_kills(url: str, plain_url: str, chosen: Callable[[list[str]], list[int]]) -> None:
     store = open_store(url)
     whole, statements = uninterrupted(store)
     optunas = optuna.storages.RDBStorage(plain_url)  # one for all: each keeps a connection until Python collects it
-    for number in range(1, statements, stride):
+    for number in chosen(statements):
         name = f"killed at {number}"
         study_id = store.create_new_study([StudyDirection.MAXIMIZE], name)
         assert finish(start(conduct_and_die, url, study_id, number)) == -9
@@ -58,9 +67,10 @@ def check_kills(url: str, plain_url: str, stride: int) -> None:
 
 
 def test_killed_here_and_there(url: str, plain_url: str) -> None:
-    check_kills(url, plain_url, stride=13 if url.startswith("sqlite") else 31)
+    stride = 13 if url.startswith("sqlite") else 31
+    check_kills(url, plain_url, lambda statements: list(range(1, len(statements), stride)))
 
 
 @pytest.mark.slow
-def test_killed_at_every_third_statement(url: str, plain_url: str) -> None:
-    check_kills(url, plain_url, stride=3)
+def test_killed_before_a_statement_of_each_kind(url: str, plain_url: str) -> None:
+    check_kills(url, plain_url, each_kind)

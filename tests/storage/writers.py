@@ -104,17 +104,18 @@ def epoch_row(trial_id: int, epoch: int, value: float | None) -> EpochRow:
     )
 
 
-def kill_at(engine: Engine, number: int) -> list[int]:
-    """Have this process killed before it executes its statement of this number (commits count as statements)."""
-    seen = [0]
+def kill_at(engine: Engine, number: int) -> list[str]:
+    """Have this process killed before it executes its statement of this number. Returns what it executes, in order;
+    a commit counts as a statement, told by the one that it follows."""
+    seen: list[str] = []
 
-    def count(*_: Any) -> None:
-        seen[0] += 1
-        if seen[0] == number:
+    def note(statement: str) -> None:
+        seen.append(statement)
+        if len(seen) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    event.listen(engine, "before_cursor_execute", count)
-    event.listen(engine, "commit", count)
+    event.listen(engine, "before_cursor_execute", lambda _connection, _cursor, statement, *_: note(statement))
+    event.listen(engine, "commit", lambda _: note(f"commit after {seen[-1] if seen else ''}"))
     return seen
 
 
