@@ -136,9 +136,7 @@ def _spell_out(table: str, found: Any) -> Any:
         return found
     if table == "data" and isinstance(found.get("standardize"), bool) and "scaling" not in found:
         scaling = "standard" if found["standardize"] else "none"
-        found = {"scaling" if key == "standardize" else key: value for key, value in found.items()} | {
-            "scaling": scaling
-        }
+        found = {key: value for key, value in found.items() if key != "standardize"} | {"scaling": scaling}
     return {
         key: {"name": value} if f"{table}.{key}" in SHORTHANDS and isinstance(value, str) else value
         for key, value in found.items()

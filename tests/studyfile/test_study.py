@@ -27,6 +27,9 @@ CHOICE = '[{ kind = "none" }, { kind = "batch", placement = "input" }, { kind = 
         {"training": 'early_stopping = "none"'},
         {"study": 'name = "s"   # a comment'},
         {"optimizer": "learning_rate = 0.001"},
+        {"data": "standardize = true"},
+        {"data": 'scaling = "standard"'},
+        {"data": 'categories = "one_hot"\nmin_count = 2'},
     ],
 )
 def test_what_decides_nothing_leaves_the_fingerprint(tables: dict[str, str]) -> None:
@@ -40,6 +43,7 @@ def test_what_decides_nothing_leaves_the_fingerprint(tables: dict[str, str]) -> 
         {"study": 'name = "t"'},
         {"data": "test = 0.3"},
         {"search": "concurrency = 4"},
+        {"data": "standardize = false"},
         {"search": 'sampler = "random"'},
         {"search": 'pruner = { name = "median", startup_trials = 6 }'},
         {"dropout": "p = 0.1"},
