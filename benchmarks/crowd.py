@@ -209,7 +209,7 @@ def inspect(crowd: Crowd, name: str, count: int, *, events: int | None = None) -
     assert row.epochs_spent == recorded, f"the budget counted {row.epochs_spent} of {recorded} epochs"
     again = crowd.again()
     if events is not None:
-        flight = parse_study(row.spec_text, row.spec_source).search.concurrency
+        flight = parse_study(row.spec_text, row.spec_source).concurrency
         assert again <= events * flight, f"{again} epochs trained again after {events} events, {flight} in flight"
     return Ended(
         states=Counter(trial.state.name for trial in found),

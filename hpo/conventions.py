@@ -24,6 +24,9 @@ SCALED_BY_CHANNEL = 3
 REPEATS_TOGETHER = 3
 """Rows with exactly the same features are in one part of the split. Before, they were drawn like others, so that models
 were validated on rows that they had trained on."""
+CONCURRENCY_FOLLOWS_TRIALS = 3
+"""Where a study does not say how many trials are in flight, these follow from the trials of a sampler that learns;
+before, they were 16."""
 NEWEST = 3
 
 KEY = "conventions"

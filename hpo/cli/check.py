@@ -178,7 +178,7 @@ def _summary(spec: StudySpec, findings: Findings) -> Table:
     table.add_row("study", f"{study.name}, seed {study.seed}")
     table.add_row("objective", f"{goal} {study.objective} of the validation part, {study.epoch} epoch{smoothed}")
     table.add_row("data", _data(spec))
-    table.add_row("budget", f"{search.trials} trials of up to {epochs} epochs, {search.concurrency} in flight")
+    table.add_row("budget", f"{search.trials} trials of up to {epochs} epochs, {spec.concurrency} in flight")
     others = ((search.epochs, "epochs in all"), (search.wall_seconds, "s"), (search.cpu_seconds, "s of processors"))
     if any(limit is not None for limit, _ in others):
         table.add_row("ends after", ", ".join(f"{limit:.15g} {unit}" for limit, unit in others if limit is not None))

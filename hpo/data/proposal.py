@@ -11,7 +11,7 @@ from hpo.data.describe import Description
 from hpo.errors import DataError
 from hpo.paths import argument
 from hpo.printable import on_one_line
-from hpo.studyfile.cautions import fitting_concurrency
+from hpo.studyfile.study import fitting_concurrency
 from hpo.studyfile.tree import toml
 
 SMALL = 500

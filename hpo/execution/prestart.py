@@ -19,7 +19,7 @@ from hpo.studyfile.study import StudySpec
 
 def useful_workers(workers: int, spec: StudySpec) -> int:
     """The number of workers, but no more than the trials that the study has in flight."""
-    return min(workers, spec.search.concurrency)
+    return min(workers, spec.concurrency)
 
 
 class PrestartedProcess:

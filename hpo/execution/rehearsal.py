@@ -126,7 +126,7 @@ def _memory(spec: StudySpec, which: str, trainer: Trainer, examples: Examples) -
     batch = max(trainer.setting.examples.batch_sizes(0, cohort.lanes[0].config.training))
     itemsize = trainer.setting.dtype.itemsize
     lane, free = cohort.architecture.lane_bytes(examples.signature, batch, itemsize), free_memory(device)
-    lanes = spec.search.concurrency * examples.replicas
+    lanes = spec.concurrency * examples.replicas
     kept = lanes * sum(rows[0].nbytes for rows in cohort.state.values())
     if lane > SHARE * free:
         yield _too_large(which, lane, free)

@@ -60,7 +60,7 @@ class Resources:
     def compiled_lanes(self, spec: StudySpec, examples: Examples, *, compiled: bool) -> int | None:
         """Lanes of a compiled program; None where the step is not to be compiled."""
         return (
-            min(self.lanes or MOST_COMPILED[examples.device.type], spec.search.concurrency * examples.replicas)
+            min(self.lanes or MOST_COMPILED[examples.device.type], spec.concurrency * examples.replicas)
             if compiled
             else None
         )

@@ -25,7 +25,7 @@ def worthwhile_workers(spec: StudySpec, examples: Examples, left: float, places:
 
 def most_busy_workers(spec: StudySpec, replicas: int) -> int:
     """The largest number of workers that the trials in flight keep busy. All replicas of a trial are on one worker."""
-    concurrency = spec.search.concurrency
+    concurrency = spec.concurrency
     return max(1, min(concurrency, concurrency * replicas // LANES_EACH))
 
 

@@ -92,7 +92,7 @@ class SoleOwnership:
 
     def room(self, flight: int) -> int:
         self.keep()
-        return min(self.session.spec.search.concurrency - flight, self._left())
+        return min(self.session.spec.concurrency - flight, self._left())
 
     def begin(self, trial_ids: Collection[int]) -> None:
         """Nothing to do: no other process could take them."""

@@ -103,7 +103,7 @@ class LeasedOwnership:
         self.leave = leave
         self.wait = wait
         self.budget = space.budget(session.spec)
-        self.concurrency = session.spec.search.concurrency
+        self.concurrency = session.spec.concurrency
         self._unconfirmed: dict[str, float] | None = None
         """Worker -> when its lease expires, for the workers that held trials when this one began and have sent no
         heartbeat since; None: not read yet."""

@@ -138,7 +138,7 @@ class Worker:
         wanted = None
         for study in found:
             candidate = self._candidate(study)
-            places = candidate.spec.search.concurrency if candidate else 0
+            places = candidate.spec.concurrency if candidate else 0
             others = study.workers - (self._current_study_id == study.study_id)
             if candidate and study.spent is None and study.trials < candidate.budget and others < places:
                 wanted = study.study_id
@@ -152,7 +152,7 @@ class Worker:
 
     def _has_work_in(self, study: StudyStatus) -> bool:
         candidate = self._candidate(study)
-        return candidate is not None and has_work(study, candidate.budget, candidate.spec.search.concurrency)
+        return candidate is not None and has_work(study, candidate.budget, candidate.spec.concurrency)
 
     def _candidate(self, study: StudyStatus) -> Candidate | None:
         """The study, parsed; None where this worker is not to work on it, backs off from it, or cannot read it."""

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hpo.studyfile.fields import searched_tables
-from hpo.studyfile.study import StudySpec, options_of
+from hpo.studyfile.study import LEARNING, StudySpec, fitting_concurrency, options_of
 from hpo.studyfile.tree import Choice, Range
 
 CautionCode = Literal["random_search", "batch_size", "does_not_fit", "not_fused", "memory"]
 
-LEARNING = ("tpe", "gp", "cmaes")
-"""Samplers that learn from results."""
 BLIND = 1 / 3
 """Share of the trials that may be drawn before any result is known, in a search that is to learn."""
 
@@ -27,11 +25,6 @@ class Caution:
     """What happens, and the way out."""
 
 
-def fitting_concurrency(trials: int) -> int:
-    """Trials in flight that leave a sampler results to learn from."""
-    return max(1, min(16, trials // 5))
-
-
 def cautions(spec: StudySpec, examples: int) -> Iterator[Caution]:
     """Cautions about the study's settings. `examples`: those of its smallest training part."""
     yield from _random_search(spec)
@@ -42,14 +35,14 @@ def _random_search(spec: StudySpec) -> Iterator[Caution]:
     search = spec.search
     if search.sampler.name not in LEARNING or not any(map(_searches, spec.tree.values())):
         return
-    if search.concurrency < search.trials * BLIND:
+    if spec.concurrency < search.trials * BLIND:
         return
     better = fitting_concurrency(search.trials)
-    fewer = f"search.concurrency = {better}, or " if better < search.concurrency else ""
-    begun = min(search.concurrency, search.trials)
+    fewer = f"search.concurrency = {better}, or " if better < spec.concurrency else ""
+    begun = min(spec.concurrency, search.trials)
     yield Caution(
         code="random_search",
-        text=f"search.concurrency = {search.concurrency}: {begun} of {search.trials} trials are drawn before the first "
+        text=f"search.concurrency = {spec.concurrency}: {begun} of {search.trials} trials are drawn before the first "
         f"one has ended, so {search.sampler.name} learns little and the study is close to a random search; take "
         f"{fewer}more trials",
     )

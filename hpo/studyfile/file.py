@@ -67,7 +67,7 @@ def parse_study(text: str, source: str) -> StudySpec:
     if problems:
         refuse(source, problems)
     records: dict[str, Any] = {name: FIXED_TABLES[name].model_validate(table) for name, table in fixed.items()}
-    spec = StudySpec(**records, tree=tree, text=text, source=source)
+    spec = StudySpec(**records, tree=tree, text=text, source=source, planned=records["search"].trials)
     if problems := broken_rules(spec):
         refuse(source, problems)
     return spec

@@ -10,11 +10,15 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hpo.conventions import NEWEST
+from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS, NEWEST
 from hpo.studyfile.fields import FIXED_TABLES, Shape, searched_tables
 from hpo.studyfile.records import CheckpointsTable, DataTable, SearchTable, StudyTable
 from hpo.studyfile.tree import Choice, join, toml
 
+LEARNING = ("tpe", "gp", "cmaes")
+"""Samplers that learn from results."""
+MOST_IN_FLIGHT = 16
+"""Trials in flight where the study does not ask for more."""
 FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_seconds", "checkpoints.")
 """Settings that may change between two runs of one study, because no trial depends on them."""
 
@@ -56,8 +60,20 @@ class StudySpec:
     """The TOML source."""
     source: str
     """Path of the file, for messages."""
+    planned: int
+    """Trials that the file asks for, whatever the budget is now."""
     conventions: int = NEWEST
     """The convention that the study began with, see `hpo.conventions`."""
+
+    @property
+    def concurrency(self) -> int:
+        """Trials in flight."""
+        if self.search.concurrency is not None:
+            return self.search.concurrency
+        sampler = self.search.sampler
+        learns = sampler.name in LEARNING and self.planned > getattr(sampler, "startup_trials", 0)
+        follows = self.conventions >= CONCURRENCY_FOLLOWS_TRIALS and learns
+        return fitting_concurrency(self.planned) if follows else MOST_IN_FLIGHT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +108,15 @@ def fingerprint(spec: StudySpec) -> str:
     """SHA-256 of the settings that trials depend on. Comments, layout, the order of keys, budgets and `[checkpoints]`
     do not change it."""
     decisive = {path: entry.value for path, entry in entries(spec).items() if not path.startswith(FREE)}
+    if spec.conventions < CONCURRENCY_FOLLOWS_TRIALS:
+        decisive["search.concurrency"] = toml(spec.concurrency)
     decisive = dict(RENAMED.get(item, item) for item in decisive.items() if item[1] != ADDED.get(item[0]))
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def fitting_concurrency(trials: int) -> int:
+    """Trials in flight that leave a sampler results to learn from."""
+    return max(1, min(MOST_IN_FLIGHT, trials // 5))
 
 
 def with_budget(spec: StudySpec, **budgets: float | None) -> StudySpec:

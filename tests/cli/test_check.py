@@ -198,7 +198,7 @@ def test_cautions_are_told(tmp_path: Path) -> None:
         quick=False,
         model='family = "cnn"\nchannels = { choice = [[4], [4, 4, 4, 4]] }',
         dropout="p = { low = 0.0, high = 0.5 }",
-        search="trials = 20",
+        search="trials = 20\nconcurrency = 16",
         training="batch_size = 2000",
     )
     cautions = [line for line in output.splitlines() if line.startswith("Caution: ")]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from hpo.studyfile.cautions import cautions, fitting_concurrency
+from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS
+from hpo.studyfile.cautions import cautions
+from hpo.studyfile.study import fingerprint, fitting_concurrency, with_budget
 from tests.studyfile.texts import study
 
 SEARCHED = "p = { low = 0.0, high = 0.5 }"
@@ -17,11 +21,12 @@ def codes(examples: int = 1000, **tables: str) -> list[str]:
 @pytest.mark.parametrize(
     ("search", "dropout", "expected"),
     [
-        ("trials = 40", SEARCHED, ["random_search"]),
+        ("trials = 40", SEARCHED, []),
+        ("trials = 40\nconcurrency = 16", SEARCHED, ["random_search"]),
         ("trials = 100", SEARCHED, []),
         ("trials = 20\nconcurrency = 4", SEARCHED, []),
         ("trials = 2\nconcurrency = 1", SEARCHED, ["random_search"]),
-        ('trials = 40\nsampler = "gp"', SEARCHED, ["random_search"]),
+        ('trials = 40\nconcurrency = 16\nsampler = "gp"', SEARCHED, ["random_search"]),
         ('trials = 40\nsampler = "random"', SEARCHED, []),
         ("trials = 40", "p = 0.5", []),
     ],
@@ -42,6 +47,26 @@ def test_a_search_that_cannot_learn_is_named(search: str, dropout: str, expected
 )
 def test_a_batch_larger_than_the_training_part_is_named(size: str, expected: list[str]) -> None:
     assert codes(training=f"batch_size = {size}") == expected
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("trials = 60", 12),
+        ("trials = 8", 16),  # fewer than tpe draws at random before it learns
+        ('trials = 8\nsampler = "cmaes"', 1),
+        ('trials = 60\nsampler = "random"', 16),
+        ("trials = 60\nconcurrency = 3", 3),
+    ],
+)
+def test_trials_in_flight_follow_from_the_trials_of_the_file(search: str, expected: int) -> None:
+    found = study(search=search)
+    assert found.concurrency == with_budget(found, trials=1000).concurrency == expected
+    before = replace(found, conventions=CONCURRENCY_FOLLOWS_TRIALS - 1)
+    assert before.concurrency == (3 if expected == 3 else 16)
+    explicit = study(search=f"{search}\nconcurrency = 16") if expected != 3 else found
+    assert fingerprint(before) == fingerprint(replace(explicit, conventions=before.conventions))
+    assert (fingerprint(found) == fingerprint(explicit)) == (expected == 3)
 
 
 def test_the_concurrency_that_fits_leaves_results_to_learn_from() -> None:
