@@ -27,6 +27,8 @@ were validated on rows that they had trained on."""
 CONCURRENCY_FOLLOWS_TRIALS = 3
 """Where a study does not say how many trials are in flight, these follow from the trials of a sampler that learns;
 before, they were 16."""
+TEXTS_ARE_TOKENS = 3
+"""Columns of texts become tokens, for a model that takes words. Before, they were left out."""
 NEWEST = 3
 
 KEY = "conventions"

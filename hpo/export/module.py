@@ -20,6 +20,7 @@ from hpo.data.columns import categories, words
 from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.export import cells, templates
 from hpo.export.custom import ExportedModule
+from hpo.models.embed import Embed
 
 LINE = 88
 """Longest line, as formatters have it by default."""
@@ -53,7 +54,8 @@ def module_source(
     """The file's text; `title` says which trial it is. Replicas share architecture and columns. `own`: the model is a
     module of the user's own."""
     answers = templates.CLASSES if preprocessing.class_names else templates.NUMBERS
-    functions = [own.code if own else _build(model), templates.LOAD, answers, _preprocess(preprocessing)]
+    parts = [inspect.getsource(Embed)] if any(isinstance(child, Embed) for child in model) else []
+    functions = [own.code if own else _build(model), *parts, templates.LOAD, answers, _preprocess(preprocessing)]
     code = "\n\n\n".join(function.strip() for function in functions)
     code = code if replicas > 1 else templates.for_one(code)
     shape = ", ".join(map(str, preprocessing.input_shape))
@@ -122,14 +124,15 @@ def expression(module: nn.Module) -> str:
         call.keywords.remove(keyword)
         if _repr_of(call) != repr(module):
             call.keywords = kept
-    return f"nn.{ast.unparse(call)}".replace("'", '"')
+    prefix = "" if isinstance(module, Embed) else "nn."
+    return f"{prefix}{ast.unparse(call)}".replace("'", '"')
 
 
 def _repr_of(call: ast.Call) -> str | None:
     """The `repr` of the module that the call makes; None if the call fails."""
     with torch.device("meta"):
         try:
-            return repr(eval(f"nn.{ast.unparse(call)}", {"nn": nn}))
+            return repr(eval(ast.unparse(call), {**vars(nn), "Embed": Embed}))
         except TypeError:
             return None
 
@@ -160,7 +163,24 @@ def _child(name: str, child: nn.Module) -> str:
     line = f'        ("{name}", {expression(child)}),'
     if len(line) <= LINE:
         return line
-    return f'        (\n            "{name}",\n            {expression(child)},\n        ),'
+    call = f"            {expression(child)},"
+    if len(call) > LINE:
+        function, _, arguments = expression(child).partition("(")
+        lines = "".join(f"                {argument},\n" for argument in _arguments(arguments[:-1]))
+        call = f"            {function}(\n{lines}            ),"
+    return f'        (\n            "{name}",\n{call}\n        ),'
+
+
+def _arguments(text: str) -> Iterable[str]:
+    """The arguments of a call, one by one; numbers in brackets that are too long for a line are one below another."""
+    call = ast.parse(f"f({text})", mode="eval").body
+    assert isinstance(call, ast.Call), "the text is that of a call"
+    for argument in call.keywords:
+        line = ast.unparse(argument)
+        if isinstance(argument.value, ast.Tuple) and len(line) > LINE - 17:
+            inner = "".join(f"                    {ast.unparse(one)},\n" for one in argument.value.elts)
+            line = f"{argument.arg}=(\n{inner}                )"
+        yield line
 
 
 def _idle(child: nn.Module) -> bool:

@@ -10,6 +10,7 @@ from math import sqrt
 from torch import Generator, Tensor, nn
 
 from hpo.models.activations import GAINS
+from hpo.models.embed import Embed
 from hpo.studyfile.records import Custom, Init, TrialConfig
 
 
@@ -87,7 +88,8 @@ def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) 
     """Set all parameters and running averages in place; the generator alone decides the draws.
 
     Weights of linear layers and convolutions follow the scheme, with the activation's gain, the output layer with
-    gain 1; biases are 0; norm layers scale by 1 and shift by 0. A module of the user's own is left as it was built.
+    gain 1; biases are 0; norm layers scale by 1 and shift by 0. Vectors of
+    codes and words have a length of about 1. A module of the user's own is left as it was built.
     """
     if isinstance(config.model, Custom):
         return
@@ -98,5 +100,8 @@ def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) 
             scheme(child.weight, gain, config.init, generator)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
+        elif isinstance(child, Embed):
+            for table in child.parameters():
+                _normal(table, 1.0 / table.shape[1], generator)
         elif isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
             child.reset_parameters()

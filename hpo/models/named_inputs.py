@@ -36,7 +36,7 @@ class NamedInputs(nn.Module):
         self.places = tuple(places)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, ...] -> what the module gives; codes and tokens are int64, a mask bool."""
+        """[B, ...] -> what the module gives. Codes and tokens are int64, a mask bool."""
         rows = x.flatten(1)
         given = {}
         for argument, which, start, shape in self.places:

@@ -24,14 +24,11 @@ Children = list[tuple[str, nn.Module]]
 
 def refuse_codes(signature: Signature, family: str) -> None:
     """Raises InputError for inputs whose numbers are names: codes and tokens."""
-    if "codes" in signature.names:
+    if named := [one.name for one in signature.inputs if one.sizes]:
+        what = {"codes": "categories as codes", "tokens": "words"}
         raise InputError(
-            f'model.family = "{family}" takes a column for each category. Leave out data.categories = "codes".'
-        )
-    if "tokens" in signature.names:
-        raise InputError(
-            f'model.family = "{family}" takes no words. Leave the columns of texts out by `[data.columns] NAME = '
-            '"ignored"`, or take a module of your own for all trials, model.family = "custom".'
+            f'model.family = "{family}" takes no {" and no ".join(what[name] for name in named)}. Take "mlp", or a '
+            "module of your own."
         )
 
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS, NEWEST
+from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS, NEWEST, TEXTS_ARE_TOKENS
 from hpo.studyfile.fields import FIXED_TABLES, Shape, searched_tables
 from hpo.studyfile.records import CheckpointsTable, DataTable, SearchTable, StudyTable
 from hpo.studyfile.tree import Choice, join, toml
@@ -29,6 +29,8 @@ ADDED = {
     "data.vocabulary": toml(20_000),
     "data.min_count": toml(2),
     "data.max_tokens": toml(None),
+    "model.embedding": toml(8),
+    "model.word_vector": toml(32),
     "data.header": toml(True),
     **dict.fromkeys(
         (f"data.{key}" for key in ("separator", "encoding", "decimal", "thousands", "shape", "split", "group", "time")),
@@ -158,8 +160,9 @@ def normalises_batches(spec: StudySpec) -> bool:
 
 
 def takes_words(spec: StudySpec) -> bool:
-    """Whether a model of the study takes texts, as tokens."""
-    return any(model["family"] == "custom" for model in options_of(spec, "model"))
+    """Whether a model of the study takes texts, as tokens. Studies of earlier conventions leave texts out."""
+    families = {model["family"] for model in options_of(spec, "model")}
+    return spec.conventions >= TEXTS_ARE_TOKENS and bool(families & {"mlp", "custom"})
 
 
 def changes(old: StudySpec, new: StudySpec) -> list[str]:

@@ -26,6 +26,7 @@ from hpo.training.layers import biases, mixed_norm
 from hpo.training.layers.custom_module import CustomModules
 from hpo.training.layers.custom_plans import plan_of
 from hpo.training.layers.dense import DENSE
+from hpo.training.layers.embed import EMBEDDINGS
 from hpo.training.layers.frame import Frame, LayerContext, Pass
 from hpo.training.layers.images import IMAGES
 from hpo.training.layers.loss import training_loss
@@ -33,7 +34,7 @@ from hpo.training.layers.masks import Drop, Keys, drops_of
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
 
-RULES = {**DENSE, **IMAGES, **NORMS}
+RULES = {**DENSE, **EMBEDDINGS, **IMAGES, **NORMS}
 """Type of a plain layer -> how it is bound."""
 
 

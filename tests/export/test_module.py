@@ -96,6 +96,30 @@ MIXED = preprocessing(
 )
 
 
+WORDS = {
+    "kind": "tabular",
+    "input_shape": (9,),
+    "numeric_names": ("area",),
+    "fills": (1.0,),
+    "offsets": (1.0,),
+    "scales": (1.0,),
+    "categorical_names": ("heating", "street"),
+    "categories": (("gas", "oil"), ("a",)),
+    "codes": True,
+    "text_names": ("about",),
+    "words": ("good", "bad"),
+    "vocabulary": 5,
+    "tokens": 6,
+}
+"""What is fitted on a table with numbers, codes and words."""
+WIDE = {
+    **WORDS,
+    "input_shape": (57,),
+    "categorical_names": tuple(f"street {number}" for number in range(50)),
+    "categories": (("a", "b"),) * 50,
+}
+
+
 def executed(text: str, folder: Path | str = ".") -> dict[str, Any]:
     namespace: dict[str, Any] = {"__file__": str(Path(folder) / "model.py")}
     exec(text, namespace)
@@ -169,6 +193,10 @@ def test_the_file_is_as_a_formatter_leaves_it(name: str, tmp_path: Path) -> None
         module_source("Trial 1 of the study s", model, regression, replicas=5),
         module_source("Trial 1 of the study s", tables, MIXED, replicas=1),
         module_source("Trial 1 of the study s", tables, MIXED, replicas=5),
+        *(
+            module_source("Trial 1", models.build(config_of("mlp"), one.signature, 3), one, replicas=1)
+            for one in (preprocessing(**WORDS), preprocessing(**WIDE))
+        ),
     ]
     files = [tmp_path / f"model{number}.py" for number in range(len(texts))]
     for file, text in zip(files, texts, strict=True):

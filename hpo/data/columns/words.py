@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-WORD = r"\w+(?:['’]\w+)*|[^\w\s]"
+WORD = r"\w+(?:['\u2019]\w+)*|[^\w\s]"
 """Pattern of a word or a mark of punctuation."""
 
 

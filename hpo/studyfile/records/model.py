@@ -19,13 +19,17 @@ def _odd(number: int) -> int:
 
 
 class Mlp(Record):
-    """Multilayer perceptron."""
+    """Multilayer perceptron. It takes numbers, categories in either form, and texts as bags of words."""
 
     family: Literal["mlp"]
     hidden: Annotated[tuple[Width, ...], Field(strict=False, max_length=256)] = (64, 64)
     """Units of each hidden layer."""
     activation: Activation = "relu"
     """Nonlinearity after every hidden layer."""
+    embedding: Width = 8
+    """Numbers of the vector that stands for a category, where data.categories = "codes"."""
+    word_vector: Width = 32
+    """Numbers of the vector that stands for a word; a text is the mean of its words."""
 
 
 class Cnn(Record):

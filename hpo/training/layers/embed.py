@@ -1,0 +1,75 @@
+"""Vectors of codes and words for K lanes, each with tables of its own.
+
+Dimensions: K lanes, B examples, V values, C coded columns, T tokens, N rows of a table, D numbers of a vector.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hpo.models.embed import Embed
+from hpo.training.layers.dense import no_backward
+from hpo.training.layers.frame import LayerContext, Pass, Rule
+
+aten = torch.ops.aten
+
+
+def embed(context: LayerContext, layer: nn.Module) -> Pass:
+    """[K, B, V + C + T] -> [K, B, V + C * D + E], see `hpo.models.embed`. It is the first layer with parameters, so
+    nothing asks for the gradient of its input."""
+    assert isinstance(layer, Embed)
+    coded = layer.values + len(layer.code_sizes)
+    codes = _Table(context, "codes", (sum(layer.code_sizes), layer.code_width)) if layer.code_sizes else None
+    words = _Table(context, "words", (layer.vocabulary, layer.word_width)) if layer.tokens else None
+    begins = layer.begins
+
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor | None, Tensor | None, Tensor | None]]:
+        parts, index, token, share = [x[..., : layer.values]], None, None, None
+        if codes is not None:
+            index = x[..., layer.values : coded].long() + begins.to(x.device)
+            parts.append(codes.vectors(index).flatten(2))
+        if words is not None:
+            token = x[..., coded : coded + layer.tokens].long()
+            real = (token > 0).to(x.dtype)
+            share = (real / real.sum(2, keepdim=True).clamp(min=1)).unsqueeze(3)
+            parts.append((words.vectors(token) * share).sum(2))
+        return torch.cat(parts, dim=2), (index, token, share)
+
+    if not context.frame.training:
+        return Pass(forward, no_backward)
+
+    def backward(kept: tuple[Tensor | None, Tensor | None, Tensor | None], g: Tensor, wanted: bool) -> None:
+        index, token, share = kept
+        end = layer.values + len(layer.code_sizes) * layer.code_width
+        if codes is not None and index is not None:
+            codes.write_gradient(index, g[..., layer.values : end].reshape(*index.shape, layer.code_width))
+        if words is not None and token is not None and share is not None:
+            words.write_gradient(token, g[..., end : end + layer.word_width].unsqueeze(2) * share)
+
+    return Pass(forward, backward)
+
+
+class _Table:
+    """The vectors of K lanes for the same names."""
+
+    def __init__(self, context: LayerContext, name: str, shape: tuple[int, int]) -> None:
+        self.rows, self.width = shape
+        self.vector_KND = context.parameter(name, shape)
+        self.gradient_KND = context.gradient(name, shape) if context.frame.training else None
+
+    def vectors(self, index: Tensor) -> Tensor:
+        """[K, B, C] -> [K, B, C, D]."""
+        flat = index.flatten(1).unsqueeze(2).expand(-1, -1, self.width)
+        return self.vector_KND.gather(1, flat).view(*index.shape, self.width)
+
+    def write_gradient(self, index: Tensor, g: Tensor) -> None:
+        """Adds up the gradients [K, B, C, D] of each row's vectors, in the order of the examples."""
+        assert self.gradient_KND is not None
+        lanes = len(index)
+        own = torch.arange(lanes, device=index.device).view(-1, 1, 1) * self.rows
+        found = aten.embedding_dense_backward(g.flatten(0, 2), (index + own).flatten(), lanes * self.rows, -1, False)
+        self.gradient_KND.copy_(found.view(lanes, self.rows, self.width))
+
+
+EMBEDDINGS: dict[type[nn.Module], Rule] = {Embed: embed}
