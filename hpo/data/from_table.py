@@ -12,7 +12,6 @@ from hpo.data.table import Table
 from hpo.errors import DataError
 from hpo.printable import listed
 from hpo.studyfile.records import DataTable
-from hpo.studyfile.tree import toml_key
 
 
 def dataset_of_table(table: Table, data: DataTable) -> Dataset:
@@ -55,9 +54,7 @@ def without_texts(dataset: Dataset) -> Dataset:
     if dataset.kind == "text":
         raise DataError(
             f"{dataset.name}: beside the target there are only texts ({listed(dataset.text_names)}), and no model of "
-            'this study takes words. Take a module of your own, model.family = "custom", whose forward has an argument '
-            f'tokens: "Your own model" in the README. `[data.columns] {toml_key(dataset.text_names[0])} = '
-            '"categorical"` takes every text for a category.'
+            'this study takes words. Take model.family = "mlp", or a module of your own.'
         )
     why = "Left out because it holds texts, and no model of this study takes words"
     notes = (Note(kind="left_out", text=why, column=name) for name in dataset.text_names)
