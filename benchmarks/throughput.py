@@ -4,8 +4,8 @@
 
 The plain side is what a user writes: an nn.Module and a torch.optim optimizer, one trial at a time, with a DataLoader
 or with batches indexed from tensors, whichever is faster. The fused side trains the same trials as lanes of one
-program. Both train whole epochs, validation included. Printed: milliseconds of a trial's epoch on both sides (median and range
-over the runs) and the ratio of the medians.
+program. Both train whole epochs, validation included. Printed: milliseconds of a trial's epoch on both sides (median
+and range over the runs) and the ratio of the medians.
 """
 
 from __future__ import annotations
