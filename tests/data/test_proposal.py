@@ -19,6 +19,7 @@ TABLE = Description(
     rows=1000,
     kind="tabular",
     shape=(5,),
+    lengths=None,
     columns={"numeric": ("a", "b", "c", "d", "e")},
     missing_share=0.0,
     missing={},
