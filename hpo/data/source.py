@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpo.data.arrays import Arrays, formed
 from hpo.data.columns.features import read_numbers
@@ -22,6 +22,10 @@ from hpo.studyfile.records import DataTable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+
+READING = ("header", "separator", "quote", "encoding")
+"""Keys of `[data]` that say how a CSV file is read."""
 
 
 def load_source(data: DataTable, base: Path, *, distinct: str | None = None) -> Dataset:
@@ -50,11 +54,19 @@ def load_source(data: DataTable, base: Path, *, distinct: str | None = None) -> 
     return replace(keys.of(dataset_of_arrays(found, data)), part_N=part_N)
 
 
-def read_frame(named: str, shape: tuple[int, ...], *, as_text: Iterable[str] = ()) -> DataFrame:
+def read_frame(
+    named: str, shape: tuple[int, ...], *, as_text: Iterable[str] = (), reading: Mapping[str, Any] | None = None
+) -> DataFrame:
     """The rows of a file, a folder or what a function gives, for a model that takes examples of this shape. Numbers of
-    arrays have the names that they had in training."""
-    data = DataTable(dataset=named, shape=shape if len(shape) > 1 else None)
-    found = read_source(named, data, Path(), as_text=as_text)
+    arrays have the names that they had in training. `reading`: how CSV files of training were declared, by the keys of
+    `READING`; a file in UTF-8 is read as such all the same."""
+    data = DataTable(dataset=named, shape=shape if len(shape) > 1 else None).model_copy(update=dict(reading or {}))
+    try:
+        found = read_source(named, data.model_copy(update={"encoding": None}), Path(), as_text=as_text)
+    except DataError:
+        if data.encoding is None:
+            raise
+        found = read_source(named, data, Path(), as_text=as_text)
     return (found if isinstance(found, Table) else table_of_arrays(formed(found, data.shape))).frame
 
 

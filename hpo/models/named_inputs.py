@@ -78,7 +78,9 @@ def places_of(module: nn.Module, signature: Signature) -> tuple[Place, ...] | No
         raise InputError(f"its forward {what}, and {given}; write def forward({wanted})")
     if absent:
         hint = "; sequences have a mask where they come with lengths" if "mask" in absent else ""
-        raise InputError(f"its forward asks for {listed(absent)}, and {given}; leave it out, or give it a default{hint}")
+        raise InputError(
+            f"its forward asks for {listed(absent)}, and {given}; leave it out, or give it a default{hint}"
+        )
     return tuple((name, name, *known[name]) for name in named if name in known)
 
 
