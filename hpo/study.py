@@ -192,10 +192,11 @@ def run(
     """Runs a study to the end of its budget, or continues it, as `hpo run` does.
 
     `study` is the path of a study file, a name under `studies/`, or a dict with the tables of a study file; relative
-    paths in a dict start at the working directory. In a dict, `data.dataset` and `data.test` may also be a pandas
-    frame, or what a function of one's own may return; it is not stored, but the same call recognises it. `progress` is called with the study's progress about once per epoch.
-    The other arguments are the options of the command. Without `home`, `storage` or `checkpoints`, the same environment
-    variables are used as by the command. Raises subclasses of `hpo.HpoError`.
+    paths in a dict start at the working directory. Its `data.dataset` and `data.test` may also be a pandas frame, or
+    what a function of one's own may return: it is not stored, and the same call with other data is refused. `progress`
+    is called with the study's progress about once per epoch. The other arguments are the options of the command.
+    Without `home`, `storage` or `checkpoints`, the same environment variables are used as by the command. Raises
+    subclasses of `hpo.HpoError`.
     """
     _check(trials=trials, workers=workers, lanes=lanes, threads=threads)
     if compile not in ("auto", "on", "off"):

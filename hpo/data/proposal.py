@@ -93,7 +93,8 @@ def _data(dataset: str, target: str | None, found: Description, folds: int | Non
     if target is not None:
         yield f"target = {toml(target)}  # the column to predict"
         other = "regression" if found.task == "classification" else "classification"
-        yield f'# Read as {found.task}: {on_one_line(found.task_reason)}. Otherwise set  task = "{other}"'
+        otherwise = "" if found.task_reason.endswith("distinct texts") else f' Otherwise set  task = "{other}"'
+        yield f"# Read as {found.task}: {on_one_line(found.task_reason)}.{otherwise}"
     if test_given:
         yield "# The data come with a test part; only the winner is scored on it, once"
     else:
@@ -122,7 +123,7 @@ def _model(found: Description) -> Iterator[str]:
     else:
         raise DataError(
             f"No model family here takes {found.kind} data yet. Write a study file with a module of your own "
-            '(family = "custom"): "Your own model" in the README.'
+            '(family = "custom"): "Texts, sequences and categories by name" in the README has one to begin with.'
         )
 
 

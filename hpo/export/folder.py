@@ -46,8 +46,9 @@ def export(
     given: Mapping[str, Any] | None = None,
 ) -> ExportableTrial:
     """Writes the trial of this number, or the best finished one, into the folder, and returns it. `note` and `place`:
-    as for `load_trained`; `force`: an earlier export in the folder is replaced; `given`: as for `find_trial`. Raises `InputError` if the folder is
-    not empty, `StudyStateError` if the trial has no weights, `MachineError` if the files cannot be written."""
+    as for `load_trained`; `given`: as for `find_trial`; `force`: an earlier export in the folder is replaced. Raises
+    `InputError` if the folder is not empty, `StudyStateError` if the trial has no weights, `MachineError` if the files
+    cannot be written."""
     source = find_trial(store, name, number, given)
     check_free(folder, force=force)
     write_export(folder, export_files(load_trained(store, home, source, note, place=place)))

@@ -55,8 +55,8 @@ class About(BaseModel):
 
 
 def read_export(folder: Path) -> tuple[tuple[nn.Sequential, ...], tuple[Preprocessing, ...], Reading]:
-    """The models and the preprocessing of an export, one of each per replica, and how CSV files are read. Raises `InputError` if a file is missing
-    or damaged."""
+    """The models and the preprocessing of an export, one of each per replica, and how CSV files are read. Raises
+    `InputError` if a file is missing or damaged."""
     about = _about(folder / "config.json")
     preprocessing = _preprocessing(folder / "preprocessing.json", about)
     names = weight_names(len(preprocessing))
