@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hpo.data.describe import Description
+from hpo.data.describe import TABLES, Description
 from hpo.errors import DataError
 from hpo.paths import argument
 from hpo.printable import on_one_line
@@ -119,7 +119,7 @@ def _data(
         yield "validation = 0.2  # trials are compared on it; folds = 5 instead: less noise, five times as long"
     else:
         yield f"folds = {folds}  # few rows: a trial's value is its mean over folds; faster: validation = 0.2"
-    if found.kind == "tabular" and "columns" not in settings:
+    if found.kind in TABLES and "columns" not in settings:
         yield '# A column that was not read as meant:  columns = { NAME = "categorical" }, or numeric, date, ignored'
 
 
@@ -130,7 +130,7 @@ def _model(found: Description) -> Iterator[str]:
         channels = toml({"choice": _channels(found.shape)})
         yield f"channels = {channels}  # a number for each block; a block halves the image"
         yield "hidden = [64]  # units between the last block and the output"
-    elif found.kind == "tabular":
+    elif found.kind in TABLES:
         widths = next((widths for rows, widths in WIDTHS if found.rows < rows), WIDE)
         linear = "; [] is a linear model" if [] in widths else ""
         yield 'family = "mlp"  # a multilayer perceptron; "custom" takes a module of your own'

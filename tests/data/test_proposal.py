@@ -69,6 +69,11 @@ def test_larger_data_gets_wider_models_larger_batches_and_fewer_epochs() -> None
     assert epochs == sorted(set(epochs), reverse=True)
 
 
+def test_texts_alone_get_a_perceptron() -> None:
+    tree = proposed(replace(TABLE, kind="text", columns={"text": ("review",)})).tree
+    assert tree["model"]["family"] == "mlp"
+
+
 def test_images_get_a_network_that_they_are_large_enough_for() -> None:
     for side in (2, 3, 7, 8, 15, 16, 28, 200):
         tree = proposed(replace(IMAGES, shape=(3, side, side))).tree
