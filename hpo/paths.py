@@ -11,6 +11,8 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "
 DICT = "<dict>"
 """File name that stands for a study given as a dict. The folder before it is the working directory at that time, in
 which relative paths start."""
+OBJECT = "<object>"
+"""Stands in a study given as a dict for data given as an object of Python, which is not stored."""
 LONGEST = 200
 """Longest name of a folder, in characters; file systems take 255 bytes, and temporary names are longer."""
 

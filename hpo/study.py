@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpo import environment
 from hpo.errors import InputError
-from hpo.paths import DICT
+from hpo.paths import DICT, OBJECT
 from hpo.storage.open import reading, url_of
 from hpo.studyfile.file import find_study, parse_study, read_study_file
 from hpo.studyfile.study import StudySpec, with_budget
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 PathLike = str | os.PathLike[str]
 Auto = Literal["auto"]
+PLAIN = (str, os.PathLike, Real, type(None))
+"""Values of `data.dataset` and `data.test` that a study file has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +67,7 @@ class Study:
     """Where workers keep checkpoints, if not at the place recorded with the study."""
     _url: str = field(repr=False)
     _facts: StudyReport = field(repr=False)
+    _given: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def text(self) -> str:
@@ -120,7 +124,15 @@ class Study:
             place, number = Path(folder), self._number(trial)
             checkpoints = self.checkpoints
             exports.export(
-                store, self.home, self.name, place, log.warning, number=number, force=force, place=checkpoints
+                store,
+                self.home,
+                self.name,
+                place,
+                log.warning,
+                number=number,
+                force=force,
+                place=checkpoints,
+                given=self._given,
             )
         return place
 
@@ -154,7 +166,7 @@ class Study:
                 f"{self._facts.models} of them (one for each fold and repeat), but got {replica!r}"
             )
         with reading(self._url) as store:
-            source = find_trial(store, self.name, self._number(trial))
+            source = find_trial(store, self.name, self._number(trial), self._given)
             return load_trained(store, self.home, source, log.warning, place=self.checkpoints)
 
     def _number(self, trial: int | None) -> int | None:
@@ -180,9 +192,11 @@ def run(
     """Runs a study to the end of its budget, or continues it, as `hpo run` does.
 
     `study` is the path of a study file, a name under `studies/`, or a dict with the tables of a study file; relative
-    paths in a dict start at the working directory. `progress` is called with the study's progress about once per epoch.
-    The other arguments are the options of the command. Without `home`, `storage` or `checkpoints`, the same environment
-    variables are used as by the command. Raises subclasses of `hpo.HpoError`.
+    paths in a dict start at the working directory. Its `data.dataset` and `data.test` may also be a pandas frame, or
+    what a function of one's own may return: it is not stored, and the same call with other data is refused. `progress`
+    is called with the study's progress about once per epoch. The other arguments are the options of the command.
+    Without `home`, `storage` or `checkpoints`, the same environment variables are used as by the command. Raises
+    subclasses of `hpo.HpoError`.
     """
     _check(trials=trials, workers=workers, lanes=lanes, threads=threads)
     if compile not in ("auto", "on", "off"):
@@ -218,7 +232,8 @@ def run(
             )
         finally:
             torch.set_num_threads(before)  # the caller's other computations keep their number of threads
-    return load(spec.study.name, home=place, storage=storage, checkpoints=checkpoints)
+    found = load(spec.study.name, home=place, storage=storage, checkpoints=checkpoints)
+    return replace(found, _given=spec.given)
 
 
 def load(
@@ -237,8 +252,19 @@ def load(
 
 def _spec(study: PathLike | Mapping[str, Any]) -> StudySpec:
     if isinstance(study, Mapping):
-        return parse_study(toml_of(study), DICT)
+        named, given = _apart(study)
+        return replace(parse_study(toml_of(named), DICT), given=given)
     return read_study_file(find_study(os.fspath(study)))
+
+
+def _apart(study: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The study with `OBJECT` where it has data as objects, and these by their key."""
+    table = study.get("data")
+    if not isinstance(table, Mapping):
+        return study, {}
+    found = {key: table[key] for key in ("dataset", "test") if not isinstance(table.get(key), PLAIN)}
+    data = {key: OBJECT if key in found else value for key, value in table.items()}
+    return {**study, "data": data}, {f"data.{key}": value for key, value in found.items()}
 
 
 def _place(home: PathLike | None, storage: str | None) -> tuple[Path, str]:

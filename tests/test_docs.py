@@ -12,19 +12,24 @@ import tomllib
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
+from hpo import models
 from hpo.cli import COMMANDS, hpo
 from hpo.data.catalogue import load_dataset
 from hpo.data.catalogue.entries import CATALOGUE
 from hpo.data.parts.splits import split_data
+from hpo.data.preprocessing.apply import apply
+from hpo.data.preprocessing.fit import Learner
 from hpo.data.readers import READERS
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
 from hpo.study import run
 from hpo.studyfile.file import parse_study
-from hpo.studyfile.records import DataTable
+from hpo.studyfile.records import DataTable, TrialConfig
 from tests.forked import Forked
 from tests.reference import reference
 from tests.runtime.small import small_text
@@ -151,7 +156,7 @@ def test_the_study_file_in_the_readme_is_valid() -> None:
 
 
 def test_the_model_of_your_own_in_the_readme_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (net,), (_, study) = blocks(README, "python"), blocks(README, "toml")
+    (net, *_), (_, study) = blocks(README, "python"), blocks(README, "toml")
     (tmp_path / "net.py").write_text(net, encoding="utf-8")
     (tmp_path / "study.toml").write_text(study, encoding="utf-8")
     arguments = ["run", str(tmp_path / "study.toml"), "--trials", "4", "--home", str(tmp_path / "runs")]
@@ -160,6 +165,23 @@ def test_the_model_of_your_own_in_the_readme_runs(tmp_path: Path, caplog: pytest
     assert "4 finished" in result.output or "pruned, 0 failed" in result.output
     assert "model.arguments.activation = " in result.output
     assert not caplog.records, "its lanes train together"
+
+
+@pytest.mark.parametrize(("number", "name", "way_in"), [(1, "Words", "reviews.csv"), (2, "Steps", "walks.npz")])
+def test_the_models_of_texts_and_sequences_in_the_readme_take_those_of_the_page_of_data(
+    number: int, name: str, way_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ways_in(tmp_path, monkeypatch)
+    (tmp_path / "net.py").write_text(blocks(README, "python")[number], encoding="utf-8")
+    data = next(block for block in blocks(PAGES["data.md"], "toml") if f'"{way_in}"' in block)
+    table = DataTable.model_validate(tomllib.loads(data)["data"])
+    dataset = load_dataset(table, tmp_path)
+    preprocessing = Learner.of(dataset, table).fit(np.arange(dataset.size))
+    model = {"family": "custom", "module": f"{tmp_path}/net.py:{name}"}
+    config = TrialConfig.model_validate({"model": model, "optimizer": {"name": "adam"}})
+    module = models.build(config, preprocessing.signature, 2)
+    rows = torch.from_numpy(apply(preprocessing, dataset, np.arange(dataset.size)))
+    assert module(rows).shape == (dataset.size, 2)
 
 
 def test_the_python_page_runs(tmp_path: Path) -> None:
@@ -181,14 +203,20 @@ def test_the_python_page_tells_every_argument() -> None:
     assert inspect.signature(run).parameters.keys() - {"study"} <= told
 
 
-def test_every_way_in_on_the_page_of_data_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its files are written under the names there, those of Python are run, and every `[data]` table is loaded."""
-    page = PAGES["data.md"]
-    monkeypatch.chdir(tmp_path)
-    for name, content in re.findall(r"^`([\w.-]+)`:\n\n```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
-        (tmp_path / name).write_text(content, encoding="utf-8")
+def write_ways_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes the files of the page of data, and runs those of Python."""
+    monkeypatch.chdir(folder)
+    files = re.findall(r"^`([\w.-]+)`:\n\n```\w+\n(.*?)^```", PAGES["data.md"], re.MULTILINE | re.DOTALL)
+    for name, content in files:
+        (folder / name).write_text(content, encoding="utf-8")
         if name.endswith(".py"):
             exec(content, {"__name__": name})
+
+
+def test_every_way_in_on_the_page_of_data_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every `[data]` table is loaded, with the files there."""
+    page = PAGES["data.md"]
+    write_ways_in(tmp_path, monkeypatch)
     tables = [tomllib.loads(block)["data"] for block in blocks(page, "toml")]
     assert len(tables) >= 10
     for table in tables:

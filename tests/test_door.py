@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 import hpo
 from hpo.cli import hpo as command
-from hpo.errors import InputError, StorageError, StudyFileError, StudyStateError
+from hpo.errors import DataError, InputError, StorageError, StudyFileError, StudyStateError
 from hpo.runtime.progress import Progress
 
 STUDY: dict[str, Any] = {
@@ -231,3 +231,46 @@ def test_a_study_without_a_finished_trial_has_no_best(tmp_path: Path) -> None:
     assert set(found.trials["state"]) == {"PRUNED"}
     with pytest.raises(StudyStateError, match=r"has finished. Give it more trials: `hpo.run\(STUDY, trials=N\)`"):
         found.model()
+
+
+def test_data_may_be_an_object(tmp_path: Path) -> None:
+    """Here a frame; nothing of it is stored, and another one is recognised."""
+    frame, home = wines(), tmp_path / "runs"
+    given = {**STUDY, "data": {"dataset": frame, "target": "grower", "folds": 2}}
+    found = hpo.run(given, home=home, workers=2)
+    assert found.best is not None
+    assert 'dataset = "<object>"' in found.text
+    assert found.epochs.equals(hpo.run({**given, "data": {**given["data"], "dataset": frame.copy()}}, home=home).epochs)
+    found.export(tmp_path / "export")
+    answers = hpo.Predictor.load(tmp_path / "export").predict(frame)
+    model, preprocess = found.predictor()
+    assert model(preprocess(frame)).shape == (len(frame), answers.shape[1] - 1)
+    with pytest.raises(StudyFileError, match="data"):
+        hpo.run({**given, "data": {**given["data"], "dataset": frame.assign(ash=0.5)}}, home=home)
+    with pytest.raises(DataError, match=r"given its data as an object.*hpo\.run\(STUDY\)"):
+        hpo.load("wines", home=home).export(tmp_path / "other")
+    (tmp_path / "s.toml").write_text(found.text)
+    for arguments in (["submit", tmp_path / "s.toml"], ["export", "wines", "-o", tmp_path / "other"]):
+        refused = CliRunner().invoke(command, [*map(str, arguments), "--home", str(home)])
+        assert isinstance(refused.exception, DataError)
+
+
+def test_arrays_data_sets_and_a_test_part_may_be_objects(tmp_path: Path) -> None:
+    table = wines()
+    x, y = table.drop(columns="grower").to_numpy(), table["grower"].to_numpy()
+    few = {**STUDY, "search": {**STUDY["search"], "trials": 1}, "training": {"epochs": 1}}
+
+    def best(name: str, **data: Any) -> float | None:
+        found = hpo.run({**few, "study": {"name": name}, "data": data}, home=tmp_path / "runs").best
+        assert found is not None
+        return found.test["accuracy"]
+
+    classes = torch.from_numpy(pd.factorize(y)[0])
+    items = torch.utils.data.TensorDataset(torch.tensor(x), classes)
+    for number, given in enumerate([(x, y), {"X": x, "y": y}, items]):
+        assert best(f"s{number}", dataset=given) is not None
+    assert best("parts", dataset=table.iloc[::2], test=table.iloc[1::2], target="grower") is not None
+    with pytest.raises(DataError, match="found a list; must be a pandas DataFrame"):
+        best("list", dataset=[1, 2, 3])
+    with pytest.raises(DataError, match=r"data\.dataset"):
+        best("ragged", dataset={"X": [[1], [1, 2]], "y": [0, 1]})

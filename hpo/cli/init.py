@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from hpo import disk
 from hpo.cli.terminal.output import ask, say, write_path
@@ -20,13 +24,26 @@ from hpo.studyfile.records import NAME_PATTERN, DataTable
 OBVIOUS = ("target", "label", "class", "y")
 """Names of a column that is taken as the target where none is given, in any case of letters."""
 
+SETTABLE = (
+    *("task", "columns", "shape", "header", "separator", "quote", "encoding", "decimal", "thousands"),
+    *("test", "split", "group", "time"),
+)
+"""Keys of `[data]` that say what the data are; the others are chosen for them."""
+
 
 @click.command()
 @click.argument("name")
 @click.option("--data", "source", required=True, metavar="PATH", help="The data: a file, or a name of the catalogue.")
 @click.option("--target", metavar="COLUMN", help="Column to predict.  [default: target, label, class or y]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A key of [data] that the data need, e.g. encoding=cp1252, header=false or shape=[3,32,32].",
+)
 @click.option("--force", is_flag=True, help="Replace NAME.toml if it exists.")
-def init(name: str, source: str, target: str | None, force: bool) -> None:
+def init(name: str, source: str, target: str | None, settings: tuple[str, ...], force: bool) -> None:
     """Look at data and write a first study file for it, NAME.toml.
 
     The file has a model that suits the data and its size, ranges to search, an objective for the balance of the
@@ -37,6 +54,7 @@ def init(name: str, source: str, target: str | None, force: bool) -> None:
     Examples:
       hpo init flowers --data flowers.csv --target species
       hpo init my-adult --data adult
+      hpo init prices --data prices.csv --target price --set encoding=cp1252
     """
     name = name.removesuffix(".toml")
     if not re.fullmatch(NAME_PATTERN, name):
@@ -47,7 +65,11 @@ def init(name: str, source: str, target: str | None, force: bool) -> None:
     path = Path(f"{name}.toml")
     if os.path.lexists(path) and not force:
         raise InputError(f"{path} exists. Take another name, or --force to replace it.")
-    text = _study_text(name, source, target or _target_in(source, path.parent), path)
+    given = _given(settings)
+    data = _table(source, target, given)
+    if not target:
+        data = data.model_copy(update={"target": _target_in(data, path.parent)})
+    text = _study_text(name, data, given, path)
     try:
         disk.save(path, text.encode("utf-8"))
     except UnicodeEncodeError:
@@ -58,13 +80,35 @@ def init(name: str, source: str, target: str | None, force: bool) -> None:
     say(f"To see what was found: hpo check {argument(path)}\nTo run it: hpo run {argument(path)}", err=True)
 
 
-def _target_in(source: str, base: Path) -> str | None:
+def _given(settings: Iterable[str]) -> dict[str, Any]:
+    """The values of `--set` by key; what is no TOML is a text."""
+    given: dict[str, Any] = {}
+    for setting in settings:
+        key, mark, text = setting.partition("=")
+        if not mark or key not in SETTABLE:
+            raise InputError(f"--set {setting}: must be KEY=VALUE, with a key of {listed(SETTABLE)}.")
+        try:
+            given[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            given[key] = text
+    return given
+
+
+def _table(source: str, target: str | None, given: dict[str, Any]) -> DataTable:
+    try:
+        return DataTable.model_validate({"dataset": source, "target": target, **given})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(f"--set {first['loc'][0]}: found {first['input']!r}; {first['msg'].lower()}.") from None
+
+
+def _target_in(data: DataTable, base: Path) -> str | None:
     """The column to predict: the one with an obvious name. None where the data has a target of its own."""
     from hpo.data.catalogue import load_dataset
     from hpo.data.readers import is_function, read_source
     from hpo.data.table import Table
 
-    data = DataTable(dataset=source)
+    source = data.dataset
     try:
         load_dataset(data, base)
     except DataError:
@@ -86,7 +130,7 @@ def _target_in(source: str, base: Path) -> str | None:
     )
 
 
-def _study_text(name: str, source: str, target: str | None, path: Path) -> str:
+def _study_text(name: str, data: DataTable, given: dict[str, Any], path: Path) -> str:
     """The study file, which has been tried on the data. Raises `DataError` where the data cannot be split."""
     from hpo.data.catalogue import load_dataset
     from hpo.data.dataset import PARTS
@@ -94,11 +138,13 @@ def _study_text(name: str, source: str, target: str | None, path: Path) -> str:
     from hpo.data.proposal import SMALL, propose
     from hpo.data.study import check_objective, load_data
 
-    dataset = load_dataset(DataTable(dataset=source, target=target), path.parent)
+    dataset = load_dataset(data, path.parent)
     found = describe(dataset)
     test_given = dataset.part_N is not None and bool((dataset.part_N == PARTS.index("test")).any())
     for folds in (5, 3, None) if found.rows < SMALL else (None,):
-        text = propose(name, found, dataset=source, target=target, folds=folds, test_given=test_given)
+        text = propose(
+            name, found, dataset=data.dataset, target=data.target, folds=folds, test_given=test_given, settings=given
+        )
         spec = parse_study(text, str(path))
         try:
             check_objective(spec, load_data(spec))

@@ -15,7 +15,7 @@ from hpo.printable import few, listed
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("data", metavar="DATA", type=click.Path(exists=True, path_type=Path))
+@click.argument("data")
 @click.option(
     "-o",
     "--output",
@@ -24,11 +24,12 @@ from hpo.printable import few, listed
     help="CSV file to write.  [default: standard output]",
 )
 @spreadsheet_option
-def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) -> None:
+def predict(folder: Path, data: str, output: Path | None, spreadsheet: bool) -> None:
     """Predict the rows of DATA with the export in DIR.
 
-    DATA is a file of any format that studies read, or a folder of images. A table needs the columns that the model was
-    trained on, in any order; empty cells are filled as in training, other columns are ignored. The output is a CSV
+    DATA is a file of any format that studies read, a folder of images, or a function, FILE.py:NAME. A table needs the
+    columns that the model was trained on, in any order; empty cells are filled as in training, other columns are
+    ignored. A CSV file is read as the study declared it, e.g. with its separator. The output is a CSV
     table: the row (from 1), the prediction and, for classes, the probability of each. Standard error has a line for
     each column with missing cells or categories that training did not have and, if the table has the target, the
     accuracy (or root mean squared error). The models of a study with folds or repeats predict as an ensemble: by the
@@ -46,7 +47,8 @@ def predict(folder: Path, data: Path, output: Path | None, spreadsheet: bool) ->
     from hpo.reports.text import format_number
 
     predictor = exported.Predictor.load(folder)
-    frame = read_frame(str(data), predictor.preprocessing[0].signature.main.shape, as_text=predictor.text_columns)
+    shape = predictor.preprocessing[0].signature.main.shape
+    frame = read_frame(data, shape, as_text=predictor.text_columns, reading=predictor.reading)
     prediction = exported.predict(predictor, frame)
     text = csv_text(*exported.prediction_table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:

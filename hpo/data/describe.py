@@ -39,6 +39,8 @@ class Description:
     kind: DataKind
     shape: tuple[int, ...]
     """Of one example before encoding: (numeric columns,) or (channels, height, width)."""
+    lengths: tuple[int, int] | None
+    """Steps of the shortest and of the longest sequence; None where all are as long, or there are none."""
     columns: Mapping[str, tuple[str, ...]]
     """Names by kind: numeric, date, categorical, text, left out. Empty for images and sequences."""
     missing_share: float
@@ -76,6 +78,7 @@ def describe(dataset: Dataset) -> Description:
         rows=dataset.size,
         kind=dataset.kind,
         shape=dataset.numeric.shape[1:],
+        lengths=_lengths(dataset),
         columns=_columns(dataset) if tabular else {},
         missing_share=sum(missing.values()) * dataset.size / cells if cells else 0.0,
         missing=dict(sorted(known.items(), key=lambda item: -item[1])),
@@ -111,6 +114,11 @@ def _columns(dataset: Dataset) -> dict[str, tuple[str, ...]]:
         "left out": tuple(filter(None, left_out)),
     }
     return {kind: names for kind, names in found.items() if names}
+
+
+def _lengths(dataset: Dataset) -> tuple[int, int] | None:
+    lengths_N = dataset.lengths_N
+    return None if lengths_N is None else (int(lengths_N.min()), int(lengths_N.max()))
 
 
 def _missing(dataset: Dataset) -> Iterator[tuple[str, float]]:

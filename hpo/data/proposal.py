@@ -5,9 +5,10 @@ Only the text is made here; `hpo init` reads the data and writes the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from hpo.data.describe import Description
+from hpo.data.describe import TABLES, Description
 from hpo.errors import DataError
 from hpo.paths import argument
 from hpo.printable import on_one_line
@@ -38,16 +39,23 @@ WIDE = [[64, 64], [128, 128], [256, 128]]
 
 
 def propose(
-    name: str, found: Description, *, dataset: str, target: str | None, folds: int | None, test_given: bool = False
+    name: str,
+    found: Description,
+    *,
+    dataset: str,
+    target: str | None,
+    folds: int | None,
+    test_given: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> str:
     """The text of a study file. `dataset`, `target`: as `[data]` is to have them; `folds`: None for a hold-out;
-    `test_given`: the data come with a test part.
+    `test_given`: the data come with a test part; `settings`: further keys of `[data]`.
 
     Raises `DataError` for a kind of data that no model family here takes.
     """
     sections = (
         _study(name, found),
-        _data(dataset, target, found, folds, test_given),
+        _data(dataset, target, found, folds, test_given, settings or {}),
         _model(found),
         _NORM,
         _DROPOUT,
@@ -87,22 +95,31 @@ def _objective(found: Description) -> tuple[str, str]:
     return "balanced_accuracy", f'{unbalanced}; or "macro_f1"'
 
 
-def _data(dataset: str, target: str | None, found: Description, folds: int | None, test_given: bool) -> Iterator[str]:
+def _data(
+    dataset: str,
+    target: str | None,
+    found: Description,
+    folds: int | None,
+    test_given: bool,
+    settings: Mapping[str, Any],
+) -> Iterator[str]:
     yield "[data]"
     yield f"dataset = {toml(dataset)}  # a name of the catalogue, or a path, relative to this file"
     if target is not None:
         yield f"target = {toml(target)}  # the column to predict"
         other = "regression" if found.task == "classification" else "classification"
-        yield f'# Read as {found.task}: {on_one_line(found.task_reason)}. Otherwise set  task = "{other}"'
-    if test_given:
+        otherwise = "" if found.task_reason.endswith("distinct texts") else f' Otherwise set  task = "{other}"'
+        yield f"# Read as {found.task}: {on_one_line(found.task_reason)}.{otherwise}"
+    yield from (f"{key} = {toml(value)}" for key, value in settings.items())
+    if "test" not in settings and test_given:
         yield "# The data come with a test part; only the winner is scored on it, once"
-    else:
+    elif "test" not in settings:
         yield "test = 0.2  # only the winner is scored on it, once"
     if folds is None:
         yield "validation = 0.2  # trials are compared on it; folds = 5 instead: less noise, five times as long"
     else:
         yield f"folds = {folds}  # few rows: a trial's value is its mean over folds; faster: validation = 0.2"
-    if found.kind == "tabular":
+    if found.kind in TABLES and "columns" not in settings:
         yield '# A column that was not read as meant:  columns = { NAME = "categorical" }, or numeric, date, ignored'
 
 
@@ -113,7 +130,7 @@ def _model(found: Description) -> Iterator[str]:
         channels = toml({"choice": _channels(found.shape)})
         yield f"channels = {channels}  # a number for each block; a block halves the image"
         yield "hidden = [64]  # units between the last block and the output"
-    elif found.kind == "tabular":
+    elif found.kind in TABLES:
         widths = next((widths for rows, widths in WIDTHS if found.rows < rows), WIDE)
         linear = "; [] is a linear model" if [] in widths else ""
         yield 'family = "mlp"  # a multilayer perceptron; "custom" takes a module of your own'
@@ -122,7 +139,7 @@ def _model(found: Description) -> Iterator[str]:
     else:
         raise DataError(
             f"No model family here takes {found.kind} data yet. Write a study file with a module of your own "
-            '(family = "custom"): "Your own model" in the README.'
+            '(family = "custom"): "Texts, sequences and categories by name" in the README has one to begin with.'
         )
 
 

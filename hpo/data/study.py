@@ -41,7 +41,7 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
     base = Path(spec.source).parent
     slot = slot_of(spec.data, base, home)
     kept = slot.load() if slot is not None else None
-    dataset = read = load_dataset(spec.data, base) if kept is None else kept
+    dataset = read = load_dataset(spec.data, base, spec.given) if kept is None else kept
     suited = REGRESSION_METRICS if dataset.task == "regression" else CLASSIFICATION_METRICS
     if spec.study.objective not in suited:
         raise StudyFileError(

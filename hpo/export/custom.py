@@ -89,13 +89,17 @@ def exported_module(
         return None
     reference = Reference.of(config.model.module)
     named = [f"{key}={_literal(value)}" for key, value in arguments_of(config.model).items()]
-    if takes_inputs(load_callable(reference)):
-        named.append(f'{INPUTS}=json.loads((HERE / "config.json").read_text("utf-8"))["inputs"]')
+    where, first = takes_inputs(load_callable(reference)), repr(signature.main.shape)
+    inputs = 'json.loads((HERE / "config.json").read_text("utf-8"))["inputs"]'
+    if where == "first":
+        first = inputs
+    elif where == "by_name":
+        named.append(f"{INPUTS}={inputs}")
     own = model.get_submodule(NAME)
     found = ExportedModule(
         reference=reference,
         source=None,
-        arguments=(repr(signature.main.shape), str(outputs), *named),
+        arguments=(first, str(outputs), *named),
         places=own.places if isinstance(own, NamedInputs) else (),
     )
     if not reference.is_file:

@@ -19,6 +19,8 @@ import torch
 from safetensors.torch import load, save
 
 from hpo import __version__, disk, models
+from hpo.data.catalogue import with_settings
+from hpo.data.source import READING
 from hpo.errors import InputError, MachineError
 from hpo.export.custom import ExportedModule, exported_config, exported_module
 from hpo.export.module import module_source
@@ -41,11 +43,13 @@ def export(
     number: int | None = None,
     force: bool = False,
     place: str | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> ExportableTrial:
     """Writes the trial of this number, or the best finished one, into the folder, and returns it. `note` and `place`:
-    as for `load_trained`; `force`: an earlier export in the folder is replaced. Raises `InputError` if the folder is
-    not empty, `StudyStateError` if the trial has no weights, `MachineError` if the files cannot be written."""
-    source = find_trial(store, name, number)
+    as for `load_trained`; `given`: as for `find_trial`; `force`: an earlier export in the folder is replaced. Raises
+    `InputError` if the folder is not empty, `StudyStateError` if the trial has no weights, `MachineError` if the files
+    cannot be written."""
+    source = find_trial(store, name, number, given)
     check_free(folder, force=force)
     write_export(folder, export_files(load_trained(store, home, source, note, place=place)))
     return source
@@ -122,6 +126,7 @@ def write_export(folder: Path, files: Mapping[str, bytes]) -> None:
 def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
     source, inputs = trained.source, trained.inputs
     trial, prepared = source.trial, inputs.prepared
+    data = with_settings(source.spec.data, Path(source.spec.source).parent)
     scored = source.row.winner_number == trial.number
     return {  # "test" is the mean over the models, "test_ensemble" the score of their ensemble, as in `hpo predict`
         "format": FORMAT,
@@ -137,6 +142,7 @@ def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
         "task": prepared.task,
         "target": inputs.dataset.target_name,
         "class_names": prepared.class_names,
+        "reading": {key: getattr(data, key) for key in READING if key in data.model_fields_set},
         "input_shape": prepared.signature.shape,
         "inputs": prepared.signature.as_dict(),
         "outputs": prepared.outputs,

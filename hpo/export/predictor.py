@@ -5,7 +5,8 @@ Dimensions: N rows, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,14 @@ class Predictor:
 
     modules: tuple[nn.Sequential, ...]
     preprocessing: tuple[Preprocessing, ...]
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How the CSV files of training were declared, by the keys of `[data]`."""
 
     @classmethod
     def load(cls, folder: str | Path) -> Predictor:
         """From the folder that `hpo export` wrote. `InputError` says which of its files is missing or damaged."""
-        modules, preprocessing = read_export(Path(folder))
-        return cls(modules=modules, preprocessing=preprocessing)
+        modules, preprocessing, reading = read_export(Path(folder))
+        return cls(modules=modules, preprocessing=preprocessing, reading=reading.model_dump())
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -23,10 +23,22 @@ from hpo.errors import InputError
 from hpo.export.folder import FORMAT, weight_names
 from hpo.signature import Signature
 from hpo.studyfile.records import Custom, TrialConfig
+from hpo.studyfile.records.data import Mark
 
 AGAIN = "Export the trial again with --force."
 
 Size = Annotated[int, Field(ge=1)]
+
+
+class Reading(BaseModel):
+    """How the CSV files of training were declared, as in `[data]`."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    header: bool = True
+    separator: Mark | None = None
+    quote: Mark = '"'
+    encoding: str | None = None
 
 
 class About(BaseModel):
@@ -39,15 +51,17 @@ class About(BaseModel):
     input_shape: tuple[Size, ...]
     """Shape of one sample."""
     outputs: Size
+    reading: Reading = Reading()
 
 
-def read_export(folder: Path) -> tuple[tuple[nn.Sequential, ...], tuple[Preprocessing, ...]]:
-    """The models and the preprocessing of an export, one of each per replica. Raises `InputError` if a file is missing
-    or damaged."""
+def read_export(folder: Path) -> tuple[tuple[nn.Sequential, ...], tuple[Preprocessing, ...], Reading]:
+    """The models and the preprocessing of an export, one of each per replica, and how CSV files are read. Raises
+    `InputError` if a file is missing or damaged."""
     about = _about(folder / "config.json")
     preprocessing = _preprocessing(folder / "preprocessing.json", about)
     names = weight_names(len(preprocessing))
-    return tuple(_module(folder, about, preprocessing[0].signature, name) for name in names), preprocessing
+    modules = tuple(_module(folder, about, preprocessing[0].signature, name) for name in names)
+    return modules, preprocessing, about.reading
 
 
 def _about(path: Path) -> About:

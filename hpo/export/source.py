@@ -6,9 +6,10 @@ configuration and its seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor, nn
@@ -60,10 +61,11 @@ class TrainedTrial:
         return module.eval()
 
 
-def find_trial(store: Store, name: str, number: int | None) -> ExportableTrial:
-    """The trial of this number, or the best finished one. `StudyStateError` if there is none or it has no weights."""
+def find_trial(store: Store, name: str, number: int | None, given: Mapping[str, Any] | None = None) -> ExportableTrial:
+    """The trial of this number, or the best finished one. `given`: the data, where they were given as objects, by key;
+    `StudyStateError` if there is none or it has no weights."""
     row = study_row(store, name)
-    spec = spec_of(row)
+    spec = replace(spec_of(row), given=given or {})
     searcher = Searcher(spec, own_trials_of(store), store, row.study_id)
     trial = _best(searcher, row) if number is None else _numbered(store, searcher, number)
     return ExportableTrial(row=row, spec=spec, searcher=searcher, trial=trial, config=searcher.config(trial))
@@ -91,7 +93,7 @@ def load_trained(
             f"{' and '.join(changed)} has changed since the study {source.row.name!r} began, so the model that was "
             "trained cannot be built again. Restore the code."
         )
-    row, spec = source.row, source.spec
+    row, spec = source.row, replace(source.spec, given={})
     checkpoint_store = other_location(store, row.study_id, place, home)
     session = replace(
         session_of(spec, inputs, store, row.study_id, home, Resources()), checkpoint_store=checkpoint_store

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,8 @@ NAME = "custom"
 """The one child of a model of this family."""
 
 INPUTS = "inputs"
-"""Argument by which a class or function gets the signature of the data, as `Signature.as_dict` gives it."""
+"""Argument by which a class or function gets the signature of the data, as `Signature.as_dict` gives it: the first one,
+in place of `input_shape`, or another one, by its name."""
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 """Layers whose running averages training keeps."""
@@ -40,13 +41,16 @@ def custom(config: TrialConfig, signature: Signature, outputs: int) -> Children:
     reference = Reference.of(config.model.module)
     arguments = arguments_of(config.model)
     maker = load_callable(reference)
-    _check_call(maker, reference, signature, outputs, arguments)
-    given = {INPUTS: signature.as_dict()} if takes_inputs(maker) else {}
-    call = f"{reference.name}({', '.join(map(repr, (signature.main.shape, outputs)))}{_written(arguments)})"
+    _check_call(maker, reference, arguments)
+    where = takes_inputs(maker)
+    first = signature.as_dict() if where == "first" else signature.main.shape
+    given = {INPUTS: signature.as_dict()} if where == "by_name" else {}
+    shown = INPUTS if where == "first" else signature.main.shape
+    call = f"{reference.name}({shown}, {outputs}{_written(arguments)})"
 
     def make() -> nn.Module:
         with reporting_errors(reference, call):
-            made = maker(signature.main.shape, outputs, **arguments, **given)
+            made = maker(first, outputs, **arguments, **given)
         if not isinstance(made, nn.Module):
             raise module_error(reference, f"{call} gave {with_article(made)}; it must give a torch.nn.Module")
         try:
@@ -66,12 +70,13 @@ def custom(config: TrialConfig, signature: Signature, outputs: int) -> Children:
     return [(NAME, module)]
 
 
-def takes_inputs(maker: Callable[..., Any]) -> bool:
-    """Whether the class or function has an argument for the signature of the data."""
+def takes_inputs(maker: Callable[..., Any]) -> Literal["first", "by_name"] | None:
+    """How the class or function takes the signature of the data; None if it does not."""
     try:
-        return INPUTS in inspect.signature(maker).parameters
+        names = list(inspect.signature(maker).parameters)
     except ValueError:  # some callables have no signature
-        return False
+        return None
+    return None if INPUTS not in names else "first" if names[0] == INPUTS else "by_name"
 
 
 def arguments_of(model: Custom) -> dict[str, Any]:
@@ -79,13 +84,7 @@ def arguments_of(model: Custom) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in model.arguments.items()}
 
 
-def _check_call(
-    make: Callable[..., Any],
-    reference: Reference,
-    signature: Signature,
-    outputs: int,
-    arguments: dict[str, Any],
-) -> None:
+def _check_call(make: Callable[..., Any], reference: Reference, arguments: dict[str, Any]) -> None:
     """Refuses arguments that the class or function does not take, before it is called."""
     try:
         call = inspect.signature(make)
@@ -94,17 +93,19 @@ def _check_call(
     taken = list(call.parameters.values())
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     named = [p.name for p in taken[2:] if p.kind in kinds and p.name != INPUTS]
+    where = takes_inputs(make)
+    first = INPUTS if where == "first" else "input_shape"
     if not any(p.kind == p.VAR_KEYWORD for p in taken):
         for key in arguments:
             if key not in named:
-                allowed = f"It takes {listed(named)}" if named else "It takes none beside (input_shape, outputs)"
+                allowed = f"It takes {listed(named)}" if named else f"It takes none beside ({first}, outputs)"
                 text = f"{reference.name} takes no argument {key}.{hint(key, named)} {allowed}"
                 raise InputError(f"model.arguments.{key}: {text}.")
-    given = {INPUTS: None} if INPUTS in call.parameters else {}
+    given = {INPUTS: None} if where == "by_name" else {}
     try:
-        call.bind(signature.main.shape, outputs, **arguments, **given)
+        call.bind(None, None, **arguments, **given)
     except TypeError as error:
-        text = f"it is called as {reference.name}(input_shape, outputs{_written(arguments)}), but: {error}"
+        text = f"it is called as {reference.name}({first}, outputs{_written(arguments)}), but: {error}"
         raise module_error(reference, f"{text}. What model.arguments does not give needs a default") from None
 
 

@@ -73,11 +73,14 @@ def places_of(module: nn.Module, signature: Signature) -> tuple[Place, ...] | No
     left_out = [name for name in signature.names if name not in named and name != "mask"]
     given = f"the data give {listed(signature.names)}"
     if strange or left_out:
-        wanted = ", ".join(("self", *(one.name for one in signature.inputs)))
+        wanted = ", ".join(("self", *known))
         what = f"takes {listed(asked)}" if asked else "takes no argument"
         raise InputError(f"its forward {what}, and {given}; write def forward({wanted})")
     if absent:
-        raise InputError(f"its forward asks for {listed(absent)}, and {given}")
+        hint = "; sequences have a mask where they come with lengths" if "mask" in absent else ""
+        raise InputError(
+            f"its forward asks for {listed(absent)}, and {given}; leave it out, or give it a default{hint}"
+        )
     return tuple((name, name, *known[name]) for name in named if name in known)
 
 

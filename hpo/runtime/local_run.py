@@ -99,6 +99,7 @@ def run_study(
     )
     spec = as_begun(spec, known := known_before(spec, url))
     inputs = load_inputs(spec, home)
+    spec = replace(spec, given={})  # no other process needs it
     check_objective(spec, inputs, begun=known is not None)
     check_models(spec, inputs)
     name = RUN + name_of_this_process()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS, NEWEST, TEXTS_ARE_TOKENS
@@ -64,6 +65,8 @@ class StudySpec:
     """Path of the file, for messages."""
     planned: int
     """Trials that the file asks for, whatever the budget is now."""
+    given: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Data given as objects of Python, by the key that has `hpo.paths.OBJECT` in their place, e.g. `data.dataset`."""
     conventions: int = NEWEST
     """The convention that the study began with, see `hpo.conventions`."""
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from hpo.cli import hpo, init
 from hpo.errors import DataError, InputError
 from hpo.studyfile.file import read_study_file
+from hpo.studyfile.records import DataTable
 
 ROWS = [(n % 3 + n % 7 / 10, n % 5, ("red", "blue")[n % 2], ("rose", "iris", "tulip")[n % 3]) for n in range(60)]
 
@@ -79,7 +80,7 @@ def test_on_a_terminal_the_last_column_is_asked_for(monkeypatch: pytest.MonkeyPa
     asked: list[str] = []
     monkeypatch.setattr(init.sys, "stdin", type("Terminal", (), {"isatty": staticmethod(lambda: True)})())
     monkeypatch.setattr(init, "ask", lambda question: asked.append(question) or True)
-    assert init._target_in("flowers.csv", Path()) == "species"
+    assert init._target_in(DataTable(dataset="flowers.csv"), Path()) == "species"
     assert '"species"' in asked[0]
 
 
@@ -116,3 +117,24 @@ def test_data_that_is_not_there_is_named() -> None:
         called("init", "s", "--data", "nothing.csv")
     with pytest.raises(DataError, match='Did you mean "digits"'):
         called("init", "s", "--data", "digit")
+
+
+def test_what_the_data_need_can_be_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{number % 7},{number % 5},{('süß', 'herb')[number % 2]}" for number in range(60)]
+    (tmp_path / "t.csv").write_bytes("\n".join(rows).encode("cp1252"))
+    given = ["--set", "encoding=cp1252", "--set", "header=false", "--set", 'columns={"column 1" = "categorical"}']
+    done = CliRunner().invoke(
+        init.init, ["s", "--data", "t.csv", "--target", "column 3", *given], catch_exceptions=False
+    )
+    assert done.exit_code == 0
+    data = read_study_file(tmp_path / "s.toml").data
+    assert (data.encoding, data.header, data.columns) == ("cp1252", False, {"column 1": "categorical"})
+    assert 'task = "regression"' not in (tmp_path / "s.toml").read_text(), "words are no numbers"
+    for wrong, expected in (
+        ("header=maybe", "found 'maybe'"),
+        ("folds=3", "must be KEY=VALUE"),
+        ("header", "KEY=VALUE"),
+    ):
+        with pytest.raises(InputError, match=expected):
+            CliRunner().invoke(init.init, ["t", "--data", "t.csv", "--set", wrong], catch_exceptions=False)

@@ -82,3 +82,30 @@ def test_bad_input_is_answered_in_a_sentence(folder: Path, tmp_path: Path, capsy
 def test_the_examples_of_the_help_name_two_places() -> None:
     examples = [line.split()[2:] for line in (predict.help or "").splitlines() if line.strip().startswith("hpo ")]
     assert [len(arguments) for arguments in examples] == [2, 4]
+
+
+def test_a_table_is_read_as_the_study_declared_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One in UTF-8 is read, too, and so is what a function gives."""
+    rows = [f"{number % 9}#{('süd', 'nord')[number % 2]}#{number % 9 + number % 2 * 0.5}" for number in range(60)]
+    (tmp_path / "t.csv").write_bytes("\n".join(rows).encode("cp1252"))
+    declared = 'dataset = "t.csv"\nheader = false\nseparator = "#"\nencoding = "cp1252"\ntarget = "column 3"\n'
+    start = tiny.HOUSES.index("[data]")
+    end = tiny.HOUSES.index("[model]")
+    study = f'{tiny.HOUSES[:start]}[data]\n{declared}task = "regression"\n\n{tiny.HOUSES[end:]}'
+    home = tiny.run(study, tmp_path)
+    export = tmp_path / "export"
+    assert called("export", "houses", "-o", export, "--home", home) == 0
+    (tmp_path / "utf8.csv").write_text("\n".join(rows))
+    (tmp_path / "given.py").write_text(
+        "import pandas as pd\n\n\ndef rows():\n    path = __file__.replace('given.py', 'utf8.csv')\n"
+        "    return pd.read_csv(path, sep='#', header=None, names=['column 1', 'column 2', 'column 3'])\n"
+    )
+    answers = set()
+    for named in ("t.csv", "utf8.csv", "given.py:rows"):
+        capsys.readouterr()
+        assert called("predict", export, f"{tmp_path}/{named}") == 0
+        shown = capsys.readouterr()
+        assert "over 60 rows" in shown.err
+        assert "training did not have" not in shown.err
+        answers.add(shown.out)
+    assert len(answers) == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpo.cli.terminal.found import found_rows
 from hpo.data.catalogue import load_dataset
 from hpo.data.describe import SKEWED, Description, describe, skewness
 from hpo.data.notes import Note, grouped
@@ -113,6 +114,15 @@ def test_images_are_described_by_their_pixels() -> None:
     assert len(found.constant) == 3
     assert found.missing_share == 0.0
     assert sum(found.classes.values()) == pytest.approx(1)
+
+
+def test_rows_shown_of_texts_and_of_sequences_of_unequal_length(tmp_path: Path) -> None:
+    texts = [f"a text of five words {n}" for n in range(60)]
+    shown = dict(found_rows(described(tmp_path, table(words=texts, label=["a", "b"] * 30))))
+    assert shown["text"] == "1: words"
+    np.savez(tmp_path / "s.npz", X=np.arange(18.0).reshape(9, 2), lengths=[2, 4, 3], y=["a", "b", "a"])
+    shown = dict(found_rows(describe(load_dataset(DataTable(dataset="s.npz"), tmp_path))))
+    assert shown["sequence"] == "4 x 2, 2 to 4 steps"
 
 
 def test_like_notes_become_one_line() -> None:

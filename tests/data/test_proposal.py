@@ -19,6 +19,7 @@ TABLE = Description(
     rows=1000,
     kind="tabular",
     shape=(5,),
+    lengths=None,
     columns={"numeric": ("a", "b", "c", "d", "e")},
     missing_share=0.0,
     missing={},
@@ -66,6 +67,11 @@ def test_larger_data_gets_wider_models_larger_batches_and_fewer_epochs() -> None
     assert widest == sorted(widest)
     assert batches == sorted(set(batches))
     assert epochs == sorted(set(epochs), reverse=True)
+
+
+def test_texts_alone_get_a_perceptron() -> None:
+    tree = proposed(replace(TABLE, kind="text", columns={"text": ("review",)})).tree
+    assert tree["model"]["family"] == "mlp"
 
 
 def test_images_get_a_network_that_they_are_large_enough_for() -> None:

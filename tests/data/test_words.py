@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.data.columns.words import Corpus, tokens_of, words_of
 from hpo.data.dataset import Dataset
 from hpo.data.preprocessing.apply import apply
+from hpo.errors import DataError
 from tests.data.fitting import columns_of, fit
 
 TEXTS = ["It's GOOD, really good!", None, "bad; bad... Größe 42", "", "good good bad"]
@@ -80,3 +82,10 @@ def test_the_study_sets_size_count_and_length() -> None:
     assert apply(short, dataset, all_N).tolist() == [[2, 3], [2, 3], [2, 4]]
     long = of([["word " * 2000], *[["word"]] * 9])
     assert fit(long, np.arange(10)).tokens == 512
+
+
+def test_texts_of_rare_words_alone_are_refused() -> None:
+    dataset = of([["red"], ["green"], ["blue"]])
+    with pytest.raises(DataError, match=r"no word of .* occurs 2 times in the training part.*data\.min_count"):
+        columns_of(dataset, [np.arange(3)])
+    assert columns_of(dataset, [np.arange(3)], min_count=1).vocabulary == 5

@@ -38,9 +38,9 @@ class Words(nn.Module):
 
 
 class Steps(nn.Module):
-    def __init__(self, input_shape, outputs):
+    def __init__(self, inputs, outputs):
         super().__init__()
-        self.step = nn.Conv1d(input_shape[1], 5, 3, padding=1)
+        self.step = nn.Conv1d(inputs["values"]["shape"][1], 5, 3, padding=1)
         self.output = nn.Linear(5, outputs)
 
     def forward(self, values, mask):

@@ -64,7 +64,8 @@ def test_one_argument_takes_the_only_input_whatever_its_name() -> None:
         ("values, codes", ALL, "takes values, codes, and the data give"),
         ("values, codes, tokens, extra", ALL, "takes values, codes, tokens, extra, and the data give"),
         ("values, tokens", Signature.of_values(3), "its forward asks for tokens, and the data give values"),
-        ("values, mask", Signature.of_values(3), "its forward asks for mask, and the data give values"),
+        ("values, mask", Signature.of_values(3), "its forward asks for mask, and the data give values; leave it "),
+        ("values, mask", Signature.of_values(3), "sequences have a mask where they come with lengths"),
     ],
 )
 def test_an_input_is_neither_left_out_nor_made_up(arguments: str, signature: Signature, expected: str) -> None:
@@ -97,6 +98,12 @@ def test_the_signature_is_handed_to_a_module_that_asks(tmp_path: Path) -> None:
     model = models.build(config(f"{tmp_path}/net.py:Net", width=5), signature, 2)
     assert model.get_submodule("custom.own").seen == "((4,), {'tokens': {'shape': [4], 'sizes': [30]}})"
     assert model(torch.tensor([[29.0, 1.0, 0.0, 0.0]])).shape == (1, 2)
+    text = (tmp_path / "net.py").read_text().replace("(self, input_shape, outputs, inputs,", "(self, inputs, outputs,")
+    (tmp_path / "first.py").write_text(text.replace("str((input_shape, inputs))", "str(inputs)"))
+    model = models.build(config(f"{tmp_path}/first.py:Net", width=5), signature, 2)
+    assert model.get_submodule("custom.own").seen == "{'tokens': {'shape': [4], 'sizes': [30]}}"
+    with pytest.raises(InputError, match="It takes width"):
+        models.build(config(f"{tmp_path}/first.py:Net", depth=5), signature, 2)
     with pytest.raises(InputError, match="Net takes no argument inputs"):
         models.build(config(f"{tmp_path}/net.py:Net", inputs=5), signature, 2)
 

@@ -15,8 +15,8 @@ NAMED = 6
 def found_rows(found: Description) -> Iterator[tuple[str, str]]:
     """A heading and a text for everything that was found."""
     yield "rows", f"{found.rows:,}{_duplicates(found)}"
-    if found.kind != "tabular":
-        yield found.kind, " x ".join(map(str, found.shape))
+    if found.kind in ("image", "sequence"):
+        yield found.kind, f"{' x '.join(map(str, found.shape))}{_lengths(found)}"
     for kind, names in found.columns.items():
         yield kind, f"{len(names)}: {listed(names, NAMED)}"
     if found.missing:
@@ -39,6 +39,10 @@ def found_rows(found: Description) -> Iterator[tuple[str, str]]:
     if found.skewed:
         named = listed((f"{name} ({value:.1f})" for name, value in found.skewed.items()), NAMED)
         yield "skewed", f"{named} (skewness beyond {SKEWED:g}: a log or quantile transform helps)"
+
+
+def _lengths(found: Description) -> str:
+    return f", {found.lengths[0]} to {found.lengths[1]} steps" if found.lengths else ""
 
 
 def _duplicates(found: Description) -> str:

@@ -21,13 +21,14 @@ from hpo.data.readers import is_function
 from hpo.data.readers.idx_file import parts_in
 from hpo.data.source import load_source
 from hpo.errors import DataError
+from hpo.paths import OBJECT
 from hpo.printable import listed
 from hpo.studyfile.records import DataTable
 
 
-def load_dataset(data: DataTable, base: Path) -> Dataset:
+def load_dataset(data: DataTable, base: Path, given: Mapping[str, Any] | None = None) -> Dataset:
     """The data set that `data.dataset` names: an entry of the catalogue, a function, or a file or folder relative to
-    `base`. The files of an entry are fetched where they are not at hand.
+    `base`. The files of an entry are fetched where they are not at hand. `given`: as for `load_source`.
 
     Raises `DataError` for an unknown name, data that cannot be used, or a target or task that contradicts them;
     `FetchError` where files cannot be fetched.
@@ -35,6 +36,8 @@ def load_dataset(data: DataTable, base: Path) -> Dataset:
     entry = CATALOGUE.get(data.dataset)
     if entry is not None:
         return _load_entry(entry, data)
+    if data.dataset == OBJECT or data.test == OBJECT:
+        return load_source(data, base, given=given)
     path = base / os.path.expanduser(data.dataset)
     if parts := parts_in(path):
         return load_source(with_settings(data, base).model_copy(update={"dataset": _in(data.dataset, parts[0])}), base)

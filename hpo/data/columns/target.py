@@ -74,7 +74,8 @@ def read_target(table: Table, data: DataTable) -> Target:
             " Fill in these cells or remove the rows (cells such as ?, NA and None count as missing)."
         )
     labels = sorted({word for word in words if word is not None})
-    numbers = to_numbers(column, CellForm(kind="numeric", decimal=data.decimal, thousands=data.thousands))
+    form = CellForm(kind="numeric", decimal=data.decimal, thousands=data.thousands)
+    numbers = to_numbers(column, form, (code_N, words))
     task, reason = (data.task, "data.task says so") if data.task != "auto" else _task(labels, numbers, data, name)
     if task == "regression":
         return _quantity(column, numbers, where, reason)

@@ -13,8 +13,11 @@ from hpo.data.dataset import Dataset
 from hpo.data.parts.strata import IndexArray
 from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.data.preprocessing.scaling import fit_scaling, mean_and_spread
+from hpo.errors import DataError
+from hpo.printable import listed
 from hpo.signature import FIRST_WORD
 from hpo.studyfile.records import DataTable
+from hpo.studyfile.tree import toml_key
 
 MOST_TOKENS = 512
 """Tokens that a text has at most, unless the study says otherwise."""
@@ -57,10 +60,17 @@ class Learner:
         numeric = self.dataset.numeric
         missing_F = np.isnan(numeric[rows]).any(axis=0) if numeric.ndim == 2 else np.zeros(0, bool)
         columns = self.dataset.categorical_NK[rows].T
+        words = max(len(self._words(part)) for part in parts)
+        if self.corpus is not None and not words:
+            raise DataError(
+                f"{self.dataset.name}: no word of {listed(self.dataset.text_names)} occurs {self.data.min_count} times "
+                "in the training part, so nothing can be learnt from texts. Lower data.min_count, or leave them out: "
+                f'`[data.columns] {toml_key(self.dataset.text_names[0])} = "ignored"`.'
+            )
         return Columns(
             indicators=tuple(self.dataset.numeric_names[position] for position in np.flatnonzero(missing_F)),
             categories=tuple(tuple(sorted(set(column) - {None})) for column in columns),
-            vocabulary=max(len(self._words(part)) for part in parts) + FIRST_WORD if self.corpus else 0,
+            vocabulary=words + FIRST_WORD if self.corpus else 0,
             tokens=self._tokens(self.corpus, rows) if self.corpus else 0,
         )
 

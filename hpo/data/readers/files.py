@@ -52,4 +52,4 @@ def damaged(path: Path, form: str, error: Exception) -> DataError:
 
 
 def _absent(path: Path) -> DataError:
-    return DataError(f"{path}: no such file. A relative path in data.dataset starts at the study file's folder.")
+    return DataError(f"{path}: no such file. A relative path in a study file starts at the folder of that file.")

@@ -1,4 +1,5 @@
-"""A function of the user's own that gives the data: a frame, arrays, or a data set of PyTorch."""
+"""Data that come as an object: a frame, arrays, or a data set of PyTorch; from a function of the user's own, or given
+in Python."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from hpo.errors import DataError, InputError
 from hpo.own_code import load_callable, reporting_errors, with_article
 from hpo.studyfile.custom import Reference
 
-MAY_GIVE = (
+MAY_BE = (
     "a pandas DataFrame, a pair of arrays (X, y), a dict of arrays with the keys X, y and lengths, or a "
     "torch.utils.data.Dataset whose items are pairs (x, y)"
 )
@@ -41,6 +42,23 @@ def call(text: str, base: Path, key: str) -> Table | Arrays:
     raise refused from None
 
 
+def read_object(objects: Mapping[str, Any] | None, key: str) -> Table | Arrays:
+    """What the object holds that stands for the data at this key; it may be all that a function may give. Raises
+    `DataError` where it is not at hand, or is something else."""
+    if objects is None or key not in objects:
+        raise DataError(
+            f"{key}: the study was given its data as an object of Python, which is not stored. Go on from Python code "
+            "with the same object: hpo.run(STUDY) continues the study and returns it, and its method export writes a "
+            "trial. For commands and workers, save the data to a file, and begin a study that names the file."
+        )
+    given = objects[key]
+    read = _of_items if _is_map_style(given) else _read
+    try:
+        return read(given, type(given).__name__, key)
+    except ValueError as error:  # arrays of unequal rows
+        raise DataError(f"{key}: {error}.") from None
+
+
 def _read(given: Any, name: str, place: str) -> Table | Arrays:
     import pandas as pd
 
@@ -58,7 +76,7 @@ def _read(given: Any, name: str, place: str) -> Table | Arrays:
         frame = pd.concat([x.reset_index(drop=True), pd.Series(_array(y), name=target)], axis=1)
         table = table_of(frame, name, place)
         return Table(name=table.name, place=place, frame=table.frame, target=target)
-    raise DataError(f"{place}: it gives {with_article(given)}, and must give {MAY_GIVE}.")
+    raise DataError(f"{place}: found {with_article(given)}; must be {MAY_BE}.")
 
 
 def _is_map_style(given: Any) -> bool:
@@ -80,7 +98,7 @@ def _of_items(given: Any, name: str, place: str) -> Arrays:
         xs.append(_array(item[0]))
         ys.append(_array(item[1]).tolist())
     if not xs:
-        raise DataError(f"{place}: it gives a data set without items. Add examples.")
+        raise DataError(f"{place}: found a data set without items. Add examples.")
     y = np.asarray(ys)
     odd = next((number for number, x in enumerate(xs) if x.shape != xs[0].shape), None)
     if odd is None:

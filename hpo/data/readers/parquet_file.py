@@ -39,10 +39,10 @@ def read_parquet(path: Path, data: DataTable, *, as_text: Iterable[str] = ()) ->
                 f'{path}: column "{field.name}" holds lists or tables, and a cell must be one value. Write a column '
                 "for each value, or leave it out of the file."
             )
-        as_text = pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
+        is_bytes = pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
         try:
             cells = found.column(field.name)
-            columns[field.name] = (cells.cast(pa.string()) if as_text else cells).to_pandas()
+            columns[field.name] = (cells.cast(pa.string()) if is_bytes else cells).to_pandas()
         except Exception as error:  # bytes that are no text, times that no calendar has
             raise DataError(
                 f'{path}: column "{field.name}", of type {field.type}, cannot be read: {on_one_line(str(error))}. '
