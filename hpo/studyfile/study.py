@@ -24,6 +24,8 @@ FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_sec
 
 ADDED = {
     "training.last_batch": toml("fill"),
+    "training.class_weight": toml(None),
+    "training.sampling": toml("shuffled"),
     "data.quote": toml('"'),
     "data.categories": toml("one_hot"),
     "data.vocabulary": toml(20_000),

@@ -229,7 +229,14 @@ class Bound:
         self.first = next((i for i, position in enumerate(program.positions) if position.learns), 0)
         """Index of the first layer with parameters: the gradient of its input is not needed."""
 
-    def step(self, x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor], smoothing_K1: Tensor | None) -> Tensor:
+    def step(
+        self,
+        x: Tensor,
+        y_KB: Tensor,
+        masks: Mapping[str, Tensor],
+        smoothing_K1: Tensor | None,
+        class_weight_KC: Tensor | None,
+    ) -> Tensor:
         """Mean training loss [K] of a batch. Writes its gradient to `gradient_KP` and updates the running averages."""
         self.frame.masks = masks
         self.gradient_KP.zero_()
@@ -237,7 +244,7 @@ class Bound:
         for one in self.passes:
             x, kept = one.forward(x)
             saved.append(kept)
-        loss_K, g = training_loss(x, self.outputs, y_KB, smoothing_K1)
+        loss_K, g = training_loss(x, self.outputs, y_KB, smoothing_K1, class_weight_KC)
         back: Tensor | None = g
         for index in range(len(self.passes) - 1, self.first - 1, -1):
             assert back is not None
