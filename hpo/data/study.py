@@ -69,7 +69,7 @@ def _check_classes(spec: StudySpec, dataset: Dataset) -> None:
         if dataset.task == "regression" and (weights is not None or table.get("sampling", "shuffled") != "shuffled"):
             raise StudyFileError(
                 f"{spec.source}: training.{key} balances classes, but {dataset.name!r} has none: its task is "
-                f"regression, because of {dataset.task_reason or 'data.task'}. Remove it."
+                f'regression. Remove it, or set data.task = "classification".'
             )
         unknown = sorted(weights.keys() - set(dataset.class_names)) if isinstance(weights, dict) else []
         if unknown:

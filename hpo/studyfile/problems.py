@@ -91,7 +91,8 @@ def unknown_key(path: str, key: str, allowed: Sequence[str], advice: str = "") -
 
 def wrong_value(path: str, found: Any, schema: Mapping[str, Any]) -> Problem:
     """A problem with a value. `schema`: the JSON Schema of allowed values."""
-    names = [value for value in _enumerated(schema) if isinstance(value, str)]
+    forms = schema.get("anyOf", [schema])
+    names = [value for form in forms for value in _enumerated(form) if isinstance(value, str)]
     nearby = hint(found, names)
     return Problem(path=path, text=f"found {quote(found)}; must be {describe(schema)}{'.' if nearby else ''}{nearby}")
 

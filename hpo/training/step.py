@@ -19,6 +19,7 @@ from hpo.studyfile.records import Optimizer, TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
 from hpo.training.lane import Lane
+from hpo.training.layers.loss import training_loss
 from hpo.training.program import Bound, Program
 
 
@@ -108,7 +109,11 @@ def step(
 ) -> tuple[Tensor, Tensor]:
     """Trains all lanes on one batch; `update` applies the optimizers to the gradient in `bound`. Returns the loss [K]
     and the gradient's norm before clipping [K]."""
-    loss_K = bound.step(x, y_KB, masks, numbers.smoothing_K1, numbers.class_weight_KC)
+
+    def loss(outputs_KBC: Tensor) -> tuple[Tensor, Tensor]:
+        return training_loss(outputs_KBC, bound.outputs, y_KB, numbers.smoothing_K1, numbers.class_weight_KC)
+
+    loss_K = bound.step(x, masks, loss)
     if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
         penalties.add_penalties_(bound.gradient_KP, theta_KP, numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
     norm_K = penalties.clip_(bound.gradient_KP, numbers.clip_K1)

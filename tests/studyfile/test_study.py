@@ -128,3 +128,16 @@ def test_studies_of_earlier_versions_mean_what_they_meant(asset: str) -> None:
 def test_a_setting_that_came_later_is_part_of_the_study_where_it_says_something_else() -> None:
     assert fingerprint(study(training='last_batch = "fill"')) == fingerprint(study(training="batch_size = 32"))
     assert fingerprint(study(training='last_batch = "short"')) != fingerprint(study(training='last_batch = "fill"'))
+
+
+@pytest.mark.parametrize("training", ['class_weight = "none"', 'sampling = "shuffled"'])
+def test_classes_as_they_come_leave_the_fingerprint(training: str) -> None:
+    assert fingerprint(study(training=training)) == fingerprint(study())
+
+
+def test_every_balance_of_classes_is_a_study_of_its_own() -> None:
+    said = ("{ a = 2.0 }", "{ b = 2.0 }", "{ a = 2.0, b = 3.0 }", '"balanced"', '{ choice = ["none", "balanced"] }')
+    weighted = [fingerprint(study(training=f"class_weight = {weights}")) for weights in said]
+    found = [fingerprint(study()), *weighted, fingerprint(study(training='sampling = "balanced"'))]
+    assert len(set(found)) == len(found)
+    assert fingerprint(study(training="class_weight = { b = 3, a = 2 }")) == weighted[2]

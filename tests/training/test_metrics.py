@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def calibration_error(y: Any, z: torch.Tensor) -> float:
     p = z.double().softmax(1).numpy()
     sure, right = p.max(1), p.argmax(1) == y
     ends = np.arange(16) / 15
-    inside = [(sure > low) & (sure <= high) for low, high in zip(ends, ends[1:], strict=False)]
+    inside = [(sure > low) & (sure <= high) for low, high in pairwise(ends)]
     assert sum(map(sum, inside)) == len(y)
     return sum(abs(right[here].mean() - sure[here].mean()) * here.mean() for here in inside if here.any())
 
@@ -48,9 +49,7 @@ def precision(y: Any, z: torch.Tensor) -> float:
 
 EXPECTED: dict[str, Any] = {
     "min_recall": lambda y, z: sk.recall_score(y, z.argmax(1), average=None).min(),
-    "f1": lambda y, z: sk.f1_score(
-        y, z.argmax(1), **({"pos_label": 0} if z.shape[1] == 2 else {"average": "macro"})
-    ),
+    "f1": lambda y, z: sk.f1_score(y, z.argmax(1), **({"pos_label": 0} if z.shape[1] == 2 else {"average": "macro"})),
     "average_precision": precision,
     "ece": calibration_error,
     "accuracy": lambda y, z: sk.accuracy_score(y, z.argmax(1)),
@@ -96,6 +95,40 @@ def test_regression_in_the_targets_unit() -> None:
         assert METRICS["median_absolute_error"](outcome)[lane].item() == pytest.approx(sk.median_absolute_error(y, z))
         assert METRICS["quantile_loss"](outcome)[lane].item() == pytest.approx(sk.mean_pinball_loss(y, z, alpha=0.9))
         assert METRICS["r2"](outcome)[lane].item() == pytest.approx(sk.r2_score(y, z))
+
+
+def test_the_median_and_the_quantile_loss_leave_padding_out() -> None:
+    target = torch.tensor([[3.0, 1.0, 4.0, 1.0, 5.0]] * 3)
+    valid = torch.tensor([[True] * 5, [True] * 4 + [False], [True] * 3 + [False] * 2])
+    outcome = Outcome(
+        outputs_KVC=torch.zeros(3, 5, 1),
+        target_KV=target,
+        valid_KV=valid,
+        scale_K=torch.tensor([1.0, 1.0, 10.0], dtype=torch.float64),
+        positive=0,
+    )
+    assert METRICS["median_absolute_error"](outcome).tolist() == [3.0, 2.0, 30.0]
+    means = [14 / 5, 9 / 4, 80 / 3]
+    assert METRICS["quantile_loss"](outcome).tolist() == pytest.approx([0.9 * mean for mean in means])
+
+
+def test_metrics_of_one_of_two_classes_are_of_the_rarer_one() -> None:
+    """Of the training part; what the part that is scored has does not matter."""
+    target = torch.tensor([[0, 0, 0, 1]])
+    outputs = torch.stack([torch.tensor([[2.0, 2.0, 0.0, 0.0]]), torch.ones(1, 4)], dim=-1)
+    first, second = (
+        Outcome(
+            outputs_KVC=outputs,
+            target_KV=target,
+            valid_KV=torch.ones(1, 4, dtype=torch.bool),
+            scale_K=torch.ones(1, dtype=torch.float64),
+            positive=positive,
+        )
+        for positive in (0, 1)
+    )
+    assert [METRICS["f1"](o).item() for o in (first, second)] == pytest.approx([0.8, 2 / 3])
+    found = [METRICS["average_precision"](o).item() for o in (first, second)]
+    assert found == pytest.approx([(1 + 1 + 3 / 4) / 3, 0.5])
 
 
 def test_every_metric_of_a_study_file_is_there() -> None:

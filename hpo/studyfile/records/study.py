@@ -52,9 +52,9 @@ class StudyTable(Record):
     objective: Metric = "accuracy"
     """Metric of the validation part that the search optimises; its direction follows from the metric. `loss` is cross
     entropy in nats, or the mean squared error of the standardised target (in units of the target's variance in the
-    training part); `rmse`, `mae`, `median_absolute_error` and `quantile_loss` are in the target's own unit. The others
-    are described in docs/data.md. Of trials with equal values, the one with the lower validation loss at the epoch
-    that counts is better."""
+    training part); `rmse`, `mae`, `median_absolute_error` and `quantile_loss` are in the target's own unit.
+    docs/metrics.md describes all. Of trials with equal values, the one with the lower validation loss at the epoch that
+    counts is better."""
     epoch: Literal["best", "last"] = "best"
     """Whether a trial's value is its best epoch's objective or its last epoch's. The pruners median and percentile
     judge running trials by the same one."""
