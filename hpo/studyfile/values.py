@@ -55,7 +55,7 @@ def _by_name(
 ) -> dict[str, Any]:
     """A table of plain values, by name; each that breaks the rule is a problem of its own."""
     assert slot.adapter is not None
-    table = {}
+    table: dict[str, Any] = {}
     for name, value in sorted(found.items()):
         try:
             table |= slot.adapter.validate_python({name: value})

@@ -116,6 +116,14 @@ def test_entries_tell_what_the_file_says_from_defaults() -> None:
     assert found["training.early_stopping.minimum_improvement"].value == "0.0"
 
 
+def test_entries_tell_what_is_searched_from_tables_of_weights() -> None:
+    weights = "choice = [{ class_weight = { low = 2, high = 3 } }, { sampling.choice = ['balanced'] }]"
+    found = entries(study(norm=f"choice = {CHOICE}", dropout="p = { low = 0.0, high = 0.5 }", training=weights))
+    searched = {path for path, entry in found.items() if entry.searched}
+    assert searched == {"norm.kind", "dropout.p", "training.choice", "training.sampling.sampling"}
+    assert found["training.class_weight.class_weight"].value == "{ high = 3.0, low = 2.0 }"
+
+
 @pytest.mark.parametrize("asset", ["hpo-0.1.0.db", "hpo-schema-0002.db"])
 def test_studies_of_earlier_versions_mean_what_they_meant(asset: str) -> None:
     """Settings that came later leave their fingerprint as it is, or they would be refused as changed."""
