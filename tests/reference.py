@@ -82,7 +82,8 @@ def _schema(schema: Any) -> str:
     if values := schema.get("enum") or ([schema["const"]] if "const" in schema else None):
         return ", ".join(f'`"{value}"`' for value in values)
     if schema["type"] == "object":
-        return "a table; each value one of " + _schema(schema["additionalProperties"])
+        values = schema["additionalProperties"]
+        return f"a table; each value {'one of' if 'enum' in values else 'a'} {_schema(values)}"
     if schema["type"] == "array":
         return "a list of " + _schema(schema["items"]).replace("number", "numbers", 1)
     words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true` or `false`"}

@@ -29,7 +29,8 @@ from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
 from hpo.study import run
 from hpo.studyfile.file import parse_study
-from hpo.studyfile.records import DataTable, TrialConfig
+from hpo.studyfile.records import METRICS, DataTable, TrialConfig
+from hpo.studyfile.tree import toml
 from tests.forked import Forked
 from tests.reference import reference
 from tests.runtime.small import small_text
@@ -235,6 +236,18 @@ def test_names_that_the_readme_lists_are_those_there_are() -> None:
         names = re.search(rf"^{key} = .*# (.*)$", text, re.MULTILINE)
         assert names is not None
         assert set(names[1].split(", ")) == set(registry)
+
+
+def test_every_metric_has_a_row_on_the_page_of_metrics() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (lower|higher) \|$", PAGES["metrics.md"], re.MULTILINE)
+    assert rows == [(name, traits.better) for name, traits in METRICS.items()]
+    assert "](docs/metrics.md)" in README
+
+
+def test_the_tables_on_the_page_of_metrics_are_valid() -> None:
+    for block in blocks(PAGES["metrics.md"], "toml"):
+        tables = {name: toml(value) for name, value in tomllib.loads(block)["training"].items()}
+        parse_study(small_text(training="\n".join(f"{key} = {value}" for key, value in tables.items())), "s.toml")
 
 
 def test_every_data_set_has_a_row_on_the_page_of_data() -> None:

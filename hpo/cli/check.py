@@ -277,9 +277,7 @@ def _fixed(spec: StudySpec, *, defaults: bool) -> dict[str, str]:
     return {
         path: entry.value
         for path, entry in entries(spec).items()
-        if path.split(".")[0] in searched_tables()
-        and (entry.given or defaults)
-        and not entry.value.startswith("{")  # a range or a choice
+        if path.split(".")[0] in searched_tables() and (entry.given or defaults) and not entry.searched
     }
 
 

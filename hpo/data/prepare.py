@@ -69,6 +69,15 @@ class PreparedData:
     """By class index; empty for regression."""
     replicas: tuple[PreparedReplica, ...]
 
+    @property
+    def positive(self) -> int:
+        """Of two classes the one that metrics of one class are of: the rarer one in the training parts, the second if
+        both are equally frequent. With more classes it has no meaning."""
+        if len(self.class_names) != 2:
+            return 0
+        seconds = sum(int(replica.y_train.sum()) for replica in self.replicas)
+        return int(2 * seconds <= sum(len(replica.y_train) for replica in self.replicas))
+
 
 def prepare_data(dataset: Dataset, splits: Splits, data: DataTable, conventions: int = NEWEST) -> PreparedData:
     """Fit the preprocessing on each replica's training part and apply it to its two parts."""

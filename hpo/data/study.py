@@ -7,15 +7,16 @@ from pathlib import Path
 
 from hpo.data.cache.slot import Slot, slot_of
 from hpo.data.catalogue import load_dataset
-from hpo.data.dataset import Dataset
+from hpo.data.dataset import Dataset, suggestion
 from hpo.data.from_table import without_texts
 from hpo.data.parts.splits import Splits, split_data
 from hpo.data.parts.undefined import REASONS, TEST, gaps
 from hpo.data.prepare import PreparedData, prepare_data
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import StudySpec
+from hpo.studyfile.problems import listing, quote
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
-from hpo.studyfile.study import takes_words
+from hpo.studyfile.study import options_of, takes_words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,7 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
             f"{spec.source}: study.objective is {spec.study.objective!r}, which does not suit {dataset.task}, "
             f"the task of {dataset.name!r}. Allowed here: {', '.join(sorted(suited))}."
         )
+    _check_classes(spec, dataset)
     if not takes_words(spec):
         dataset = without_texts(dataset)
     splits = split_data(dataset, spec.data, spec.study.seed, conventions=spec.conventions)
@@ -57,6 +59,25 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
         prepared=prepare_data(dataset, splits, spec.data, spec.conventions),
         unkept=None if slot is None or kept is not None else (slot, read),
     )
+
+
+def _check_classes(spec: StudySpec, dataset: Dataset) -> None:
+    """Raises `StudyFileError` if settings that are of classes do not suit the data set's."""
+    for table in options_of(spec, "training"):
+        weights = table.get("class_weight")
+        key = "class_weight" if weights is not None else "sampling"
+        if dataset.task == "regression" and (weights is not None or table.get("sampling", "shuffled") != "shuffled"):
+            raise StudyFileError(
+                f"{spec.source}: training.{key} balances classes, but {dataset.name!r} has none: its task is "
+                f'regression. Remove it, or set data.task = "classification".'
+            )
+        unknown = sorted(weights.keys() - set(dataset.class_names)) if isinstance(weights, dict) else []
+        if unknown:
+            raise StudyFileError(
+                f"{spec.source}: training.class_weight has a weight of {quote(unknown[0])}, which is no class of "
+                f"{dataset.name!r}.{suggestion(unknown[0], dataset.class_names)} "
+                f"Classes: {listing(dataset.class_names)}."
+            )
 
 
 def check_objective(spec: StudySpec, data: StudyData, *, begun: bool = False) -> None:

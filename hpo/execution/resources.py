@@ -124,9 +124,13 @@ class Variants:
             table: list({repr(o): o for o in (getattr(config, table) for config in _extremes(spec, table))}.values())
             for table in ("norm", "dropout", "optimizer", "regularization")
         }
+        weights = (config.training.class_weight for config in _extremes(spec, "training"))
+        self.class_weight = next((weight for weight in weights if weight is not None), None)
 
     def __call__(self, config: TrialConfig) -> Iterable[TrialConfig]:
-        base = config.model_copy(update={table: options[0] for table, options in self.options.items()})
+        training = config.training.model_copy(update={"class_weight": self.class_weight})
+        options = {table: found[0] for table, found in self.options.items()}
+        base = config.model_copy(update={**options, "training": training})
         dropouts = {dropout.spatial: dropout for dropout in self.options["dropout"]}
         for norm in self._norms(config):
             for dropout in dropouts.values():

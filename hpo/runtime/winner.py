@@ -112,7 +112,7 @@ def _score(
         module = models.build(config, prepared.signature, prepared.outputs)
         module.load_state_dict(state)
         outputs = ensemble.outputs(module.eval(), torch.from_numpy(part.x))
-        scores.append(_measured(outputs, torch.from_numpy(part.y), replica.target_scale, names))
+        scores.append(_measured(outputs, torch.from_numpy(part.y), replica.target_scale, prepared.positive, names))
         answers.append(
             ensemble.ModelOutputs(outputs_NC=outputs, scale=replica.target_scale, offset=replica.target_offset)
         )
@@ -127,17 +127,18 @@ def _score(
     else:
         unit, outputs = 1.0, ensemble.log_probabilities(answers)
         target = torch.from_numpy(part.y)
-    return _defined(mean), _defined(_measured(outputs, target, unit, names))
+    return _defined(mean), _defined(_measured(outputs, target, unit, prepared.positive, names))
 
 
 def _measured(
-    outputs_NC: torch.Tensor, target_N: torch.Tensor, scale: float, names: tuple[str, ...]
+    outputs_NC: torch.Tensor, target_N: torch.Tensor, scale: float, positive: int, names: tuple[str, ...]
 ) -> dict[str, float]:
     outcome = metrics.Outcome(
         outputs_KVC=outputs_NC.unsqueeze(0),
         target_KV=target_N.unsqueeze(0),
         valid_KV=torch.ones(1, len(target_N), dtype=torch.bool),
         scale_K=torch.tensor([scale], dtype=torch.float64),
+        positive=positive,
     )
     return {name: values[0] for name, values in metrics.score(outcome, names).items()}
 

@@ -71,9 +71,10 @@ class Slot:
     """Checks one concrete value; None for a table."""
 
     @property
-    def by_name(self) -> bool:
-        """Whether the value is a table of plain values under names that the user chooses."""
-        return self.schema.get("type") == "object"
+    def by_name(self) -> Mapping[str, Any] | None:
+        """JSON Schema of the values, if the value may be a table of plain values under names that the user chooses."""
+        tables = [part for part in self.schema.get("anyOf", [self.schema]) if part.get("type") == "object"]
+        return tables[0]["additionalProperties"] if tables else None
 
     @property
     def number(self) -> str | None:

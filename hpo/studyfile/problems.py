@@ -91,7 +91,8 @@ def unknown_key(path: str, key: str, allowed: Sequence[str], advice: str = "") -
 
 def wrong_value(path: str, found: Any, schema: Mapping[str, Any]) -> Problem:
     """A problem with a value. `schema`: the JSON Schema of allowed values."""
-    names = [value for value in _enumerated(schema) if isinstance(value, str)]
+    forms = schema.get("anyOf", [schema])
+    names = [value for form in forms for value in _enumerated(form) if isinstance(value, str)]
     nearby = hint(found, names)
     return Problem(path=path, text=f"found {quote(found)}; must be {describe(schema)}{'.' if nearby else ''}{nearby}")
 
@@ -102,7 +103,8 @@ def describe(schema: Mapping[str, Any]) -> str:
         return str(schema["description"])
     if "anyOf" in schema:
         parts = [part for part in schema["anyOf"] if part.get("type") != "null"]
-        absent = [] if any(part.get("type") == "string" for part in parts) else ['"none"']
+        free = any(part.get("type") == "string" and not _enumerated(part) for part in parts)
+        absent = [] if free or len(parts) == len(schema["anyOf"]) else ['"none"']
         return " or ".join([*(describe(part) for part in parts), *absent])
     if values := _enumerated(schema):
         return quote(values[0]) if len(values) == 1 else f"one of {listing(values)}"
@@ -111,6 +113,8 @@ def describe(schema: Mapping[str, Any]) -> str:
         inside = f" of {NOUNS[items['type']][1]}{_bounds(items, 'each ')}"
         fewest = schema.get("minItems", 0)
         return f"a list{inside}" + (f", with at least {fewest} of them" if fewest else "")
+    if schema["type"] == "object":
+        return f"a table, each of whose values is {describe(schema['additionalProperties'])}"
     if schema["type"] == "string" and "pattern" in schema:
         return PATTERNS[schema["pattern"]]
     if schema["type"] == "string" and schema.get("minLength"):

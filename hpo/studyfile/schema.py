@@ -135,7 +135,10 @@ def _value(slot: Slot) -> Json:
     concrete = _concrete(slot)
     if slot.fixed:
         return concrete
-    forms = [concrete, _object({"choice": _list(concrete)}, required=["choice"])]
+    options = concrete
+    if slot.by_name:  # tables that are options make the whole table a choice
+        options = {"anyOf": [form for form in concrete["anyOf"] if form.get("type") != "object"]}
+    forms = [concrete, _object({"choice": _list(options)}, required=["choice"])]
     if slot.number:
         end = concrete["anyOf"][0] if slot.optional else concrete
         ends = {"low": end, "high": end}

@@ -14,7 +14,7 @@ from typing import Any
 from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS, NEWEST, TEXTS_ARE_TOKENS
 from hpo.studyfile.fields import FIXED_TABLES, Shape, searched_tables
 from hpo.studyfile.records import CheckpointsTable, DataTable, SearchTable, StudyTable
-from hpo.studyfile.tree import Choice, join, toml
+from hpo.studyfile.tree import Choice, Range, join, toml
 
 LEARNING = ("tpe", "gp", "cmaes")
 """Samplers that learn from results."""
@@ -25,6 +25,8 @@ FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_sec
 
 ADDED = {
     "training.last_batch": toml("fill"),
+    "training.class_weight": toml(None),
+    "training.sampling": toml("shuffled"),
     "data.quote": toml('"'),
     "data.categories": toml("one_hot"),
     "data.vocabulary": toml(20_000),
@@ -89,6 +91,8 @@ class Setting:
     """As TOML."""
     given: bool
     """Whether the file sets it; else it is the default."""
+    searched: bool = False
+    """Whether it is a range or a choice."""
 
 
 def entries(spec: StudySpec) -> dict[str, Setting]:
@@ -198,7 +202,8 @@ def _entries(node: Any, shape: Shape, *, given: bool) -> dict[str, Setting]:
         value = node.get(slot.name, slot.default)
         said = given and slot.name in node
         if slot.shape is None:
-            found[slot.name] = Setting(value=toml(value), given=said)
+            searched = isinstance(value, Range | Choice)
+            found[slot.name] = Setting(value=toml(value), given=said, searched=searched)
         else:
             below = _entries(value, slot.shape, given=said)
             found |= {join(slot.name, path) if path else slot.name: entry for path, entry in below.items()}
@@ -208,7 +213,8 @@ def _entries(node: Any, shape: Shape, *, given: bool) -> dict[str, Setting]:
 def _choice_entries(choice: Choice, shape: Shape) -> dict[str, Setting]:
     """The settings of a choice of tables. A setting on which all options that have it agree is listed once, any other
     under each option's label."""
-    found = {choice.tag or "": Setting(value=toml({"choice": list(choice.labels)}), given=True)}
+    tags = Setting(value=toml({"choice": list(choice.labels)}), given=True, searched=True)
+    found = {choice.tag or "": tags}
     holders: dict[str, dict[str, Setting]] = {}
     for label, option in zip(choice.labels, choice.options, strict=True):
         below = {} if option is None else _entries(option, shape, given=True)
@@ -218,7 +224,8 @@ def _choice_entries(choice: Choice, shape: Shape) -> dict[str, Setting]:
     for path, held in holders.items():
         values = {entry.value for entry in held.values()}
         if len(values) == 1:
-            found[path] = Setting(value=values.pop(), given=any(entry.given for entry in held.values()))
+            given, searched = (any(getattr(entry, of) for entry in held.values()) for of in ("given", "searched"))
+            found[path] = Setting(value=values.pop(), given=given, searched=searched)
         else:
             found |= {join(label, path): entry for label, entry in held.items()}
     return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -27,10 +28,10 @@ MIXED_WAY_OUT = "To search a range in some cases only, make the whole table a ch
 
 def read_value(found: Any, slot: Slot, path: str, problems: list[Problem], *, searched: bool) -> Any:
     """The value, Range or Choice that `found` stands for. If it breaks a rule, adds a problem and returns None."""
-    if slot.by_name:
-        return _by_name(found, slot, path, problems)
     if not isinstance(found, dict):
         return check_value(found, slot, path, problems)
+    if slot.by_name and not (searched and isinstance(found.get("choice"), list)):
+        return _by_name(found, slot, slot.by_name, path, problems)
     is_choice = "choice" in found
     is_range = not is_choice and any(nearest(key, RANGE_KEYS) for key in found)
     if not is_choice and not is_range:
@@ -49,19 +50,18 @@ def read_value(found: Any, slot: Slot, path: str, problems: list[Problem], *, se
     return None
 
 
-def _by_name(found: Any, slot: Slot, path: str, problems: list[Problem]) -> Any:
-    """A table of plain values; each that breaks the rule is a problem of its own."""
-    if not isinstance(found, dict):
-        problems.append(Problem(path=path, text=f"found {quote(found)}; must be a table"))
-        return None
+def _by_name(
+    found: dict[str, Any], slot: Slot, allowed: Mapping[str, Any], path: str, problems: list[Problem]
+) -> dict[str, Any]:
+    """A table of plain values, by name; each that breaks the rule is a problem of its own."""
     assert slot.adapter is not None
-    allowed = slot.schema["additionalProperties"]
-    for name, value in found.items():
+    table: dict[str, Any] = {}
+    for name, value in sorted(found.items()):
         try:
-            slot.adapter.validate_python({name: value})
+            table |= slot.adapter.validate_python({name: value})
         except ValidationError:
             problems.append(wrong_value(join(path, name), value, allowed))
-    return found
+    return table
 
 
 def check_value(found: Any, slot: Slot, path: str, problems: list[Problem]) -> Any:

@@ -2,18 +2,20 @@
 
 The data is stored once for all lanes: a batch of K lanes is one gather. Every epoch of a lane has its own order of the
 examples, which is cut into batches. `training.last_batch` decides whether a remainder is filled up, dropped or a
-smaller batch.
+smaller batch; `training.sampling`, whether each example comes once or each class equally often.
 
-Dimensions: K lanes, N examples of an epoch, V validation examples.
+Dimensions: K lanes, N examples of an epoch, V validation examples, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.data.prepare import PreparedData, PreparedReplica
@@ -31,6 +33,14 @@ class Examples:
     signature: Signature
     """What a row of `x_train` holds."""
     outputs: int
+    class_names: tuple[str, ...]
+    """By class index; empty for regression."""
+    positive: int
+    """Of two classes the one that `f1` and `average_precision` are of."""
+    counts: tuple[tuple[int, ...], ...]
+    """[parts][C] training examples of each class; [parts][0] for regression."""
+    by_class: NDArray[np.int64]
+    """Rows of each part, counted from its first, class after class; in main memory, like the orders drawn from it."""
     part: tuple[int, ...]
     """Number of the part of each replica."""
     start: tuple[int, ...]
@@ -77,19 +87,56 @@ class Examples:
         left = size % batch if training.last_batch == "short" else 0
         return (batch,) * (size // batch) + ((left,) if left else ())
 
-    def order(self, seed: int, trial: int, replica: int, epoch: int, count: int) -> Tensor:
+    def order(
+        self,
+        seed: int,
+        trial: int,
+        replica: int,
+        epoch: int,
+        count: int,
+        sampling: Literal["shuffled", "balanced"] = "shuffled",
+    ) -> Tensor:
         """[N] rows of `x_train` in the lane's order in this epoch (counted from 1). N is `count`; if there are fewer
-        rows, they repeat from the first."""
+        rows, they repeat from the first. `sampling`: see `training.sampling`."""
         part = self.part[replica]
         generator = randomness.generator("order", seed, trial, replica, epoch)
-        order = torch.randperm(self.size[part], generator=generator)
+        if sampling == "balanced":
+            rows = torch.from_numpy(self.by_class[self.start[part] : self.start[part] + self.size[part]])
+            order = balanced_order(rows.split(self.counts[part]), count, generator)
+        else:
+            order = torch.randperm(self.size[part], generator=generator)
         return order.repeat(-(-count // len(order)))[:count] + self.start[part]
+
+    def class_weights(self, replica: int, rule: Literal["balanced"] | Mapping[str, float] | None) -> list[float]:
+        """[C] weights of the classes in the lane's loss, see `training.class_weight`. A class that the training part
+        does not have weighs 1."""
+        if rule is None:
+            return [1.0] * len(self.class_names)
+        if rule != "balanced":
+            return [float(rule.get(name, 1.0)) for name in self.class_names]
+        counts = self.counts[self.part[replica]]
+        present = sum(count > 0 for count in counts)
+        return [sum(counts) / (present * count) if count else 1.0 for count in counts]
 
     def parts_of(self, replicas: Sequence[int]) -> Tensor:
         """[K] parts, or [1] where all lanes share one."""
         parts = [self.part[r] for r in replicas]
         shared = parts[:1] if len(set(parts)) == 1 else parts
         return torch.tensor(shared, device=self.device)
+
+
+def balanced_order(members: Sequence[Tensor], count: int, generator: torch.Generator) -> Tensor:
+    """[N] rows in which the classes that have `members` are equally frequent, up to one example; which of them have one
+    more is drawn. The rows of a class come in an order of their own, and only when all of them have come, in another
+    one again. N is `count`."""
+    present = [rows for rows in members if len(rows)]
+    first = torch.randperm(len(present), generator=generator).tolist()
+    drawn = []
+    for rows, rank in zip(present, first, strict=True):
+        share = count // len(present) + (rank < count % len(present))
+        rounds = [torch.randperm(len(rows), generator=generator) for _ in range(-(-share // len(rows)))]
+        drawn.append(rows[torch.cat(rounds)[:share]] if rounds else rows[:0])
+    return torch.cat(drawn)[torch.randperm(count, generator=generator)]
 
 
 def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtype) -> Examples:
@@ -117,6 +164,10 @@ def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtyp
         task=prepared.task,
         signature=prepared.signature,
         outputs=prepared.outputs,
+        class_names=prepared.class_names,
+        positive=prepared.positive,
+        counts=tuple(tuple(int((u.y_train == c).sum()) for c in range(len(prepared.class_names))) for u in unique),
+        by_class=np.concatenate([np.argsort(u.y_train, kind="stable") for u in unique]),
         part=tuple(found[id(r.x_train)] for r in prepared.replicas),
         start=tuple(int(s) for s in np.cumsum([0, *sizes[:-1]])),
         size=tuple(sizes),

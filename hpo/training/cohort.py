@@ -194,8 +194,7 @@ class Cohort:
         if partial:
             index = torch.tensor(stretch.lanes, device=setting.examples.device)
             moving, program = {name: state[name][index] for name in CHANGING}, self._program_of(chosen)
-        configs = [lane.config for lane in chosen]
-        numbers = Numbers.of(configs, self.layout, setting.examples.device, setting.dtype, witnesses)
+        numbers = Numbers.of(chosen, self.layout, setting.examples, witnesses)
         kind = compiled.native if native else step.plain
         found = train(stretch, plans, setting.examples, program, lambda course: kind(program, moving, numbers, course))
         if partial:
@@ -213,5 +212,6 @@ class Cohort:
             target_KV=examples.y_valid[parts].expand(shape),
             valid_KV=examples.real[parts].expand(shape),
             scale_K=examples.target_scale[parts].expand(shape[0]),
+            positive=examples.positive,
         )
         return metrics.score(outcome, self.setting.metrics)

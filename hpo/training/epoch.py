@@ -54,7 +54,7 @@ class LaneSteps:
         numbers = setting.seed, lane.trial, lane.replica, lane.epoch + 1
         return cls(
             sizes=sizes,
-            rows_N=examples.order(*numbers, sum(sizes)),
+            rows_N=examples.order(*numbers, sum(sizes), config.training.sampling),
             key=lane_seed("dropout", *numbers),
             rates=schedules.rates(
                 config.schedule,

@@ -16,7 +16,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from hpo.studyfile.records import METRICS as NAMES
 from hpo.training.layers.loss import loss_per_example
+
+BINS = 15
+"""Bins of `ece`."""
+LEVEL = 0.9
+"""Level of `quantile_loss`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +37,8 @@ class Outcome:
     """True for real examples, False for padding."""
     scale_K: Tensor
     """Unit of a standardised target in the target's own unit (1 for classes)."""
+    positive: int
+    """Of two classes the one that `f1` and `average_precision` are of."""
 
     @cached_property
     def predicted_KV(self) -> Tensor:
@@ -45,6 +53,23 @@ class Outcome:
         cell = (lane * classes + self.target_KV) * classes + self.predicted_KV
         counts = torch.bincount(cell[self.valid_KV], minlength=lanes * classes * classes)
         return counts.view(lanes, classes, classes).double()
+
+    @cached_property
+    def probability_KVC(self) -> Tensor:
+        """Probabilities of the classes, in float64."""
+        return self.outputs_KVC.double().softmax(-1)
+
+    @property
+    def two(self) -> bool:
+        """Whether there are two classes."""
+        return self.outputs_KVC.shape[-1] == 2
+
+    def score_KV(self, c: int) -> Tensor:
+        """Values by which examples are ranked as members of a class, in float64: the probability, or of two classes
+        the difference of the outputs, which stays apart where probabilities round to 0 or 1."""
+        if self.two:
+            return (self.outputs_KVC[..., c] - self.outputs_KVC[..., 1 - c]).double()
+        return self.probability_KVC[..., c]
 
     def mean(self, value_KV: Tensor) -> Tensor:
         """[K] mean over the real examples, in float64."""
@@ -69,29 +94,50 @@ def accuracy(o: Outcome) -> Tensor:
 
 def balanced_accuracy(o: Outcome) -> Tensor:
     """Mean recall over the classes present."""
-    confusion = o.confusion_KCC
-    members = confusion.sum(2)
-    recall = confusion.diagonal(dim1=1, dim2=2) / members.clamp(min=1)
-    return total(recall) / (members > 0).sum(1)
+    recall_KC = _recall(o)
+    return total(recall_KC.nan_to_num()) / (~recall_KC.isnan()).sum(1)
+
+
+def min_recall(o: Outcome) -> Tensor:
+    """Recall of the class, of those present, that is recognised worst."""
+    return _recall(o).nan_to_num(torch.inf).amin(1)
+
+
+def f1(o: Outcome) -> Tensor:
+    """Of two classes, the harmonic mean of precision and recall of the rarer one (`Outcome.positive`); of more,
+    `macro_f1`. NaN where only one class is present."""
+    value_K = _f1(o)[:, o.positive] if o.two else macro_f1(o)
+    return value_K.masked_fill(_one_class(o), torch.nan)
 
 
 def macro_f1(o: Outcome) -> Tensor:
     """Mean over classes (present or predicted) of the harmonic mean of precision and recall."""
-    confusion = o.confusion_KCC
-    right = confusion.diagonal(dim1=1, dim2=2)
-    either = confusion.sum(1) + confusion.sum(2)
-    return total(2 * right / either.clamp(min=1)) / (either > 0).sum(1)
+    value_KC = _f1(o)
+    return total(value_KC.nan_to_num()) / (~value_KC.isnan()).sum(1)
 
 
 def auroc(o: Outcome) -> Tensor:
     """Area under the ROC curve; with more than two classes the mean of one against the rest, over the classes present.
     NaN where only one class is present."""
-    if o.outputs_KVC.shape[-1] == 2:
-        return _rank_area(o.outputs_KVC[..., 1] - o.outputs_KVC[..., 0], o.target_KV == 1, o.valid_KV)
-    probability = o.outputs_KVC.double().softmax(-1)
-    areas = [_rank_area(probability[..., c], o.target_KV == c, o.valid_KV) for c in range(probability.shape[-1])]
-    area_KC = torch.stack(areas, dim=1)
-    return total(area_KC.nan_to_num()) / (~area_KC.isnan()).sum(1)
+    return _over_classes(o, _rank_area, 1)
+
+
+def average_precision(o: Outcome) -> Tensor:
+    """Mean, over the examples of a class, of the precision among the examples that are ranked as high or higher: the
+    area under the curve of precision by recall. Of two classes, of the rarer one (`Outcome.positive`); of more, the
+    mean over the classes present. NaN where only one class is present."""
+    return _over_classes(o, _mean_precision, o.positive).masked_fill(_one_class(o), torch.nan)
+
+
+def ece(o: Outcome) -> Tensor:
+    """Expected calibration error (Guo et al. 2017): the difference between the share of right answers and the mean
+    probability of the predicted class, in 15 bins of that probability of equal width, (0, 1/15] to (14/15, 1]; the
+    mean over the examples of the absolute differences."""
+    sure_KV = o.probability_KVC.gather(-1, o.predicted_KV.unsqueeze(-1)).squeeze(-1)
+    gap_KV = (sure_KV - (o.predicted_KV == o.target_KV).double()) * o.valid_KV
+    bin_KV = (sure_KV * BINS).ceil().clamp(max=BINS)
+    gaps = [total(gap_KV * (bin_KV == b)).abs() for b in range(1, BINS + 1)]
+    return total(torch.stack(gaps, dim=1)) / o.valid_KV.sum(1)
 
 
 def rmse(o: Outcome) -> Tensor:
@@ -104,6 +150,21 @@ def mae(o: Outcome) -> Tensor:
     return o.mean(_error(o).abs()) * o.scale_K
 
 
+def median_absolute_error(o: Outcome) -> Tensor:
+    """Median of the absolute error, in the target's unit; the mean of the two in the middle of an even number."""
+    ordered_KV = _error(o).abs().masked_fill(~o.valid_KV, torch.inf).sort(dim=1).values
+    count_K1 = o.valid_KV.sum(1, keepdim=True)
+    middle = [ordered_KV.gather(1, place) for place in ((count_K1 - 1) // 2, count_K1 // 2)]
+    return (middle[0] + middle[1]).squeeze(1) / 2 * o.scale_K
+
+
+def quantile_loss(o: Outcome) -> Tensor:
+    """Mean pinball loss at the level 0.9, in the target's unit: an error counts 0.9 times where the prediction is too
+    low and 0.1 times where it is too high."""
+    short_KV = -_error(o)
+    return o.mean(torch.maximum(LEVEL * short_KV, (LEVEL - 1) * short_KV)) * o.scale_K
+
+
 def r2(o: Outcome) -> Tensor:
     """Share of the target's variance that is explained; NaN where all targets are equal."""
     highest = o.target_KV.masked_fill(~o.valid_KV, -torch.inf).amax(1)
@@ -113,21 +174,13 @@ def r2(o: Outcome) -> Tensor:
     return value.masked_fill(highest == lowest, torch.nan)
 
 
-METRICS: dict[str, Callable[[Outcome], Tensor]] = {
-    "loss": loss,
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "macro_f1": macro_f1,
-    "auroc": auroc,
-    "rmse": rmse,
-    "mae": mae,
-    "r2": r2,
-}
+METRICS: dict[str, Callable[[Outcome], Tensor]] = {name: globals()[name] for name in NAMES}
+"""The function of this module by the name of its metric."""
 
 
 def names_for(task: str, objective: str) -> tuple[str, ...]:
-    """Names of the metrics that are recorded every epoch: the usual ones of the task, and the objective. auroc is slow,
-    so it is computed as the objective only."""
+    """Names of the metrics that are recorded every epoch: the usual ones of the task, and the objective. The others are
+    computed on the test part only: some are slow."""
     usual = ("rmse", "mae", "r2") if task == "regression" else ("accuracy", "balanced_accuracy", "macro_f1")
     return tuple(dict.fromkeys(("loss", *usual, objective)))
 
@@ -141,9 +194,45 @@ def _error(o: Outcome) -> Tensor:
     return o.outputs_KVC.squeeze(-1).double() - o.target_KV.double()
 
 
+def _recall(o: Outcome) -> Tensor:
+    """[K, C] recall of each class; NaN where it is absent."""
+    return o.confusion_KCC.diagonal(dim1=1, dim2=2) / o.confusion_KCC.sum(2)
+
+
+def _f1(o: Outcome) -> Tensor:
+    """[K, C] harmonic mean of precision and recall; NaN for a class that is neither present nor predicted."""
+    return 2 * o.confusion_KCC.diagonal(dim1=1, dim2=2) / (o.confusion_KCC.sum(1) + o.confusion_KCC.sum(2))
+
+
+def _one_class(o: Outcome) -> Tensor:
+    """[K] whether all examples are of one class."""
+    return (o.confusion_KCC.sum(2) > 0).sum(1) == 1
+
+
+def _over_classes(o: Outcome, of_class: Callable[[Tensor, Tensor, Tensor], Tensor], of_two: int) -> Tensor:
+    """Mean of a metric of one class over the classes where it is defined; of two classes, that of class `of_two`."""
+    classes = [of_two] if o.two else range(o.outputs_KVC.shape[-1])
+    values = [of_class(o.score_KV(c), o.target_KV == c, o.valid_KV) for c in classes]
+    value_KC = torch.stack(values, dim=1)
+    return total(value_KC.nan_to_num()) / (~value_KC.isnan()).sum(1)
+
+
+def _mean_precision(score_KV: Tensor, positive_KV: Tensor, valid_KV: Tensor) -> Tensor:
+    """Mean precision at the positive examples, among the examples with the same score or a higher one; NaN where there
+    is none."""
+    score = score_KV.masked_fill(~valid_KV, -torch.inf)
+    chosen = positive_KV & valid_KV
+    found = []
+    for those in (chosen, valid_KV):
+        ordered = score.masked_fill(~those, -torch.inf).sort(dim=1).values
+        found.append(score.shape[1] - torch.searchsorted(ordered, score, right=False).double())
+    precision = (found[0] / found[1]).masked_fill(~chosen, 0)
+    return total(precision) / chosen.sum(1)
+
+
 def _rank_area(score_KV: Tensor, positive_KV: Tensor, valid_KV: Tensor) -> Tensor:
     """Mann-Whitney statistic with ties counted half; NaN where a class is absent."""
-    score = score_KV.double().masked_fill(~valid_KV, -torch.inf)
+    score = score_KV.masked_fill(~valid_KV, -torch.inf)
     ordered = score.sort(dim=1).values
     below = torch.searchsorted(ordered, score, right=False).double()
     up_to = torch.searchsorted(ordered, score, right=True).double()

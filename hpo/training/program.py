@@ -10,7 +10,7 @@ Dimensions: K lanes, B examples, P parameters, Q running averages, C outputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -29,7 +29,6 @@ from hpo.training.layers.dense import DENSE
 from hpo.training.layers.embed import EMBEDDINGS
 from hpo.training.layers.frame import Frame, LayerContext, Pass
 from hpo.training.layers.images import IMAGES
-from hpo.training.layers.loss import training_loss
 from hpo.training.layers.masks import Drop, Keys, drops_of
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
@@ -229,15 +228,16 @@ class Bound:
         self.first = next((i for i, position in enumerate(program.positions) if position.learns), 0)
         """Index of the first layer with parameters: the gradient of its input is not needed."""
 
-    def step(self, x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor], smoothing_K1: Tensor | None) -> Tensor:
-        """Mean training loss [K] of a batch. Writes its gradient to `gradient_KP` and updates the running averages."""
+    def step(self, x: Tensor, masks: Mapping[str, Tensor], loss: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
+        """Training loss [K] of a batch. Writes its gradient to `gradient_KP` and updates the running averages. `loss`
+        returns the loss [K] of outputs [K, B, C], and its gradient."""
         self.frame.masks = masks
         self.gradient_KP.zero_()
         saved = []
         for one in self.passes:
             x, kept = one.forward(x)
             saved.append(kept)
-        loss_K, g = training_loss(x, self.outputs, y_KB, smoothing_K1)
+        loss_K, g = loss(x)
         back: Tensor | None = g
         for index in range(len(self.passes) - 1, self.first - 1, -1):
             assert back is not None

@@ -1,6 +1,6 @@
 """One training step of K lanes: gradient, penalties, clipping, update.
 
-Dimensions: K lanes, B examples, P parameters.
+Dimensions: K lanes, B examples, P parameters, C classes.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from torch import Tensor
 from hpo.optim import fused, penalties, rules
 from hpo.studyfile.records import Optimizer, TrialConfig
 from hpo.training import layout as lay
+from hpo.training.batches import Examples
+from hpo.training.lane import Lane
+from hpo.training.layers.loss import training_loss
 from hpo.training.program import Bound, Program
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Numbers:
-    """The lanes' regularisation and update coefficients as columns; None where no lane uses the coefficient."""
+    """The lanes' class weights, regularisation and update coefficients as columns; None where no lane uses the
+    coefficient."""
 
     coefficients: rules.LaneCoefficients
     weights_1P: Tensor
+    class_weight_KC: Tensor | None
     smoothing_K1: Tensor | None
     l1_K1: Tensor | None
     l2_K1: Tensor | None
@@ -35,22 +40,26 @@ class Numbers:
     @classmethod
     def of(
         cls,
-        configs: Sequence[TrialConfig],
+        lanes: Sequence[Lane],
         layout: lay.Layout,
-        device: torch.device,
-        dtype: torch.dtype,
+        examples: Examples,
         witnesses: Sequence[TrialConfig] = (),
     ) -> Numbers:
-        """From the lanes' configurations, in order. A coefficient that a witness uses has a column, even if no lane
-        uses it."""
-        lanes = len(configs)
+        """Of the lanes, in order. A coefficient that a witness uses has a column, even if no lane uses it."""
+        device, dtype = examples.device, examples.dtype
+        configs = [lane.config for lane in lanes]
         table = [config.regularization for config in (*configs, *witnesses)]
 
         def column(values: Sequence[float | None], absent: float) -> Tensor | None:
             filled = [absent if value is None else value for value in values]
             if all(value == absent for value in filled):
                 return None
-            return torch.tensor(filled[:lanes], device=device, dtype=dtype).unsqueeze(1)
+            return torch.tensor(filled[: len(lanes)], device=device, dtype=dtype).unsqueeze(1)
+
+        weights = None
+        if any(config.training.class_weight is not None for config in (*configs, *witnesses)):
+            rows = [examples.class_weights(lane.replica, lane.config.training.class_weight) for lane in lanes]
+            weights = torch.tensor(rows, device=device, dtype=dtype)
 
         return cls(
             coefficients=rules.stack(
@@ -60,6 +69,7 @@ class Numbers:
                 [rules.coefficients(c.optimizer) for c in witnesses],
             ),
             weights_1P=layout.weights().to(device),
+            class_weight_KC=weights,
             smoothing_K1=column([r.label_smoothing for r in table], 0.0),
             l1_K1=column([r.l1 for r in table], 0.0),
             l2_K1=column([r.l2 for r in table], 0.0),
@@ -99,7 +109,11 @@ def step(
 ) -> tuple[Tensor, Tensor]:
     """Trains all lanes on one batch; `update` applies the optimizers to the gradient in `bound`. Returns the loss [K]
     and the gradient's norm before clipping [K]."""
-    loss_K = bound.step(x, y_KB, masks, numbers.smoothing_K1)
+
+    def loss(outputs_KBC: Tensor) -> tuple[Tensor, Tensor]:
+        return training_loss(outputs_KBC, bound.outputs, y_KB, numbers.smoothing_K1, numbers.class_weight_KC)
+
+    loss_K = bound.step(x, masks, loss)
     if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
         penalties.add_penalties_(bound.gradient_KP, theta_KP, numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
     norm_K = penalties.clip_(bound.gradient_KP, numbers.clip_K1)

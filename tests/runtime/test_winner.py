@@ -14,6 +14,7 @@ from hpo.registry.studies import study_row
 from hpo.runtime import winner
 from hpo.runtime.session import Session
 from hpo.runtime.winner import Winner, find, note
+from hpo.studyfile.records import CLASSIFICATION_METRICS
 from tests.runtime.small import in_session, run, small_study, train, trials_of, with_trials
 
 
@@ -32,7 +33,7 @@ def test_it_is_the_best_finished_trial(tmp_path: Path) -> None:
     finished = [trial for trial in trials_of(spec, tmp_path) if trial["state"] == "COMPLETE"]
     best = max(finished, key=lambda trial: (trial["values"][0], -trial["valid_loss"], -trial["number"]))
     assert (found.number, found.value, found.params) == (best["number"], best["values"][0], best["params"])
-    assert set(found.test) == {"loss", "accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+    assert set(found.test) == CLASSIFICATION_METRICS
 
 
 def test_the_score_is_that_of_the_best_epoch_on_the_test_part(tmp_path: Path) -> None:

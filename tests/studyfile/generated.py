@@ -87,6 +87,8 @@ def _told_apart(value: Any) -> str:
 
 
 def _concrete(schema: Any) -> st.SearchStrategy[Any]:
+    if "const" in schema:
+        return st.just(schema["const"])
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     if "anyOf" in schema:

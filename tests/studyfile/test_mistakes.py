@@ -55,6 +55,14 @@ TYPES = [
     ({"search": "trials = 0"}, "search.trials: found 0; must be a whole number (at least 1 and at most 1000000)"),
     ({"search": "trials = 9000000"}, "search.trials: found 9000000; must be a whole number"),
     ({"training": "epochs = 2.5"}, "training.epochs: found 2.5; must be a whole number"),
+    (
+        {"training": 'class_weight = "balancd"'},
+        'training.class_weight: found "balancd"; must be "balanced" or a table, each of whose values is a number '
+        '(above 0) or "none". Did you mean "balanced"?',
+    ),
+    ({"training": "class_weight = { a = 0.0 }"}, "training.class_weight.a: found 0.0; must be a number (above 0)"),
+    ({"training": "class_weight = { a = inf }"}, "training.class_weight.a: found inf; must be a number (above 0)"),
+    ({"training": "class_weight.choice = [{ a = 1 }]"}, "make the whole table a choice of tables"),
     ({"training": "batch_size = true"}, "training.batch_size: found true; must be a whole number"),
     ({"dropout": "p = 1"}, "dropout.p: found 1; must be a number (at least 0 and below 1)"),
     ({"dropout": 'p = "0.5"'}, 'dropout.p: found "0.5"; must be a number'),

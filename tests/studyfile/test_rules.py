@@ -16,7 +16,7 @@ EITHER = 'choice = [{ family = "mlp" }, { family = "custom", module = "net.py:Ne
 REFUSED = [
     (
         {"data": 'task = "regression"'},
-        'study.objective: found "accuracy", but data.task is "regression"; must be one of loss, mae, r2, rmse',
+        'study.objective: found "accuracy", but data.task is "regression"; must be one of loss, mae, median',
     ),
     (
         {"study": 'objective = "rmse"', "data": 'task = "classification"'},

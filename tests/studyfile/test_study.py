@@ -116,6 +116,14 @@ def test_entries_tell_what_the_file_says_from_defaults() -> None:
     assert found["training.early_stopping.minimum_improvement"].value == "0.0"
 
 
+def test_entries_tell_what_is_searched_from_tables_of_weights() -> None:
+    weights = "choice = [{ class_weight = { low = 2, high = 3 } }, { sampling.choice = ['balanced'] }]"
+    found = entries(study(norm=f"choice = {CHOICE}", dropout="p = { low = 0.0, high = 0.5 }", training=weights))
+    searched = {path for path, entry in found.items() if entry.searched}
+    assert searched == {"norm.kind", "dropout.p", "training.choice", "training.sampling.sampling"}
+    assert found["training.class_weight.class_weight"].value == "{ high = 3.0, low = 2.0 }"
+
+
 @pytest.mark.parametrize("asset", ["hpo-0.1.0.db", "hpo-schema-0002.db"])
 def test_studies_of_earlier_versions_mean_what_they_meant(asset: str) -> None:
     """Settings that came later leave their fingerprint as it is, or they would be refused as changed."""
@@ -128,3 +136,16 @@ def test_studies_of_earlier_versions_mean_what_they_meant(asset: str) -> None:
 def test_a_setting_that_came_later_is_part_of_the_study_where_it_says_something_else() -> None:
     assert fingerprint(study(training='last_batch = "fill"')) == fingerprint(study(training="batch_size = 32"))
     assert fingerprint(study(training='last_batch = "short"')) != fingerprint(study(training='last_batch = "fill"'))
+
+
+@pytest.mark.parametrize("training", ['class_weight = "none"', 'sampling = "shuffled"'])
+def test_classes_as_they_come_leave_the_fingerprint(training: str) -> None:
+    assert fingerprint(study(training=training)) == fingerprint(study())
+
+
+def test_every_balance_of_classes_is_a_study_of_its_own() -> None:
+    said = ("{ a = 2.0 }", "{ b = 2.0 }", "{ a = 2.0, b = 3.0 }", '"balanced"', '{ choice = ["none", "balanced"] }')
+    weighted = [fingerprint(study(training=f"class_weight = {weights}")) for weights in said]
+    found = [fingerprint(study()), *weighted, fingerprint(study(training='sampling = "balanced"'))]
+    assert len(set(found)) == len(found)
+    assert fingerprint(study(training="class_weight = { b = 3, a = 2 }")) == weighted[2]

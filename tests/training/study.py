@@ -98,7 +98,12 @@ def mixed(trial: int, family: str = "mlp", epochs: int = 6) -> TrialConfig:
             max_norm=2.0 if trial % 4 == 3 else None,
             label_smoothing=0.1 * (trial % 2),
         ),
-        training=Training(epochs=epochs, batch_size=16),
+        training=Training(
+            epochs=epochs,
+            batch_size=16,
+            class_weight=(None, "balanced", {"class_0": 3.0, "1": 0.5})[trial // 2 % 3],
+            sampling="balanced" if trial % 5 == 3 else "shuffled",
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,37 @@ def classification(classes: int, padded: int) -> Outcome:
     target = torch.randint(0, classes, (4, 60), generator=generator)
     valid = torch.ones(4, 60, dtype=torch.bool)
     valid[1:, 60 - padded :] = False
-    return Outcome(outputs_KVC=outputs, target_KV=target, valid_KV=valid, scale_K=torch.ones(4, dtype=torch.float64))
+    return Outcome(
+        outputs_KVC=outputs,
+        target_KV=target,
+        valid_KV=valid,
+        scale_K=torch.ones(4, dtype=torch.float64),
+        positive=0,
+    )
+
+
+def calibration_error(y: Any, z: torch.Tensor) -> float:
+    """In bins of the probability of the predicted class, by its definition."""
+    p = z.double().softmax(1).numpy()
+    sure, right = p.max(1), p.argmax(1) == y
+    ends = np.arange(16) / 15
+    inside = [(sure > low) & (sure <= high) for low, high in pairwise(ends)]
+    assert sum(map(sum, inside)) == len(y)
+    return sum(abs(right[here].mean() - sure[here].mean()) * here.mean() for here in inside if here.any())
+
+
+def precision(y: Any, z: torch.Tensor) -> float:
+    """Of the first of two classes, and the mean over more."""
+    if z.shape[1] == 2:
+        return float(sk.average_precision_score(y == 0, (z[:, 0] - z[:, 1]).numpy()))
+    return float(sk.average_precision_score(np.eye(z.shape[1])[y], z.double().softmax(1).numpy()))
 
 
 EXPECTED: dict[str, Any] = {
+    "min_recall": lambda y, z: sk.recall_score(y, z.argmax(1), average=None).min(),
+    "f1": lambda y, z: sk.f1_score(y, z.argmax(1), **({"pos_label": 0} if z.shape[1] == 2 else {"average": "macro"})),
+    "average_precision": precision,
+    "ece": calibration_error,
     "accuracy": lambda y, z: sk.accuracy_score(y, z.argmax(1)),
     "balanced_accuracy": lambda y, z: sk.balanced_accuracy_score(y, z.argmax(1)),
     "macro_f1": lambda y, z: sk.f1_score(y, z.argmax(1), average="macro"),
@@ -57,13 +85,50 @@ def test_regression_in_the_targets_unit() -> None:
         target_KV=target,
         valid_KV=torch.ones(3, 40, dtype=torch.bool),
         scale_K=torch.tensor([5.0, 1.0, 2.0], dtype=torch.float64),
+        positive=0,
     )
     for lane in range(3):
         y = target[lane].double().numpy() * outcome.scale_K[lane].item()
         z = outputs[lane, :, 0].double().numpy() * outcome.scale_K[lane].item()
         assert METRICS["rmse"](outcome)[lane].item() == pytest.approx(sk.root_mean_squared_error(y, z))
         assert METRICS["mae"](outcome)[lane].item() == pytest.approx(sk.mean_absolute_error(y, z))
+        assert METRICS["median_absolute_error"](outcome)[lane].item() == pytest.approx(sk.median_absolute_error(y, z))
+        assert METRICS["quantile_loss"](outcome)[lane].item() == pytest.approx(sk.mean_pinball_loss(y, z, alpha=0.9))
         assert METRICS["r2"](outcome)[lane].item() == pytest.approx(sk.r2_score(y, z))
+
+
+def test_the_median_and_the_quantile_loss_leave_padding_out() -> None:
+    target = torch.tensor([[3.0, 1.0, 4.0, 1.0, 5.0]] * 3)
+    valid = torch.tensor([[True] * 5, [True] * 4 + [False], [True] * 3 + [False] * 2])
+    outcome = Outcome(
+        outputs_KVC=torch.zeros(3, 5, 1),
+        target_KV=target,
+        valid_KV=valid,
+        scale_K=torch.tensor([1.0, 1.0, 10.0], dtype=torch.float64),
+        positive=0,
+    )
+    assert METRICS["median_absolute_error"](outcome).tolist() == [3.0, 2.0, 30.0]
+    means = [14 / 5, 9 / 4, 80 / 3]
+    assert METRICS["quantile_loss"](outcome).tolist() == pytest.approx([0.9 * mean for mean in means])
+
+
+def test_metrics_of_one_of_two_classes_are_of_the_rarer_one() -> None:
+    """Of the training part; what the part that is scored has does not matter."""
+    target = torch.tensor([[0, 0, 0, 1]])
+    outputs = torch.stack([torch.tensor([[2.0, 2.0, 0.0, 0.0]]), torch.ones(1, 4)], dim=-1)
+    first, second = (
+        Outcome(
+            outputs_KVC=outputs,
+            target_KV=target,
+            valid_KV=torch.ones(1, 4, dtype=torch.bool),
+            scale_K=torch.ones(1, dtype=torch.float64),
+            positive=positive,
+        )
+        for positive in (0, 1)
+    )
+    assert [METRICS["f1"](o).item() for o in (first, second)] == pytest.approx([0.8, 2 / 3])
+    found = [METRICS["average_precision"](o).item() for o in (first, second)]
+    assert found == pytest.approx([(1 + 1 + 3 / 4) / 3, 0.5])
 
 
 def test_every_metric_of_a_study_file_is_there() -> None:
@@ -90,7 +155,7 @@ def drawn(generator: torch.Generator, regression: bool, parts: int) -> tuple[Out
     valid[-1, examples - between(0, 2) :] = False
     scale = torch.rand(parts, generator=generator, dtype=torch.float64)
     return (
-        Outcome(outputs_KVC=outputs, target_KV=target, valid_KV=valid, scale_K=scale),
+        Outcome(outputs_KVC=outputs, target_KV=target, valid_KV=valid, scale_K=scale, positive=between(0, 2)),
         torch.randint(0, parts, (32,), generator=generator),
     )
 
@@ -106,6 +171,7 @@ def lanes_of(whole: Outcome, part: torch.Tensor, lanes: torch.Tensor) -> Outcome
         target_KV=whole.target_KV[chosen].expand(shape),
         valid_KV=whole.valid_KV[chosen].expand(shape),
         scale_K=whole.scale_K[chosen].expand(shape[0]),
+        positive=whole.positive,
     )
 
 
@@ -147,6 +213,7 @@ def test_a_metric_is_undefined_where_the_target_says_so(task: str) -> None:
             target_KV=target.expand(3, -1),
             valid_KV=valid,
             scale_K=torch.ones(3, dtype=torch.float64),
+            positive=1,
         )
         for name in REGRESSION_METRICS if regression else CLASSIFICATION_METRICS:
             found = METRICS[name](outcome)

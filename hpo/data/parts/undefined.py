@@ -25,7 +25,12 @@ def _one_class(target_N: TargetArray) -> str | None:
     return "all its examples are of one class, and there is none to tell it from" if np.ptp(target_N) == 0 else None
 
 
-REASONS: dict[str, Callable[[TargetArray], str | None]] = {"r2": _constant, "auroc": _one_class}
+REASONS: dict[str, Callable[[TargetArray], str | None]] = {
+    "r2": _constant,
+    "f1": _one_class,
+    "auroc": _one_class,
+    "average_precision": _one_class,
+}
 """Metric -> function that says why it is undefined for these targets, or None. Other metrics are always defined."""
 
 

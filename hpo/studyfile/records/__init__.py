@@ -42,6 +42,7 @@ from hpo.studyfile.records.search import (
 )
 from hpo.studyfile.records.study import (
     CLASSIFICATION_METRICS,
+    METRICS,
     MINIMIZED,
     REGRESSION_METRICS,
     CheckpointsTable,
@@ -65,6 +66,7 @@ from hpo.studyfile.records.trial import TrialConfig
 
 __all__ = [
     "CLASSIFICATION_METRICS",
+    "METRICS",
     "MINIMIZED",
     "NAME_PATTERN",
     "REGRESSION_METRICS",

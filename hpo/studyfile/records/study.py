@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from hpo.studyfile.records.base import NAME_PATTERN, Count, Decay, Record
 
-Metric = Literal["loss", "accuracy", "balanced_accuracy", "macro_f1", "auroc", "rmse", "mae", "r2"]
-MINIMIZED: frozenset[str] = frozenset({"loss", "rmse", "mae"})
+
+class Traits(NamedTuple):
+    """What one metric is for."""
+
+    task: Literal["classification", "regression", "both"]
+    better: Literal["lower", "higher"]
+
+
+METRICS: dict[str, Traits] = {
+    "loss": Traits("both", "lower"),
+    "accuracy": Traits("classification", "higher"),
+    "balanced_accuracy": Traits("classification", "higher"),
+    "min_recall": Traits("classification", "higher"),
+    "f1": Traits("classification", "higher"),
+    "macro_f1": Traits("classification", "higher"),
+    "auroc": Traits("classification", "higher"),
+    "average_precision": Traits("classification", "higher"),
+    "ece": Traits("classification", "lower"),
+    "rmse": Traits("regression", "lower"),
+    "mae": Traits("regression", "lower"),
+    "median_absolute_error": Traits("regression", "lower"),
+    "quantile_loss": Traits("regression", "lower"),
+    "r2": Traits("regression", "higher"),
+}
+"""Every metric. `hpo.training.metrics` has the function of the same name that computes it."""
+MINIMIZED = frozenset(name for name, traits in METRICS.items() if traits.better == "lower")
 """Metrics where less is better; for all others more is better."""
-REGRESSION_METRICS: frozenset[str] = frozenset({"loss", "rmse", "mae", "r2"})
-CLASSIFICATION_METRICS: frozenset[str] = frozenset({"loss", "accuracy", "balanced_accuracy", "macro_f1", "auroc"})
+REGRESSION_METRICS = frozenset(name for name, traits in METRICS.items() if traits.task != "classification")
+CLASSIFICATION_METRICS = frozenset(name for name, traits in METRICS.items() if traits.task != "regression")
+
+if TYPE_CHECKING:
+    Metric = str
+else:
+    Metric = Literal[tuple(METRICS)]
 
 
 class StudyTable(Record):
@@ -23,8 +52,9 @@ class StudyTable(Record):
     objective: Metric = "accuracy"
     """Metric of the validation part that the search optimises; its direction follows from the metric. `loss` is cross
     entropy in nats, or the mean squared error of the standardised target (in units of the target's variance in the
-    training part); `rmse` and `mae` are in the target's own unit. Of trials with equal values, the one with the lower
-    validation loss at the epoch that counts is better."""
+    training part); `rmse`, `mae`, `median_absolute_error` and `quantile_loss` are in the target's own unit.
+    docs/metrics.md describes all. Of trials with equal values, the one with the lower validation loss at the epoch that
+    counts is better."""
     epoch: Literal["best", "last"] = "best"
     """Whether a trial's value is its best epoch's objective or its last epoch's. The pruners median and percentile
     judge running trials by the same one."""

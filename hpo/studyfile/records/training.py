@@ -104,8 +104,11 @@ class EarlyStopping(Record):
     """Improvement of the objective that counts."""
 
 
+ClassWeight = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
 class Training(Record):
-    """Number of epochs, batches and early stopping."""
+    """Number of epochs, batches, balance of the classes and early stopping."""
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Passes over the training part. Always one number: pruning compares trials at the same epoch."""
@@ -116,6 +119,15 @@ class Training(Record):
     batch with examples from the front of the order, which are seen twice in the epoch. `drop`: they are left out of
     this epoch, as with `DataLoader(drop_last=True)`. `short`: they are a smaller batch, as with
     `DataLoader(drop_last=False)`; its loss is the mean over its own examples."""
+    class_weight: Literal["balanced"] | dict[str, ClassWeight] | None = None
+    """Weights of the classes in the training loss, which becomes the weighted mean of a batch, as
+    `torch.nn.CrossEntropyLoss(weight=...)` defines it. `balanced`: n / (classes * count), from the n examples of the
+    training part alone, so that every class weighs as much as another. A table, e.g. { spam = 5.0 }: the weights of
+    these classes; others weigh 1. The validation loss is without weights."""
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    """Which examples an epoch has. `shuffled`: each once. `balanced`: as many, drawn so that all classes are equally
+    frequent; the examples of a small class come several times, and those of a large class take turns over the epochs.
+    Together with class_weight = "balanced", small classes count more than large ones."""
     early_stopping: EarlyStopping | None = None
     """Absent: every trial that is not pruned trains to its last epoch."""
 

@@ -1,8 +1,8 @@
 """The loss of K lanes: per example for scores, and with its gradient for training.
 
-Cross entropy with label smoothing (Szegedy et al. 2016), or the squared error of a number. Classes are padded to whole
-vectors: that is several times as fast on CPU for few classes, and the scalar code for a remainder, which rounds
-differently, is never used.
+Cross entropy with label smoothing (Szegedy et al. 2016) and class weights, as `torch.nn.CrossEntropyLoss` defines them,
+or the squared error of a number. Classes are padded to whole vectors: that is several times as fast on CPU for few
+classes, and the scalar code for a remainder, which rounds differently, is never used.
 
 Dimensions: K lanes, B examples, C outputs.
 """
@@ -27,12 +27,18 @@ def loss_per_example(outputs_KBC: Tensor, y_KB: Tensor) -> Tensor:
 
 
 def training_loss(
-    outputs_KBC: Tensor, classes: int, y_KB: Tensor, smoothing_K1: Tensor | None
+    outputs_KBC: Tensor,
+    classes: int,
+    y_KB: Tensor,
+    smoothing_K1: Tensor | None,
+    weight_KC: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean loss [K] of the batch and its gradient with respect to the outputs [K, B, C].
 
     Outputs beyond the model's `classes` are ignored and get no gradient; they may be overwritten. `smoothing_K1`: label
-    smoothing; None if no lane has any. It has no effect on regression.
+    smoothing; None if no lane has any. `weight_KC`: positive weights of the classes, with which the mean is weighted;
+    None if no lane has any. A lane whose weights are all 1 gets, to the last bit, the numbers that it has without them.
+    Neither has an effect on regression.
     """
     batch = y_KB.shape[1]
     if y_KB.dtype.is_floating_point:
@@ -44,18 +50,34 @@ def training_loss(
     log_p, gradient = logits.log_softmax(2), logits.softmax(2)
     target_KB1 = y_KB.unsqueeze(2)
     likelihood_KB = log_p.gather(2, target_KB1).squeeze(2)
+    weight_KB = None
+    if weight_KC is not None:
+        weight_KB = weight_KC.gather(1, y_KB)
+        rate_K1 = batch / _sum(weight_KB)  # makes the mean weight of the batch 1
+        weight_KC, weight_KB = weight_KC * rate_K1, weight_KB * rate_K1
+    hit_KB = torch.ones_like(likelihood_KB) if weight_KB is None else weight_KB
+    loss_KB = likelihood_KB if weight_KB is None else likelihood_KB * weight_KB
     if smoothing_K1 is None:
-        loss_K = -likelihood_KB.mean(1)
-        hit = likelihood_KB.new_full(target_KB1.shape, -1.0)
+        if weight_KB is not None:
+            gradient *= weight_KB.unsqueeze(2)
     else:
-        even_KB = log_p[..., :classes].sum(2) * (smoothing_K1 / classes)
+        share_K1, hit_KB = smoothing_K1 / classes, hit_KB * (1.0 - smoothing_K1)
+        even_KC = share_K1.expand(-1, classes)
+        if weight_KC is not None:
+            even_KC = weight_KC * share_K1
+            gradient *= (hit_KB + smoothing_K1 * (_sum(weight_KC) / classes)).unsqueeze(2)
+            log_p = log_p * F.pad(weight_KC, (0, log_p.shape[2] - classes), value=1.0).unsqueeze(1)
+        smooth_KB = loss_KB * (1.0 - smoothing_K1) + log_p[..., :classes].sum(2) * share_K1
         # 0 * -inf: a class of probability zero must not touch a lane without smoothing
-        smooth_KB = torch.where(smoothing_K1 > 0, likelihood_KB * (1.0 - smoothing_K1) + even_KB, likelihood_KB)
-        loss_K = -smooth_KB.mean(1)
-        gradient[..., :classes] -= (smoothing_K1 / classes).unsqueeze(2)
-        hit = (smoothing_K1 - 1.0).unsqueeze(2).expand(target_KB1.shape)
-    gradient.scatter_add_(2, target_KB1, hit).mul_(1.0 / batch)
-    return loss_K, gradient[..., : outputs_KBC.shape[2]]
+        loss_KB = torch.where(smoothing_K1 > 0, smooth_KB, loss_KB)
+        gradient[..., :classes] -= even_KC.unsqueeze(1)
+    gradient.scatter_add_(2, target_KB1, -hit_KB.unsqueeze(2)).mul_(1.0 / batch)
+    return -loss_KB.mean(1), gradient[..., : outputs_KBC.shape[2]]
+
+
+def _sum(value_KN: Tensor) -> Tensor:
+    """[K, 1] sum of each row, added in order. `sum` would choose the order by the number of rows."""
+    return value_KN.cumsum(1)[:, -1:]
 
 
 def _whole(outputs_KBC: Tensor, classes: int) -> Tensor:

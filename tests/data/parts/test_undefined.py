@@ -74,7 +74,9 @@ def test_what_cannot_be_scored_is_refused(target: list[float], data: str, said: 
         said = "more)"
     assert re.search(re.escape(said), message), message
     assert "study.objective 'r2' is undefined on" in message
-    assert "choose an objective that always has a value (loss, mae, rmse)" in message
+    assert (
+        "choose an objective that always has a value (loss, mae, median_absolute_error, quantile_loss, rmse)" in message
+    )
     check_objective(rare(tmp_path, target, data=data, objective="rmse"), loaded(spec))
 
 

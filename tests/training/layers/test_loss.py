@@ -38,6 +38,28 @@ def test_cross_entropy_equals_torch_with_its_gradient(smoothing: list[float] | N
     assert not gradient[..., C:].any()
 
 
+WEIGHTS = torch.tensor([[1.0] * C, [0.2, 1.0, 5.0, 1.0], [3.0, 0.5, 0.1, 9.0], [1.0] * C, [0.7, 1.0, 1.0, 1.0]])
+
+
+@pytest.mark.parametrize("smoothing", [None, SMOOTHING])
+@pytest.mark.parametrize("more", [0, 12], ids=["just the classes", "a whole vector"])
+def test_weighted_cross_entropy_equals_torch_with_its_gradient(smoothing: list[float] | None, more: int) -> None:
+    outputs, weights = numbers(K, B, C + more), WEIGHTS.double()
+    target = torch.arange(K * B).view(K, B) ** 2 % 7 % C
+    logits = outputs[..., :C].clone().requires_grad_()
+    expected = torch.stack(
+        [
+            F.cross_entropy(logits[k], target[k], weights[k], label_smoothing=smoothing[k] if smoothing else 0.0)
+            for k in range(K)
+        ]
+    )
+    (slope,) = torch.autograd.grad(expected.sum(), logits)
+    loss, gradient = training_loss(outputs.clone(), C, target, column(smoothing) if smoothing else None, weights)
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradient[..., :C], slope, rtol=1e-10, atol=1e-12)
+    assert not gradient[..., C:].any()
+
+
 @pytest.mark.parametrize("width", [1, 16])
 def test_squared_error_equals_torch_with_its_gradient(width: int) -> None:
     outputs, target = numbers(K, B, width), numbers(K, B) + 1.0
@@ -69,19 +91,25 @@ def test_without_smoothing_an_impossible_class_does_no_harm() -> None:
 def test_a_lane_alone_equals_it_among_others_bit_for_bit(dtype: torch.dtype, classes: int, batch: int) -> None:
     outputs = numbers(7, batch, classes, dtype=dtype) * 3
     target = torch.arange(7 * batch).view(7, batch) % classes
-    smoothing = column([0.0, 0.1, 0.2, 0.0, 0.3, 0.4, 0.5]).to(dtype)
-    together = training_loss(outputs.clone(), classes, target, smoothing)
-    for lane in range(7):
-        one = slice(lane, lane + 1)
-        alone = training_loss(outputs[one].clone(), classes, target[one], smoothing[one])
-        assert all(torch.equal(a[0], b[lane]) for a, b in zip(alone, together, strict=True))
+    smoothing = column([0.0, 0.1, 0.2, 0.0, 0.3, 0.8, 0.5]).to(dtype)
+    weights = numbers(7, classes, dtype=dtype).exp()
+    weights[::2] = 1.0
+    for given in (None, weights):
+        together = training_loss(outputs.clone(), classes, target, smoothing, given)
+        for lane in range(7):
+            one = slice(lane, lane + 1)
+            mine = None if given is None or lane % 2 == 0 else given[one]
+            alone = training_loss(outputs[one].clone(), classes, target[one], smoothing[one], mine)
+            assert all(torch.equal(a[0], b[lane]) for a, b in zip(alone, together, strict=True))
 
 
 @pytest.mark.parametrize("poison", [nan, inf, -inf])
 def test_nan_and_infinity_stay_in_their_lane(poison: float) -> None:
     outputs, target = numbers(K, B, C), torch.arange(K * B).view(K, B) % C
-    clean = training_loss(outputs.clone(), C, target, column(SMOOTHING))
-    outputs[3] = poison
     others = [0, 1, 2, 4]
-    for before, after in zip(clean, training_loss(outputs, C, target, column(SMOOTHING)), strict=True):
-        assert torch.equal(before[others], after[others])
+    for weights in (None, WEIGHTS.double()):
+        clean = training_loss(outputs.clone(), C, target, column(SMOOTHING), weights)
+        poisoned = outputs.clone()
+        poisoned[3] = poison
+        for before, after in zip(clean, training_loss(poisoned, C, target, column(SMOOTHING), weights), strict=True):
+            assert torch.equal(before[others], after[others])
