@@ -27,9 +27,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from benchmarks.machine import processor
+from hpo.baselines.scores import fitted
 from hpo.data.dataset import Dataset
 from hpo.data.study import load_data
-from hpo.baselines.scores import fitted
 from hpo.studyfile.file import parse_study
 
 SETS = ("adult", "california_housing", "clothing_reviews", "mnist5k")
@@ -84,9 +84,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", nargs="*", default=SETS, metavar="DATASET")
     print(f"{processor()}, scikit-learn {sklearn.__version__}, one thread, n = 1\n")
-    print(
-        "| data set | objective | baseline | validation, by hand | test, by hand | s; processor s | by hand s; processor s | note |"
-    )
+    header = "data set | objective | baseline | validation, by hand | test, by hand | s; processor s | by hand s; "
+    print(f"| {header}processor s | note |")
     print("|---|---|---|---|---|---|---|---|")
     for named in parser.parse_args().datasets:
         objective = "r2" if named == "california_housing" else "accuracy"
