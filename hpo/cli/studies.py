@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from hpo.cli.terminal.console import Terminal
     from hpo.cli.terminal.status import StudyDetails, TrialInTraining, WorkerStatus
+    from hpo.registry.baselines import Baseline
     from hpo.registry.summaries import StudySummary
 
 
@@ -77,12 +78,13 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
     With --json an object: what `hpo studies --json` says of the study, and source, submitted_at, budget (of trials),
     budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds, winner (trial number or null),
     models (of each trial: one for each fold and repeat), test (metric to value, the mean over the winner's models, or
-    null), test_ensemble (metric to value, of what these models answer together; null where there is one), ended
-    (reason to count of trials), worker_status (of those that work on it, have fallen silent or cannot work on it, each
-    with name, host, pid, alive, trials, complaint), best_trials (the best first, each with number, value, spread,
-    epochs, best_epoch, seconds, params), in_training (each with number, worker, epoch, value), failures (each with
-    number, reason) and foreign (the waiting and the others, each with number, kind, which is "waiting", "refused",
-    "running", "added" or "taken", i.e. ended by another program, and reason).
+    null), test_ensemble (metric to value, of what these models answer together; null where there is one), baselines
+    (simple models, each with name, validation and test, which are metric to value, note, seconds), ended (reason to
+    count of trials), worker_status (of those that work on it, have fallen silent or cannot work on it, each with name,
+    host, pid, alive, trials, complaint), best_trials (the best first, each with number, value, spread, epochs,
+    best_epoch, seconds, params), in_training (each with number, worker, epoch, value), failures (each with number,
+    reason) and foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running",
+    "added" or "taken", i.e. ended by another program, and reason).
 
     \b
     Examples:
@@ -177,6 +179,7 @@ def _print_study(found: StudyDetails, options: str) -> None:
     if found.best_trials:
         out.print()
         _print_best(out, found)
+    out.list_of("Baselines", [_baseline(one, found.objective) for one in found.baselines])
     out.list_of("Workers", [_worker(worker) for worker in found.worker_status])
     out.list_of("In training", [_progress(trial) for trial in found.in_training])
     out.list_of("Failed", [f"trial {trial.number}: {trial.reason}" for trial in found.failures])
@@ -218,6 +221,15 @@ def _print_best(out: Terminal, found: StudyDetails) -> None:
     for name in dict.fromkeys(name for trial in best for name in trial.params):
         rows[name] = [format_number(trial.params[name]) if name in trial.params else "" for trial in best]
     out.side_by_side("best trials", [str(trial.number) for trial in best], rows)
+
+
+def _baseline(one: Baseline, objective: str) -> str:
+    from hpo.reports.baselines import name_of
+    from hpo.reports.text import format_number
+
+    parts = (("validation", one.validation), ("test", one.test))
+    scores = [f"{part} {objective} {format_number(scores[objective])}" for part, scores in parts if objective in scores]
+    return f"{name_of(one)}: {', '.join(filter(None, (*scores, one.note)))}"
 
 
 def _progress(trial: TrialInTraining) -> str:

@@ -6,13 +6,14 @@ The record is made here from the JSON, and the JSON from the record. Which keys 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from hpo.conventions import FIRST
 from hpo.database.decoding import formed
+from hpo.registry.baselines import Baseline
 
 BEING_DELETED = "being deleted"
 """Key of `StudyFacts.is_being_deleted`, for which SQL asks, too."""
@@ -52,6 +53,9 @@ class StudyFacts:
     """Rows that have the same features as a row with another target."""
     across: int = field(default=0, metadata={"key": "rows also trained on"})
     """Rows to validate or test on that have the same features as a row to train on."""
+    baselines: tuple[Baseline, ...] = ()
+    """What simple models score on the same parts, the simplest first; empty where the study did not ask for them, or
+    has not ended since there are any."""
     circumstances: Mapping[str, Any] = field(default_factory=dict)
     """All other facts by key, which are only shown: the data's name, the device, the machine, versions of libraries,
     and what other versions of this program note."""
@@ -73,6 +77,8 @@ class StudyFacts:
         """The JSON object of the record; facts that have their default are left out."""
         known = {_KEYS[f.name]: getattr(self, f.name) for f in _NAMED if getattr(self, f.name) != f.default}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
+        if self.baselines:
+            plain["baselines"] = [asdict(one) for one in self.baselines]
         return {**plain, **{SHA256 + name: digest for name, digest in self.sources.items()}, **self.circumstances}
 
     def updated(self, newer: StudyFacts) -> StudyFacts:

@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Callable
 
 from hpo.endings import Ending
+from hpo.reports.baselines import behind_simple
 from hpo.reports.edges import edge_of, is_coarse
 from hpo.reports.evidence import Evidence
 from hpo.reports.foreign import sentences
@@ -258,6 +259,7 @@ def not_ours(e: Evidence) -> list[str]:
 
 
 CHECKS: tuple[Callable[[Evidence], list[str]], ...] = (
+    behind_simple,
     no_winner,
     unfinished,
     failures,

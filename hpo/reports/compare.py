@@ -25,7 +25,8 @@ def compare(store: Store, names: Sequence[str]) -> pd.DataFrame:
 
 
 def comparison_table(reports: Sequence[StudyReport]) -> pd.DataFrame:
-    """One row per report; test metrics and winners' parameters of all studies, in alphabetical order, come last."""
+    """One row per report; test metrics, baselines and winners' parameters of all studies come last, in alphabetical
+    order."""
     import pandas as pd
 
     rows = [comparison_row(report) for report in reports]
@@ -45,7 +46,8 @@ def comparison_row(report: StudyReport) -> dict[str, Any]:
     """A study as one row. `others` counts trials of other programs; it is there only if there are any.
 
     `trials_to_best` and `epochs_to_best` count the trials up to the winner's number, so that a repeated study has the
-    same row. `seconds_to_best` is wall time, without pauses between restarts.
+    same row. `seconds_to_best` is wall time, without pauses between restarts. `baseline.NAME` and `test_baseline.NAME`
+    are the objective of a simple model on the validation and the test part.
     """
     finished = [trial.value for trial in ranked(report.trials, report.minimized) if trial.value is not None]
     winner = report.winner
@@ -70,6 +72,12 @@ def comparison_row(report: StudyReport) -> dict[str, Any]:
         "models": report.models,
         **{f"test.{name}": value for name, value in report.test.items()},
         **{f"test_ensemble.{name}": value for name, value in report.test_ensemble.items()},
+        **{
+            f"{part}.{one.name}": scores[report.objective]
+            for one in report.baselines
+            for part, scores in (("baseline", one.validation), ("test_baseline", one.test))
+            if report.objective in scores
+        },
         **{f"winner.{name}": value for name, value in (winner.params.items() if winner else ())},
     }
 

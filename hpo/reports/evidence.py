@@ -16,6 +16,7 @@ from hpo.reports.trials import Counts, TrialRow
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpo.registry.baselines import Baseline
     from hpo.registry.studies import Direction, StudyRow
     from hpo.reports.foreign import ForeignTrial
     from hpo.studyfile.study import StudySpec
@@ -44,6 +45,8 @@ class Evidence:
     """Number of the trial that was scored on the test part."""
     test: Mapping[str, float | None]
     """The winner's metrics on the test part, the mean over its models; empty if it was not scored."""
+    baselines: tuple[Baseline, ...]
+    """What simple models score on the same parts, the simplest first."""
     looks: tuple[int, ...]
     """Numbers of all trials that were scored on the test part, in this order."""
     foreign: tuple[ForeignTrial, ...]
@@ -98,6 +101,7 @@ def evidence_of(
         scored_trial=study.winner_number if study.test else None,
         test=test,
         foreign=foreign,
+        baselines=study.facts.baselines,
         looks=study.facts.test_looks,
         repeats=(study.facts.repeated, study.facts.conflicting, study.facts.across),
         parts=parts,

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from hpo.reports.baselines import baseline_rows
 from hpo.reports.cautions import cautions
 from hpo.reports.evidence import Evidence, evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
@@ -52,7 +53,7 @@ class StudyReport(Evidence):
     spec_text: str
     """The study file."""
     circumstances: Mapping[str, Any]
-    """All that the study noted about itself, by the name that is shown."""
+    """All that the study noted about itself but its baselines, by the name that is shown."""
     task: str | None
     """`classification` or `regression`; None where a study did not note it."""
     epochs: pd.DataFrame
@@ -85,6 +86,14 @@ class StudyReport(Evidence):
     def scores_on_test(self, metric: str) -> list[tuple[str, str]]:
         """Names and values of a metric on the test part, as `text.scores_on_test` has them."""
         return scores_on_test(metric, self.test, self.test_ensemble, self.models, name=label(metric))
+
+    @property
+    def baseline_rows(self) -> list[tuple[str, str, str, str]]:
+        """The winner and the baselines, as `baselines.baseline_rows` has them."""
+        winner = None
+        if self.winner is not None:
+            winner = (f"winner, trial {self.winner.number}", self.winner.value, self.test)
+        return baseline_rows(self.baselines, self.objective, winner)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -139,7 +148,7 @@ def report_of(
         hpo_version=study.hpo_version,
         source=study.spec_source,
         spec_text=study.spec_text,
-        circumstances=study.facts.as_dict(),
+        circumstances=replace(study.facts, baselines=()).as_dict(),
         task=study.facts.task,
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},

@@ -40,7 +40,7 @@ from hpo.runtime.progress import Observer, Progress
 from hpo.runtime.session import Session, anew, open_session
 from hpo.runtime.specs import as_begun, as_extended, known_before, known_study
 from hpo.runtime.sweeping import sweep
-from hpo.runtime.winner import Winner, find, note
+from hpo.runtime.winner import Winner, beside, find, note
 from hpo.storage.open import open_store
 from hpo.storage.store import Store
 from hpo.studyfile.file import StudySpec
@@ -81,7 +81,8 @@ def run_study(
     checkpoints: str | None = None,
     pool: ProcessPool | None = None,
 ) -> Result:
-    """Runs or continues a study to the end of its budget, scores the winner once, and writes the report.
+    """Runs or continues a study to the end of its budget, scores the winner and the baselines once, and writes the
+    report.
 
     Where several processes train, those of `pool` are taken first. `checkpoints`: where workers of the service kept
     the study's checkpoints, if not at the recorded location; new ones are kept in the home folder.
@@ -122,8 +123,8 @@ def run_study(
         if checkpoint_store is not None and recorded_location(store, session.study_id) is None:
             record_location(store, session.study_id, checkpoint_store, home)
         progress = _run(session, resources, observer, pool, claim)
-        winner = find(session)
-        retried(lambda: _end(session, winner, claim))
+        winner, simple = find(session), beside(session)
+        retried(lambda: _end(session, winner, StudyFacts(baselines=simple), claim))
         report = write_report(store, spec.study.name, disk.study_folder(home / "reports", spec.study.name))
         failed = (trial for trial in session.searcher.all_trials() if trial.state == TrialState.FAIL)
         failure = next((str(endings.of(trial.user_attrs)) for trial in failed), None)
@@ -200,12 +201,12 @@ def _run(
         ) from error
 
 
-def _end(session: Session, winner: Winner | None, claim: Claim) -> None:
-    """Records the winner and marks the study as finished, if this process still has its claim."""
+def _end(session: Session, winner: Winner | None, facts: StudyFacts, claim: Claim) -> None:
+    """Records the winner and the facts, and marks the study as finished, if this process still has its claim."""
     with session.store.transaction() as transaction:
         transaction.lock_study(session.study_id)
         claim.keep()
-        note(session, winner, StudyFacts())
+        note(session, winner, facts)
         studies.mark_finished(session.store, session.study_id)
 
 

@@ -1,9 +1,9 @@
-"""The winner of a study: its weights, and its scores on the test part, which is used once for each winner."""
+"""The winner of a study: its weights, and its scores on the test part, which is used once for each winner; and the
+baselines beside it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -12,16 +12,16 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo import models
+from hpo.baselines.scores import fitted
 from hpo.data.prepare import prepare_test
 from hpo.registry import studies
+from hpo.registry.baselines import Baseline
 from hpo.registry.facts import StudyFacts
 from hpo.runtime.resume import retrain
 from hpo.runtime.session import Session
-from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, TrialConfig
-from hpo.training import ensemble, metrics, packing
-
-Scores = dict[str, float | None]
-"""Metrics by name; None where one is undefined."""
+from hpo.studyfile.records import TrialConfig
+from hpo.training import ensemble, packing
+from hpo.training.ensemble import Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +74,7 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
 
 
 def note(session: Session, winner: Winner | None, facts: StudyFacts) -> None:
-    """In a transaction: records the winner and further facts of the study."""
+    """In a transaction: records the winner and further facts of the study, e.g. its baselines."""
     store, study_id, study = session.store, session.study_id, session.spec.study
     known = studies.study_row(store, study.name).facts
     looks = StudyFacts(test_looks=winner.looks if winner else ())
@@ -82,6 +82,14 @@ def note(session: Session, winner: Winner | None, facts: StudyFacts) -> None:
     if winner is not None:
         scores = winner.test, study.objective
         studies.set_winner(store, study_id, winner.number, *scores, ensemble=winner.ensemble)
+
+
+def beside(session: Session, go_on: Callable[[], None] = lambda: None) -> tuple[Baseline, ...]:
+    """The baselines that the study has noted, or else fits them, if it asks for them. Writes nothing: `note` does.
+    `go_on`, called before each fit, may raise to stop it."""
+    study = session.spec.study
+    known = studies.study_row(session.store, study.name).facts.baselines
+    return known if known or not study.baselines else fitted(study, session.inputs, go_on)
 
 
 def weights(
@@ -105,20 +113,22 @@ def _score(
     """Metrics on the test part: the mean over the models, and those of their ensemble where there are several."""
     prepared, dataset, splits = session.inputs.prepared, session.inputs.dataset, session.inputs.splits
     regression = prepared.task == "regression"
-    names = tuple(sorted(REGRESSION_METRICS if regression else CLASSIFICATION_METRICS))
+    names = ensemble.metrics_of(prepared.task)
     scores, answers = [], []
     for replica, state in zip(prepared.replicas, states, strict=True):
         part = prepare_test(dataset, splits, replica.preprocessing)
         module = models.build(config, prepared.signature, prepared.outputs)
         module.load_state_dict(state)
         outputs = ensemble.outputs(module.eval(), torch.from_numpy(part.x))
-        scores.append(_measured(outputs, torch.from_numpy(part.y), replica.target_scale, prepared.positive, names))
+        scores.append(
+            ensemble.measured(outputs, torch.from_numpy(part.y), replica.target_scale, prepared.positive, names)
+        )
         answers.append(
             ensemble.ModelOutputs(outputs_NC=outputs, scale=replica.target_scale, offset=replica.target_offset)
         )
     mean = {name: fmean(score[name] for score in scores) for name in names}
     if len(answers) == 1:
-        return _defined(mean), None
+        return ensemble.defined(mean), None
     if regression:
         # Each fold scales the target by a unit of its own: the loss is in the mean of these units.
         unit = fmean(replica.target_scale for replica in prepared.replicas)
@@ -127,21 +137,4 @@ def _score(
     else:
         unit, outputs = 1.0, ensemble.log_probabilities(answers)
         target = torch.from_numpy(part.y)
-    return _defined(mean), _defined(_measured(outputs, target, unit, prepared.positive, names))
-
-
-def _measured(
-    outputs_NC: torch.Tensor, target_N: torch.Tensor, scale: float, positive: int, names: tuple[str, ...]
-) -> dict[str, float]:
-    outcome = metrics.Outcome(
-        outputs_KVC=outputs_NC.unsqueeze(0),
-        target_KV=target_N.unsqueeze(0),
-        valid_KV=torch.ones(1, len(target_N), dtype=torch.bool),
-        scale_K=torch.tensor([scale], dtype=torch.float64),
-        positive=positive,
-    )
-    return {name: values[0] for name, values in metrics.score(outcome, names).items()}
-
-
-def _defined(scores: Mapping[str, float]) -> Scores:
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+    return ensemble.defined(mean), ensemble.defined(ensemble.measured(outputs, target, unit, prepared.positive, names))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 
 import torch
@@ -23,7 +24,7 @@ from hpo.runtime import coordinator
 from hpo.runtime.progress import Observer
 from hpo.runtime.registration import circumstances
 from hpo.runtime.session import Session
-from hpo.runtime.winner import find, note
+from hpo.runtime.winner import beside, find, note
 from hpo.service.leased import ALL_ENDED, LeasedOwnership
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ OpenChannel = Callable[[TrainingJob], Channel]
 
 
 class EndRequested(Exception):
-    """The worker is to end while it scores a winner, which another worker can do."""
+    """The worker is to end while it scores a winner or fits baselines, which another worker can do."""
 
 
 class Attempt:
@@ -84,7 +85,9 @@ class Attempt:
         study, store = self.study, self.session.store
         if not queue.begin_conclusion(store, study.study_id, self.name, study.generation):
             return False
-        winner, leftovers = find(self.session, self._raise_if_ending), self.manager.leftovers()
+        winner = find(self.session, self._raise_if_ending)
+        simple = beside(self.session, self._raise_if_ending)
+        leftovers = self.manager.leftovers()
         with store.transaction() as transaction:
             # Locked before its other rows, in the same order as an extension locks them.
             transaction.lock_study(study.study_id)
@@ -92,7 +95,8 @@ class Attempt:
                 log.info("%s: goes on, or another worker concludes it", study.name)
                 return False
             device = torch.device(self.session.job.device)
-            note(self.session, winner, circumstances(self.session.spec, self.session.inputs, device))
+            facts = circumstances(self.session.spec, self.session.inputs, device)
+            note(self.session, winner, replace(facts, baselines=simple))
             self.manager.clear(leftovers)
         self.manager.sweep()
         best = f"the winner is trial {winner.number}" if winner else "no trial finished"

@@ -20,7 +20,14 @@ LEARNING = ("tpe", "gp", "cmaes")
 """Samplers that learn from results."""
 MOST_IN_FLIGHT = 16
 """Trials in flight where the study does not ask for more."""
-FREE = ("search.trials", "search.epochs", "search.wall_seconds", "search.cpu_seconds", "checkpoints.")
+FREE = (
+    "search.trials",
+    "search.epochs",
+    "search.wall_seconds",
+    "search.cpu_seconds",
+    "checkpoints.",
+    "study.baselines",
+)
 """Settings that may change between two runs of one study, because no trial depends on them."""
 
 ADDED = {

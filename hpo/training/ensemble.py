@@ -1,6 +1,6 @@
-"""The ensemble of a trial's models, trained on its folds and repeats: how their outputs are averaged.
+"""The ensemble of a trial's models, trained on its folds and repeats: how their outputs are averaged and scored.
 
-The winner is scored, and an export predicts, with these functions.
+The winner and the baselines are scored, and an export predicts, with these functions.
 
 Dimensions: M models, N examples, C classes.
 """
@@ -8,12 +8,18 @@ Dimensions: M models, N examples, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from hpo.data.dataset import Task
+from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from hpo.training import metrics
+
+Scores = dict[str, float | None]
+"""Metrics by name; None where one is undefined."""
 BATCH = 4096
 """Examples in one pass; bounds the memory of a convolution."""
 
@@ -46,3 +52,28 @@ def numbers(answers: Sequence[ModelOutputs]) -> Tensor:
     """[N] mean over the models of the predictions, in the target's unit and in float64."""
     each = [answer.outputs_NC.squeeze(1).double() * answer.scale + answer.offset for answer in answers]
     return torch.stack(each).mean(0)
+
+
+def metrics_of(task: Task) -> tuple[str, ...]:
+    """Names of all metrics that a part is scored by."""
+    return tuple(sorted(REGRESSION_METRICS if task == "regression" else CLASSIFICATION_METRICS))
+
+
+def measured(
+    outputs_NC: Tensor, target_N: Tensor, scale: float, positive: int, names: tuple[str, ...]
+) -> dict[str, float]:
+    """Metrics of one model's outputs, [N, C], on a part. `scale`: unit of a standardised target in its own unit;
+    `positive`: as in `metrics.Outcome`."""
+    outcome = metrics.Outcome(
+        outputs_KVC=outputs_NC.unsqueeze(0),
+        target_KV=target_N.unsqueeze(0),
+        valid_KV=torch.ones(1, len(target_N), dtype=torch.bool),
+        scale_K=torch.tensor([scale], dtype=torch.float64),
+        positive=positive,
+    )
+    return {name: values[0] for name, values in metrics.score(outcome, names).items()}
+
+
+def defined(scores: Mapping[str, float]) -> Scores:
+    """The scores with None in the place of those that are undefined."""
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}

@@ -129,6 +129,14 @@ def test_show_tells_the_best_trials_and_the_winners_test_score(home: Path) -> No
     assert "To continue" not in output
 
 
+def test_show_tells_what_simple_models_score(home: Path) -> None:
+    found = {one["name"]: one for one in as_json(home, "show", "tiny")["baselines"]}
+    assert list(found) == ["majority", "logistic", "boosting"]
+    value, test = (found["logistic"][part]["accuracy"] for part in ("validation", "test"))
+    line = next(line for line in printed(home, "show", "tiny").splitlines() if "logistic" in line)
+    assert line == f"  logistic regression: validation accuracy {value:.4g}, test accuracy {test:.4g}"
+
+
 def test_show_tells_what_is_in_training_and_what_went_wrong(stopped: Path) -> None:
     found = as_json(stopped, "show", "tiny")
     assert found["in_training"] == [

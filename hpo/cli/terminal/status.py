@@ -17,6 +17,7 @@ from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.trials import count, ranked, trial_row
 
 if TYPE_CHECKING:
+    from hpo.registry.baselines import Baseline
     from hpo.registry.leases import Worker
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
@@ -111,6 +112,8 @@ class StudyDetails(StudySummary):
     """The winner's metrics on the test part, the mean over its models."""
     test_ensemble: Mapping[str, float | None] | None
     """Metrics of the ensemble of these models; None where there is one."""
+    baselines: tuple[Baseline, ...]
+    """What simple models score on the same parts, the simplest first."""
     ended: Mapping[str, int]
     """Number of finished and pruned trials by the reason why they ended, the most frequent first."""
     worker_status: tuple[WorkerStatus, ...]
@@ -172,6 +175,7 @@ def study_details(store: Store, name: str) -> StudyDetails:
         models=study.facts.models,
         test=study.test,
         test_ensemble=study.test_ensemble,
+        baselines=study.facts.baselines,
         ended=dict(ended.most_common()),
         worker_status=_worker_status(study, known, held, counts.running),
         best_trials=tuple(

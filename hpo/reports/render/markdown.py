@@ -27,6 +27,7 @@ def summary(report: StudyReport) -> str:
     sections = [
         f"# {escaped(report.name)}",
         *_winner(report),
+        *_baselines(report),
         *_figures(report),
         *_warnings(report),
         *_best(report),
@@ -78,6 +79,13 @@ def _winner(report: StudyReport) -> Iterable[str]:
     yield markdown_table(
         ("parameter", "value"), [(code(name), _value(winner.params[name], 6)) for name in sorted(winner.params)]
     )
+
+
+def _baselines(report: StudyReport) -> Iterable[str]:
+    if rows := report.baseline_rows:
+        yield "## Beside simple models"
+        header = ("model", f"validation {_label(report)}", f"test {_label(report)}", "remark")
+        yield markdown_table(header, [tuple(map(escaped, row)) for row in rows])
 
 
 def _figures(report: StudyReport) -> Iterable[str]:

@@ -64,6 +64,10 @@ class StudyTable(Record):
     report's control of the same name smooths its curves by the same rule."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of all random numbers of the study."""
+    baselines: bool = True
+    """Whether simple models from scikit-learn are fitted on the same parts once the trials have ended, to be shown
+    beside the winner: the most frequent class, or the mean or median; a linear model, for texts on TF-IDF; and gradient
+    boosting. May be changed at any time."""
 
 
 class CheckpointsTable(Record):
