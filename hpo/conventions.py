@@ -29,6 +29,9 @@ CONCURRENCY_FOLLOWS_TRIALS = 3
 before, they were 16."""
 TEXTS_ARE_TOKENS = 3
 """Columns of texts become tokens, for a model that takes words. Before, they were left out."""
+NAMED_INPUTS = 3
+"""The class of a module of the user's own gets the signature of the data by its argument `inputs`. Before, that was an
+argument like others."""
 NEWEST = 3
 
 KEY = "conventions"

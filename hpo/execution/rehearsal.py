@@ -14,6 +14,7 @@ from hpo import models, space
 from hpo.data.prepare import PreparedData
 from hpo.errors import InputError
 from hpo.execution.job import TrainingJob
+from hpo.models.named_inputs import own_module
 from hpo.studyfile.cautions import Caution
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import Custom, TrialConfig
@@ -116,7 +117,7 @@ def _fusing(config: TrialConfig, trainer: Trainer) -> Iterator[Caution]:
     if not plan.fused:
         yield Caution(
             code="not_fused",
-            text=f"lanes of {type(module).__name__} train one after the other, which is slower: {plan.reason}",
+            text=f"lanes of {type(own_module(module)).__name__} train one after the other, which is slower: {plan.reason}",
         )
 
 

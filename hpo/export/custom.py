@@ -89,7 +89,7 @@ def exported_module(
         return None
     reference = Reference.of(config.model.module)
     named = [f"{key}={_literal(value)}" for key, value in arguments_of(config.model).items()]
-    where, first = takes_inputs(load_callable(reference)), repr(signature.main.shape)
+    where, first = takes_inputs(load_callable(reference), config), repr(signature.main.shape)
     inputs = 'json.loads((HERE / "config.json").read_text("utf-8"))["inputs"]'
     if where == "first":
         first = inputs

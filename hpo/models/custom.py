@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from hpo.conventions import NAMED_INPUTS
 from hpo.errors import InputError
 from hpo.models.named_inputs import NamedInputs, example, places_of
 from hpo.models.slots import Children
@@ -41,8 +42,8 @@ def custom(config: TrialConfig, signature: Signature, outputs: int) -> Children:
     reference = Reference.of(config.model.module)
     arguments = arguments_of(config.model)
     maker = load_callable(reference)
-    _check_call(maker, reference, arguments)
-    where = takes_inputs(maker)
+    _check_call(maker, reference, config, arguments)
+    where = takes_inputs(maker, config)
     first = signature.as_dict() if where == "first" else signature.main.shape
     given = {INPUTS: signature.as_dict()} if where == "by_name" else {}
     shown = INPUTS if where == "first" else signature.main.shape
@@ -70,8 +71,12 @@ def custom(config: TrialConfig, signature: Signature, outputs: int) -> Children:
     return [(NAME, module)]
 
 
-def takes_inputs(maker: Callable[..., Any]) -> Literal["first", "by_name"] | None:
-    """How the class or function takes the signature of the data; None if it does not."""
+def takes_inputs(maker: Callable[..., Any], config: TrialConfig) -> Literal["first", "by_name"] | None:
+    """How the class or function takes the signature of the data; None if it does not, as in studies of earlier
+    conventions and where the study has an argument of this name."""
+    assert isinstance(config.model, Custom)
+    if config.conventions < NAMED_INPUTS or INPUTS in config.model.arguments:
+        return None
     try:
         names = list(inspect.signature(maker).parameters)
     except ValueError:  # some callables have no signature
@@ -84,7 +89,7 @@ def arguments_of(model: Custom) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in model.arguments.items()}
 
 
-def _check_call(make: Callable[..., Any], reference: Reference, arguments: dict[str, Any]) -> None:
+def _check_call(make: Callable[..., Any], reference: Reference, config: TrialConfig, arguments: dict[str, Any]) -> None:
     """Refuses arguments that the class or function does not take, before it is called."""
     try:
         call = inspect.signature(make)
@@ -92,8 +97,8 @@ def _check_call(make: Callable[..., Any], reference: Reference, arguments: dict[
         return
     taken = list(call.parameters.values())
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    named = [p.name for p in taken[2:] if p.kind in kinds and p.name != INPUTS]
-    where = takes_inputs(make)
+    where = takes_inputs(make, config)
+    named = [p.name for p in taken[2:] if p.kind in kinds and (p.name != INPUTS or where is None)]
     first = INPUTS if where == "first" else "input_shape"
     if not any(p.kind == p.VAR_KEYWORD for p in taken):
         for key in arguments:

@@ -44,6 +44,14 @@ class Embed(nn.Module):
         if tokens:
             self.words = nn.Parameter(torch.zeros(vocabulary, word_width))
 
+    @torch.no_grad()
+    def clear_unknown(self) -> None:
+        """What training never meets has a vector of 0: missing and unknown codes and words."""
+        if self.code_sizes:
+            self.codes[self.begins] = 0.0
+        if self.tokens:
+            self.words[:2] = 0.0
+
     def extra_repr(self) -> str:
         """The arguments."""
         names = ["values", "code_sizes", "code_width", "tokens", "vocabulary"]
@@ -52,13 +60,13 @@ class Embed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, V + C + T] -> [B, V + C * D + E]."""
-        coded, end = self.values + len(self.code_sizes), self.values + self.tokens
+        coded = self.values + len(self.code_sizes)
         parts = [x[:, : self.values]]
         if self.code_sizes:
             index = x[:, self.values : coded].long() + self.begins
             parts.append(self.codes[index].flatten(1))
         if self.tokens:
-            token = x[:, coded : end + len(self.code_sizes)].long()
+            token = x[:, coded : coded + self.tokens].long()
             real = (token > 0).to(x.dtype).unsqueeze(2)
             total = (self.words[token] * real).sum(1)
             parts.append(total / real.sum(1).clamp(min=1))

@@ -103,5 +103,6 @@ def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) 
         elif isinstance(child, Embed):
             for table in child.parameters():
                 _normal(table, 1.0 / table.shape[1], generator)
+            child.clear_unknown()
         elif isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
             child.reset_parameters()

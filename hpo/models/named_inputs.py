@@ -60,33 +60,40 @@ def places_of(module: nn.Module, signature: Signature) -> tuple[Place, ...] | No
     known = {one.name: (signature.start(one.name), one.shape) for one in signature.inputs}
     if "tokens" in known:
         known.setdefault("mask", known["tokens"])  # a token of 0 is behind the end
-    named = [p.name for p in plain if p.name in ("values", "codes", "tokens", "mask")]
     asked = [p.name for p in plain if p.default is p.empty]
-    if not named and len(asked) <= 1:
-        if signature.names == ("values",):
-            return None
-        main = signature.main
-        if set(signature.names) <= {main.name, "mask"} and plain and plain[0].kind != inspect.Parameter.POSITIONAL_ONLY:
-            return ((plain[0].name, main.name, *known[main.name]),)
-    absent = [name for name in named if name not in known and name in asked]
+    if signature.names == ("values",) and len(asked) <= 1:
+        return None
+    named = {p.name: p.name for p in plain if p.name in ("values", "codes", "tokens", "mask")}
+    main = signature.main.name
+    if main not in named and plain and plain[0].kind != inspect.Parameter.POSITIONAL_ONLY:
+        unknown = [name for name in asked if name not in named]
+        if unknown in ([], [plain[0].name]):  # whatever it is called, the first argument takes what there is
+            named = {plain[0].name: main, **named}
+    absent = [name for name, which in named.items() if which not in known and name in asked]
     strange = [name for name in asked if name not in named]
-    left_out = [name for name in signature.names if name not in named and name != "mask"]
+    left_out = [name for name in signature.names if name not in named.values() and name != "mask"]
     given = f"the data give {listed(signature.names)}"
     if strange or left_out:
         wanted = ", ".join(("self", *known))
         what = f"takes {listed(asked)}" if asked else "takes no argument"
-        raise InputError(f"its forward {what}, and {given}; write def forward({wanted})")
+        out = ", or declare the columns of texts as ignored in [data.columns]" if "tokens" in left_out else ""
+        raise InputError(f"its forward {what}, and {given}; write def forward({wanted}){out}")
     if absent:
         hint = "; sequences have a mask where they come with lengths" if "mask" in absent else ""
         raise InputError(
             f"its forward asks for {listed(absent)}, and {given}; leave it out, or give it a default{hint}"
         )
-    return tuple((name, name, *known[name]) for name in named if name in known)
+    return tuple((name, which, *known[which]) for name, which in named.items() if which in known)
+
+
+def own_module(module: nn.Module) -> nn.Module:
+    """The module as the user wrote it."""
+    return module.own if isinstance(module, NamedInputs) else module
 
 
 def example(signature: Signature, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """[count, ...] rows with numbers of every input's kind: random ones or, without a generator, 0 for values and the
-    least code or word that may occur."""
+    """[count, ...] rows with numbers of every input's kind: random ones, some of which end early, or, without a
+    generator, whole ones with 0 for values and the least code or word that may occur."""
     parts = []
     for one in signature.inputs:
         if one.name == "mask":
@@ -95,13 +102,16 @@ def example(signature: Signature, count: int, generator: torch.Generator | None 
             least = UNKNOWN if one.name == "tokens" else 0
             sizes = torch.tensor(one.sizes).expand(one.shape)
             shape = count, *one.shape
-            shape = count, *one.shape
             share = torch.zeros(shape) if generator is None else torch.rand(shape, generator=generator)
             parts.append(least + (share * (sizes - least)).floor())
         elif generator is None:
             parts.append(torch.zeros(count, *one.shape))
         else:
             parts.append(torch.randn(count, *one.shape, generator=generator))
+    if generator is not None:
+        for part, one in zip(parts, signature.inputs, strict=True):
+            if one.name in ("tokens", "mask"):
+                part[torch.arange(one.shape[0]) > torch.arange(count)[:, None] % one.shape[0]] = 0.0
     if len(parts) == 1:
         return parts[0]
     return torch.cat([part.flatten(1) for part in parts], dim=1)

@@ -48,8 +48,12 @@ def known_study(store: Store, spec: StudySpec) -> StudyRow | None:
 
 
 def as_begun(spec: StudySpec, known: StudyRow | None) -> StudySpec:
-    """The spec with the conventions that the study began with. `known`: its row; None where it has not begun."""
-    return spec if known is None else replace(spec, conventions=known.facts.conventions)
+    """The spec with the conventions and the planned trials that the study began with. `known`: its row; None where it
+    has not begun."""
+    if known is None:
+        return spec
+    planned = parse_study(known.spec_text, known.spec_source).planned
+    return replace(spec, conventions=known.facts.conventions, planned=planned)
 
 
 def as_extended(spec: StudySpec, known: StudyRow | None) -> StudySpec:

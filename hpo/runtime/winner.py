@@ -120,7 +120,8 @@ def _score(
         module = models.build(config, prepared.signature, prepared.outputs)
         module.load_state_dict(state)
         outputs = ensemble.outputs(module.eval(), torch.from_numpy(part.x))
-        scores.append(
+        target = torch.from_numpy(part.y)
+        scores.append(ensemble.measured(outputs, target, replica.target_scale, prepared.positive, names))
             ensemble.measured(outputs, torch.from_numpy(part.y), replica.target_scale, prepared.positive, names)
         )
         answers.append(

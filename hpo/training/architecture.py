@@ -11,6 +11,7 @@ from torch import nn
 
 from hpo import models
 from hpo.errors import InputError
+from hpo.models.embed import Embed
 from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
@@ -47,6 +48,7 @@ class Architecture:
             sizes = output_sizes(module, signature)
         else:
             sizes = [prod(shape) for shape in output_shapes(module, signature).values()]
+            sizes += [child.tokens * child.word_width for child in module if isinstance(child, Embed)]
         rows = ROWS * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
         return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from hpo.models import CUSTOM
+from hpo.models.named_inputs import own_module
 from hpo.training.layers.custom_masks import Masked, dropouts_in, norms_in, template_of
 from hpo.training.layers.dense import no_backward
 from hpo.training.layers.frame import LayerContext, Pass
@@ -48,7 +49,7 @@ class Plan:
     def stop_fusing(self, module: nn.Module, reason: str) -> None:
         """Computes the lanes one after the other from now on; logs a warning, once."""
         self.fused, self.reason = False, reason
-        text = f"lanes of {type(module).__name__} train one after the other, which is slower: {reason}"
+        text = f"lanes of {type(own_module(module)).__name__} train one after the other, which is slower: {reason}"
         if text not in _warned:
             _warned.add(text)
             logging.getLogger("hpo").warning(text)

@@ -22,12 +22,13 @@ def embed(context: LayerContext, layer: nn.Module) -> Pass:
     coded = layer.values + len(layer.code_sizes)
     codes = _Table(context, "codes", (sum(layer.code_sizes), layer.code_width)) if layer.code_sizes else None
     words = _Table(context, "words", (layer.vocabulary, layer.word_width)) if layer.tokens else None
-    begins = layer.begins
+    device = next(iter(context.frame.parameters.values())).device
+    begins = layer.begins.to(device)
 
     def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor | None, Tensor | None, Tensor | None]]:
         parts, index, token, share = [x[..., : layer.values]], None, None, None
         if codes is not None:
-            index = x[..., layer.values : coded].long() + begins.to(x.device)
+            index = x[..., layer.values : coded].long() + begins
             parts.append(codes.vectors(index).flatten(2))
         if words is not None:
             token = x[..., coded : coded + layer.tokens].long()
