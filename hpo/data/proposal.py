@@ -6,14 +6,18 @@ Only the text is made here; `hpo init` reads the data and writes the file.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
+from math import prod, sqrt
 
 from hpo.data.describe import Description
 from hpo.errors import DataError
 from hpo.paths import argument
-from hpo.printable import on_one_line
+from hpo.printable import listed, on_one_line
 from hpo.studyfile.study import fitting_concurrency
 from hpo.studyfile.tree import toml
 
+NAMED = 3
+"""Columns that a comment names."""
 SMALL = 500
 """Tables with fewer rows are validated by folds, because one part would decide by luck."""
 UNBALANCED = 0.65
@@ -27,6 +31,15 @@ SIZES: tuple[tuple[int, int, int, int], ...] = (
 """(rows, batch size, epochs, trials) of data sets with fewer rows than the first number."""
 LARGE = (512, 10, 30)
 """The same for larger ones."""
+WORK = 1.5e13
+"""Floating-point operations of all epochs of all trials together, pruned ones included, that a first study may take:
+some 30 minutes of one core. Larger data get fewer epochs and trials than `SIZES` says, ..."""
+LEAST_EPOCHS, LEAST_TRIALS = 3, 12
+"""... but these at least."""
+TRAINED = 0.6
+"""Share of the rows in the training part."""
+CODES = 10
+"""Categories that a column is taken to have."""
 WIDTHS: tuple[tuple[int, list[list[int]]], ...] = (
     (500, [[], [16], [32]]),
     (5_000, [[32], [64], [64, 64]]),
@@ -35,6 +48,15 @@ WIDTHS: tuple[tuple[int, list[list[int]]], ...] = (
 """(rows, hidden layers to choose from) of tables with fewer rows than the number."""
 WIDE = [[64, 64], [128, 128], [256, 128]]
 """The same for larger ones."""
+CHANNELS: tuple[tuple[int, list[list[int]]], ...] = (
+    (64, [[8, 16, 32], [8, 16, 32, 64]]),
+    (16, [[16, 32], [16, 32, 64]]),
+    (8, [[8, 16], [16, 32]]),
+    (2, [[8], [16]]),
+)
+"""(pixels, channels to choose from) of images whose shorter side has at least that many."""
+HIDDEN = [64]
+"""Units between the convolutions and the output."""
 
 
 def propose(
@@ -52,7 +74,7 @@ def propose(
         _NORM,
         _DROPOUT,
         _OPTIMIZER,
-        _budget(found, folds),
+        _budget(found),
     )
     what = f"{found.rows:,} {'images' if found.kind == 'image' else 'rows'}, {found.task}"
     head = (
@@ -93,7 +115,8 @@ def _data(dataset: str, target: str | None, found: Description, folds: int | Non
     if target is not None:
         yield f"target = {toml(target)}  # the column to predict"
         other = "regression" if found.task == "classification" else "classification"
-        yield f'# Read as {found.task}: {on_one_line(found.task_reason)}. Otherwise set  task = "{other}"'
+        otherwise = f' Otherwise set  task = "{other}"' if all(map(_is_number, found.classes)) else ""
+        yield f"# Read as {found.task}: {on_one_line(found.task_reason)}.{otherwise}"
     if test_given:
         yield "# The data come with a test part; only the winner is scored on it, once"
     else:
@@ -103,7 +126,18 @@ def _data(dataset: str, target: str | None, found: Description, folds: int | Non
     else:
         yield f"folds = {folds}  # few rows: a trial's value is its mean over folds; faster: validation = 0.2"
     if found.kind == "tabular":
+        if found.skewed:
+            named = on_one_line(listed(found.skewed, NAMED))
+            yield f'# A few values far from the others in {named}: try  scaling = "quantile",  or "log"'
         yield '# A column that was not read as meant:  columns = { NAME = "categorical" }, or numeric, date, ignored'
+
+
+def _is_number(label: str) -> bool:
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return True
 
 
 def _model(found: Description) -> Iterator[str]:
@@ -112,9 +146,9 @@ def _model(found: Description) -> Iterator[str]:
         yield 'family = "cnn"  # convolutions; "mlp" takes the pixels as columns'
         channels = toml({"choice": _channels(found.shape)})
         yield f"channels = {channels}  # a number for each block; a block halves the image"
-        yield "hidden = [64]  # units between the last block and the output"
+        yield f"hidden = {toml(HIDDEN)}  # units between the last block and the output"
     elif found.kind == "tabular":
-        widths = next((widths for rows, widths in WIDTHS if found.rows < rows), WIDE)
+        widths = _widths(found.rows)
         linear = "; [] is a linear model" if [] in widths else ""
         yield 'family = "mlp"  # a multilayer perceptron; "custom" takes a module of your own'
         yield f"hidden = {toml({'choice': widths})}  # units of each hidden layer{linear}"
@@ -122,15 +156,50 @@ def _model(found: Description) -> Iterator[str]:
     else:
         raise DataError(
             f"No model family here takes {found.kind} data yet. Write a study file with a module of your own "
-            '(family = "custom"): "Your own model" in the README.'
+            '(family = "custom"): "Your own model" in the README, and as an example '
+            f"studies/{'spoken_digits' if found.kind == 'sequence' else 'clothing_reviews'}.toml."
         )
+
+
+def _widths(rows: int) -> list[list[int]]:
+    return next((widths for most, widths in WIDTHS if rows < most), WIDE)
 
 
 def _channels(shape: tuple[int, ...]) -> list[list[int]]:
     side = min(shape[-2:])
     if side < 2:
         raise DataError(f"The images have {shape[-2]}x{shape[-1]} pixels; a convolutional network needs 2x2 at least.")
-    return [[8], [16]] if side < 8 else [[8, 16], [16, 32]] if side < 16 else [[16, 32], [16, 32, 64]]
+    return next(choice for least, choice in CHANNELS if side >= least)
+
+
+def _products(found: Description) -> float:
+    """Products of a weight and a number in one example's pass through the model, mean over the proposed sizes."""
+    outputs = max(1, len(found.classes))
+    if found.kind == "tabular":
+        inputs = sum(len(names) * (CODES if kind == "categorical" else 1) for kind, names in found.columns.items())
+        sizes = [[inputs, *widths, outputs] for widths in _widths(found.rows)]
+        return sum(sum(map(prod, pairwise(widths))) for widths in sizes) / len(sizes)
+    options = _channels(found.shape)
+    return sum(_convolutions(found.shape, channels, outputs) for channels in options) / len(options)
+
+
+def _convolutions(shape: tuple[int, ...], channels: list[int], outputs: int) -> int:
+    before, height, width = shape
+    products = 0
+    for after in channels:
+        products += 9 * before * after * height * width
+        before, height, width = after, height // 2, width // 2
+    return products + sum(map(prod, pairwise([before * height * width, *HIDDEN, outputs])))
+
+
+def _sizes(found: Description) -> tuple[int, int, int]:
+    """Batch size, epochs and trials that suit the number of rows and end in sensible time."""
+    batch, epochs, trials = next((rest for rows, *rest in SIZES if found.rows < rows), LARGE)
+    if found.kind == "image":
+        trials = trials // 2
+    work = 6 * _products(found) * TRAINED * found.rows * epochs * trials  # a step is three passes, a product two sums
+    share = sqrt(min(1.0, WORK / work))
+    return batch, min(epochs, max(LEAST_EPOCHS, int(epochs * share))), max(LEAST_TRIALS, int(trials * share))
 
 
 _NORM = (
@@ -151,10 +220,8 @@ _OPTIMIZER = (
 )
 
 
-def _budget(found: Description, folds: int | None) -> Iterator[str]:
-    batch, epochs, trials = next((rest for rows, *rest in SIZES if found.rows < rows), list(LARGE))
-    if found.kind == "image":
-        trials = trials // 2
+def _budget(found: Description) -> Iterator[str]:
+    batch, epochs, trials = _sizes(found)
     yield "[training]"
     yield f"epochs = {epochs}  # passes over the training part; more where curves still rise at the end"
     yield f"batch_size = {batch}  # larger with more rows: an epoch takes less time"
