@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import prod, sqrt
 
-from hpo.data.describe import Description
+from hpo.data.describe import TABLES, Description
 from hpo.errors import DataError
 from hpo.paths import argument
 from hpo.printable import listed, on_one_line
@@ -48,6 +48,8 @@ WIDTHS: tuple[tuple[int, list[list[int]]], ...] = (
 """(rows, hidden layers to choose from) of tables with fewer rows than the number."""
 WIDE = [[64, 64], [128, 128], [256, 128]]
 """The same for larger ones."""
+WORD_VECTORS = [16, 32]
+"""Numbers of the vector of a word, to choose from."""
 CHANNELS: tuple[tuple[int, list[list[int]]], ...] = (
     (64, [[8, 16, 32], [8, 16, 32, 64]]),
     (16, [[16, 32], [16, 32, 64]]),
@@ -125,7 +127,7 @@ def _data(dataset: str, target: str | None, found: Description, folds: int | Non
         yield "validation = 0.2  # trials are compared on it; folds = 5 instead: less noise, five times as long"
     else:
         yield f"folds = {folds}  # few rows: a trial's value is its mean over folds; faster: validation = 0.2"
-    if found.kind == "tabular":
+    if found.kind in TABLES:
         if found.skewed:
             named = on_one_line(listed(found.skewed, NAMED))
             yield f'# A few values far from the others in {named}: try  scaling = "quantile",  or "log"'
@@ -147,21 +149,24 @@ def _model(found: Description) -> Iterator[str]:
         channels = toml({"choice": _channels(found.shape)})
         yield f"channels = {channels}  # a number for each block; a block halves the image"
         yield f"hidden = {toml(HIDDEN)}  # units between the last block and the output"
-    elif found.kind == "tabular":
-        widths = _widths(found.rows)
+    elif found.kind in TABLES:
+        widths = _widths(found)
         linear = "; [] is a linear model" if [] in widths else ""
         yield 'family = "mlp"  # a multilayer perceptron; "custom" takes a module of your own'
         yield f"hidden = {toml({'choice': widths})}  # units of each hidden layer{linear}"
         yield 'activation = { choice = ["relu", "gelu"] }'
+        if "text" in found.columns:
+            yield f"word_vector = {toml({'choice': WORD_VECTORS})}  # numbers of a word; a text is their mean"
     else:
         raise DataError(
             f"No model family here takes {found.kind} data yet. Write a study file with a module of your own "
             '(family = "custom"): "Your own model" in the README, and as an example '
-            f"studies/{'spoken_digits' if found.kind == 'sequence' else 'clothing_reviews'}.toml."
+            "studies/spoken_digits.toml."
         )
 
 
-def _widths(rows: int) -> list[list[int]]:
+def _widths(found: Description) -> list[list[int]]:
+    rows = 0 if found.kind == "text" else found.rows  # the mean of a text's words is a small input
     return next((widths for most, widths in WIDTHS if rows < most), WIDE)
 
 
@@ -175,9 +180,10 @@ def _channels(shape: tuple[int, ...]) -> list[list[int]]:
 def _products(found: Description) -> float:
     """Products of a weight and a number in one example's pass through the model, mean over the proposed sizes."""
     outputs = max(1, len(found.classes))
-    if found.kind == "tabular":
-        inputs = sum(len(names) * (CODES if kind == "categorical" else 1) for kind, names in found.columns.items())
-        sizes = [[inputs, *widths, outputs] for widths in _widths(found.rows)]
+    if found.kind in TABLES:
+        width = {"categorical": CODES, "text": max(WORD_VECTORS)}
+        inputs = sum(len(names) * width.get(kind, 1) for kind, names in found.columns.items())
+        sizes = [[inputs, *widths, outputs] for widths in _widths(found)]
         return sum(sum(map(prod, pairwise(widths))) for widths in sizes) / len(sizes)
     options = _channels(found.shape)
     return sum(_convolutions(found.shape, channels, outputs) for channels in options) / len(options)

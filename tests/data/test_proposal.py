@@ -37,7 +37,7 @@ IMAGES = replace(TABLE, kind="image", shape=(1, 28, 28), columns={})
 
 
 def proposed(found: Description, folds: int | None = None) -> StudySpec:
-    target = "kind" if found.kind == "tabular" else None
+    target = "kind" if found.columns else None
     return parse_study(propose("s", found, dataset="t.csv", target=target, folds=folds), "s.toml")
 
 
@@ -76,6 +76,14 @@ def test_a_first_study_of_large_data_still_ends(rows: int, found: Description) -
     assert LEAST_TRIALS * LEAST_EPOCHS <= passes <= 15 * 40
     if passes > LEAST_TRIALS * LEAST_EPOCHS:
         assert rows * passes < (5e6 if found.kind == "image" else 3e8)  # examples
+
+
+def test_texts_get_vectors_for_their_words_and_sequences_an_example_to_start_from() -> None:
+    text = replace(TABLE, kind="text", shape=(0,), columns={"text": ("review",)})
+    assert proposed(text).tree["model"]["word_vector"].options == (16, 32)
+    assert "word_vector" not in proposed(TABLE).tree["model"]
+    with pytest.raises(DataError, match=r"No model family.*studies/spoken_digits\.toml"):
+        proposed(replace(TABLE, kind="sequence", shape=(92, 13), columns={}))
 
 
 def test_a_target_of_words_is_not_offered_as_a_regression() -> None:
