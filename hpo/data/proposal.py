@@ -6,15 +6,19 @@ Only the text is made here; `hpo init` reads the data and writes the file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from math import prod, sqrt
 from typing import Any
 
 from hpo.data.describe import TABLES, Description
 from hpo.errors import DataError
 from hpo.paths import argument
-from hpo.printable import on_one_line
+from hpo.printable import listed, on_one_line
 from hpo.studyfile.study import fitting_concurrency
 from hpo.studyfile.tree import toml
 
+NAMED = 3
+"""Columns that a comment names."""
 SMALL = 500
 """Tables with fewer rows are validated by folds, because one part would decide by luck."""
 UNBALANCED = 0.65
@@ -28,6 +32,15 @@ SIZES: tuple[tuple[int, int, int, int], ...] = (
 """(rows, batch size, epochs, trials) of data sets with fewer rows than the first number."""
 LARGE = (512, 10, 30)
 """The same for larger ones."""
+WORK = 1.5e13
+"""Floating-point operations of all epochs of all trials together, pruned ones included, that a first study may take:
+some 30 minutes of one core. Larger data get fewer epochs and trials than `SIZES` says, ..."""
+LEAST_EPOCHS, LEAST_TRIALS = 3, 12
+"""... but these at least."""
+TRAINED = 0.6
+"""Share of the rows in the training part."""
+CODES = 10
+"""Categories that a column is taken to have."""
 WIDTHS: tuple[tuple[int, list[list[int]]], ...] = (
     (500, [[], [16], [32]]),
     (5_000, [[32], [64], [64, 64]]),
@@ -36,6 +49,17 @@ WIDTHS: tuple[tuple[int, list[list[int]]], ...] = (
 """(rows, hidden layers to choose from) of tables with fewer rows than the number."""
 WIDE = [[64, 64], [128, 128], [256, 128]]
 """The same for larger ones."""
+WORD_VECTORS = [16, 32]
+"""Numbers of the vector of a word, to choose from."""
+CHANNELS: tuple[tuple[int, list[list[int]]], ...] = (
+    (64, [[8, 16, 32], [8, 16, 32, 64]]),
+    (16, [[16, 32], [16, 32, 64]]),
+    (8, [[8, 16], [16, 32]]),
+    (2, [[8], [16]]),
+)
+"""(pixels, channels to choose from) of images whose shorter side has at least that many."""
+HIDDEN = [64]
+"""Units between the convolutions and the output."""
 
 
 def propose(
@@ -60,7 +84,7 @@ def propose(
         _NORM,
         _DROPOUT,
         _OPTIMIZER,
-        _budget(found, folds),
+        _budget(found),
     )
     what = f"{found.rows:,} {'images' if found.kind == 'image' else 'rows'}, {found.task}"
     head = (
@@ -108,7 +132,7 @@ def _data(
     if target is not None:
         yield f"target = {toml(target)}  # the column to predict"
         other = "regression" if found.task == "classification" else "classification"
-        otherwise = "" if found.task_reason.endswith("distinct texts") else f' Otherwise set  task = "{other}"'
+        otherwise = f' Otherwise set  task = "{other}"' if all(map(_is_number, found.classes)) else ""
         yield f"# Read as {found.task}: {on_one_line(found.task_reason)}.{otherwise}"
     yield from (f"{key} = {toml(value)}" for key, value in settings.items())
     if "test" not in settings and test_given:
@@ -119,8 +143,19 @@ def _data(
         yield "validation = 0.2  # trials are compared on it; folds = 5 instead: less noise, five times as long"
     else:
         yield f"folds = {folds}  # few rows: a trial's value is its mean over folds; faster: validation = 0.2"
+    if found.kind in TABLES and found.skewed and "scaling" not in settings:
+        named = on_one_line(listed(found.skewed, NAMED))
+        yield f'# A few values far from the others in {named}: try  scaling = "quantile",  or "log"'
     if found.kind in TABLES and "columns" not in settings:
         yield '# A column that was not read as meant:  columns = { NAME = "categorical" }, or numeric, date, ignored'
+
+
+def _is_number(label: str) -> bool:
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return True
 
 
 def _model(found: Description) -> Iterator[str]:
@@ -129,25 +164,64 @@ def _model(found: Description) -> Iterator[str]:
         yield 'family = "cnn"  # convolutions; "mlp" takes the pixels as columns'
         channels = toml({"choice": _channels(found.shape)})
         yield f"channels = {channels}  # a number for each block; a block halves the image"
-        yield "hidden = [64]  # units between the last block and the output"
+        yield f"hidden = {toml(HIDDEN)}  # units between the last block and the output"
     elif found.kind in TABLES:
-        widths = next((widths for rows, widths in WIDTHS if found.rows < rows), WIDE)
+        widths = _widths(found)
         linear = "; [] is a linear model" if [] in widths else ""
         yield 'family = "mlp"  # a multilayer perceptron; "custom" takes a module of your own'
         yield f"hidden = {toml({'choice': widths})}  # units of each hidden layer{linear}"
         yield 'activation = { choice = ["relu", "gelu"] }'
+        if "text" in found.columns:
+            yield f"word_vector = {toml({'choice': WORD_VECTORS})}  # numbers of a word; a text is their mean"
     else:
         raise DataError(
             f"No model family here takes {found.kind} data yet. Write a study file with a module of your own "
-            '(family = "custom"): "Texts, sequences and categories by name" in the README has one to begin with.'
+            '(family = "custom"): "Texts, sequences and categories by name" in the README, and as an example '
+            "studies/spoken_digits.toml."
         )
+
+
+def _widths(found: Description) -> list[list[int]]:
+    rows = 0 if found.kind == "text" else found.rows  # the mean of a text's words is a small input
+    return next((widths for most, widths in WIDTHS if rows < most), WIDE)
 
 
 def _channels(shape: tuple[int, ...]) -> list[list[int]]:
     side = min(shape[-2:])
     if side < 2:
         raise DataError(f"The images have {shape[-2]}x{shape[-1]} pixels; a convolutional network needs 2x2 at least.")
-    return [[8], [16]] if side < 8 else [[8, 16], [16, 32]] if side < 16 else [[16, 32], [16, 32, 64]]
+    return next(choice for least, choice in CHANNELS if side >= least)
+
+
+def _products(found: Description) -> float:
+    """Products of a weight and a number in one example's pass through the model, mean over the proposed sizes."""
+    outputs = max(1, len(found.classes))
+    if found.kind in TABLES:
+        width = {"categorical": CODES, "text": max(WORD_VECTORS)}
+        inputs = sum(len(names) * width.get(kind, 1) for kind, names in found.columns.items())
+        sizes = [[inputs, *widths, outputs] for widths in _widths(found)]
+        return sum(sum(map(prod, pairwise(widths))) for widths in sizes) / len(sizes)
+    options = _channels(found.shape)
+    return sum(_convolutions(found.shape, channels, outputs) for channels in options) / len(options)
+
+
+def _convolutions(shape: tuple[int, ...], channels: list[int], outputs: int) -> int:
+    before, height, width = shape
+    products = 0
+    for after in channels:
+        products += 9 * before * after * height * width
+        before, height, width = after, height // 2, width // 2
+    return products + sum(map(prod, pairwise([before * height * width, *HIDDEN, outputs])))
+
+
+def _sizes(found: Description) -> tuple[int, int, int]:
+    """Batch size, epochs and trials that suit the number of rows and end in sensible time."""
+    batch, epochs, trials = next((rest for rows, *rest in SIZES if found.rows < rows), LARGE)
+    if found.kind == "image":
+        trials = trials // 2
+    work = 6 * _products(found) * TRAINED * found.rows * epochs * trials  # a step is three passes, a product two sums
+    share = sqrt(min(1.0, WORK / work))
+    return batch, min(epochs, max(LEAST_EPOCHS, int(epochs * share))), max(LEAST_TRIALS, int(trials * share))
 
 
 _NORM = (
@@ -168,10 +242,8 @@ _OPTIMIZER = (
 )
 
 
-def _budget(found: Description, folds: int | None) -> Iterator[str]:
-    batch, epochs, trials = next((rest for rows, *rest in SIZES if found.rows < rows), list(LARGE))
-    if found.kind == "image":
-        trials = trials // 2
+def _budget(found: Description) -> Iterator[str]:
+    batch, epochs, trials = _sizes(found)
     yield "[training]"
     yield f"epochs = {epochs}  # passes over the training part; more where curves still rise at the end"
     yield f"batch_size = {batch}  # larger with more rows: an epoch takes less time"

@@ -115,9 +115,10 @@ def _fusing(config: TrialConfig, trainer: Trainer) -> Iterator[Caution]:
     module = getattr(trainer.all_cohorts()[0].lanes[0].module, models.CUSTOM)
     plan = plan_of(module, trainer.setting.examples.signature)
     if not plan.fused:
+        name = type(own_module(module)).__name__
         yield Caution(
             code="not_fused",
-            text=f"lanes of {type(own_module(module)).__name__} train one after the other, which is slower: {plan.reason}",
+            text=f"lanes of {name} train one after the other, which is slower: {plan.reason}",
         )
 
 

@@ -122,8 +122,6 @@ def _score(
         outputs = ensemble.outputs(module.eval(), torch.from_numpy(part.x))
         target = torch.from_numpy(part.y)
         scores.append(ensemble.measured(outputs, target, replica.target_scale, prepared.positive, names))
-            ensemble.measured(outputs, torch.from_numpy(part.y), replica.target_scale, prepared.positive, names)
-        )
         answers.append(
             ensemble.ModelOutputs(outputs_NC=outputs, scale=replica.target_scale, offset=replica.target_offset)
         )

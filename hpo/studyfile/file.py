@@ -32,6 +32,11 @@ def find_study(name_or_path: str) -> Path:
     for candidate in candidates:
         if os.path.isfile(candidate):  # unlike `Path.is_file`, False where the name is too long or unreadable
             return candidate
+    beside = Path(f"{name_or_path}.toml")
+    if os.path.isfile(beside):
+        raise StudyFileError(
+            f"{on_one_line(name_or_path)}: no such study file. Did you mean {on_one_line(str(beside))}?"
+        )
     known = sorted(study.stem for study in STUDIES.glob("*.toml"))
     there = f"Studies there: {listed(known)}" if known else f"There is no folder {STUDIES}/ with studies here"
     raise StudyFileError(

@@ -13,6 +13,7 @@ from hpo.cli.check import check
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import find_study, fingerprint, read_study_file
 from hpo.studyfile.schema import study_schema
+from tests.data.catalogue.standins import stand_in
 from tests.studyfile.texts import study_text
 
 STUDIES = sorted(path.stem for path in Path("studies").glob("*.toml"))
@@ -31,14 +32,21 @@ def printed_for(folder: Path, *, quick: bool = True, **tables: str) -> str:
 
 def test_the_shipped_studies_are_there() -> None:
     assert {"digits", "digits-cnn", "digits-quick", "wine", "breast_cancer"} <= set(STUDIES)
+    assert {"mnist5k", "spoken_digits", "clothing_reviews"} <= set(STUDIES)
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_shipped_studies_are_valid_and_named_like_their_file(name: str) -> None:
+def test_shipped_studies_are_valid_and_named_like_their_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their models are built and trained on a batch, of stand-ins where data sets would be fetched."""
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path))
     spec = read_study_file(find_study(name))
     assert spec.study.name == name
-    output = printed(name)
+    stand_in(spec.data.dataset, monkeypatch)
+    output = printed(name, quick=False)
     assert output.startswith(f"studies/{name}.toml is a valid study.")
+    assert "built and trained on a batch" in output
     assert "continuous" in output
 
 

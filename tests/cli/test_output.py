@@ -324,7 +324,8 @@ def test_check_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> No
         rows=12_345, kind="tabular", shape=(30,), columns={"numeric": names, "categorical": ("colour",)},
         missing_share=0.01, missing=dict.fromkeys(names, 0.1), target="outcome", task="classification",
         task_reason="3 distinct texts", classes={"benign": 0.6, "malignant": 0.4}, numbers=None,
-        lengths=None, constant=("serial_number",), alike=(names[:2],), skewed={"measurement_3": 12.3}, duplicates=17, notes=(note,),
+        lengths=None,
+        constant=("serial_number",), alike=(names[:2],), skewed={"measurement_3": 12.3}, duplicates=17, notes=(note,),
     )  # fmt: skip
     caution = Caution(code="memory", text="a lane needs about 3 GiB of memory")
     rehearsed = Rehearsed(models=2, parameters=(1_000, 2_000_000), cautions=())

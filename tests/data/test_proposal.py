@@ -9,7 +9,7 @@ import pytest
 
 from hpo import space
 from hpo.data.describe import Description, Numbers
-from hpo.data.proposal import propose
+from hpo.data.proposal import LEAST_EPOCHS, LEAST_TRIALS, propose
 from hpo.errors import DataError
 from hpo.studyfile.cautions import cautions
 from hpo.studyfile.file import parse_study
@@ -38,7 +38,7 @@ IMAGES = replace(TABLE, kind="image", shape=(1, 28, 28), columns={})
 
 
 def proposed(found: Description, folds: int | None = None) -> StudySpec:
-    target = "kind" if found.kind == "tabular" else None
+    target = "kind" if found.columns else None
     return parse_study(propose("s", found, dataset="t.csv", target=target, folds=folds), "s.toml")
 
 
@@ -72,6 +72,38 @@ def test_larger_data_gets_wider_models_larger_batches_and_fewer_epochs() -> None
 def test_texts_alone_get_a_perceptron() -> None:
     tree = proposed(replace(TABLE, kind="text", columns={"text": ("review",)})).tree
     assert tree["model"]["family"] == "mlp"
+
+
+@pytest.mark.parametrize("rows", [60_000, 1_000_000, 50_000_000])
+@pytest.mark.parametrize("found", [TABLE, IMAGES, replace(IMAGES, shape=(3, 224, 224))], ids=["table", "28", "224"])
+def test_a_first_study_of_large_data_still_ends(rows: int, found: Description) -> None:
+    spec = proposed(replace(found, rows=rows))
+    passes = spec.search.trials * trial_epochs(spec)
+    assert LEAST_TRIALS * LEAST_EPOCHS <= passes <= 15 * 40
+    if passes > LEAST_TRIALS * LEAST_EPOCHS:
+        assert rows * passes < (5e6 if found.kind == "image" else 3e8)  # examples
+
+
+def test_texts_get_vectors_for_their_words_and_sequences_an_example_to_start_from() -> None:
+    text = replace(TABLE, kind="text", shape=(0,), columns={"text": ("review",)})
+    assert proposed(text).tree["model"]["word_vector"].options == (16, 32)
+    assert "word_vector" not in proposed(TABLE).tree["model"]
+    with pytest.raises(DataError, match=r"No model family.*studies/spoken_digits\.toml"):
+        proposed(replace(TABLE, kind="sequence", shape=(92, 13), columns={}))
+
+
+def test_a_target_of_words_is_not_offered_as_a_regression() -> None:
+    def text(*classes: str) -> str:
+        found = replace(TABLE, classes=dict.fromkeys(classes, 1 / len(classes)))
+        return propose("s", found, dataset="t.csv", target="kind", folds=None)
+
+    assert 'task = "regression"' not in text("yes", "no")
+    assert 'task = "regression"' in text("0", "1.5")
+
+
+def test_skewed_columns_are_named_with_what_helps() -> None:
+    text = propose("s", replace(TABLE, skewed={"gain": 11.9}), dataset="t.csv", target="kind", folds=None)
+    assert 'A few values far from the others in gain: try  scaling = "quantile"' in text
 
 
 def test_images_get_a_network_that_they_are_large_enough_for() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from hpo.data.catalogue.entries.shipped import SHIPPED
 from hpo.studyfile.tree import toml
 from tests.mutations.damage import change_tree, damaged
 from tests.mutations.kinds import Answer, Kind, command
@@ -81,8 +82,9 @@ PIECES = (
 
 
 def prepare(folder: Path, stack: ExitStack) -> list[str]:
-    studies = sorted(Path("studies").glob("*.toml"))
-    return [small_text(), CONDITIONAL, *(path.read_text(encoding="utf-8") for path in studies)]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(Path("studies").glob("*.toml"))]
+    at_hand = [text for text in texts if tomllib.loads(text)["data"]["dataset"] in SHIPPED]
+    return [small_text(), CONDITIONAL, *at_hand]
 
 
 def attempt(texts: list[str], random: Random, folder: Path) -> list[Answer]:

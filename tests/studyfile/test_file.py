@@ -40,6 +40,12 @@ def test_an_unknown_study_is_answered_with_the_nearest_one(folder: Path) -> None
         find_study("digitz")
 
 
+def test_the_name_of_a_file_here_is_answered_with_the_file(folder: Path) -> None:
+    (folder / "mine.toml").write_text(study_text())
+    with pytest.raises(StudyFileError, match=r"mine: no such study file\. Did you mean mine\.toml\?"):
+        find_study("mine")
+
+
 def test_a_name_that_no_file_can_have_is_answered_like_an_unknown_one(folder: Path) -> None:
     for name in ("a" * 300, "a" * 5000, "a/" * 3000, "a\0b"):
         with pytest.raises(StudyFileError, match="no such study file"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from hpo.data.describe import SKEWED, Description
+from hpo.data.describe import SKEWED, TABLES, Description
 from hpo.printable import listed
 
 NAMED = 6
@@ -15,7 +15,7 @@ NAMED = 6
 def found_rows(found: Description) -> Iterator[tuple[str, str]]:
     """A heading and a text for everything that was found."""
     yield "rows", f"{found.rows:,}{_duplicates(found)}"
-    if found.kind in ("image", "sequence"):
+    if found.kind not in TABLES:
         yield found.kind, f"{' x '.join(map(str, found.shape))}{_lengths(found)}"
     for kind, names in found.columns.items():
         yield kind, f"{len(names)}: {listed(names, NAMED)}"
@@ -30,7 +30,7 @@ def found_rows(found: Description) -> Iterator[tuple[str, str]]:
     if found.numbers:
         numbers = found.numbers
         yield "values", f"{numbers.low:.4g} to {numbers.high:.4g}, mean {numbers.mean:.4g}, skew {numbers.skewness:.1f}"
-    if found.constant and found.kind == "tabular":
+    if found.constant and found.kind in TABLES:
         yield "constant", f"{len(found.constant)}: {listed(found.constant, NAMED)}"
     elif found.constant:
         yield "constant", f"{len(found.constant):,} of {math.prod(found.shape):,} values"
@@ -38,7 +38,7 @@ def found_rows(found: Description) -> Iterator[tuple[str, str]]:
         yield "alike", listed((" = ".join(names[:NAMED]) for names in found.alike), NAMED)
     if found.skewed:
         named = listed((f"{name} ({value:.1f})" for name, value in found.skewed.items()), NAMED)
-        yield "skewed", f"{named} (skewness beyond {SKEWED:g}: a log or quantile transform helps)"
+        yield "skewed", f'{named} (skewness beyond {SKEWED:g}; data.scaling = "quantile" or "log" helps)'
 
 
 def _lengths(found: Description) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from hpo.data.dataset import DataKind, Task
 
@@ -81,7 +81,7 @@ class SystemPackage:
 class CatalogueEntry:
     """A named data set."""
 
-    kind: DataKind | Literal["text"]
+    kind: DataKind
     task: Task
     examples: int
     """Of all parts together."""
