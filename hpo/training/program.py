@@ -29,7 +29,7 @@ from hpo.training.layers.dense import DENSE
 from hpo.training.layers.embed import EMBEDDINGS
 from hpo.training.layers.frame import Frame, LayerContext, Pass
 from hpo.training.layers.images import IMAGES
-from hpo.training.layers.loss import training_loss
+from hpo.training.layers.loss import Mixed, mixed_loss, training_loss
 from hpo.training.layers.masks import Drop, Keys, drops_of
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
@@ -229,7 +229,7 @@ class Bound:
         self.first = next((i for i, position in enumerate(program.positions) if position.learns), 0)
         """Index of the first layer with parameters: the gradient of its input is not needed."""
 
-    def step(self, x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor], smoothing_K1: Tensor | None) -> Tensor:
+    def step(self, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor], smoothing_K1: Tensor | None) -> Tensor:
         """Mean training loss [K] of a batch. Writes its gradient to `gradient_KP` and updates the running averages."""
         self.frame.masks = masks
         self.gradient_KP.zero_()
@@ -237,7 +237,10 @@ class Bound:
         for one in self.passes:
             x, kept = one.forward(x)
             saved.append(kept)
-        loss_K, g = training_loss(x, self.outputs, y_KB, smoothing_K1)
+        if isinstance(y, Mixed):
+            loss_K, g = mixed_loss(x, self.outputs, y, smoothing_K1)
+        else:
+            loss_K, g = training_loss(x, self.outputs, y, smoothing_K1)
         back: Tensor | None = g
         for index in range(len(self.passes) - 1, self.first - 1, -1):
             assert back is not None

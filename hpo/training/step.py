@@ -17,6 +17,7 @@ from torch import Tensor
 from hpo.optim import fused, penalties, rules
 from hpo.studyfile.records import Optimizer, TrialConfig
 from hpo.training import layout as lay
+from hpo.training.layers.loss import Mixed
 from hpo.training.program import Bound, Program
 
 
@@ -84,7 +85,7 @@ class Course:
         return rules.step_columns(coefficients, self.rate_SK, self.done, like.dtype, like.device)
 
 
-Advance = Callable[[int, Tensor, Tensor, Mapping[str, Tensor]], tuple[Tensor, Tensor]]
+Advance = Callable[[int, Tensor, Tensor | Mixed, Mapping[str, Tensor]], tuple[Tensor, Tensor]]
 """One step of some lanes, from its number in the epoch (from 0), inputs, targets and dropout masks; see `step`."""
 
 
@@ -93,13 +94,13 @@ def step(
     theta_KP: Tensor,
     numbers: Numbers,
     x: Tensor,
-    y_KB: Tensor,
+    y: Tensor | Mixed,
     masks: Mapping[str, Tensor],
     update: Callable[[], None],
 ) -> tuple[Tensor, Tensor]:
     """Trains all lanes on one batch; `update` applies the optimizers to the gradient in `bound`. Returns the loss [K]
     and the gradient's norm before clipping [K]."""
-    loss_K = bound.step(x, y_KB, masks, numbers.smoothing_K1)
+    loss_K = bound.step(x, y, masks, numbers.smoothing_K1)
     if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
         penalties.add_penalties_(bound.gradient_KP, theta_KP, numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
     norm_K = penalties.clip_(bound.gradient_KP, numbers.clip_K1)
@@ -123,7 +124,7 @@ def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers, cours
         def update(s: int) -> None:
             rules.update_(theta, bound.gradient_KP, m, v, columns.at(s), numbers.coefficients)
 
-    def advance(s: int, x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return step(bound, theta, numbers, x, y_KB, masks, lambda: update(s))
+    def advance(s: int, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return step(bound, theta, numbers, x, y, masks, lambda: update(s))
 
     return advance

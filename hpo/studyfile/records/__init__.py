@@ -8,6 +8,7 @@ descriptions of the JSON Schema.
 
 from __future__ import annotations
 
+from hpo.studyfile.records.augmentation import Augmentation
 from hpo.studyfile.records.base import (
     NAME_PATTERN,
     Count,
@@ -72,6 +73,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Augmentation",
     "BatchNorm",
     "CheckpointsTable",
     "Cmaes",
