@@ -126,19 +126,21 @@ def train(
     advance = advance_on(course)
     shape = stretch.steps, len(mine)
     losses_SK, norms_SK = (torch.empty(shape, device=examples.device, dtype=examples.dtype) for _ in range(2))
-    portion = program.portion(len(mine), stretch.batch)
+    ahead = portion = program.portion(len(mine), stretch.batch)
     augmenter = Augmenter.of([lane.changes for lane in mine], steps, examples)
     if augmenter is not None:
-        portion = min(portion, augmenter.portion(len(mine), stretch.batch))
-    for begin in range(0, stretch.steps, portion):
-        rows = rows_SKB[begin : begin + portion]
+        ahead = augmenter.portion(len(mine), stretch.batch)
+        portion = min(portion, ahead)
+    for begin in range(0, stretch.steps, ahead):
+        rows = rows_SKB[begin : begin + ahead]
         x, y = (of.index_select(0, rows.flatten()) for of in (examples.x_train, examples.y_train))
         x = x.view(*rows.shape, *x.shape[1:])
         targets: Tensor | Mixed = y.view(rows.shape)
         if augmenter is not None:
             x, targets = augmenter(x, y.view(rows.shape), begin)
-        masks = program.masks(keys_SK[begin : begin + portion], stretch.batch)
         for i in range(len(rows)):
-            drops = {name: mask[i] for name, mask in masks.items()}
+            if i % portion == 0:
+                masks = program.masks(keys_SK[begin + i : begin + i + portion], stretch.batch)
+            drops = {name: mask[i % portion] for name, mask in masks.items()}
             losses_SK[begin + i], norms_SK[begin + i] = advance(begin + i, x[i], targets[i], drops)
     return losses_SK, norms_SK

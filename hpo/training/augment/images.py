@@ -24,21 +24,31 @@ def move(portion: Portion) -> Tensor:
     shape, (height, width) = x.shape, x.shape[-2:]
     right, down, turn, grow = portion.uniform("move", 4).mul_(2.0).sub_(1.0).unbind(-1)
     right, down = right * portion.strength("shift", 1), down * portion.strength("shift", 1)
-    angle = (turn * (portion.strength("rotate", 1) * (CIRCLE / 360))).round().long() % CIRCLE
-    cosines, sines = _circle(x.dtype, x.device)
     size = grow * portion.strength("scale", 1) + 1.0
-    cos, sin = cosines[angle] / size, sines[angle] / size
-    grid = torch.empty(math.prod(shape[:3]), height, width, 2, dtype=x.dtype, device=x.device)
-    across, along = (_centred(length, x.dtype, x.device) for length in (width, height))
+    turns = "rotate" in portion.strengths
+    if turns:
+        angle = (turn * (portion.strength("rotate", 1) * (CIRCLE / 360))).round().long() % CIRCLE
+        cosines, sines = _circle(x.dtype, x.device)
+        cos, sin = cosines[angle] / size, sines[angle] / size
+    else:
+        cos, sin = 1.0 / size, torch.zeros_like(size)
+    across, along = _centred(height, width, x.dtype, x.device)
+    # One row of H x W places for each image, first all of one axis: both are faster than the usual order.
+    grid = torch.empty(2, math.prod(shape[:3]), height * width, dtype=x.dtype, device=x.device)
     for axis, (by_column, by_row, length) in enumerate(((cos, sin, width), (-sin, cos, height))):
         unit = 2.0 / length  # the sampled area reaches from -1 to 1
-        start = -(by_column * right + by_row * down)
-        columns = (by_column * unit).view(-1, 1, 1) * across
-        rows = ((by_row.unsqueeze(-1) * along + start.unsqueeze(-1)) * unit).view(-1, height, 1)
-        torch.add(columns, rows, out=grid[..., axis])
+        start = ((by_column * right + by_row * down) * -unit).view(-1, 1)
+        terms = [((by_column * unit).view(-1, 1), across), ((by_row * unit).view(-1, 1), along)]
+        # Without rotation, a coordinate depends on that of its own axis alone.
+        for number, (factor, place) in enumerate(terms if turns else terms[axis : axis + 1]):
+            if number == 0:
+                torch.mul(factor, place, out=grid[axis]).add_(start)
+            else:
+                grid[axis].add_(factor * place)
     black = portion.darkest_KF[:, None, :, None, None]
-    images = (x - black).view(-1, *shape[3:])
-    return F.grid_sample(images, grid, align_corners=False).view(shape).add_(black)
+    images = x.sub_(black).view(-1, *shape[3:])
+    moved: Tensor = F.grid_sample(images, grid.permute(1, 2, 0).unsqueeze(1), align_corners=False)
+    return moved.view(shape).add_(black)
 
 
 def flip(portion: Portion) -> Tensor:
@@ -68,6 +78,7 @@ def _circle(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=16)
-def _centred(length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Places of the pixels, counted from the centre."""
-    return torch.arange(length, dtype=dtype, device=device) - (length - 1) / 2
+def _centred(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """[H * W] column and row of each pixel, counted from the centre."""
+    rows, columns = (torch.arange(length, dtype=dtype, device=device) - (length - 1) / 2 for length in (height, width))
+    return columns.repeat(height), rows.repeat_interleave(width)

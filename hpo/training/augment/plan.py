@@ -17,8 +17,9 @@ from torch import Tensor
 from hpo.seeds import lane_seed
 from hpo.studyfile.records import Augmentation
 from hpo.training import randomness
-from hpo.training.augment import images, values, words
+from hpo.training.augment import images, words
 from hpo.training.augment.portion import Portion
+from hpo.training.augment.values import amplify, feature_dropout, noise, time_mask
 from hpo.training.batches import Examples
 from hpo.training.layers.loss import Mixed
 
@@ -27,17 +28,17 @@ Change = Callable[[Portion], Tensor]
 IMAGE: dict[Change, tuple[str, ...]] = {
     images.move: ("shift", "rotate", "scale"),
     images.flip: ("flip",),
-    values.noise: ("noise",),
+    noise: ("noise",),
     images.cutout: ("cutout",),
 }
 SEQUENCE: dict[Change, tuple[str, ...]] = {
-    values.amplify: ("scale",),
-    values.noise: ("noise",),
-    values.time_mask: ("time_mask",),
+    amplify: ("scale",),
+    noise: ("noise",),
+    time_mask: ("time_mask",),
 }
 TABLE: dict[Change, tuple[str, ...]] = {
-    values.noise: ("noise",),
-    values.feature_dropout: ("feature_dropout",),
+    noise: ("noise",),
+    feature_dropout: ("feature_dropout",),
     words.word_dropout: ("word_dropout",),
 }
 CHANGES = {3: IMAGE, 2: SEQUENCE, 1: TABLE}
@@ -97,9 +98,9 @@ class Augmenter:
         for change, keys in CHANGES[len(self.signature.main.shape)].items():
             places = [place for place, lane in enumerate(lanes) if any(getattr(lane.strengths, key) for key in keys)]
             if places:
+                values = {key: [getattr(lanes[place].strengths, key) for place in places] for key in keys}
                 strengths = {
-                    key: torch.tensor([getattr(lanes[place].strengths, key) for place in places]).to(device, dtype)
-                    for key in keys
+                    key: torch.tensor(mine, device=device, dtype=dtype) for key, mine in values.items() if any(mine)
                 }
                 chosen = None if len(places) == len(lanes) else torch.tensor(places, device=device)
                 self.chosen.append(_Chosen(change=change, lanes=chosen, strengths=strengths))

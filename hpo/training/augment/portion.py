@@ -46,7 +46,7 @@ class Portion:
     keys_SK: Tensor
     """Random keys."""
     strengths: Mapping[str, Tensor]
-    """[K] by key of the study file."""
+    """[K] by key of the study file; a key that is 0 in all lanes may be absent."""
     signature: Signature
     """What a row holds."""
     darkest_KF: Tensor
@@ -61,7 +61,10 @@ class Portion:
 
     def strength(self, name: str, dimensions: int) -> Tensor:
         """[K, 1, ...] with so many dimensions of size 1, of the examples and what is in them."""
-        return self.strengths[name].view(-1, *[1] * dimensions)
+        found = self.strengths.get(name)
+        if found is None:
+            found = self.x.new_zeros(self.x.shape[1])
+        return found.view(-1, *[1] * dimensions)
 
     def below(self, bound: Tensor | float, uniform: Tensor) -> Tensor:
         """Whole numbers from 0 to `bound` - 1 (int64), each equally likely."""

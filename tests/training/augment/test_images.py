@@ -44,11 +44,12 @@ def test_move_equals_scipy_image_by_image() -> None:
 
 
 def test_a_shift_of_whole_pixels_moves_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = portion(images(1, 1, 1, 2, 7, 9), SIGNATURE, 0.5, shift=[2.0])
+    x = images(1, 1, 1, 2, 7, 9)
+    given = portion(x, SIGNATURE, 0.5, shift=[2.0])
     drawn = torch.tensor([1.0, 0.75, 0.5, 0.5], dtype=torch.float64).view(1, 1, 1, 4)  # 2 to the right, 1 down
     monkeypatch.setattr(type(given), "uniform", lambda *_: drawn.clone())
     moved = changes.move(given)[0, 0, 0]
-    assert torch.allclose(moved[:, 1:, 2:], given.x[0, 0, 0, :, :-1, :-2], atol=1e-12)
+    assert torch.allclose(moved[:, 1:, 2:], x[0, 0, 0, :, :-1, :-2], atol=1e-12)
     assert torch.allclose(moved[:, 0], torch.tensor(0.5).double())
     assert torch.allclose(moved[:, :, :2], torch.tensor(0.5).double())
 
