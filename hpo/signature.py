@@ -33,6 +33,10 @@ class Input:
     """How many codes each column has, or how many tokens there are; they count from 0."""
     columns: tuple[str, ...] = ()
     """Names of a table's columns, where there is a number for each."""
+    features: tuple[int, ...] = ()
+    """Number of the feature that each column of a table is made of."""
+    numeric: int | None = None
+    """How many columns of a table, from the first, hold numbers, not indicators; None: this is no table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +64,10 @@ class Signature:
     @property
     def names(self) -> tuple[InputName, ...]:
         return tuple(one.name for one in self.inputs)
+
+    def of(self, name: InputName) -> Input:
+        """The input of this name."""
+        return self.inputs[self.names.index(name)]
 
     def start(self, name: InputName) -> int:
         """Where the input begins in a row."""

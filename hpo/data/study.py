@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.data.augmentation import check_augmentation
 from hpo.data.cache.slot import Slot, slot_of
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset, suggestion
@@ -38,7 +39,8 @@ class StudyData:
 
 def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
     """Loads, splits and prepares the data. `home`: folder below which data sets are kept; None: always read anew.
-    Raises `DataError` if it cannot be used, `StudyFileError` if the objective does not suit its task."""
+    Raises `DataError` if it cannot be used, `StudyFileError` if the objective does not suit its task, or an
+    augmentation its kind."""
     base = Path(spec.source).parent
     slot = slot_of(spec.data, base, home)
     kept = slot.load() if slot is not None else None
@@ -53,10 +55,12 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
     if not takes_words(spec):
         dataset = without_texts(dataset)
     splits = split_data(dataset, spec.data, spec.study.seed, conventions=spec.conventions)
+    prepared = prepare_data(dataset, splits, spec.data, spec.conventions)
+    check_augmentation(spec, dataset, prepared.signature)
     return StudyData(
         dataset=dataset,
         splits=splits,
-        prepared=prepare_data(dataset, splits, spec.data, spec.conventions),
+        prepared=prepared,
         unkept=None if slot is None or kept is not None else (slot, read),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS, NEWEST, TEXTS_ARE_TOKENS
 from hpo.studyfile.fields import FIXED_TABLES, Shape, searched_tables
-from hpo.studyfile.records import CheckpointsTable, DataTable, SearchTable, StudyTable
+from hpo.studyfile.records import Augmentation, CheckpointsTable, DataTable, SearchTable, StudyTable
 from hpo.studyfile.tree import Choice, Range, join, toml
 
 LEARNING = ("tpe", "gp", "cmaes")
@@ -42,6 +42,7 @@ ADDED = {
     "model.embedding": toml(8),
     "model.word_vector": toml(32),
     "data.header": toml(True),
+    **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(
         (f"data.{key}" for key in ("separator", "encoding", "decimal", "thousands", "shape", "split", "group", "time")),
         toml(None),

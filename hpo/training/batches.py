@@ -58,6 +58,8 @@ class Examples:
     """[parts, V] False where padded."""
     target_scale: Tensor
     """[parts] unit of a standardised target; 1 for classes."""
+    darkest: Tensor
+    """[parts, channels] lowest value of each channel of the training images; [parts, 1] of 0 for other data."""
 
     @property
     def replicas(self) -> int:
@@ -177,4 +179,10 @@ def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtyp
         y_valid=tensor(np.stack([padded(u.y_valid) for u in unique])),
         real=tensor(np.stack([np.arange(longest) < len(u.x_valid) for u in unique])),
         target_scale=torch.tensor([u.target_scale for u in unique], dtype=torch.float64, device=device),
+        darkest=tensor(np.stack([_darkest(u.x_train) for u in unique])),
     )
+
+
+def _darkest(x: np.ndarray) -> np.ndarray:
+    """[channels] of images [N, channels, H, W]; [1] 0 for other data."""
+    return x.min(axis=(0, 2, 3)) if x.ndim == 4 else np.zeros(1, x.dtype)

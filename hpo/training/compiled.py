@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from hpo.optim import rules
+from hpo.training.layers.loss import Mixed
 from hpo.training.program import Program, form_of
 from hpo.training.step import Advance, Course, Numbers, plain, step
 
@@ -42,14 +43,14 @@ def native(program: Program, state: dict[str, Tensor], numbers: Numbers, course:
     columns = course.columns(state["theta"])
     fallback = plain(program, state, numbers, course)
 
-    def advance(s: int, x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        batch = (x, y_KB, masks, columns.at(s))
+    def advance(s: int, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        batch = (x, y, masks, columns.at(s))
         key = (form, _form(batch))
         if key not in _compiled:
             _compiled[key] = None if len(_compiled) >= MOST_FORMS else _compile(program, lanes, batch)
         code = _compiled[key]
         if code is None:
-            return fallback(s, x, y_KB, masks)
+            return fallback(s, x, y, masks)
         try:
             found: tuple[Tensor, Tensor] = code(*fixed, *_tensors(batch))
             return found
@@ -57,7 +58,7 @@ def native(program: Program, state: dict[str, Tensor], numbers: Numbers, course:
             _compiled[key] = None
             reason = str(error).strip().splitlines()[0]
             logging.getLogger("hpo").warning("the training step cannot be compiled, going on without: %s", reason)
-            return fallback(s, x, y_KB, masks)
+            return fallback(s, x, y, masks)
 
     return advance
 
@@ -68,7 +69,7 @@ def _compile(program: Program, lanes: Any, batch: Any) -> Any:
     def flat(*tensors: Tensor) -> tuple[Tensor, Tensor]:
         given = iter(tensors)
         state, columns, momentum_KQ, numbers = _refilled(lanes, given)
-        x, y_KB, masks, now = _refilled(batch, given)
+        x, y, masks, now = _refilled(batch, given)
         twin = copy(program)
         twin.columns, twin.momentum_KQ = columns, momentum_KQ
         theta, m, v = state["theta"], state["m"], state["v"]
@@ -77,7 +78,7 @@ def _compile(program: Program, lanes: Any, batch: Any) -> Any:
         def update() -> None:
             rules.update_(theta, bound.gradient_KP, m, v, now, numbers.coefficients)
 
-        return step(bound, theta, numbers, x, y_KB, masks, update)
+        return step(bound, theta, numbers, x, y, masks, update)
 
     # On copies, because tracing runs the step, which changes its state.
     graph = make_fx(flat)(*[tensor.clone() for tensor in (*_tensors(lanes), *_tensors(batch))])

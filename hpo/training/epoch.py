@@ -24,8 +24,10 @@ from hpo.optim import schedules
 from hpo.seeds import lane_seed
 from hpo.studyfile.records import Optimizer
 from hpo.training import randomness
+from hpo.training.augment.plan import Augmenter, LaneChanges
 from hpo.training.batches import Examples
 from hpo.training.lane import Lane, Setting
+from hpo.training.layers.loss import Mixed
 from hpo.training.program import Program
 from hpo.training.step import Advance, Course
 
@@ -45,6 +47,8 @@ class LaneSteps:
     done: int
     """Steps made in the epochs before."""
     optimizer: Optimizer
+    changes: LaneChanges
+    """Augmentation of the epoch's batches."""
 
     @classmethod
     def of(cls, lane: Lane, setting: Setting) -> LaneSteps:
@@ -66,6 +70,7 @@ class LaneSteps:
             ),
             done=lane.epoch * len(sizes),
             optimizer=config.optimizer,
+            changes=LaneChanges.of(config.augmentation, examples.part[lane.replica], numbers, len(sizes)),
         )
 
     def rows_SB(self, steps: slice) -> Tensor:
@@ -121,13 +126,21 @@ def train(
     advance = advance_on(course)
     shape = stretch.steps, len(mine)
     losses_SK, norms_SK = (torch.empty(shape, device=examples.device, dtype=examples.dtype) for _ in range(2))
-    portion = program.portion(len(mine), stretch.batch)
-    for begin in range(0, stretch.steps, portion):
-        rows = rows_SKB[begin : begin + portion]
+    ahead = portion = program.portion(len(mine), stretch.batch)
+    augmenter = Augmenter.of([lane.changes for lane in mine], steps, examples)
+    if augmenter is not None:
+        ahead = augmenter.portion(len(mine), stretch.batch)
+        portion = min(portion, ahead)
+    for begin in range(0, stretch.steps, ahead):
+        rows = rows_SKB[begin : begin + ahead]
         x, y = (of.index_select(0, rows.flatten()) for of in (examples.x_train, examples.y_train))
-        x, y = x.view(*rows.shape, *x.shape[1:]), y.view(rows.shape)
-        masks = program.masks(keys_SK[begin : begin + portion], stretch.batch)
+        x = x.view(*rows.shape, *x.shape[1:])
+        targets: Tensor | Mixed = y.view(rows.shape)
+        if augmenter is not None:
+            x, targets = augmenter(x, y.view(rows.shape), begin)
         for i in range(len(rows)):
-            drops = {name: mask[i] for name, mask in masks.items()}
-            losses_SK[begin + i], norms_SK[begin + i] = advance(begin + i, x[i], y[i], drops)
+            if i % portion == 0:
+                masks = program.masks(keys_SK[begin + i : begin + i + portion], stretch.batch)
+            drops = {name: mask[i % portion] for name, mask in masks.items()}
+            losses_SK[begin + i], norms_SK[begin + i] = advance(begin + i, x[i], targets[i], drops)
     return losses_SK, norms_SK

@@ -19,7 +19,7 @@ from hpo.studyfile.records import Optimizer, TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
 from hpo.training.lane import Lane
-from hpo.training.layers.loss import training_loss
+from hpo.training.layers.loss import Mixed, mixed_loss, training_loss
 from hpo.training.program import Bound, Program
 
 
@@ -94,7 +94,7 @@ class Course:
         return rules.step_columns(coefficients, self.rate_SK, self.done, like.dtype, like.device)
 
 
-Advance = Callable[[int, Tensor, Tensor, Mapping[str, Tensor]], tuple[Tensor, Tensor]]
+Advance = Callable[[int, Tensor, Tensor | Mixed, Mapping[str, Tensor]], tuple[Tensor, Tensor]]
 """One step of some lanes, from its number in the epoch (from 0), inputs, targets and dropout masks; see `step`."""
 
 
@@ -103,7 +103,7 @@ def step(
     theta_KP: Tensor,
     numbers: Numbers,
     x: Tensor,
-    y_KB: Tensor,
+    y: Tensor | Mixed,
     masks: Mapping[str, Tensor],
     update: Callable[[], None],
 ) -> tuple[Tensor, Tensor]:
@@ -111,7 +111,9 @@ def step(
     and the gradient's norm before clipping [K]."""
 
     def loss(outputs_KBC: Tensor) -> tuple[Tensor, Tensor]:
-        return training_loss(outputs_KBC, bound.outputs, y_KB, numbers.smoothing_K1, numbers.class_weight_KC)
+        if isinstance(y, Mixed):
+            return mixed_loss(outputs_KBC, bound.outputs, y, numbers.smoothing_K1, numbers.class_weight_KC)
+        return training_loss(outputs_KBC, bound.outputs, y, numbers.smoothing_K1, numbers.class_weight_KC)
 
     loss_K = bound.step(x, masks, loss)
     if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
@@ -137,7 +139,7 @@ def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers, cours
         def update(s: int) -> None:
             rules.update_(theta, bound.gradient_KP, m, v, columns.at(s), numbers.coefficients)
 
-    def advance(s: int, x: Tensor, y_KB: Tensor, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return step(bound, theta, numbers, x, y_KB, masks, lambda: update(s))
+    def advance(s: int, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return step(bound, theta, numbers, x, y, masks, lambda: update(s))
 
     return advance

@@ -86,10 +86,15 @@ class Preprocessing:
             shape = (self.length, len(columns) // self.length) if self.length else self.input_shape
             found.append(Input(name="values", shape=shape))
         elif columns:
-            found.append(Input(name="values", shape=(len(columns),), columns=columns))
+            features, numeric = self._features(), len(self.numeric_names)
+            found.append(
+                Input(name="values", shape=(len(columns),), columns=columns, features=features, numeric=numeric)
+            )
         if self.codes and self.categories:
             sizes = tuple(len(names) + 1 for names in self.categories)
-            found.append(Input(name="codes", shape=(len(sizes),), sizes=sizes, columns=self.categorical_names))
+            features = tuple(range(len(self.numeric_names), len(self.numeric_names) + len(sizes)))
+            names = self.categorical_names
+            found.append(Input(name="codes", shape=(len(sizes),), sizes=sizes, columns=names, features=features))
         if self.vocabulary:
             found.append(Input(name="tokens", shape=(self.tokens,), sizes=(self.vocabulary,)))
         if self.length:
@@ -101,6 +106,13 @@ class Preprocessing:
         each = zip(self.categorical_names, self.categories, strict=True)
         one_hot = () if self.codes else tuple(f"{column} = {name}" for column, names in each for name in names)
         return (*self.numeric_names, *missing, *one_hot)
+
+    def _features(self) -> tuple[int, ...]:
+        """Number of the feature of each of the value columns: numeric features, then categorical ones."""
+        place = {name: number for number, name in enumerate(self.numeric_names)}
+        missing = [0 if name is None else place[name] for name in self.indicators]
+        each = () if self.codes else enumerate(self.categories, start=len(place))
+        return (*place.values(), *missing, *(number for number, names in each for _ in names))
 
     @property
     def text_columns(self) -> tuple[str, ...]:

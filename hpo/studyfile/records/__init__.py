@@ -8,6 +8,7 @@ descriptions of the JSON Schema.
 
 from __future__ import annotations
 
+from hpo.studyfile.records.augmentation import Augmentation
 from hpo.studyfile.records.base import (
     NAME_PATTERN,
     Count,
@@ -74,6 +75,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Augmentation",
     "BatchNorm",
     "CheckpointsTable",
     "Cmaes",

@@ -7,6 +7,7 @@ from typing import Self
 
 from hpo.conventions import NEWEST
 from hpo.studyfile.custom import Reference
+from hpo.studyfile.records.augmentation import Augmentation
 from hpo.studyfile.records.base import Record
 from hpo.studyfile.records.model import Custom, Init, Model
 from hpo.studyfile.records.norm import Dropout, NoNorm, Norm
@@ -33,6 +34,10 @@ class TrialConfig(Record):
     """Penalties and bounds."""
     training: Training = Training()
     """Number of epochs, batches and early stopping."""
+    augmentation: Augmentation = Augmentation()
+    """Random changes to the examples of training batches, made in the order of these keys and drawn anew for each
+    example in each epoch; 0: none. Validation and test examples stay as they are. A key that does not suit the data is
+    refused."""
     conventions: int = NEWEST
     """The convention of the study, see `hpo.conventions`; study files do not contain it."""
 

@@ -10,6 +10,7 @@ Dimensions: K lanes, B examples, C outputs.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,22 @@ from torch import Tensor
 
 WHOLE = 16
 """Numbers in the widest vector of a CPU (float32)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mixed:
+    """Classes of examples that were mixed in pairs."""
+
+    first: Tensor
+    """[K, B]"""
+    second: Tensor
+    """[K, B]"""
+    share: Tensor
+    """[K] share of the first; 1 where a lane does not mix."""
+
+    def __getitem__(self, step: int) -> Mixed:
+        """The targets of one of several steps, which are the first dimension."""
+        return Mixed(first=self.first[step], second=self.second[step], share=self.share[step])
 
 
 def loss_per_example(outputs_KBC: Tensor, y_KB: Tensor) -> Tensor:
@@ -78,6 +95,18 @@ def training_loss(
 def _sum(value_KN: Tensor) -> Tensor:
     """[K, 1] sum of each row, added in order. `sum` would choose the order by the number of rows."""
     return value_KN.cumsum(1)[:, -1:]
+
+
+def mixed_loss(
+    outputs_KBC: Tensor, classes: int, y: Mixed, smoothing_K1: Tensor | None, weight_KC: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """As `training_loss`, with the losses of both targets in the shares in which inputs were mixed."""
+    loss_K, gradient = training_loss(outputs_KBC, classes, y.first, smoothing_K1, weight_KC)
+    others_K, other = training_loss(outputs_KBC, classes, y.second, smoothing_K1, weight_KC)
+    alone_K, share_K11 = y.share == 1.0, y.share.view(-1, 1, 1)
+    loss_K = torch.where(alone_K, loss_K, loss_K * y.share + others_K * (1.0 - y.share))
+    mixed = gradient * share_K11 + other * (1.0 - share_K11)
+    return loss_K, torch.where(alone_K.view(-1, 1, 1), gradient, mixed)
 
 
 def _whole(outputs_KBC: Tensor, classes: int) -> Tensor:

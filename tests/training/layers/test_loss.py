@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hpo.training.layers.loss import loss_per_example, training_loss
+from hpo.training.layers.loss import Mixed, loss_per_example, mixed_loss, training_loss
 
 K, B, C = 5, 8, 4
 SMOOTHING = [0.0, 0.1, 0.5, 0.9, 0.0]
@@ -113,3 +113,24 @@ def test_nan_and_infinity_stay_in_their_lane(poison: float) -> None:
         poisoned[3] = poison
         for before, after in zip(clean, training_loss(poisoned, C, target, column(SMOOTHING), weights), strict=True):
             assert torch.equal(before[others], after[others])
+
+
+@pytest.mark.parametrize("smoothing", [None, SMOOTHING])
+def test_a_mixed_loss_is_the_share_of_two(smoothing: list[float] | None) -> None:
+    outputs, share = numbers(K, B, C), torch.tensor([1.0, 0.3, 0.0, 0.8, 1.0]).double()
+    first, second = torch.arange(K * B).view(K, B) % C, torch.arange(K * B).view(K, B) // 3 % C
+    its = column(smoothing) if smoothing else None
+    loss, gradient = mixed_loss(outputs.clone(), C, Mixed(first=first, second=second, share=share), its)
+    logits = outputs.clone().requires_grad_()
+    expected = torch.stack(
+        [
+            s * F.cross_entropy(logits[k], first[k], label_smoothing=smoothing[k] if smoothing else 0.0)
+            + (1 - s) * F.cross_entropy(logits[k], second[k], label_smoothing=smoothing[k] if smoothing else 0.0)
+            for k, s in enumerate(share)
+        ]
+    )
+    (slope,) = torch.autograd.grad(expected.sum(), logits)
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradient[..., :C], slope, rtol=1e-10, atol=1e-12)
+    for mine, plain in zip((loss, gradient), training_loss(outputs.clone(), C, first, its), strict=True):
+        assert torch.equal(mine[[0, 4]], plain[[0, 4]]), "not mixed"
