@@ -37,6 +37,7 @@ from hpo.data.parts.repeats import Repeats
 from hpo.endings import Ended, Ending
 from hpo.execution.rehearsal import Rehearsed
 from hpo.registry import studies as table
+from hpo.registry.baselines import Baseline
 from hpo.registry.summaries import StudySummary
 from hpo.runtime.progress import Progress, Running
 from hpo.storage.open import open_store, sqlite_url
@@ -293,7 +294,7 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
         test_ensemble=None, ended={"pruned by successive_halving": 900}, worker_status=(), best_trials=(best,) * 5,
         in_training=(TrialInTraining(number=1, worker="host-1-with-a-long-name", epoch=3, value=0.5),),
         failures=(Failure(number=2, reason=f"RuntimeError: {MARKUP} and a longer explanation of what happened"),),
-        foreign=(),
+        foreign=(), baselines=(Baseline(name="majority", validation={"accuracy": 0.5}, test={"accuracy": 0.5}),),
     )  # fmt: skip
     studies._print_study(details, "")
     lines = lines_of(out)
@@ -338,7 +339,7 @@ def test_check_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> No
         "(12.3)",
         "malignant",
         "serial_number",
-        "transform",
+        '"quantile"',
         "decimal",
         "memory.",
     }
