@@ -28,6 +28,7 @@ from hpo.data.readers import READERS
 from hpo.search.pruners import PRUNERS
 from hpo.search.samplers import SAMPLERS
 from hpo.study import run
+from hpo.studyfile.fields import FIXED_TABLES
 from hpo.studyfile.file import parse_study
 from hpo.studyfile.records import METRICS, DataTable, TrialConfig
 from hpo.studyfile.tree import toml
@@ -248,6 +249,17 @@ def test_the_tables_on_the_page_of_metrics_are_valid() -> None:
     for block in blocks(PAGES["metrics.md"], "toml"):
         tables = {name: toml(value) for name, value in tomllib.loads(block)["training"].items()}
         parse_study(small_text(training="\n".join(f"{key} = {value}" for key, value in tables.items())), "s.toml")
+
+
+def test_keys_and_tests_on_the_page_of_practice_exist() -> None:
+    rows = re.findall(r"^\| [^|]+ \| (`.*`) \| `(.*)` \|$", PAGES["practice.md"], re.MULTILINE)
+    assert len(rows) > 20
+    for keys, test in rows:
+        assert (ROOT / test).is_file(), test
+        for key in re.findall(r"`(.*?)`", keys):
+            table, name = key.split(".")
+            record = FIXED_TABLES.get(table) or TrialConfig.model_fields[table].annotation
+            assert name in record.model_fields, key
 
 
 def test_every_data_set_has_a_row_on_the_page_of_data() -> None:
