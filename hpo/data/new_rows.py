@@ -5,6 +5,7 @@ Dimensions: N rows, F numeric features, K categorical features.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from hpo.data.preprocessing.fitted import Preprocessing
 
+STEP = re.compile(r"step_(\d+)_\d+")
 MOST_NAMED = 5
 """Cells that a sentence about a column names."""
 
@@ -98,6 +100,8 @@ def read_rows(preprocessing: Preprocessing, frame: DataFrame) -> NewRows:
             f" {listed(missing)}. It has: {listed(frame.columns)}. Add them; unknown values may stay empty."
         )
     refuse_duplicates(frame.columns, "The table")
+    if preprocessing.length:
+        _refuse_longer(frame, preprocessing.length)
     size, numeric, no_numbers = len(frame), [], {}
     for name in preprocessing.numeric_names:
         values_N, strays = read_as(frame[name], preprocessing.forms.get(name, ANY_FORM))
@@ -114,6 +118,18 @@ def read_rows(preprocessing: Preprocessing, frame: DataFrame) -> NewRows:
         lengths_N=lengths_of(numeric_NF.reshape(size, preprocessing.length, -1)) if preprocessing.length else None,
         no_numbers=no_numbers,
     )
+
+
+def _refuse_longer(frame: DataFrame, length: int) -> None:
+    """Raise `DataError` where sequences, whose numbers have the names of `arrays.names_of`, go on behind the longest
+    that training had."""
+    for name in frame.columns:
+        step = STEP.fullmatch(name)
+        if step and int(step[1]) >= length and frame[name].notna().any():
+            raise DataError(
+                f'The table has sequences of more than {length} steps (column "{name}"), and the model takes {length}, '
+                "the longest that it was trained on. Cut them, or train it on longer ones."
+            )
 
 
 def report(replicas: Sequence[Preprocessing], rows: NewRows) -> tuple[ColumnReport, ...]:

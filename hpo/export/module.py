@@ -206,4 +206,5 @@ def _preprocess(preprocessing: Preprocessing) -> str:
         (bool(preprocessing.length), templates.MASK),
         (True, templates.JOINED),
     )
-    return "\n".join(step.strip("\n") for needed, step in steps if needed)
+    code = "\n".join(step.strip("\n") for needed, step in steps if needed)
+    return code.replace(templates.READ, templates.READ + templates.ENDED) if preprocessing.length else code

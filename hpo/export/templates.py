@@ -53,6 +53,10 @@ def answer(rows: Any, folder: str | Path = HERE, replica: int = 0) -> Tensor:
     return outputs.double() * target["target_scale"] + target["target_offset"]
 '''
 
+READ = "Texts are read as those of the training table were.\n"
+"""The last sentence on what rows are."""
+ENDED = "    Behind the end of a sequence, all numbers are missing: None or NaN.\n"
+
 PREPROCESS = '''
 def preprocess(rows: Any, folder: str | Path = HERE, replica: int = 0) -> Tensor:
     """The rows of a table as the model sees them, [N, $SHAPE].

@@ -12,6 +12,7 @@ import torch
 
 from hpo.data.source import read_frame
 from hpo.data.study import load_data
+from hpo.errors import DataError
 from hpo.export.predictor import Predictor, predict
 from hpo.studyfile.file import read_study_file
 from hpo.training import ensemble
@@ -116,6 +117,10 @@ def test_sequences_of_unequal_length(tmp_path: Path) -> None:
     tensor = torch.tensor(frame[list(predictor.preprocessing[0].numeric_names)].to_numpy(float)).view(60, 6, 2)
     for given in (frame, tensor):
         np.testing.assert_allclose(namespace["predict"](given)[1], expected.probabilities_NC, atol=1e-5)
+    text = (tmp_path / "export" / "model.py").read_text()
+    assert "Behind the end of a sequence, all numbers are missing" in text
+    with pytest.raises(DataError, match=r'more than 6 steps \(column "step_6_0"\), and the model takes 6'):
+        predict(predictor, frame.assign(step_6_0=[None] * 59 + [0.5], step_6_1=1.0))
     short = int(lengths.argmin())
     alone = tensor[short : short + 1, : lengths[short]]
     outputs = predictor.modules[0](namespace["preprocess"](tensor)[short : short + 1])
