@@ -75,7 +75,7 @@ def propose(
     """The text of a study file. `dataset`, `target`: as `[data]` is to have them; `folds`: None for a hold-out;
     `test_given`: the data come with a test part; `settings`: further keys of `[data]`.
 
-    Raises `DataError` for a kind of data that no model family here takes.
+    Raises `DataError` for images that are too small.
     """
     sections = (
         _study(name, found),
@@ -165,20 +165,18 @@ def _model(found: Description) -> Iterator[str]:
         channels = toml({"choice": _channels(found.shape)})
         yield f"channels = {channels}  # a number for each block; a block halves the image"
         yield f"hidden = {toml(HIDDEN)}  # units between the last block and the output"
-    elif found.kind in TABLES:
+    else:
         widths = _widths(found)
         linear = "; [] is a linear model" if [] in widths else ""
-        yield 'family = "mlp"  # a multilayer perceptron; "custom" takes a module of your own'
+        yield f'family = "mlp"  # a multilayer perceptron{_IN_ORDER if found.kind == "sequence" else _OWN}'
         yield f"hidden = {toml({'choice': widths})}  # units of each hidden layer{linear}"
         yield 'activation = { choice = ["relu", "gelu"] }'
         if "text" in found.columns:
             yield f"word_vector = {toml({'choice': WORD_VECTORS})}  # numbers of a word; a text is their mean"
-    else:
-        raise DataError(
-            f"No model family here takes {found.kind} data yet. Write a study file with a module of your own "
-            '(family = "custom"): "Texts, sequences and categories by name" in the README, and as an example '
-            "studies/spoken_digits.toml."
-        )
+
+
+_OWN = '; "custom" takes a module of your own'
+_IN_ORDER = ' of all steps side by side; studies/spoken_digits.toml has a "custom" one that takes them in order'
 
 
 def _widths(found: Description) -> list[list[int]]:
@@ -196,9 +194,10 @@ def _channels(shape: tuple[int, ...]) -> list[list[int]]:
 def _products(found: Description) -> float:
     """Products of a weight and a number in one example's pass through the model, mean over the proposed sizes."""
     outputs = max(1, len(found.classes))
-    if found.kind in TABLES:
+    if found.kind != "image":
         width = {"categorical": CODES, "text": max(WORD_VECTORS)}
         inputs = sum(len(names) * width.get(kind, 1) for kind, names in found.columns.items())
+        inputs += prod(found.shape) if found.kind == "sequence" else 0
         sizes = [[inputs, *widths, outputs] for widths in _widths(found)]
         return sum(sum(map(prod, pairwise(widths))) for widths in sizes) / len(sizes)
     options = _channels(found.shape)

@@ -84,12 +84,13 @@ def test_a_first_study_of_large_data_still_ends(rows: int, found: Description) -
         assert rows * passes < (5e6 if found.kind == "image" else 3e8)  # examples
 
 
-def test_texts_get_vectors_for_their_words_and_sequences_an_example_to_start_from() -> None:
+def test_texts_get_vectors_for_their_words_and_sequences_all_steps() -> None:
     text = replace(TABLE, kind="text", shape=(0,), columns={"text": ("review",)})
     assert proposed(text).tree["model"]["word_vector"].options == (16, 32)
     assert "word_vector" not in proposed(TABLE).tree["model"]
-    with pytest.raises(DataError, match=r"No model family.*studies/spoken_digits\.toml"):
-        proposed(replace(TABLE, kind="sequence", shape=(92, 13), columns={}))
+    steps = proposed(replace(TABLE, kind="sequence", shape=(92, 13), columns={}))
+    assert steps.tree["model"]["family"] == "mlp"
+    assert "studies/spoken_digits.toml" in steps.text
 
 
 def test_a_target_of_words_is_not_offered_as_a_regression() -> None:
