@@ -46,7 +46,7 @@ class Embed(nn.Module):
 
     @torch.no_grad()
     def clear_unknown(self) -> None:
-        """What training never meets has a vector of 0: missing and unknown codes and words."""
+        """What training may never meet, unknown codes and words, has a vector of 0."""
         if self.code_sizes:
             self.codes[self.begins] = 0.0
         if self.tokens:

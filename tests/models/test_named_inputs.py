@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models
+from hpo.conventions import NAMED_INPUTS
 from hpo.errors import InputError
 from hpo.models.named_inputs import NamedInputs, example, places_of
 from hpo.signature import Input, Signature
@@ -54,7 +55,10 @@ def test_one_argument_takes_the_only_input_whatever_its_name() -> None:
     assert given("x", sequence, torch.arange(8.0)[None])["x"].shape == (1, 2, 3)
     assert places_of(module("x"), Signature.of_values(2, 3)) is None
     assert places_of(module("*x"), Signature.of_values(2, 3)) is None
-    assert given("values, scale=2.0", Signature.of_values(2, 3), torch.zeros(1, 2, 3))["scale"] == 2.0
+    for arguments in ("values", "values, scale=2.0", "x, mask=None", "codes"):  # as before there were names
+        assert places_of(module(arguments), Signature.of_values(2, 3)) is None
+    later = given("x, mask=None", sequence, torch.tensor([[1.0, 2, 3, 4, 5, 6, 1, 0]]))
+    assert (later["x"].shape, later["mask"].tolist()) == ((1, 2, 3), [[True, False]])
 
 
 @pytest.mark.parametrize(
@@ -79,8 +83,9 @@ def test_examples_hold_codes_and_tokens_that_may_occur() -> None:
     assert rows.shape == (500, 14)
     codes, tokens = rows[:, 6:8], rows[:, 8:12]
     assert (codes.min(0).values.tolist(), codes.max(0).values.tolist()) == ([0, 0], [3, 8])
-    assert (tokens.min(), tokens.max()) == (1, 29)
-    assert (rows[:, 12:] == 1).all()
+    assert (tokens[:, 0].min(), tokens.max()) == (1, 29)
+    assert (tokens > 0).sum(1).tolist() == [1, 2, 3, 4] * 125
+    assert rows[:2, 12:].tolist() == [[1, 0], [1, 1]]
     assert example(ALL, 1)[0].tolist() == [0] * 8 + [1] * 6
     assert example(Signature.of_values(1, 2, 2), 3).shape == (3, 1, 2, 2)
 
@@ -104,8 +109,19 @@ def test_the_signature_is_handed_to_a_module_that_asks(tmp_path: Path) -> None:
     assert model.get_submodule("custom.own").seen == "{'tokens': {'shape': [4], 'sizes': [30]}}"
     with pytest.raises(InputError, match="It takes width"):
         models.build(config(f"{tmp_path}/first.py:Net", depth=5), signature, 2)
-    with pytest.raises(InputError, match="Net takes no argument inputs"):
-        models.build(config(f"{tmp_path}/net.py:Net", inputs=5), signature, 2)
+
+
+def test_an_argument_of_ones_own_may_be_called_inputs(tmp_path: Path) -> None:
+    """Where the study gives it, and in studies that began before the name had a meaning."""
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Linear):\n    def __init__(self, input_shape, outputs, inputs=3):\n"
+        "        super().__init__(input_shape[0], outputs)\n        self.seen = inputs\n"
+    )
+    mine = config(f"{tmp_path}/net.py:Net")
+    assert models.build(config(f"{tmp_path}/net.py:Net", inputs=5), Signature.of_values(4), 2).custom.seen == 5
+    before = mine.model_copy(update={"conventions": NAMED_INPUTS - 1})
+    assert models.build(before, Signature.of_values(4), 2).custom.seen == 3
+    assert models.build(mine, Signature.of_values(4), 2).custom.seen == {"values": {"shape": [4]}}
 
 
 @pytest.mark.parametrize(
