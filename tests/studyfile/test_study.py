@@ -105,6 +105,7 @@ def test_entries_tell_what_the_file_says_from_defaults() -> None:
     given = {path for path, entry in found.items() if entry.given}
     assert given == {
         "study.name",
+        "study.baselines",
         "data.dataset",
         "model.family",
         "norm.kind",

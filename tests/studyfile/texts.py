@@ -25,7 +25,7 @@ def study_text(**tables: str) -> str:
         keys = {line.split("=")[0].strip() for line in added.splitlines()}
         replaced = own.split("=")[0].strip() in keys or (name in TAGS and "choice" in keys)
         if name == "study" and "baselines" not in keys:
-            added += "\nbaselines = false"  # they would take longer than most of these studies
+            added = f"{added}\nbaselines = false".strip()  # they would take longer than most of these studies
         lines += [f"[{name}]", *([] if replaced else [own]), added, ""]
     return "\n".join(lines)
 
