@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hpo.models.embed import Embed
 from hpo.training import layout as lay
 from hpo.training.layers import mixed_norm
 from hpo.training.layers.frame import Frame, LayerContext
@@ -121,7 +122,8 @@ def test_a_layer_equals_the_plain_module(name: str) -> None:
 
 
 def test_every_layer_is_tested() -> None:
-    assert {type(make()) for make, _ in LAYERS.values()} | {nn.Dropout, nn.Dropout2d} == set(RULES)
+    """Masks and `Embed`, which takes codes, in `test_randomness` and `test_embed`."""
+    assert {type(make()) for make, _ in LAYERS.values()} | {nn.Dropout, nn.Dropout2d, Embed} == set(RULES)
 
 
 @pytest.mark.parametrize(
