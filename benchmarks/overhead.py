@@ -28,6 +28,7 @@ from benchmarks.reading import tables
 
 STUDY = """
 [study]
+baselines = false
 name = "{name}"
 [data]
 dataset = "{file}"
