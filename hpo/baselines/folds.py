@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpo.baselines.inputs import Examples
 from hpo.baselines.models import MODELS, Answer, Problem, names_for
+from hpo.data.columns.words import whole_text
 from hpo.data.parts.strata import IndexArray
 from hpo.data.prepare import PreparedReplica, TargetArray, prepare_test
 from hpo.data.study import StudyData
@@ -111,5 +112,5 @@ def _examples(data: StudyData, signature: Signature, x: NDArray[np.float32], idx
     texts_NW = data.dataset.texts_NW
     texts = None
     if texts_NW is not None:
-        texts = [" ".join(cell for cell in cells if cell is not None) for cells in texts_NW[idx].tolist()]
+        texts = [whole_text(cells) for cells in texts_NW[idx].tolist()]
     return Examples(signature=signature, x=x, texts=texts)

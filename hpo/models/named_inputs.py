@@ -10,13 +10,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from math import prod
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from hpo.errors import InputError
 from hpo.printable import listed
-from hpo.signature import UNKNOWN, Signature
+from hpo.signature import UNKNOWN, InputName, Signature
 
 Place = tuple[str, str, int, tuple[int, ...]]
 """An argument's name, the input it takes, where that begins in a row, and its shape."""
@@ -63,7 +64,7 @@ def places_of(module: nn.Module, signature: Signature) -> tuple[Place, ...] | No
     asked = [p.name for p in plain if p.default is p.empty]
     if signature.names == ("values",) and len(asked) <= 1:
         return None
-    named = {p.name: p.name for p in plain if p.name in ("values", "codes", "tokens", "mask")}
+    named = {p.name: p.name for p in plain if p.name in get_args(InputName)}
     main = signature.main.name
     if main not in named and plain and plain[0].kind != inspect.Parameter.POSITIONAL_ONLY:
         unknown = [name for name in asked if name not in named]

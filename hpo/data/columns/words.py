@@ -13,14 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.signature import FIRST_WORD, UNKNOWN
+
 WORD = r"\w+(?:['\u2019]\w+)*|[^\w\s]"
 """Pattern of a word or a mark of punctuation."""
 
 
 def words_of(cells: Iterable[str | None]) -> list[str]:
     """The words and marks of the texts in a row's cells, in small letters."""
-    text = " ".join(cell for cell in cells if cell is not None)
-    return re.findall(WORD, text.lower())
+    return re.findall(WORD, whole_text(cells).lower())
+
+
+def whole_text(cells: Iterable[str | None]) -> str:
+    """The texts in a row's cells, one after the other."""
+    return " ".join(cell for cell in cells if cell is not None)
 
 
 def tokens_of(
@@ -75,14 +81,14 @@ class Corpus:
 
     def tokens(self, idx: NDArray[np.int64], vocabulary: Sequence[str], length: int) -> NDArray[np.int64]:
         """[n, length] what `tokens_of` gives for some of the texts."""
-        known = {word: token for token, word in enumerate(vocabulary, 2)}
-        token_W = np.array([known.get(word, 1) for word in self.words], np.int64)
+        known = {word: token for token, word in enumerate(vocabulary, FIRST_WORD)}
+        token_W = np.array([known.get(word, UNKNOWN) for word in self.words], np.int64)
         tokens = np.zeros((len(idx), length), np.int64)
         starts_N = np.cumsum(self.length_N) - self.length_N
         counts = np.minimum(self.length_N[idx], length)
         rows, places = np.repeat(np.arange(len(idx)), counts), _counting(counts)
         tokens[rows, places] = token_W[self.word_L[np.repeat(starts_N[idx], counts) + places]]
-        tokens[counts == 0, 0] = 1
+        tokens[counts == 0, 0] = UNKNOWN
         return tokens
 
 

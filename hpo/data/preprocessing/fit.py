@@ -57,27 +57,18 @@ class Learner:
         """The columns that are needed for any of the training parts."""
         parts = list(parts)
         rows = np.unique(np.concatenate(parts))
-        numeric = self.dataset.numeric
-        missing_F = np.isnan(numeric[rows]).any(axis=0) if numeric.ndim == 2 else np.zeros(0, bool)
-        columns = self.dataset.categorical_NK[rows].T
-        words = max(len(self._words(part)) for part in parts)
-        if self.corpus is not None and not words:
-            raise DataError(
-                f"{self.dataset.name}: no word of {listed(self.dataset.text_names)} occurs {self.data.min_count} times "
-                "in the training part, so nothing can be learnt from texts. Lower data.min_count, or leave them out: "
-                f'`[data.columns] {toml_key(self.dataset.text_names[0])} = "ignored"`.'
-            )
         return Columns(
-            indicators=tuple(self.dataset.numeric_names[position] for position in np.flatnonzero(missing_F)),
-            categories=tuple(tuple(sorted(set(column) - {None})) for column in columns),
-            vocabulary=words + FIRST_WORD if self.corpus else 0,
+            indicators=self._indicators(rows),
+            categories=self._categories(rows),
+            vocabulary=max(len(self._words(part)) for part in parts) + FIRST_WORD if self.corpus else 0,
             tokens=self._tokens(self.corpus, rows) if self.corpus else 0,
         )
 
     def fit(self, train_idx: IndexArray, columns: Columns | None = None) -> Preprocessing:
         """The preprocessing that these examples teach. `columns`: by default those that these examples need."""
-        dataset, own = self.dataset, self.columns([train_idx])
-        columns = columns or own
+        dataset = self.dataset
+        columns = columns or self.columns([train_idx])
+        indicators, categories = self._indicators(train_idx), self._categories(train_idx)
         scaling = fit_scaling(
             dataset, train_idx, self.data, by_channel=self.conventions >= SCALED_BY_CHANNEL and dataset.numeric.ndim > 2
         )
@@ -95,11 +86,11 @@ class Learner:
             scales=scaling.scales,
             logarithmic=scaling.logarithmic,
             knots=scaling.knots,
-            indicators=tuple(name if name in own.indicators else None for name in columns.indicators),
+            indicators=tuple(name if name in indicators else None for name in columns.indicators),
             categorical_names=dataset.categorical_names,
             categories=tuple(
                 tuple(name if name in seen else None for name in names)
-                for names, seen in zip(columns.categories, own.categories, strict=True)
+                for names, seen in zip(columns.categories, categories, strict=True)
             ),
             codes=self.data.categories == "codes",
             length=0 if dataset.lengths_N is None else dataset.numeric.shape[1],
@@ -115,10 +106,28 @@ class Learner:
         )
         return replace(found, input_shape=found.signature.shape)
 
+    def _indicators(self, idx: IndexArray) -> tuple[str, ...]:
+        """Numeric features of which numbers are missing in these examples."""
+        numeric = self.dataset.numeric
+        missing_F = np.isnan(numeric[idx]).any(axis=0) if numeric.ndim == 2 else np.zeros(0, bool)
+        return tuple(self.dataset.numeric_names[position] for position in np.flatnonzero(missing_F))
+
+    def _categories(self, idx: IndexArray) -> tuple[tuple[str, ...], ...]:
+        """The categories that these examples have in each column, sorted."""
+        return tuple(tuple(sorted(set(column) - {None})) for column in self.dataset.categorical_NK[idx].T)
+
     def _words(self, idx: IndexArray) -> tuple[str, ...]:
+        """The vocabulary of these examples. Raises `DataError` where it would be empty."""
         if self.corpus is None:
             return ()
-        return self.corpus.vocabulary(idx, self.data.vocabulary, self.data.min_count)
+        words = self.corpus.vocabulary(idx, self.data.vocabulary, self.data.min_count)
+        if not words:
+            raise DataError(
+                f"{self.dataset.name}: no word of {listed(self.dataset.text_names)} occurs {self.data.min_count} times "
+                "in the training part, so nothing can be learnt from texts. Lower data.min_count, or leave them out: "
+                f'`[data.columns] {toml_key(self.dataset.text_names[0])} = "ignored"`.'
+            )
+        return words
 
     def _tokens(self, corpus: Corpus, idx: IndexArray) -> int:
         if self.data.max_tokens is not None:
