@@ -113,8 +113,11 @@ def mean_and_spread(values_MC: FloatArray) -> tuple[NDArray[np.float64], NDArray
     # Relative to its smallest value, a constant column is exactly 0, so that rounding errors give it no spread.
     above_MC = np.where(present_MC, values_MC - low_C, 0.0)
     means_C = above_MC.sum(axis=0) / counts_C
-    squares_MC = np.where(present_MC, np.square(above_MC - means_C), 0.0)
-    spreads_C = np.sqrt(squares_MC.sum(axis=0) / counts_C)
+    deviations_MC = np.where(present_MC, above_MC - means_C, 0.0)
+    # In units of a power of two, squares of tiny numbers stay exact; those of others are the same to the last bit.
+    _, exponent_C = np.frexp(np.abs(deviations_MC).max(axis=0, initial=0.0))
+    squares_MC = np.square(np.ldexp(deviations_MC, -exponent_C))
+    spreads_C = np.ldexp(np.sqrt(squares_MC.sum(axis=0) / counts_C), exponent_C)
     return low_C + means_C, np.where(spreads_C > 0, spreads_C, 1.0)
 
 
