@@ -22,7 +22,7 @@ from hpo.studyfile.tree import toml
 from hpo.training import batches
 from hpo.training.architecture import ROWS
 from hpo.training.batches import Examples
-from hpo.training.layers.custom_plans import plan_of
+from hpo.training.custom.plans import plan_of
 from hpo.training.layout import ALIGNMENT
 from hpo.training.limits import SHARE, free_memory
 from hpo.training.trainer import Trainer

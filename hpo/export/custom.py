@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from hpo.models.custom import INPUTS, NAME, arguments_of, takes_inputs
+from hpo.models.families.custom import INPUTS, NAME, arguments_of, takes_inputs
 from hpo.models.named_inputs import NamedInputs, Place
 from hpo.own_code import load_callable, source_bytes
 from hpo.signature import Signature

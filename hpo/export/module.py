@@ -20,7 +20,8 @@ from hpo.data.columns import categories, words
 from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.export import cells, templates
 from hpo.export.custom import ExportedModule
-from hpo.models.embed import Embed
+from hpo.models.layers import LAYERS, embed, flow, steps
+from hpo.models.layers.flow import Flow
 
 LINE = 88
 """Longest line, as formatters have it by default."""
@@ -54,9 +55,9 @@ def module_source(
     """The file's text; `title` says which trial it is. Replicas share architecture and columns. `own`: the model is a
     module of the user's own."""
     answers = templates.CLASSES if preprocessing.class_names else templates.NUMBERS
-    parts = [inspect.getsource(Embed)] if any(isinstance(child, Embed) for child in model) else []
-    functions = [own.code if own else _build(model), *parts, templates.LOAD, answers, _preprocess(preprocessing)]
-    code = "\n\n\n".join(function.strip() for function in functions)
+    build = own.code if own else _build(model)
+    parts = [build, *_layers(model), templates.LOAD, answers, _preprocess(preprocessing)]
+    code = "\n\n\n".join(part.strip() for part in parts)
     code = code if replicas > 1 else templates.for_one(code)
     shape = ", ".join(map(str, preprocessing.input_shape))
     code = code.replace("$SHAPE", shape).replace("$CLASSES", str(len(preprocessing.class_names)))
@@ -95,12 +96,27 @@ def _helpers(code: str) -> tuple[list[str], list[str]]:
     return [source for source in sources if source not in functions], functions
 
 
+def _layers(model: nn.Sequential) -> list[str]:
+    """The source of the layers that PyTorch lacks, after that of the classes they use."""
+    known: dict[str, str] = {}
+    for module in (embed, flow, steps):
+        known |= _definitions(module)
+    needed = {type(layer).__name__ for layer in (model, *model)} & set(LAYERS)
+    while more := {name for used in needed for name in _names(known[used]) & set(known)} - needed:
+        needed |= more
+    return [source for name, source in known.items() if name in needed]
+
+
+def _names(source: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+
+
 def _definitions(module: ModuleType) -> dict[str, str]:
-    """The source of each constant and function of a module, by name."""
+    """The source of each constant, function and class of a module, by name."""
     text, found = inspect.getsource(module), {}
     for node in ast.parse(text).body:
         source = ast.get_source_segment(text, node) or ""
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[node.name] = source
         elif isinstance(node, ast.Assign):
             found[ast.unparse(node.targets[0])] = source
@@ -124,7 +140,7 @@ def expression(module: nn.Module) -> str:
         call.keywords.remove(keyword)
         if _repr_of(call) != repr(module):
             call.keywords = kept
-    prefix = "" if isinstance(module, Embed) else "nn."
+    prefix = "" if type(module).__name__ in LAYERS else "nn."
     return f"{prefix}{ast.unparse(call)}".replace("'", '"')
 
 
@@ -132,7 +148,7 @@ def _repr_of(call: ast.Call) -> str | None:
     """The `repr` of the module that the call makes; None if the call fails."""
     with torch.device("meta"):
         try:
-            return repr(eval(ast.unparse(call), {**vars(nn), "Embed": Embed}))
+            return repr(eval(ast.unparse(call), {**vars(nn), **LAYERS}))
         except TypeError:
             return None
 
@@ -155,7 +171,7 @@ def build() -> nn.Sequential:
     children: list[tuple[str, nn.Module]] = [
 {children}
     ]
-    return nn.Sequential(OrderedDict(children))
+    return {"Flow" if isinstance(model, Flow) else "nn.Sequential"}(OrderedDict(children))
 '''
 
 

@@ -1,34 +1,22 @@
-"""Models as flat `nn.Sequential`s of ordinary layers, one Python module per family. Nothing is trained here.
+"""Models as flat `nn.Sequential`s of ordinary layers. Nothing is trained here.
 
 `build` makes a trial's model, `initialize` sets its weights, and `shape_key` is equal for models that can share a
-program. A family returns named children in which every slot is present (see `hpo.models.slots`), so that trials with
-different normalisation, dropout or activation can share one stacked program.
+program. The families are in `hpo.models.families`, layers that PyTorch lacks in `hpo.models.layers`.
 """
-
-from collections import OrderedDict
-from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from hpo.models.cnn import cnn
-from hpo.models.custom import NAME as CUSTOM
-from hpo.models.custom import custom
+from hpo.models.families import FAMILIES
+from hpo.models.families.custom import NAME as CUSTOM
 from hpo.models.init import initialize
+from hpo.models.layers import assemble
 from hpo.models.likeness import likeness
-from hpo.models.mlp import mlp
-from hpo.models.slots import SLOTS, Children
+from hpo.models.slots import SLOTS
 from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 
 __all__ = ["CUSTOM", "FAMILIES", "build", "initialize", "shape_key", "sizes"]
-
-FAMILIES: dict[str, Callable[[TrialConfig, Signature, int], Children]] = {
-    "mlp": mlp,
-    "cnn": cnn,
-    "custom": custom,
-}
-"""Name in a study file -> function that lists a model's named children."""
 
 
 def build(config: TrialConfig, signature: Signature, outputs: int, seed: int = 0) -> nn.Sequential:
@@ -40,7 +28,7 @@ def build(config: TrialConfig, signature: Signature, outputs: int, seed: int = 0
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return nn.Sequential(OrderedDict(FAMILIES[config.model.family](config, signature, outputs)))
+        return assemble(FAMILIES[config.model.family](config, signature, outputs))
 
 
 def shape_key(model: nn.Sequential) -> tuple[str, ...]:

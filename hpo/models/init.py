@@ -10,7 +10,9 @@ from math import sqrt
 from torch import Generator, Tensor, nn
 
 from hpo.models.activations import GAINS
-from hpo.models.embed import Embed
+from hpo.models.layers.embed import Embed
+from hpo.models.layers.flow import SkipConv2d, SkipLinear
+from hpo.models.layers.steps import WordSteps
 from hpo.studyfile.records import Custom, Init, TrialConfig
 
 
@@ -87,20 +89,21 @@ orthogonal: rows or columns, whichever are fewer, are orthogonal with length gai
 def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) -> None:
     """Set all parameters and running averages in place; the generator alone decides the draws.
 
-    Weights of linear layers and convolutions follow the scheme, with the activation's gain, the output layer with
-    gain 1; biases are 0; norm layers scale by 1 and shift by 0. Vectors of
-    codes and words have a length of about 1. A module of the user's own is left as it was built.
+    Weights of linear layers and convolutions follow the scheme, with the activation's gain, the output layer and what
+    residual blocks skip with gain 1; biases are 0; norm layers scale by 1 and shift by 0. Vectors of codes and words
+    have a length of about 1. A module of the user's own is left as it was built.
     """
     if isinstance(config.model, Custom):
         return
     scheme = SCHEMES[config.init.scheme]
     for name, child in model.named_children():
         if isinstance(child, nn.Linear | nn.Conv2d):
-            gain = 1.0 if name == "output" else GAINS[config.model.activation]
+            linear = name == "output" or isinstance(child, SkipConv2d | SkipLinear)
+            gain = 1.0 if linear else GAINS[config.model.activation]
             scheme(child.weight, gain, config.init, generator)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
-        elif isinstance(child, Embed):
+        elif isinstance(child, Embed | WordSteps):
             for table in child.parameters():
                 _normal(table, 1.0 / table.shape[1], generator)
             child.clear_unknown()

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hpo.models.custom import BATCH_NORMS
+from hpo.models.families.custom import BATCH_NORMS
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 """Layers whose masks the program draws for each lane."""

@@ -11,12 +11,12 @@ from torch import nn
 
 from hpo import models
 from hpo.errors import InputError
-from hpo.models.embed import Embed
+from hpo.models.layers.embed import Embed
 from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
-from hpo.training.layers.custom_masks import output_sizes
+from hpo.training.custom.masks import output_sizes
 from hpo.training.layers.masks import output_shapes
 from hpo.training.layers.mixed_norm import is_dense_norm
 from hpo.training.program import IDLE, PORTION, kind, structure

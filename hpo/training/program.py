@@ -19,21 +19,22 @@ from torch import Tensor, nn
 
 from hpo import models
 from hpo.models import CUSTOM
-from hpo.models.custom import BATCH_NORMS
+from hpo.models.families.custom import BATCH_NORMS
 from hpo.signature import Signature
 from hpo.training import layout as lay
+from hpo.training.custom.module import CustomModules
+from hpo.training.custom.plans import plan_of
 from hpo.training.layers import biases, mixed_norm
-from hpo.training.layers.custom_module import CustomModules
-from hpo.training.layers.custom_plans import plan_of
 from hpo.training.layers.dense import DENSE
 from hpo.training.layers.embed import EMBEDDINGS
+from hpo.training.layers.flow import FLOW
 from hpo.training.layers.frame import Frame, LayerContext, Pass
 from hpo.training.layers.images import IMAGES
 from hpo.training.layers.masks import Drop, Keys, drops_of
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
 
-RULES = {**DENSE, **EMBEDDINGS, **IMAGES, **NORMS}
+RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS}
 """Type of a plain layer -> how it is bound."""
 
 
@@ -198,6 +199,7 @@ class Program:
         portions = []
         for part in x.split(rows, dim=1):
             y = part.expand(lanes, *part.shape[1:])
+            frame.begin()
             for one in passes:
                 y, _ = one.forward(y)
             portions.append(y[..., : self.width])
@@ -231,6 +233,7 @@ class Bound:
     def step(self, x: Tensor, masks: Mapping[str, Tensor], loss: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
         """Training loss [K] of a batch. Writes its gradient to `gradient_KP` and updates the running averages. `loss`
         returns the loss [K] of outputs [K, B, C], and its gradient."""
+        self.frame.begin()
         self.frame.masks = masks
         self.gradient_KP.zero_()
         saved = []

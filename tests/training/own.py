@@ -1,4 +1,4 @@
-"""Modules of the user's own that a program must train right, for the tests of `hpo.training.layers.custom_module`."""
+"""Modules of the user's own that a program must train right, for the tests of `hpo.training.custom.module`."""
 
 TABLES = """
 import torch

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from hpo.models.embed import Embed
+from hpo.models.layers.embed import Embed
 from hpo.studyfile.records import Dropout, Training, TrialConfig
 from hpo.training import packing
 from tests.training.study import NORMS, OPTIMIZERS, mixed, trainer

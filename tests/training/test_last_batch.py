@@ -15,7 +15,7 @@ from hpo.training import packing
 from hpo.training.epoch import Stretch, stretches
 from hpo.training.lane import new_lane
 from tests.training import own
-from tests.training.layers.test_custom_module import config as own_config
+from tests.training.custom.test_module import config as own_config
 from tests.training.study import NORMS, mixed, setting, trainer
 from tests.training.test_equality import numbers, plain_losses
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hpo.models.embed import Embed
+from hpo.models.layers.embed import Embed
 from hpo.training.layers.dense import no_backward
 from hpo.training.layers.frame import LayerContext, Pass, Rule
 
@@ -16,12 +16,12 @@ aten = torch.ops.aten
 
 
 def embed(context: LayerContext, layer: nn.Module) -> Pass:
-    """[K, B, V + C + T] -> [K, B, V + C * D + E], see `hpo.models.embed`. It is the first layer with parameters, so
-    nothing asks for the gradient of its input."""
+    """[K, B, V + C + T] -> [K, B, V + C * D + E], see `hpo.models.layers.embed`. It is the first layer with parameters,
+    so nothing asks for the gradient of its input."""
     assert isinstance(layer, Embed)
     coded = layer.values + len(layer.code_sizes)
-    codes = _Table(context, "codes", (sum(layer.code_sizes), layer.code_width)) if layer.code_sizes else None
-    words = _Table(context, "words", (layer.vocabulary, layer.word_width)) if layer.tokens else None
+    codes = Table(context, "codes", (sum(layer.code_sizes), layer.code_width)) if layer.code_sizes else None
+    words = Table(context, "words", (layer.vocabulary, layer.word_width)) if layer.tokens else None
     device = next(iter(context.frame.parameters.values())).device
     begins = layer.begins.to(device)
 
@@ -51,7 +51,7 @@ def embed(context: LayerContext, layer: nn.Module) -> Pass:
     return Pass(forward, backward)
 
 
-class _Table:
+class Table:
     """The vectors of K lanes for the same names."""
 
     def __init__(self, context: LayerContext, name: str, shape: tuple[int, int]) -> None:

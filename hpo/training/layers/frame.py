@@ -3,7 +3,7 @@
 Backward passes are written by hand instead of recorded by autograd: for models this small, recording and replaying
 operations takes longer than the arithmetic. A backward pass writes the gradients of its parameters into the frame.
 
-Dimensions: K lanes, B examples.
+Dimensions: K lanes, B examples, T steps.
 """
 
 from __future__ import annotations
@@ -36,6 +36,18 @@ class Frame:
     """Mean and unbiased variance of the batch; in training each batch normalisation writes them."""
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     """The masks of the dropout layers in the present step, see `hpo.training.layers.masks`."""
+    kept: list[Tensor] = field(default_factory=list)
+    """Inputs of residual blocks that have not ended in the present pass."""
+    kept_gradients: list[Tensor] = field(default_factory=list)
+    """Gradients of these, in the pass back."""
+    real: Tensor | None = None
+    """[K, B, T] True where an example of the present pass has a step; None where all have all."""
+
+    def begin(self) -> None:
+        """Forgets what a pass before has carried past layers."""
+        self.kept.clear()
+        self.kept_gradients.clear()
+        self.real = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +87,12 @@ class LayerContext:
         """The present step's mask for these lanes; None where no lane drops anything."""
         mask = self.frame.masks.get(name)
         return mask if mask is None or len(mask) == self.lanes.stop - self.lanes.start else mask[self.lanes]
+
+    @property
+    def real(self) -> Tensor | None:
+        """[K, B, T] True where an example has a step, in these lanes; None where all have all."""
+        real = self.frame.real
+        return real if real is None or len(real) == self.lanes.stop - self.lanes.start else real[self.lanes]
 
     def _view(self, views: Views, which: str, shape: tuple[int, ...]) -> Tensor:
         return views[f"{self.name}.{which}", shape][self.lanes]

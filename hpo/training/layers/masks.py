@@ -95,12 +95,20 @@ def drops_of(
 
 def output_shapes(module: nn.Sequential, signature: Signature) -> dict[str, tuple[int, ...]]:
     """Shape of one example after each child, found by passing one through."""
-    shapes, x = {}, example(signature, 1)
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, output: Tensor) -> None:
+        shapes[name] = tuple(output.shape[1:])
+
+    hooks = [
+        child.register_forward_hook(lambda _, inputs, output, name=name: note(name, output))
+        for name, child in module.named_children()
+    ]
     was_training = module.training
     module.eval()
     with torch.no_grad():
-        for name, child in module.named_children():
-            x = child(x)
-            shapes[name] = tuple(x.shape[1:])
+        module(example(signature, 1))
     module.train(was_training)
+    for hook in hooks:
+        hook.remove()
     return shapes

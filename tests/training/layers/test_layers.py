@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hpo.models.embed import Embed
+from hpo.models.layers.embed import Embed
 from hpo.training import layout as lay
 from hpo.training.layers import mixed_norm
+from hpo.training.layers.flow import FLOW
 from hpo.training.layers.frame import Frame, LayerContext
 from hpo.training.layers.mixed_norm import MixedNorm
 from hpo.training.program import RULES
@@ -122,8 +123,8 @@ def test_a_layer_equals_the_plain_module(name: str) -> None:
 
 
 def test_every_layer_is_tested() -> None:
-    """Masks and `Embed`, which takes codes, in `test_randomness` and `test_embed`."""
-    assert {type(make()) for make, _ in LAYERS.values()} | {nn.Dropout, nn.Dropout2d, Embed} == set(RULES)
+    """Masks, `Embed`, and layers that carry something past others: `test_randomness`, `test_embed`, `test_flow`."""
+    assert {type(make()) for make, _ in LAYERS.values()} | {nn.Dropout, nn.Dropout2d, Embed, *FLOW} == set(RULES)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hpo.models.custom import BATCH_NORMS
+from hpo.models.families.custom import BATCH_NORMS
 from hpo.models.likeness import DROPOUTS
 from hpo.models.named_inputs import example
 from hpo.signature import Signature

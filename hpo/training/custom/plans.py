@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from hpo.models.likeness import UNIQUE, likeness
 from hpo.models.named_inputs import example
 from hpo.signature import Signature
-from hpo.training.layers.custom_masks import Masked, dropouts_in, template_of
-from hpo.training.layers.custom_module import CustomModules, Plan, first_line, mask_prefix
+from hpo.training.custom.masks import Masked, dropouts_in, template_of
+from hpo.training.custom.module import CustomModules, Plan, first_line, mask_prefix
 
 BATCH = 5
 """Examples of the test batch."""

@@ -3,7 +3,7 @@
 Both ways run the user's own forward on the lanes' tensors and compute gradients by autograd. Dropout layers multiply by
 the lane's masks. Other random numbers, which only unfused lanes may draw, come from torch's generator, seeded with the
 lane's key of the step. Batch normalisation stores the batch's statistics, from which the program updates the lanes'
-averages. `hpo.training.layers.custom_plans` finds out which modules can be fused.
+averages. `hpo.training.custom.plans` finds out which modules can be fused.
 
 Dimensions: K lanes, B examples, C outputs.
 """
@@ -23,7 +23,7 @@ from torch.func import functional_call, vmap
 
 from hpo.models import CUSTOM
 from hpo.models.named_inputs import own_module
-from hpo.training.layers.custom_masks import Masked, dropouts_in, norms_in, template_of
+from hpo.training.custom.masks import Masked, dropouts_in, norms_in, template_of
 from hpo.training.layers.dense import no_backward
 from hpo.training.layers.frame import LayerContext, Pass
 from hpo.training.layers.masks import Drop, Keys

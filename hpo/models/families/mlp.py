@@ -4,7 +4,7 @@ from math import prod
 
 from torch import nn
 
-from hpo.models.embed import embed_of, width_of
+from hpo.models.layers.embed import embed_of, width_of
 from hpo.models.slots import Children, dense_part, input_slots
 from hpo.signature import Signature
 from hpo.studyfile.records import Mlp, TrialConfig

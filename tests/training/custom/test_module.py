@@ -17,10 +17,11 @@ from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from hpo.training import packing
 from hpo.training.cohort import Cohort
+from hpo.training.custom import module as custom_module
+from hpo.training.custom import plans as custom_plans
+from hpo.training.custom.masks import Masked, mask_shape, output_sizes
+from hpo.training.custom.plans import plan_of
 from hpo.training.lane import Setting, new_lane
-from hpo.training.layers import custom_module, custom_plans
-from hpo.training.layers.custom_masks import Masked, mask_shape, output_sizes
-from hpo.training.layers.custom_plans import plan_of
 from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
 from tests.training import own

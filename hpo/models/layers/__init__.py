@@ -1,0 +1,22 @@
+"""Layers that PyTorch does not have. They are copied into exports, so they need torch alone."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from hpo.models.layers.embed import Embed
+from hpo.models.layers.flow import Add, Carried, Flow, Skip, SkipConv2d, SkipLinear
+from hpo.models.layers.steps import Steps, WordSteps
+
+__all__ = ["LAYERS", "Carried", "assemble"]
+
+LAYERS: dict[str, type[nn.Module]] = {
+    layer.__name__: layer for layer in (Embed, Add, Flow, Skip, SkipConv2d, SkipLinear, Steps, WordSteps)
+}
+"""By name."""
+
+
+def assemble(children: list[tuple[str, nn.Module]]) -> nn.Sequential:
+    """The model: a plain Sequential unless a layer needs more."""
+    needs = any(getattr(child, "takes_carried", False) for _, child in children)
+    return (Flow if needs else nn.Sequential)(OrderedDict(children))

@@ -1,0 +1,111 @@
+"""What goes past the layers of K lanes: the inputs of residual blocks, and the mask of a sequence's real steps. The
+plain layers are in `hpo.models.layers`.
+
+Dimensions: K lanes, B examples, C channels, T steps, V words, F features.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from hpo.models.layers.flow import Add, Skip, SkipConv2d, SkipLinear
+from hpo.models.layers.steps import Steps, WordSteps
+from hpo.training.layers.dense import IDENTITY, linear, no_backward
+from hpo.training.layers.embed import Table
+from hpo.training.layers.frame import LayerContext, Pass, Rule
+from hpo.training.layers.images import conv2d
+
+
+def skip(context: LayerContext, layer: nn.Module) -> Pass:
+    """Begins a residual block."""
+    return _kept(context, IDENTITY)
+
+
+def skip_linear(context: LayerContext, layer: nn.Module) -> Pass:
+    """Begins a residual block of another width."""
+    return _kept(context, linear(context, layer))
+
+
+def skip_conv2d(context: LayerContext, layer: nn.Module) -> Pass:
+    """Begins a residual block of other channels or size."""
+    return _kept(context, conv2d(context, layer))
+
+
+def _kept(context: LayerContext, shortcut: Pass) -> Pass:
+    frame = context.frame
+
+    def forward(x: Tensor) -> tuple[Tensor, Any]:
+        kept, needed = shortcut.forward(x)
+        frame.kept.append(kept)
+        return x, needed
+
+    def backward(needed: Any, g: Tensor, wanted: bool) -> Tensor | None:
+        past = shortcut.backward(needed, frame.kept_gradients.pop(), wanted)
+        return g + past if wanted and past is not None else None
+
+    return Pass(forward, backward)
+
+
+def add(context: LayerContext, layer: nn.Module) -> Pass:
+    """Ends a residual block."""
+    frame = context.frame
+
+    def forward(x: Tensor) -> tuple[Tensor, None]:
+        return x + frame.kept.pop(), None
+
+    def backward(_: None, g: Tensor, wanted: bool) -> Tensor:
+        frame.kept_gradients.append(g)
+        return g
+
+    return Pass(forward, backward)
+
+
+def steps(context: LayerContext, layer: nn.Module) -> Pass:
+    """[K, B, C * T (+ T)] -> [K, B, T, C]. Nothing asks for the gradient of the input."""
+    assert isinstance(layer, Steps)
+    numbers, sizes = layer.channels * layer.length, (layer.channels, layer.length)
+
+    def forward(x: Tensor) -> tuple[Tensor, None]:
+        rows = x.flatten(2)
+        y = rows[..., :numbers].unflatten(2, sizes).transpose(2, 3)
+        if not layer.masked:
+            return y.contiguous(), None
+        real = rows[..., numbers:] > 0
+        context.frame.real = real
+        return y * real.to(x.dtype).unsqueeze(3), None
+
+    return Pass(forward, no_backward)
+
+
+def word_steps(context: LayerContext, layer: nn.Module) -> Pass:
+    """[K, B, T] -> [K, B, T, F]. It is the first layer with parameters, so nothing asks for the gradient of its
+    input."""
+    assert isinstance(layer, WordSteps)
+    table = Table(context, "words", (layer.vocabulary, layer.width))
+
+    def forward(x: Tensor) -> tuple[Tensor, Any]:
+        tokens = x.flatten(2).long()
+        real = tokens > 0
+        real[..., 0] = True
+        context.frame.real = real
+        share = real.to(table.vector_KND.dtype).unsqueeze(3)
+        return table.vectors(tokens.flatten(1, 2).unsqueeze(1)).view(*tokens.shape, -1) * share, (tokens, share)
+
+    def backward(needed: tuple[Tensor, Tensor], g: Tensor, wanted: bool) -> None:
+        tokens, share = needed
+        table.write_gradient(tokens, g * share)
+
+    return Pass(forward, backward if context.frame.training else no_backward)
+
+
+FLOW: dict[type[nn.Module], Rule] = {
+    Skip: skip,
+    SkipLinear: skip_linear,
+    SkipConv2d: skip_conv2d,
+    Add: add,
+    Steps: steps,
+    WordSteps: word_steps,
+}
+"""Type of a plain layer -> how it is bound."""
