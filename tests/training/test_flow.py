@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -104,7 +105,8 @@ def test_lanes_equal_the_plain_module(case: str) -> None:
             parameter.data.copy_(parameter.data.float())
     layout = lay.Layout.of(modules)
     theta, stats = (torch.stack(part).double() for part in zip(*map(layout.row, modules), strict=True))
-    program = Program(modules, layout, its, 4, device=CPU, dtype=torch.float64)
+    plain = [copy.deepcopy(module).float() for module in modules]
+    program = Program(plain, layout, its, 4, device=CPU, dtype=torch.float64)
     x = rows(its)
     expected = torch.stack([module(part) for module, part in zip(modules, x, strict=True)])
     g = torch.randn_like(expected)
