@@ -30,6 +30,9 @@ LACK = 1e9
 def units_of(*ids: IndexArray) -> IndexArray:
     """[N] The unit of each row, named by the position of its first row: rows that are alike in any of the ids, directly
     or through other rows, are of one unit."""
+    if len(ids) == 1:
+        _, first_U, unit_N = np.unique(ids[0], return_index=True, return_inverse=True)
+        return np.asarray(first_U[unit_N], np.int64)
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
