@@ -16,10 +16,16 @@ LABELS: dict[str, str] = {
     "loss": "loss",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
+    "min_recall": "lowest recall of a class",
+    "f1": "F1",
     "macro_f1": "macro F1",
     "auroc": "AUROC",
+    "average_precision": "average precision",
+    "ece": "calibration error (ECE)",
     "rmse": "RMSE",
     "mae": "MAE",
+    "median_absolute_error": "median absolute error",
+    "quantile_loss": "quantile loss",
     "r2": "R²",
 }
 """Names of metrics and curves in headings and on axes."""
@@ -27,7 +33,7 @@ LABELS: dict[str, str] = {
 UNITS: dict[str, str] = {
     "classification": "Losses are cross entropies in nats.",
     "regression": "Losses are mean squared errors of the standardised target: their unit is the target's variance in "
-    "the training part. RMSE and MAE are in the target's own unit.",
+    "the training part. RMSE, MAE, median absolute error and quantile loss are in the target's own unit.",
 }
 """Task -> the units of its metrics, in words."""
 

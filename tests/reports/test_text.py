@@ -3,6 +3,7 @@
 import pytest
 
 from hpo.reports.text import (
+    LABELS,
     describe_training,
     format_bytes,
     format_duration,
@@ -11,6 +12,7 @@ from hpo.reports.text import (
     label,
     plural,
 )
+from hpo.studyfile.records import METRICS
 
 
 @pytest.mark.parametrize(
@@ -95,3 +97,7 @@ def test_shares_sizes_and_words():
 )
 def test_workers_that_share_the_time_train_longer_than_it(train, wall, shared, text):
     assert describe_training(train, wall, shared=shared) == text
+
+
+def test_every_metric_has_a_name_for_people():
+    assert set(METRICS) <= set(LABELS)
