@@ -36,8 +36,9 @@ from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
 from hpo.training.layers.pooling import POOLING
 from hpo.training.layers.step_norms import STEP_NORMS
+from hpo.training.recurrent.layer import RECURRENT
 
-RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **POOLING, **STEP_NORMS}
+RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **POOLING, **RECURRENT, **STEP_NORMS}
 """Type of a plain layer -> how it is bound."""
 
 
