@@ -40,6 +40,7 @@ from hpo.studyfile.records import (
     LayerNorm,
     Mlp,
     NoNorm,
+    Recurrent,
     Rmsprop,
     Sgd,
     Training,
@@ -72,7 +73,7 @@ SCHEMES = ("kaiming_normal", "xavier_uniform", "small_normal", "orthogonal")
 class Case:
     """One row of the table."""
 
-    model: Mlp | Cnn
+    model: Mlp | Cnn | Recurrent
     batch: int
     dropout: float = 0.2
     mixed: bool = False
@@ -104,8 +105,13 @@ CASES = {
         batch=128,
         data=DataTable(dataset="clothing_reviews", vocabulary=5000),
     ),
+    "gru": Case(
+        model=Recurrent(family="recurrent", width=64),
+        batch=32,
+        data=DataTable(dataset="spoken_digits"),
+    ),
 }
-"""The last three get their data from the catalogue, i.e. over the network on first use."""
+"""The last four get their data from the catalogue, i.e. over the network on first use."""
 
 
 class Indexed:

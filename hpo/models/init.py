@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from hpo.models.activations import GAINS
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import SkipConv2d, SkipLinear
+from hpo.models.layers.recurrent import Recurrent
 from hpo.models.layers.steps import WordSteps
 from hpo.studyfile.records import Custom, Init, TrialConfig
 
@@ -90,8 +91,9 @@ def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) 
     """Set all parameters and running averages in place; the generator alone decides the draws.
 
     Weights of linear layers and convolutions follow the scheme, with the activation's gain, the output layer and what
-    residual blocks skip with gain 1; biases are 0; norm layers scale by 1 and shift by 0. Vectors of codes and words
-    have a length of about 1. A module of the user's own is left as it was built.
+    residual blocks skip with gain 1, and so do recurrent layers, each gate's matrix on its own; biases are 0; norm
+    layers scale by 1 and shift by 0.
+    Vectors of codes and words have a length of about 1. A module of the user's own is left as it was built.
     """
     if isinstance(config.model, Custom):
         return
@@ -103,6 +105,13 @@ def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) 
             scheme(child.weight, gain, config.init, generator)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
+        elif isinstance(child, Recurrent):
+            for which, tensor in child.run.named_parameters():
+                if "bias" in which:
+                    nn.init.zeros_(tensor)
+                else:
+                    for gate in tensor.detach().split(child.units):
+                        scheme(gate, 1.0, config.init, generator)
         elif isinstance(child, Embed | WordSteps):
             for table in child.parameters():
                 _normal(table, 1.0 / table.shape[1], generator)

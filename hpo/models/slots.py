@@ -14,7 +14,7 @@ from hpo.errors import InputError
 from hpo.models.activations import ACTIVATIONS
 from hpo.models.norm import norm_at
 from hpo.signature import Signature
-from hpo.studyfile.records import Cnn, Mlp, TrialConfig
+from hpo.studyfile.records import Cnn, Mlp, Recurrent, TrialConfig
 
 SLOTS = ("norm", "activation", "dropout")
 """First words of the names of slots."""
@@ -43,7 +43,7 @@ def input_slots(config: TrialConfig, shape: tuple[int, ...]) -> Children:
 
 def activation_slots(config: TrialConfig, layer: int, shape: tuple[int, ...]) -> Children:
     """Activation of hidden layer `layer` (from 0) and the norm slots around it."""
-    assert isinstance(config.model, Mlp | Cnn)
+    assert isinstance(config.model, Mlp | Cnn | Recurrent)
     number = layer + 1
     place = f"hidden layer {number}"
     return [
@@ -72,7 +72,7 @@ def dropout_slot(config: TrialConfig, layer: int, *, channels: bool = False) -> 
 
 def dense_part(config: TrialConfig, shape: tuple[int, ...], first_layer: int, outputs: int) -> Children:
     """Hidden linear layers, numbered on from `first_layer`, and the output."""
-    assert isinstance(config.model, Mlp | Cnn)
+    assert isinstance(config.model, Mlp | Cnn | Recurrent)
     children: Children = []
     features = prod(shape)
     for layer, width in enumerate(config.model.hidden, start=first_layer):

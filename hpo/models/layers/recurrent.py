@@ -7,6 +7,7 @@ Dimensions: B examples, T steps, F features, H units of all directions.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -20,9 +21,7 @@ class Recurrent(nn.Module):
 
     takes_carried = True
 
-    def __init__(
-        self, cell: str, features: int, units: int, directions: int, pooling: str
-    ) -> None:
+    def __init__(self, cell: str, features: int, units: int, directions: int, pooling: str) -> None:
         """`cell`: "GRU", "LSTM", "RNN_TANH" or "RNN_RELU". `pooling`: see `Pool`; ""
         for none."""
         super().__init__()
@@ -51,11 +50,16 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor, carried: Carried) -> Tensor:
         """[B, T, F] -> [B, T, H], 0 behind a sequence's end; pooled, [B, H]."""
         if carried.real is None:
-            y = self.run(x)[0]
+            y, last = self.run(x)
         else:
             ends = carried.real.sum(1).cpu()
-            rows = pack_padded_sequence(x, ends, True, enforce_sorted=False)
-            y, _ = pad_packed_sequence(self.run(rows)[0], True, 0.0, x.shape[1])
+            y, last = self.run(pack_padded_sequence(x, ends, True, False))
+        if self.pooling == "last":
+            h = last[0] if self.cell == "LSTM" else last
+            return torch.cat(tuple(h), dim=1)
+        if carried.real is not None:
+            y, _ = pad_packed_sequence(y, True, 0.0, x.shape[1])
         if not self.pooling:
             return y
-        return Pool(self.pooling, self.units * (self.directions - 1))(y, carried)
+        pooled: Tensor = Pool(self.pooling)(y, carried)
+        return pooled

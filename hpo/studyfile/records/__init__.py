@@ -21,7 +21,7 @@ from hpo.studyfile.records.base import (
     Width,
 )
 from hpo.studyfile.records.data import ColumnKind, DataTable
-from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model
+from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model, Recurrent
 from hpo.studyfile.records.norm import BatchNorm, Dropout, GroupNorm, LayerNorm, NoNorm, Norm, Placement
 from hpo.studyfile.records.optimizer import Adagrad, Adam, AdamW, Optimizer, OptimizerBase, Rmsprop, Sgd
 from hpo.studyfile.records.search import (
@@ -115,6 +115,7 @@ __all__ = [
     "Qmc",
     "RandomSearch",
     "Record",
+    "Recurrent",
     "ReduceOnPlateau",
     "Regularization",
     "Rmsprop",

@@ -46,6 +46,29 @@ class Cnn(Record):
     """Nonlinearity after every hidden layer."""
 
 
+class Recurrent(Record):
+    """Recurrent layers over the steps of sequences or the words of texts, pooling, then a perceptron. What lies behind
+    a sequence's end changes nothing."""
+
+    family: Literal["recurrent"]
+    cell: Literal["gru", "lstm", "rnn"] = "gru"
+    """Gated recurrent unit, long short-term memory, or a plain recurrent network (`activation` tanh or relu)."""
+    width: Width = 64
+    """Units of each layer and direction."""
+    layers: Annotated[int, Field(ge=1, le=16)] = 1
+    """Layers, one on top of the other."""
+    bidirectional: bool = False
+    """Run each layer from the end to the begin as well; the outputs of both directions stand side by side."""
+    pooling: Literal["last", "mean", "max"] = "last"
+    """What becomes of the last layer's steps: the last one (of each direction), their mean or their maximum."""
+    word_vector: Width = 32
+    """Numbers of the vector that stands for a word."""
+    hidden: Annotated[tuple[Width, ...], Field(strict=False, max_length=256)] = ()
+    """Units of hidden layers between the pooling and the output."""
+    activation: Activation = "tanh"
+    """Nonlinearity of hidden layers, and of the cell where it is "rnn"; GRU and LSTM have their own."""
+
+
 class Custom(Record):
     """A module of your own, called as `Net(input_shape, outputs, **arguments)`; see "Your own model" in the README."""
 
@@ -78,4 +101,4 @@ class Init(Record):
     """Value of `constant`."""
 
 
-Model = Annotated[Mlp | Cnn | Custom, Field(discriminator="family")]
+Model = Annotated[Mlp | Cnn | Recurrent | Custom, Field(discriminator="family")]

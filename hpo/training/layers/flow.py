@@ -68,15 +68,16 @@ def steps(context: LayerContext, layer: nn.Module) -> Pass:
     numbers, sizes = layer.length * layer.channels, (layer.length, layer.channels)
 
     def forward(x: Tensor) -> tuple[Tensor, None]:
-        rows = x.flatten(2)
+        lanes, shared = len(x), len(x) > 1 and x.stride(0) == 0  # at inference all lanes have the same examples
+        rows = x[:1].flatten(2) if shared else x.flatten(2)
         y = rows[..., :numbers].unflatten(2, sizes)
         if not layer.masked:
-            return y.contiguous(), None
+            return y.contiguous().expand(lanes, -1, -1, -1), None
         real = rows[..., numbers:] > 0
         y = y * real.to(x.dtype).unsqueeze(3)
         real[..., 0] = True
-        context.frame.real = real
-        return y, None
+        context.frame.real = real.expand(lanes, -1, -1)
+        return y.expand(lanes, -1, -1, -1), None
 
     return Pass(forward, no_backward)
 

@@ -54,15 +54,14 @@ class Gru(Cell):
     """Cho et al. 2014, in PyTorch's form: n = tanh(W x + b + r * (U h + c))."""
 
     inputs, hidden = (2, 0, 1), (0, 1, 2)
-    kept, width, biased = 9, 4, 1
+    kept, width, biased = 8, 4, 1
 
     def forward(
         self, units: int, given: Tensor, weight: Tensor, bias: Tensor, state: tuple[Tensor, ...], out: Tensor
     ) -> tuple[tuple[Tensor, ...], Any]:
         (h,) = state
-        product = torch.bmm(h, weight)
-        recurrent = product[..., 2 * units :].add_(bias)
-        rz = torch.add(given[..., units:], product[..., : 2 * units]).sigmoid_()
+        rz = torch.baddbmm(given[..., units:], h, weight[..., : 2 * units]).sigmoid_()
+        recurrent = torch.baddbmm(bias, h, weight[..., 2 * units :])
         n = torch.addcmul(given[..., :units], rz[..., :units], recurrent).tanh_()
         torch.lerp(n, h, rz[..., units:], out=out)
         return (out,), (h, rz, n, recurrent)

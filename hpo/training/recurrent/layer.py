@@ -41,7 +41,8 @@ def recurrent(context: LayerContext, layer: nn.Module) -> Pass:
         kept = []
         for number, direction in enumerate(directions):
             out = y[:, number * units : (number + 1) * units]
-            kept.append(list(direction.forward(groups, x, out)))
+            done = direction.forward(groups, x, out)
+            kept.append([one for one in done if context.frame.training])
         shape = x.shape[:2] if layer.pooling else x.shape[:3]
         return y[:-1].view(*shape, -1), (kept, x.shape)
 
@@ -91,12 +92,14 @@ class Direction:
         lanes, batch, length, features = x.shape
         total = lanes * batch * length
         inputs, hidden, bias = self.weights.packed()
-        flat = x.flatten(0, 2)
+        shared = lanes > 1 and x.stride(0) == 0  # at inference all lanes have the same examples
+        flat = x[:1].flatten(0, 2) if shared else x.flatten(0, 2)
         for group in groups:
             rows = group.rows(length, total, reverse=self.reverse)
             real = (rows < total).to(x.dtype).unsqueeze(3)
             given = x.new_zeros(*rows.shape, self.weights.columns)
-            found = flat.index_select(0, rows.clamp(max=total - 1).flatten()).view(*rows.shape, features)
+            where = rows.clamp(max=total - 1) % len(flat)
+            found = flat.index_select(0, where.flatten()).view(*rows.shape, features)
             torch.mul(found, real, out=given[..., :features])
             given[..., features] = real.squeeze(3)
             own = [part.index_select(0, group.lanes_N) for part in (inputs, hidden, bias)]
@@ -114,15 +117,14 @@ class Direction:
                 hidden=own[1],
                 x_NTRI=given,
                 h_NTRU=h,
-                steps=steps if self.weights.context.frame.training else [],
+                steps=steps,
                 pooled=pooled,
             )
 
-    def _run(
-        self, group: Group, x: Tensor, inputs: Tensor, hidden: Tensor, bias: Tensor
-    ) -> tuple[Tensor, list[Any]]:
+    def _run(self, group: Group, x: Tensor, inputs: Tensor, hidden: Tensor, bias: Tensor) -> tuple[Tensor, list[Any]]:
         """The states before and after all steps, and what these have kept."""
-        h = x.new_zeros(group.count, group.steps + 1, x.shape[2], self.room)
+        h = x.new_empty(group.count, group.steps + 1, x.shape[2], self.room)
+        h[:, 0] = 0.0
         state = tuple(h[:, 0] for _ in range(self.cell.states))
         columns, weight = inputs.transpose(1, 2), hidden.transpose(1, 2)
         steps: list[Any] = []
@@ -136,7 +138,8 @@ class Direction:
                 state, kept = self.cell.forward(self.room, given[:, step], now, late, state, out)
                 if not self.cell.bounded:
                     out.mul_(group.real_TNR1[begin + step, :k])
-                steps.append(kept)
+                if self.weights.context.frame.training:
+                    steps.append(kept)
         return h, steps
 
     def backward(self, kept: list[Done], shape: torch.Size, d_y: Tensor, d_x: Tensor | None) -> None:

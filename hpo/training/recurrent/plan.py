@@ -17,11 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROWS = 16
-"""Sequences of a block: a whole cache line, so that rounding is the same for every block, see `dense.product`."""
+ROWS, MOST_ROWS, BLOCKS = 16, 64, 8
+"""Sequences of a block: a multiple of the first, a whole cache line, so that rounding is the same for every block, see
+`dense.product`; the second at most. Within these, a large batch has so many blocks."""
 STRIDE = 8
 """Steps whose products with the inputs are computed at once."""
-CACHE = 2**17
+CACHE = 2**18
 """Weights of the blocks of a group on a CPU, together."""
 
 
@@ -74,15 +75,16 @@ def groups_of(lengths_KB: Tensor, weights: int) -> Iterator[Group]:
     their order. `weights`: of one lane."""
     lanes, batch = lengths_KB.shape
     device = lengths_KB.device
-    more = -batch % ROWS
+    size = min(MOST_ROWS, max(ROWS, batch // BLOCKS // ROWS * ROWS))
+    more = -batch % size
     found = lengths_KB.sort(dim=1, descending=True, stable=True)
     examples = found.indices + torch.arange(lanes, device=device).unsqueeze(1) * batch
-    lengths = F.pad(found.values, (0, more)).view(-1, ROWS)
-    examples = F.pad(examples, (0, more), value=lanes * batch).view(-1, ROWS)
+    lengths = F.pad(found.values, (0, more)).view(-1, size)
+    examples = F.pad(examples, (0, more), value=lanes * batch).view(-1, size)
     longest = lengths[:, 0].sort(descending=True, stable=True)
-    size = len(lengths) if device.type == "cuda" else max(1, CACHE // weights)
+    count = len(lengths) if device.type == "cuda" else max(1, CACHE // weights)
     per_lane = lengths.shape[0] // lanes
-    for order, ends in zip(longest.indices.split(size), longest.values.split(size), strict=True):
+    for order, ends in zip(longest.indices.split(count), longest.values.split(count), strict=True):
         steps = ends.tolist()
         begins = range(0, max(steps), STRIDE)
         yield Group(

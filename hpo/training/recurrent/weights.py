@@ -5,7 +5,6 @@ Dimensions: K lanes, F inputs, I inputs and a bias, rounded up, H units, U units
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from hpo.models.layers.recurrent import Recurrent
