@@ -49,6 +49,8 @@ WIDTHS: tuple[tuple[int, list[list[int]]], ...] = (
 """(rows, hidden layers to choose from) of tables with fewer rows than the number."""
 WIDE = [[64, 64], [128, 128], [256, 128]]
 """The same for larger ones."""
+UNITS = [32, 64]
+"""Units of a recurrent layer, to choose from."""
 WORD_VECTORS = [16, 32]
 """Numbers of the vector of a word, to choose from."""
 CHANNELS: tuple[tuple[int, list[list[int]]], ...] = (
@@ -165,10 +167,15 @@ def _model(found: Description) -> Iterator[str]:
         channels = toml({"choice": _channels(found.shape)})
         yield f"channels = {channels}  # a number for each block; a block halves the image"
         yield f"hidden = {toml(HIDDEN)}  # units between the last block and the output"
+    elif found.kind == "sequence":
+        yield 'family = "recurrent"  # reads step after step; "mlp" takes all steps side by side'
+        yield 'cell = { choice = ["gru", "lstm"] }'
+        yield f"width = {toml({'choice': UNITS})}  # units of each layer"
+        yield 'pooling = { choice = ["last", "mean", "max"] }  # what becomes of the steps'
     else:
         widths = _widths(found)
         linear = "; [] is a linear model" if [] in widths else ""
-        yield f'family = "mlp"  # a multilayer perceptron{_IN_ORDER if found.kind == "sequence" else _OWN}'
+        yield f'family = "mlp"  # a multilayer perceptron{_WORDS if found.kind == "text" else _OWN}'
         yield f"hidden = {toml({'choice': widths})}  # units of each hidden layer{linear}"
         yield 'activation = { choice = ["relu", "gelu"] }'
         if "text" in found.columns:
@@ -176,7 +183,7 @@ def _model(found: Description) -> Iterator[str]:
 
 
 _OWN = '; "custom" takes a module of your own'
-_IN_ORDER = ' of all steps side by side; studies/spoken_digits.toml has a "custom" one that takes them in order'
+_WORDS = '; "recurrent" reads a text word after word, which takes longer'
 
 
 def _widths(found: Description) -> list[list[int]]:
@@ -194,10 +201,12 @@ def _channels(shape: tuple[int, ...]) -> list[list[int]]:
 def _products(found: Description) -> float:
     """Products of a weight and a number in one example's pass through the model, mean over the proposed sizes."""
     outputs = max(1, len(found.classes))
+    if found.kind == "sequence":
+        length, channels = found.shape
+        return sum(3.5 * units * (channels + units) * length for units in UNITS) / len(UNITS)  # 3 gates or 4
     if found.kind != "image":
         width = {"categorical": CODES, "text": max(WORD_VECTORS)}
         inputs = sum(len(names) * width.get(kind, 1) for kind, names in found.columns.items())
-        inputs += prod(found.shape) if found.kind == "sequence" else 0
         sizes = [[inputs, *widths, outputs] for widths in _widths(found)]
         return sum(sum(map(prod, pairwise(widths))) for widths in sizes) / len(sizes)
     options = _channels(found.shape)

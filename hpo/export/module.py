@@ -82,6 +82,8 @@ def _imports(code: str, own: ExportedModule | None) -> Iterable[str]:
     yield "from numpy.typing import NDArray"
     yield "from safetensors.torch import load_file"
     yield "from torch import Tensor, nn"
+    if packed := [name for name in ("pack_padded_sequence", "pad_packed_sequence") if _uses(code, name)]:
+        yield f"from torch.nn.utils.rnn import {', '.join(packed)}"
 
 
 def _helpers(code: str) -> tuple[list[str], list[str]]:

@@ -12,6 +12,8 @@ from torch import nn
 from hpo import models
 from hpo.errors import InputError
 from hpo.models.layers.embed import Embed
+from hpo.models.layers.recurrent import Recurrent
+from hpo.models.layers.steps import Steps, WordSteps
 from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
@@ -20,6 +22,7 @@ from hpo.training.custom.masks import output_sizes
 from hpo.training.layers.masks import output_shapes
 from hpo.training.layers.mixed_norm import is_dense_norm
 from hpo.training.program import IDLE, PORTION, kind, structure
+from hpo.training.recurrent.cells import CELLS
 
 ROWS = 10
 """Rows of parameters of a lane in memory: theta, two moments, the best epoch's, gradient, and copies in training."""
@@ -49,6 +52,7 @@ class Architecture:
         else:
             sizes = [prod(shape) for shape in output_shapes(module, signature).values()]
             sizes += [child.tokens * child.word_width for child in module if isinstance(child, Embed)]
+            sizes += _within_recurrent(module)
         rows = ROWS * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
         return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
 
@@ -70,6 +74,13 @@ class Architecture:
                     alike.setdefault(structure(module), module)
         layout = lay.Layout.of(sorted((modules[which] for which in sorted(modules)), key=_tensors))
         return cls(layout=layout, modules=tuple(alike[which] for which in sorted(alike)), configs=configs)
+
+
+def _within_recurrent(module: nn.Sequential) -> list[int]:
+    """Numbers of an example that recurrent layers keep beside their outputs, where all steps are real."""
+    length = next((child.length for child in module if isinstance(child, Steps | WordSteps)), 0)
+    layers = [child for child in module if isinstance(child, Recurrent)]
+    return [length * layer.directions * layer.units * CELLS[layer.cell].kept // KEPT for layer in layers]
 
 
 def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> ArchitectureKey:

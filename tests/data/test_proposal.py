@@ -84,13 +84,12 @@ def test_a_first_study_of_large_data_still_ends(rows: int, found: Description) -
         assert rows * passes < (5e6 if found.kind == "image" else 3e8)  # examples
 
 
-def test_texts_get_vectors_for_their_words_and_sequences_all_steps() -> None:
+def test_texts_get_vectors_for_their_words_and_sequences_a_recurrent_network() -> None:
     text = replace(TABLE, kind="text", shape=(0,), columns={"text": ("review",)})
     assert proposed(text).tree["model"]["word_vector"].options == (16, 32)
     assert "word_vector" not in proposed(TABLE).tree["model"]
     steps = proposed(replace(TABLE, kind="sequence", shape=(92, 13), columns={}))
-    assert steps.tree["model"]["family"] == "mlp"
-    assert "studies/spoken_digits.toml" in steps.text
+    assert steps.tree["model"]["family"] == "recurrent"
 
 
 def test_a_target_of_words_is_not_offered_as_a_regression() -> None:

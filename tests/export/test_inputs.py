@@ -100,14 +100,31 @@ def test_words_and_codes(data: str, tmp_path: Path) -> None:
     assert any("90 cells hold categories that training did not have" in str(one) for one in strange)
 
 
-def test_sequences_of_unequal_length(tmp_path: Path) -> None:
+RECURRENT = """family = "recurrent"
+layers = 2
+width = 5
+bidirectional = true
+pooling = "mean"
+hidden = [4]
+
+[norm]
+kind = "batch"
+placement = "{placement}"
+"""
+
+
+@pytest.mark.parametrize("model", ["own", "before_activation", "after_activation", "input"])
+def test_sequences_of_unequal_length(model: str, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     lengths = draw.integers(1, 7, 60)
     lengths[0] = 6
     steps = draw.normal(size=(int(lengths.sum()), 2))
     np.savez(tmp_path / "steps.npz", X=steps, lengths=lengths, y=np.arange(60) % 2)
     (tmp_path / "net.py").write_text(NET)
-    exported(STUDY.format(data='dataset = "steps.npz"', name="Steps"), tmp_path)
+    study = STUDY.format(data='dataset = "steps.npz"', name="Steps")
+    if model != "own":
+        study = study.replace('family = "custom"\nmodule = "net.py:Steps"\n', RECURRENT.format(placement=model))
+    exported(study, tmp_path)
     predictor = Predictor.load(tmp_path / "export")
     frame = read_frame(str(tmp_path / "steps.npz"), (6, 2))
     expected = predict(predictor, frame)

@@ -25,6 +25,7 @@ from hpo.studyfile.records import (
     LayerNorm,
     Mlp,
     NoNorm,
+    Recurrent,
     ReduceOnPlateau,
     Regularization,
     Rmsprop,
@@ -82,10 +83,13 @@ def plain_batches(its: Setting, trial: int, replica: int, epoch: int, training: 
 def mixed(trial: int, family: str = "mlp", epochs: int = 6) -> TrialConfig:
     """Configurations that differ in everything lanes may differ in."""
     norms = (*NORMS, GroupNorm(kind="group", groups=2)) if family == "cnn" else NORMS
+    models = {
+        "mlp": Mlp(family="mlp", hidden=(12, 10), activation=("relu", "tanh", "gelu")[trial % 3]),
+        "cnn": Cnn(family="cnn", channels=(4, 8), hidden=(6,)),
+        "recurrent": Recurrent(family="recurrent", width=10, layers=2, bidirectional=True, hidden=(6,)),
+    }
     return TrialConfig(
-        model=Mlp(family="mlp", hidden=(12, 10), activation=("relu", "tanh", "gelu")[trial % 3])
-        if family == "mlp"
-        else Cnn(family="cnn", channels=(4, 8), hidden=(6,)),
+        model=models[family],
         init=Init(scheme=("kaiming_normal", "xavier_uniform", "orthogonal")[trial % 3]),
         norm=norms[trial % len(norms)],
         dropout=Dropout(p=0.1 * (trial % 4), input=0.05 * (trial % 2), spatial=trial % 2 == 1),

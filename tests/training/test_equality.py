@@ -24,6 +24,13 @@ TORCH_OPTIMIZERS: dict[str, Any] = {
     ),
 }
 
+DATA: dict[str, dict[str, Any]] = {
+    "mlp": {"dataset": "wine"},
+    "cnn": {"dataset": "digits"},
+    "recurrent": {"dataset": "tests.training.sequences:sequences"},
+}
+"""Family -> data for it."""
+
 
 def numbers(epoch: LaneEpoch) -> tuple[Any, ...]:
     """All of an epoch but its time."""
@@ -57,10 +64,10 @@ def plain_losses(
     return losses
 
 
-@pytest.mark.parametrize("family", ["mlp", "cnn"])
+@pytest.mark.parametrize("family", DATA)
 def test_lanes_equal_a_plain_loop(family: str) -> None:
-    dataset = "wine" if family == "mlp" else "digits"
-    its = trainer(dataset=dataset, dtype=torch.float64)
+    options = DATA[family]
+    its = trainer(**options, dtype=torch.float64)
     configs = {
         trial: mixed(trial, family).model_copy(
             update={
@@ -81,18 +88,18 @@ def test_lanes_equal_a_plain_loop(family: str) -> None:
         for lane in its.tick().epochs:
             found.setdefault(lane.trial, []).append((lane.train_loss, lane.metrics["loss"]))
     for trial, config in configs.items():
-        expected = plain_losses(config, trial, epochs, dataset)
+        expected = plain_losses(config, trial, epochs, **options)
         assert torch.allclose(torch.tensor(found[trial]), torch.tensor(expected), rtol=1e-9, atol=1e-9), config
 
 
-@pytest.mark.parametrize(("family", "dataset"), [("mlp", "wine"), ("cnn", "digits")])
+@pytest.mark.parametrize("family", DATA)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_lane_does_not_depend_on_its_neighbours(family: str, dataset: str, dtype: torch.dtype) -> None:
+def test_a_lane_does_not_depend_on_its_neighbours(family: str, dtype: torch.dtype) -> None:
     """Whatever the number of lanes in a program; bit for bit in float32, which is what makes a study repeatable."""
     trials = range(9) if family == "mlp" else range(5)
     curves = {}
     for lanes in (1, 2, 4, 32):
-        its = trainer(lanes=lanes, dataset=dataset, dtype=dtype)
+        its = trainer(lanes=lanes, dtype=dtype, **DATA[family])
         assert its.admit((trial, mixed(trial, family)) for trial in trials) == []
         curves[lanes] = [numbers(epoch) for _ in range(2) for epoch in its.tick().epochs]
     if dtype == torch.float32:

@@ -98,9 +98,7 @@ def test_lanes_equal_the_plain_layers(cell: str, directions: int, pooling: str, 
         torch.testing.assert_close(outputs, expected.detach(), rtol=1e-9, atol=1e-9)
         for lane, module in enumerate(plain):
             for name, parameter in module.named_parameters():
-                torch.testing.assert_close(
-                    views[name, tuple(parameter.shape)][lane], next(found), rtol=1e-8, atol=1e-8
-                )
+                torch.testing.assert_close(views[name, tuple(parameter.shape)][lane], next(found), rtol=1e-8, atol=1e-8)
         shared = lanes.program.outputs(lanes.theta, lanes.stats, x[:1])
     alike = torch.stack([module(x[0]) for module in plain])
     torch.testing.assert_close(shared, alike.detach(), rtol=1e-9, atol=1e-9)

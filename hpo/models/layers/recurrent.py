@@ -21,7 +21,14 @@ class Recurrent(nn.Module):
 
     takes_carried = True
 
-    def __init__(self, cell: str, features: int, units: int, directions: int, pooling: str) -> None:
+    def __init__(
+        self,
+        cell: str,
+        features: int,
+        units: int,
+        directions: int,
+        pooling: str,
+    ) -> None:
         """`cell`: "GRU", "LSTM", "RNN_TANH" or "RNN_RELU". `pooling`: see `Pool`; ""
         for none."""
         super().__init__()

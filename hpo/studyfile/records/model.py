@@ -48,7 +48,9 @@ class Cnn(Record):
 
 class Recurrent(Record):
     """Recurrent layers over the steps of sequences or the words of texts, pooling, then a perceptron. What lies behind
-    a sequence's end changes nothing."""
+    a sequence's end changes nothing. A norm before the activation is in front of each recurrent layer, one after it
+    behind each, on the features of every step; `batch` has its statistics over real steps. Behind the last layer it is
+    on what the pooling gives. `init.scheme` acts on each gate's matrix alone; "orthogonal" is a good one."""
 
     family: Literal["recurrent"]
     cell: Literal["gru", "lstm", "rnn"] = "gru"

@@ -17,6 +17,7 @@ from hpo.training.layers.mixed_norm import MixedNorm
 from hpo.training.layers.pooling import POOLING
 from hpo.training.layers.step_norms import STEP_NORMS
 from hpo.training.program import RULES
+from hpo.training.recurrent.layer import RECURRENT
 
 K, B = 3, 6
 DENSE, IMAGE = (10,), (4, 7, 6)
@@ -126,8 +127,8 @@ def test_a_layer_equals_the_plain_module(name: str) -> None:
 
 def test_every_layer_is_tested() -> None:
     """Masks, `Embed`, and layers that carry something past others: `test_randomness`, `test_embed`, `test_flow`,
-    `test_steps`."""
-    elsewhere = {nn.Dropout, nn.Dropout2d, Embed, *FLOW, *POOLING, *STEP_NORMS}
+    `test_steps`, `test_recurrent`."""
+    elsewhere = {nn.Dropout, nn.Dropout2d, Embed, *FLOW, *POOLING, *RECURRENT, *STEP_NORMS}
     assert {type(make()) for make, _ in LAYERS.values()} | elsewhere == set(RULES)
 
 
