@@ -67,6 +67,6 @@ class Recurrent(nn.Module):
         if carried.real is not None:
             y, _ = pad_packed_sequence(y, True, 0.0, x.shape[1])
         if not self.pooling:
-            return y
-        pooled: Tensor = Pool(self.pooling)(y, carried)
-        return pooled
+            steps: Tensor = y
+            return steps
+        return Pool(self.pooling).forward(y, carried)

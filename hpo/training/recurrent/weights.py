@@ -66,4 +66,4 @@ class Weights:
         inner = {"weight_ih": (self.layer.features,), "weight_hh": (units,)}.get(which, ())
         assert callable(find)
         found: Tensor = find(f"run.{which}_l0{self.suffix}", (gates * units, *inner))
-        return found.unflatten(1, (gates, units))
+        return found.view(len(found), gates, units, *inner)
