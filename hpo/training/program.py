@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import torch
 from torch import Tensor, nn
 
 from hpo import models
+from hpo.conventions import NEWEST
 from hpo.models import CUSTOM
 from hpo.models.families.custom import BATCH_NORMS
 from hpo.signature import Signature
@@ -72,6 +73,10 @@ class LayerPosition:
         """A module of the user's own."""
         return isinstance(self.runs[0].layer, CustomModules)
 
+    def is_all(self, kind: type[nn.Module]) -> bool:
+        """Whether every lane has a layer of this type here."""
+        return all(isinstance(run.layer, kind) for run in self.runs)
+
     def bind(self, frame: Frame) -> Pass:
         """One pass for all lanes."""
         passes = [run.bind(self.name, frame) for run in self.runs]
@@ -125,12 +130,14 @@ class Program:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        conventions: int = NEWEST,
         witnesses: Sequence[nn.Sequential] | None = None,
     ) -> None:
-        """`witnesses`: a module of every structure that a lane may have. With them the program's form does not depend
+        """`conventions`: those of the study, see `hpo.conventions`. `witnesses`: a module of every structure that a lane may have. With them the program's form does not depend
         on which of these structures its lanes have: dense norms of all kinds are one layer."""
         self.layout = layout
         self.width = outputs
+        self.conventions = conventions
         self.drops: Mapping[str, Drop | Keys]
         self.positions: tuple[LayerPosition, ...]
         if hasattr(modules[0], CUSTOM):
@@ -194,6 +201,7 @@ class Program:
             stats=lay.split(self.layout.stats, stats_KQ),
             columns=self.columns,
             training=False,
+            conventions=self.conventions,
         )
         passes = [position.bind(frame) for position in self.positions]
         portions = []
@@ -223,6 +231,7 @@ class Bound:
             stats=lay.split(self.layout.stats, stats_KQ),
             columns=program.columns,
             training=True,
+            conventions=program.conventions,
             gradients=part(self.layout.parameters, self.gradient_KP),
             batch_stats=part(self.layout.stats, self.batch_stats_KQ),
         )
@@ -284,6 +293,9 @@ def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequenti
                 runs.append(Run(lanes=slice(begin, begin + len(alike)), layer=alike[0], last=last))
         learns = any(True for layer in possible for _ in layer.parameters())
         positions.append(LayerPosition(name=name, learns=learns, runs=tuple(runs)))
+    for i, (one, after) in enumerate(pairwise(positions)):
+        if one.is_all(nn.ReLU) and after.is_all(nn.MaxPool2d):  # the same numbers, from fewer of them
+            positions[i : i + 2] = [after, one]
     return positions
 
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from hpo.models.layers.flow import Add, Skip, SkipConv2d, SkipLinear
 from hpo.models.layers.steps import Steps, WordSteps
+from hpo.training.layers.convolution import conv2d
 from hpo.training.layers.dense import IDENTITY, linear, no_backward
 from hpo.training.layers.embed import Table
 from hpo.training.layers.frame import LayerContext, Pass, Rule
-from hpo.training.layers.images import conv2d
 
 
 def skip(context: LayerContext, layer: nn.Module) -> Pass:
