@@ -17,9 +17,10 @@ from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
 from hpo.training.custom.masks import output_sizes
+from hpo.training.layers.kinds import IDLE, kind, structure
 from hpo.training.layers.masks import output_shapes
 from hpo.training.layers.mixed_norm import is_dense_norm
-from hpo.training.program import IDLE, PORTION, kind, structure
+from hpo.training.program import PORTION
 
 ROWS = 10
 """Rows of parameters of a lane in memory: theta, two moments, the best epoch's, gradient, and copies in training."""

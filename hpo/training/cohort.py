@@ -22,7 +22,8 @@ from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
 from hpo.training.epoch import LaneSteps, Stretch, groups, stretches, train
 from hpo.training.lane import Lane, LaneEpoch, Setting
-from hpo.training.program import Program, structure
+from hpo.training.layers.kinds import structure
+from hpo.training.program import Program
 from hpo.training.step import Numbers
 
 CHANGING = ("theta", "stats", "m", "v")

@@ -17,7 +17,6 @@ from itertools import groupby, pairwise
 import torch
 from torch import Tensor, nn
 
-from hpo import models
 from hpo.conventions import NEWEST
 from hpo.models import CUSTOM
 from hpo.models.families.custom import BATCH_NORMS
@@ -32,13 +31,15 @@ from hpo.training.layers.embed import EMBEDDINGS
 from hpo.training.layers.flow import FLOW
 from hpo.training.layers.frame import Frame, LayerContext, Pass
 from hpo.training.layers.images import IMAGES
+from hpo.training.layers.kinds import IDLE, kind
 from hpo.training.layers.masks import Drop, Keys, drops_of
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
 from hpo.training.layers.pooling import POOLING
+from hpo.training.layers.step_convolution import STEP_CONVOLUTIONS
 from hpo.training.layers.step_norms import STEP_NORMS
 
-RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **POOLING, **STEP_NORMS}
+RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **POOLING, **STEP_CONVOLUTIONS, **STEP_NORMS}
 """Type of a plain layer -> how it is bound."""
 
 
@@ -103,22 +104,6 @@ PREPARED = 2**17
 """Numbers of dropout masks that are drawn at once."""
 PORTION = 512
 """Examples of one lane that inference takes at once."""
-IDLE = repr(nn.Identity())
-"""The kind of the identity."""
-
-
-def kind(layer: nn.Module) -> str:
-    """A layer's kind: lanes of one kind are computed together. Numbers that may differ by lane are left out."""
-    if isinstance(layer, nn.Dropout | nn.Dropout2d):
-        return type(layer).__name__
-    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-        return f"{type(layer).__name__}({layer.num_features}, affine={layer.affine})"
-    return models.sizes(layer)
-
-
-def structure(module: nn.Sequential) -> tuple[str, ...]:
-    """Sort key of a lane: cohorts keep lanes of equal structure together, so that runs are long."""
-    return (CUSTOM,) if hasattr(module, CUSTOM) else tuple(kind(child) for child in module.children())
 
 
 class Program:
@@ -136,8 +121,9 @@ class Program:
         conventions: int = NEWEST,
         witnesses: Sequence[nn.Sequential] | None = None,
     ) -> None:
-        """`conventions`: those of the study, see `hpo.conventions`. `witnesses`: a module of every structure that a lane may have. With them the program's form does not depend
-        on which of these structures its lanes have: dense norms of all kinds are one layer."""
+        """`conventions`: those of the study, see `hpo.conventions`. `witnesses`: a module of every structure that a
+        lane may have. With them the program's form does not depend on which of these structures its lanes have: dense
+        norms of all kinds are one layer."""
         self.layout = layout
         self.width = outputs
         self.conventions = conventions
@@ -269,19 +255,6 @@ class Bound:
         if self.momentum_KQ is not None:
             self.stats_KQ.lerp_(self.batch_stats_KQ, self.momentum_KQ)
         return loss_K
-
-
-def form_of(program: Program) -> object:
-    """The form of a program: equal for programs that differ only in the numbers of their lanes."""
-    return program.layout, tuple(
-        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last, _layer_form(run.layer))
-        for position in program.positions
-        for run in position.runs
-    )
-
-
-def _layer_form(layer: nn.Module | MixedNorm | CustomModules) -> object:
-    return kind(layer) if isinstance(layer, nn.Module) else layer
 
 
 def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequential] | None) -> list[LayerPosition]:

@@ -7,6 +7,7 @@ from torch import nn
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import Add, Carried, Flow, Skip, SkipConv2d, SkipLinear
 from hpo.models.layers.pooling import Pool
+from hpo.models.layers.step_convolution import SkipStepConv, StepConv, StepPool
 from hpo.models.layers.step_norms import StepBatchNorm, StepGroupNorm
 from hpo.models.layers.steps import Steps, WordSteps
 
@@ -22,8 +23,11 @@ LAYERS: dict[str, type[nn.Module]] = {
         Skip,
         SkipConv2d,
         SkipLinear,
+        SkipStepConv,
         StepBatchNorm,
+        StepConv,
         StepGroupNorm,
+        StepPool,
         Steps,
         WordSteps,
     )

@@ -2,7 +2,8 @@
 
 Three forms, chosen by shape alone, each the fastest where it is taken (measured on CPU):
 
-- large images lane by lane, each lane's channels last in memory, as are the outputs then;
+- large images lane by lane, or, of a single channel, as a product over shifted images, of which the gradient is several
+  times as fast. Channels are last in memory, as in the outputs then;
 - small images, where the calls would take longer than the arithmetic, as one grouped convolution;
 - where a lane of these has few channels or an odd number of them, so that the results of a grouped convolution would
   depend on K: as a batched product over shifted images.
@@ -35,7 +36,8 @@ def conv2d(context: LayerContext, layer: nn.Module) -> Pass:
     simple = square and layer.stride == (1, 1) and layer.groups == 1
     whole = layer.in_channels % 8 == 0 and layer.out_channels % 8 == 0
     together = _conv_by_shifts(context, layer) if simple and not whole else _conv_by_groups(context, layer)
-    apart = _conv_by_lane(context, layer)
+    single = simple and layer.in_channels == 1
+    apart = _conv_by_shifts(context, layer, last=True) if single else _conv_by_lane(context, layer)
 
     def form(x: Tensor) -> Pass:
         if x.is_cuda or torch.compiler.is_compiling():
@@ -59,12 +61,7 @@ def conv2d(context: LayerContext, layer: nn.Module) -> Pass:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The images of one lane, [B, C, H, W], or of all, with channels last in memory."""
-    if x.dim() == 5:
-        return x.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
-    if x.shape[1] == 1:  # in memory as before, but with the strides that say so
-        _, _, height, width = x.shape
-        return x.contiguous().as_strided(x.shape, (height * width, 1, width, 1))
+    """The images of one lane, [B, C, H, W], with channels last in memory."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -76,7 +73,7 @@ def is_channels_last(x: Tensor) -> bool:
 def _side_by_side(lanes: list[Tensor]) -> Tensor:
     """Images with channels last of each lane -> [K, B, C, H, W]."""
     if len(lanes) == 1:
-        return lanes[0].unsqueeze(0)
+        return channels_last(lanes[0]).unsqueeze(0)
     return torch.stack([lane.permute(0, 2, 3, 1) for lane in lanes]).permute(0, 1, 4, 2, 3)
 
 
@@ -86,8 +83,6 @@ def _conv_by_lane(context: LayerContext, layer: nn.Conv2d) -> Pass:
     bias = Bias.of(context, outputs)
     stride, padding, groups = layer.stride, layer.padding, layer.groups
     assert isinstance(padding, tuple)
-    # The gradient of the kernels of a single channel is several times as fast as a product.
-    single = layer.in_channels == 1 and stride == (1, 1)
 
     def forward(x: Tensor) -> tuple[Tensor, list[Tensor]]:
         images = [channels_last(lane) for lane in x]
@@ -101,50 +96,29 @@ def _conv_by_lane(context: LayerContext, layer: nn.Conv2d) -> Pass:
 
     def backward(images: list[Tensor], g: Tensor, wanted: bool) -> Tensor | None:
         found, d_biases = [], []
+        mask = [wanted, True, bias.gradient_KO is not None]
         for one, w, d_w, lane in zip(images, weight, d_weight, g, strict=True):
-            back = channels_last(lane)
-            if single:
-                d_w.copy_(_kernel_gradient(one, back, layer))
-            mask = [wanted, not single, bias.gradient_KO is not None and not single]
-            d_one, d_kernels, d_bias = (
-                aten.convolution_backward(back, one, w, [outputs], stride, padding, [1, 1], False, [0, 0], groups, mask)
-                if any(mask)
-                else (None, None, None)
+            d_one, d_kernels, d_bias = aten.convolution_backward(
+                channels_last(lane), one, w, [outputs], stride, padding, [1, 1], False, [0, 0], groups, mask
             )
-            if not single:
-                d_w.copy_(d_kernels)
-            if bias.gradient_KO is not None:
-                d_biases.append(back.sum((0, 2, 3)) if single else d_bias)
+            d_w.copy_(d_kernels)
+            d_biases.append(d_bias)
             found.append(d_one)
-        if d_biases:
+        if bias.gradient_KO is not None:
             bias.write_gradient(torch.stack(d_biases))
         return _side_by_side(found) if wanted else None
 
     return Pass(forward, backward)
 
 
-def _kernel_gradient(images: Tensor, g: Tensor, layer: nn.Conv2d) -> Tensor:
-    """[O, 1, height, width] from images of one channel."""
-    (rows, columns), (top, left) = layer.kernel_size, layer.padding
-    _, outputs, height, width = g.shape
-    padded = F.pad(images.squeeze(1), (left, left, top, top))
-    shifted = images.new_empty(rows * columns, len(images), height, width)
-    for place in range(rows * columns):
-        i, j = divmod(place, columns)
-        shifted[place] = padded[:, i : i + height, j : j + width]
-    units = g.permute(0, 2, 3, 1).reshape(1, -1, outputs)
-    return product(shifted.flatten(1).unsqueeze(0), units)[0].t().reshape(outputs, 1, rows, columns)
-
-
 def _conv_by_groups(context: LayerContext, layer: nn.Conv2d) -> Pass:
-    outputs, channels, kernel = layer.out_channels, layer.in_channels, layer.kernel_size[0]
-    shape = (outputs, channels, kernel, kernel)
+    outputs, channels, shape = layer.out_channels, layer.in_channels, tuple(layer.weight.shape)
     weight = context.parameter("weight", shape)
     bias = Bias.of(context, outputs)
     k = len(weight)
     groups = max(k, 2)  # one group takes another algorithm, which rounds differently
     weights = weight.expand(groups, *shape) if k == 1 else weight
-    padding = kernel // 2
+    stride, padding, parts = layer.stride, layer.padding, groups * layer.groups
 
     def side_by_side(x: Tensor) -> Tensor:
         """[K, B, C, H, W] -> [B, K * C, H, W]."""
@@ -160,7 +134,7 @@ def _conv_by_groups(context: LayerContext, layer: nn.Conv2d) -> Pass:
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
         wide = side_by_side(x)
         biases = None if bias.values_KO is None else bias.values_KO.expand(groups, -1).reshape(-1)
-        z = F.conv2d(wide, kernels(), biases, padding=padding, groups=groups)
+        z = F.conv2d(wide, kernels(), biases, stride, padding, 1, parts)
         return lane_by_lane(z, outputs), wide
 
     if not context.frame.training:
@@ -173,12 +147,12 @@ def _conv_by_groups(context: LayerContext, layer: nn.Conv2d) -> Pass:
             wide,
             kernels(),
             [groups * outputs],
-            [1, 1],
-            [padding, padding],
+            stride,
+            padding,
             [1, 1],
             False,
             [0, 0],
-            groups,
+            parts,
             [wanted, True, bias.gradient_KO is not None],
         )
         d_weight.copy_(d_kernels.view(groups, *shape)[:k])
@@ -189,12 +163,12 @@ def _conv_by_groups(context: LayerContext, layer: nn.Conv2d) -> Pass:
     return Pass(forward, backward)
 
 
-def _conv_by_shifts(context: LayerContext, layer: nn.Conv2d) -> Pass:
+def _conv_by_shifts(context: LayerContext, layer: nn.Conv2d, *, last: bool = False) -> Pass:
+    """`last`: the outputs have channels last in memory."""
     outputs, channels, kernel = layer.out_channels, layer.in_channels, layer.kernel_size[0]
     shape = (outputs, channels, kernel, kernel)
     weight = context.parameter("weight", shape)
     bias = Bias.of(context, outputs)
-    bias_KO1 = None if bias.values_KO is None else bias.values_KO.unsqueeze(2)
     k, depth, padding = len(weight), channels * kernel * kernel, kernel // 2
     spare = -depth % ALIGNMENT
     shifts = [(i, j) for i in range(kernel) for j in range(kernel)]
@@ -208,7 +182,11 @@ def _conv_by_shifts(context: LayerContext, layer: nn.Conv2d) -> Pass:
         padded = F.pad(x.transpose(1, 2), [padding] * 4)
         planes = [padded[..., i : i + height, j : j + width] for i, j in shifts]
         shifted = torch.cat([*planes, x.new_zeros(k, spare, batch, height, width)], 1).flatten(2)
-        z = product(kernels(), shifted, bias_KO1)
+        if last:
+            bias_K1O = None if bias.values_KO is None else bias.values_KO.unsqueeze(1)
+            z = product(shifted.transpose(1, 2), kernels().transpose(1, 2), bias_K1O)
+            return z.view(k, batch, height, width, outputs).permute(0, 1, 4, 2, 3), (shifted, x.shape)
+        z = product(kernels(), shifted, None if bias.values_KO is None else bias.values_KO.unsqueeze(2))
         return z.view(k, outputs, batch, height, width).transpose(1, 2).contiguous(), (shifted, x.shape)
 
     if not context.frame.training:
@@ -217,9 +195,14 @@ def _conv_by_shifts(context: LayerContext, layer: nn.Conv2d) -> Pass:
 
     def backward(kept: tuple[Tensor, torch.Size], g: Tensor, wanted: bool) -> Tensor | None:
         shifted, (_, batch, _, height, width) = kept
-        g = g.transpose(1, 2).reshape(k, outputs, -1)
-        d_kernels = product(g, shifted.transpose(1, 2))[:, :, :depth].view(k, outputs, kernel, kernel, channels)
-        d_weight.copy_(d_kernels.permute(0, 1, 4, 2, 3))
+        if last:
+            rows = g.permute(0, 1, 3, 4, 2).reshape(k, -1, outputs)
+            d_kernels = product(shifted, rows).transpose(1, 2)
+            g = rows.transpose(1, 2)
+        else:
+            g = g.transpose(1, 2).reshape(k, outputs, -1)
+            d_kernels = product(g, shifted.transpose(1, 2))
+        d_weight.copy_(d_kernels[:, :, :depth].reshape(k, outputs, kernel, kernel, channels).permute(0, 1, 4, 2, 3))
         if bias.gradient_KO is not None:
             bias.write_gradient(g.sum(2))
         if not wanted:

@@ -20,20 +20,21 @@ from hpo.training.layers.frame import LayerContext, Pass, Rule
 
 def skip(context: LayerContext, layer: nn.Module) -> Pass:
     """Begins a residual block."""
-    return _kept(context, IDENTITY)
+    return kept_input(context, IDENTITY)
 
 
 def skip_linear(context: LayerContext, layer: nn.Module) -> Pass:
     """Begins a residual block of another width."""
-    return _kept(context, linear(context, layer))
+    return kept_input(context, linear(context, layer))
 
 
 def skip_conv2d(context: LayerContext, layer: nn.Module) -> Pass:
     """Begins a residual block of other channels or size."""
-    return _kept(context, conv2d(context, layer))
+    return kept_input(context, conv2d(context, layer))
 
 
-def _kept(context: LayerContext, shortcut: Pass) -> Pass:
+def kept_input(context: LayerContext, shortcut: Pass) -> Pass:
+    """Keeps the input after a shortcut, and hands it on as it is."""
     frame = context.frame
 
     def forward(x: Tensor) -> tuple[Tensor, Any]:

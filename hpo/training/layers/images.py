@@ -1,4 +1,4 @@
-"""Layers on images in stacked form; convolutions are in `convolution`. See `hpo.training.layers.dense` for what must hold.
+"""Layers on images in stacked form, without convolutions. See `hpo.training.layers.dense` for what must hold.
 
 Dimensions: K lanes, B examples, C channels, H height, W width.
 """
@@ -6,6 +6,7 @@ Dimensions: K lanes, B examples, C channels, H height, W width.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo.training.layers.convolution import conv2d, is_channels_last
@@ -35,5 +36,44 @@ def max_pool(context: LayerContext, layer: nn.Module) -> Pass:
     return Pass(forward, backward)
 
 
-IMAGES: dict[type[nn.Module], Rule] = {nn.Conv2d: conv2d, nn.Dropout2d: dropout, nn.MaxPool2d: max_pool}
+def average_pool(context: LayerContext, layer: nn.Module) -> Pass:
+    """The mean of each window."""
+    assert isinstance(layer, nn.AvgPool2d)
+    assert isinstance(layer.kernel_size, int)
+    size = [layer.kernel_size] * 2
+    rest = size, [0, 0], False, True, None
+
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        flat = x.flatten(0, 1)
+        return F.avg_pool2d(flat, size).unflatten(0, x.shape[:2]), x
+
+    def backward(x: Tensor, g: Tensor, wanted: bool) -> Tensor:
+        memory = torch.channels_last if is_channels_last(x) else torch.contiguous_format
+        found: Tensor = aten.avg_pool2d_backward(
+            g.flatten(0, 1).contiguous(memory_format=memory), x.flatten(0, 1), size, *rest
+        )
+        return found.unflatten(0, x.shape[:2])
+
+    return Pass(forward, backward)
+
+
+def global_average_pool(context: LayerContext, layer: nn.Module) -> Pass:
+    """The mean of each channel, lane by lane: over all lanes at once it might be added up in another order."""
+
+    def forward(x: Tensor) -> tuple[Tensor, torch.Size]:
+        return torch.stack([lane.mean((2, 3), keepdim=True) for lane in x]), x.shape
+
+    def backward(shape: torch.Size, g: Tensor, wanted: bool) -> Tensor:
+        return (g * (1.0 / (shape[3] * shape[4]))).expand(shape).contiguous()
+
+    return Pass(forward, backward)
+
+
+IMAGES: dict[type[nn.Module], Rule] = {
+    nn.AdaptiveAvgPool2d: global_average_pool,
+    nn.AvgPool2d: average_pool,
+    nn.Conv2d: conv2d,
+    nn.Dropout2d: dropout,
+    nn.MaxPool2d: max_pool,
+}
 """Type of a plain layer -> how it is bound."""

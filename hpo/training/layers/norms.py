@@ -11,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hpo.training.layers.convolution import is_channels_last
 from hpo.training.layers.dense import aten, no_backward
 from hpo.training.layers.frame import LayerContext, Pass, Rule
 
 
 def batch_norm_1d(context: LayerContext, layer: nn.Module) -> Pass:
     """[K, B, F]: statistics per lane and feature, of the batch in training, running averages at inference."""
-    assert isinstance(layer, nn.BatchNorm1d)
+    assert isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
     shape, affine, eps = (layer.num_features,), layer.affine, layer.eps
     scale, shift = (context.parameter(which, shape).unsqueeze(1) if affine else None for which in ("weight", "bias"))
     if not context.frame.training:
@@ -62,7 +63,29 @@ def batch_norm_1d(context: LayerContext, layer: nn.Module) -> Pass:
 
 
 def batch_norm_2d(context: LayerContext, layer: nn.Module) -> Pass:
-    """[K, B, C, H, W]: statistics per lane and channel, of the batch in training, running averages at inference."""
+    """[K, B, C, H, W]: statistics per lane and channel, of the batch in training, running averages at inference. With
+    channels last in memory, pixels are examples as those of `batch_norm_1d`."""
+    by_pixel, by_channel = batch_norm_1d(context, layer), _batch_norm_by_channel(context, layer)
+
+    def forward(x: Tensor) -> tuple[Tensor, Any]:
+        if not is_channels_last(x):
+            y, kept = by_channel.forward(x)
+            return y, (kept, None)
+        pixels = x.permute(0, 1, 3, 4, 2)
+        y, kept = by_pixel.forward(pixels.flatten(1, 3))
+        return y.view(pixels.shape).permute(0, 1, 4, 2, 3), (kept, pixels.shape)
+
+    def backward(both: tuple[Any, torch.Size | None], g: Tensor, wanted: bool) -> Tensor | None:
+        kept, shape = both
+        if shape is None:
+            return by_channel.backward(kept, g, wanted)
+        back = by_pixel.backward(kept, g.permute(0, 1, 3, 4, 2).flatten(1, 3), wanted)
+        return None if back is None else back.view(shape).permute(0, 1, 4, 2, 3)
+
+    return Pass(forward, backward)
+
+
+def _batch_norm_by_channel(context: LayerContext, layer: nn.Module) -> Pass:
     assert isinstance(layer, nn.BatchNorm2d)
     channels, affine, eps = layer.num_features, layer.affine, layer.eps
     shape = (channels,)
@@ -125,6 +148,7 @@ def layer_norm(context: LayerContext, layer: nn.Module) -> Pass:
     shape, eps = list(layer.normalized_shape), layer.eps
 
     def standardise(x: Tensor) -> tuple[Tensor, Any]:
+        x = x.contiguous()
         z, mean, inverse = torch.native_layer_norm(x, shape, None, None, eps)
         return z, (x, mean, inverse)
 
@@ -148,6 +172,7 @@ def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
         return x.shape[0] * x.shape[1], channels, x.shape[3:].numel()
 
     def standardise(x: Tensor) -> tuple[Tensor, Any]:
+        x = x.contiguous()
         z, mean, inverse = torch.native_group_norm(x.flatten(0, 1), None, None, *sizes(x), groups, eps)
         return z.view(x.shape), (x, mean, inverse)
 
