@@ -26,6 +26,7 @@ from hpo.training import layout as lay
 from hpo.training.custom.module import CustomModules
 from hpo.training.custom.plans import plan_of
 from hpo.training.layers import biases, mixed_norm
+from hpo.training.layers.convolution import joined
 from hpo.training.layers.dense import DENSE
 from hpo.training.layers.embed import EMBEDDINGS
 from hpo.training.layers.flow import FLOW
@@ -90,12 +91,12 @@ class LayerPosition:
 
         def forward(x: Tensor) -> tuple[Tensor, list[object]]:
             done = [one.forward(part) for one, part in zip(passes, x.split(counts), strict=True)]
-            return torch.cat([y for y, _ in done]), [kept for _, kept in done]
+            return joined([y for y, _ in done]), [kept for _, kept in done]
 
         def backward(kept: list[object], g: Tensor, wanted: bool) -> Tensor | None:
             parts = zip(passes, kept, g.split(counts), strict=True)
             back = [one.backward(mine, part, wanted) for one, mine, part in parts]
-            return torch.cat([part for part in back if part is not None]) if wanted else None
+            return joined([part for part in back if part is not None]) if wanted else None
 
         return Pass(forward, backward)
 

@@ -11,7 +11,6 @@ Dimensions: B examples, T steps, S steps that are left, F features, O outputs.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo.models.layers.flow import Carried
@@ -65,11 +64,13 @@ class StepPool(nn.Module):
         else:
             carried.real = real[:, ::2]
         odd = x.shape[1] % 2
-        pairs = F.pad(x, (0, 0, 0, odd)).unflatten(1, (-1, 2))
-        absent = ~F.pad(real, (0, odd)).unflatten(1, (-1, 2)).unsqueeze(3)
+        pairs = nn.functional.pad(x, (0, 0, 0, odd)).unflatten(1, (-1, 2))
+        absent = ~nn.functional.pad(real, (0, odd)).unflatten(1, (-1, 2)).unsqueeze(3)
         if self.kind == "average":
             count = (~absent).sum(2).clamp(min=1)
-            return pairs.masked_fill(absent, 0.0).sum(2) / count.to(x.dtype)
+            mean: Tensor = pairs.masked_fill(absent, 0.0).sum(2) / count.to(x.dtype)
+            return mean
         lowest = torch.finfo(x.dtype).min
-        best = pairs.masked_fill(absent, lowest).max(2).values
-        return best.masked_fill(absent[:, :, 0], 0.0)
+        best: Tensor = pairs.masked_fill(absent, lowest).max(2).values
+        best = best.masked_fill(absent[:, :, 0], 0.0)
+        return best

@@ -31,7 +31,7 @@ def max_pool(context: LayerContext, layer: nn.Module) -> Pass:
         flat, indices, shape = kept
         g = like(g.flatten(0, 1), indices)
         found: Tensor = aten.max_pool2d_with_indices_backward(g, flat, size, size, [0, 0], [1, 1], False, indices)
-        return found.unflatten(0, shape[:2])
+        return found.view(*shape[:2], *found.shape[1:])
 
     return Pass(forward, backward)
 
@@ -52,7 +52,7 @@ def average_pool(context: LayerContext, layer: nn.Module) -> Pass:
         found: Tensor = aten.avg_pool2d_backward(
             g.flatten(0, 1).contiguous(memory_format=memory), x.flatten(0, 1), size, *rest
         )
-        return found.unflatten(0, x.shape[:2])
+        return found.view(*x.shape[:2], *found.shape[1:])
 
     return Pass(forward, backward)
 

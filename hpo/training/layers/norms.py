@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hpo.training.layers.convolution import is_channels_last
+from hpo.training.layers.convolution import all_channels_last, is_channels_last
 from hpo.training.layers.dense import aten, no_backward
 from hpo.training.layers.frame import LayerContext, Pass, Rule
 
@@ -102,7 +102,7 @@ def _batch_norm_by_channel(context: LayerContext, layer: nn.Module) -> Pass:
 
     def side_by_side(x: Tensor) -> Tensor:
         wide = x.expand(2, *x.shape[1:]) if single else x
-        return wide.transpose(0, 1).reshape(x.shape[1], -1, *x.shape[3:])
+        return wide.transpose(0, 1).reshape(x.shape[1], -1, *x.shape[3:]).contiguous()
 
     def lane_by_lane(z: Tensor, like: torch.Size) -> Tensor:
         return z.view(like[1], -1, *like[2:]).transpose(0, 1)[:k].contiguous()
@@ -148,7 +148,6 @@ def layer_norm(context: LayerContext, layer: nn.Module) -> Pass:
     shape, eps = list(layer.normalized_shape), layer.eps
 
     def standardise(x: Tensor) -> tuple[Tensor, Any]:
-        x = x.contiguous()
         z, mean, inverse = torch.native_layer_norm(x, shape, None, None, eps)
         return z, (x, mean, inverse)
 
@@ -160,7 +159,7 @@ def layer_norm(context: LayerContext, layer: nn.Module) -> Pass:
         return found
 
     one = _scaled(context, layer.elementwise_affine, tuple(shape), standardise, undo)
-    return by_step(one) if len(shape) == 1 else one
+    return by_step(one) if len(shape) == 1 else _in_order(one)
 
 
 def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
@@ -172,7 +171,6 @@ def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
         return x.shape[0] * x.shape[1], channels, x.shape[3:].numel()
 
     def standardise(x: Tensor) -> tuple[Tensor, Any]:
-        x = x.contiguous()
         z, mean, inverse = torch.native_group_norm(x.flatten(0, 1), None, None, *sizes(x), groups, eps)
         return z.view(x.shape), (x, mean, inverse)
 
@@ -183,7 +181,24 @@ def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
         )[0]
         return found.view(x.shape)
 
-    return _scaled(context, layer.affine, (channels,), standardise, undo)
+    return _in_order(_scaled(context, layer.affine, (channels,), standardise, undo))
+
+
+def _in_order(one: Pass) -> Pass:
+    """A layer that computes with channels in front of pixels, whatever the order in memory of its input. Its output has
+    the same order as that, which must not depend on the other lanes."""
+
+    def forward(x: Tensor) -> tuple[Tensor, Any]:
+        y, kept = one.forward(x.contiguous())
+        last = is_channels_last(x)
+        return (all_channels_last(y) if last else y), (kept, last)
+
+    def backward(both: tuple[Any, bool], g: Tensor, wanted: bool) -> Tensor | None:
+        kept, last = both
+        back = one.backward(kept, g.contiguous(), wanted)
+        return all_channels_last(back) if last and back is not None else back
+
+    return Pass(forward, backward)
 
 
 def by_step(one: Pass) -> Pass:
