@@ -96,6 +96,7 @@ CASES = {
     "mlp-64-64-mixed": Case(model=Mlp(family="mlp", hidden=(64, 64)), batch=32, mixed=True),
     "mlp-128-128": Case(model=Mlp(family="mlp", hidden=(128, 128)), batch=64),
     "cnn-8-16": Case(model=Cnn(family="cnn", channels=(8, 16)), batch=32),
+    "cnn-16-32": Case(model=Cnn(family="cnn", channels=(16, 32)), batch=64, data=DataTable(dataset="mnist5k")),
     "adult-128-128": Case(model=Mlp(family="mlp", hidden=(128, 128)), batch=128, data=DataTable(dataset="adult")),
     "adult-codes": Case(
         model=Mlp(family="mlp", hidden=(128, 128)), batch=128, data=DataTable(dataset="adult", categories="codes")

@@ -32,7 +32,10 @@ TEXTS_ARE_TOKENS = 3
 NAMED_INPUTS = 3
 """The class of a module of the user's own gets the signature of the data by its argument `inputs`. Before, that was an
 argument like others."""
-NEWEST = 3
+LARGE_IMAGES_BY_LANE = 4
+"""Convolutions of large images are computed lane by lane, with channels last in memory. Before, those of all lanes were
+one operation, which rounds otherwise."""
+NEWEST = 4
 
 KEY = "conventions"
 """Where the configuration of a trial, which an export contains, notes them."""

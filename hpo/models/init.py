@@ -13,6 +13,7 @@ from hpo.models.activations import GAINS
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import SkipConv2d, SkipLinear
 from hpo.models.layers.recurrent import Recurrent
+from hpo.models.layers.step_convolution import SkipStepConv
 from hpo.models.layers.steps import WordSteps
 from hpo.studyfile.records import Custom, Init, TrialConfig
 
@@ -71,6 +72,9 @@ def _orthogonal(weight: Tensor, gain: float, init: Init, generator: Generator) -
     nn.init.orthogonal_(weight, gain, generator=generator)
 
 
+SKIPS = SkipConv2d | SkipLinear | SkipStepConv
+"""Layers that feed no activation."""
+
 SCHEMES: dict[str, Callable[[Tensor, float, Init, Generator], None]] = {
     "zeros": _zeros,
     "constant": _constant,
@@ -90,17 +94,17 @@ orthogonal: rows or columns, whichever are fewer, are orthogonal with length gai
 def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) -> None:
     """Set all parameters and running averages in place; the generator alone decides the draws.
 
-    Weights of linear layers and convolutions follow the scheme, with the activation's gain, the output layer and what
-    residual blocks skip with gain 1, and so do recurrent layers, each gate's matrix on its own; biases are 0; norm
-    layers scale by 1 and shift by 0.
+    Weights of linear layers and convolutions follow the scheme, with the activation's gain, the output layer, what
+    residual blocks skip and depthwise convolutions with gain 1, and so do recurrent layers, each gate's matrix on its
+    own; biases are 0; norm layers scale by 1 and shift by 0.
     Vectors of codes and words have a length of about 1. A module of the user's own is left as it was built.
     """
     if isinstance(config.model, Custom):
         return
     scheme = SCHEMES[config.init.scheme]
     for name, child in model.named_children():
-        if isinstance(child, nn.Linear | nn.Conv2d):
-            linear = name == "output" or isinstance(child, SkipConv2d | SkipLinear)
+        if isinstance(child, nn.Linear | nn.Conv1d | nn.Conv2d):
+            linear = name == "output" or name.startswith("depthwise") or isinstance(child, SKIPS)
             gain = 1.0 if linear else GAINS[config.model.activation]
             scheme(child.weight, gain, config.init, generator)
             if child.bias is not None:

@@ -5,6 +5,7 @@ So models that differ only in their slots correspond child by child. Slots are t
 word of `SLOTS`; the shapes of all other children are part of the architecture.
 """
 
+from collections.abc import Callable
 from math import prod
 
 from torch import nn
@@ -41,8 +42,11 @@ def input_slots(config: TrialConfig, shape: tuple[int, ...]) -> Children:
     ]
 
 
-def activation_slots(config: TrialConfig, layer: int, shape: tuple[int, ...]) -> Children:
-    """Activation of hidden layer `layer` (from 0) and the norm slots around it."""
+def activation_slots(
+    config: TrialConfig, layer: int, shape: tuple[int, ...], norm_at: Callable[..., nn.Module] = norm_at
+) -> Children:
+    """Activation of hidden layer `layer` (from 0) and the norm slots around it. `norm_at`: as that of
+    `hpo.models.norm`, for inputs of another form."""
     assert isinstance(config.model, Mlp | Cnn | Recurrent)
     number = layer + 1
     place = f"hidden layer {number}"

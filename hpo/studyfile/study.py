@@ -41,6 +41,10 @@ ADDED = {
     "data.max_tokens": toml(None),
     "model.embedding": toml(8),
     "model.word_vector": toml(32),
+    "model.pooling": toml("max"),
+    "model.head": toml(None),
+    "model.residual": toml(False),
+    "model.depthwise": toml(False),
     "data.header": toml(True),
     **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(

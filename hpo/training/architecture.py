@@ -19,15 +19,20 @@ from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
 from hpo.training.custom.masks import output_sizes
+from hpo.training.layers.kinds import IDLE, kind, structure
 from hpo.training.layers.masks import output_shapes
 from hpo.training.layers.mixed_norm import is_dense_norm
-from hpo.training.program import IDLE, PORTION, kind, structure
+from hpo.training.program import PORTION
 from hpo.training.recurrent.cells import CELLS
 
 ROWS = 10
 """Rows of parameters of a lane in memory: theta, two moments, the best epoch's, gradient, and copies in training."""
 KEPT = 4
 """Tensors of the size of a layer's output that a training step holds at once."""
+
+CACHE = 2**23
+"""Bytes of the outputs of all layers in a step of convolutional lanes that train together. More of them would gain less
+by sharing operations than they lose by leaving the processor's cache."""
 
 ArchitectureKey = tuple[int | str, ...]
 """Equal for lanes that may share a cohort."""
@@ -46,15 +51,24 @@ class Architecture:
     def lane_bytes(self, signature: Signature, batch: int, itemsize: int) -> int:
         """Approximate largest memory of a lane: rows of the state and copies of them, tensors that layers keep for the
         backward pass, and inference on a part of the validation examples."""
-        module = self.modules[0]
-        if hasattr(module, models.CUSTOM):
-            sizes = output_sizes(module, signature)
-        else:
-            sizes = [prod(shape) for shape in output_shapes(module, signature).values()]
-            sizes += [child.tokens * child.word_width for child in module if isinstance(child, Embed)]
-            sizes += _within_recurrent(module)
+        sizes = self._sizes(signature)
         rows = ROWS * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
         return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
+
+    def lanes_at_once(self, signature: Signature, batch: int, itemsize: int) -> int | None:
+        """Lanes that a CPU trains together, since all lanes of a cohort would be slower; None: all."""
+        if not any(isinstance(child, nn.Conv2d) for child in self.modules[0]):
+            return None
+        return max(1, CACHE // (itemsize * batch * sum(self._sizes(signature))))
+
+    def _sizes(self, signature: Signature) -> list[int]:
+        """Numbers of an example in the outputs of the layers."""
+        module = self.modules[0]
+        if hasattr(module, models.CUSTOM):
+            return output_sizes(module, signature)
+        sizes = [prod(shape) for shape in output_shapes(module, signature).values()]
+        sizes += [child.tokens * child.word_width for child in module if isinstance(child, Embed)]
+        return sizes + _within_recurrent(module)
 
     @classmethod
     def of(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,10 @@ from hpo.optim import rules, schedules
 from hpo.training import compiled, metrics, step
 from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
-from hpo.training.epoch import LaneSteps, Stretch, stretches, train
+from hpo.training.epoch import LaneSteps, Stretch, groups, stretches, train
 from hpo.training.lane import Lane, LaneEpoch, Setting
-from hpo.training.program import Program, structure
+from hpo.training.layers.kinds import structure
+from hpo.training.program import Program
 from hpo.training.step import Numbers
 
 CHANGING = ("theta", "stats", "m", "v")
@@ -96,6 +98,15 @@ class Cohort:
             self._program = self._program_of(self.lanes)
         return self._program
 
+    @cached_property
+    def _at_once(self) -> int | None:
+        """Lanes that train together; None: all."""
+        setting, lane = self.setting, self.lanes[0]
+        if setting.examples.device.type != "cpu":
+            return None
+        batch = max(setting.examples.batch_sizes(lane.replica, lane.config.training))
+        return self.architecture.lanes_at_once(setting.examples.signature, batch, setting.dtype.itemsize)
+
     def _program_of(self, lanes: Sequence[Lane], witnesses: Sequence[nn.Sequential] | None = None) -> Program:
         examples = self.setting.examples
         return Program(
@@ -105,6 +116,7 @@ class Cohort:
             examples.outputs,
             device=examples.device,
             dtype=self.setting.dtype,
+            conventions=lanes[0].config.conventions,
             witnesses=witnesses,
         )
 
@@ -128,7 +140,8 @@ class Cohort:
         lanes, state, program = self._native() or (self.lanes, self.state, self.program)
         plans = [LaneSteps.of(lane, setting) for lane in lanes]
         loss_K, norm_K = (torch.zeros(len(lanes), device=setting.examples.device, dtype=torch.float64) for _ in "LN")
-        for stretch in stretches([plan.sizes for plan in plans]):
+        most = self._at_once if state is self.state else None
+        for stretch in stretches([plan.sizes for plan in plans], most):
             losses_SK, norms_SK = self._train(stretch, plans, lanes, state, program)
             # `cumsum` adds in the order of the steps; `sum` would add in an order that depends on the number of lanes.
             places = list(stretch.lanes)
@@ -205,7 +218,13 @@ class Cohort:
     def _score(self) -> dict[str, list[float]]:
         examples = self.setting.examples
         parts = examples.parts_of([lane.replica for lane in self.lanes])
-        outputs = self.program.outputs(self.state["theta"], self.state["stats"], examples.x_valid[parts])
+        found = []
+        for group in groups(len(self.lanes), self._at_once):
+            rows = slice(group.start, group.stop)
+            program = self.program if len(group) == len(self.lanes) else self._program_of(self.lanes[rows])
+            x = examples.x_valid[parts if len(parts) == 1 else parts[rows]]
+            found.append(program.outputs(self.state["theta"][rows], self.state["stats"][rows], x))
+        outputs = torch.cat(found)
         shape = outputs.shape[:2]
         outcome = metrics.Outcome(
             outputs_KVC=outputs,

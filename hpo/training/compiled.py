@@ -16,11 +16,14 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hpo.optim import rules
+from hpo.training.custom.module import CustomModules
+from hpo.training.layers.kinds import kind
 from hpo.training.layers.loss import Mixed
-from hpo.training.program import Program, form_of
+from hpo.training.layers.mixed_norm import MixedNorm
+from hpo.training.program import Program
 from hpo.training.step import Advance, Course, Numbers, plain, step
 
 T = TypeVar("T")
@@ -39,7 +42,7 @@ def native(program: Program, state: dict[str, Tensor], numbers: Numbers, course:
 
     lanes = (state, program.columns, program.momentum_KQ, numbers)
     fixed = list(_tensors(lanes))
-    form = (form_of(program), _form(lanes))
+    form = (_program_form(program), _form(lanes))
     columns = course.columns(state["theta"])
     fallback = plain(program, state, numbers, course)
 
@@ -122,3 +125,16 @@ def _form(value: Any) -> Any:
     if is_dataclass(value):
         return tuple((one.name, _form(getattr(value, one.name))) for one in fields(value))
     return value
+
+
+def _program_form(program: Program) -> object:
+    """The form of a program: equal for programs that differ only in the numbers of their lanes."""
+    return program.layout, tuple(
+        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last, _layer_form(run.layer))
+        for position in program.positions
+        for run in position.runs
+    )
+
+
+def _layer_form(layer: nn.Module | MixedNorm | CustomModules) -> object:
+    return kind(layer) if isinstance(layer, nn.Module) else layer

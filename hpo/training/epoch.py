@@ -94,9 +94,16 @@ class Stretch:
     """Examples in each batch."""
 
 
-def stretches(sizes: Sequence[Sequence[int]]) -> Iterator[Stretch]:
-    """The stretches of an epoch, given the batch sizes of each lane's steps. Each lane's steps are in order."""
-    pending = [(tuple(range(len(sizes))), 0)]
+def groups(lanes: int, most: int | None) -> list[range]:
+    """The lanes in groups of at most `most`, as equal as possible; None: in one."""
+    count = 1 if most is None else -(-lanes // most)
+    return [range(i * lanes // count, (i + 1) * lanes // count) for i in range(count)]
+
+
+def stretches(sizes: Sequence[Sequence[int]], most: int | None = None) -> Iterator[Stretch]:
+    """The stretches of an epoch, given the batch sizes of each lane's steps. Each lane's steps are in order. `most`:
+    lanes that may train together; None: all."""
+    pending = [(tuple(group), 0) for group in groups(len(sizes), most)]
     while pending:
         lanes, first = pending.pop(0)
         for batch in dict.fromkeys(sizes[lane][first] for lane in lanes if first < len(sizes[lane])):

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import torch
 from torch import Tensor, nn
 
-from hpo import models
+from hpo.conventions import NEWEST
 from hpo.models import CUSTOM
 from hpo.models.families.custom import BATCH_NORMS
 from hpo.models.layers.steps import Steps, WordSteps
@@ -26,19 +26,22 @@ from hpo.training import layout as lay
 from hpo.training.custom.module import CustomModules
 from hpo.training.custom.plans import plan_of
 from hpo.training.layers import biases, mixed_norm
+from hpo.training.layers.convolution import joined
 from hpo.training.layers.dense import DENSE
 from hpo.training.layers.embed import EMBEDDINGS
 from hpo.training.layers.flow import FLOW
 from hpo.training.layers.frame import Frame, LayerContext, Pass
 from hpo.training.layers.images import IMAGES
+from hpo.training.layers.kinds import IDLE, kind
 from hpo.training.layers.masks import Drop, Keys, drops_of
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
 from hpo.training.layers.pooling import POOLING
+from hpo.training.layers.step_convolution import STEP_CONVOLUTIONS
 from hpo.training.layers.step_norms import STEP_NORMS
 from hpo.training.recurrent.layer import RECURRENT
 
-RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **POOLING, **RECURRENT, **STEP_NORMS}
+RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **POOLING, **RECURRENT, **STEP_CONVOLUTIONS, **STEP_NORMS}
 """Type of a plain layer -> how it is bound."""
 
 
@@ -76,6 +79,10 @@ class LayerPosition:
         """A module of the user's own."""
         return isinstance(self.runs[0].layer, CustomModules)
 
+    def is_all(self, kind: type[nn.Module]) -> bool:
+        """Whether every lane has a layer of this type here."""
+        return all(isinstance(run.layer, kind) for run in self.runs)
+
     def bind(self, frame: Frame) -> Pass:
         """One pass for all lanes."""
         passes = [run.bind(self.name, frame) for run in self.runs]
@@ -85,12 +92,12 @@ class LayerPosition:
 
         def forward(x: Tensor) -> tuple[Tensor, list[object]]:
             done = [one.forward(part) for one, part in zip(passes, x.split(counts), strict=True)]
-            return torch.cat([y for y, _ in done]), [kept for _, kept in done]
+            return joined([y for y, _ in done]), [kept for _, kept in done]
 
         def backward(kept: list[object], g: Tensor, wanted: bool) -> Tensor | None:
             parts = zip(passes, kept, g.split(counts), strict=True)
             back = [one.backward(mine, part, wanted) for one, mine, part in parts]
-            return torch.cat([part for part in back if part is not None]) if wanted else None
+            return joined([part for part in back if part is not None]) if wanted else None
 
         return Pass(forward, backward)
 
@@ -99,22 +106,6 @@ PREPARED = 2**17
 """Numbers of dropout masks that are drawn at once."""
 PORTION = 512
 """Examples of one lane that inference takes at once."""
-IDLE = repr(nn.Identity())
-"""The kind of the identity."""
-
-
-def kind(layer: nn.Module) -> str:
-    """A layer's kind: lanes of one kind are computed together. Numbers that may differ by lane are left out."""
-    if isinstance(layer, nn.Dropout | nn.Dropout2d):
-        return type(layer).__name__
-    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-        return f"{type(layer).__name__}({layer.num_features}, affine={layer.affine})"
-    return models.sizes(layer)
-
-
-def structure(module: nn.Sequential) -> tuple[str, ...]:
-    """Sort key of a lane: cohorts keep lanes of equal structure together, so that runs are long."""
-    return (CUSTOM,) if hasattr(module, CUSTOM) else tuple(kind(child) for child in module.children())
 
 
 class Program:
@@ -129,12 +120,15 @@ class Program:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        conventions: int = NEWEST,
         witnesses: Sequence[nn.Sequential] | None = None,
     ) -> None:
-        """`witnesses`: a module of every structure that a lane may have. With them the program's form does not depend
-        on which of these structures its lanes have: dense norms of all kinds are one layer."""
+        """`conventions`: those of the study, see `hpo.conventions`. `witnesses`: a module of every structure that a
+        lane may have. With them the program's form does not depend on which of these structures its lanes have: dense
+        norms of all kinds are one layer."""
         self.layout = layout
         self.width = outputs
+        self.conventions = conventions
         self.drops: Mapping[str, Drop | Keys]
         self.positions: tuple[LayerPosition, ...]
         if hasattr(modules[0], CUSTOM):
@@ -204,6 +198,7 @@ class Program:
             stats=lay.split(self.layout.stats, stats_KQ),
             columns=self.columns,
             training=False,
+            conventions=self.conventions,
         )
         passes = [position.bind(frame) for position in self.positions]
         portions = []
@@ -233,6 +228,7 @@ class Bound:
             stats=lay.split(self.layout.stats, stats_KQ),
             columns=program.columns,
             training=True,
+            conventions=program.conventions,
             gradients=part(self.layout.parameters, self.gradient_KP),
             batch_stats=part(self.layout.stats, self.batch_stats_KQ),
         )
@@ -263,19 +259,6 @@ class Bound:
         return loss_K
 
 
-def form_of(program: Program) -> object:
-    """The form of a program: equal for programs that differ only in the numbers of their lanes."""
-    return program.layout, tuple(
-        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last, _layer_form(run.layer))
-        for position in program.positions
-        for run in position.runs
-    )
-
-
-def _layer_form(layer: nn.Module | MixedNorm | CustomModules) -> object:
-    return kind(layer) if isinstance(layer, nn.Module) else layer
-
-
 def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequential] | None) -> list[LayerPosition]:
     positions = []
     for index, (name, _) in enumerate(modules[0].named_children()):
@@ -294,6 +277,9 @@ def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequenti
                 runs.append(Run(lanes=slice(begin, begin + len(alike)), layer=alike[0], last=last))
         learns = any(True for layer in possible for _ in layer.parameters())
         positions.append(LayerPosition(name=name, learns=learns, runs=tuple(runs)))
+    for i, (one, after) in enumerate(pairwise(positions)):
+        if one.is_all(nn.ReLU) and after.is_all(nn.MaxPool2d):  # the same numbers, from fewer of them
+            positions[i : i + 2] = [after, one]
     return positions
 
 

@@ -18,7 +18,7 @@ from hpo.data.preprocessing.apply import features_of_frame
 from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.export.module import LINE, expression, module_source
 from hpo.models.activations import ACTIVATIONS
-from hpo.signature import Signature
+from hpo.signature import Input, Signature
 from hpo.studyfile.records import TrialConfig
 
 MODULES = [
@@ -55,6 +55,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "norm": {"kind": "group", "groups": 2, "affine": False},
         "dropout": {"p": 0.1, "spatial": True},
     },
+    "residual": {
+        "model": {"family": "cnn", "channels": [4, 4], "residual": True, "depthwise": True, "pooling": "stride"},
+        "norm": {"kind": "batch"},
+    },
+    "average": {"model": {"family": "cnn", "channels": [4, 8], "pooling": "average", "head": "average"}},
 }
 
 
@@ -153,6 +158,24 @@ def test_the_file_builds_the_model_with_the_trials_weights(name: str) -> None:
     assert not any(isinstance(child, nn.Dropout) and child.p == 0 for child in copy.children())
     trained = [child for child in model if isinstance(child, nn.Dropout | nn.Dropout2d) and child.p > 0]
     assert sum(isinstance(child, nn.Dropout | nn.Dropout2d) for child in copy) == len(trained)
+
+
+@pytest.mark.parametrize("pooling", ["max", "stride"])
+def test_the_file_builds_convolutions_along_steps(pooling: str) -> None:
+    config = TrialConfig.model_validate(
+        {
+            "model": {"family": "cnn", "channels": [4, 6], "residual": True, "pooling": pooling},
+            "norm": {"kind": "batch"},
+            "optimizer": {"name": "adam"},
+        }
+    )
+    inputs = (Input(name="values", shape=(9, 3)), Input(name="mask", shape=(9,)))
+    model = models.build(config, Signature(inputs=inputs), 3)
+    copy = executed(module_source("Trial 1", model, preprocessing(), replicas=1))["build"]()
+    copy.load_state_dict(model.state_dict())
+    examples = torch.randn(5, 36)
+    examples[:, 27:] = (torch.arange(9) < torch.tensor([[9], [5], [1], [4], [8]])).float()
+    assert torch.equal(copy.eval()(examples), model.eval()(examples))
 
 
 def test_numbers_are_preprocessed_as_in_training(tmp_path: Path) -> None:

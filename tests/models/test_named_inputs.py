@@ -125,7 +125,7 @@ def test_an_argument_of_ones_own_may_be_called_inputs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "said"), [(CODES, "takes no categories as codes. Take"), (TOKENS, "takes no words. Take")]
+    ("one", "said"), [(CODES, "takes no categories as codes. Take"), (TOKENS, "takes a text alone")]
 )
 def test_a_family_that_takes_values_says_so(one: Input, said: str) -> None:
     plain = config("a.b:C").model_dump() | {"model": {"family": "cnn"}}

@@ -11,7 +11,9 @@ from torch import nn
 
 from hpo.studyfile.records import Dropout, Mlp, NoNorm, Sgd, Training, TrialConfig
 from hpo.training import compiled, packing
+from hpo.training.architecture import Architecture
 from hpo.training.lane import LaneEpoch, new_lane
+from hpo.training.layers import convolution
 from tests.training.study import NORMS, OPTIMIZERS, mixed, plain_batches, setting, trainer
 
 TORCH_OPTIMIZERS: dict[str, Any] = {
@@ -90,6 +92,19 @@ def test_lanes_equal_a_plain_loop(family: str) -> None:
     for trial, config in configs.items():
         expected = plain_losses(config, trial, epochs, **options)
         assert torch.allclose(torch.tensor(found[trial]), torch.tensor(expected), rtol=1e-9, atol=1e-9), config
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_large_images_do_not_depend_on_neighbours(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Lane by lane, a few lanes at a time."""
+    monkeypatch.setattr(convolution, "LARGE", 1)
+    curves = []
+    for most in (None, at_once):
+        monkeypatch.setattr(Architecture, "lanes_at_once", lambda *_, most=most: most)
+        its = trainer(dataset="digits")
+        assert its.admit((trial, mixed(trial, "cnn")) for trial in range(4)) == []
+        curves.append([numbers(epoch) for _ in range(2) for epoch in its.tick().epochs])
+    assert curves[0] == curves[1]
 
 
 @pytest.mark.parametrize("family", DATA)

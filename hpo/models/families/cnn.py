@@ -1,59 +1,54 @@
-"""The convolutional network: blocks that each halve the image, then a perceptron."""
-
-from torch import nn
+"""The convolutional network: blocks that each halve an image or a sequence, then a perceptron. What differs between
+images and sequences is in `convolutions`."""
 
 from hpo.errors import InputError
-from hpo.models.slots import (
-    Children,
-    activation_slots,
-    dense_part,
-    dropout_slot,
-    input_slots,
-    keeps_bias,
-    refuse_codes,
-)
+from hpo.models.families.convolutions import Images, kind_of
+from hpo.models.layers.flow import Add
+from hpo.models.slots import Children, activation_slots, dense_part, dropout_slot, keeps_bias
 from hpo.signature import Signature
 from hpo.studyfile.records import Cnn, TrialConfig
 
 
 def cnn(config: TrialConfig, signature: Signature, outputs: int) -> Children:
-    """Children in order: norm_input, dropout_input, then per block conv1, norm1_before, activation1, norm1_after,
-    pool1, dropout1, then flatten, hidden linear layers numbered on from the blocks, and output.
+    """Children in order: steps for sequences, norm_input, dropout_input, then per block skip1 in residual networks,
+    depthwise1 where convolutions are separable, conv1, norm1_before, add1, activation1, norm1_after, pool1, dropout1,
+    then pool_head where the head averages, flatten, hidden linear layers numbered on from the blocks, and output.
 
-    Convolutions keep height and width; pooling halves them, rounding down. Raises InputError if a sample is no image
-    (channels, height, width), if the kernel is even, or if the image is too small for so many blocks.
+    Convolutions keep height and width, or the steps; pooling halves these, rounding down in images and up in sequences.
+    Raises InputError if the kernel is even, if a sample is neither image nor sequence nor text, or if an image is too
+    small for so many blocks.
     """
-    assert isinstance(config.model, Cnn)
-    kernel, input_shape = config.model.kernel, signature.shape
-    refuse_codes(signature, "cnn")
-    if len(input_shape) != 3:
+    model = config.model
+    assert isinstance(model, Cnn)
+    if model.kernel % 2 == 0:
         raise InputError(
-            f'model.family = "cnn" needs images of (channels, height, width), but a sample has shape {input_shape}. '
-            'Take model.family = "mlp" or a data set of images.'
+            f"model.kernel = {model.kernel} is even: only an odd kernel has a middle, so that the image keeps its "
+            f"size. Take {model.kernel - 1} or {model.kernel + 1}."
         )
-    if kernel % 2 == 0:
-        raise InputError(
-            f"model.kernel = {kernel} is even: only an odd kernel has a middle, so that the image keeps its size. "
-            f"Take {kernel - 1} or {kernel + 1}."
-        )
-    children = input_slots(config, input_shape)
-    channels, height, width = input_shape
-    for layer, out in enumerate(config.model.channels):
-        if min(height, width) < 2:
-            raise InputError(
-                f"model.channels = {list(config.model.channels)} asks for {len(config.model.channels)} blocks, each "
-                f"of which halves the image, but {input_shape[1]}x{input_shape[2]} pixels have become "
-                f"{height}x{width} after {layer}: a block needs at least 2x2. Give at most {layer} entries."
-            )
-        slots = activation_slots(config, layer, (out, height, width))
-        bias = keeps_bias(config, slots)
-        children.append((f"conv{layer + 1}", nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=bias)))
-        children += slots
-        children.append((f"pool{layer + 1}", nn.MaxPool2d(2)))
-        children.append(dropout_slot(config, layer, channels=True))
-        channels, height, width = out, height // 2, width // 2
-    return [
-        *children,
-        ("flatten", nn.Flatten()),
-        *dense_part(config, (channels, height, width), len(config.model.channels), outputs),
-    ]
+    kind = kind_of(model, signature)
+    children, stride = kind.begin(config), 2 if model.pooling == "stride" else 1
+    channels = kind.channels
+    for layer, out in enumerate(model.channels):
+        number = layer + 1
+        kind.check_size(layer)
+        kind.convolve(stride)
+        before, activation, after = activation_slots(config, layer, kind.shape(out), kind.norm_at)
+        bias = keeps_bias(config, [before])
+        if model.residual:
+            children.append((f"skip{number}", kind.skip(channels, out, stride)))
+        if model.depthwise:
+            apart = kind.conv(channels, channels, model.kernel, stride=stride, groups=channels, bias=False)
+            children.append((f"depthwise{number}", apart))
+            children.append((f"conv{number}", kind.conv(channels, out, 1, bias=bias)))
+        else:
+            children.append((f"conv{number}", kind.conv(channels, out, model.kernel, stride=stride, bias=bias)))
+        children.append(before)
+        if model.residual:
+            children.append((f"add{number}", Add()))
+        children += [activation, after]
+        if model.pooling != "stride":
+            children.append((f"pool{number}", kind.pool()))
+        children.append(dropout_slot(config, layer, channels=isinstance(kind, Images)))
+        channels = out
+    head, shape = kind.head(channels)
+    return [*children, *head, *dense_part(config, shape, len(model.channels), outputs)]

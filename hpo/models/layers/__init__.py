@@ -8,6 +8,7 @@ from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import Add, Carried, Flow, Skip, SkipConv2d, SkipLinear
 from hpo.models.layers.pooling import Pool
 from hpo.models.layers.recurrent import Recurrent
+from hpo.models.layers.step_convolution import SkipStepConv, StepConv, StepPool
 from hpo.models.layers.step_norms import StepBatchNorm, StepGroupNorm
 from hpo.models.layers.steps import Steps, WordSteps
 
@@ -24,8 +25,11 @@ LAYERS: dict[str, type[nn.Module]] = {
         Skip,
         SkipConv2d,
         SkipLinear,
+        SkipStepConv,
         StepBatchNorm,
+        StepConv,
         StepGroupNorm,
+        StepPool,
         Steps,
         WordSteps,
     )

@@ -33,13 +33,26 @@ class Mlp(Record):
 
 
 class Cnn(Record):
-    """Blocks of convolution, activation and 2x2 max pooling, then a perceptron."""
+    """Blocks of convolution, activation and pooling, then a perceptron. On images; or along the steps of sequences or
+    the words of texts, where what lies behind a sequence's end changes nothing."""
 
     family: Literal["cnn"]
     channels: Annotated[tuple[Width, ...], Field(strict=False, min_length=1, max_length=16)] = (8, 16)
-    """Output channels of each block; each block halves height and width."""
+    """Output channels of each block; each block halves height and width, or the steps."""
     kernel: Annotated[int, Field(ge=1, le=11, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_odd)] = 3
-    """Kernel height and width in pixels (odd)."""
+    """Kernel height and width in pixels, or its steps (odd)."""
+    pooling: Literal["max", "average", "stride"] = "max"
+    """How a block halves: by the largest or the mean of 2x2 pixels or of 2 steps, or by a convolution with stride 2."""
+    residual: bool = False
+    """Add a block's input to what its convolution gives, before the activation; after a 1x1 convolution where channels
+    or size change (He et al. 2016)."""
+    depthwise: bool = False
+    """Depthwise separable convolutions: one of each channel on its own, then a 1x1 convolution (Chollet 2017)."""
+    head: Literal["flatten", "average"] | None = None
+    """What follows the blocks: all pixels of all channels, or each channel's mean (global average pooling); by default
+    "flatten" for images and "average" for sequences and texts."""
+    word_vector: Width = 32
+    """Numbers of the vector that stands for a word of a text."""
     hidden: Annotated[tuple[Width, ...], Field(strict=False, max_length=256)] = ()
     """Units of hidden layers between the last block and the output."""
     activation: Activation = "relu"

@@ -135,11 +135,16 @@ def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[LayerConte
             x, y, shape = kept
             if x.shape != shape:
                 g = _padded(g)
-            return _like(derivative(layer, g.contiguous(), x, y), shape)
+            return _like(derivative(layer, like(g, x), x, y), shape)
 
         return Pass(forward, backward)
 
     return bind
+
+
+def like(g: Tensor, x: Tensor) -> Tensor:
+    """The same numbers, in the order in memory of a dense tensor of the same shape."""
+    return g if g.stride() == x.stride() else torch.empty_like(x, dtype=g.dtype).copy_(g)
 
 
 def _padded(x: Tensor) -> Tensor:

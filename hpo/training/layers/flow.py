@@ -12,28 +12,29 @@ from torch import Tensor, nn
 
 from hpo.models.layers.flow import Add, Skip, SkipConv2d, SkipLinear
 from hpo.models.layers.steps import Steps, WordSteps
+from hpo.training.layers.convolution import conv2d
 from hpo.training.layers.dense import IDENTITY, linear, no_backward
 from hpo.training.layers.embed import Table
 from hpo.training.layers.frame import LayerContext, Pass, Rule
-from hpo.training.layers.images import conv2d
 
 
 def skip(context: LayerContext, layer: nn.Module) -> Pass:
     """Begins a residual block."""
-    return _kept(context, IDENTITY)
+    return kept_input(context, IDENTITY)
 
 
 def skip_linear(context: LayerContext, layer: nn.Module) -> Pass:
     """Begins a residual block of another width."""
-    return _kept(context, linear(context, layer))
+    return kept_input(context, linear(context, layer))
 
 
 def skip_conv2d(context: LayerContext, layer: nn.Module) -> Pass:
     """Begins a residual block of other channels or size."""
-    return _kept(context, conv2d(context, layer))
+    return kept_input(context, conv2d(context, layer))
 
 
-def _kept(context: LayerContext, shortcut: Pass) -> Pass:
+def kept_input(context: LayerContext, shortcut: Pass) -> Pass:
+    """Keeps the input after a shortcut, and hands it on as it is."""
     frame = context.frame
 
     def forward(x: Tensor) -> tuple[Tensor, Any]:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from hpo.conventions import NEWEST
+
 Views = dict[tuple[str, tuple[int, ...]], Tensor]
 """Views [K, *shape] by name and shape."""
 
@@ -30,6 +32,8 @@ class Frame:
     columns: Mapping[str, Tensor]
     """Other numbers of each lane that a layer uses, by a name that begins with the layer's name."""
     training: bool
+    conventions: int = NEWEST
+    """How numbers are computed, see `hpo.conventions`."""
     gradients: Views = field(default_factory=dict)
     """Views of the gradient; in training each layer writes those of its parameters."""
     batch_stats: Views = field(default_factory=dict)

@@ -11,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hpo.training.layers.convolution import all_channels_last, is_channels_last
 from hpo.training.layers.dense import aten, no_backward
 from hpo.training.layers.frame import LayerContext, Pass, Rule
 
 
 def batch_norm_1d(context: LayerContext, layer: nn.Module) -> Pass:
     """[K, B, F]: statistics per lane and feature, of the batch in training, running averages at inference."""
-    assert isinstance(layer, nn.BatchNorm1d)
+    assert isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
     shape, affine, eps = (layer.num_features,), layer.affine, layer.eps
     scale, shift = (context.parameter(which, shape).unsqueeze(1) if affine else None for which in ("weight", "bias"))
     if not context.frame.training:
@@ -62,7 +63,29 @@ def batch_norm_1d(context: LayerContext, layer: nn.Module) -> Pass:
 
 
 def batch_norm_2d(context: LayerContext, layer: nn.Module) -> Pass:
-    """[K, B, C, H, W]: statistics per lane and channel, of the batch in training, running averages at inference."""
+    """[K, B, C, H, W]: statistics per lane and channel, of the batch in training, running averages at inference. With
+    channels last in memory, pixels are examples as those of `batch_norm_1d`."""
+    by_pixel, by_channel = batch_norm_1d(context, layer), _batch_norm_by_channel(context, layer)
+
+    def forward(x: Tensor) -> tuple[Tensor, Any]:
+        if not is_channels_last(x):
+            y, kept = by_channel.forward(x)
+            return y, (kept, None)
+        pixels = x.permute(0, 1, 3, 4, 2)
+        y, kept = by_pixel.forward(pixels.flatten(1, 3))
+        return y.view(pixels.shape).permute(0, 1, 4, 2, 3), (kept, pixels.shape)
+
+    def backward(both: tuple[Any, torch.Size | None], g: Tensor, wanted: bool) -> Tensor | None:
+        kept, shape = both
+        if shape is None:
+            return by_channel.backward(kept, g, wanted)
+        back = by_pixel.backward(kept, g.permute(0, 1, 3, 4, 2).flatten(1, 3), wanted)
+        return None if back is None else back.view(shape).permute(0, 1, 4, 2, 3)
+
+    return Pass(forward, backward)
+
+
+def _batch_norm_by_channel(context: LayerContext, layer: nn.Module) -> Pass:
     assert isinstance(layer, nn.BatchNorm2d)
     channels, affine, eps = layer.num_features, layer.affine, layer.eps
     shape = (channels,)
@@ -79,7 +102,7 @@ def batch_norm_2d(context: LayerContext, layer: nn.Module) -> Pass:
 
     def side_by_side(x: Tensor) -> Tensor:
         wide = x.expand(2, *x.shape[1:]) if single else x
-        return wide.transpose(0, 1).reshape(x.shape[1], -1, *x.shape[3:])
+        return wide.transpose(0, 1).reshape(x.shape[1], -1, *x.shape[3:]).contiguous()
 
     def lane_by_lane(z: Tensor, like: torch.Size) -> Tensor:
         return z.view(like[1], -1, *like[2:]).transpose(0, 1)[:k].contiguous()
@@ -136,7 +159,7 @@ def layer_norm(context: LayerContext, layer: nn.Module) -> Pass:
         return found
 
     one = _scaled(context, layer.elementwise_affine, tuple(shape), standardise, undo)
-    return by_step(one) if len(shape) == 1 else one
+    return by_step(one) if len(shape) == 1 else _in_order(one)
 
 
 def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
@@ -158,7 +181,24 @@ def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
         )[0]
         return found.view(x.shape)
 
-    return _scaled(context, layer.affine, (channels,), standardise, undo)
+    return _in_order(_scaled(context, layer.affine, (channels,), standardise, undo))
+
+
+def _in_order(one: Pass) -> Pass:
+    """A layer that computes with channels in front of pixels, whatever the order in memory of its input. Its output has
+    the same order as that, which must not depend on the other lanes."""
+
+    def forward(x: Tensor) -> tuple[Tensor, Any]:
+        y, kept = one.forward(x.contiguous())
+        last = is_channels_last(x)
+        return (all_channels_last(y) if last else y), (kept, last)
+
+    def backward(both: tuple[Any, bool], g: Tensor, wanted: bool) -> Tensor | None:
+        kept, last = both
+        back = one.backward(kept, g.contiguous(), wanted)
+        return all_channels_last(back) if last and back is not None else back
+
+    return Pass(forward, backward)
 
 
 def by_step(one: Pass) -> Pass:

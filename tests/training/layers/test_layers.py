@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from hpo.models.layers.embed import Embed
 from hpo.training import layout as lay
-from hpo.training.layers import mixed_norm
+from hpo.training.layers import convolution, mixed_norm
 from hpo.training.layers.flow import FLOW
 from hpo.training.layers.frame import Frame, LayerContext
 from hpo.training.layers.mixed_norm import MixedNorm
 from hpo.training.layers.pooling import POOLING
+from hpo.training.layers.step_convolution import STEP_CONVOLUTIONS
 from hpo.training.layers.step_norms import STEP_NORMS
 from hpo.training.program import RULES
 from hpo.training.recurrent.layer import RECURRENT
@@ -27,6 +28,11 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "linear whole": (lambda: nn.Linear(10, 16), DENSE),
     "conv by shifts": (lambda: nn.Conv2d(4, 3, 3, padding=1), IMAGE),
     "conv by groups": (lambda: nn.Conv2d(8, 16, 5, padding=2), (8, 7, 6)),
+    "conv with stride": (lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1), IMAGE),
+    "conv of each channel": (lambda: nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), IMAGE),
+    "conv of single pixels": (lambda: nn.Conv2d(4, 8, 1, stride=2, bias=False), IMAGE),
+    "average pool": (lambda: nn.AvgPool2d(2), IMAGE),
+    "global average pool": (lambda: nn.AdaptiveAvgPool2d(1), IMAGE),
     "pool": (lambda: nn.MaxPool2d(2), IMAGE),
     "flatten": (lambda: nn.Flatten(), IMAGE),
     "batch norm": (lambda: nn.BatchNorm1d(10), DENSE),
@@ -118,6 +124,13 @@ def check(modules: list[nn.Module], shape: tuple[int, ...], rule: Callable[[Laye
             torch.testing.assert_close(moved, module.running_var)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 8])
+def test_a_convolution_of_large_images_equals_the_plain_module(monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
+    monkeypatch.setattr(convolution, "LARGE", 1)
+    modules = lanes(lambda _: nn.Conv2d(channels, 5, 3, padding=1))
+    check(modules, (channels, 7, 6), lambda context: RULES[nn.Conv2d](context, modules[0]))
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_equals_the_plain_module(name: str) -> None:
     make, shape = LAYERS[name]
@@ -127,8 +140,8 @@ def test_a_layer_equals_the_plain_module(name: str) -> None:
 
 def test_every_layer_is_tested() -> None:
     """Masks, `Embed`, and layers that carry something past others: `test_randomness`, `test_embed`, `test_flow`,
-    `test_steps`, `test_recurrent`."""
-    elsewhere = {nn.Dropout, nn.Dropout2d, Embed, *FLOW, *POOLING, *RECURRENT, *STEP_NORMS}
+    `test_steps`, `test_recurrent`, `test_cnn`."""
+    elsewhere = {nn.Dropout, nn.Dropout2d, Embed, *FLOW, *POOLING, *RECURRENT, *STEP_CONVOLUTIONS, *STEP_NORMS}
     assert {type(make()) for make, _ in LAYERS.values()} | elsewhere == set(RULES)
 
 
