@@ -41,6 +41,13 @@ ADDED = {
     "data.max_tokens": toml(None),
     "model.embedding": toml(8),
     "model.word_vector": toml(32),
+    "model.layers": toml(None),
+    "model.width": toml(None),
+    "model.residual": toml(False),
+    "model.numbers": toml("plain"),
+    "model.number_vector": toml(8),
+    "model.frequencies": toml(16),
+    "model.sigma": toml(0.1),
     "data.header": toml(True),
     **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(

@@ -12,6 +12,7 @@ from torch import nn
 from hpo import models
 from hpo.errors import InputError
 from hpo.models.layers.embed import Embed
+from hpo.models.layers.periodic import Periodic
 from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
@@ -49,6 +50,7 @@ class Architecture:
         else:
             sizes = [prod(shape) for shape in output_shapes(module, signature).values()]
             sizes += [child.tokens * child.word_width for child in module if isinstance(child, Embed)]
+            sizes += 3 * [child.columns * 2 * child.waves for child in module if isinstance(child, Periodic)]
         rows = ROWS * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
         return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
 

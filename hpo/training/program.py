@@ -33,8 +33,9 @@ from hpo.training.layers.images import IMAGES
 from hpo.training.layers.masks import Drop, Keys, drops_of
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
+from hpo.training.layers.periodic import PERIODIC
 
-RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS}
+RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **PERIODIC}
 """Type of a plain layer -> how it is bound."""
 
 
