@@ -12,10 +12,11 @@ from torch import Generator, Tensor, nn
 from hpo.models.activations import GAINS
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import SkipConv2d, SkipLinear
+from hpo.models.layers.periodic import Periodic
 from hpo.models.layers.recurrent import Recurrent
 from hpo.models.layers.step_convolution import SkipStepConv
 from hpo.models.layers.steps import WordSteps
-from hpo.studyfile.records import Custom, Init, TrialConfig
+from hpo.studyfile.records import Custom, Init, Mlp, TrialConfig
 
 
 def _fans(weight: Tensor) -> tuple[int, int]:
@@ -91,20 +92,24 @@ SCHEMES: dict[str, Callable[[Tensor, float, Init, Generator], None]] = {
 orthogonal: rows or columns, whichever are fewer, are orthogonal with length gain (Saxe et al. 2014)."""
 
 
+LINEAR = ("output", "project", "linear_out", "depthwise")
+"""First words of the names of linear layers and convolutions that feed no activation."""
+
+
 def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) -> None:
     """Set all parameters and running averages in place; the generator alone decides the draws.
 
-    Weights of linear layers and convolutions follow the scheme, with the activation's gain, the output layer, what
-    residual blocks skip and depthwise convolutions with gain 1, and so do recurrent layers, each gate's matrix on its
-    own; biases are 0; norm layers scale by 1 and shift by 0.
-    Vectors of codes and words have a length of about 1. A module of the user's own is left as it was built.
+    Weights of linear layers and convolutions follow the scheme, with the activation's gain, those that feed no
+    activation with gain 1, and so do recurrent layers, each gate's matrix on its own; biases are 0; norm layers scale
+    by 1 and shift by 0. Vectors of codes and words have a length of about 1; frequencies of numbers have the standard
+    deviation `model.sigma`. A module of the user's own is left as it was built.
     """
     if isinstance(config.model, Custom):
         return
     scheme = SCHEMES[config.init.scheme]
     for name, child in model.named_children():
         if isinstance(child, nn.Linear | nn.Conv1d | nn.Conv2d):
-            linear = name == "output" or name.startswith("depthwise") or isinstance(child, SKIPS)
+            linear = name.startswith(LINEAR) or isinstance(child, SKIPS)
             gain = 1.0 if linear else GAINS[config.model.activation]
             scheme(child.weight, gain, config.init, generator)
             if child.bias is not None:
@@ -116,6 +121,12 @@ def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) 
                 else:
                     for gate in tensor.detach().split(child.units):
                         scheme(gate, 1.0, config.init, generator)
+        elif isinstance(child, Periodic):
+            assert isinstance(config.model, Mlp)
+            _normal(child.frequency, config.model.sigma**2, generator)
+            for of_column in child.weight.detach().split(child.width):
+                scheme(of_column, GAINS["relu"], config.init, generator)
+            nn.init.zeros_(child.bias)
         elif isinstance(child, Embed | WordSteps):
             for table in child.parameters():
                 _normal(table, 1.0 / table.shape[1], generator)

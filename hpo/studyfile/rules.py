@@ -11,6 +11,7 @@ from typing import Any
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.problems import Problem, quote
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
+from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.study import StudySpec, normalises_batches, options_of
 from hpo.studyfile.tree import Choice, Range, join
 
@@ -109,6 +110,15 @@ def layers_suit_model(spec: StudySpec) -> Iterator[Problem]:
         yield Problem(path="dropout.spatial", text=text)
 
 
+def hidden_layers_are_given_once(spec: StudySpec) -> Iterator[Problem]:
+    for model in options_of(spec, "model"):
+        beside = [key for key in EQUAL if model.get(key) is not None] if model["family"] == "mlp" else []
+        if beside and "hidden" in model:
+            them = " and ".join(beside)
+            text = f"found beside {them}, in place of which it lists the width of each layer. Remove hidden, or {them}"
+            yield Problem(path="model.hidden", text=text)
+
+
 def batch_norm_has_batches(spec: StudySpec) -> Iterator[Problem]:
     sizes = [table.get("batch_size", 0) for table in options_of(spec, "training")]
     for size in sizes:
@@ -143,6 +153,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     pruner_has_time,
     grid_is_finite,
     layers_suit_model,
+    hidden_layers_are_given_once,
     batch_norm_has_batches,
     own_modules_are_whole,
     smoothing_needs_classes,

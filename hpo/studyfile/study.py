@@ -45,6 +45,12 @@ ADDED = {
     "model.head": toml(None),
     "model.residual": toml(False),
     "model.depthwise": toml(False),
+    "model.layers": toml(None),
+    "model.width": toml(None),
+    "model.numbers": toml("plain"),
+    "model.number_vector": toml(8),
+    "model.frequencies": toml(16),
+    "model.sigma": toml(0.1),
     "data.header": toml(True),
     **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(

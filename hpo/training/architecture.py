@@ -12,6 +12,7 @@ from torch import nn
 from hpo import models
 from hpo.errors import InputError
 from hpo.models.layers.embed import Embed
+from hpo.models.layers.periodic import Periodic
 from hpo.models.layers.recurrent import Recurrent
 from hpo.models.layers.steps import Steps, WordSteps
 from hpo.signature import Signature
@@ -68,6 +69,7 @@ class Architecture:
             return output_sizes(module, signature)
         sizes = [prod(shape) for shape in output_shapes(module, signature).values()]
         sizes += [child.tokens * child.word_width for child in module if isinstance(child, Embed)]
+        sizes += 3 * [child.columns * 2 * child.waves for child in module if isinstance(child, Periodic)]
         return sizes + _within_recurrent(module)
 
     @classmethod

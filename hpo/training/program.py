@@ -36,12 +36,14 @@ from hpo.training.layers.kinds import IDLE, kind
 from hpo.training.layers.masks import Drop, Keys, drops_of
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
+from hpo.training.layers.periodic import PERIODIC
 from hpo.training.layers.pooling import POOLING
 from hpo.training.layers.step_convolution import STEP_CONVOLUTIONS
 from hpo.training.layers.step_norms import STEP_NORMS
 from hpo.training.recurrent.layer import RECURRENT
 
-RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **POOLING, **RECURRENT, **STEP_CONVOLUTIONS, **STEP_NORMS}
+TABLES = DENSE, EMBEDDINGS, FLOW, IMAGES, NORMS, PERIODIC, POOLING, RECURRENT, STEP_CONVOLUTIONS, STEP_NORMS
+RULES = {kind: rule for table in TABLES for kind, rule in table.items()}
 """Type of a plain layer -> how it is bound."""
 
 

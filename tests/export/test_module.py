@@ -45,6 +45,7 @@ MODULES = [
 CONFIGS: dict[str, dict[str, Any]] = {
     "mlp": {"model": {"family": "mlp", "hidden": [5, 4]}, "dropout": {"p": 0.3, "input": 0.1}},
     "linear": {"model": {"family": "mlp", "hidden": []}},
+    "residual": {"model": {"family": "mlp", "hidden": [5, 5, 4], "residual": True}, "norm": {"kind": "batch"}},
     "batch": {
         "model": {"family": "mlp", "hidden": [5, 4], "activation": "gelu"},
         "norm": {"kind": "batch", "placement": "after_activation", "momentum": 0.25, "affine": False},
@@ -158,6 +159,20 @@ def test_the_file_builds_the_model_with_the_trials_weights(name: str) -> None:
     assert not any(isinstance(child, nn.Dropout) and child.p == 0 for child in copy.children())
     trained = [child for child in model if isinstance(child, nn.Dropout | nn.Dropout2d) and child.p > 0]
     assert sum(isinstance(child, nn.Dropout | nn.Dropout2d) for child in copy) == len(trained)
+
+
+def test_vectors_of_numbers_are_built_as_in_training() -> None:
+    model = models.build(
+        TrialConfig.model_validate({"model": {"family": "mlp", "numbers": "periodic"}, "optimizer": {"name": "adam"}}),
+        MIXED.signature,
+        3,
+    )
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    copy = executed(module_source("Trial 1", model, MIXED, replicas=1))["build"]()
+    copy.load_state_dict(model.state_dict())
+    examples = torch.randn(5, 6)
+    assert torch.equal(copy.eval()(examples), model.eval()(examples))
 
 
 @pytest.mark.parametrize("pooling", ["max", "stride"])

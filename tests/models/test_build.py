@@ -8,7 +8,7 @@ from hpo.errors import InputError
 from hpo.models import FAMILIES, initialize, shape_key
 from hpo.models.activations import ACTIVATIONS, GAINS
 from hpo.models.norm import KINDS
-from hpo.studyfile.records import Activation, Model, Norm, TrialConfig
+from hpo.studyfile.records import Activation, Mlp, Model, Norm, TrialConfig
 from tests.models.values import build
 
 
@@ -67,6 +67,23 @@ def test_cnn_has_every_slot_in_order() -> None:
     sizes = [model[: 3 + index](torch.zeros(1, 3, 9, 8)).shape[1:] for index in (0, 4, 6, 10)]
     assert sizes == [(4, 9, 8), (4, 4, 4), (8, 4, 4), (8, 2, 2)]
     assert model(torch.zeros(2, 3, 9, 8)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("given", "hidden"),
+    [
+        ({}, (64, 64)),
+        ({"layers": 3}, (64, 64, 64)),
+        ({"width": 5}, (5, 5)),
+        ({"layers": 1, "width": 7}, (7,)),
+        ({"layers": None, "width": None, "hidden": [4]}, (4,)),
+    ],
+)
+def test_layers_and_width_stand_for_hidden(given: dict[str, Any], hidden: tuple[int, ...]) -> None:
+    its = config(model=given)
+    assert isinstance(its.model, Mlp)
+    assert its.model.hidden == hidden
+    assert TrialConfig.model_validate(its.model_dump()) == its
 
 
 def test_mlp_takes_images_and_needs_no_hidden_layer() -> None:
@@ -283,3 +300,23 @@ def test_a_bias_more_or_less_leaves_weights_and_the_program_as_they_are() -> Non
         assert isinstance(model.linear2, nn.Linear)
         drawn.append(model.linear2.weight.detach().clone())
     assert torch.equal(*drawn)
+
+
+@pytest.mark.parametrize("placement", ["before_activation", "after_activation", "input"])
+def test_residual_blocks_have_their_norm_where_the_study_says(placement: str) -> None:
+    model = build(
+        config(model={"hidden": [8, 8, 4], "residual": True}, norm={"kind": "batch", "placement": placement}), (13,), 3
+    )
+    expected = {
+        "before_activation": ["norm1_before", "norm2_before", "norm3_before", "norm4_before"],
+        "after_activation": ["norm1_after", "norm2_after", "norm3_after"],
+        "input": ["norm_input"],
+    }
+    assert list(norms(model)) == expected[placement]
+    block = names(model)[names(model).index("skip3") : names(model).index("add3") + 1]
+    assert block == [
+        *("skip3", "norm3_before", "linear3", "activation3"),
+        *("norm3_after", "dropout3", "linear_out3", "add3"),
+    ]
+    assert type(model.get_submodule("skip2")).__name__ == "Skip"
+    assert type(model.get_submodule("skip3")).__name__ == "SkipLinear"

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from hpo.studyfile.fields import Shape, Slot, argument_slot, searched_tables
+from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.tree import toml
 
 CONVOLUTIONAL = ("group", "spatial", "cnn")
@@ -57,6 +58,8 @@ def _table(draw: st.DrawFn, shape: Shape, variant: str, without: tuple[str, ...]
             table[slot.name] = draw(_arguments())
         else:
             table[slot.name] = draw(_tables(slot.shape, without, optional=slot.optional))
+    if EQUAL.keys() & table.keys():
+        table.pop("hidden", None)
     return table
 
 

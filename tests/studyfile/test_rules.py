@@ -48,6 +48,14 @@ REFUSED = [
         "init.small_normal.std: found { low = 0.1, high = 1.0, log = true }; the grid sampler needs a countable "
         "range: write a choice of values",
     ),
+    *(
+        ({"model": f"hidden = [8]\n{lines}"}, f"model.hidden: found beside {named}, in place of which it lists")
+        for lines, named in (
+            ("layers = 2", "layers"),
+            ("width = { low = 16, high = 64, step = 16 }", "width"),
+            ("layers = { low = 1, high = 4 }\nwidth = 8", "layers and width"),
+        )
+    ),
     ({"norm": 'kind = "group"'}, 'norm.kind: found "group", which groups channels, but an mlp has none.'),
     ({"norm": MIXED_NORM}, "norm.kind: found"),
     ({"model": 'choice = [{ family = "mlp" }, { family = "cnn" }]', "norm": MIXED_NORM}, "norm.kind: found"),
@@ -84,6 +92,8 @@ REFUSED = [
 ]
 
 ACCEPTED = [
+    {"model": "layers = { low = 1, high = 4 }\nwidth = { low = 16, high = 64, log = true }"},
+    {"model": 'hidden = [8]\nwidth = "none"'},
     {"model": OWN},
     {"model": EITHER, "init": 'scheme = "orthogonal"', "norm": 'kind = "batch"', "dropout": "p = 0.1"},
     {"training": "batch_size = 1", "norm": 'kind = "layer"'},

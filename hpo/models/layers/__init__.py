@@ -6,6 +6,7 @@ from torch import nn
 
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import Add, Carried, Flow, Skip, SkipConv2d, SkipLinear
+from hpo.models.layers.periodic import Periodic
 from hpo.models.layers.pooling import Pool
 from hpo.models.layers.recurrent import Recurrent
 from hpo.models.layers.step_convolution import SkipStepConv, StepConv, StepPool
@@ -20,6 +21,7 @@ LAYERS: dict[str, type[nn.Module]] = {
         Embed,
         Add,
         Flow,
+        Periodic,
         Pool,
         Recurrent,
         Skip,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from hpo.studyfile.custom import MODULE_PATTERN, Argument
 from hpo.studyfile.records.base import Positive, Record, Width
@@ -18,18 +18,53 @@ def _odd(number: int) -> int:
     return number
 
 
+EQUAL = {"layers": 2, "width": 64}
+"""Keys that stand for `hidden` where all hidden layers are equally wide, and the value of each where only the other is
+given."""
+
+
 class Mlp(Record):
     """Multilayer perceptron. It takes numbers, categories in either form, and texts as bags of words."""
 
     family: Literal["mlp"]
     hidden: Annotated[tuple[Width, ...], Field(strict=False, max_length=256)] = (64, 64)
     """Units of each hidden layer."""
+    layers: Annotated[int, Field(ge=1, le=256)] | None = None
+    """How many hidden layers, all of `width` units, in place of `hidden`; 2 where only `width` is given."""
+    width: Width | None = None
+    """Units of every hidden layer, in place of `hidden`; 64 where only `layers` is given. Trials with different widths
+    are computed separately: a choice of few, or a range with a coarse `step`, trains faster than a range of all whole
+    numbers."""
+    residual: bool = False
+    """Make hidden layers residual blocks: norm, linear, activation, dropout, linear, and the block's input added
+    (Gorishniy et al. 2021). A linear layer comes before the first block, norm and activation after the last.
+    `norm.placement` says whether blocks have their norm there or after the activation."""
     activation: Activation = "relu"
     """Nonlinearity after every hidden layer."""
     embedding: Width = 8
     """Numbers of the vector that stands for a category, where data.categories = "codes"."""
     word_vector: Width = 32
     """Numbers of the vector that stands for a word; a text is the mean of its words."""
+    numbers: Literal["plain", "periodic"] = "plain"
+    """How the model takes a table's columns of numbers. `periodic`: by a vector for each number, from waves with
+    learned frequencies, a linear layer and ReLU (Gorishniy et al. 2022)."""
+    number_vector: Width = 8
+    """Numbers of the vector that stands for a number."""
+    frequencies: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Frequencies of each column."""
+    sigma: Positive = 0.1
+    """Standard deviation of the initial frequencies, in waves per unit of the scaled column: the larger, the finer the
+    differences that count."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_equal_width(cls, given: Any) -> Any:
+        """`hidden`, where layers or width are given."""
+        if not isinstance(given, dict) or (given.get("layers") is None and given.get("width") is None):
+            return given
+        layers, width = (given.get(key) or default for key, default in EQUAL.items())
+        whole = isinstance(layers, int) and isinstance(width, int)
+        return {**given, "hidden": [width] * layers} if whole else given
 
 
 class Cnn(Record):

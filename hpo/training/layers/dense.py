@@ -127,15 +127,15 @@ def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[LayerConte
         def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, torch.Size]]:
             shape = x.shape
             if not exact and shape[1:].numel() % VECTOR:
-                x = _padded(x)
+                x = padded(x)
             y = cast(Tensor, layer(x))
-            return _like(y, shape), (x, y, shape)
+            return unpadded(y, shape), (x, y, shape)
 
         def backward(kept: tuple[Tensor, Tensor, torch.Size], g: Tensor, wanted: bool) -> Tensor:
             x, y, shape = kept
             if x.shape != shape:
-                g = _padded(g)
-            return _like(derivative(layer, like(g, x), x, y), shape)
+                g = padded(g)
+            return unpadded(derivative(layer, like(g, x), x, y), shape)
 
         return Pass(forward, backward)
 
@@ -147,11 +147,13 @@ def like(g: Tensor, x: Tensor) -> Tensor:
     return g if g.stride() == x.stride() else torch.empty_like(x, dtype=g.dtype).copy_(g)
 
 
-def _padded(x: Tensor) -> Tensor:
+def padded(x: Tensor) -> Tensor:
+    """Each lane's numbers in a row, filled up to whole vectors."""
     return F.pad(x.flatten(1), (0, -x.shape[1:].numel() % VECTOR))
 
 
-def _like(y: Tensor, shape: torch.Size) -> Tensor:
+def unpadded(y: Tensor, shape: torch.Size) -> Tensor:
+    """What `padded` had been before."""
     return y if y.shape == shape else y[:, : shape[1:].numel()].reshape(shape)
 
 
