@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from hpo.errors import InputError
+from hpo.models.layers.step_norms import StepBatchNorm, StepGroupNorm
 from hpo.studyfile.records import BatchNorm, GroupNorm, LayerNorm, NoNorm, Norm, Placement
 
 
@@ -18,13 +19,17 @@ def _layer(norm: LayerNorm, shape: tuple[int, ...], place: str) -> nn.Module:
     return nn.LayerNorm(list(shape), elementwise_affine=norm.affine)
 
 
-def _group(norm: GroupNorm, shape: tuple[int, ...], place: str) -> nn.Module:
-    if shape[0] % norm.groups:
+def _check_groups(norm: GroupNorm, width: int, place: str) -> None:
+    if width % norm.groups:
         raise InputError(
-            f"norm.groups = {norm.groups} does not divide the {shape[0]} channels of {place}: "
+            f"norm.groups = {norm.groups} does not divide the {width} channels of {place}: "
             "every width that is normalised must be a multiple of norm.groups. "
             'Change norm.groups or that width, or take norm.kind = "layer".'
         )
+
+
+def _group(norm: GroupNorm, shape: tuple[int, ...], place: str) -> nn.Module:
+    _check_groups(norm, shape[0], place)
     return nn.GroupNorm(norm.groups, shape[0], affine=norm.affine)
 
 
@@ -49,3 +54,18 @@ def norm_at(norm: Norm, placement: Placement, layer: int, shape: tuple[int, ...]
     if placement != "input" and layer % norm.every:
         return nn.Identity()
     return KINDS[norm.kind](norm, shape, place)
+
+
+def step_norm(norm: Norm, features: int, place: str) -> nn.Module:
+    """The module for one slot whose input are the steps of sequences, [B, T, features], whatever its placement: each
+    step's features are normalised, by batch norm over the real steps of the batch. Raises InputError as `norm_at`."""
+    match norm:
+        case BatchNorm():
+            return StepBatchNorm(features, affine=norm.affine, momentum=norm.momentum)
+        case GroupNorm():
+            _check_groups(norm, features, place)
+            return StepGroupNorm(norm.groups, features, affine=norm.affine)
+        case LayerNorm():
+            return _layer(norm, (features,), place)
+        case _:
+            return nn.Identity()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from hpo import models
 from hpo.models import CUSTOM
 from hpo.models.families.custom import BATCH_NORMS
+from hpo.models.layers.steps import Steps, WordSteps
 from hpo.signature import Signature
 from hpo.training import layout as lay
 from hpo.training.custom.module import CustomModules
@@ -33,8 +34,10 @@ from hpo.training.layers.images import IMAGES
 from hpo.training.layers.masks import Drop, Keys, drops_of
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
+from hpo.training.layers.pooling import POOLING
+from hpo.training.layers.step_norms import STEP_NORMS
 
-RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS}
+RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **POOLING, **STEP_NORMS}
 """Type of a plain layer -> how it is bound."""
 
 
@@ -166,8 +169,14 @@ class Program:
 
     @property
     def compiles(self) -> bool:
-        """Whether every position is one layer for all lanes, and none is a module of the user's own."""
-        return all(len(position.runs) == 1 and not position.is_own for position in self.positions)
+        """Whether every position is one layer for all lanes, none is a module of the user's own, and the model takes no
+        sequences: their steps would be unrolled, and how many there are depends on the batch."""
+        return all(
+            len(position.runs) == 1
+            and not position.is_own
+            and not isinstance(position.runs[0].layer, Steps | WordSteps)
+            for position in self.positions
+        )
 
     def portion(self, lanes: int, batch: int) -> int:
         """Steps to prepare at once: enough to save calls, few enough that the prepared tensors stay in the cache."""

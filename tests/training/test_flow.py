@@ -134,6 +134,6 @@ def test_what_lies_behind_the_end_of_a_sequence_is_not_seen() -> None:
     module, x = make().double(), rows(its)[0]
     y = module(x)
     other = x.clone()
-    other[:, :12] += 7.0 * (1 - x[:, 12:].repeat(1, 3))
+    other[:, :12] += 7.0 * (1 - x[:, 12:].repeat_interleave(3, dim=1))
     assert not torch.equal(other, x)
     assert torch.equal(module(other), y)

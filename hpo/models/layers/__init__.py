@@ -6,12 +6,27 @@ from torch import nn
 
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import Add, Carried, Flow, Skip, SkipConv2d, SkipLinear
+from hpo.models.layers.pooling import Pool
+from hpo.models.layers.step_norms import StepBatchNorm, StepGroupNorm
 from hpo.models.layers.steps import Steps, WordSteps
 
 __all__ = ["LAYERS", "Carried", "assemble"]
 
 LAYERS: dict[str, type[nn.Module]] = {
-    layer.__name__: layer for layer in (Embed, Add, Flow, Skip, SkipConv2d, SkipLinear, Steps, WordSteps)
+    layer.__name__: layer
+    for layer in (
+        Embed,
+        Add,
+        Flow,
+        Pool,
+        Skip,
+        SkipConv2d,
+        SkipLinear,
+        StepBatchNorm,
+        StepGroupNorm,
+        Steps,
+        WordSteps,
+    )
 }
 """By name."""
 

@@ -28,16 +28,18 @@ class Steps(nn.Module):
         return f"channels={self.channels}, length={self.length}, masked={self.masked}"
 
     def forward(self, x: Tensor, carried: Carried) -> Tensor:
-        """[B, C * T (+ T)] -> [B, T, C]; 0 behind a sequence's end."""
+        """[B, T * C (+ T)] -> [B, T, C]; 0 behind a sequence's end. An empty sequence is
+        one step of 0."""
         rows = x.flatten(1)
-        numbers = self.channels * self.length
-        shape = len(rows), self.channels, self.length
-        steps = rows[:, :numbers].reshape(shape).transpose(1, 2)
+        numbers = self.length * self.channels
+        steps = rows[:, :numbers].reshape(-1, self.length, self.channels)
         if not self.masked:
             return steps
         real = rows[:, numbers:] > 0
+        steps = steps * real.to(x.dtype).unsqueeze(2)
+        real[:, 0] = True
         carried.real = real
-        return steps * real.to(x.dtype).unsqueeze(2)
+        return steps
 
 
 class WordSteps(nn.Module):

@@ -63,18 +63,20 @@ def add(context: LayerContext, layer: nn.Module) -> Pass:
 
 
 def steps(context: LayerContext, layer: nn.Module) -> Pass:
-    """[K, B, C * T (+ T)] -> [K, B, T, C]. Nothing asks for the gradient of the input."""
+    """[K, B, T * C (+ T)] -> [K, B, T, C]. Nothing asks for the gradient of the input."""
     assert isinstance(layer, Steps)
-    numbers, sizes = layer.channels * layer.length, (layer.channels, layer.length)
+    numbers, sizes = layer.length * layer.channels, (layer.length, layer.channels)
 
     def forward(x: Tensor) -> tuple[Tensor, None]:
         rows = x.flatten(2)
-        y = rows[..., :numbers].unflatten(2, sizes).transpose(2, 3)
+        y = rows[..., :numbers].unflatten(2, sizes)
         if not layer.masked:
             return y.contiguous(), None
         real = rows[..., numbers:] > 0
+        y = y * real.to(x.dtype).unsqueeze(3)
+        real[..., 0] = True
         context.frame.real = real
-        return y * real.to(x.dtype).unsqueeze(3), None
+        return y, None
 
     return Pass(forward, no_backward)
 

@@ -135,7 +135,8 @@ def layer_norm(context: LayerContext, layer: nn.Module) -> Pass:
         )[0]
         return found
 
-    return _scaled(context, layer.elementwise_affine, tuple(shape), standardise, undo)
+    one = _scaled(context, layer.elementwise_affine, tuple(shape), standardise, undo)
+    return by_step(one) if len(shape) == 1 else one
 
 
 def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
@@ -158,6 +159,25 @@ def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
         return found.view(x.shape)
 
     return _scaled(context, layer.affine, (channels,), standardise, undo)
+
+
+def by_step(one: Pass) -> Pass:
+    """A layer of examples [K, B, F] that takes steps as well, [K, B, T, F] -> [K, B, T, F], as if each were an
+    example."""
+
+    def forward(x: Tensor) -> tuple[Tensor, Any]:
+        if x.dim() == 3:
+            return one.forward(x)
+        y, kept = one.forward(x.flatten(1, 2))
+        return y.view(x.shape), kept
+
+    def backward(kept: Any, g: Tensor, wanted: bool) -> Tensor | None:
+        if g.dim() == 3:
+            return one.backward(kept, g, wanted)
+        back = one.backward(kept, g.flatten(1, 2), wanted)
+        return None if back is None else back.view(g.shape)
+
+    return Pass(forward, backward)
 
 
 def _scaled(context: LayerContext, affine: bool, shape: tuple[int, ...], standardise: Any, undo: Any) -> Pass:

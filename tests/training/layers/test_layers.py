@@ -14,6 +14,8 @@ from hpo.training.layers import mixed_norm
 from hpo.training.layers.flow import FLOW
 from hpo.training.layers.frame import Frame, LayerContext
 from hpo.training.layers.mixed_norm import MixedNorm
+from hpo.training.layers.pooling import POOLING
+from hpo.training.layers.step_norms import STEP_NORMS
 from hpo.training.program import RULES
 
 K, B = 3, 6
@@ -123,8 +125,10 @@ def test_a_layer_equals_the_plain_module(name: str) -> None:
 
 
 def test_every_layer_is_tested() -> None:
-    """Masks, `Embed`, and layers that carry something past others: `test_randomness`, `test_embed`, `test_flow`."""
-    assert {type(make()) for make, _ in LAYERS.values()} | {nn.Dropout, nn.Dropout2d, Embed, *FLOW} == set(RULES)
+    """Masks, `Embed`, and layers that carry something past others: `test_randomness`, `test_embed`, `test_flow`,
+    `test_steps`."""
+    elsewhere = {nn.Dropout, nn.Dropout2d, Embed, *FLOW, *POOLING, *STEP_NORMS}
+    assert {type(make()) for make, _ in LAYERS.values()} | elsewhere == set(RULES)
 
 
 @pytest.mark.parametrize(
