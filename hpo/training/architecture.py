@@ -11,6 +11,7 @@ from torch import nn
 
 from hpo import models
 from hpo.errors import InputError
+from hpo.models.layers.attention import Attention
 from hpo.models.layers.embed import Embed
 from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
@@ -47,8 +48,14 @@ class Architecture:
         if hasattr(module, models.CUSTOM):
             sizes = output_sizes(module, signature)
         else:
-            sizes = [prod(shape) for shape in output_shapes(module, signature).values()]
+            shapes = output_shapes(module, signature)
+            sizes = [prod(shape) for shape in shapes.values()]
             sizes += [child.tokens * child.word_width for child in module if isinstance(child, Embed)]
+            sizes += [
+                child.heads * shapes[name][0] ** 2
+                for name, child in module.named_children()
+                if isinstance(child, Attention)
+            ]
         rows = ROWS * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
         return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
 

@@ -22,6 +22,7 @@ from hpo.training.architecture import Architecture
 from hpo.training.epoch import LaneSteps, Stretch, stretches, train
 from hpo.training.lane import Lane, LaneEpoch, Setting
 from hpo.training.program import Program, structure
+from hpo.training.ragged.lanewise import program_of
 from hpo.training.step import Numbers
 
 CHANGING = ("theta", "stats", "m", "v")
@@ -98,7 +99,7 @@ class Cohort:
 
     def _program_of(self, lanes: Sequence[Lane], witnesses: Sequence[nn.Sequential] | None = None) -> Program:
         examples = self.setting.examples
-        return Program(
+        return program_of(
             [lane.module for lane in lanes],
             self.layout,
             examples.signature,

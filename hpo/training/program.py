@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from hpo import models
 from hpo.models import CUSTOM
-from hpo.models.families.custom import BATCH_NORMS
 from hpo.models.layers.steps import Steps, WordSteps
 from hpo.signature import Signature
 from hpo.training import layout as lay
@@ -31,13 +30,14 @@ from hpo.training.layers.embed import EMBEDDINGS
 from hpo.training.layers.flow import FLOW
 from hpo.training.layers.frame import Frame, LayerContext, Pass
 from hpo.training.layers.images import IMAGES
-from hpo.training.layers.masks import Drop, Keys, drops_of
+from hpo.training.layers.masks import AnyDrop, drops_of, late_columns
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
 from hpo.training.layers.pooling import POOLING
 from hpo.training.layers.step_norms import STEP_NORMS
+from hpo.training.ragged.attention import ATTENTION
 
-RULES = {**DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **POOLING, **STEP_NORMS}
+RULES = {**ATTENTION, **DENSE, **EMBEDDINGS, **FLOW, **IMAGES, **NORMS, **POOLING, **STEP_NORMS}
 """Type of a plain layer -> how it is bound."""
 
 
@@ -134,7 +134,7 @@ class Program:
         on which of these structures its lanes have: dense norms of all kinds are one layer."""
         self.layout = layout
         self.width = outputs
-        self.drops: Mapping[str, Drop | Keys]
+        self.drops: Mapping[str, AnyDrop]
         self.positions: tuple[LayerPosition, ...]
         if hasattr(modules[0], CUSTOM):
             customs = [module.get_submodule(CUSTOM) for module in modules]
@@ -148,8 +148,8 @@ class Program:
             f"{position.name}.{which}": column
             for position in self.positions
             for which, column in self._columns(position, modules, witnesses or (), dtype, device).items()
-        }
-        momentum_KQ = _momentum(modules, layout, dtype, device)
+        } | late_columns(self.drops)
+        momentum_KQ = lay.momentum(modules, layout, dtype, device)
         self.momentum_KQ = momentum_KQ if witnesses or bool(momentum_KQ.any()) else None
 
     @staticmethod
@@ -294,15 +294,3 @@ def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequenti
         learns = any(True for layer in possible for _ in layer.parameters())
         positions.append(LayerPosition(name=name, learns=learns, runs=tuple(runs)))
     return positions
-
-
-def _momentum(modules: Sequence[nn.Sequential], layout: lay.Layout, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """[K, Q] weight of the newest batch in the running averages, 0 where a lane keeps none."""
-    weights = torch.zeros(len(modules), lay.width(layout.stats), dtype=dtype, device=device)
-    views = lay.split(layout.stats, weights)
-    for (name, _), view in views.items():
-        for lane, module in enumerate(modules):
-            owner = module.get_submodule(name.rpartition(".")[0])
-            if isinstance(owner, BATCH_NORMS) and tuple(view.shape[1:]) == (owner.num_features,):
-                view[lane] = owner.momentum or 0.0
-    return weights

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from hpo.models.families.cnn import cnn
 from hpo.models.families.custom import custom
 from hpo.models.families.mlp import mlp
+from hpo.models.families.transformer import transformer
 from hpo.models.slots import Children
 from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
@@ -16,6 +17,7 @@ from hpo.studyfile.records import TrialConfig
 FAMILIES: dict[str, Callable[[TrialConfig, Signature, int], Children]] = {
     "mlp": mlp,
     "cnn": cnn,
+    "transformer": transformer,
     "custom": custom,
 }
 """Name in a study file -> function of a trial's configuration, the inputs and the number of outputs."""

@@ -28,8 +28,8 @@ class Steps(nn.Module):
         return f"channels={self.channels}, length={self.length}, masked={self.masked}"
 
     def forward(self, x: Tensor, carried: Carried) -> Tensor:
-        """[B, T * C (+ T)] -> [B, T, C]; 0 behind a sequence's end. An empty sequence is
-        one step of 0."""
+        """[B, T * C (+ T)] -> [B, T, C]; 0 behind a sequence's end. An empty sequence
+        is one step of 0."""
         rows = x.flatten(1)
         numbers = self.length * self.channels
         steps = rows[:, :numbers].reshape(-1, self.length, self.channels)

@@ -17,6 +17,7 @@ from hpo.training.layers.mixed_norm import MixedNorm
 from hpo.training.layers.pooling import POOLING
 from hpo.training.layers.step_norms import STEP_NORMS
 from hpo.training.program import RULES
+from hpo.training.ragged.attention import ATTENTION
 
 K, B = 3, 6
 DENSE, IMAGE = (10,), (4, 7, 6)
@@ -35,6 +36,10 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "layer norm": (lambda: nn.LayerNorm(10), DENSE),
     "layer norm plain": (lambda: nn.LayerNorm(10, elementwise_affine=False), DENSE),
     "layer norm of images": (lambda: nn.LayerNorm(list(IMAGE)), IMAGE),
+    "rms norm": (lambda: nn.RMSNorm(10, eps=1e-5), DENSE),
+    "rms norm plain": (lambda: nn.RMSNorm(10, eps=1e-5, elementwise_affine=False), DENSE),
+    "rms norm of images": (lambda: nn.RMSNorm(list(IMAGE), eps=1e-5), IMAGE),
+    "rms norm of steps": (lambda: nn.RMSNorm(6, eps=1e-5), (5, 6)),
     "group norm": (lambda: nn.GroupNorm(2, 4), IMAGE),
     "group norm of features": (lambda: nn.GroupNorm(5, 10), DENSE),
     "group norm plain": (lambda: nn.GroupNorm(2, 4, affine=False), IMAGE),
@@ -126,8 +131,8 @@ def test_a_layer_equals_the_plain_module(name: str) -> None:
 
 def test_every_layer_is_tested() -> None:
     """Masks, `Embed`, and layers that carry something past others: `test_randomness`, `test_embed`, `test_flow`,
-    `test_steps`."""
-    elsewhere = {nn.Dropout, nn.Dropout2d, Embed, *FLOW, *POOLING, *STEP_NORMS}
+    `test_steps`, `ragged/test_transformer`."""
+    elsewhere = {nn.Dropout, nn.Dropout2d, Embed, *ATTENTION, *FLOW, *POOLING, *STEP_NORMS}
     assert {type(make()) for make, _ in LAYERS.values()} | elsewhere == set(RULES)
 
 
