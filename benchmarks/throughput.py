@@ -15,7 +15,8 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,12 @@ from hpo.studyfile.records import (
     LayerNorm,
     Mlp,
     NoNorm,
+    Norm,
     Recurrent,
     Rmsprop,
     Sgd,
     Training,
+    Transformer,
     TrialConfig,
 )
 from hpo.training.batches import on_device
@@ -73,23 +76,56 @@ SCHEMES = ("kaiming_normal", "xavier_uniform", "small_normal", "orthogonal")
 class Case:
     """One row of the table."""
 
-    model: Mlp | Cnn | Recurrent
+    model: Mlp | Cnn | Recurrent | Transformer
     batch: int
     dropout: float = 0.2
     mixed: bool = False
     """Optimizer, initialisation, norm kind and placement differ from lane to lane."""
     data: DataTable = DIGITS
+    norm: Norm = NORMS[0]
+    plain: Callable[[PreparedData, float], nn.Module] | None = None
+    """What a user writes in place of the family's own modules."""
 
     def config(self, lane: int) -> TrialConfig:
         return TrialConfig(
             model=self.model,
             init=Init(scheme=SCHEMES[lane % len(SCHEMES)] if self.mixed else "kaiming_uniform"),
-            norm=NORMS[lane // 2 % len(NORMS)] if self.mixed else NoNorm(),
+            norm=NORMS[lane // 2 % len(NORMS)] if self.mixed else self.norm,
             dropout=Dropout(p=self.dropout),
             optimizer=OPTIMIZERS[lane % len(OPTIMIZERS)] if self.mixed else OPTIMIZERS[3],
             training=Training(epochs=1000, batch_size=self.batch),
         )
 
+
+class Encoder(nn.Module):
+    """A transformer encoder of PyTorch's layers, with a mask; `trim`: each batch is cut to its longest sequence."""
+
+    def __init__(self, data: PreparedData, dropout: float, *, trim: bool = False) -> None:
+        super().__init__()
+        self.length, self.channels = data.signature.main.shape
+        self.trim = trim
+        self.project = nn.Linear(self.channels, 32)
+        self.positions = nn.Parameter(0.02 * torch.randn(self.length, 32))
+        layer = nn.TransformerEncoderLayer(32, 4, 128, dropout, batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(32), enable_nested_tensor=False)
+        self.output = nn.Linear(32, data.outputs)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        values, mask = rows.split([self.length * self.channels, self.length], dim=1)
+        longest = int(mask.sum(1).max()) if self.trim else self.length
+        real = mask[:, :longest] > 0
+        x = self.project(values.view(-1, self.length, self.channels)[:, :longest]) + self.positions[:longest]
+        x = self.encoder(x, src_key_padding_mask=~real).masked_fill(~real.unsqueeze(2), 0.0)
+        return self.output(x.sum(1) / real.sum(1, keepdim=True))
+
+
+ENCODER = Case(
+    model=Transformer(family="transformer", width=32, depth=2, heads=4, feedforward=128),
+    batch=64,
+    data=DataTable(dataset="spoken_digits"),
+    norm=LayerNorm(kind="layer"),
+    plain=Encoder,
+)
 
 CASES = {
     "mlp-64-64": Case(model=Mlp(family="mlp", hidden=(64, 64)), batch=32),
@@ -111,8 +147,10 @@ CASES = {
         batch=32,
         data=DataTable(dataset="spoken_digits"),
     ),
+    "transformer": ENCODER,
+    "transformer-trimmed": replace(ENCODER, plain=partial(Encoder, trim=True)),
 }
-"""The last four get their data from the catalogue, i.e. over the network on first use."""
+"""The last six get their data from the catalogue, i.e. over the network on first use."""
 
 
 class Indexed:
@@ -142,7 +180,8 @@ def plain_epoch(case: Case, data: PreparedData, device: torch.device, loader: An
         for x, y in ((part.x_train, part.y_train), (part.x_valid, part.y_valid))
     )
     train, valid = loader(train, batch_size=case.batch, shuffle=True), loader(valid, batch_size=256)
-    model = models.build(case.config(0), data.signature, data.outputs).to(device)
+    own = case.plain and case.plain(data, case.dropout)
+    model = (own or models.build(case.config(0), data.signature, data.outputs)).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def epoch() -> None:
@@ -168,7 +207,7 @@ def fused_epoch(
         metrics=("loss", "accuracy", "balanced_accuracy", "macro_f1"),
         compiled_lanes=lanes if compile else None,
     )
-    norms = NORMS if case.mixed else NORMS[:1]
+    norms = NORMS if case.mixed else (case.norm,)
     trainer = Trainer(setting, lambda c: [c.model_copy(update={"norm": n}) for n in norms], Limits(lanes))
     trainer.admit((lane, case.config(lane)) for lane in range(lanes))
 

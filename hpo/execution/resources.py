@@ -141,7 +141,8 @@ class Variants:
 
     def _norms(self, config: TrialConfig) -> Iterable[Any]:
         """Every norm that a trial may draw. Where `every` is a range, each of its values gives other places."""
-        layers = len(getattr(config.model, "hidden", ())) + len(getattr(config.model, "channels", ()))
+        model = config.model
+        layers = len(getattr(model, "hidden", ())) + len(getattr(model, "channels", ())) + getattr(model, "depth", 0)
         for norm in self.options["norm"]:
             yield norm
             if norm.kind != "none":

@@ -20,7 +20,18 @@ from hpo.data.columns import categories, words
 from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.export import cells, templates
 from hpo.export.custom import ExportedModule
-from hpo.models.layers import LAYERS, embed, flow, periodic, pooling, recurrent, step_convolution, step_norms, steps
+from hpo.models.layers import (
+    LAYERS,
+    attention,
+    embed,
+    flow,
+    periodic,
+    pooling,
+    recurrent,
+    step_convolution,
+    step_norms,
+    steps,
+)
 from hpo.models.layers.flow import Flow
 
 LINE = 88
@@ -101,7 +112,7 @@ def _helpers(code: str) -> tuple[list[str], list[str]]:
 def _layers(model: nn.Sequential) -> list[str]:
     """The source of the layers that PyTorch lacks, after that of the classes they use."""
     known: dict[str, str] = {}
-    for module in (embed, flow, periodic, pooling, recurrent, step_convolution, step_norms, steps):
+    for module in (attention, embed, flow, periodic, pooling, recurrent, step_convolution, step_norms, steps):
         known |= _definitions(module)
     needed = {type(layer).__name__ for layer in (model, *model)} & set(LAYERS)
     while more := {name for used in needed for name in _names(known[used]) & set(known)} - needed:

@@ -4,6 +4,8 @@
 program. The families are in `hpo.models.families`, layers that PyTorch lacks in `hpo.models.layers`.
 """
 
+import re
+
 import torch
 from torch import nn
 
@@ -44,5 +46,5 @@ def shape_key(model: nn.Sequential) -> tuple[str, ...]:
 
 
 def sizes(layer: nn.Module) -> str:
-    """A layer as text, without its bias, which may differ between lanes."""
-    return repr(layer).replace(", bias=True", "").replace(", bias=False", "")
+    """A layer as text, without its bias and dropout, which may differ between lanes."""
+    return re.sub(r", (bias|dropout)=[^,)]+", "", repr(layer))

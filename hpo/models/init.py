@@ -10,6 +10,8 @@ from math import sqrt
 from torch import Generator, Tensor, nn
 
 from hpo.models.activations import GAINS
+from hpo.models.families.transformer import unnormalised
+from hpo.models.layers.attention import ClassToken, Positions
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import SkipConv2d, SkipLinear
 from hpo.models.layers.periodic import Periodic
@@ -92,8 +94,10 @@ SCHEMES: dict[str, Callable[[Tensor, float, Init, Generator], None]] = {
 orthogonal: rows or columns, whichever are fewer, are orthogonal with length gain (Saxe et al. 2014)."""
 
 
-LINEAR = ("output", "project", "linear_out", "depthwise")
+LINEAR = ("output", "project", "query_key_value", "attention_out", "linear_out", "depthwise")
 """First words of the names of linear layers and convolutions that feed no activation."""
+SMALL = 0.02
+"""Standard deviation of learned positions and class tokens (Devlin et al. 2019)."""
 
 
 def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) -> None:
@@ -102,16 +106,19 @@ def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) 
     Weights of linear layers and convolutions follow the scheme, with the activation's gain, those that feed no
     activation with gain 1, and so do recurrent layers, each gate's matrix on its own; biases are 0; norm layers scale
     by 1 and shift by 0. Vectors of codes and words have a length of about 1; frequencies of numbers have the standard
-    deviation `model.sigma`. A module of the user's own is left as it was built.
+    deviation `model.sigma`. In a transformer, the last weights of a residual branch without normalisation are 0, so
+    that it begins as the identity. A module of the user's own is left as it was built.
     """
     if isinstance(config.model, Custom):
         return
-    scheme = SCHEMES[config.init.scheme]
+    scheme, idle = SCHEMES[config.init.scheme], unnormalised(model)
     for name, child in model.named_children():
         if isinstance(child, nn.Linear | nn.Conv1d | nn.Conv2d):
             linear = name.startswith(LINEAR) or isinstance(child, SKIPS)
             gain = 1.0 if linear else GAINS[config.model.activation]
             scheme(child.weight, gain, config.init, generator)
+            if name in idle:
+                nn.init.zeros_(child.weight)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
         elif isinstance(child, Recurrent):
@@ -127,9 +134,14 @@ def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) 
             for of_column in child.weight.detach().split(child.width):
                 scheme(of_column, GAINS["relu"], config.init, generator)
             nn.init.zeros_(child.bias)
+        elif isinstance(child, ClassToken):
+            nn.init.normal_(child.token, 0.0, SMALL, generator=generator)
+        elif isinstance(child, Positions):
+            if child.kind == "learned":
+                nn.init.normal_(child.table, 0.0, SMALL, generator=generator)
         elif isinstance(child, Embed | WordSteps):
             for table in child.parameters():
                 _normal(table, 1.0 / table.shape[1], generator)
             child.clear_unknown()
-        elif isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
+        elif isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm | nn.RMSNorm):
             child.reset_parameters()

@@ -7,7 +7,10 @@ from torch import nn
 
 from hpo.errors import InputError
 from hpo.models.layers.step_norms import StepBatchNorm, StepGroupNorm
-from hpo.studyfile.records import BatchNorm, GroupNorm, LayerNorm, NoNorm, Norm, Placement
+from hpo.studyfile.records import BatchNorm, GroupNorm, LayerNorm, NoNorm, Norm, Placement, RmsNorm
+
+EPS = 1e-5
+"""Added to the mean square in RMS normalisation, as PyTorch adds it to the variance in the others."""
 
 
 def _batch(norm: BatchNorm, shape: tuple[int, ...], place: str) -> nn.Module:
@@ -37,6 +40,7 @@ KINDS: dict[str, Callable[[Any, tuple[int, ...], str], nn.Module]] = {
     "none": lambda norm, shape, place: nn.Identity(),
     "batch": _batch,
     "layer": _layer,
+    "rms": lambda norm, shape, place: nn.RMSNorm(list(shape), eps=EPS, elementwise_affine=norm.affine),
     "group": _group,
 }
 """Name in a study file -> function of the record, the shape of one sample there, and its name for messages."""
@@ -65,7 +69,7 @@ def step_norm(norm: Norm, features: int, place: str) -> nn.Module:
         case GroupNorm():
             _check_groups(norm, features, place)
             return StepGroupNorm(norm.groups, features, affine=norm.affine)
-        case LayerNorm():
-            return _layer(norm, (features,), place)
+        case LayerNorm() | RmsNorm():
+            return KINDS[norm.kind](norm, (features,), place)
         case _:
             return nn.Identity()

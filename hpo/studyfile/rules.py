@@ -104,10 +104,18 @@ def layers_suit_model(spec: StudySpec) -> Iterator[Problem]:
     if "mlp" in families and any(norm["kind"] == "group" for norm in options_of(spec, "norm")):
         text = 'found "group", which groups channels, but an mlp has none. Use "layer", or family = "cnn"'
         yield Problem(path="norm.kind", text=text)
-    spatial = any(_may_be_true(table.get("spatial")) for table in options_of(spec, "dropout"))
+    spatial = any(_may_be(table.get("spatial"), True) for table in options_of(spec, "dropout"))
     if spatial and "mlp" in families and "cnn" not in families:
         text = 'found true, which drops whole channels, but an mlp has none. Remove it, or use family = "cnn"'
         yield Problem(path="dropout.spatial", text=text)
+    if "transformer" in families:
+        for norm in options_of(spec, "norm"):
+            if norm["kind"] == "batch":
+                text = 'found "batch", but a transformer normalises each step alone. Use "layer" or "rms"'
+                yield Problem(path="norm.kind", text=text)
+            elif _may_be(norm.get("placement"), "after_activation"):
+                text = 'found "after_activation", but a transformer normalises where model.norm_first says. Remove it'
+                yield Problem(path="norm.placement", text=text)
 
 
 def hidden_layers_are_given_once(spec: StudySpec) -> Iterator[Problem]:
@@ -165,8 +173,8 @@ def _epochs(spec: StudySpec) -> set[int]:
     return {table.get("epochs", default) for table in options_of(spec, "training")}
 
 
-def _may_be_true(value: Any) -> bool:
-    return value is True or (isinstance(value, Choice) and True in value.options)
+def _may_be(value: Any, wanted: Any) -> bool:
+    return value == wanted or (isinstance(value, Choice) and wanted in value.options)
 
 
 def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:

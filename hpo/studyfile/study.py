@@ -52,6 +52,7 @@ ADDED = {
     "model.frequencies": toml(16),
     "model.sigma": toml(0.1),
     "data.header": toml(True),
+    "dropout.attention": toml(None),
     **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(
         (f"data.{key}" for key in ("separator", "encoding", "decimal", "thousands", "shape", "split", "group", "time")),
@@ -187,7 +188,7 @@ def normalises_batches(spec: StudySpec) -> bool:
 def takes_words(spec: StudySpec) -> bool:
     """Whether a model of the study takes texts, as tokens. Studies of earlier conventions leave texts out."""
     families = {model["family"] for model in options_of(spec, "model")}
-    return spec.conventions >= TEXTS_ARE_TOKENS and bool(families & {"mlp", "custom"})
+    return spec.conventions >= TEXTS_ARE_TOKENS and bool(families & {"mlp", "transformer", "custom"})
 
 
 def changes(old: StudySpec, new: StudySpec) -> list[str]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from hpo import models
 from hpo.errors import InputError
+from hpo.models.layers.attention import Attention
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.periodic import Periodic
 from hpo.models.layers.recurrent import Recurrent
@@ -67,9 +68,15 @@ class Architecture:
         module = self.modules[0]
         if hasattr(module, models.CUSTOM):
             return output_sizes(module, signature)
-        sizes = [prod(shape) for shape in output_shapes(module, signature).values()]
+        shapes = output_shapes(module, signature)
+        sizes = [prod(shape) for shape in shapes.values()]
         sizes += [child.tokens * child.word_width for child in module if isinstance(child, Embed)]
         sizes += 3 * [child.columns * 2 * child.waves for child in module if isinstance(child, Periodic)]
+        sizes += [
+            child.heads * shapes[name][0] ** 2
+            for name, child in module.named_children()
+            if isinstance(child, Attention)
+        ]
         return sizes + _within_recurrent(module)
 
     @classmethod

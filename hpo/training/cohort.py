@@ -24,6 +24,7 @@ from hpo.training.epoch import LaneSteps, Stretch, groups, stretches, train
 from hpo.training.lane import Lane, LaneEpoch, Setting
 from hpo.training.layers.kinds import structure
 from hpo.training.program import Program
+from hpo.training.ragged.lanewise import program_of
 from hpo.training.step import Numbers
 
 CHANGING = ("theta", "stats", "m", "v")
@@ -109,7 +110,7 @@ class Cohort:
 
     def _program_of(self, lanes: Sequence[Lane], witnesses: Sequence[nn.Sequential] | None = None) -> Program:
         examples = self.setting.examples
-        return Program(
+        return program_of(
             [lane.module for lane in lanes],
             self.layout,
             examples.signature,

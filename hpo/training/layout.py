@@ -10,13 +10,15 @@ Dimensions: K lanes, P parameters a lane, Q running averages a lane.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from hpo.models.families.custom import BATCH_NORMS
 
 ALIGNMENT = 16
 """Every tensor begins at a multiple of this, a cache line in float32."""
@@ -126,6 +128,18 @@ def join(entries: tuple[TensorEntry, ...], found: dict[tuple[str, tuple[int, ...
     rows = [found[e.name, e.wide].flatten(1) for e in entries]
     filled = [F.pad(row, (0, end - e.start - row.shape[1])) for e, row, end in zip(entries, rows, ends, strict=True)]
     return torch.cat(filled, dim=1)
+
+
+def momentum(modules: Sequence[nn.Module], layout: Layout, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """[K, Q] weight of the newest batch in the running averages, 0 where a lane keeps none."""
+    weights = torch.zeros(len(modules), width(layout.stats), dtype=dtype, device=device)
+    views = split(layout.stats, weights)
+    for (name, _), view in views.items():
+        for lane, module in enumerate(modules):
+            owner = module.get_submodule(name.rpartition(".")[0])
+            if isinstance(owner, BATCH_NORMS) and tuple(view.shape[1:]) == (owner.num_features,):
+                view[lane] = owner.momentum or 0.0
+    return weights
 
 
 def _averages(module: nn.Module) -> list[tuple[str, Tensor]]:

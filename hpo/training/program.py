@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from hpo.conventions import NEWEST
 from hpo.models import CUSTOM
-from hpo.models.families.custom import BATCH_NORMS
 from hpo.models.layers.steps import Steps, WordSteps
 from hpo.signature import Signature
 from hpo.training import layout as lay
@@ -33,16 +32,17 @@ from hpo.training.layers.flow import FLOW
 from hpo.training.layers.frame import Frame, LayerContext, Pass
 from hpo.training.layers.images import IMAGES
 from hpo.training.layers.kinds import IDLE, kind
-from hpo.training.layers.masks import Drop, Keys, drops_of
+from hpo.training.layers.masks import AnyDrop, drops_of, late_columns
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
 from hpo.training.layers.periodic import PERIODIC
 from hpo.training.layers.pooling import POOLING
 from hpo.training.layers.step_convolution import STEP_CONVOLUTIONS
 from hpo.training.layers.step_norms import STEP_NORMS
+from hpo.training.ragged.attention import ATTENTION
 from hpo.training.recurrent.layer import RECURRENT
 
-TABLES = DENSE, EMBEDDINGS, FLOW, IMAGES, NORMS, PERIODIC, POOLING, RECURRENT, STEP_CONVOLUTIONS, STEP_NORMS
+TABLES = ATTENTION, DENSE, EMBEDDINGS, FLOW, IMAGES, NORMS, PERIODIC, POOLING, RECURRENT, STEP_CONVOLUTIONS, STEP_NORMS
 RULES = {kind: rule for table in TABLES for kind, rule in table.items()}
 """Type of a plain layer -> how it is bound."""
 
@@ -131,7 +131,7 @@ class Program:
         self.layout = layout
         self.width = outputs
         self.conventions = conventions
-        self.drops: Mapping[str, Drop | Keys]
+        self.drops: Mapping[str, AnyDrop]
         self.positions: tuple[LayerPosition, ...]
         if hasattr(modules[0], CUSTOM):
             customs = [module.get_submodule(CUSTOM) for module in modules]
@@ -145,8 +145,8 @@ class Program:
             f"{position.name}.{which}": column
             for position in self.positions
             for which, column in self._columns(position, modules, witnesses or (), dtype, device).items()
-        }
-        momentum_KQ = _momentum(modules, layout, dtype, device)
+        } | late_columns(self.drops)
+        momentum_KQ = lay.momentum(modules, layout, dtype, device)
         self.momentum_KQ = momentum_KQ if witnesses or bool(momentum_KQ.any()) else None
 
     @staticmethod
@@ -283,15 +283,3 @@ def _positions(modules: Sequence[nn.Sequential], witnesses: Sequence[nn.Sequenti
         if one.is_all(nn.ReLU) and after.is_all(nn.MaxPool2d):  # the same numbers, from fewer of them
             positions[i : i + 2] = [after, one]
     return positions
-
-
-def _momentum(modules: Sequence[nn.Sequential], layout: lay.Layout, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """[K, Q] weight of the newest batch in the running averages, 0 where a lane keeps none."""
-    weights = torch.zeros(len(modules), lay.width(layout.stats), dtype=dtype, device=device)
-    views = lay.split(layout.stats, weights)
-    for (name, _), view in views.items():
-        for lane, module in enumerate(modules):
-            owner = module.get_submodule(name.rpartition(".")[0])
-            if isinstance(owner, BATCH_NORMS) and tuple(view.shape[1:]) == (owner.num_features,):
-                view[lane] = owner.momentum or 0.0
-    return weights

@@ -57,6 +57,27 @@ def uniform_24(start_N: Tensor, key_K: Tensor) -> Tensor:
     return z.bitwise_right_shift_(number(8, z.device))
 
 
+def mixed(key: Tensor, which: Tensor | int) -> Tensor:
+    """Keys from keys, int32: different for each number `which`, and no simple function of it."""
+    z = which * number(_GOLDEN_32, key.device) ^ key
+    for multiplier, shift in zip(_LOW_BIAS, (15, 16), strict=True):
+        z = (z ^ (z >> number(16, z.device))) * number(multiplier, z.device)
+        z = z ^ (z >> number(shift, z.device))
+    return z
+
+
+def kept(drawn: Tensor, limit: Tensor, scale: Tensor) -> Tensor:
+    """0 where `drawn`, of `uniform_24`, is at most the limit, else the scale; `drawn` is overwritten.
+
+    Integer arithmetic, because comparisons are slow on CPU: all bits are set where the number stays, else none.
+    """
+    stays = torch.sub(limit, drawn, out=drawn)
+    stays = stays.bitwise_right_shift_(number(31, drawn.device))
+    if scale.dtype == torch.float32:
+        return stays.bitwise_and_(scale.view(torch.int32)).view(torch.float32)
+    return stays.neg_().to(scale.dtype) * scale
+
+
 @lru_cache(maxsize=64)
 def number(value: int, device: torch.device) -> Tensor:
     """A constant as int32: a Python number would be converted anew in every operation."""

@@ -110,10 +110,16 @@ def step(
     """Trains all lanes on one batch; `update` applies the optimizers to the gradient in `bound`. Returns the loss [K]
     and the gradient's norm before clipping [K]."""
 
-    def loss(outputs_KBC: Tensor) -> tuple[Tensor, Tensor]:
-        if isinstance(y, Mixed):
-            return mixed_loss(outputs_KBC, bound.outputs, y, numbers.smoothing_K1, numbers.class_weight_KC)
-        return training_loss(outputs_KBC, bound.outputs, y, numbers.smoothing_K1, numbers.class_weight_KC)
+    def loss(outputs_KBC: Tensor, lanes: slice | None = None) -> tuple[Tensor, Tensor]:
+        smoothing_K1, weight_KC = numbers.smoothing_K1, numbers.class_weight_KC
+        target = y
+        if lanes is not None:
+            target = y[lanes]
+            smoothing_K1 = None if smoothing_K1 is None else smoothing_K1[lanes]
+            weight_KC = None if weight_KC is None else weight_KC[lanes]
+        if isinstance(target, Mixed):
+            return mixed_loss(outputs_KBC, bound.outputs, target, smoothing_K1, weight_KC)
+        return training_loss(outputs_KBC, bound.outputs, target, smoothing_K1, weight_KC)
 
     loss_K = bound.step(x, masks, loss)
     if numbers.l1_K1 is not None or numbers.l2_K1 is not None:

@@ -20,6 +20,7 @@ from hpo.export.module import LINE, expression, module_source
 from hpo.models.activations import ACTIVATIONS
 from hpo.signature import Input, Signature
 from hpo.studyfile.records import TrialConfig
+from tests.training.ragged.models import CASES, build, rows
 
 MODULES = [
     nn.Linear(3, 4),
@@ -33,6 +34,8 @@ MODULES = [
     nn.LayerNorm([4], elementwise_affine=False),
     nn.GroupNorm(2, 4),
     nn.GroupNorm(2, 4, affine=False),
+    nn.RMSNorm([4], eps=1e-5),
+    nn.RMSNorm([4], eps=1e-5, elementwise_affine=False),
     nn.Dropout(0.5),
     nn.Dropout2d(0.1),
     nn.MaxPool2d(2),
@@ -56,7 +59,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "norm": {"kind": "group", "groups": 2, "affine": False},
         "dropout": {"p": 0.1, "spatial": True},
     },
-    "residual": {
+    "residual cnn": {
         "model": {"family": "cnn", "channels": [4, 4], "residual": True, "depthwise": True, "pooling": "stride"},
         "norm": {"kind": "batch"},
     },
@@ -191,6 +194,18 @@ def test_the_file_builds_convolutions_along_steps(pooling: str) -> None:
     examples = torch.randn(5, 36)
     examples[:, 27:] = (torch.arange(9) < torch.tensor([[9], [5], [1], [4], [8]])).float()
     assert torch.equal(copy.eval()(examples), model.eval()(examples))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_transformer_needs_nothing_of_this_package(case: str) -> None:
+    model = build(case).eval()
+    text = module_source("Trial 1", model, preprocessing(kind="sequence", input_shape=(20, 5)), replicas=1)
+    assert "hpo" not in text
+    assert max(map(len, text.splitlines())) <= LINE
+    copy = executed(text)["build"]()
+    copy.load_state_dict(model.state_dict())
+    x = rows(case, 1)[0].float()
+    torch.testing.assert_close(copy.eval()(x), model(x), rtol=0, atol=1e-6)
 
 
 def test_numbers_are_preprocessed_as_in_training(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.studyfile.texts import study
 STEPLESS = "p = { low = 0.0, high = 0.5 }"
 MIXED_NORM = 'choice = [{ kind = "none" }, { kind = "group" }]'
 OWN = 'family = "custom"\nmodule = "net.py:Net"'
+ENCODER = 'family = "transformer"'
 EITHER = 'choice = [{ family = "mlp" }, { family = "custom", module = "net.py:Net" }]'
 
 REFUSED = [
@@ -62,6 +63,11 @@ REFUSED = [
     ({"model": EITHER, "dropout": "spatial = true"}, "dropout.spatial: found true, which drops whole channels"),
     ({"dropout": "spatial = true"}, "dropout.spatial: found true, which drops whole channels, but an mlp has none."),
     ({"dropout": "spatial = { choice = [false, true] }"}, "dropout.spatial: found true"),
+    ({"model": ENCODER, "norm": 'kind = "batch"'}, 'norm.kind: found "batch", but a transformer normalises each step'),
+    (
+        {"model": ENCODER, "norm": 'kind = "rms"\nplacement = "after_activation"'},
+        'norm.placement: found "after_activation", but a transformer normalises where model.norm_first says. Remove it',
+    ),
     *(
         (
             {"model": OWN, table: line},
@@ -98,6 +104,7 @@ ACCEPTED = [
     {"model": EITHER, "init": 'scheme = "orthogonal"', "norm": 'kind = "batch"', "dropout": "p = 0.1"},
     {"training": "batch_size = 1", "norm": 'kind = "layer"'},
     {"training": "batch_size = 2", "norm": 'kind = "batch"'},
+    {"model": ENCODER, "norm": 'kind = "rms"'},
     {"study": 'objective = "rmse"'},
     {"study": 'objective = "loss"', "data": 'task = "regression"'},
     {"data": "folds = 5\ntest = 0.9"},

@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from hpo.models.layers.attention import Attention, ClassToken, Positions
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import Add, Carried, Flow, Skip, SkipConv2d, SkipLinear
 from hpo.models.layers.periodic import Periodic
@@ -20,9 +21,12 @@ LAYERS: dict[str, type[nn.Module]] = {
     for layer in (
         Embed,
         Add,
+        Attention,
+        ClassToken,
         Flow,
         Periodic,
         Pool,
+        Positions,
         Recurrent,
         Skip,
         SkipConv2d,

@@ -14,13 +14,13 @@ from hpo.models.layers.flow import Carried
 
 
 class Pool(nn.Module):
-    """The last real step, or mean or maximum over the real steps."""
+    """The first or last real step, or mean or maximum over the real steps."""
 
     takes_carried = True
 
     def __init__(self, kind: str, backward: int = 0) -> None:
-        """`kind`: "last", "mean" or "max". `backward`: how many features, the last
-        ones, come from a layer that runs from end to begin; their last step is the
+        """`kind`: "first", "last", "mean" or "max". `backward`: how many features, the
+        last ones, come from a layer that runs from end to begin; their last step is the
         first one."""
         super().__init__()
         self.kind, self.backward = kind, backward
@@ -34,6 +34,8 @@ class Pool(nn.Module):
         real = carried.real
         if real is None:
             real = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        if self.kind == "first":
+            return x[:, 0]
         if self.kind == "max":
             lowest = torch.finfo(x.dtype).min
             return x.masked_fill(~real.unsqueeze(2), lowest).max(1).values

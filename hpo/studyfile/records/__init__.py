@@ -21,8 +21,8 @@ from hpo.studyfile.records.base import (
     Width,
 )
 from hpo.studyfile.records.data import ColumnKind, DataTable
-from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model, Recurrent
-from hpo.studyfile.records.norm import BatchNorm, Dropout, GroupNorm, LayerNorm, NoNorm, Norm, Placement
+from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model, Recurrent, Transformer
+from hpo.studyfile.records.norm import BatchNorm, Dropout, GroupNorm, LayerNorm, NoNorm, Norm, Placement, RmsNorm
 from hpo.studyfile.records.optimizer import Adagrad, Adam, AdamW, Optimizer, OptimizerBase, Rmsprop, Sgd
 from hpo.studyfile.records.search import (
     Cmaes,
@@ -118,6 +118,7 @@ __all__ = [
     "Recurrent",
     "ReduceOnPlateau",
     "Regularization",
+    "RmsNorm",
     "Rmsprop",
     "Sampler",
     "Schedule",
@@ -129,6 +130,7 @@ __all__ = [
     "Threshold",
     "Tpe",
     "Training",
+    "Transformer",
     "TrialConfig",
     "WarmupCosine",
     "WholeNumber",

@@ -119,6 +119,34 @@ class Recurrent(Record):
     """Nonlinearity of hidden layers, and of the cell where it is "rnn"; GRU and LSTM have their own."""
 
 
+class Transformer(Record):
+    """Transformer encoder (Vaswani et al. 2017) for sequences and texts: layers of attention and a feed-forward part,
+    both with a residual connection, then one vector of each example. Steps behind an example's end are not computed.
+
+    A layer's dropout is where `nn.TransformerEncoderLayer` has it: on attention weights, after attention, and after
+    both layers of the feed-forward part. Without `[norm]`, the last weights of each residual branch start at 0, so that
+    every layer begins as the identity."""
+
+    family: Literal["transformer"]
+    width: Width = 32
+    """Numbers of a step's vector; a multiple of `heads`."""
+    depth: Annotated[int, Field(ge=1, le=64)] = 2
+    """Layers."""
+    heads: Width = 4
+    """Heads of attention."""
+    feedforward: Width = 128
+    """Units of the hidden layer in each layer's feed-forward part; four times the width is usual."""
+    activation: Activation = "relu"
+    """Nonlinearity of the feed-forward part."""
+    positions: Literal["learned", "sinusoidal", "none"] = "learned"
+    """How a step's vector says where the step is: a learned vector is added, one of sines and cosines, or none."""
+    pooling: Literal["mean", "max", "class_token"] = "mean"
+    """The vector of an example: mean or maximum over its steps, or the vector of a learned step before them."""
+    norm_first: bool = True
+    """Normalise the input of attention and feed-forward (pre-norm), and the last layer's output; false: the sum behind
+    each (post-norm)."""
+
+
 class Custom(Record):
     """A module of your own, called as `Net(input_shape, outputs, **arguments)`; see "Your own model" in the README."""
 
@@ -151,4 +179,4 @@ class Init(Record):
     """Value of `constant`."""
 
 
-Model = Annotated[Mlp | Cnn | Recurrent | Custom, Field(discriminator="family")]
+Model = Annotated[Mlp | Cnn | Recurrent | Transformer | Custom, Field(discriminator="family")]

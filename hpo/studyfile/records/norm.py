@@ -45,6 +45,19 @@ class LayerNorm(Record):
     """Learn a scale and a shift."""
 
 
+class RmsNorm(Record):
+    """Features divided by the root of their mean square per sample (Zhang & Sennrich 2019): layer normalisation without
+    mean and shift."""
+
+    kind: Literal["rms"]
+    placement: Placement = "before_activation"
+    """Between a layer and its activation, behind the activation, or on the model's input alone."""
+    every: Count = 1
+    """Normalise every n-th hidden layer only, from the first."""
+    affine: bool = True
+    """Learn a scale."""
+
+
 class GroupNorm(Record):
     """Statistics per sample over groups of channels (Wu & He 2018); for convolutions."""
 
@@ -68,8 +81,10 @@ class Dropout(Record):
     """On the input features."""
     first: Probability | None = None
     """After the first hidden layer, instead of p."""
+    attention: Probability | None = None
+    """In a transformer on the weights of attention, instead of p."""
     spatial: bool = False
     """In convolutions drop whole channels instead of pixels."""
 
 
-Norm = Annotated[NoNorm | BatchNorm | LayerNorm | GroupNorm, Field(discriminator="kind")]
+Norm = Annotated[NoNorm | BatchNorm | LayerNorm | RmsNorm | GroupNorm, Field(discriminator="kind")]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from hpo.training.layers.biases import Bias
 from hpo.training.layers.frame import LayerContext, Pass
 from hpo.training.layout import ALIGNMENT, VECTOR
+from hpo.training.ragged.late import LateMask
 
 aten = torch.ops.aten
 
@@ -78,9 +79,10 @@ def product(a_KML: Tensor, b_KLN: Tensor, bias: Tensor | None = None) -> Tensor:
 def dropout(context: LayerContext, layer: nn.Module) -> Pass:
     """Zeroes features (or, for Dropout2d, whole channels) and scales the rest by 1/(1-p)."""
     name = mask_name(context.name, layer)
+    late = LateMask.of(context, name)
 
     def forward(x: Tensor) -> tuple[Tensor, Tensor | None]:
-        mask = context.mask(name)
+        mask = context.mask(name) if late is None else late.of_rows(x)
         return (x if mask is None else x * mask), mask
 
     def backward(mask: Tensor | None, g: Tensor, wanted: bool) -> Tensor:

@@ -64,28 +64,30 @@ def add(context: LayerContext, layer: nn.Module) -> Pass:
 
 
 def steps(context: LayerContext, layer: nn.Module) -> Pass:
-    """[K, B, T * C (+ T)] -> [K, B, T, C]. Nothing asks for the gradient of the input."""
+    """[K, B, T * C (+ T)] -> [K, B, T, C], or ragged [K, N, C]. Nothing asks for the gradient of the input."""
     assert isinstance(layer, Steps)
+    frame = context.frame
     numbers, sizes = layer.length * layer.channels, (layer.length, layer.channels)
 
     def forward(x: Tensor) -> tuple[Tensor, None]:
-        lanes, shared = len(x), len(x) > 1 and x.stride(0) == 0  # at inference all lanes have the same examples
+        # At inference all lanes have the same examples.
+        lanes, shared = len(x), len(x) > 1 and x.stride(0) == 0 and not frame.ragged
         rows = x[:1].flatten(2) if shared else x.flatten(2)
         y = rows[..., :numbers].unflatten(2, sizes)
         if not layer.masked:
-            return y.contiguous().expand(lanes, -1, -1, -1), None
+            return (frame.pack(y, None) if frame.ragged else y.contiguous().expand(lanes, -1, -1, -1)), None
         real = rows[..., numbers:] > 0
         y = y * real.to(x.dtype).unsqueeze(3)
         real[..., 0] = True
-        context.frame.real = real.expand(lanes, -1, -1)
-        return y.expand(lanes, -1, -1, -1), None
+        frame.real = real.expand(lanes, -1, -1)
+        return (frame.pack(y, real) if frame.ragged else y.expand(lanes, -1, -1, -1)), None
 
     return Pass(forward, no_backward)
 
 
 def word_steps(context: LayerContext, layer: nn.Module) -> Pass:
-    """[K, B, T] -> [K, B, T, F]. It is the first layer with parameters, so nothing asks for the gradient of its
-    input."""
+    """[K, B, T] -> [K, B, T, F], or ragged [K, N, F]. It is the first layer with parameters, so nothing asks for the
+    gradient of its input."""
     assert isinstance(layer, WordSteps)
     table = Table(context, "words", (layer.vocabulary, layer.width))
 
@@ -94,12 +96,15 @@ def word_steps(context: LayerContext, layer: nn.Module) -> Pass:
         real = tokens > 0
         real[..., 0] = True
         context.frame.real = real
+        if context.frame.ragged:
+            tokens = context.frame.pack(tokens.unsqueeze(3), real).transpose(1, 2)
+            return table.vectors(tokens).squeeze(1), (tokens, None)
         share = real.to(table.vector_KND.dtype).unsqueeze(3)
         return table.vectors(tokens.flatten(1, 2).unsqueeze(1)).view(*tokens.shape, -1) * share, (tokens, share)
 
-    def backward(needed: tuple[Tensor, Tensor], g: Tensor, wanted: bool) -> None:
+    def backward(needed: tuple[Tensor, Tensor | None], g: Tensor, wanted: bool) -> None:
         tokens, share = needed
-        table.write_gradient(tokens, g * share)
+        table.write_gradient(tokens, g.unsqueeze(1) if share is None else g * share)
 
     return Pass(forward, backward if context.frame.training else no_backward)
 

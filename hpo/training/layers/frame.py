@@ -12,9 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo.conventions import NEWEST
+from hpo.training.ragged.rows import Rows
 
 Views = dict[tuple[str, tuple[int, ...]], Tensor]
 """Views [K, *shape] by name and shape."""
@@ -47,11 +50,34 @@ class Frame:
     real: Tensor | None = None
     """[K, B, T] True where an example of the present pass has a step; None where all have all."""
 
+    ragged: bool = False
+    """Whether steps of sequences are rows [K, N, F] without padding, see `hpo.training.ragged`; set when a layer that
+    asks for it is bound."""
+    class_token: bool = False
+    """Whether each example's steps begin with a row for a class token; set as `ragged` is."""
+    ragged_rows: Rows | None = None
+    """Where the real steps of the present pass are."""
+
+    def pack(self, x: Tensor, real: Tensor | None) -> Tensor:
+        """[K, B, T, F] and its mask [K, B, T] -> [K, N, F]."""
+        if real is None:
+            real = torch.ones(x.shape[:3], dtype=torch.bool, device=x.device)
+        if self.class_token:
+            x, real = F.pad(x, (0, 0, 1, 0)), F.pad(real, (1, 0), value=True)
+        self.ragged_rows = Rows(real)
+        return self.ragged_rows.pack(x)
+
+    @property
+    def rows(self) -> Rows:
+        """Where the real steps of the present pass are."""
+        assert self.ragged_rows is not None
+        return self.ragged_rows
+
     def begin(self) -> None:
         """Forgets what a pass before has carried past layers."""
         self.kept.clear()
         self.kept_gradients.clear()
-        self.real = None
+        self.real = self.ragged_rows = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,8 +31,8 @@ class Mixed:
     share: Tensor
     """[K] share of the first; 1 where a lane does not mix."""
 
-    def __getitem__(self, step: int) -> Mixed:
-        """The targets of one of several steps, which are the first dimension."""
+    def __getitem__(self, step: int | slice) -> Mixed:
+        """Those of one of several steps, or of some lanes, whichever are the first dimension."""
         return Mixed(first=self.first[step], second=self.second[step], share=self.share[step])
 
 

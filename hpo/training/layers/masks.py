@@ -5,12 +5,13 @@ Dimensions: K lanes, B examples, N numbers in one lane's mask.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from hpo.models.layers.attention import Attention
 from hpo.models.named_inputs import example
 from hpo.signature import Signature
 from hpo.training import randomness
@@ -49,15 +50,20 @@ class Drop:
         steps, device = len(keys_SK), keys_SK.device
         count = batch * torch.Size(self.shape).numel()
         drawn = randomness.uniform_24(randomness.index_hash(count, self.salt, device), keys_SK.flatten())
-        # Integer arithmetic, because comparisons are slow on CPU: all bits are set where the number stays, else none.
-        stays = torch.sub(self.limit_K1.repeat(steps, 1), drawn, out=drawn)
-        stays = stays.bitwise_right_shift_(randomness.number(31, device))
-        scale = self.scale_K1.repeat(steps, 1)
-        if scale.dtype == torch.float32:
-            mask = stays.bitwise_and_(scale.view(torch.int32)).view(torch.float32)
-        else:
-            mask = stays.neg_().to(scale.dtype) * scale
+        mask = randomness.kept(drawn, self.limit_K1.repeat(steps, 1), self.scale_K1.repeat(steps, 1))
         return mask.view(steps, -1, batch, *self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LateDrop:
+    """One dropout layer of K lanes whose masks the layer draws itself, see `hpo.training.ragged.late`."""
+
+    drop: Drop
+    shape: tuple[int, ...] = ()
+
+    def masks(self, keys_SK: Tensor, batch: int) -> Tensor:
+        """[S, K]: keys of this layer."""
+        return randomness.mixed(keys_SK, self.drop.salt)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,26 +77,44 @@ class Keys:
         return keys_SK
 
 
+AnyDrop = Drop | LateDrop | Keys
+"""What is drawn for a step."""
+
+
 def drops_of(
     modules: Sequence[nn.Sequential],
     signature: Signature,
     dtype: torch.dtype,
     device: torch.device,
     witnesses: Sequence[nn.Sequential] = (),
-) -> dict[str, Drop]:
+) -> dict[str, Drop | LateDrop]:
     """The dropout layers with p > 0 in any lane or witness, by mask name. The mask of a lane without dropout is all
     ones. `witnesses`: modules of possible further lanes."""
-    shapes = output_shapes(modules[0], signature)
-    found = {}
+    late = any(isinstance(child, Attention) for child in modules[0])
+    shapes = {} if late else output_shapes(modules[0], signature)
+    found: dict[str, Drop | LateDrop] = {}
     for salt, (name, _) in enumerate(modules[0].named_children(), start=1):
-        for kind in (nn.Dropout, nn.Dropout2d):
+        for kind in (nn.Dropout, nn.Dropout2d, Attention):
             layers = [module.get_submodule(name) for module in (*modules, *witnesses)]
-            p = [layer.p if isinstance(layer, kind) else 0.0 for layer in layers]
+            p = [dropout_of(layer) if isinstance(layer, kind) else 0.0 for layer in layers]
             if any(p):
-                p = p[: len(modules)]
-                shape = shapes[name] if kind is nn.Dropout else (shapes[name][0], 1, 1)
-                found[mask_name(name, kind())] = Drop.of(p, shape, salt, dtype, device)
+                p, mask = p[: len(modules)], mask_name(name, next(one for one in layers if isinstance(one, kind)))
+                shape = () if late else shapes[name] if kind is nn.Dropout else (shapes[name][0], 1, 1)
+                drop = Drop.of(p, shape, salt, dtype, device)
+                found[mask] = LateDrop(drop=drop) if late else drop
     return found
+
+
+def dropout_of(layer: nn.Module) -> float:
+    """The probability with which a layer drops numbers."""
+    return layer.dropout if isinstance(layer, Attention) else getattr(layer, "p", 0.0)
+
+
+def late_columns(drops: Mapping[str, AnyDrop]) -> dict[str, Tensor]:
+    """Numbers of each lane that layers use which draw their masks themselves."""
+    late = {name: one.drop for name, one in drops.items() if isinstance(one, LateDrop)}
+    limits = {f"{name}.limit": drop.limit_K1 for name, drop in late.items()}
+    return limits | {f"{name}.scale": drop.scale_K1 for name, drop in late.items()}
 
 
 def output_shapes(module: nn.Sequential, signature: Signature) -> dict[str, tuple[int, ...]]:

@@ -162,6 +162,38 @@ def layer_norm(context: LayerContext, layer: nn.Module) -> Pass:
     return by_step(one) if len(shape) == 1 else _in_order(one)
 
 
+def rms_norm(context: LayerContext, layer: nn.Module) -> Pass:
+    """[K, B, ...] divided by the root of the mean square of each example, over all that it has; no shift."""
+    assert isinstance(layer, nn.RMSNorm)
+    assert layer.eps is not None
+    shape, eps, affine = tuple(layer.normalized_shape), layer.eps, layer.elementwise_affine
+    dims = tuple(range(-len(shape), 0))
+    scale = context.parameter("weight", shape) if affine else None
+    d_scale = context.gradient("weight", shape) if affine and context.frame.training else None
+
+    def spread(x: Tensor) -> Tensor:
+        assert scale is not None
+        return scale.view(-1, *[1] * (x.dim() - 1 - len(shape)), *shape)
+
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        inverse_root = (x.square().mean(dims, keepdim=True) + eps).rsqrt()
+        z = x * inverse_root
+        return (z if scale is None else z * spread(x)), (z, inverse_root)
+
+    def backward(kept: tuple[Tensor, Tensor], g: Tensor, wanted: bool) -> Tensor | None:
+        z, inverse_root = kept
+        product = g * z
+        if d_scale is not None:
+            torch.sum(product, tuple(range(1, g.dim() - len(shape))), out=d_scale)
+        if not wanted:
+            return None
+        if scale is not None:
+            g, product = g * spread(g), product * spread(g)
+        return torch.addcmul(g, z, product.mean(dims, keepdim=True), value=-1.0).mul_(inverse_root)
+
+    return Pass(forward, backward if context.frame.training else no_backward)
+
+
 def group_norm(context: LayerContext, layer: nn.Module) -> Pass:
     """Statistics per example over groups of channels."""
     assert isinstance(layer, nn.GroupNorm)
@@ -252,6 +284,7 @@ NORMS: dict[type[nn.Module], Rule] = {
     nn.BatchNorm1d: batch_norm_1d,
     nn.BatchNorm2d: batch_norm_2d,
     nn.LayerNorm: layer_norm,
+    nn.RMSNorm: rms_norm,
     nn.GroupNorm: group_norm,
 }
 """Type of a plain layer -> how it is bound."""

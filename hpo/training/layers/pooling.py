@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 from hpo.models.layers.pooling import Pool
 from hpo.training.layers.frame import LayerContext, Pass, Rule
+from hpo.training.ragged.attention import POOLS
 
 
 def pool(context: LayerContext, layer: nn.Module) -> Pass:
     """[K, B, T, F] -> [K, B, F]."""
     assert isinstance(layer, Pool)
+    if context.frame.ragged:
+        return POOLS[layer.kind](context)
     if layer.kind == "last":
         return _last(context, layer.backward)
     return _greatest(context) if layer.kind == "max" else _mean(context)

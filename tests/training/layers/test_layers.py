@@ -18,6 +18,7 @@ from hpo.training.layers.pooling import POOLING
 from hpo.training.layers.step_convolution import STEP_CONVOLUTIONS
 from hpo.training.layers.step_norms import STEP_NORMS
 from hpo.training.program import RULES
+from hpo.training.ragged.attention import ATTENTION
 from hpo.training.recurrent.layer import RECURRENT
 
 K, B = 3, 6
@@ -42,6 +43,10 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "layer norm": (lambda: nn.LayerNorm(10), DENSE),
     "layer norm plain": (lambda: nn.LayerNorm(10, elementwise_affine=False), DENSE),
     "layer norm of images": (lambda: nn.LayerNorm(list(IMAGE)), IMAGE),
+    "rms norm": (lambda: nn.RMSNorm(10, eps=1e-5), DENSE),
+    "rms norm plain": (lambda: nn.RMSNorm(10, eps=1e-5, elementwise_affine=False), DENSE),
+    "rms norm of images": (lambda: nn.RMSNorm(list(IMAGE), eps=1e-5), IMAGE),
+    "rms norm of steps": (lambda: nn.RMSNorm(6, eps=1e-5), (5, 6)),
     "group norm": (lambda: nn.GroupNorm(2, 4), IMAGE),
     "group norm of features": (lambda: nn.GroupNorm(5, 10), DENSE),
     "group norm plain": (lambda: nn.GroupNorm(2, 4, affine=False), IMAGE),
@@ -140,8 +145,18 @@ def test_a_layer_equals_the_plain_module(name: str) -> None:
 
 def test_every_layer_is_tested() -> None:
     """Masks, `Embed`, and layers that carry something past others: `test_randomness`, `test_embed`, `test_flow`,
-    `test_steps`, `test_recurrent`, `test_cnn`."""
-    elsewhere = {nn.Dropout, nn.Dropout2d, Embed, *FLOW, *POOLING, *RECURRENT, *STEP_CONVOLUTIONS, *STEP_NORMS}
+    `test_steps`, `test_recurrent`, `test_cnn`, `ragged/test_transformer`."""
+    elsewhere = {
+        nn.Dropout,
+        nn.Dropout2d,
+        Embed,
+        *ATTENTION,
+        *FLOW,
+        *POOLING,
+        *RECURRENT,
+        *STEP_CONVOLUTIONS,
+        *STEP_NORMS,
+    }
     assert {type(make()) for make, _ in LAYERS.values()} | elsewhere == set(RULES)
 
 
