@@ -36,11 +36,11 @@ from hpo.training.layers.masks import AnyDrop, drops_of, late_columns
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
 from hpo.training.layers.periodic import PERIODIC
-from hpo.training.layers.pooling import POOLING
-from hpo.training.layers.step_convolution import STEP_CONVOLUTIONS
-from hpo.training.layers.step_norms import STEP_NORMS
 from hpo.training.ragged.attention import ATTENTION
 from hpo.training.recurrent.layer import RECURRENT
+from hpo.training.sequences.convolution import STEP_CONVOLUTIONS
+from hpo.training.sequences.norms import STEP_NORMS
+from hpo.training.sequences.pooling import POOLING
 
 TABLES = ATTENTION, DENSE, EMBEDDINGS, FLOW, IMAGES, NORMS, PERIODIC, POOLING, RECURRENT, STEP_CONVOLUTIONS, STEP_NORMS
 RULES = {kind: rule for table in TABLES for kind, rule in table.items()}

@@ -14,12 +14,12 @@ from hpo.training.layers import convolution, mixed_norm
 from hpo.training.layers.flow import FLOW
 from hpo.training.layers.frame import Frame, LayerContext
 from hpo.training.layers.mixed_norm import MixedNorm
-from hpo.training.layers.pooling import POOLING
-from hpo.training.layers.step_convolution import STEP_CONVOLUTIONS
-from hpo.training.layers.step_norms import STEP_NORMS
 from hpo.training.program import RULES
 from hpo.training.ragged.attention import ATTENTION
 from hpo.training.recurrent.layer import RECURRENT
+from hpo.training.sequences.convolution import STEP_CONVOLUTIONS
+from hpo.training.sequences.norms import STEP_NORMS
+from hpo.training.sequences.pooling import POOLING
 
 K, B = 3, 6
 DENSE, IMAGE = (10,), (4, 7, 6)
