@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -61,12 +62,12 @@ class Branching(nn.Module):
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__()
-        self.first = nn.Linear(input_shape[0], 64)
+        self.first = nn.Linear(math.prod(input_shape), 64)
         self.second = nn.Linear(64, 64)
         self.last = nn.Linear(64, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.second(self.first(x).relu()).relu()
+        x = self.second(self.first(x.flatten(1)).relu()).relu()
         if x.max() > 1e6:
             x = x / x.max()
         answer: Tensor = self.last(x)

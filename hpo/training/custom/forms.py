@@ -77,6 +77,8 @@ def _attention(
         return F.scaled_dot_product_attention(
             query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
         )
+    if dropout_p > 0 and attn_mask is not None and attn_mask.requires_grad:
+        raise RuntimeError("vmap has no form of attention with dropout whose mask is learnt")
     if is_causal:
         attn_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
     if attn_mask is not None:

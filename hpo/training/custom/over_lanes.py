@@ -74,8 +74,8 @@ def mask_of(key_K: Tensor, count: int, p: float, call: int, dtype: torch.dtype) 
     return drop.masks(mixed.view(1, -1), 1).view(-1, count)
 
 
-FREE = 32
-"""Pieces of memory that are kept for use again."""
+FREE = 2**30
+"""Bytes of memory that are kept for use again, at most."""
 
 _free: list[Tensor] = []
 
@@ -92,4 +92,5 @@ def take(like: Tensor, *shape: int) -> Tensor:
 def give_back(*pieces: Tensor) -> None:
     """Memory that is no longer used."""
     _free.extend(pieces)
-    del _free[:-FREE]
+    while sum(piece.nbytes for piece in _free) > FREE:
+        del _free[0]
