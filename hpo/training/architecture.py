@@ -12,6 +12,7 @@ from torch import nn
 from hpo import models
 from hpo.errors import InputError
 from hpo.models.layers.embed import Embed
+from hpo.models.named_inputs import at_hand
 from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
@@ -63,7 +64,7 @@ class Architecture:
         alike: dict[tuple[str, ...], nn.Sequential] = {}
         for one in {(str(c.norm), str(c.dropout)): c for c in configs}.values():
             # A variant that cannot be built never becomes a lane.
-            with contextlib.suppress(InputError):
+            with contextlib.suppress(InputError), at_hand(examples.x_train):
                 module = models.build(one, examples.signature, examples.outputs)
                 modules.setdefault(structure(module), module)
                 if key in (key_of(one, module, compiled=compiled) for compiled in (False, True)):

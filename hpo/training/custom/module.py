@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from hpo.models import CUSTOM
-from hpo.models.likeness import PER_LANE
 from hpo.models.frozen import frozen_parameters, trained_parameters
+from hpo.models.likeness import PER_LANE
 from hpo.models.named_inputs import own_module
 from hpo.training.custom.causes import cause
 from hpo.training.custom.forms import Forms
@@ -61,13 +61,20 @@ class Plan:
     random: bool = False
     """Whether it draws random numbers that no form draws."""
 
+    normalized: str = ""
+    """What is wrong with its outputs, in words, if they look like a softmax; else empty."""
+
     def stop_fusing(self, module: nn.Module, reason: str) -> None:
         """Computes the lanes one after the other from now on; logs a warning, once."""
         self.fused, self.reason = False, reason
-        text = f"lanes of {type(own_module(module)).__name__} train one after the other, which is slower: {reason}"
-        if text not in _warned:
-            _warned.add(text)
-            logging.getLogger("hpo").warning(text)
+        warn(f"lanes of {type(own_module(module)).__name__} train one after the other, which is slower: {reason}")
+
+
+def warn(text: str) -> None:
+    """Logs a warning, once."""
+    if text not in _warned:
+        _warned.add(text)
+        logging.getLogger("hpo").warning(text)
 
 
 _warned: set[str] = set()

@@ -14,13 +14,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hpo.models.likeness import UNIQUE, likeness
-from hpo.models.named_inputs import example
-from hpo.signature import Signature
-from hpo.training.custom.masks import Masked, dropouts_in, mask_prefix, template_of
 from hpo.models.frozen import trained_parameters
+from hpo.models.likeness import UNIQUE, likeness
+from hpo.models.named_inputs import example, own_module
+from hpo.signature import Signature
 from hpo.training.custom.causes import cause
-from hpo.training.custom.module import KEYS, CustomModules, Plan
+from hpo.training.custom.masks import Masked, dropouts_in, mask_prefix, template_of
+from hpo.training.custom.module import KEYS, CustomModules, Plan, warn
 from hpo.training.custom.template import Leaves
 
 BATCH = 5
@@ -58,6 +58,9 @@ def _try(plan: Plan, module: nn.Module, signature: Signature) -> None:
         separate, tolerance = _test_pass([module, twin], alone, signature, torch.float32), 1e-2
     plan.random = not torch.equal(before, torch.random.get_rng_state())
     plan.forms, plan.draws = "forms" in alone.seen, "masks" in alone.seen
+    plan.normalized = _normalized(module, separate[0])
+    if plan.normalized:
+        warn(plan.normalized)
     try:
         together = _test_pass([module, twin], plan, signature, separate[0].dtype)
     except Exception as error:
@@ -66,6 +69,24 @@ def _try(plan: Plan, module: nn.Module, signature: Signature) -> None:
     pairs = zip(together, separate, strict=True)
     if plan.fused and not all(torch.allclose(one, other, rtol=tolerance, atol=tolerance) for one, other in pairs):
         plan.stop_fusing(module, "it computes something else when many lanes are one batch")
+
+
+def _normalized(module: nn.Module, y: Tensor) -> str:
+    """What to say of outputs [K, B, C] that a softmax seems to have made; empty for others."""
+    if y.shape[-1] < 2:
+        return ""
+    sums, logs = y.sum(-1), y.logsumexp(-1)
+    if bool((y >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+        last, harm = "softmax", "with two, it learns slowly and its probabilities are too even"
+    elif torch.allclose(logs, torch.zeros_like(logs), atol=1e-4):
+        last, harm = "log_softmax", "a second one changes nothing and takes time"
+    else:
+        return ""
+    name = type(own_module(module)).__name__
+    return (
+        f"outputs of {name} look like those of a {last}, and the loss, which takes logits, has a softmax of its own: "
+        f"{harm}; leave out the last {last}"
+    )
 
 
 def _calls(module: nn.Module, signature: Signature) -> Iterator[tuple[str, int, int]]:

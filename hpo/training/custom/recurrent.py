@@ -27,6 +27,7 @@ sigmoid_backward = torch.ops.aten.sigmoid_backward
 tanh_backward = torch.ops.aten.tanh_backward
 relu_backward = torch.ops.aten.threshold_backward
 
+
 def recurrence(
     kind: str,
     backwards: bool,
@@ -139,9 +140,7 @@ def _gru(
     return rz_T, n_T, hn_T
 
 
-def _gru_back(
-    kind: str, order: range, dy_T: Any, h: Tensor, w: Tensor, kept: Any, d_x: Tensor, d_h: Tensor
-) -> Tensor:
+def _gru_back(kind: str, order: range, dy_T: Any, h: Tensor, w: Tensor, kept: Any, d_x: Tensor, d_h: Tensor) -> Tensor:
     """Writes the gradients of both parts of the gates [K, T, B, 3H]; returns that of the initial states."""
     states_T, rz_T, n_T, hn_T = kept
     size = h.shape[-1]
