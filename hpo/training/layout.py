@@ -1,5 +1,5 @@
-"""The layout of a lane's row: the position of each trained parameter of a module, so that K modules become a matrix theta
-[K, P].
+"""The layout of a lane's row: the position of each trained parameter of a module, so that K modules become a matrix
+theta [K, P].
 
 One matrix instead of many stacked tensors makes an update, a penalty or a checkpoint a handful of operations,
 whatever the number of layers. Running averages of batch normalisation get a second matrix, stats [K, Q].

@@ -23,8 +23,8 @@ def attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, key_K: Tensor, scale: float | None, p: float, call: int
 ) -> Tensor:
     """[K, B, H, L, E], [K, B, H, S, E], [K, B, H, S, V] -> [K, B, H, L, V]. `mask`: added to the scores, or False where
-    a place does not answer, [K, B, H, L, S] or 1 for any but the first; where p > 0 it gets no gradient. `key_K`, `call`: of the dropout masks, drawn
-    where p > 0."""
+    a place does not answer, [K, B, H, L, S] or 1 for any but the first; where p > 0 it gets no gradient. `key_K`,
+    `call`: of the dropout masks, drawn where p > 0."""
     each = p.lanes if isinstance(p, LaneP) else (p,) * len(q)
     found = []
     for lane, mine in enumerate(each):

@@ -2,8 +2,9 @@
 
 Both ways run the user's own forward on the lanes' tensors and compute gradients by autograd. Dropout layers multiply by
 the lane's masks; `hpo.training.custom.forms` has what vmap refuses. Other random numbers, which only unfused lanes may
-draw, come from torch's generator, seeded with the lane's key of the step. Batch normalisation stores the batch's statistics, from which the program updates the lanes'
-averages. `hpo.training.custom.plans` finds out which modules can be fused.
+draw, come from torch's generator, seeded with the lane's key of the step. Batch normalisation stores the batch's
+statistics, from which the program updates the lanes' averages. Frozen parameters are constants. Which modules can be
+fused, `hpo.training.custom.plans` finds out.
 
 Dimensions: K lanes, B examples, C outputs.
 """

@@ -51,6 +51,15 @@ def images(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.fixture
+def layers(tmp_path: Path) -> str:
+    path = tmp_path / "layers.py"
+    path.write_text(own.LAYERS)
+    torch.manual_seed(5)
+    torch.save(nn.Linear(13, 6).state_dict(), tmp_path / "body.pt")
+    return str(path)
+
+
 def config(module: str, number: int = 0, batch_size: int = 16, **arguments: Any) -> TrialConfig:
     return TrialConfig.model_validate(
         {
@@ -116,8 +125,19 @@ CASES: list[tuple[str, str, str, bool, dict[str, Any]]] = [
     ("tables", "Plain", "wine", True, {}),
     ("tables", "Plain", "wine", False, {"branch": True}),
     ("tables", "Rows", "wine", True, {"kind": "attention"}),
-    ("tables", "Rows", "wine", False, {"kind": "lstm"}),
-    ("tables", "Rows", "wine", False, {"kind": "gru"}),
+    ("tables", "Rows", "wine", True, {"kind": "lstm"}),
+    ("tables", "Rows", "wine", True, {"kind": "gru"}),
+    ("layers", "Cells", "wine", True, {"kind": "GRU", "num_layers": 2, "bidirectional": True}),
+    ("layers", "Cells", "wine", True, {"kind": "GRU", "bias": False, "batch_first": True}),
+    ("layers", "Cells", "wine", True, {"kind": "LSTM", "num_layers": 2, "bidirectional": True}),
+    ("layers", "Cells", "wine", True, {"kind": "RNN", "num_layers": 2, "batch_first": True}),
+    ("layers", "Cells", "wine", True, {"kind": "RNN", "nonlinearity": "relu", "bidirectional": True}),
+    ("layers", "Attention", "wine", True, {}),
+    ("layers", "Attention", "wine", True, {"masked": True, "norm_first": True, "activation": "gelu"}),
+    ("layers", "Heads", "wine", True, {}),
+    ("layers", "Packed", "wine", False, {}),
+    ("layers", "Renormed", "wine", True, {}),
+    ("layers", "Body", "wine", True, {}),
     ("images", "net", "digits", True, {}),
 ]
 
@@ -216,6 +236,7 @@ NEIGHBOURS: list[tuple[str, dict[str, Any]]] = [
     ("Rows", {"p": 0.2}),
     ("Rows", {"p": 0.2, "noise": 0.3}),
     ("Rows", {"kind": "lstm", "p": 0.2, "noise": 0.1}),
+    ("Rows", {"kind": "gru", "p": 0.2, "random": True}),
 ]
 
 
@@ -237,7 +258,7 @@ def test_a_lane_does_not_depend_on_its_neighbours(name: str, arguments: dict[str
 def test_training_leaves_the_global_generator_alone(tables: str) -> None:
     its = trainer()
     state = torch.random.get_rng_state()
-    curves(its, {0: config(f"{tables}:Rows", noise=0.3, kind="lstm")}, epochs=1)
+    curves(its, {0: config(f"{tables}:Rows", noise=0.3, random=True)}, epochs=1)
     assert torch.equal(state, torch.random.get_rng_state())
 
 
@@ -297,10 +318,97 @@ def test_the_memory_of_a_lane_counts_the_layers_inside(images: str) -> None:
 def test_a_module_that_cannot_be_fused_is_reported_once(tables: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="hpo"):
         for number in range(3):
-            lane = new_lane(setting(), number, 0, config(f"{tables}:Rows", kind="lstm", p=number / 4))
+            lane = new_lane(setting(), number, 0, config(f"{tables}:Plain", branch=True, p=number / 4))
             assert not plan_of(lane.module.get_submodule(CUSTOM), Signature.of_values(13)).fused
     [record] = caplog.records
-    assert record.getMessage().startswith("lanes of Rows train one after the other, which is slower: Batching rule not")
+    text = record.getMessage()
+    assert text.startswith("lanes of Plain train one after the other, which is slower: its forward cannot be batched")
+    assert text.endswith("; take torch.where in place of a branch on values")
+
+
+def test_the_layer_that_cannot_be_fused_is_named(layers: str, caplog: pytest.LogCaptureFixture) -> None:
+    lane = new_lane(setting(), 0, 0, config(f"{layers}:Inside"))
+    assert not plan_of(lane.module.get_submodule(CUSTOM), Signature.of_values(13)).fused
+    assert "its layer blocks.1 (Block) cannot be batched" in caplog.text
+    lane = new_lane(setting(), 0, 0, config(f"{layers}:Packed"))
+    assert not plan_of(lane.module.get_submodule(CUSTOM), Signature.of_values(13)).fused
+    assert "leave out packing, and take the mask" in caplog.text
+
+
+DRAWING: list[tuple[str, dict[str, Any]]] = [
+    ("Heads", {}),
+    ("Cells", {"kind": "GRU", "num_layers": 2}),
+    ("Attention", {}),
+    ("Functions", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), DRAWING, ids=lambda case: str(case))
+def test_dropout_inside_is_drawn_for_each_lane_alone(name: str, arguments: dict[str, Any], layers: str) -> None:
+    """Lanes with different dropout are one cohort. Fused, among fewer neighbours and one after the other, their numbers
+    are the same."""
+    varied = [{} if name == "Functions" else {"dropout": 0.15 * trial} for trial in range(4)]
+    trials = {trial: config(f"{layers}:{name}", trial, **arguments, **varied[trial]) for trial in range(4)}
+    fused = trainer()
+    one = curves(fused, trials)
+    assert is_fused(fused)
+    two = curves(trainer(lanes=3), trials)
+    for plan in custom_plans._plans.values():
+        plan.fused = False
+    alone = trainer()
+    before = torch.random.get_rng_state()
+    three = curves(alone, trials)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not is_fused(alone)
+    assert torch.allclose(one, two, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(one, three, rtol=1e-9, atol=1e-9)
+    if name != "Functions":
+        without = curves(trainer(), {3: config(f"{layers}:{name}", 3, dropout=0.0, **arguments)})
+        assert not torch.allclose(one[3], without[0], rtol=1e-3)
+
+
+def test_frozen_parameters_stay_as_they_are_and_are_no_part_of_a_lane(layers: str) -> None:
+    trials = {trial: config(f"{layers}:Body", trial) for trial in range(3)}
+    its = trainer()
+    curves(its, trials)
+    (cohort,) = cohorts_of(its)
+    assert not any("body" in entry.name for entry in cohort.layout.parameters)
+    its.keep_best(set(trials))
+    body = torch.load(Path(layers).with_name("body.pt"))
+    for trial in trials:
+        [state] = packing.best_states(its, trial)
+        assert torch.equal(state["custom.body.weight"], body["weight"])
+    places = {lane.module.get_parameter("custom.body.weight").data_ptr() for lane in cohort.lanes}
+    assert len(places) == 1, "one tensor for all lanes"
+
+
+def test_frozen_parameters_may_differ_by_lane(layers: str) -> None:
+    trials = {trial: config(f"{layers}:Features", trial) for trial in range(3)}
+    its = trainer()
+    found = curves(its, trials)
+    assert is_fused(its)
+    for trial, one in trials.items():
+        losses, _ = plain(trial, one, "wine")
+        assert torch.allclose(found[trial][:, [0, 2]], losses, rtol=1e-9, atol=1e-9)
+
+
+def test_a_module_is_rehearsed_with_real_rows(layers: str) -> None:
+    """It takes what the data hold, and refuses random numbers."""
+    its = trainer(dataset=setting("digits", F64, standardize=False))
+    assert its.admit([(0, config(f"{layers}:Ranged"))]) == []
+    assert is_fused(its)
+    assert [epoch.trial for epoch in its.tick().epochs] == [0]
+
+
+@pytest.mark.parametrize(("last", "said"), [("softmax", "too even"), ("log_softmax", "changes nothing"), ("tanh", "")])
+def test_a_softmax_before_the_loss_is_noticed(
+    last: str, said: str, layers: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    its = trainer()
+    its.admit((trial, config(f"{layers}:Ends", trial, last=last)) for trial in range(2))
+    its.tick()
+    assert [said in record.getMessage() for record in caplog.records] == ([True] if said else [])
+    assert (f"leave out the last {last}" in caplog.text) == bool(said)
 
 
 def test_a_module_that_vmap_gets_wrong_is_not_fused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
