@@ -95,9 +95,9 @@ class Attention(nn.Module):
         self.down = nn.Linear(4, outputs)
 
     def forward(self, x):
-        mask = (x > 1) if self.masked else None
+        mask = (x > 1) & (torch.arange(x.shape[1]) > 0) if self.masked else None
         y = self.inner(self.up(x.unsqueeze(2)), src_key_padding_mask=mask)
-        return self.down(y.mean(1) if mask is None else (y * ~mask.unsqueeze(2)).sum(1))
+        return self.down(y.mean(1) if mask is None else (y * ~mask.unsqueeze(2)).sum(1) / 13)
 
 
 class Heads(nn.Module):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +49,7 @@ class Forms(TorchFunctionMode):
         self.calls += 1
         self.seen.add("masks")
         mask = over_lanes(mask_of, self.key, shape.numel(), p, self.calls, x.dtype)
-        return x * mask.view(shape)
+        return x * cast(Tensor, mask).view(shape)
 
 
 def _dropout(kind: type[nn.Module], plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -85,7 +85,8 @@ def _attention(
         attn_mask = attn_mask[(None,) * (4 - attn_mask.dim())]
     forms.calls += 1
     forms.seen.update(["masks"] if dropout_p > 0 else [])
-    return over_lanes(attention, query, key, value, attn_mask, forms.key, scale, dropout_p, forms.calls)
+    found: Tensor = over_lanes(attention, query, key, value, attn_mask, forms.key, scale, dropout_p, forms.calls)
+    return found
 
 
 def _recurrent(kind: str) -> Callable[..., Any]:
@@ -150,7 +151,8 @@ def _heads(forms: Forms, *args: Any, **kwargs: Any) -> Any:
         "linear": lambda *a, **k: _linear(forms, *a, **k),
     }
     scope = {**vars(F), **inner}
-    for function in (F._in_projection_packed, F._in_projection, F.multi_head_attention_forward):
+    for name in ("_in_projection_packed", "_in_projection", "multi_head_attention_forward"):
+        function = getattr(F, name)
         copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
         copy.__kwdefaults__ = function.__kwdefaults__
         scope[function.__name__] = copy

@@ -197,7 +197,7 @@ class CustomModules:
 
         with warnings.catch_warnings():  # vmap warns of operations for which it uses a loop
             warnings.filterwarnings("ignore", message="There is a performance drop")
-            return cast(Tensor, vmap(one, randomness="error")(parameters.stacked(), buffers, masks, keys, x))
+            return vmap(one, randomness="error")(parameters.stacked(), buffers, masks, keys, x)
 
     def _one_by_one(self, parameters: Leaves, buffers: Tensors, masks: Tensors, keys: Tensor, x: Tensor) -> Tensor:
         draws = self.plan.forms and (self.plan.draws or any(map(any, self.p.values())))

@@ -81,7 +81,7 @@ class Leaves:
 
     def stacked(self) -> dict[str, Tensor]:
         """[K, ...] each."""
-        rows = map(torch.stack, self.lanes().values()) if self.by_lane else self.all
+        rows = [torch.stack(list(lanes)) for lanes in self.lanes().values()] if self.by_lane else self.all
         return dict(zip(self.names, rows, strict=True))
 
     def lanes(self) -> dict[str, Sequence[Tensor]]:

@@ -338,7 +338,6 @@ def test_the_layer_that_cannot_be_fused_is_named(layers: str, caplog: pytest.Log
 DRAWING: list[tuple[str, dict[str, Any]]] = [
     ("Heads", {}),
     ("Cells", {"kind": "GRU", "num_layers": 2}),
-    ("Attention", {}),
     ("Functions", {}),
 ]
 
@@ -394,7 +393,7 @@ def test_frozen_parameters_may_differ_by_lane(layers: str) -> None:
 
 def test_a_module_is_rehearsed_with_real_rows(layers: str) -> None:
     """It takes what the data hold, and refuses random numbers."""
-    its = trainer(dataset=setting("digits", F64, standardize=False))
+    its = trainer(dataset=setting("digits", F64, scaling="none"))
     assert its.admit([(0, config(f"{layers}:Ranged"))]) == []
     assert is_fused(its)
     assert [epoch.trial for epoch in its.tick().epochs] == [0]
