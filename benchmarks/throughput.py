@@ -35,6 +35,7 @@ from hpo.studyfile.records import (
     AdamW,
     BatchNorm,
     Cnn,
+    Custom,
     DataTable,
     Dropout,
     Init,
@@ -69,6 +70,7 @@ NORMS = (
     LayerNorm(kind="layer", placement="after_activation"),
 )
 DIGITS = DataTable(dataset="digits")
+SPOKEN = DataTable(dataset="spoken_digits")
 SCHEMES = ("kaiming_normal", "xavier_uniform", "small_normal", "orthogonal")
 
 
@@ -76,7 +78,7 @@ SCHEMES = ("kaiming_normal", "xavier_uniform", "small_normal", "orthogonal")
 class Case:
     """One row of the table."""
 
-    model: Mlp | Cnn | Recurrent | Transformer
+    model: Mlp | Cnn | Recurrent | Transformer | Custom
     batch: int
     dropout: float = 0.2
     mixed: bool = False
@@ -127,6 +129,12 @@ ENCODER = Case(
     plain=Encoder,
 )
 
+
+def own(name: str) -> Custom:
+    """A module of `benchmarks.own`."""
+    return Custom(family="custom", module=f"benchmarks.own:{name}")
+
+
 CASES = {
     "mlp-64-64": Case(model=Mlp(family="mlp", hidden=(64, 64)), batch=32),
     "mlp-64-64-mixed": Case(model=Mlp(family="mlp", hidden=(64, 64)), batch=32, mixed=True),
@@ -149,8 +157,12 @@ CASES = {
     ),
     "transformer": ENCODER,
     "transformer-trimmed": replace(ENCODER, plain=partial(Encoder, trim=True)),
+    "own-gru": Case(model=own("Recurrent"), batch=32, data=SPOKEN),
+    "own-encoder": Case(model=own("Encoder"), batch=32, data=SPOKEN),
+    "own-packed": Case(model=own("Packed"), batch=32, data=SPOKEN),
+    "own-branching": Case(model=own("Branching"), batch=32),
 }
-"""The last six get their data from the catalogue, i.e. over the network on first use."""
+"""Those with other data than digits get their data from the catalogue, i.e. over the network on first use."""
 
 
 class Indexed:

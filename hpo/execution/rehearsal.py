@@ -14,7 +14,7 @@ from hpo import models, space
 from hpo.data.prepare import PreparedData
 from hpo.errors import InputError
 from hpo.execution.job import TrainingJob
-from hpo.models.named_inputs import own_module
+from hpo.models.named_inputs import at_hand, own_module
 from hpo.studyfile.cautions import Caution
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import Custom, TrialConfig
@@ -113,7 +113,10 @@ def _fusing(config: TrialConfig, trainer: Trainer) -> Iterator[Caution]:
     if not isinstance(config.model, Custom):
         return
     module = getattr(trainer.all_cohorts()[0].lanes[0].module, models.CUSTOM)
-    plan = plan_of(module, trainer.setting.examples.signature)
+    with at_hand(trainer.setting.examples.x_train):
+        plan = plan_of(module, trainer.setting.examples.signature)
+    if plan.normalized:
+        yield Caution(code="softmax", text=plan.normalized)
     if not plan.fused:
         name = type(own_module(module)).__name__
         yield Caution(
@@ -127,7 +130,8 @@ def _memory(spec: StudySpec, which: str, trainer: Trainer, examples: Examples) -
     device = trainer.setting.examples.device
     batch = max(trainer.setting.examples.batch_sizes(0, cohort.lanes[0].config.training))
     itemsize = trainer.setting.dtype.itemsize
-    lane, free = cohort.architecture.lane_bytes(examples.signature, batch, itemsize), free_memory(device)
+    with at_hand(examples.x_train):
+        lane, free = cohort.architecture.lane_bytes(examples.signature, batch, itemsize), free_memory(device)
     lanes = spec.concurrency * examples.replicas
     kept = lanes * sum(rows[0].nbytes for rows in cohort.state.values())
     if lane > SHARE * free:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models, space
-from hpo.models.named_inputs import example
+from hpo.models.named_inputs import at_hand, example
 from hpo.signature import Signature
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import TrialConfig
@@ -84,8 +84,9 @@ def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = Fal
         if compilable and config.model.family == "custom":
             continue
         try:
-            module = models.build(config, examples.signature, examples.outputs)
-            uses = weight_uses(module, examples.signature)
+            with at_hand(examples.x_train):
+                module = models.build(config, examples.signature, examples.outputs)
+                uses = weight_uses(module, examples.signature)
         except Exception:  # a trial with this model fails before it trains
             continue
         batches = examples.batch_sizes(0, config.training)

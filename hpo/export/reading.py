@@ -114,7 +114,7 @@ def _module(folder: Path, about: About, signature: Signature, name: str) -> nn.S
         sizes = _sizes(folder / name)
         if unlike := [key for key in {**wanted, **sizes} if sizes.get(key) != _size(wanted.get(key))]:
             raise InputError(f"{place}: {unlike[0]} is of another size. {AGAIN}")
-    module = models.build(config, signature, about.outputs)
+    module = models.build(config, signature, about.outputs, checked=False)
     try:
         module.load_state_dict(_weights(folder / name))
     except RuntimeError as error:

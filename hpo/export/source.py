@@ -56,7 +56,7 @@ class TrainedTrial:
     def module(self, replica: int) -> nn.Sequential:
         """The model of a fold or repeat with its weights, in evaluation mode."""
         prepared = self.inputs.prepared
-        module = models.build(self.source.config, prepared.signature, prepared.outputs)
+        module = models.build(self.source.config, prepared.signature, prepared.outputs, checked=False)
         module.load_state_dict(self.states[replica])
         return module.eval()
 

@@ -1,5 +1,5 @@
 """Whether modules of the user's own can be lanes of one program: their `likeness` must be equal. It contains everything
-but the values of tensors and the numbers that a program has per lane, dropout's p and batch normalisation's momentum.
+but the values of tensors and the numbers that a program has per lane, dropout and batch normalisation's momentum.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ INTERNAL = frozenset(vars(nn.Module()))
 UNIQUE = "@"
 """Precedes the memory address of an object that cannot be compared by its content."""
 
-PER_LANE: dict[type[nn.Module], str] = {**dict.fromkeys(DROPOUTS, "p"), **dict.fromkeys(BATCH_NORMS, "momentum")}
+DROPPING: dict[type[nn.Module], str] = {
+    **dict.fromkeys(DROPOUTS, "p"),
+    **dict.fromkeys((nn.GRU, nn.LSTM, nn.RNN, nn.MultiheadAttention), "dropout"),
+}
+"""Types of layers with a dropout probability, and its attribute."""
+
+PER_LANE: dict[type[nn.Module], str] = {**DROPPING, **dict.fromkeys(BATCH_NORMS, "momentum")}
 """Types of layers and the attribute in which lanes may differ."""
 
 
@@ -34,7 +40,8 @@ def likeness(module: nn.Module) -> str:
     ):
         for name, tensor in tensors:
             shared = first.setdefault(id(tensor), name)  # tied weights
-            lines.append(f"{what} {name} {tuple(tensor.shape)} {tensor.dtype} {shared}")
+            frozen = "" if what == "buffer" or tensor.requires_grad else " frozen"
+            lines.append(f"{what} {name} {tuple(tensor.shape)} {tensor.dtype} {shared}{frozen}")
     return "\n".join(lines)
 
 

@@ -8,7 +8,9 @@ Dimensions: B examples.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod
 from typing import get_args
 
@@ -92,9 +94,26 @@ def own_module(module: nn.Module) -> nn.Module:
     return module.own if isinstance(module, NamedInputs) else module
 
 
+_at_hand: ContextVar[Tensor | None] = ContextVar("rows at hand", default=None)
+
+
+@contextmanager
+def at_hand(rows: Tensor) -> Iterator[None]:
+    """Within it, `example` gives the first of these training rows: a module may depend on the range of its inputs."""
+    token = _at_hand.set(rows)
+    try:
+        yield
+    finally:
+        _at_hand.reset(token)
+
+
 def example(signature: Signature, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """[count, ...] rows with numbers of every input's kind: random ones, some of which end early, or, without a
-    generator, whole ones with 0 for values and the least code or word that may occur."""
+    """[count, ...] rows: real ones where some are at hand. Else numbers of every input's kind: random ones, some of
+    which end early, or, without a generator, whole ones with 0 for values and the least code or word that may occur."""
+    rows = _at_hand.get()
+    if rows is not None and len(rows) and rows.shape[1:] == signature.shape:
+        first = rows[: min(count, len(rows))].detach().cpu().to(torch.get_default_dtype())
+        return first[torch.arange(count) % len(first)]
     parts = []
     for one in signature.inputs:
         if one.name == "mask":

@@ -16,6 +16,7 @@ from hpo.models.layers.embed import Embed
 from hpo.models.layers.periodic import Periodic
 from hpo.models.layers.recurrent import Recurrent
 from hpo.models.layers.steps import Steps, WordSteps
+from hpo.models.named_inputs import at_hand
 from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
@@ -90,7 +91,7 @@ class Architecture:
         alike: dict[tuple[str, ...], nn.Sequential] = {}
         for one in {(str(c.norm), str(c.dropout)): c for c in configs}.values():
             # A variant that cannot be built never becomes a lane.
-            with contextlib.suppress(InputError):
+            with contextlib.suppress(InputError), at_hand(examples.x_train):
                 module = models.build(one, examples.signature, examples.outputs)
                 modules.setdefault(structure(module), module)
                 if key in (key_of(one, module, compiled=compiled) for compiled in (False, True)):

@@ -16,6 +16,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from hpo.models.named_inputs import at_hand
 from hpo.optim import rules, schedules
 from hpo.training import compiled, metrics, step
 from hpo.training import layout as lay
@@ -110,16 +111,17 @@ class Cohort:
 
     def _program_of(self, lanes: Sequence[Lane], witnesses: Sequence[nn.Sequential] | None = None) -> Program:
         examples = self.setting.examples
-        return program_of(
-            [lane.module for lane in lanes],
-            self.layout,
-            examples.signature,
-            examples.outputs,
-            device=examples.device,
-            dtype=self.setting.dtype,
-            conventions=lanes[0].config.conventions,
-            witnesses=witnesses,
-        )
+        with at_hand(examples.x_train):
+            return program_of(
+                [lane.module for lane in lanes],
+                self.layout,
+                examples.signature,
+                examples.outputs,
+                device=examples.device,
+                dtype=self.setting.dtype,
+                conventions=lanes[0].config.conventions,
+                witnesses=witnesses,
+            )
 
     def epoch(self) -> list[LaneEpoch]:
         """Trains every lane for one epoch and scores it on its validation part.

@@ -11,6 +11,7 @@ from torch import nn
 
 from hpo import lengths, models
 from hpo.errors import InputError
+from hpo.models.named_inputs import at_hand
 from hpo.optim import schedules
 from hpo.seeds import lane_seed
 from hpo.studyfile.records import BatchNorm, TrialConfig
@@ -81,7 +82,8 @@ def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, fo
         _check_batches(setting.examples.batch_sizes(replica, config.training))
     numbers = setting.seed, trial, replica
     seed = lane_seed("init", *numbers)
-    module = models.build(config, setting.examples.signature, setting.examples.outputs, seed)
+    with at_hand(setting.examples.x_train):
+        module = models.build(config, setting.examples.signature, setting.examples.outputs, seed)
     models.initialize(module, config, randomness.generator("init", *numbers))
     return Lane(trial=trial, replica=replica, config=config, module=module, former=former)
 

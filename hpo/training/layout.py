@@ -1,5 +1,5 @@
-"""The layout of a lane's row: the position of each parameter of a module, so that K modules become a matrix theta
-[K, P].
+"""The layout of a lane's row: the position of each trained parameter of a module, so that K modules become a matrix
+theta [K, P].
 
 One matrix instead of many stacked tensors makes an update, a penalty or a checkpoint a handful of operations,
 whatever the number of layers. Running averages of batch normalisation get a second matrix, stats [K, Q].
@@ -10,7 +10,7 @@ Dimensions: K lanes, P parameters a lane, Q running averages a lane.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo.models.families.custom import BATCH_NORMS
+from hpo.models.frozen import trained_parameters
 
 ALIGNMENT = 16
 """Every tensor begins at a multiple of this, a cache line in float32."""
@@ -65,21 +66,21 @@ class Layout:
         parameters: dict[tuple[str, tuple[int, ...]], None] = {}
         stats: dict[tuple[str, tuple[int, ...]], None] = {}
         for module in modules:
-            parameters.update(dict.fromkeys((n, tuple(p.shape)) for n, p in module.named_parameters()))
+            parameters.update(dict.fromkeys((n, tuple(p.shape)) for n, p in trained_parameters(module).items()))
             stats.update(dict.fromkeys((n, tuple(b.shape)) for n, b in _averages(module)))
         return cls(parameters=_lay_out(parameters), stats=_lay_out(stats))
 
     def row(self, module: nn.Module) -> tuple[Tensor, Tensor]:
-        """The module's parameters [P] and running averages [Q]; 0 for tensors that it does not have."""
+        """The module's trained parameters [P] and running averages [Q]; 0 for tensors that it does not have."""
         return (
-            _fill(self.parameters, dict(module.named_parameters())),
+            _fill(self.parameters, trained_parameters(module)),
             _fill(self.stats, dict(_averages(module))),
         )
 
     def load(self, module: nn.Module, theta_P: Tensor, stats_Q: Tensor) -> None:
         """Writes a lane's rows into a plain module."""
         with torch.no_grad():
-            _unfill(self.parameters, dict(module.named_parameters()), theta_P)
+            _unfill(self.parameters, trained_parameters(module), theta_P)
             _unfill(self.stats, dict(_averages(module)), stats_Q)
 
     def weights(self) -> Tensor:
@@ -155,11 +156,11 @@ def _lay_out(found: dict[tuple[str, tuple[int, ...]], None]) -> tuple[TensorEntr
     return tuple(entries)
 
 
-def _present(entries: tuple[TensorEntry, ...], tensors: dict[str, Tensor]) -> list[TensorEntry]:
+def _present(entries: tuple[TensorEntry, ...], tensors: Mapping[str, Tensor]) -> list[TensorEntry]:
     return [e for e in entries if e.name in tensors and tuple(tensors[e.name].shape) == e.shape]
 
 
-def _fill(entries: tuple[TensorEntry, ...], tensors: dict[str, Tensor]) -> Tensor:
+def _fill(entries: tuple[TensorEntry, ...], tensors: Mapping[str, Tensor]) -> Tensor:
     present = _present(entries, tensors)
     assert len(present) == len(tensors), "the module has tensors that the layout lacks"
     row = torch.zeros(width(entries))
@@ -168,6 +169,6 @@ def _fill(entries: tuple[TensorEntry, ...], tensors: dict[str, Tensor]) -> Tenso
     return row
 
 
-def _unfill(entries: tuple[TensorEntry, ...], tensors: dict[str, Tensor], row: Tensor) -> None:
+def _unfill(entries: tuple[TensorEntry, ...], tensors: Mapping[str, Tensor], row: Tensor) -> None:
     for e in _present(entries, tensors):
         tensors[e.name].copy_(row[e.start : e.start + e.size].view(e.shape))

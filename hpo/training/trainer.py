@@ -17,6 +17,7 @@ from types import MappingProxyType
 import torch
 
 from hpo.lengths import Former
+from hpo.models.named_inputs import at_hand
 from hpo.studyfile.records import TrialConfig
 from hpo.training.architecture import Architecture, ArchitectureKey, key_of
 from hpo.training.cohort import Cohort
@@ -193,7 +194,8 @@ class Trainer:
             key = repr((self._key(lane), cohort.layout, str(examples.device), torch.get_num_threads()))
             cohort.name = hashlib.sha256(key.encode()).hexdigest()[:16]
             batch = max(examples.batch_sizes(lane.replica, lane.config.training))
-            size = cohort.architecture.lane_bytes(examples.signature, batch, self.setting.dtype.itemsize)
+            with at_hand(examples.x_train):
+                size = cohort.architecture.lane_bytes(examples.signature, batch, self.setting.dtype.itemsize)
             self.limits.add(cohort.name, size, examples.device)
         return cohort.name
 

@@ -23,7 +23,8 @@ class Net(nn.Module):
         self.last = nn.Linear(4, outputs)
 
     def forward(self, x):
-        return self.last(self.cells(x[:, :, None])[0][:, -1])
+        x = self.last(self.cells(x[:, :, None])[0][:, -1])
+        return x if x.sum() < 1e9 else -x
 """
 
 

@@ -124,8 +124,8 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     (START + FORWARD.replace("(x)", "(x).long()"), "gave torch.int64 [2, 3] for a batch", {}),
     ("from torch import nn\ndef Net(a, b): return nn.AdaptiveAvgPool1d(b)", "it has no parameters, so there is", {}),
     (
-        START + "        self.output.bias.requires_grad_(False)" + FORWARD,
-        "output.bias is not to be trained",
+        START + "        self.requires_grad_(False)" + FORWARD,
+        "all of its parameters are frozen, so there is nothing to train; leave requires_grad=True in some",
         {},
     ),
     (START + "        self.scale = torch.ones(3)" + FORWARD, "it keeps a tensor in scale, where nothing saves it", {}),

@@ -38,11 +38,11 @@ class Plain(nn.Module):
 class Rows(nn.Module):
     '''Features as a sequence; dropout on [time, batch, ...] and on examples times time.'''
 
-    def __init__(self, input_shape, outputs, kind="attention", p=0.0, noise=0.0):
+    def __init__(self, input_shape, outputs, kind="attention", p=0.0, noise=0.0, random=False):
         super().__init__()
         self.up = nn.Linear(1, 4)
         self.kind = kind
-        self.noise = noise
+        self.noise, self.random = noise, random
         self.drop, self.channels = nn.Dropout(p), nn.Dropout1d(p)
         if kind == "attention":
             self.inner = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0)
@@ -57,7 +57,159 @@ class Rows(nn.Module):
         x = self.channels(x.transpose(0, 1).transpose(1, 2)).mean(2)
         if self.noise:
             x = F.dropout(x, self.noise, self.training)
+        if self.random and self.training:
+            x = x + 0.1 * torch.randn_like(x)
         return self.down(x)
+"""
+
+LAYERS = """
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Cells(nn.Module):
+    '''Features as a sequence through recurrent layers.'''
+
+    def __init__(self, input_shape, outputs, kind, **arguments):
+        super().__init__()
+        self.cells = getattr(nn, kind)(1, 5, **arguments)
+        self.down = nn.Linear(5 * (1 + arguments.get("bidirectional", False)), outputs)
+
+    def forward(self, x):
+        along = 1 if self.cells.batch_first else 0
+        y, last = self.cells(x.unsqueeze(2) if along else x.T.unsqueeze(2))
+        return self.down(y.mean(along)) + (last[0] if isinstance(last, tuple) else last).mean()
+
+
+class Attention(nn.Module):
+    '''Features as a sequence through a transformer.'''
+
+    def __init__(self, input_shape, outputs, masked=False, dropout=0.0, **arguments):
+        super().__init__()
+        self.up, self.masked = nn.Linear(1, 4), masked
+        layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=dropout, batch_first=True, **arguments)
+        self.inner = nn.TransformerEncoder(layer, 2)
+        self.down = nn.Linear(4, outputs)
+
+    def forward(self, x):
+        mask = (x > 1) & (torch.arange(x.shape[1]) > 0) if self.masked else None
+        y = self.inner(self.up(x.unsqueeze(2)), src_key_padding_mask=mask)
+        return self.down(y.mean(1) if mask is None else (y * ~mask.unsqueeze(2)).sum(1) / 13)
+
+
+class Heads(nn.Module):
+    '''Attention with weights that are used, and a bias learnt beside the keys.'''
+
+    def __init__(self, input_shape, outputs, dropout=0.0):
+        super().__init__()
+        self.up = nn.Linear(1, 4)
+        self.heads = nn.MultiheadAttention(4, 2, dropout=dropout, add_bias_kv=True, kdim=1, vdim=1)
+        self.down = nn.Linear(4, outputs)
+
+    def forward(self, x):
+        x = x.T.unsqueeze(2)
+        y, weights = self.heads(self.up(x), x, x)
+        return self.down(y.mean(0)) + weights.square().mean()
+
+
+class Functions(nn.Module):
+    '''Dropout by functions.'''
+
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        self.up, self.down = nn.Linear(1, 4), nn.Linear(4, outputs)
+
+    def forward(self, x):
+        y = self.up(x.unsqueeze(2)).unflatten(2, (2, 2)).transpose(1, 2)
+        y = F.scaled_dot_product_attention(y, y, y, dropout_p=0.2 * self.training, is_causal=True)
+        y = F.dropout1d(y.transpose(1, 2).flatten(2), 0.3, self.training)
+        return F.dropout(self.down(y.mean(1)), 0.1, self.training)
+
+
+class Packed(nn.Module):
+    '''Sequences of unequal length, packed.'''
+
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        self.cells, self.down = nn.GRU(1, 4, batch_first=True), nn.Linear(4, outputs)
+
+    def forward(self, x):
+        lengths = (x > 0).sum(1).clamp(min=1).cpu()
+        packed = nn.utils.rnn.pack_padded_sequence(x.unsqueeze(2), lengths, batch_first=True, enforce_sorted=False)
+        return self.down(self.cells(packed)[1][-1])
+
+
+class Renormed(nn.Module):
+    '''An embedding that keeps its own weights short.'''
+
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        self.embedding, self.down = nn.Embedding(4, 3, max_norm=0.5), nn.Linear(3, outputs)
+
+    def forward(self, x):
+        return self.down(self.embedding((x > 0).long() + (x > 1).long()).mean(1))
+
+
+class Body(nn.Module):
+    '''A pre-trained body that is not trained.'''
+
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        self.body = nn.Linear(input_shape[0], 6)
+        self.body.load_state_dict(torch.load(Path(__file__).with_name("body.pt")))
+        self.body.requires_grad_(False)
+        self.down = nn.Linear(6, outputs)
+
+    def forward(self, x):
+        return self.down(torch.tanh(self.body(x)))
+
+
+class Features(Body):
+    '''Random features that are not trained.'''
+
+    def __init__(self, input_shape, outputs):
+        super().__init__(input_shape, outputs)
+        nn.init.normal_(self.body.weight)
+
+
+class Block(nn.Module):
+    '''What lanes cannot do together.'''
+
+    def forward(self, x):
+        return x if x.sum() < 1e9 else -x
+
+
+class Inside(nn.Module):
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        self.blocks = nn.Sequential(nn.Linear(input_shape[0], outputs), Block())
+
+    def forward(self, x):
+        return self.blocks(x)
+
+
+class Ranged(nn.Module):
+    '''Takes pixels between 0 and 16 alone.'''
+
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        self.values, self.down = nn.Embedding(17, 2), nn.Linear(2, outputs)
+
+    def forward(self, x):
+        return self.down(self.values(x.flatten(1).long()).mean(1))
+
+
+class Ends(nn.Module):
+    def __init__(self, input_shape, outputs, last):
+        super().__init__()
+        self.down, self.last = nn.Linear(input_shape[0], outputs), last
+
+    def forward(self, x):
+        y = self.down(x)
+        return y.tanh() if self.last == "tanh" else getattr(y, self.last)(1)
 """
 
 IMAGES = """

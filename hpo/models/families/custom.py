@@ -12,9 +12,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from hpo.conventions import NAMED_INPUTS
 from hpo.errors import InputError
+from hpo.models.frozen import frozen_parameters, trained_parameters
 from hpo.models.named_inputs import NamedInputs, example, places_of
 from hpo.models.slots import Children
 from hpo.own_code import error_line, load_callable, module_error, reporting_errors, with_article
@@ -35,9 +37,10 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 """Layers whose running averages training keeps."""
 
 
-def custom(config: TrialConfig, signature: Signature, outputs: int) -> Children:
+def custom(config: TrialConfig, signature: Signature, outputs: int, *, checked: bool = True) -> Children:
     """The user's module as the only child. It draws its initial weights from torch's global generator. Raises
-    InputError if it cannot be made, does not return [B, outputs] for B examples, or cannot be trained correctly."""
+    InputError if it cannot be made and, where it is to be checked, if it does not return [B, outputs] for B examples,
+    or cannot be trained correctly."""
     assert isinstance(config.model, Custom)
     reference = Reference.of(config.model.module)
     arguments = arguments_of(config.model)
@@ -61,6 +64,8 @@ def custom(config: TrialConfig, signature: Signature, outputs: int) -> Children:
         return made if places is None else NamedInputs(made, places)
 
     module = make()
+    if not checked and not any(map(is_lazy, module.parameters())):
+        return [(NAME, module)]
     problems = [*_unregistered_tensors(module)]
     _check_forward(module, reference, call, signature, outputs)
     problems += [*_untrainable(module), *_changed_buffers(module, signature), *_random_buffers(module, make)]
@@ -138,11 +143,11 @@ def _unregistered_tensors(module: nn.Module) -> Iterator[str]:
 
 
 def _untrainable(module: nn.Module) -> Iterator[str]:
-    if not any(True for _ in module.parameters()):
+    trained = trained_parameters(module)
+    if not trained and frozen_parameters(module):
+        yield "all of its parameters are frozen, so there is nothing to train; leave requires_grad=True in some"
+    elif not trained:
         yield "it has no parameters, so there is nothing to train"
-    for name, parameter in module.named_parameters():
-        if not parameter.requires_grad or not parameter.is_floating_point():
-            yield f"its parameter {name} is not to be trained; keep it with register_buffer instead"
     for path, child in module.named_modules():
         if isinstance(child, BATCH_NORMS) and child.track_running_stats and child.momentum is None:
             yield f"{path or 'it'} averages over all batches alike; give it a momentum, e.g. 0.1"
@@ -163,7 +168,9 @@ def _changed_buffers(module: nn.Module, signature: Signature) -> Iterator[str]:
     try:
         trained = copy.deepcopy(module).train()
         with torch.no_grad():
-            for parameter in trained.parameters():  # as after a step: some buffers depend on the weights
+            for parameter in trained_parameters(
+                trained
+            ).values():  # as after a step: some buffers depend on the weights
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
             trained(example(signature, 4, torch.default_generator))
     except Exception as error:

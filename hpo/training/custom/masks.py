@@ -10,8 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hpo.models.families.custom import BATCH_NORMS
-from hpo.models.likeness import DROPOUTS
+from hpo.models.families.custom import BATCH_NORMS, NAME
+from hpo.models.likeness import DROPOUTS, DROPPING
 from hpo.models.named_inputs import example
 from hpo.signature import Signature
 
@@ -59,6 +59,16 @@ def template_of(module: nn.Module) -> nn.Module:
 def dropouts_in(module: nn.Module) -> list[str]:
     """Paths of the layers that take masks."""
     return [path for path, layer in module.named_modules() if type(layer) in DROPOUTS]
+
+
+def dropping_in(module: nn.Module) -> list[str]:
+    """Paths of all layers with a dropout probability, in which lanes may differ."""
+    return [path for path, layer in module.named_modules() if type(layer) in DROPPING]
+
+
+def mask_prefix(path: str) -> str:
+    """The name of a dropout layer's masks, without the number of the call."""
+    return f"{NAME}.{path}#"
 
 
 def norms_in(module: nn.Module) -> dict[str, nn.BatchNorm1d]:

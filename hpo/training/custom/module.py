@@ -1,9 +1,10 @@
 """The user's own modules of K lanes as one layer: fused by `vmap` if possible, else computed one lane after the other.
 
 Both ways run the user's own forward on the lanes' tensors and compute gradients by autograd. Dropout layers multiply by
-the lane's masks. Other random numbers, which only unfused lanes may draw, come from torch's generator, seeded with the
-lane's key of the step. Batch normalisation stores the batch's statistics, from which the program updates the lanes'
-averages. `hpo.training.custom.plans` finds out which modules can be fused.
+the lane's masks; `hpo.training.custom.forms` has what vmap refuses. Other random numbers, which only unfused lanes may
+draw, come from torch's generator, seeded with the lane's key of the step. Batch normalisation stores the batch's
+statistics, from which the program updates the lanes' averages. Frozen parameters are constants. Which modules can be
+fused, `hpo.training.custom.plans` finds out.
 
 Dimensions: K lanes, B examples, C outputs.
 """
@@ -12,21 +13,28 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
 from hpo.models import CUSTOM
+from hpo.models.frozen import frozen_parameters, trained_parameters
+from hpo.models.likeness import PER_LANE
 from hpo.models.named_inputs import own_module
-from hpo.training.custom.masks import Masked, dropouts_in, norms_in, template_of
+from hpo.training.custom.causes import cause
+from hpo.training.custom.forms import Forms
+from hpo.training.custom.masks import dropping_in, mask_prefix, norms_in, template_of
+from hpo.training.custom.over_lanes import LaneP
+from hpo.training.custom.template import Leaves, Template, drawing
 from hpo.training.layers.dense import no_backward
 from hpo.training.layers.frame import LayerContext, Pass
 from hpo.training.layers.masks import Drop, Keys
+from hpo.training.limits import out_of_memory
 
 Tensors = Mapping[str, Tensor]
 
@@ -45,14 +53,29 @@ class Plan:
     calls: tuple[tuple[str, int, int], ...] = ()
     """Calls of dropout layers in one pass: path of the layer, number of the call, and size of the mask for one
     example."""
+    forms: bool = True
+    """Whether functions are replaced by their forms, see `hpo.training.custom.forms`."""
+    draws: bool = True
+    """Whether any form draws masks."""
+    seen: set[str] = field(default_factory=set)
+    """What passes with forms have done so far: "forms" if any was called, "masks" if any drew masks."""
+    random: bool = False
+    """Whether it draws random numbers that no form draws."""
+
+    normalized: str = ""
+    """What is wrong with its outputs, in words, if they look like a softmax; else empty."""
 
     def stop_fusing(self, module: nn.Module, reason: str) -> None:
         """Computes the lanes one after the other from now on; logs a warning, once."""
         self.fused, self.reason = False, reason
-        text = f"lanes of {type(own_module(module)).__name__} train one after the other, which is slower: {reason}"
-        if text not in _warned:
-            _warned.add(text)
-            logging.getLogger("hpo").warning(text)
+        warn(f"lanes of {type(own_module(module)).__name__} train one after the other, which is slower: {reason}")
+
+
+def warn(text: str) -> None:
+    """Logs a warning, once."""
+    if text not in _warned:
+        _warned.add(text)
+        logging.getLogger("hpo").warning(text)
 
 
 _warned: set[str] = set()
@@ -63,15 +86,15 @@ _warned: set[str] = set()
 class CustomModules:
     """The user's modules of K lanes, bound like one layer."""
 
-    template: nn.Module
-    """Module whose forward is run; its own tensors are not used."""
+    layers: Template
+    """The module whose forward is run."""
     plan: Plan
     shapes: dict[str, tuple[int, ...]]
-    """Shapes of the parameters."""
+    """Shapes of the parameters that are trained."""
     averages: dict[str, tuple[int, ...]]
     """Shapes of the running averages of batch normalisation."""
     constants: dict[str, Tensor]
-    """All other buffers, [K, ...] each."""
+    """All other buffers, and frozen parameters that differ between lanes, [K, ...] each."""
     p: dict[str, tuple[float, ...]]
     """Dropout probabilities by path of the layer, one for each lane."""
     drops: dict[str, Drop | Keys]
@@ -88,11 +111,12 @@ class CustomModules:
                 for name in buffers[0]
                 if name.rpartition(".")[0] not in kept
             }
-            p = {path: tuple(_p(module, path) for module in modules) for path in dropouts_in(first)}
+            constants |= _unlike(modules)
+            p = {path: tuple(_p(module, path) for module in modules) for path in dropping_in(first)}
             return cls(
-                template=template_of(first).to(device, dtype),
+                layers=Template(template_of(first).to(device, dtype)),
                 plan=plan,
-                shapes={name: tuple(tensor.shape) for name, tensor in first.named_parameters()},
+                shapes={name: tuple(tensor.shape) for name, tensor in trained_parameters(first).items()},
                 averages={
                     f"{path}.{which}": (layer.num_features,)
                     for path, layer in kept.items()
@@ -114,17 +138,18 @@ class CustomModules:
 
         def infer(x: Tensor) -> tuple[Tensor, None]:
             with torch.no_grad():
-                return self.run(parameters, {**self.constants, **averages}, {}, x, training=False), None
+                leaves = Leaves(names=tuple(parameters), all=list(parameters.values()), by_lane=False)
+                return self.run(leaves, {**self.constants, **averages}, {}, x, training=False), None
 
         if not context.frame.training:
             return Pass(infer, no_backward)
-        gradients = {name: context.gradient(name, shape) for name, shape in self.shapes.items()}
+        gradients = [context.gradient(name, shape) for name, shape in self.shapes.items()]
         batch_stats = {name: context.batch_stat(name, shape) for name, shape in self.averages.items()}
 
-        def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, dict[str, Tensor]]]:
+        def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Leaves]]:
             masks = {name: context.mask(name) for name in self.drops}
             with torch.inference_mode(False), torch.enable_grad():
-                leaves = {name: view.clone().requires_grad_() for name, view in parameters.items()}
+                leaves = Leaves.of(parameters, by_lane=not self.plan.fused)
                 seen = {name: torch.zeros_like(view) for name, view in averages.items()}
                 given = {name: mask.clone() for name, mask in masks.items() if mask is not None}
                 y = self.run(leaves, {**self.constants, **seen}, given, x.clone(), training=True)
@@ -132,59 +157,78 @@ class CustomModules:
                 view.copy_(seen[name])
             return y.detach(), (y, leaves)
 
-        def backward(kept: tuple[Tensor, dict[str, Tensor]], g: Tensor, wanted: bool) -> None:
+        def backward(kept: tuple[Tensor, Leaves], g: Tensor, wanted: bool) -> None:
             y, leaves = kept
             with torch.inference_mode(False):
-                found = torch.autograd.grad(y, list(leaves.values()), g.clone(), materialize_grads=True)
-            for name, gradient in zip(leaves, found, strict=True):
-                gradients[name].copy_(gradient)
+                found = torch.autograd.grad(y, leaves.all, g.clone(), materialize_grads=True)
+            places = [row for one in gradients for row in one.unbind()] if leaves.by_lane else gradients
+            torch._foreach_copy_(places, list(found))
 
         return Pass(forward, backward)
 
-    def run(self, parameters: Tensors, buffers: Tensors, masks: Tensors, x: Tensor, *, training: bool) -> Tensor:
+    def run(self, parameters: Leaves, buffers: Tensors, masks: Tensors, x: Tensor, *, training: bool) -> Tensor:
         """Outputs of all lanes. In training, batch normalisation writes the statistics of the batch into its buffers,
         which must be 0 before."""
-        self.template.train(training)
+        self.layers.train(training)
         masks = dict(masks)
         keys = masks.pop(KEYS, None)
+        if keys is None:
+            keys = torch.zeros(len(x), dtype=torch.int32, device=x.device)
+        try:
+            if self.plan.fused:
+                try:
+                    return self._fused(parameters, buffers, masks, keys, x)
+                except Exception as error:
+                    if out_of_memory(error):
+                        raise
+                    found = self._one_by_one(parameters, buffers, masks, keys, x)  # may raise the same
+                    self.plan.stop_fusing(self.layers.module, cause(error, self.layers.module))
+                    return found
+            return self._one_by_one(parameters, buffers, masks, keys, x)
+        finally:
+            self.layers.reset()
+
+    def _fused(self, parameters: Leaves, buffers: Tensors, masks: Tensors, keys: Tensor, x: Tensor) -> Tensor:
         for path, p in self.p.items():
-            # vmap refuses layers that draw random numbers, so a fused layer without masks must have p = 0.
-            self._masked(path).layer.p = max(p)
-        if self.plan.fused:
-            try:
-                with warnings.catch_warnings():  # vmap warns of operations for which it uses a loop
-                    warnings.filterwarnings("ignore", message="There is a performance drop")
-                    return vmap(self._one, randomness="error")(parameters, buffers, masks, x)
-            except RuntimeError as error:
-                if "vmap" not in str(error) and "Batching rule" not in str(error):
-                    raise
-                self.plan.stop_fusing(self.template, first_line(error))
-        rows = {name: value.unbind() for name, value in parameters.items()}
+            self.layers.set_p(path, LaneP(p))
+
+        def one(parameters: Tensors, buffers: Tensors, masks: Tensors, key: Tensor, x: Tensor) -> Tensor:
+            return self._pass({**parameters, **buffers}, masks, key, x, forms=self.plan.forms)
+
+        with warnings.catch_warnings():  # vmap warns of operations for which it uses a loop
+            warnings.filterwarnings("ignore", message="There is a performance drop")
+            return vmap(one, randomness="error")(parameters.stacked(), buffers, masks, keys, x)
+
+    def _one_by_one(self, parameters: Leaves, buffers: Tensors, masks: Tensors, keys: Tensor, x: Tensor) -> Tensor:
+        draws = self.plan.forms and (self.plan.draws or any(map(any, self.p.values())))
+        rows = parameters.lanes()
+        apart = {name: value.unbind() for name, value in buffers.items()}
         passes = []
-        for lane in range(len(x)):
-            for path, p in self.p.items():
-                self._masked(path).layer.p = p[lane]
-            mine = {name: row[lane] for name, row in rows.items()}
-            kept, drawn = ({name: value[lane] for name, value in each.items()} for each in (buffers, masks))
-            with _drawing(0 if keys is None else int(keys[lane]), x.device):
+        with drawing(keys, x.device) if self.plan.random else nullcontext([lambda: None] * len(x)) as begin:
+            for lane, one in enumerate(x.unbind()):
+                for path, p in self.p.items():
+                    self.layers.set_p(path, p[lane])
+                begin[lane]()
+                given = {name: row[lane] for name, row in (*rows.items(), *apart.items())}
+                drawn = {name: value[lane] for name, value in masks.items()}
                 # A copy, because a module may write into its input, which lanes may share.
-                passes.append(self._one(mine, kept, drawn, x[lane].clone()))
+                passes.append(self._pass(given, drawn, keys[lane], one.clone(), forms=draws))
         return torch.stack(passes)
 
-    def _one(self, parameters: Tensors, buffers: Tensors, masks: Tensors, x: Tensor) -> Tensor:
+    def _pass(self, tensors: Tensors, masks: Tensors, key: Tensor, x: Tensor, *, forms: bool) -> Tensor:
         """Output of one lane."""
-        for path in self.p:
-            prefix = mask_prefix(path)
-            mine = {name.removeprefix(prefix): mask for name, mask in masks.items() if name.startswith(prefix)}
-            self._masked(path).begin({int(call): mask for call, mask in mine.items()})
-        return cast(Tensor, functional_call(self.template, {**parameters, **buffers}, (x,)))
-
-    def _masked(self, path: str) -> Masked:
-        return cast(Masked, self.template.get_submodule(path))
+        self.layers.fill(tensors, masks)
+        if not forms:
+            return cast(Tensor, self.layers.module(x))
+        with Forms(key) as used:
+            y = cast(Tensor, self.layers.module(x))
+        self.plan.seen.update(used.seen)
+        return y
 
 
 def _p(module: nn.Module, path: str) -> float:
-    return cast(nn.Dropout, module.get_submodule(path)).p
+    layer = module.get_submodule(path)
+    return float(getattr(layer, PER_LANE[type(layer)]))
 
 
 def _drops(
@@ -197,22 +241,14 @@ def _drops(
     }
 
 
-def mask_prefix(path: str) -> str:
-    """The name of a dropout layer's masks, without the number of the call."""
-    return f"{CUSTOM}.{path}#"
-
-
-def first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-@contextmanager
-def _drawing(key: int, device: torch.device) -> Iterator[None]:
-    """Seeds torch's generators with a key for the duration of the block, and restores them after it."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(key & 0xFFFFFFFF)
-        if devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(key & 0xFFFFFFFF)
-        yield
+def _unlike(modules: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Frozen parameters that differ between lanes, [K, ...] each. The lanes share the memory of the others."""
+    found = {}
+    for name, frozen in frozen_parameters(modules[0]).items():
+        lanes = [module.get_parameter(name) for module in modules]
+        for lane in lanes:
+            if lane.data_ptr() != frozen.data_ptr() and torch.equal(lane, frozen):
+                lane.data = frozen.data
+        if any(lane.data_ptr() != frozen.data_ptr() for lane in lanes):
+            found[name] = torch.stack([lane.detach() for lane in lanes])
+    return found

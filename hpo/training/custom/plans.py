@@ -14,11 +14,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from hpo.models.frozen import trained_parameters
 from hpo.models.likeness import UNIQUE, likeness
-from hpo.models.named_inputs import example
+from hpo.models.named_inputs import example, own_module
 from hpo.signature import Signature
-from hpo.training.custom.masks import Masked, dropouts_in, template_of
-from hpo.training.custom.module import CustomModules, Plan, first_line, mask_prefix
+from hpo.training.custom.causes import cause
+from hpo.training.custom.masks import Masked, dropouts_in, mask_prefix, template_of
+from hpo.training.custom.module import KEYS, CustomModules, Plan, warn
+from hpo.training.custom.template import Leaves
 
 BATCH = 5
 """Examples of the test batch."""
@@ -41,24 +44,49 @@ def plan_of(module: nn.Module, signature: Signature) -> Plan:
 
 
 def _try(plan: Plan, module: nn.Module, signature: Signature) -> None:
-    """Turns fusing off if it fails or gives other results."""
+    """Turns fusing off if it fails or gives other results. Finds out what the module draws and calls."""
     twin = copy.deepcopy(module)
     with torch.no_grad():
-        for parameter in twin.parameters():
+        for parameter in trained_parameters(twin).values():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
-    alone = replace(plan, fused=False)
+    alone = replace(plan, fused=False, seen=set())
+    before = torch.random.get_rng_state()
     try:
         separate, tolerance = _test_pass([module, twin], alone, signature, torch.float64), 1e-6
     except Exception:  # a module may support one precision only
+        before = torch.random.get_rng_state()
         separate, tolerance = _test_pass([module, twin], alone, signature, torch.float32), 1e-2
+    plan.random = not torch.equal(before, torch.random.get_rng_state())
+    plan.forms, plan.draws = "forms" in alone.seen, "masks" in alone.seen
+    plan.normalized = _normalized(module, separate[0])
+    if plan.normalized:
+        warn(plan.normalized)
     try:
         together = _test_pass([module, twin], plan, signature, separate[0].dtype)
     except Exception as error:
-        plan.stop_fusing(module, first_line(error))
+        plan.stop_fusing(module, cause(error, module))
         return
     pairs = zip(together, separate, strict=True)
     if plan.fused and not all(torch.allclose(one, other, rtol=tolerance, atol=tolerance) for one, other in pairs):
         plan.stop_fusing(module, "it computes something else when many lanes are one batch")
+
+
+def _normalized(module: nn.Module, y: Tensor) -> str:
+    """What to say of outputs [K, B, C] that a softmax seems to have made; empty for others."""
+    if y.shape[-1] < 2:
+        return ""
+    sums, logs = y.sum(-1), y.logsumexp(-1)
+    if bool((y >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+        last, harm = "softmax", "with two, it learns slowly and its probabilities are too even"
+    elif torch.allclose(logs, torch.zeros_like(logs), atol=1e-4):
+        last, harm = "log_softmax", "a second one changes nothing and takes time"
+    else:
+        return ""
+    name = type(own_module(module)).__name__
+    return (
+        f"outputs of {name} look like those of a {last}, and the loss, which takes logits, has a softmax of its own: "
+        f"{harm}; leave out the last {last}"
+    )
 
 
 def _calls(module: nn.Module, signature: Signature) -> Iterator[tuple[str, int, int]]:
@@ -84,14 +112,15 @@ def _test_pass(modules: list[nn.Module], plan: Plan, signature: Signature, dtype
     own = CustomModules.of(modules, plan, dtype, torch.device("cpu"))
     own.p.update(dict.fromkeys(own.p, (0.0, 0.0)))
     tensors = [dict(module.named_parameters()) for module in modules]
-    leaves = {
-        name: torch.stack([of[name].detach() for of in tensors]).to(dtype).requires_grad_() for name in own.shapes
-    }
+    stacked = {name: torch.stack([of[name].detach() for of in tensors]).to(dtype) for name in own.shapes}
+    leaves = Leaves.of(stacked, by_lane=not plan.fused)
     averages = {name: torch.zeros(2, *shape, dtype=dtype) for name, shape in own.averages.items()}
     masks = {f"{mask_prefix(path)}{call}": torch.ones(2, BATCH * size, dtype=dtype) for path, call, size in plan.calls}
+    masks[KEYS] = torch.tensor([1, 2], dtype=torch.int32)
     x = example(signature, 2 * BATCH, torch.Generator().manual_seed(0)).to(dtype).view(2, BATCH, *signature.shape)
     y = own.run(leaves, {**own.constants, **averages}, masks, x, training=True)
-    gradients = torch.autograd.grad(y.square().sum(), list(leaves.values()), materialize_grads=True)
+    found = torch.autograd.grad(y.square().sum(), leaves.all, materialize_grads=True)
+    gradients = replace(leaves, all=list(found)).stacked()
     with torch.no_grad():
         inferred = own.run(leaves, {**own.constants, **averages}, {}, x, training=False)
-    return [y.detach(), *gradients, *averages.values(), inferred]
+    return [y.detach(), *gradients.values(), *averages.values(), inferred]

@@ -24,31 +24,10 @@ from hpo.training.custom.plans import plan_of
 from hpo.training.lane import Setting, new_lane
 from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
-from tests.training import own
 from tests.training.study import OPTIMIZERS, plain_batches, setting
 from tests.training.test_equality import TORCH_OPTIMIZERS, numbers
 
 F64 = torch.float64
-
-
-@pytest.fixture(autouse=True)
-def _fresh_plans(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(custom_plans, "_plans", {})
-    monkeypatch.setattr(custom_module, "_warned", set())
-
-
-@pytest.fixture
-def tables(tmp_path: Path) -> str:
-    path = tmp_path / "tables.py"
-    path.write_text(own.TABLES)
-    return str(path)
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> str:
-    path = tmp_path / "images.py"
-    path.write_text(own.IMAGES)
-    return str(path)
 
 
 def config(module: str, number: int = 0, batch_size: int = 16, **arguments: Any) -> TrialConfig:
@@ -116,8 +95,19 @@ CASES: list[tuple[str, str, str, bool, dict[str, Any]]] = [
     ("tables", "Plain", "wine", True, {}),
     ("tables", "Plain", "wine", False, {"branch": True}),
     ("tables", "Rows", "wine", True, {"kind": "attention"}),
-    ("tables", "Rows", "wine", False, {"kind": "lstm"}),
-    ("tables", "Rows", "wine", False, {"kind": "gru"}),
+    ("tables", "Rows", "wine", True, {"kind": "lstm"}),
+    ("tables", "Rows", "wine", True, {"kind": "gru"}),
+    ("layers", "Cells", "wine", True, {"kind": "GRU", "num_layers": 2, "bidirectional": True}),
+    ("layers", "Cells", "wine", True, {"kind": "GRU", "bias": False, "batch_first": True}),
+    ("layers", "Cells", "wine", True, {"kind": "LSTM", "num_layers": 2, "bidirectional": True}),
+    ("layers", "Cells", "wine", True, {"kind": "RNN", "num_layers": 2, "batch_first": True}),
+    ("layers", "Cells", "wine", True, {"kind": "RNN", "nonlinearity": "relu", "bidirectional": True}),
+    ("layers", "Attention", "wine", True, {}),
+    ("layers", "Attention", "wine", True, {"masked": True, "norm_first": True, "activation": "gelu"}),
+    ("layers", "Heads", "wine", True, {}),
+    ("layers", "Packed", "wine", False, {}),
+    ("layers", "Renormed", "wine", True, {}),
+    ("layers", "Body", "wine", True, {}),
     ("images", "net", "digits", True, {}),
 ]
 
@@ -216,6 +206,7 @@ NEIGHBOURS: list[tuple[str, dict[str, Any]]] = [
     ("Rows", {"p": 0.2}),
     ("Rows", {"p": 0.2, "noise": 0.3}),
     ("Rows", {"kind": "lstm", "p": 0.2, "noise": 0.1}),
+    ("Rows", {"kind": "gru", "p": 0.2, "random": True}),
 ]
 
 
@@ -237,7 +228,7 @@ def test_a_lane_does_not_depend_on_its_neighbours(name: str, arguments: dict[str
 def test_training_leaves_the_global_generator_alone(tables: str) -> None:
     its = trainer()
     state = torch.random.get_rng_state()
-    curves(its, {0: config(f"{tables}:Rows", noise=0.3, kind="lstm")}, epochs=1)
+    curves(its, {0: config(f"{tables}:Rows", noise=0.3, random=True)}, epochs=1)
     assert torch.equal(state, torch.random.get_rng_state())
 
 
@@ -297,10 +288,12 @@ def test_the_memory_of_a_lane_counts_the_layers_inside(images: str) -> None:
 def test_a_module_that_cannot_be_fused_is_reported_once(tables: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="hpo"):
         for number in range(3):
-            lane = new_lane(setting(), number, 0, config(f"{tables}:Rows", kind="lstm", p=number / 4))
+            lane = new_lane(setting(), number, 0, config(f"{tables}:Plain", branch=True, p=number / 4))
             assert not plan_of(lane.module.get_submodule(CUSTOM), Signature.of_values(13)).fused
     [record] = caplog.records
-    assert record.getMessage().startswith("lanes of Rows train one after the other, which is slower: Batching rule not")
+    text = record.getMessage()
+    assert text.startswith("lanes of Plain train one after the other, which is slower: its forward cannot be batched")
+    assert text.endswith("; take torch.where in place of a branch on values")
 
 
 def test_a_module_that_vmap_gets_wrong_is_not_fused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
