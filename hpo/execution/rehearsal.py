@@ -114,7 +114,7 @@ def _fusing(config: TrialConfig, trainer: Trainer) -> Iterator[Caution]:
         return
     module = getattr(trainer.all_cohorts()[0].lanes[0].module, models.CUSTOM)
     with at_hand(trainer.setting.examples.x_train):
-        plan = plan_of(module, trainer.setting.examples.signature)
+        plan = plan_of(module, trainer.setting.examples.signature, config.conventions)
     if plan.normalized:
         yield Caution(code="softmax", text=plan.normalized)
     if not plan.fused:

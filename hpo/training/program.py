@@ -135,7 +135,7 @@ class Program:
         self.positions: tuple[LayerPosition, ...]
         if hasattr(modules[0], CUSTOM):
             customs = [module.get_submodule(CUSTOM) for module in modules]
-            own = CustomModules.of(customs, plan_of(customs[0], signature), dtype, device)
+            own = CustomModules.of(customs, plan_of(customs[0], signature, conventions), dtype, device)
             run = Run(lanes=slice(0, len(modules)), layer=own, last=True)
             self.drops, self.positions = own.drops, (LayerPosition(name=CUSTOM, learns=True, runs=(run,)),)
         else:

@@ -14,6 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from hpo.conventions import FUNCTIONS_OVER_LANES, NEWEST
 from hpo.models.frozen import trained_parameters
 from hpo.models.likeness import UNIQUE, likeness
 from hpo.models.named_inputs import example, own_module
@@ -26,17 +27,19 @@ from hpo.training.custom.template import Leaves
 BATCH = 5
 """Examples of the test batch."""
 
-_plans: dict[tuple[str, Signature], Plan] = {}
+_plans: dict[tuple[str, Signature, bool], Plan] = {}
 
 
-def plan_of(module: nn.Module, signature: Signature) -> Plan:
-    """The plan for modules that are like this one. Logs a warning, once, if they cannot be fused."""
-    key = (likeness(module), signature)
+def plan_of(module: nn.Module, signature: Signature, conventions: int = NEWEST) -> Plan:
+    """The plan for modules that are like this one, in a study of these conventions. Logs a warning, once, if they
+    cannot be fused."""
+    forms = conventions >= FUNCTIONS_OVER_LANES
+    key = (likeness(module), signature, forms)
     if key in _plans:
         return _plans[key]
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        plan = Plan(calls=tuple(_calls(module, signature)))
+        plan = Plan(calls=tuple(_calls(module, signature)), forms=forms)
         _try(plan, module, signature)
     if UNIQUE not in key[0]:  # otherwise the key contains an address, which may be used again
         _plans[key] = plan
