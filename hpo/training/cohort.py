@@ -15,7 +15,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from hpo.optim import rules, schedules
+from hpo.optim import schedules
+from hpo.optim.coefficients import coefficients_of
 from hpo.training import compiled, metrics, step
 from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
@@ -29,14 +30,14 @@ CHANGING = ("theta", "stats", "m", "v")
 
 
 class Cohort:
-    """Lanes with one key (see `architecture.key_of`), sorted by structure."""
+    """Lanes with one key (see `architecture.key_of`), sorted by structure and optimizer."""
 
     def __init__(
         self, setting: Setting, architecture: Architecture, lanes: Sequence[Lane], state: dict[str, Tensor]
     ) -> None:
         self.setting = setting
         self.architecture = architecture
-        order = sorted(range(len(lanes)), key=lambda i: structure(lanes[i].module))
+        order = sorted(range(len(lanes)), key=lambda i: (structure(lanes[i].module), lanes[i].config.optimizer.name))
         self.lanes = [lanes[i] for i in order]
         index = torch.tensor(order, dtype=torch.long, device=setting.examples.device)
         self.state = {name: value[index] for name, value in state.items()}
@@ -53,7 +54,7 @@ class Cohort:
         device, dtype = setting.examples.device, setting.dtype
         theta = torch.stack([r[0] for r in rows]).to(device, dtype)
         stats = torch.stack([r[1] for r in rows]).to(device, dtype)
-        accumulator = [[rules.coefficients(lane.config.optimizer).initial_v] for lane in lanes]
+        accumulator = [[coefficients_of(lane.config.optimizer).initial_v] for lane in lanes]
         state = {
             "theta": theta,
             "stats": stats,

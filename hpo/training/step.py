@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.optim import fused, penalties, rules
+from hpo.optim.coefficients import coefficients_of
 from hpo.studyfile.records import Optimizer, TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
@@ -63,10 +64,10 @@ class Numbers:
 
         return cls(
             coefficients=rules.stack(
-                [rules.coefficients(c.optimizer) for c in configs],
+                [coefficients_of(c.optimizer) for c in configs],
                 dtype,
                 device,
-                [rules.coefficients(c.optimizer) for c in witnesses],
+                [coefficients_of(c.optimizer) for c in witnesses],
             ),
             weights_1P=layout.weights().to(device),
             class_weight_KC=weights,
@@ -90,7 +91,7 @@ class Course:
 
     def columns(self, like: Tensor) -> rules.StepColumns:
         """The columns of the update formula that change with every step, for parameters of this dtype and device."""
-        coefficients = [rules.coefficients(optimizer) for optimizer in self.optimizers]
+        coefficients = [coefficients_of(optimizer) for optimizer in self.optimizers]
         return rules.step_columns(coefficients, self.rate_SK, self.done, like.dtype, like.device)
 
 

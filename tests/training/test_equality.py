@@ -12,6 +12,7 @@ from torch import nn
 from hpo.studyfile.records import Dropout, Mlp, NoNorm, Sgd, Training, TrialConfig
 from hpo.training import compiled, packing
 from hpo.training.lane import LaneEpoch, new_lane
+from tests.optim.test_rules import PlainLion
 from tests.training.study import NORMS, OPTIMIZERS, mixed, plain_batches, setting, trainer
 
 TORCH_OPTIMIZERS: dict[str, Any] = {
@@ -22,6 +23,9 @@ TORCH_OPTIMIZERS: dict[str, Any] = {
     "adagrad": lambda p, o: torch.optim.Adagrad(
         p, lr=o.learning_rate, initial_accumulator_value=o.initial_accumulator_value
     ),
+    "nadam": lambda p, o: torch.optim.NAdam(p, lr=o.learning_rate),
+    "radam": lambda p, o: torch.optim.RAdam(p, lr=o.learning_rate),
+    "lion": lambda p, o: PlainLion(p, lr=o.learning_rate, betas=(o.beta1, o.beta2), weight_decay=o.weight_decay),
 }
 
 
@@ -64,15 +68,15 @@ def test_lanes_equal_a_plain_loop(family: str) -> None:
     configs = {
         trial: mixed(trial, family).model_copy(
             update={
-                "norm": norm,
+                "norm": NORMS[trial % len(NORMS)],
                 "dropout": Dropout(),
-                "optimizer": OPTIMIZERS[trial % len(OPTIMIZERS)],
+                "optimizer": optimizer,
                 "schedule": TrialConfig.model_fields["schedule"].default,
                 "regularization": TrialConfig.model_fields["regularization"].default,
                 "training": Training(epochs=3, batch_size=32),
             }
         )
-        for trial, norm in enumerate(NORMS)
+        for trial, optimizer in enumerate(OPTIMIZERS)
     }
     assert its.admit(configs.items()) == []
     epochs = 2

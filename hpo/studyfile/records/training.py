@@ -41,6 +41,18 @@ class Cosine(Record):
     """Learning rate at the end, as a share of the highest."""
 
 
+class CosineRestarts(Record):
+    """Fall along half a cosine again and again, each time from the highest rate (Loshchilov & Hutter 2017)."""
+
+    name: Literal["cosine_restarts"]
+    period: Count = 10
+    """Epochs of the first fall."""
+    factor: Annotated[float, Field(ge=1.0, le=100.0)] = 1.0
+    """Each fall lasts this many times as long as the one before."""
+    final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Learning rate at the end of a fall, as a share of the highest."""
+
+
 class WarmupCosine(Record):
     """Rise linearly over `warmup` of the steps, then fall along a cosine."""
 
@@ -133,6 +145,6 @@ class Training(Record):
 
 
 Schedule = Annotated[
-    Constant | Step | Exponential | Cosine | WarmupCosine | OneCycle | ReduceOnPlateau,
+    Constant | Step | Exponential | Cosine | CosineRestarts | WarmupCosine | OneCycle | ReduceOnPlateau,
     Field(discriminator="name"),
 ]
