@@ -176,7 +176,7 @@ def step_columns(
 def _nadam_weights(beta1: float, decay: float, step_S: NDArray[np.int64]) -> tuple[Numbers, Numbers]:
     """[S] weights of the gradient and of m at consecutive steps. The products begin with the first step of training, so
     that they are the same wherever training went on."""
-    last = int(step_S[-1])
+    last = int(step_S.max(initial=0))
     faded = np.multiply.accumulate(np.full(last + 1, 0.96**decay))
     mu = beta1 * (1.0 - 0.5 * faded)
     product = np.multiply.accumulate(mu)[step_S - 1]

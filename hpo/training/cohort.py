@@ -25,8 +25,8 @@ from hpo.training.lane import Lane, LaneEpoch, Setting
 from hpo.training.program import Program, structure
 from hpo.training.step import Numbers
 
-CHANGING = ("theta", "stats", "m", "v")
-"""State that an epoch changes; the rest are the rows of each lane's best epoch."""
+BEST = "best_"
+"""Begins the names of the rows of each lane's best epoch; an epoch changes the rest of the state."""
 
 
 class Cohort:
@@ -63,6 +63,8 @@ class Cohort:
             "best_theta": theta.clone(),
             "best_stats": stats.clone(),
         }
+        if lanes[0].config.training.average != "none":
+            state |= {"average_theta": theta.clone(), "average_stats": stats.clone()}
         return cls(setting, architecture, lanes, state)
 
     def take(self, chosen: Sequence[int]) -> Cohort:
@@ -84,8 +86,13 @@ class Cohort:
     def keep_best(self, trials: set[int]) -> None:
         """Stores the present parameters of these trials as their best."""
         rows = [i for i, lane in enumerate(self.lanes) if lane.trial in trials]
-        self.state["best_theta"][rows] = self.state["theta"][rows]
-        self.state["best_stats"][rows] = self.state["stats"][rows]
+        for best, present in zip(("best_theta", "best_stats"), self._judged(), strict=True):
+            self.state[best][rows] = present[rows]
+
+    def _judged(self) -> tuple[Tensor, Tensor]:
+        """The parameters and running averages that are validated and kept: averages over the steps, if there are."""
+        theta, stats = (self.state.get(f"average_{name}", self.state[name]) for name in ("theta", "stats"))
+        return theta, stats
 
     @property
     def layout(self) -> lay.Layout:
@@ -114,7 +121,7 @@ class Cohort:
 
         If that raises, the state is the same as before.
         """
-        before, lanes = {name: self.state[name].clone() for name in CHANGING}, self.lanes
+        before, lanes = {name: value.clone() for name, value in _changing(self.state).items()}, self.lanes
         try:
             return self._epoch()
         except BaseException:
@@ -126,19 +133,22 @@ class Cohort:
     def _epoch(self) -> list[LaneEpoch]:
         started = time.perf_counter()
         setting = self.setting
-        lanes, state, program = self._native() or (self.lanes, self.state, self.program)
+        native = self._native()
+        lanes, state, program = native or (self.lanes, _changing(self.state), self.program)
+        accumulates = lanes[0].config.training.accumulate > 1
+        if accumulates:
+            state["summed"] = torch.zeros_like(state["theta"])
         plans = [LaneSteps.of(lane, setting) for lane in lanes]
         loss_K, norm_K = (torch.zeros(len(lanes), device=setting.examples.device, dtype=torch.float64) for _ in "LN")
-        for stretch in stretches([plan.sizes for plan in plans]):
+        for stretch in stretches([plan.sizes for plan in plans], apart=accumulates):
             losses_SK, norms_SK = self._train(stretch, plans, lanes, state, program)
             # `cumsum` adds in the order of the steps; `sum` would add in an order that depends on the number of lanes.
             places = list(stretch.lanes)
             weights = loss_K.new_tensor([stretch.batch / plans[place].sizes[0] for place in places])
             loss_K[places] += losses_SK.cumsum(0, dtype=torch.float64)[-1] * weights
             norm_K[places] += norms_SK.cumsum(0, dtype=torch.float64)[-1]
-        if state is not self.state:
-            for name in CHANGING:
-                self.state[name] = state[name][: len(self.lanes)].clone()
+        if native:
+            self.state.update({name: value[: len(self.lanes)].clone() for name, value in state.items()})
         lanes = self.lanes  # without the repeated ones of a compiled program
         scores = self._score()
         seconds = (time.perf_counter() - started) / len(lanes)
@@ -149,7 +159,7 @@ class Cohort:
                 epoch=lane.epoch + 1,
                 train_loss=train_loss / (sum(plans[i].sizes) / plans[i].sizes[0]),
                 learning_rate=float(plans[i].rates[-1]),
-                gradient_norm=norm / len(plans[i].sizes),
+                gradient_norm=norm / len(plans[i].rates),
                 seconds=seconds,
                 metrics={name: values[i] for name, values in scores.items()},
             )
@@ -168,6 +178,8 @@ class Cohort:
     def _native(self) -> tuple[list[Lane], dict[str, Tensor], Program] | None:
         """Lanes, state and program for the compiled step. Its number of lanes is fixed: the last lane is repeated to
         fill it. None if the step is not to be compiled, or too few lanes are left for compiling to pay."""
+        if self.lanes[0].config.training.accumulate > 1:  # not every step has an update, which takes another program
+            return None
         wanted, have = self.setting.compiled_lanes, len(self.lanes)
         if wanted is None or not wanted < 2 * have <= 2 * wanted:
             return None
@@ -177,7 +189,8 @@ class Cohort:
         if not self._compiled_program.compiles:
             return None
         repeated = torch.tensor([*range(have), *[have - 1] * (wanted - have)], device=self.setting.examples.device)
-        return lanes, {name: self.state[name][repeated] for name in CHANGING}, self._compiled_program
+        changing = {name: value[repeated] for name, value in _changing(self.state).items()}
+        return lanes, changing, self._compiled_program
 
     def _train(
         self,
@@ -194,19 +207,19 @@ class Cohort:
         chosen, moving = [lanes[place] for place in stretch.lanes], state
         if partial:
             index = torch.tensor(stretch.lanes, device=setting.examples.device)
-            moving, program = {name: state[name][index] for name in CHANGING}, self._program_of(chosen)
+            moving, program = {name: value[index] for name, value in state.items()}, self._program_of(chosen)
         numbers = Numbers.of(chosen, self.layout, setting.examples, witnesses)
         kind = compiled.native if native else step.plain
         found = train(stretch, plans, setting.examples, program, lambda course: kind(program, moving, numbers, course))
         if partial:
-            for name in CHANGING:
-                state[name][index] = moving[name]
+            for name, value in moving.items():
+                state[name][index] = value
         return found
 
     def _score(self) -> dict[str, list[float]]:
         examples = self.setting.examples
         parts = examples.parts_of([lane.replica for lane in self.lanes])
-        outputs = self.program.outputs(self.state["theta"], self.state["stats"], examples.x_valid[parts])
+        outputs = self.program.outputs(*self._judged(), examples.x_valid[parts])
         shape = outputs.shape[:2]
         outcome = metrics.Outcome(
             outputs_KVC=outputs,
@@ -216,3 +229,8 @@ class Cohort:
             positive=examples.positive,
         )
         return metrics.score(outcome, self.setting.metrics)
+
+
+def _changing(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state that an epoch changes."""
+    return {name: value for name, value in state.items() if not name.startswith(BEST)}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpo.studyfile.records.base import Count, NonNegative, Positive, Record, WholeNumber
+from hpo.studyfile.records.base import Count, Decay, NonNegative, Positive, Record, WholeNumber
 
 
 class Constant(Record):
@@ -140,6 +140,17 @@ class Training(Record):
     """Which examples an epoch has. `shuffled`: each once. `balanced`: as many, drawn so that all classes are equally
     frequent; the examples of a small class come several times, and those of a large class take turns over the epochs.
     Together with class_weight = "balanced", small classes count more than large ones."""
+    accumulate: Count = 1
+    """Batches whose gradients are averaged for one update (gradient accumulation): the memory of a small batch, the
+    update of a large one. Schedules count updates. Batches that are left over at the end of an epoch make an update of
+    their own, the mean of their gradients. Batch normalisation sees each batch by itself."""
+    average: Literal["none", "ema"] = "none"
+    """`ema`: validation, the weights of the best epoch and exports take an exponential moving average of the weights
+    over the updates, and of batch normalisation's running averages with them. Training goes on from the weights
+    themselves, and the training loss is theirs."""
+    average_decay: Decay = 0.99
+    """Share of the average that stays at each update; 0.99 averages over some 100 updates. After the first update the
+    average is the weights."""
     early_stopping: EarlyStopping | None = None
     """Absent: every trial that is not pruned trains to its last epoch."""
 
