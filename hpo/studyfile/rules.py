@@ -135,7 +135,7 @@ def smoothing_needs_classes(spec: StudySpec) -> Iterator[Problem]:
 
 
 def decay_has_average(spec: StudySpec) -> Iterator[Problem]:
-    for table in options_of(spec, "training"):
+    for table in options_of(spec, "training") if "training" in spec.tree else ():
         if "average_decay" in table and table.get("average", "none") == "none":
             text = 'has no effect, as no average is taken. Add average = "ema", or remove it'
             yield Problem(path="training.average_decay", text=text)

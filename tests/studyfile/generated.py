@@ -57,6 +57,8 @@ def _table(draw: st.DrawFn, shape: Shape, variant: str, without: tuple[str, ...]
             table[slot.name] = draw(_arguments())
         else:
             table[slot.name] = draw(_tables(slot.shape, without, optional=slot.optional))
+    if table.get("average", "none") == "none":
+        table.pop("average_decay", None)  # of which there is none
     return table
 
 
