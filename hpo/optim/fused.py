@@ -1,7 +1,8 @@
-"""The update rules by PyTorch's fused kernels, which are called lane by lane and pass over memory only once.
+"""The update rules on CPU: by PyTorch's fused kernels where it has one, which are called lane by lane and pass over
+memory only once; else by the common formula of `hpo.optim.rules` for neighbouring lanes with the same rule.
 
-On CPU this is several times as fast as `hpo.optim.rules` on all lanes at once, and a lane does not depend on the
-others. Rules and state are the same as there: m starts at 0, v at `Coefficients.initial_v`.
+For large models a fused kernel is several times as fast as the formula, and a lane does not depend on the others. Rules
+and state are the same as there: m starts at 0, v at `Coefficients.initial_v`.
 
 Shapes: S steps, K lanes, P parameters per lane.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hpo.optim import rules
+from hpo.optim.coefficients import coefficients_of
 from hpo.studyfile.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
 
 kernels: Any = torch
@@ -113,7 +118,7 @@ RULES: dict[str, Callable[[Any, LaneTensors, float, list[Tensor], bool], None]] 
     "adamw": _adamw,
 }
 """Name in a study file -> function from the record, the lane, its learning rate, the step (counted from 1, as a
-tensor) and whether it is the first."""
+tensor) and whether it is the first. Rules without a kernel are not here."""
 
 
 def updater(
@@ -130,19 +135,38 @@ def updater(
 
     `done`: number of steps that each lane has made before.
     """
-    lanes = [
-        LaneTensors(theta=[theta], gradient=[gradient], m=[m], v=[v])
-        for theta, gradient, m, v in zip(theta_KP, gradient_KP, m_KP, v_KP, strict=True)
-    ]
     step_SK = np.arange(1, len(rate_SK) + 1)[:, None] + np.asarray(done)[None, :]
     steps = [[[step] for step in row] for row in torch.from_numpy(step_SK).float()]
-    table = [
-        list(zip((RULES[o.name] for o in optimizers), optimizers, lanes, rates, steps[s], first, strict=True))
-        for s, (rates, first) in enumerate(zip(rate_SK.tolist(), (step_SK == 1).tolist(), strict=True))
-    ]
+    calls: list[list[Callable[[], None]]] = [[] for _ in steps]
+    for name, members in groupby(range(len(optimizers)), key=lambda lane: optimizers[lane].name):
+        lanes = list(members)
+        if name not in RULES:
+            rows = slice(lanes[0], lanes[-1] + 1)
+            tensors = theta_KP[rows], gradient_KP[rows], m_KP[rows], v_KP[rows]
+            for s, call in enumerate(_formula([optimizers[k] for k in lanes], tensors, rate_SK[:, rows], done[rows])):
+                calls[s].append(call)
+            continue
+        for k in lanes:
+            lane = LaneTensors(theta=[theta_KP[k]], gradient=[gradient_KP[k]], m=[m_KP[k]], v=[v_KP[k]])
+            for s, rate in enumerate(rate_SK[:, k].tolist()):
+                first = s == 0 and done[k] == 0
+                calls[s].append(partial(RULES[name], optimizers[k], lane, rate, steps[s][k], first))
 
     def update(s: int) -> None:
-        for rule, optimizer, lane, rate, step, first in table[s]:
-            rule(optimizer, lane, rate, step, first)
+        for call in calls[s]:
+            call()
 
     return update
+
+
+def _formula(
+    optimizers: Sequence[Optimizer],
+    tensors: tuple[Tensor, Tensor, Tensor, Tensor],
+    rate_SK: NDArray[np.float64],
+    done: Sequence[int],
+) -> list[Callable[[], None]]:
+    """Each step of lanes by the common formula."""
+    lanes = [coefficients_of(optimizer) for optimizer in optimizers]
+    stacked = rules.stack(lanes, tensors[0].dtype, "cpu")
+    columns = rules.step_columns(lanes, rate_SK, done, tensors[0].dtype, "cpu")
+    return [partial(rules.update_, *tensors, columns.at(s), stacked) for s in range(len(rate_SK))]

@@ -8,6 +8,10 @@ With t the step counted from 1 and g the gradient plus coupled * theta:
     theta = theta * (1 - rate * decoupled)
             - rate / (1 - beta1^t) / (1 + (t - 1) * lr_decay) * n / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 
+`direct` and `buffered` change with t in NAdam. RAdam adds its rectification to the rate, and steps without v while that
+is undefined. Lion takes the sign of n, and m changes after that. The coefficients of each rule are in
+`hpo.optim.coefficients`.
+
 A rule without second moment has v = 1 and eps = 0, so that its denominator is exactly 1 (v = 0 and eps = 1 would be
 slower, as some CPUs are slow at the root of 0). Terms that no lane needs are skipped. Skipping changes no bit of a
 lane's step while the lane's numbers are finite. In a lane that has overflowed, 0 * inf may give NaN where a skipped
@@ -19,121 +23,18 @@ Shapes: K lanes, P parameters per lane.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo.studyfile.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
+from hpo.optim.coefficients import Coefficients
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Coefficients:
-    """One lane's coefficients in the formula; the defaults are plain gradient descent. The learning rate, which changes
-    with every step, is not among them."""
-
-    momentum: float = 0.0
-    """Share of the buffer m that stays at each step."""
-    damp: float = 1.0
-    """Share of the gradient that enters m."""
-    damp_first: float = 1.0
-    """The same at the first step, where PyTorch's SGD takes the gradient undamped."""
-    decay: float = 1.0
-    """Share of the second moment v that stays at each step."""
-    scale: float = 0.0
-    """Share of the squared gradient that enters v; 0: the rule has no second moment."""
-    direct: float = 0.0
-    """Weight of the gradient itself in the step."""
-    buffered: float = 1.0
-    """Weight of m in the step."""
-    beta1: float = 0.0
-    """Base of the bias correction of m; 0: none."""
-    beta2: float = 0.0
-    """Base of the bias correction of v; 0: none."""
-    lr_decay: float = 0.0
-    """The step shrinks by 1 / (1 + (t - 1) * lr_decay)."""
-    eps: float = 0.0
-    """Added to the root of v."""
-    coupled: float = 0.0
-    """Weight decay that is added to the gradient."""
-    decoupled: float = 0.0
-    """Weight decay, times the learning rate, that shrinks the parameters directly."""
-    initial_v: float = 1.0
-    """Value of every element of v before the first step."""
-
-
-def _sgd(optimizer: Sgd) -> Coefficients:
-    if optimizer.momentum == 0.0:
-        return Coefficients(coupled=optimizer.weight_decay)
-    return Coefficients(
-        momentum=optimizer.momentum,
-        damp=1.0 if optimizer.nesterov else 1.0 - optimizer.dampening,
-        direct=1.0 if optimizer.nesterov else 0.0,
-        buffered=optimizer.momentum if optimizer.nesterov else 1.0,
-        coupled=optimizer.weight_decay,
-    )
-
-
-def _adagrad(optimizer: Adagrad) -> Coefficients:
-    return Coefficients(
-        decay=1.0,
-        scale=1.0,
-        lr_decay=optimizer.lr_decay,
-        eps=optimizer.eps,
-        coupled=optimizer.weight_decay,
-        initial_v=optimizer.initial_accumulator_value,
-    )
-
-
-def _rmsprop(optimizer: Rmsprop) -> Coefficients:
-    alpha = optimizer.alpha
-    return Coefficients(
-        decay=alpha, scale=1.0 - alpha, eps=optimizer.eps, coupled=optimizer.weight_decay, initial_v=0.0
-    )
-
-
-def _adam(optimizer: Adam | AdamW) -> Coefficients:
-    decoupled = isinstance(optimizer, AdamW)
-    return Coefficients(
-        momentum=optimizer.beta1,
-        damp=1.0 - optimizer.beta1,
-        damp_first=1.0 - optimizer.beta1,
-        decay=optimizer.beta2,
-        scale=1.0 - optimizer.beta2,
-        beta1=optimizer.beta1,
-        beta2=optimizer.beta2,
-        eps=optimizer.eps,
-        coupled=0.0 if decoupled else optimizer.weight_decay,
-        decoupled=optimizer.weight_decay if decoupled else 0.0,
-        initial_v=0.0,
-    )
-
-
-RULES: dict[str, Callable[[Any], Coefficients]] = {
-    "sgd": _sgd,
-    "adagrad": _adagrad,
-    "rmsprop": _rmsprop,
-    "adam": _adam,
-    "adamw": _adam,
-}
-"""Name in a study file -> function from the record to its coefficients; each steps like its namesake in
-`torch.optim`."""
-
-
-def coefficients(optimizer: Optimizer) -> Coefficients:
-    """The numbers of the formula for one trial's optimizer."""
-    return RULES[optimizer.name](optimizer)
-
-
-def state_tensors(optimizer: Optimizer) -> int:
-    """Number of buffers of the parameters' size that the rule needs: sgd 0, with momentum 1, adagrad and rmsprop 1,
-    adam and adamw 2. (A program of many lanes has the largest number that any lane needs.)"""
-    lane = coefficients(optimizer)
-    return sum((optimizer.name in ("adam", "adamw") or lane.momentum != 0.0, lane.scale != 0.0))
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,9 +45,8 @@ class LaneCoefficients:
     momentum_K1: Tensor
     decay_K1: Tensor
     scale_K1: Tensor
-    direct_K1: Tensor
-    buffered_K1: Tensor
     coupled_K1: Tensor
+    sign_K1: Tensor
     any_momentum: bool
     """Whether m is updated; else n is the gradient and m does not change."""
     any_direct: bool
@@ -155,6 +55,9 @@ class LaneCoefficients:
     """Whether v is updated; else it does not change."""
     any_coupled: bool
     any_decoupled: bool
+    any_rectified: bool
+    """Whether there may be steps without v."""
+    any_sign: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,10 +73,16 @@ class StepColumns:
     """Factor of the parameters before the step: 1 - learning rate * decoupled decay."""
     damp: Tensor
     """Share of the gradient that enters m."""
+    direct: Tensor
+    """Weight of the gradient itself in n."""
+    buffered: Tensor
+    """Weight of m in n."""
+    second: Tensor
+    """1, or 0 at a step without v."""
 
     def at(self, step: int) -> StepColumns:
         """The columns of one of the steps."""
-        return StepColumns(rate=self.rate[step], eps=self.eps[step], shrink=self.shrink[step], damp=self.damp[step])
+        return StepColumns(**{one.name: getattr(self, one.name)[step] for one in fields(self)})
 
 
 def stack(
@@ -197,14 +106,15 @@ def stack(
         momentum_K1=column(lambda lane: lane.momentum),
         decay_K1=column(lambda lane: lane.decay),
         scale_K1=column(lambda lane: lane.scale),
-        direct_K1=column(lambda lane: lane.direct),
-        buffered_K1=column(lambda lane: lane.buffered),
         coupled_K1=column(lambda lane: lane.coupled),
-        any_momentum=needed(lambda lane: lane.momentum != 0.0),
-        any_direct=needed(lambda lane: lane.direct != 0.0),
+        sign_K1=column(lambda lane: lane.sign) != 0.0,
+        any_momentum=needed(lambda lane: lane.momentum != 0.0 or lane.sign),
+        any_direct=needed(lambda lane: not lane.sign and (lane.direct != 0.0 or lane.momentum_decay is not None)),
         any_second=needed(lambda lane: lane.scale != 0.0),
         any_coupled=needed(lambda lane: lane.coupled != 0.0),
         any_decoupled=needed(lambda lane: lane.decoupled != 0.0),
+        any_rectified=needed(lambda lane: lane.rectified),
+        any_sign=needed(lambda lane: lane.sign),
     )
 
 
@@ -237,13 +147,51 @@ def step_columns(
     def tensor(values_SK: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(values_SK).to(device, dtype).unsqueeze(2)
 
+    factor_SK = rate_SK / correction(lambda lane: lane.beta1) * root_SK / slowed_SK
+    eps_SK = row(lambda lane: lane.eps) * root_SK
+    second_SK = np.ones_like(root_SK)
+    direct_SK = np.broadcast_to(row(lambda lane: lane.direct), root_SK.shape).copy()
+    buffered_SK = np.broadcast_to(row(lambda lane: lane.buffered), root_SK.shape).copy()
+    for k, lane in enumerate(lanes):
+        if lane.momentum_decay is not None:
+            direct_SK[:, k], buffered_SK[:, k] = _nadam_weights(lane.momentum, lane.momentum_decay, step_SK[:, k])
+        if lane.rectified:
+            found = [_rectification(lane.beta2, step) for step in step_SK[:, k].tolist()]
+            second_SK[:, k] = [1.0 if one else 0.0 for one in found]
+            factor_SK[:, k] *= [one or 1.0 / root for one, root in zip(found, root_SK[:, k].tolist(), strict=True)]
+            eps_SK[:, k] = [lane.eps if one else 1.0 for one in found]  # without the bias correction, as in PyTorch
+
     # n / (sqrt(v) / root + eps) = n * root / (sqrt(v) + eps * root), which spares a pass over all parameters
     return StepColumns(
-        rate=tensor(rate_SK / correction(lambda lane: lane.beta1) * root_SK / slowed_SK),
-        eps=tensor(row(lambda lane: lane.eps) * root_SK),
+        rate=tensor(factor_SK),
+        eps=tensor(eps_SK),
         shrink=tensor(1.0 - rate_SK * row(lambda lane: lane.decoupled)),
         damp=tensor(damp_SK),
+        direct=tensor(direct_SK),
+        buffered=tensor(buffered_SK),
+        second=tensor(second_SK),
     )
+
+
+def _nadam_weights(beta1: float, decay: float, step_S: NDArray[np.int64]) -> tuple[Numbers, Numbers]:
+    """[S] weights of the gradient and of m at consecutive steps. The products begin with the first step of training, so
+    that they are the same wherever training went on."""
+    last = int(step_S.max(initial=0))
+    faded = np.multiply.accumulate(np.full(last + 1, 0.96**decay))
+    mu = beta1 * (1.0 - 0.5 * faded)
+    product = np.multiply.accumulate(mu)[step_S - 1]
+    return (1.0 - mu[step_S - 1]) / (1.0 - product), mu[step_S] / (1.0 - product * mu[step_S])
+
+
+def _rectification(beta2: float, step: int) -> float | None:
+    """RAdam's factor of the rate at a step, counted from 1; None: v is too uncertain to step by."""
+    power = beta2**step
+    longest = 2.0 / (1.0 - beta2) - 1.0
+    length = longest - 2.0 * step * power / (1.0 - power)
+    if length <= 5.0:
+        return None
+    share = (length - 4.0) * (length - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * length)
+    return math.sqrt(share)
 
 
 def update_(
@@ -270,15 +218,23 @@ def update_(
         # scale * g before the square: a lane without second moment must not overflow to 0 * inf
         scratch_KP = grad_KP * c.scale_K1
         v_KP.mul_(c.decay_K1).addcmul_(scratch_KP, grad_KP)
-        denominator_KP = torch.sqrt(v_KP, out=scratch_KP).add_(now.eps)
+        denominator_KP = torch.sqrt(v_KP, out=scratch_KP)
+        if c.any_rectified:
+            denominator_KP.mul_(now.second)
+        denominator_KP.add_(now.eps)
 
     n_KP = grad_KP
+    signed_KP = None
+    if c.any_sign:
+        signed_KP = (grad_KP * now.direct).addcmul_(m_KP, now.buffered).sign_()
     if c.any_momentum:
         m_KP.mul_(c.momentum_K1).addcmul_(grad_KP, now.damp)
         if c.any_direct:
-            n_KP.mul_(c.direct_K1).addcmul_(m_KP, c.buffered_K1)
+            n_KP.mul_(now.direct).addcmul_(m_KP, now.buffered)
         else:
             n_KP = m_KP
+    if signed_KP is not None:
+        n_KP = torch.where(c.sign_K1, signed_KP, n_KP)
     step_KP = torch.mul(n_KP, now.rate, out=grad_KP)
     if denominator_KP is None:
         theta_KP.sub_(step_KP)

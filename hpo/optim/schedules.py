@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hpo.studyfile.records import (
     Constant,
     Cosine,
+    CosineRestarts,
     Exponential,
     OneCycle,
     ReduceOnPlateau,
@@ -74,6 +75,17 @@ def _cosine(schedule: Cosine, at: TrainingPosition) -> Factors:
     return _half_cosine(1.0, schedule.final, at.numbers() / at.total)
 
 
+def _cosine_restarts(schedule: CosineRestarts, at: TrainingPosition) -> Factors:
+    numbers, length = at.numbers(), float(schedule.period * at.steps)
+    if schedule.factor == 1.0:
+        return _half_cosine(1.0, schedule.final, numbers % length / length)
+    start, share = 0.0, np.zeros_like(numbers)
+    while start <= numbers[-1]:
+        share = np.where(numbers < start, share, (numbers - start) / length)
+        start, length = start + length, length * schedule.factor
+    return _half_cosine(1.0, schedule.final, share)
+
+
 def _warmup_cosine(schedule: WarmupCosine, at: TrainingPosition) -> Factors:
     # At least one step rises and one falls; a training of one step takes the full rate.
     rising = min(max(round(schedule.warmup * at.total), 1), at.total - 1)
@@ -103,6 +115,7 @@ SCHEDULES: dict[str, Callable[[Any, TrainingPosition], Factors]] = {
     "step": _step,
     "exponential": _exponential,
     "cosine": _cosine,
+    "cosine_restarts": _cosine_restarts,
     "warmup_cosine": _warmup_cosine,
     "one_cycle": _one_cycle,
     "reduce_on_plateau": _reduce_on_plateau,

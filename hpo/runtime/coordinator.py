@@ -20,7 +20,7 @@ from hpo.checkpoints.manager import CheckpointManager
 from hpo.checkpoints.retention import worth_keeping
 from hpo.endings import Ended, Ending, Spent
 from hpo.execution.executor import Executor
-from hpo.optim import rules
+from hpo.optim.coefficients import state_tensors
 from hpo.registry import studies
 from hpo.runtime.ownership import Ownership
 from hpo.runtime.progress import Observer, Progress, progress
@@ -261,4 +261,4 @@ class _Loop:
 
 def _state_bytes(config: TrialConfig, parameters: int) -> int:
     """Memory of the optimizer's buffers in float32."""
-    return rules.state_tensors(config.optimizer) * parameters * 4
+    return state_tensors(config.optimizer) * parameters * 4

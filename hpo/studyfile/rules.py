@@ -152,6 +152,13 @@ def smoothing_needs_classes(spec: StudySpec) -> Iterator[Problem]:
         yield Problem(path="regularization.label_smoothing", text=text)
 
 
+def decay_has_average(spec: StudySpec) -> Iterator[Problem]:
+    for table in options_of(spec, "training") if "training" in spec.tree else ():
+        if "average_decay" in table and table.get("average", "none") == "none":
+            text = 'has no effect, as no average is taken. Add average = "ema", or remove it'
+            yield Problem(path="training.average_decay", text=text)
+
+
 RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     objective_suits_task,
     one_way_to_validate,
@@ -165,6 +172,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     batch_norm_has_batches,
     own_modules_are_whole,
     smoothing_needs_classes,
+    decay_has_average,
 )
 
 

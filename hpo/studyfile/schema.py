@@ -7,7 +7,7 @@ the latest that TOML language servers support.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def _searched(slot: Slot, path: str, definitions: Json) -> Json:
         }
         for variant, inner in shape.variants.items()
     }
-    anything = {name: schema for inner in fields.values() for name, schema in inner.items()}
+    anything = {name: _any_of(inner[name] for inner in fields.values() if name in inner) for name in _names(fields)}
     if tag is not None:
         anything = {tag.name: _described(tag, _value(tag))} | anything
     absent = [{"const": "none"}] if slot.optional else []
@@ -89,6 +89,16 @@ def _searched(slot: Slot, path: str, definitions: Json) -> Json:
     if tag is not None:
         several["anyOf"].append({"required": [tag.name], "properties": {tag.name: {"type": "object"}}})
     return _described(slot, {"anyOf": [*_variants(shape, fields), several, *absent]})
+
+
+def _names(fields: Mapping[str, Json]) -> list[str]:
+    return list(dict.fromkeys(name for inner in fields.values() for name in inner))
+
+
+def _any_of(schemas: Iterable[Json]) -> Json:
+    """The schema of a field that variants may define each in its own way."""
+    different = list({repr(schema): schema for schema in schemas}.values())
+    return different[0] if len(different) == 1 else {"anyOf": different}
 
 
 def _free() -> Json:

@@ -30,6 +30,10 @@ from hpo.training.recurrent.cells import CELLS
 
 ROWS = 10
 """Rows of parameters of a lane in memory: theta, two moments, the best epoch's, gradient, and copies in training."""
+AVERAGE_ROWS = 2
+"""Further rows where the weights are averaged: the average, and its copy in training."""
+SUM_ROWS = 1
+"""Further rows where gradients are accumulated."""
 KEPT = 4
 """Tensors of the size of a layer's output that a training step holds at once."""
 
@@ -55,7 +59,9 @@ class Architecture:
         """Approximate largest memory of a lane: rows of the state and copies of them, tensors that layers keep for the
         backward pass, and inference on a part of the validation examples."""
         sizes = self._sizes(signature)
-        rows = ROWS * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
+        training = self.configs[0].training
+        each = ROWS + AVERAGE_ROWS * (training.average != "none") + SUM_ROWS * (training.accumulate > 1)
+        rows = each * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
         return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
 
     def lanes_at_once(self, signature: Signature, batch: int, itemsize: int) -> int | None:
@@ -109,8 +115,10 @@ def _within_recurrent(module: nn.Sequential) -> list[int]:
 
 def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> ArchitectureKey:
     """The key of a lane: batches and architecture, and for compiled programs the kinds of layers that must agree."""
-    kinds = _unmixable(module) if compiled else ()
-    return (config.training.batch_size, config.training.last_batch, *models.shape_key(module), *kinds)
+    kinds, training = _unmixable(module) if compiled else (), config.training
+    average = (training.average,) if training.average != "none" else ()
+    accumulate = (f"accumulate {training.accumulate}",) if training.accumulate > 1 else ()
+    return (training.batch_size, training.last_batch, *models.shape_key(module), *kinds, *average, *accumulate)
 
 
 def _unmixable(module: nn.Sequential) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from hpo.models.named_inputs import at_hand
-from hpo.optim import rules, schedules
+from hpo.optim import schedules
+from hpo.optim.coefficients import coefficients_of
 from hpo.training import compiled, metrics, step
 from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
@@ -28,19 +29,19 @@ from hpo.training.program import Program
 from hpo.training.ragged.lanewise import program_of
 from hpo.training.step import Numbers
 
-CHANGING = ("theta", "stats", "m", "v")
-"""State that an epoch changes; the rest are the rows of each lane's best epoch."""
+BEST = "best_"
+"""Begins the names of the rows of each lane's best epoch; an epoch changes the rest of the state."""
 
 
 class Cohort:
-    """Lanes with one key (see `architecture.key_of`), sorted by structure."""
+    """Lanes with one key (see `architecture.key_of`), sorted by structure and optimizer."""
 
     def __init__(
         self, setting: Setting, architecture: Architecture, lanes: Sequence[Lane], state: dict[str, Tensor]
     ) -> None:
         self.setting = setting
         self.architecture = architecture
-        order = sorted(range(len(lanes)), key=lambda i: structure(lanes[i].module))
+        order = sorted(range(len(lanes)), key=lambda i: (structure(lanes[i].module), lanes[i].config.optimizer.name))
         self.lanes = [lanes[i] for i in order]
         index = torch.tensor(order, dtype=torch.long, device=setting.examples.device)
         self.state = {name: value[index] for name, value in state.items()}
@@ -57,7 +58,7 @@ class Cohort:
         device, dtype = setting.examples.device, setting.dtype
         theta = torch.stack([r[0] for r in rows]).to(device, dtype)
         stats = torch.stack([r[1] for r in rows]).to(device, dtype)
-        accumulator = [[rules.coefficients(lane.config.optimizer).initial_v] for lane in lanes]
+        accumulator = [[coefficients_of(lane.config.optimizer).initial_v] for lane in lanes]
         state = {
             "theta": theta,
             "stats": stats,
@@ -66,6 +67,8 @@ class Cohort:
             "best_theta": theta.clone(),
             "best_stats": stats.clone(),
         }
+        if lanes[0].config.training.average != "none":
+            state |= {"average_theta": theta.clone(), "average_stats": stats.clone()}
         return cls(setting, architecture, lanes, state)
 
     def take(self, chosen: Sequence[int]) -> Cohort:
@@ -87,8 +90,13 @@ class Cohort:
     def keep_best(self, trials: set[int]) -> None:
         """Stores the present parameters of these trials as their best."""
         rows = [i for i, lane in enumerate(self.lanes) if lane.trial in trials]
-        self.state["best_theta"][rows] = self.state["theta"][rows]
-        self.state["best_stats"][rows] = self.state["stats"][rows]
+        for best, present in zip(("best_theta", "best_stats"), self._judged(), strict=True):
+            self.state[best][rows] = present[rows]
+
+    def _judged(self) -> tuple[Tensor, Tensor]:
+        """The parameters and running averages that are validated and kept: averages over the steps, if there are."""
+        theta, stats = (self.state.get(f"average_{name}", self.state[name]) for name in ("theta", "stats"))
+        return theta, stats
 
     @property
     def layout(self) -> lay.Layout:
@@ -128,7 +136,7 @@ class Cohort:
 
         If that raises, the state is the same as before.
         """
-        before, lanes = {name: self.state[name].clone() for name in CHANGING}, self.lanes
+        before, lanes = {name: value.clone() for name, value in _changing(self.state).items()}, self.lanes
         try:
             return self._epoch()
         except BaseException:
@@ -140,20 +148,23 @@ class Cohort:
     def _epoch(self) -> list[LaneEpoch]:
         started = time.perf_counter()
         setting = self.setting
-        lanes, state, program = self._native() or (self.lanes, self.state, self.program)
+        native = self._native()
+        lanes, state, program = native or (self.lanes, _changing(self.state), self.program)
+        accumulates = lanes[0].config.training.accumulate > 1
+        if accumulates:
+            state["summed"] = torch.zeros_like(state["theta"])
         plans = [LaneSteps.of(lane, setting) for lane in lanes]
         loss_K, norm_K = (torch.zeros(len(lanes), device=setting.examples.device, dtype=torch.float64) for _ in "LN")
-        most = self._at_once if state is self.state else None
-        for stretch in stretches([plan.sizes for plan in plans], most):
+        most = self._at_once if native is None else None
+        for stretch in stretches([plan.sizes for plan in plans], most, apart=accumulates):
             losses_SK, norms_SK = self._train(stretch, plans, lanes, state, program)
             # `cumsum` adds in the order of the steps; `sum` would add in an order that depends on the number of lanes.
             places = list(stretch.lanes)
             weights = loss_K.new_tensor([stretch.batch / plans[place].sizes[0] for place in places])
             loss_K[places] += losses_SK.cumsum(0, dtype=torch.float64)[-1] * weights
             norm_K[places] += norms_SK.cumsum(0, dtype=torch.float64)[-1]
-        if state is not self.state:
-            for name in CHANGING:
-                self.state[name] = state[name][: len(self.lanes)].clone()
+        if native:
+            self.state.update({name: value[: len(self.lanes)].clone() for name, value in state.items()})
         lanes = self.lanes  # without the repeated ones of a compiled program
         scores = self._score()
         seconds = (time.perf_counter() - started) / len(lanes)
@@ -164,7 +175,7 @@ class Cohort:
                 epoch=lane.epoch + 1,
                 train_loss=train_loss / (sum(plans[i].sizes) / plans[i].sizes[0]),
                 learning_rate=float(plans[i].rates[-1]),
-                gradient_norm=norm / len(plans[i].sizes),
+                gradient_norm=norm / len(plans[i].rates),
                 seconds=seconds,
                 metrics={name: values[i] for name, values in scores.items()},
             )
@@ -183,6 +194,8 @@ class Cohort:
     def _native(self) -> tuple[list[Lane], dict[str, Tensor], Program] | None:
         """Lanes, state and program for the compiled step. Its number of lanes is fixed: the last lane is repeated to
         fill it. None if the step is not to be compiled, or too few lanes are left for compiling to pay."""
+        if self.lanes[0].config.training.accumulate > 1:  # not every step has an update, which takes another program
+            return None
         wanted, have = self.setting.compiled_lanes, len(self.lanes)
         if wanted is None or not wanted < 2 * have <= 2 * wanted:
             return None
@@ -192,7 +205,8 @@ class Cohort:
         if not self._compiled_program.compiles:
             return None
         repeated = torch.tensor([*range(have), *[have - 1] * (wanted - have)], device=self.setting.examples.device)
-        return lanes, {name: self.state[name][repeated] for name in CHANGING}, self._compiled_program
+        changing = {name: value[repeated] for name, value in _changing(self.state).items()}
+        return lanes, changing, self._compiled_program
 
     def _train(
         self,
@@ -209,24 +223,25 @@ class Cohort:
         chosen, moving = [lanes[place] for place in stretch.lanes], state
         if partial:
             index = torch.tensor(stretch.lanes, device=setting.examples.device)
-            moving, program = {name: state[name][index] for name in CHANGING}, self._program_of(chosen)
+            moving, program = {name: value[index] for name, value in state.items()}, self._program_of(chosen)
         numbers = Numbers.of(chosen, self.layout, setting.examples, witnesses)
         kind = compiled.native if native else step.plain
         found = train(stretch, plans, setting.examples, program, lambda course: kind(program, moving, numbers, course))
         if partial:
-            for name in CHANGING:
-                state[name][index] = moving[name]
+            for name, value in moving.items():
+                state[name][index] = value
         return found
 
     def _score(self) -> dict[str, list[float]]:
         examples = self.setting.examples
         parts = examples.parts_of([lane.replica for lane in self.lanes])
+        theta, stats = self._judged()
         found = []
         for group in groups(len(self.lanes), self._at_once):
             rows = slice(group.start, group.stop)
             program = self.program if len(group) == len(self.lanes) else self._program_of(self.lanes[rows])
             x = examples.x_valid[parts if len(parts) == 1 else parts[rows]]
-            found.append(program.outputs(self.state["theta"][rows], self.state["stats"][rows], x))
+            found.append(program.outputs(theta[rows], stats[rows], x))
         outputs = torch.cat(found)
         shape = outputs.shape[:2]
         outcome = metrics.Outcome(
@@ -237,3 +252,8 @@ class Cohort:
             positive=examples.positive,
         )
         return metrics.score(outcome, self.setting.metrics)
+
+
+def _changing(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state that an epoch changes."""
+    return {name: value for name, value in state.items() if not name.startswith(BEST)}

@@ -43,11 +43,11 @@ def native(program: Program, state: dict[str, Tensor], numbers: Numbers, course:
     lanes = (state, program.columns, program.momentum_KQ, numbers)
     fixed = list(_tensors(lanes))
     form = (_program_form(program), _form(lanes))
-    columns = course.columns(state["theta"])
+    columns, newest = course.columns(state["theta"]), course.newest(state)
     fallback = plain(program, state, numbers, course)
 
     def advance(s: int, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        batch = (x, y, masks, columns.at(s))
+        batch = (x, y, masks, columns.at(s), newest[s])
         key = (form, _form(batch))
         if key not in _compiled:
             _compiled[key] = None if len(_compiled) >= MOST_FORMS else _compile(program, lanes, batch)
@@ -72,7 +72,7 @@ def _compile(program: Program, lanes: Any, batch: Any) -> Any:
     def flat(*tensors: Tensor) -> tuple[Tensor, Tensor]:
         given = iter(tensors)
         state, columns, momentum_KQ, numbers = _refilled(lanes, given)
-        x, y, masks, now = _refilled(batch, given)
+        x, y, masks, now, newest_K1 = _refilled(batch, given)
         twin = copy(program)
         twin.columns, twin.momentum_KQ = columns, momentum_KQ
         theta, m, v = state["theta"], state["m"], state["v"]
@@ -81,7 +81,7 @@ def _compile(program: Program, lanes: Any, batch: Any) -> Any:
         def update() -> None:
             rules.update_(theta, bound.gradient_KP, m, v, now, numbers.coefficients)
 
-        return step(bound, theta, numbers, x, y, masks, update)
+        return step(bound, state, numbers, x, y, masks, update, newest_K1)
 
     # On copies, because tracing runs the step, which changes its state.
     graph = make_fx(flat)(*[tensor.clone() for tensor in (*_tensors(lanes), *_tensors(batch))])

@@ -22,7 +22,7 @@ from torch import Tensor
 from hpo import lengths
 from hpo.optim import schedules
 from hpo.seeds import lane_seed
-from hpo.studyfile.records import Optimizer
+from hpo.studyfile.records import Optimizer, Training
 from hpo.training import randomness
 from hpo.training.augment.plan import Augmenter, LaneChanges
 from hpo.training.batches import Examples
@@ -43,10 +43,11 @@ class LaneSteps:
     key: int
     """Random key of the epoch's dropout masks."""
     rates: NDArray[np.float64]
-    """Learning rate of each step."""
+    """Learning rate of each update."""
     done: int
-    """Steps made in the epochs before."""
+    """Updates made in the epochs before."""
     optimizer: Optimizer
+    training: Training
     changes: LaneChanges
     """Augmentation of the epoch's batches."""
 
@@ -56,6 +57,7 @@ class LaneSteps:
         config, examples = lane.config, setting.examples
         sizes = examples.batch_sizes(lane.replica, config.training)
         numbers = setting.seed, lane.trial, lane.replica, lane.epoch + 1
+        updates = -(-len(sizes) // config.training.accumulate)
         return cls(
             sizes=sizes,
             rows_N=examples.order(*numbers, sum(sizes), config.training.sampling),
@@ -65,13 +67,20 @@ class LaneSteps:
                 config.optimizer.learning_rate,
                 lane.epoch,
                 lengths.length_at(lane.former, lane.epoch, config.training.epochs),
-                len(sizes),
+                updates,
                 lane.plateau.factor,
             ),
-            done=lane.epoch * len(sizes),
+            done=lane.epoch * updates,
             optimizer=config.optimizer,
+            training=config.training,
             changes=LaneChanges.of(config.augmentation, examples.part[lane.replica], numbers, len(sizes)),
         )
+
+    def averaged(self, steps: slice) -> tuple[int, ...]:
+        """For each of some steps: the number of batches whose gradients its update averages; 0: none follows yet."""
+        size, last = self.training.accumulate, len(self.sizes) - 1
+        numbers = range(steps.start, steps.stop)
+        return tuple(s % size + 1 if s % size == size - 1 or s == last else 0 for s in numbers)
 
     def rows_SB(self, steps: slice) -> Tensor:
         """The rows of some steps, all of one size."""
@@ -100,10 +109,14 @@ def groups(lanes: int, most: int | None) -> list[range]:
     return [range(i * lanes // count, (i + 1) * lanes // count) for i in range(count)]
 
 
-def stretches(sizes: Sequence[Sequence[int]], most: int | None = None) -> Iterator[Stretch]:
+def stretches(sizes: Sequence[Sequence[int]], most: int | None = None, *, apart: bool = False) -> Iterator[Stretch]:
     """The stretches of an epoch, given the batch sizes of each lane's steps. Each lane's steps are in order. `most`:
-    lanes that may train together; None: all."""
-    pending = [(tuple(group), 0) for group in groups(len(sizes), most)]
+    lanes that may train together; None: all. `apart`: lanes train together only if they have as many steps."""
+    pending = []
+    for group in groups(len(sizes), most):
+        counts = {lane: len(sizes[lane]) if apart else 0 for lane in group}
+        for count in dict.fromkeys(counts.values()):
+            pending.append((tuple(lane for lane in group if counts[lane] == count), 0))
     while pending:
         lanes, first = pending.pop(0)
         for batch in dict.fromkeys(sizes[lane][first] for lane in lanes if first < len(sizes[lane])):
@@ -125,10 +138,15 @@ def train(
     mine, steps = [lanes[place] for place in stretch.lanes], slice(stretch.first, stretch.first + stretch.steps)
     rows_SKB = torch.stack([lane.rows_SB(steps) for lane in mine], dim=1).to(examples.device)
     keys_SK = randomness.step_keys([lane.key for lane in mine], steps.stop)[steps].to(examples.device)
+    averaged = mine[0].averaged(steps)
+    before = stretch.first // mine[0].training.accumulate
+    updates = slice(before, before + sum(map(bool, averaged)))
     course = Course(
         optimizers=tuple(lane.optimizer for lane in mine),
-        rate_SK=np.stack([lane.rates[steps] for lane in mine], axis=1),
-        done=tuple(lane.done + stretch.first for lane in mine),
+        rate_SK=np.stack([lane.rates[updates] for lane in mine], axis=1),
+        done=tuple(lane.done + before for lane in mine),
+        averaged=averaged,
+        decays=tuple(lane.training.average_decay for lane in mine),
     )
     advance = advance_on(course)
     shape = stretch.steps, len(mine)

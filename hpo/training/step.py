@@ -1,10 +1,11 @@
-"""One training step of K lanes: gradient, penalties, clipping, update.
+"""One training step of K lanes: gradient, penalties, clipping, update, average of the weights.
 
 Dimensions: K lanes, B examples, P parameters, C classes.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo.optim import fused, penalties, rules
+from hpo.optim import averages, fused, penalties, rules
+from hpo.optim.coefficients import coefficients_of
 from hpo.studyfile.records import Optimizer, TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
@@ -63,10 +65,10 @@ class Numbers:
 
         return cls(
             coefficients=rules.stack(
-                [rules.coefficients(c.optimizer) for c in configs],
+                [coefficients_of(c.optimizer) for c in configs],
                 dtype,
                 device,
-                [rules.coefficients(c.optimizer) for c in witnesses],
+                [coefficients_of(c.optimizer) for c in witnesses],
             ),
             weights_1P=layout.weights().to(device),
             class_weight_KC=weights,
@@ -80,18 +82,30 @@ class Numbers:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
-    """The lanes' optimizers and learning rates over some steps of an epoch."""
+    """The lanes' optimizers and learning rates over some steps of an epoch. Where gradients are accumulated, an update
+    follows only after several of these steps; S counts the updates."""
 
     optimizers: tuple[Optimizer, ...]
     rate_SK: NDArray[np.float64]
     """Learning rates."""
     done: tuple[int, ...]
-    """Steps that each lane has trained before."""
+    """Updates that each lane has made before."""
+    averaged: tuple[int, ...]
+    """For each step: the number of batches whose gradients its update averages; 0: none follows yet."""
+    decays: tuple[float, ...]
+    """Of the lanes' averages of the weights, where they have one."""
 
     def columns(self, like: Tensor) -> rules.StepColumns:
         """The columns of the update formula that change with every step, for parameters of this dtype and device."""
-        coefficients = [rules.coefficients(optimizer) for optimizer in self.optimizers]
+        coefficients = [coefficients_of(optimizer) for optimizer in self.optimizers]
         return rules.step_columns(coefficients, self.rate_SK, self.done, like.dtype, like.device)
+
+    def newest(self, state: Mapping[str, Tensor]) -> Sequence[Tensor | None]:
+        """For each update: the weight of the present parameters in the average, [K, 1]; None where there is none."""
+        count = len(self.rate_SK)
+        if "average_theta" not in state:
+            return [None] * count
+        return averages.newest(self.decays, count, self.done, state["theta"]).unbind()
 
 
 Advance = Callable[[int, Tensor, Tensor | Mixed, Mapping[str, Tensor]], tuple[Tensor, Tensor]]
@@ -100,15 +114,22 @@ Advance = Callable[[int, Tensor, Tensor | Mixed, Mapping[str, Tensor]], tuple[Te
 
 def step(
     bound: Bound,
-    theta_KP: Tensor,
+    state: Mapping[str, Tensor],
     numbers: Numbers,
     x: Tensor,
     y: Tensor | Mixed,
     masks: Mapping[str, Tensor],
     update: Callable[[], None],
+    newest_K1: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Trains all lanes on one batch; `update` applies the optimizers to the gradient in `bound`. Returns the loss [K]
-    and the gradient's norm before clipping [K]."""
+    """Trains all lanes on one batch; see `descend`. Returns the loss [K] and the gradient's norm before clipping
+    [K]."""
+    loss_K = backward(bound, numbers, x, y, masks)
+    return loss_K, descend(bound, state, numbers, update, newest_K1)
+
+
+def backward(bound: Bound, numbers: Numbers, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor]) -> Tensor:
+    """The loss [K] of a batch. Its gradient is in `bound`."""
 
     def loss(outputs_KBC: Tensor, lanes: slice | None = None) -> tuple[Tensor, Tensor]:
         smoothing_K1, weight_KC = numbers.smoothing_K1, numbers.class_weight_KC
@@ -121,7 +142,19 @@ def step(
             return mixed_loss(outputs_KBC, bound.outputs, target, smoothing_K1, weight_KC)
         return training_loss(outputs_KBC, bound.outputs, target, smoothing_K1, weight_KC)
 
-    loss_K = bound.step(x, masks, loss)
+    return bound.step(x, masks, loss)
+
+
+def descend(
+    bound: Bound,
+    state: Mapping[str, Tensor],
+    numbers: Numbers,
+    update: Callable[[], None],
+    newest_K1: Tensor | None,
+) -> Tensor:
+    """Changes the weights by the gradient in `bound`, to which `update` applies the optimizers, and their average.
+    Returns the gradient's norm before clipping [K]. `newest_K1`: see `Course.newest`."""
+    theta_KP = state["theta"]
     if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
         penalties.add_penalties_(bound.gradient_KP, theta_KP, numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
     norm_K = penalties.clip_(bound.gradient_KP, numbers.clip_K1)
@@ -129,11 +162,14 @@ def step(
     if numbers.max_norm_K1 is not None:
         for name, shape in bound.weights:
             penalties.max_norm_(bound.frame.parameters[name, shape], numbers.max_norm_K1)
-    return loss_K, norm_K
+    if newest_K1 is not None:
+        averages.follow_(state["average_theta"], theta_KP, newest_K1)
+        averages.follow_(state["average_stats"], state["stats"], newest_K1)
+    return norm_K
 
 
 def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers, course: Course) -> Advance:
-    """The step of these lanes without compiling."""
+    """The step of these lanes without compiling. The state has `summed` where gradients are accumulated."""
     theta, m, v = state["theta"], state["m"], state["v"]
     bound = program.bind(theta, state["stats"])
     update: Callable[[int], None]
@@ -145,7 +181,18 @@ def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers, cours
         def update(s: int) -> None:
             rules.update_(theta, bound.gradient_KP, m, v, columns.at(s), numbers.coefficients)
 
+    newest, summed = course.newest(state), state.get("summed")
+    made = [0, *itertools.accumulate(map(bool, course.averaged))]
+
     def advance(s: int, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return step(bound, theta, numbers, x, y, masks, lambda: update(s))
+        loss_K = backward(bound, numbers, x, y, masks)
+        if summed is not None:
+            summed.add_(bound.gradient_KP)
+            if not course.averaged[s]:
+                return loss_K, torch.zeros_like(loss_K)
+            torch.div(summed, course.averaged[s], out=bound.gradient_KP)
+            summed.zero_()
+        number = made[s]
+        return loss_K, descend(bound, state, numbers, lambda: update(number), newest[number])
 
     return advance

@@ -1,4 +1,4 @@
-"""The fused rules step like `torch.optim`, like the common formula, and each lane as if it were alone."""
+"""The rules on CPU step like `torch.optim`, like the common formula, and each lane as if it were alone."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from hpo.optim import fused, rules
-from hpo.studyfile.records import Adam, Optimizer, Sgd
-from tests.optim.test_rules import NAMES, OPTIMIZERS, STEPS, gradient, reference, start
+from hpo.optim import fused
+from hpo.optim.coefficients import coefficients_of
+from hpo.studyfile.records import Adam, Nadam, Optimizer, Sgd
+from tests.optim.test_rules import NAMES, OPTIMIZERS, STEPS, gradient, plain_run, reference, start
 from tests.optim.test_rules import run as run_formula
 
 
@@ -24,7 +25,7 @@ def run(
     """Parameters after 20 steps; `lanes` seeds the starts."""
     theta = torch.stack([start(lane, dtype, size) for lane in lanes])
     m, found = torch.zeros_like(theta), torch.zeros_like(theta)
-    v = m + torch.tensor([[rules.coefficients(o).initial_v] for o in optimizers], dtype=dtype)
+    v = m + torch.tensor([[coefficients_of(o).initial_v] for o in optimizers], dtype=dtype)
     rates = np.array([[o.learning_rate for o in optimizers]] * STEPS)
     update = fused.updater(optimizers, theta, found, m, v, rates, done or [0] * len(lanes))
     for step in range(STEPS):
@@ -33,18 +34,9 @@ def run(
     return theta
 
 
-def test_every_rule_has_its_kernel() -> None:
-    assert set(fused.RULES) == set(rules.RULES)
-
-
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=NAMES)
 def test_a_rule_steps_like_its_namesake_in_torch(optimizer: Optimizer) -> None:
-    theta = start(0).requires_grad_()
-    torch_optimizer = reference(optimizer, [theta])
-    for _ in range(STEPS):
-        theta.grad = gradient(theta.detach())
-        torch_optimizer.step()
-    torch.testing.assert_close(run([optimizer], [0])[0], theta.detach(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(run([optimizer], [0])[0], plain_run(optimizer), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("done", [0, 3, 123_456])
@@ -61,6 +53,13 @@ def test_a_lane_among_all_other_rules_equals_it_alone_bit_for_bit(dtype: torch.d
     together = run(OPTIMIZERS, list(range(len(OPTIMIZERS))), dtype=dtype, size=size)
     for lane, optimizer in enumerate(OPTIMIZERS):
         assert torch.equal(together[lane], run([optimizer], [lane], dtype=dtype, size=size)[0]), NAMES[lane]
+
+
+def test_lanes_with_one_rule_that_has_no_kernel_equal_each_alone_bit_for_bit() -> None:
+    nadam = [Nadam(name="nadam", learning_rate=0.01 * (1 + lane), momentum_decay=0.01 * lane) for lane in range(5)]
+    together = run(list(nadam), list(range(5)), dtype=torch.float32, done=[0, 3, 50, 7, 0])
+    for lane, done in enumerate([0, 3, 50, 7, 0]):
+        assert torch.equal(together[lane], run([nadam[lane]], [lane], dtype=torch.float32, done=[done])[0])
 
 
 def test_a_diverged_lane_stays_alone_with_its_trouble() -> None:

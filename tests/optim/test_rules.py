@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from hpo.optim import rules
-from hpo.studyfile.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
+from hpo.optim.coefficients import coefficients_of, state_tensors
+from hpo.studyfile.records import Adagrad, Adam, AdamW, Lion, Nadam, Optimizer, Radam, Rmsprop, Sgd
 
 STEPS = 20
 SIZE = 37
@@ -32,6 +33,15 @@ OPTIMIZERS: list[Optimizer] = [
     Adam(name="adam", learning_rate=0.03, beta1=0.0, beta2=0.0),
     AdamW(name="adamw", learning_rate=0.03),
     AdamW(name="adamw", learning_rate=0.03, beta1=0.8, beta2=0.95, weight_decay=0.5),
+    Nadam(name="nadam", learning_rate=0.03),
+    Nadam(name="nadam", learning_rate=0.03, beta1=0.5, beta2=0.9, eps=1e-2, momentum_decay=0.3, weight_decay=0.1),
+    Nadam(name="nadam", learning_rate=0.03, beta1=0.0, weight_decay=0.5, decoupled_weight_decay=True),
+    Radam(name="radam", learning_rate=0.03),
+    Radam(name="radam", learning_rate=0.03, beta1=0.5, beta2=0.9, eps=1e-2, weight_decay=0.1),
+    Radam(name="radam", learning_rate=0.03, beta2=0.5, weight_decay=0.5, decoupled_weight_decay=True),
+    Lion(name="lion", learning_rate=0.01),
+    Lion(name="lion", learning_rate=0.01, beta1=0.5, beta2=0.8, weight_decay=0.3),
+    Lion(name="lion", learning_rate=0.01, beta1=0.0, beta2=0.0),
 ]
 NAMES = [repr(optimizer) for optimizer in OPTIMIZERS]
 
@@ -60,6 +70,43 @@ def reference(optimizer: Optimizer, parameters: list[Tensor]) -> torch.optim.Opt
             return torch.optim.Adam(parameters, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.eps, **plain)
         case AdamW():
             return torch.optim.AdamW(parameters, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.eps, **plain)
+        case Nadam():
+            return torch.optim.NAdam(
+                parameters,
+                betas=(optimizer.beta1, optimizer.beta2),
+                eps=optimizer.eps,
+                momentum_decay=optimizer.momentum_decay,
+                decoupled_weight_decay=optimizer.decoupled_weight_decay,
+                **plain,
+            )
+        case Radam():
+            return torch.optim.RAdam(
+                parameters,
+                betas=(optimizer.beta1, optimizer.beta2),
+                eps=optimizer.eps,
+                decoupled_weight_decay=optimizer.decoupled_weight_decay,
+                **plain,
+            )
+        case Lion():
+            return PlainLion(parameters, betas=(optimizer.beta1, optimizer.beta2), **plain)
+
+
+class PlainLion(torch.optim.Optimizer):
+    """The program of Chen et al. 2023 ("Symbolic Discovery of Optimization Algorithms", program 1), which PyTorch does
+    not have."""
+
+    def __init__(self, parameters: Any, lr: float, betas: tuple[float, float], weight_decay: float = 0.0) -> None:
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for weight in group["params"]:
+                average = self.state[weight].setdefault("exp_avg", torch.zeros_like(weight))
+                update = torch.sign(beta1 * average + (1 - beta1) * weight.grad)
+                weight.sub_(group["lr"] * (update + group["weight_decay"] * weight))
+                average.copy_(beta2 * average + (1 - beta2) * weight.grad)
 
 
 def start(lane: int, dtype: torch.dtype = torch.float64, size: int = SIZE) -> Tensor:
@@ -72,6 +119,20 @@ def gradient(theta: Tensor) -> Tensor:
     return theta * stiffness + (theta * 4.0).clamp(-1.0, 1.0)
 
 
+def plain_run(optimizer: Optimizer, steps: int = STEPS) -> Tensor:
+    """Parameters after the steps of the reference, whose own numbers are in float64, too."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        theta = start(0).requires_grad_()
+        torch_optimizer = reference(optimizer, [theta])
+        for _ in range(steps):
+            theta.grad = gradient(theta.detach())
+            torch_optimizer.step()
+        return theta.detach()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def run(
     optimizers: list[Optimizer],
     lanes: list[int],
@@ -82,7 +143,7 @@ def run(
     update: Callable[..., None] = rules.update_,
 ) -> Tensor:
     """Parameters after 20 steps; `lanes` seeds the starts, `begun` counts steps already done, at rate zero."""
-    coefficients = [rules.coefficients(o) for o in optimizers]
+    coefficients = [coefficients_of(o) for o in optimizers]
     stacked = rules.stack(coefficients, dtype, "cpu")
     theta = torch.stack([start(lane, dtype, size) for lane in lanes])
     m = torch.zeros_like(theta)
@@ -96,14 +157,22 @@ def run(
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=NAMES)
 def test_a_rule_steps_like_its_namesake_in_torch(optimizer: Optimizer) -> None:
-    theta = start(0).requires_grad_()
-    torch_optimizer = reference(optimizer, [theta])
-    for _ in range(STEPS):
-        theta.grad = gradient(theta.detach())
-        torch_optimizer.step()
-    moved = (theta.detach() - start(0)).abs().max()
-    assert moved > 1e-3
-    torch.testing.assert_close(run([optimizer], [0])[0], theta.detach(), rtol=0, atol=1e-12)
+    expected = plain_run(optimizer)
+    assert (expected - start(0)).abs().max() > 1e-3
+    torch.testing.assert_close(run([optimizer], [0])[0], expected, rtol=0, atol=1e-12)
+
+
+def test_a_long_run_steps_like_its_namesake_in_torch() -> None:
+    """Of the rules whose coefficients change with the step, in two parts."""
+    for optimizer in (Nadam(name="nadam", learning_rate=1e-3), Radam(name="radam", learning_rate=1e-3)):
+        numbers = [coefficients_of(optimizer)]
+        theta, stacked = start(0).unsqueeze(0), rules.stack(numbers, torch.float64, "cpu")
+        m, v = torch.zeros_like(theta), torch.zeros_like(theta)
+        for done, steps in ((0, 700), (700, 500)):
+            columns = rules.step_columns(numbers, np.full((steps, 1), 1e-3), [done], torch.float64, "cpu")
+            for step in range(steps):
+                rules.update_(theta, gradient(theta), m, v, columns.at(step), stacked)
+        torch.testing.assert_close(theta[0], plain_run(optimizer, 1200), rtol=0, atol=1e-11)
 
 
 def test_a_changing_rate_acts_at_its_own_step() -> None:
@@ -113,8 +182,8 @@ def test_a_changing_rate_acts_at_its_own_step() -> None:
     torch_optimizer = reference(optimizer, [theta])
     ours = start(0).unsqueeze(0)
     m, v = torch.zeros_like(ours), torch.zeros_like(ours)
-    stacked = rules.stack([rules.coefficients(optimizer)], torch.float64, "cpu")
-    columns = rules.step_columns([rules.coefficients(optimizer)], np.array(rates)[:, None], [0], torch.float64, "cpu")
+    stacked = rules.stack([coefficients_of(optimizer)], torch.float64, "cpu")
+    columns = rules.step_columns([coefficients_of(optimizer)], np.array(rates)[:, None], [0], torch.float64, "cpu")
     for step, rate in enumerate(rates):
         torch_optimizer.param_groups[0]["lr"] = rate
         theta.grad = gradient(theta.detach())
@@ -154,7 +223,7 @@ def test_a_diverged_lane_stays_alone_with_its_trouble() -> None:
 
 
 def test_a_huge_gradient_is_no_trouble_where_the_rule_does_not_square_it() -> None:
-    sgd, adam = (rules.coefficients(o) for o in (Sgd(name="sgd"), Adam(name="adam")))
+    sgd, adam = (coefficients_of(o) for o in (Sgd(name="sgd"), Adam(name="adam")))
     results = []
     for lanes in ([sgd], [sgd, adam]):
         theta, grad = torch.zeros(len(lanes), 3), torch.full((len(lanes), 3), 1e30)
@@ -167,7 +236,7 @@ def test_a_huge_gradient_is_no_trouble_where_the_rule_does_not_square_it() -> No
 
 
 def test_buffers_that_no_lane_needs_are_not_touched() -> None:
-    lanes = [rules.coefficients(Sgd(name="sgd"))] * 2
+    lanes = [coefficients_of(Sgd(name="sgd"))] * 2
     theta, empty = torch.zeros(2, 3), torch.empty(0)
     now = rules.step_columns(lanes, np.full((1, 2), 0.5), [0, 0], torch.float32, "cpu").at(0)
     rules.update_(theta, torch.ones(2, 3), empty, empty, now, rules.stack(lanes, torch.float32, "cpu"))
@@ -191,6 +260,9 @@ def test_the_update_is_one_graph_for_the_compiler(optimizers: list[Optimizer]) -
         (Adam(name="adam"), 2),
         (Adam(name="adam", beta1=0.0), 2),
         (AdamW(name="adamw"), 2),
+        (Nadam(name="nadam"), 2),
+        (Radam(name="radam"), 2),
+        (Lion(name="lion"), 1),
     ],
     ids=repr,
 )
@@ -200,4 +272,4 @@ def test_state_tensors_counts_what_torch_keeps(optimizer: Optimizer, count: int)
     theta.grad = torch.ones_like(theta)
     torch_optimizer.step()
     kept = [s for s in torch_optimizer.state[theta].values() if isinstance(s, Tensor) and s.shape == theta.shape]
-    assert rules.state_tensors(optimizer) == count == len(kept)
+    assert state_tensors(optimizer) == count == len(kept)

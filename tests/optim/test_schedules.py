@@ -11,6 +11,7 @@ from hpo.optim.schedules import SCHEDULES, Plateau, advance, rates
 from hpo.studyfile.records import (
     Constant,
     Cosine,
+    CosineRestarts,
     Exponential,
     OneCycle,
     ReduceOnPlateau,
@@ -75,6 +76,21 @@ def test_cosine_equals_torch(final: float) -> None:
     np.testing.assert_allclose(curve(Cosine(name="cosine", final=final)), torch_curve(sgd, scheduler, TOTAL), rtol=1e-9)
 
 
+@pytest.mark.parametrize("factor", [1, 2, 3])
+@pytest.mark.parametrize("final", [0.0, 0.1])
+def test_cosine_with_restarts_equals_torch(factor: int, final: float) -> None:
+    sgd, epochs = optimizer(), 19
+    scheduler = lr_scheduler.CosineAnnealingWarmRestarts(sgd, T_0=2 * STEPS, T_mult=factor, eta_min=final * BASE)
+    schedule = CosineRestarts(name="cosine_restarts", period=2, factor=factor, final=final)
+    expected = torch_curve(sgd, scheduler, epochs * STEPS)
+    np.testing.assert_allclose(curve(schedule, epochs), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_restarts_come_later_by_a_factor_that_is_no_whole_number() -> None:
+    found = curve(CosineRestarts(name="cosine_restarts", period=4, factor=1.5), 4 + 6 + 9)
+    assert [int(step) for step in np.flatnonzero(np.diff(found) > 0) + 1] == [4 * STEPS, 10 * STEPS]
+
+
 @pytest.mark.parametrize("warmup", [0.001, 0.2, 0.5])
 def test_warmup_cosine_equals_torch(warmup: float) -> None:
     rising = max(round(warmup * TOTAL), 1)
@@ -115,6 +131,7 @@ def test_one_cycle_leaves_out_a_rise_shorter_than_a_step() -> None:
         Step(name="step"),
         Exponential(name="exponential"),
         Cosine(name="cosine"),
+        CosineRestarts(name="cosine_restarts", period=1),
         WarmupCosine(name="warmup_cosine"),
         OneCycle(name="one_cycle"),
         ReduceOnPlateau(name="reduce_on_plateau"),

@@ -60,6 +60,8 @@ def _table(draw: st.DrawFn, shape: Shape, variant: str, without: tuple[str, ...]
             table[slot.name] = draw(_tables(slot.shape, without, optional=slot.optional))
     if EQUAL.keys() & table.keys():
         table.pop("hidden", None)
+    if table.get("average", "none") == "none":
+        table.pop("average_decay", None)  # of which there is none
     return table
 
 

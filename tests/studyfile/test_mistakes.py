@@ -225,7 +225,8 @@ def test_what_is_missing_is_named_all_at_once() -> None:
         "  data.dataset: missing; A name of the catalogue, e.g. digits or wine, the path of a file or of a "
         "folder of images, relative to the study file, or a function, FILE.py:NAME or PACKAGE.MODULE:NAME.",
         '  model.family: missing; must be one of "mlp", "cnn", "custom"',
-        '  optimizer.name: missing; must be one of "sgd", "adagrad", "rmsprop", "adam", "adamw"',
+        '  optimizer.name: missing; must be one of "sgd", "adagrad", "rmsprop", "adam", "adamw", "nadam", "radam", '
+        '"lion"',
     ]
 
 

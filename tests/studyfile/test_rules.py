@@ -95,6 +95,10 @@ REFUSED = [
         },
         "regularization.label_smoothing: smooths class labels, but data.task is regression. Remove it",
     ),
+    (
+        {"training": "average_decay = 0.9"},
+        'training.average_decay: has no effect, as no average is taken. Add average = "ema", or remove it',
+    ),
 ]
 
 ACCEPTED = [
@@ -105,6 +109,7 @@ ACCEPTED = [
     {"training": "batch_size = 1", "norm": 'kind = "layer"'},
     {"training": "batch_size = 2", "norm": 'kind = "batch"'},
     {"model": ENCODER, "norm": 'kind = "rms"'},
+    {"training": 'average = { choice = ["none", "ema"] }\naverage_decay = { low = 0.9, high = 0.999 }'},
     {"study": 'objective = "rmse"'},
     {"study": 'objective = "loss"', "data": 'task = "regression"'},
     {"data": "folds = 5\ntest = 0.9"},

@@ -23,8 +23,11 @@ from hpo.studyfile.records import (
     GroupNorm,
     Init,
     LayerNorm,
+    Lion,
     Mlp,
+    Nadam,
     NoNorm,
+    Radam,
     Recurrent,
     ReduceOnPlateau,
     Regularization,
@@ -55,6 +58,9 @@ OPTIMIZERS = (
     Rmsprop(name="rmsprop", learning_rate=1e-3),
     Adagrad(name="adagrad", learning_rate=2e-2, initial_accumulator_value=0.1),
     Sgd(name="sgd", learning_rate=0.1),
+    Nadam(name="nadam", learning_rate=2e-3),
+    Lion(name="lion", learning_rate=3e-4, weight_decay=0.1),
+    Radam(name="radam", learning_rate=2e-3),
 )
 
 
@@ -113,7 +119,8 @@ def mixed(trial: int, family: str = "mlp", epochs: int = 6) -> TrialConfig:
 
 def variants(config: TrialConfig) -> list[TrialConfig]:
     norms = (config.norm, *NORMS, GroupNorm(kind="group", groups=2))
-    return [config.model_copy(update={"norm": norm}) for norm in norms]
+    options = [{"norm": norm} for norm in norms] + [{"optimizer": optimizer} for optimizer in OPTIMIZERS]
+    return [config.model_copy(update=option) for option in options]
 
 
 def trainer(lanes: int = 32, dataset: str = "wine", dtype: torch.dtype = torch.float32, **options: Any) -> Trainer:

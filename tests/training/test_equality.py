@@ -14,6 +14,7 @@ from hpo.training import compiled, packing
 from hpo.training.architecture import Architecture
 from hpo.training.lane import LaneEpoch, new_lane
 from hpo.training.layers import convolution
+from tests.optim.test_rules import PlainLion
 from tests.training.study import NORMS, OPTIMIZERS, mixed, plain_batches, setting, trainer
 
 TORCH_OPTIMIZERS: dict[str, Any] = {
@@ -24,6 +25,9 @@ TORCH_OPTIMIZERS: dict[str, Any] = {
     "adagrad": lambda p, o: torch.optim.Adagrad(
         p, lr=o.learning_rate, initial_accumulator_value=o.initial_accumulator_value
     ),
+    "nadam": lambda p, o: torch.optim.NAdam(p, lr=o.learning_rate),
+    "radam": lambda p, o: torch.optim.RAdam(p, lr=o.learning_rate),
+    "lion": lambda p, o: PlainLion(p, lr=o.learning_rate, betas=(o.beta1, o.beta2), weight_decay=o.weight_decay),
 }
 
 DATA: dict[str, dict[str, Any]] = {
@@ -73,15 +77,15 @@ def test_lanes_equal_a_plain_loop(family: str) -> None:
     configs = {
         trial: mixed(trial, family).model_copy(
             update={
-                "norm": norm,
+                "norm": NORMS[trial % len(NORMS)],
                 "dropout": Dropout(),
-                "optimizer": OPTIMIZERS[trial % len(OPTIMIZERS)],
+                "optimizer": optimizer,
                 "schedule": TrialConfig.model_fields["schedule"].default,
                 "regularization": TrialConfig.model_fields["regularization"].default,
                 "training": Training(epochs=3, batch_size=32),
             }
         )
-        for trial, norm in enumerate(NORMS)
+        for trial, optimizer in enumerate(OPTIMIZERS)
     }
     assert its.admit(configs.items()) == []
     epochs = 2

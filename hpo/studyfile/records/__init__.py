@@ -23,7 +23,18 @@ from hpo.studyfile.records.base import (
 from hpo.studyfile.records.data import ColumnKind, DataTable
 from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model, Recurrent, Transformer
 from hpo.studyfile.records.norm import BatchNorm, Dropout, GroupNorm, LayerNorm, NoNorm, Norm, Placement, RmsNorm
-from hpo.studyfile.records.optimizer import Adagrad, Adam, AdamW, Optimizer, OptimizerBase, Rmsprop, Sgd
+from hpo.studyfile.records.optimizer import (
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    Nadam,
+    Optimizer,
+    OptimizerBase,
+    Radam,
+    Rmsprop,
+    Sgd,
+)
 from hpo.studyfile.records.search import (
     Cmaes,
     Gp,
@@ -53,6 +64,7 @@ from hpo.studyfile.records.study import (
 from hpo.studyfile.records.training import (
     Constant,
     Cosine,
+    CosineRestarts,
     EarlyStopping,
     Exponential,
     OneCycle,
@@ -83,6 +95,7 @@ __all__ = [
     "ColumnKind",
     "Constant",
     "Cosine",
+    "CosineRestarts",
     "Count",
     "Custom",
     "DataTable",
@@ -96,10 +109,12 @@ __all__ = [
     "Hyperband",
     "Init",
     "LayerNorm",
+    "Lion",
     "Median",
     "Metric",
     "Mlp",
     "Model",
+    "Nadam",
     "NoNorm",
     "NoPruner",
     "NonNegative",
@@ -113,6 +128,7 @@ __all__ = [
     "Probability",
     "Pruner",
     "Qmc",
+    "Radam",
     "RandomSearch",
     "Record",
     "Recurrent",

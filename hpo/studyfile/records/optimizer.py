@@ -81,4 +81,53 @@ class AdamW(OptimizerBase):
     """Added to the denominator."""
 
 
-Optimizer = Annotated[Sgd | Adagrad | Rmsprop | Adam | AdamW, Field(discriminator="name")]
+class Nadam(OptimizerBase):
+    """Adam with Nesterov momentum (Dozat 2016)."""
+
+    name: Literal["nadam"]
+    beta1: Decay = 0.9
+    """Forgetting factor of the gradient, which is approached from half of it; see momentum_decay."""
+    beta2: Decay = 0.999
+    """Forgetting factor of the squared gradient."""
+    momentum_decay: NonNegative = 4e-3
+    """The momentum at step t is beta1 * (1 - 0.96^(t * momentum_decay) / 2)."""
+    eps: Positive = 1e-8
+    """Added to the denominator."""
+    decoupled_weight_decay: bool = False
+    """Whether weight_decay shrinks the parameters directly, as in adamw."""
+
+
+class Radam(OptimizerBase):
+    """Adam whose first steps are without the squared gradient, while its average is still uncertain (Liu et al.
+    2020)."""
+
+    name: Literal["radam"]
+    beta1: Decay = 0.9
+    """Forgetting factor of the gradient."""
+    beta2: Decay = 0.999
+    """Forgetting factor of the squared gradient."""
+    eps: Positive = 1e-8
+    """Added to the denominator."""
+    decoupled_weight_decay: bool = False
+    """Whether weight_decay shrinks the parameters directly, as in adamw."""
+
+
+class Lion(OptimizerBase):
+    """Steps by the sign of the averaged gradient, so that all parameters move by the learning rate (Chen et al. 2023).
+    It wants a learning rate 3 to 10 times below that of Adam and a weight decay as many times above."""
+
+    name: Literal["lion"]
+    learning_rate: Positive = 1e-4
+    """Highest learning rate; the schedule scales it down."""
+    weight_decay: NonNegative = 0.0
+    """Decoupled decay, as in adamw."""
+    beta1: Decay = 0.9
+    """Share of the average in the step; the rest is the gradient."""
+    beta2: Decay = 0.99
+    """Forgetting factor of the average, which changes after the step."""
+
+
+Optimizer = Annotated[
+    Sgd | Adagrad | Rmsprop | Adam | AdamW | Nadam | Radam | Lion,
+    Field(discriminator="name"),
+]

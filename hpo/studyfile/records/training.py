@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpo.studyfile.records.base import Count, NonNegative, Positive, Record, WholeNumber
+from hpo.studyfile.records.base import Count, Decay, NonNegative, Positive, Record, WholeNumber
 
 
 class Constant(Record):
@@ -39,6 +39,18 @@ class Cosine(Record):
     name: Literal["cosine"]
     final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Learning rate at the end, as a share of the highest."""
+
+
+class CosineRestarts(Record):
+    """Fall along half a cosine again and again, each time from the highest rate (Loshchilov & Hutter 2017)."""
+
+    name: Literal["cosine_restarts"]
+    period: Count = 10
+    """Epochs of the first fall."""
+    factor: Annotated[float, Field(ge=1.0, le=100.0)] = 1.0
+    """Each fall lasts this many times as long as the one before."""
+    final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Learning rate at the end of a fall, as a share of the highest."""
 
 
 class WarmupCosine(Record):
@@ -128,11 +140,22 @@ class Training(Record):
     """Which examples an epoch has. `shuffled`: each once. `balanced`: as many, drawn so that all classes are equally
     frequent; the examples of a small class come several times, and those of a large class take turns over the epochs.
     Together with class_weight = "balanced", small classes count more than large ones."""
+    accumulate: Count = 1
+    """Batches whose gradients are averaged for one update (gradient accumulation): the memory of a small batch, the
+    update of a large one. Schedules count updates. Batches that are left over at the end of an epoch make an update of
+    their own, the mean of their gradients. Batch normalisation sees each batch by itself."""
+    average: Literal["none", "ema"] = "none"
+    """`ema`: validation, the weights of the best epoch and exports take an exponential moving average of the weights
+    over the updates, and of batch normalisation's running averages with them. Training goes on from the weights
+    themselves, and the training loss is theirs."""
+    average_decay: Decay = 0.99
+    """Share of the average that stays at each update; 0.99 averages over some 100 updates. After the first update the
+    average is the weights."""
     early_stopping: EarlyStopping | None = None
     """Absent: every trial that is not pruned trains to its last epoch."""
 
 
 Schedule = Annotated[
-    Constant | Step | Exponential | Cosine | WarmupCosine | OneCycle | ReduceOnPlateau,
+    Constant | Step | Exponential | Cosine | CosineRestarts | WarmupCosine | OneCycle | ReduceOnPlateau,
     Field(discriminator="name"),
 ]
