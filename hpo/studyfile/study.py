@@ -42,6 +42,7 @@ ADDED = {
     "model.embedding": toml(8),
     "model.word_vector": toml(32),
     "data.header": toml(True),
+    "data.stream": toml(False),
     **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(
         (f"data.{key}" for key in ("separator", "encoding", "decimal", "thousands", "shape", "split", "group", "time")),

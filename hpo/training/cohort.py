@@ -204,8 +204,11 @@ class Cohort:
 
     def _score(self) -> dict[str, list[float]]:
         examples = self.setting.examples
-        parts = examples.parts_of([lane.replica for lane in self.lanes])
-        outputs = self.program.outputs(self.state["theta"], self.state["stats"], examples.x_valid[parts])
+        replicas = [lane.replica for lane in self.lanes]
+        parts = examples.parts_of(replicas)
+        theta, stats = self.state["theta"], self.state["stats"]
+        found = [self.program.outputs(theta, stats, x) for x in examples.validation(replicas)]
+        outputs = torch.cat(found, dim=1)
         shape = outputs.shape[:2]
         outcome = metrics.Outcome(
             outputs_KVC=outputs,
