@@ -70,8 +70,8 @@ def _check_classes(spec: StudySpec, dataset: Dataset) -> None:
     for table in options_of(spec, "training"):
         if spec.data.stream and table.get("sampling", "shuffled") != "shuffled":
             raise StudyFileError(
-                f"{spec.source}: training.sampling = {quote(table['sampling'])} needs all examples at hand, and data.stream "
-                'reads them piece by piece. Take training.class_weight = "balanced", or leave data.stream out.'
+                f"{spec.source}: training.sampling = {quote(table['sampling'])} needs all examples at hand, and "
+                'data.stream reads piece by piece. Take training.class_weight = "balanced", or leave data.stream out.'
             )
         weights = table.get("class_weight")
         key = "class_weight" if weights is not None else "sampling"

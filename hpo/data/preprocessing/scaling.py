@@ -73,7 +73,9 @@ def fit_scaling(dataset: Dataset, idx: IndexArray, data: DataTable, *, by_channe
 
     def numbers_of(idx: IndexArray) -> FloatArray:
         numbers_MC = _numbers(dataset, idx, by_channel=by_channel)
-        release(dataset.numeric)
+        if dataset.streamed:  # of any type
+            numbers_MC = numbers_MC.astype(np.float64)
+            release(dataset.numeric)
         return logarithm(numbers_MC) if kind == "log" else numbers_MC
 
     if dataset.streamed and not robust:

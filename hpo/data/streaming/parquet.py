@@ -41,11 +41,7 @@ class Source:
     """Columns that are features, all of numbers."""
 
     def frame(self, names: list[str]) -> DataFrame:
-        """These columns, in memory. Raises `DataError` where one is absent."""
-        there = self.file.schema_arrow.names
-        for name in names:
-            if name not in there:
-                raise DataError(f'{self.path}: no column "{name}".{suggestion(name, there)} Columns: {listed(there)}.')
+        """These columns, in memory."""
         found: DataFrame = self.file.read(columns=names).replace_schema_metadata(None).to_pandas()
         return found
 
@@ -99,6 +95,7 @@ def opened(path: Path, data: DataTable) -> Source:
     refuse_duplicates(schema.names, str(path))
     if strangers := [name for name in data.columns if name not in schema.names]:
         raise DataError(f"data.columns: {path} has no column {listed(strangers)}. Columns: {listed(schema.names)}.")
+    _refuse_absent_keys(path, schema.names, data)
     keys = (data.target, data.split, data.group)
     names = []
     for field in schema:
@@ -107,13 +104,24 @@ def opened(path: Path, data: DataTable) -> Source:
         kind, declared = field.type, data.columns.get(field.name, "numeric")
         is_number = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
         if declared != "numeric" or not (is_number or pa.types.is_decimal(kind)):
-            said = kind if declared == "numeric" else declared
+            said = f"of type {kind}" if declared == "numeric" else declared
             raise DataError(
-                f'{path}: column "{field.name}" is {said}, and data.stream reads '
-                f"numbers alone. Write it as numbers, or leave it out: `[data.columns] {toml_key(field.name)} = "
-                '"ignored"`.'
+                f'{path}: column "{field.name}" is {said}, and data.stream reads numbers alone. Write it as '
+                f'numbers, or leave it out: `[data.columns] {toml_key(field.name)} = "ignored"`.'
             )
         names.append(field.name)
     if not names:
         raise DataError(f"{path}: no column is left to predict from. Columns: {listed(schema.names)}.")
     return Source(path=path, file=file, names=tuple(names))
+
+
+def _refuse_absent_keys(path: Path, there: list[str], data: DataTable) -> None:
+    """Raise `DataError` where the target, or another column that the study names, is missing."""
+    if data.target is None:
+        raise DataError(f"data.target: missing. Name the column of {path} to predict, one of: {listed(there)}.")
+    for key in ("target", "split", "group", "time"):
+        name = getattr(data, key)
+        if name is not None and name not in there:
+            raise DataError(
+                f'data.{key}: {path} has no column "{name}".{suggestion(name, there)} Columns: {listed(there)}.'
+            )

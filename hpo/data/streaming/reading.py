@@ -136,8 +136,8 @@ def _content(x: NDArray[Any], place: str) -> str:
             said = "is missing a number" if np.isnan(value) else f"holds {value:g}"
             raise DataError(
                 f"{place}: example {part.start + row + 1} {said}. "
-                f"Numbers must be within \u00b1{LARGEST:g}, and in images and sequences none may be missing: fill it in, or "
-                "leave the example out."
+                f"Numbers must be within \u00b1{LARGEST:g}, and in images and sequences none may be missing: fill it "
+                "in, or leave the example out."
             )
         release(x)
     return digest.hexdigest()

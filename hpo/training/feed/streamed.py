@@ -1,4 +1,5 @@
-"""Examples on the disk, read in windows. What is read last is kept, so that lanes that are in one epoch share it.
+"""Examples on the disk, read in windows. Windows that the latest batches came from are kept, so that lanes
+that are in one epoch share them.
 
 Dimensions: S steps, K lanes, B examples of a batch.
 """
@@ -33,6 +34,9 @@ class StreamedRows:
         """Rows of a window."""
         self._first = list(accumulate((file.shape[0] for file in files), initial=0))
         self._kept: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
+        """Windows by part and number, the one used last at the end."""
+        self._used: set[tuple[int, int]] = set()
+        """Windows that the latest batches came from."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return StreamedRows, (self.files, self.dtype, self.device)
@@ -54,6 +58,8 @@ class StreamedRows:
 
     def batches(self, lanes: Sequence[Tensor]) -> Tensor:
         """[S, K, B, ...] the examples of each lane's rows, [S, B]."""
+        before = set(self._kept)
+        self._used.clear()
         steps, batch = lanes[0].shape
         shape = self.files[0].shape[1:]
         found = torch.empty(steps, len(lanes), batch, *shape)
@@ -64,6 +70,8 @@ class StreamedRows:
                 mine = torch.empty(steps * batch, *shape)
                 self._select(rows_SB.flatten(), mine)
                 found[:, place] = mine.view(steps, batch, *shape)
+        for key in before - self._used:
+            self._kept.pop(key, None)
         return self._on_device(found)
 
     def _select(self, rows_N: Tensor, out: Tensor) -> None:
@@ -80,6 +88,7 @@ class StreamedRows:
 
     def _window(self, part: int, number: int) -> Tensor:
         key = part, number
+        self._used.add(key)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
