@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PORTION = 2**21
-"""Numbers that are read at once: 16 MiB in double precision."""
+PORTION = 2**20
+"""Numbers that are read at once: 8 MiB in double precision."""
 
 
 def release(array: NDArray[Any]) -> None:

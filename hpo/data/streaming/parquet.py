@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 LEFT_OUT = ("identifier", "ignored")
-ROWS = 2**21
+NUMBERS = 2**20
 """Numbers that are converted at once."""
 NARROW = ("bool", "int8", "uint8", "int16", "uint16", "halffloat", "float")
 """Types whose numbers float32 holds exactly."""
@@ -63,7 +63,7 @@ class Source:
     def _convert(self, copy: Path, dtype: np.dtype[Any]) -> None:
         import pyarrow as pa
 
-        rows = max(1, ROWS // len(self.names))
+        rows = max(1, NUMBERS // len(self.names))
         kind = pa.float32() if dtype == np.float32 else pa.float64()
         try:
             with disk.replacing(copy) as out:

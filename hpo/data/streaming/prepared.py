@@ -23,7 +23,7 @@ from hpo.data.streaming.mapped import portions, release
 from hpo.data.streaming.row_file import RowFile, file_of, make_room, runs
 from hpo.errors import MachineError
 
-BUCKET = 2**26
+BUCKET = 2**25
 """Bytes of a bucket."""
 FORM = "1"
 """Of the files; another one after a change of how they are written."""

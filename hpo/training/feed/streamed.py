@@ -18,7 +18,7 @@ from hpo.training.feed.windows import window_rows
 
 KEPT = 2**28
 """Bytes of windows that are kept at most; one is in any case."""
-READ = 2**25
+READ = 2**24
 """Bytes of examples that are gathered, or scored, at once."""
 EVALUATED = 512
 """Validation examples are read in multiples of this."""
