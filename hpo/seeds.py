@@ -10,7 +10,7 @@ import hashlib
 import zlib
 from typing import Literal
 
-Purpose = Literal["init", "order", "dropout", "augmentation", "mixup"]
+Purpose = Literal["init", "order", "windows", "dropout", "augmentation", "mixup"]
 
 
 def lane_seed(purpose: Purpose, *numbers: int) -> int:

@@ -94,6 +94,8 @@ def answers(name: str, problem: Problem, fold: Fold) -> Answers:
     train, target_N = fold.train, fold.replica.y_train
     if (count := drawn_rows(fold)) < len(train):
         chosen = np.sort(np.random.default_rng(problem.seed).choice(len(train), count, replace=False))
+        if isinstance(train.x, np.memmap):  # streamed, in a random order as it is
+            chosen = np.arange(count)
         train, target_N = train.rows(chosen), target_N[chosen]
     answer = MODELS[name](train, target_N, problem)
     return Answers(

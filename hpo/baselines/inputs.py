@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.data.streaming.mapped import release
 from hpo.signature import Signature
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class Examples:
     def rows(self, place_N: NDArray[np.int64]) -> Examples:
         """The examples at these places."""
         texts = None if self.texts is None else [self.texts[place] for place in place_N]
-        return Examples(signature=self.signature, x=self.x[place_N], texts=texts)
+        x = self.x[place_N]
+        release(self.x)
+        return Examples(signature=self.signature, x=x, texts=texts)
 
     @property
     def has_numbers(self) -> bool:

@@ -204,6 +204,7 @@ def _data(spec: StudySpec) -> str:
     parts.append(f"{data.folds} folds" if data.folds else f"{_percent(data.validation)} validation")
     if data.repeats > 1:
         parts.append(f"{data.repeats} repeats")
+    parts += ["streamed"] if data.stream else []
     parts.append("not scaled" if data.scaling == "none" else f"{data.scaling} scaling")
     return ", ".join(parts)
 

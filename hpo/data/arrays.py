@@ -80,10 +80,7 @@ def formed(arrays: Arrays, shape: tuple[int, ...] | None) -> Arrays:
     """The examples in one of the forms above; `shape`: of one example, as `data.shape` declares it. Raises `DataError`
     where the array has another shape, or numbers are missing in images and sequences."""
     x = arrays.x
-    if x.dtype.kind not in "biuf":
-        raise DataError(
-            f"{arrays.place}: X holds {x.dtype}, and must hold numbers. Texts belong into a table, e.g. a CSV file."
-        )
+    _refuse_no_numbers(arrays)
     x = x.astype(np.result_type(x.dtype, np.float32), copy=False)
     lengths_N = arrays.lengths_N
     if lengths_N is not None:
@@ -93,18 +90,9 @@ def formed(arrays: Arrays, shape: tuple[int, ...] | None) -> Arrays:
         if shape and x.shape[1:] != shape:
             raise _unfit(arrays, x, shape)
         lengths_N = None if (lengths_N == x.shape[1]).all() else lengths_N.astype(np.int64)
-    elif shape:
-        x = _shaped(arrays, x, shape)
     else:
-        x = _found(arrays, x)
-    if not len(x):
-        raise DataError(f"{arrays.place}: X has the shape {arrays.x.shape}, so there is no example in it.")
-    if arrays.y is not None and (arrays.y.ndim == 0 or len(arrays.y) != len(x)):
-        count = len(arrays.y) if arrays.y.ndim else 1
-        raise DataError(
-            f"{arrays.place}: X has {len(x)} examples and {arrays.y_name} has {count} targets. Each example needs one "
-            "target, in the same order."
-        )
+        x = arranged(replace(arrays, x=x), shape)
+    refuse_unequal(arrays, len(x))
     if x.ndim == 3 and lengths_N is None and shape:
         x, lengths_N = _ended(x)
     if x.ndim > 2:
@@ -112,6 +100,32 @@ def formed(arrays: Arrays, shape: tuple[int, ...] | None) -> Arrays:
     if x.ndim == 4:
         x = x.astype(np.float32, copy=False)
     return replace(arrays, x=np.ascontiguousarray(x), lengths_N=lengths_N)
+
+
+def arranged(arrays: Arrays, shape: tuple[int, ...] | None) -> NDArray[Any]:
+    """The examples in one of the forms above, as a view of their array where that can be. Errors as of `formed`."""
+    _refuse_no_numbers(arrays)
+    return _shaped(arrays, arrays.x, shape) if shape else _found(arrays, arrays.x)
+
+
+def _refuse_no_numbers(arrays: Arrays) -> None:
+    if arrays.x.dtype.kind not in "biuf":
+        raise DataError(
+            f"{arrays.place}: X holds {arrays.x.dtype}, and must hold numbers. Texts belong into a table, e.g. a CSV "
+            "file."
+        )
+
+
+def refuse_unequal(arrays: Arrays, examples: int) -> None:
+    """Raise `DataError` where there is no example, or not one target for each."""
+    if not examples:
+        raise DataError(f"{arrays.place}: X has the shape {arrays.x.shape}, so there is no example in it.")
+    if arrays.y is not None and (arrays.y.ndim == 0 or len(arrays.y) != examples):
+        count = len(arrays.y) if arrays.y.ndim else 1
+        raise DataError(
+            f"{arrays.place}: X has {examples} examples and {arrays.y_name} has {count} targets. Each example needs "
+            "one target, in the same order."
+        )
 
 
 def names_of(shape: tuple[int, ...]) -> tuple[str, ...]:

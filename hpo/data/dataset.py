@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -42,6 +43,15 @@ class CellForm:
     """Whether a cell that is no number counts as missing; else it is a mistake."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shelf:
+    """Where the rows of streamed data lie as models take them."""
+
+    folder: Path
+    content: str
+    """SHA-256 of the numbers of all examples."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Dataset:
     """Examples and their targets, neither scaled nor split."""
@@ -52,7 +62,7 @@ class Dataset:
     task: Task
     numeric: FloatArray
     """[N, F] float64 with NaN where missing, images [N, C, H, W] float32, or sequences [N, T, C], padded with 0 to the
-    longest; no pixel and no step is missing."""
+    longest; no pixel and no step is missing. Of streamed data any numbers, memory-mapped."""
     numeric_names: tuple[str, ...]
     """One name for each of the F columns, C*H*W pixels or T*C numbers of a sequence, in row-major order."""
     categorical_NK: TextArray
@@ -80,6 +90,8 @@ class Dataset:
     """Why it is this task, e.g. `3 distinct texts`."""
     notes: tuple[Note, ...] = ()
     """What the user should know about how it was read."""
+    shelf: Shelf | None = None
+    """Of streamed data; None where the numbers are in memory."""
 
     def __post_init__(self) -> None:
         size = len(self.target_N)
@@ -93,10 +105,20 @@ class Dataset:
         """Number of examples."""
         return len(self.target_N)
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the numbers are on disk and read in portions, because memory may not hold them."""
+        return self.shelf is not None
+
+    def without_numbers(self) -> Dataset:
+        """The same without numeric features, where they do not count."""
+        return replace(self, numeric=np.empty((self.size, 0)), numeric_names=(), shelf=None)
+
     def rows(self, idx: NDArray[np.int64]) -> Dataset:
-        """The chosen examples, without the parts that the data give."""
+        """The chosen examples in memory, without the parts that the data give."""
         return replace(
             self,
+            shelf=None,
             numeric=self.numeric[idx],
             categorical_NK=self.categorical_NK[idx],
             target_N=self.target_N[idx],
@@ -124,7 +146,10 @@ class Dataset:
             about["texts"] = [self.text_names, self.texts_NW.tolist()]
         text = f'{json.dumps(about)[:-1]}, "categorical": {_json_of(self.categorical_NK)}}}'
         digest = hashlib.sha256(text.encode())
-        digest.update(np.ascontiguousarray(self.numeric, dtype="<f8").tobytes())
+        if self.shelf is None:
+            digest.update(np.ascontiguousarray(self.numeric, dtype="<f8").tobytes())
+        else:
+            digest.update(self.shelf.content.encode())
         digest.update(np.ascontiguousarray(self.target_N, dtype="<f8").tobytes())
         for given in (self.lengths_N, self.part_N):
             if given is not None:

@@ -6,16 +6,19 @@ Dimensions: N rows, F numeric features, K categorical features, C of both.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.dataset import DataKind, Dataset, Task, TextArray
 from hpo.data.notes import Note
+from hpo.data.streaming.mapped import in_portions, spread_out
 
 TABLES = ("tabular", "text")
 """Kinds of data that have columns."""
+MOST_ROWS, MOST_NUMBERS = 20_000, 5_000_000
+"""Rows of streamed data that are described, and their numbers."""
 SKEWED = 2.0
 """A column is strongly skewed where its skewness is beyond this, in either direction: that of an exponential
 distribution. Such columns have a few values far from the others, which standardising leaves there."""
@@ -67,7 +70,9 @@ class Description:
 
 
 def describe(dataset: Dataset) -> Description:
-    """The description of a data set."""
+    """The description of a data set; of streamed data, the columns' figures are those of some of the rows."""
+    if dataset.streamed:
+        return _of_sample(dataset)
     tabular = dataset.kind in TABLES
     codes_NC = _codes(dataset)
     missing = dict(_missing(dataset))
@@ -92,6 +97,21 @@ def describe(dataset: Dataset) -> Description:
         skewed=dict(sorted(skewed.items(), key=lambda item: -abs(item[1]))),
         duplicates=_duplicates(dataset, codes_NC),
         notes=dataset.notes,
+    )
+
+
+def _of_sample(dataset: Dataset) -> Description:
+    count = max(1, min(MOST_ROWS, MOST_NUMBERS // max(1, len(dataset.numeric_names))))
+    idx = spread_out(np.arange(dataset.size), count)
+    sample = np.concatenate(list(in_portions(dataset.numeric, idx)))
+    found = describe(replace(dataset.without_numbers().rows(idx), numeric=sample, numeric_names=dataset.numeric_names))
+    text = f"The figures of columns are of {len(idx):,} rows at equal distances, as the data are streamed"
+    return replace(
+        found,
+        rows=dataset.size,
+        classes=_classes(dataset),
+        numbers=_numbers(dataset.target_N.astype(np.float64)) if dataset.task == "regression" else None,
+        notes=(Note(kind="read_as", text=text), *dataset.notes),
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def dataset_of_arrays(arrays: Arrays, data: DataTable) -> Dataset:
     """The data set in images or sequences that are `formed`. Raises `DataError` where their target does not suit."""
     shape = arrays.x.shape[1:]
-    goal = _target(arrays, data)
+    goal = target_of(arrays, data)
     return Dataset(
         name=arrays.name,
         kind="image" if arrays.x.ndim == 4 else "sequence",
@@ -63,7 +63,8 @@ def refuse_no_target(arrays: Arrays) -> None:
         )
 
 
-def _target(arrays: Arrays, data: DataTable) -> Target:
+def target_of(arrays: Arrays, data: DataTable) -> Target:
+    """What is to be predicted. Raises `DataError` where it does not suit."""
     name = arrays.y_name
     if arrays.class_names is None:
         refuse_no_target(arrays)

@@ -16,6 +16,7 @@ from hpo.data.parts.splits import Replica, Splits
 from hpo.data.preprocessing.apply import apply, apply_target
 from hpo.data.preprocessing.fit import Learner
 from hpo.data.preprocessing.fitted import Preprocessing
+from hpo.data.streaming.prepared import prepared, shuffled
 from hpo.signature import Signature
 from hpo.studyfile.records import DataTable
 
@@ -34,7 +35,8 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedReplica:
-    """One training of a trial. Replicas on the same examples share their arrays: do not write to them."""
+    """One training of a trial. Replicas on the same examples share their arrays: do not write to them. Of streamed
+    data, `x_train` and `x_valid` are memory-mapped, and the training examples are in a random order."""
 
     repeat: int
     fold: int
@@ -102,14 +104,26 @@ def prepare_data(dataset: Dataset, splits: Splits, data: DataTable, conventions:
 
 def prepare_test(dataset: Dataset, splits: Splits, preprocessing: Preprocessing) -> Part:
     """The test part, preprocessed for the winner's network; without examples if the study has no test part."""
+    find = prepared if dataset.streamed else apply
     return Part(
-        x=apply(preprocessing, dataset, splits.test_idx),
+        x=find(preprocessing, dataset, splits.test_idx),
         y=apply_target(preprocessing, dataset, splits.test_idx),
     )
 
 
 def _prepared(learner: Learner, replica: Replica, preprocessing: Preprocessing) -> PreparedReplica:
     dataset, corpus = learner.dataset, learner.corpus
+    if dataset.streamed:
+        x_train, train_idx = shuffled(preprocessing, dataset, replica.train_idx)
+        return PreparedReplica(
+            repeat=replica.repeat,
+            fold=replica.fold,
+            x_train=x_train,
+            y_train=apply_target(preprocessing, dataset, train_idx),
+            x_valid=prepared(preprocessing, dataset, replica.valid_idx),
+            y_valid=apply_target(preprocessing, dataset, replica.valid_idx),
+            preprocessing=preprocessing,
+        )
     return PreparedReplica(
         repeat=replica.repeat,
         fold=replica.fold,

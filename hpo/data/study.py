@@ -42,9 +42,9 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
     Raises `DataError` if it cannot be used, `StudyFileError` if the objective does not suit its task, or an
     augmentation its kind."""
     base = Path(spec.source).parent
-    slot = slot_of(spec.data, base, home)
+    slot = None if spec.data.stream else slot_of(spec.data, base, home)
     kept = slot.load() if slot is not None else None
-    dataset = read = load_dataset(spec.data, base, spec.given) if kept is None else kept
+    dataset = read = load_dataset(spec.data, base, spec.given, home) if kept is None else kept
     suited = REGRESSION_METRICS if dataset.task == "regression" else CLASSIFICATION_METRICS
     if spec.study.objective not in suited:
         raise StudyFileError(
@@ -68,6 +68,11 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
 def _check_classes(spec: StudySpec, dataset: Dataset) -> None:
     """Raises `StudyFileError` if settings that are of classes do not suit the data set's."""
     for table in options_of(spec, "training"):
+        if spec.data.stream and table.get("sampling", "shuffled") != "shuffled":
+            raise StudyFileError(
+                f"{spec.source}: training.sampling = {quote(table['sampling'])} needs all examples at hand, and "
+                'data.stream reads piece by piece. Take training.class_weight = "balanced", or leave data.stream out.'
+            )
         weights = table.get("class_weight")
         key = "class_weight" if weights is not None else "sampling"
         if dataset.task == "regression" and (weights is not None or table.get("sampling", "shuffled") != "shuffled"):

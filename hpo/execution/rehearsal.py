@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -75,19 +75,7 @@ def _trainer(spec: StudySpec, examples: Examples) -> Trainer:
 def _one_batch(examples: Examples, config: TrialConfig) -> Examples:
     """The first examples of each part, as many as a batch has."""
     batch = max(examples.batch_sizes(0, config.training))
-    scored = batch + -batch % ALIGNMENT
-    return replace(
-        examples,
-        part=(0,),
-        start=(0,),
-        size=(batch,),
-        x_train=examples.x_train[:batch],
-        y_train=examples.y_train[:batch],
-        x_valid=examples.x_valid[:1, :scored],
-        y_valid=examples.y_valid[:1, :scored],
-        real=examples.real[:1, :scored],
-        target_scale=examples.target_scale[:1],
-    )
+    return examples.first(batch, batch + -batch % ALIGNMENT)
 
 
 def _train(spec: StudySpec, config: TrialConfig, trainer: Trainer, examples: Examples) -> Iterator[Caution]:
@@ -113,7 +101,7 @@ def _fusing(config: TrialConfig, trainer: Trainer) -> Iterator[Caution]:
     if not isinstance(config.model, Custom):
         return
     module = getattr(trainer.all_cohorts()[0].lanes[0].module, models.CUSTOM)
-    with at_hand(trainer.setting.examples.x_train):
+    with at_hand(trainer.setting.examples.some):
         plan = plan_of(module, trainer.setting.examples.signature, config.conventions)
     if plan.normalized:
         yield Caution(code="softmax", text=plan.normalized)
@@ -130,7 +118,7 @@ def _memory(spec: StudySpec, which: str, trainer: Trainer, examples: Examples) -
     device = trainer.setting.examples.device
     batch = max(trainer.setting.examples.batch_sizes(0, cohort.lanes[0].config.training))
     itemsize = trainer.setting.dtype.itemsize
-    with at_hand(examples.x_train):
+    with at_hand(examples.some):
         lane, free = cohort.architecture.lane_bytes(examples.signature, batch, itemsize), free_memory(device)
     lanes = spec.concurrency * examples.replicas
     kept = lanes * sum(rows[0].nbytes for rows in cohort.state.values())

@@ -84,7 +84,7 @@ def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = Fal
         if compilable and config.model.family == "custom":
             continue
         try:
-            with at_hand(examples.x_train):
+            with at_hand(examples.some):
                 module = models.build(config, examples.signature, examples.outputs)
                 uses = weight_uses(module, examples.signature)
         except Exception:  # a trial with this model fails before it trains

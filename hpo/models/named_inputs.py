@@ -97,6 +97,10 @@ def own_module(module: nn.Module) -> nn.Module:
 _at_hand: ContextVar[Tensor | None] = ContextVar("rows at hand", default=None)
 
 
+SHOWN = 64
+"""Rows that `at_hand` needs at most."""
+
+
 @contextmanager
 def at_hand(rows: Tensor) -> Iterator[None]:
     """Within it, `example` gives the first of these training rows: a module may depend on the range of its inputs."""

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from hpo import models, own_code, space
@@ -19,7 +20,7 @@ from hpo.data.prepare import PreparedData
 from hpo.data.study import StudyData, load_data
 from hpo.errors import InputError, StudyFileError
 from hpo.execution.resources import TRIED
-from hpo.models.named_inputs import at_hand
+from hpo.models.named_inputs import SHOWN, at_hand
 from hpo.studyfile.custom import Reference, modules_of
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.study import normalises_batches
@@ -96,7 +97,7 @@ def _error_of(spec: StudySpec, prepared: PreparedData) -> str | None:
         # Models of this package are built without memory for their weights, which may be large.
         place = nullcontext() if config.model.family == "custom" else torch.device("meta")
         try:
-            with place, at_hand(torch.from_numpy(prepared.replicas[0].x_train)):
+            with place, at_hand(torch.from_numpy(np.array(prepared.replicas[0].x_train[:SHOWN]))):
                 models.build(config, prepared.signature, prepared.outputs)
         except InputError as error:
             errors.append(str(error))

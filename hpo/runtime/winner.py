@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo import models
 from hpo.baselines.scores import fitted
 from hpo.data.prepare import prepare_test
+from hpo.data.streaming.mapped import in_portions
 from hpo.registry import studies
 from hpo.registry.baselines import Baseline
 from hpo.registry.facts import StudyFacts
@@ -119,7 +121,8 @@ def _score(
         part = prepare_test(dataset, splits, replica.preprocessing)
         module = models.build(config, prepared.signature, prepared.outputs, checked=False)
         module.load_state_dict(state)
-        outputs = ensemble.outputs(module.eval(), torch.from_numpy(part.x))
+        pieces = in_portions(part.x, np.arange(len(part.x))) if dataset.streamed else [part.x]
+        outputs = torch.cat([ensemble.outputs(module.eval(), torch.from_numpy(x)) for x in pieces])
         target = torch.from_numpy(part.y)
         scores.append(ensemble.measured(outputs, target, replica.target_scale, prepared.positive, names))
         answers.append(

@@ -56,6 +56,7 @@ ADDED = {
     "model.sigma": toml(0.1),
     "data.header": toml(True),
     "dropout.attention": toml(None),
+    "data.stream": toml(False),
     **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(
         (f"data.{key}" for key in ("separator", "encoding", "decimal", "thousands", "shape", "split", "group", "time")),

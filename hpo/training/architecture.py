@@ -97,7 +97,7 @@ class Architecture:
         alike: dict[tuple[str, ...], nn.Sequential] = {}
         for one in {(str(c.norm), str(c.dropout)): c for c in configs}.values():
             # A variant that cannot be built never becomes a lane.
-            with contextlib.suppress(InputError), at_hand(examples.x_train):
+            with contextlib.suppress(InputError), at_hand(examples.some):
                 module = models.build(one, examples.signature, examples.outputs)
                 modules.setdefault(structure(module), module)
                 if key in (key_of(one, module, compiled=compiled) for compiled in (False, True)):

@@ -1,16 +1,19 @@
 """A study's examples as tensors on the device, and the order in which a lane sees them.
 
-The data is stored once for all lanes: a batch of K lanes is one gather. Every epoch of a lane has its own order of the
-examples, which is cut into batches. `training.last_batch` decides whether a remainder is filled up, dropped or a
-smaller batch; `training.sampling`, whether each example comes once or each class equally often.
+The data is stored once for all lanes: a batch of K lanes is one gather, or is read from the disk (`feed`). Every epoch
+of a lane has its own order of the examples, which is cut into batches. `training.last_batch` decides whether a
+remainder is filled up, dropped or a smaller batch; `training.sampling`, whether each example comes once or each class
+equally often.
 
 Dimensions: K lanes, N examples of an epoch, V validation examples, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,10 +22,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.data.prepare import PreparedData, PreparedReplica
+from hpo.data.streaming.mapped import in_portions
+from hpo.data.streaming.row_file import RowFile
+from hpo.models.named_inputs import SHOWN
 from hpo.signature import Signature
 from hpo.studyfile.records import Training
 from hpo.training import randomness
+from hpo.training.feed.streamed import StreamedParts, StreamedRows
+from hpo.training.feed.windows import WindowOrder
 from hpo.training.layout import ALIGNMENT
+
+Batches = tuple[Tensor, Tensor]
+"""Inputs [S, K, B, ...] and targets [S, K, B]."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,10 +58,10 @@ class Examples:
     """First row of each part in `x_train`."""
     size: tuple[int, ...]
     """Training examples of each part."""
-    x_train: Tensor
+    x_train: Tensor | StreamedRows
     """All parts one after the other."""
     y_train: Tensor
-    x_valid: Tensor
+    x_valid: Tensor | StreamedParts
     """[parts, V, ...]; padded with the last example to one size, a multiple of a cache line."""
     y_valid: Tensor
     """[parts, V]"""
@@ -76,7 +87,8 @@ class Examples:
 
     def to(self, device: torch.device) -> Examples:
         """The same examples on another device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
+        kinds = Tensor | StreamedRows | StreamedParts
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), kinds)}
         return replace(self, **{name: value.to(device) for name, value in tensors.items()})
 
     def batch_sizes(self, replica: int, training: Training) -> tuple[int, ...]:
@@ -97,10 +109,15 @@ class Examples:
         epoch: int,
         count: int,
         sampling: Literal["shuffled", "balanced"] = "shuffled",
-    ) -> Tensor:
+    ) -> Tensor | WindowOrder:
         """[N] rows of `x_train` in the lane's order in this epoch (counted from 1). N is `count`; if there are fewer
         rows, they repeat from the first. `sampling`: see `training.sampling`."""
         part = self.part[replica]
+        if isinstance(self.x_train, StreamedRows):
+            first, size, window = self.start[part], self.size[part], self.x_train.window
+            return WindowOrder(
+                first=first, size=size, window=window, part=part, seed=seed, lane=(trial, replica, epoch)
+            )
         generator = randomness.generator("order", seed, trial, replica, epoch)
         if sampling == "balanced":
             rows = torch.from_numpy(self.by_class[self.start[part] : self.start[part] + self.size[part]])
@@ -108,6 +125,60 @@ class Examples:
         else:
             order = torch.randperm(self.size[part], generator=generator)
         return order.repeat(-(-count // len(order)))[:count] + self.start[part]
+
+    def steps_at_once(self, lanes: int, batch: int) -> int:
+        """Most steps of so many lanes and examples whose batches `batches` gathers at once."""
+        return self.x_train.steps(lanes, batch) if isinstance(self.x_train, StreamedRows) else sys.maxsize
+
+    def batches(self, lanes: Sequence[Callable[[slice], Tensor]], steps: slice) -> Callable[[slice], Batches]:
+        """A function that gathers the batches of some of these steps, counted from their first; `lanes`: functions that
+        give the rows of some steps of a lane, [S, B]."""
+        x_train, y_train = self.x_train, self.y_train
+        if isinstance(x_train, StreamedRows):
+
+            def read(part: slice) -> Batches:
+                mine = slice(steps.start + part.start, steps.start + part.stop)
+                rows = [rows_of(mine) for rows_of in lanes]
+                return x_train.batches(rows), y_train[torch.stack(rows, dim=1).to(y_train.device)]
+
+            return read
+        rows_SKB = torch.stack([rows_of(steps) for rows_of in lanes], dim=1).to(self.device)
+
+        def gather(part: slice) -> Batches:
+            rows = rows_SKB[part]
+            x, y = (of.index_select(0, rows.flatten()) for of in (x_train, y_train))
+            return x.view(*rows.shape, *x.shape[1:]), y.view(rows.shape)
+
+        return gather
+
+    @property
+    def some(self) -> Tensor:
+        """The first rows to train on, in memory."""
+        return self.x_train.head(SHOWN) if isinstance(self.x_train, StreamedRows) else self.x_train[:SHOWN]
+
+    def validation(self, replicas: Sequence[int]) -> Iterator[Tensor]:
+        """[K, V, ...] the validation examples of lanes, or [1, V, ...] where they share them, in portions of V."""
+        parts = self.parts_of(replicas)
+        if isinstance(self.x_valid, StreamedParts):
+            yield from self.x_valid.portions(parts.tolist())
+        else:
+            yield self.x_valid[parts]
+
+    def first(self, count: int, valid: int) -> Examples:
+        """The first examples to train and to validate on, in memory, as the only replica."""
+        x_train, x_valid = self.x_train, self.x_valid
+        return replace(
+            self,
+            part=(0,),
+            start=(0,),
+            size=(count,),
+            x_train=x_train.head(count) if isinstance(x_train, StreamedRows) else x_train[:count],
+            y_train=self.y_train[:count],
+            x_valid=x_valid.head(valid) if isinstance(x_valid, StreamedParts) else x_valid[:1, :valid],
+            y_valid=self.y_valid[:1, :valid],
+            real=self.real[:1, :valid],
+            target_scale=self.target_scale[:1],
+        )
 
     def class_weights(self, replica: int, rule: Literal["balanced"] | Mapping[str, float] | None) -> list[float]:
         """[C] weights of the classes in the lane's loss, see `training.class_weight`. A class that the training part
@@ -162,6 +233,14 @@ def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtyp
         return np.pad(array, [(0, longest - len(array))] + [(0, 0)] * (array.ndim - 1), mode="edge")
 
     sizes = [len(u.x_train) for u in unique]
+    x_train: Tensor | StreamedRows
+    x_valid: Tensor | StreamedParts
+    if streamed := isinstance(unique[0].x_train, np.memmap):
+        x_train = StreamedRows(tuple(_file(u.x_train) for u in unique), dtype, device)
+        x_valid = StreamedParts(tuple(_file(u.x_valid) for u in unique), longest, dtype, device)
+    else:
+        x_train = tensor(np.concatenate([u.x_train for u in unique]))
+        x_valid = tensor(np.stack([padded(u.x_valid) for u in unique]))
     return Examples(
         task=prepared.task,
         signature=prepared.signature,
@@ -169,13 +248,13 @@ def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtyp
         class_names=prepared.class_names,
         positive=prepared.positive,
         counts=tuple(tuple(int((u.y_train == c).sum()) for c in range(len(prepared.class_names))) for u in unique),
-        by_class=np.concatenate([np.argsort(u.y_train, kind="stable") for u in unique]),
+        by_class=np.concatenate([np.argsort(u.y_train[: 0 if streamed else None], kind="stable") for u in unique]),
         part=tuple(found[id(r.x_train)] for r in prepared.replicas),
         start=tuple(int(s) for s in np.cumsum([0, *sizes[:-1]])),
         size=tuple(sizes),
-        x_train=tensor(np.concatenate([u.x_train for u in unique])),
+        x_train=x_train,
         y_train=tensor(np.concatenate([u.y_train for u in unique])),
-        x_valid=tensor(np.stack([padded(u.x_valid) for u in unique])),
+        x_valid=x_valid,
         y_valid=tensor(np.stack([padded(u.y_valid) for u in unique])),
         real=tensor(np.stack([np.arange(longest) < len(u.x_valid) for u in unique])),
         target_scale=torch.tensor([u.target_scale for u in unique], dtype=torch.float64, device=device),
@@ -185,4 +264,16 @@ def on_device(prepared: PreparedData, *, device: torch.device, dtype: torch.dtyp
 
 def _darkest(x: np.ndarray) -> np.ndarray:
     """[channels] of images [N, channels, H, W]; [1] 0 for other data."""
-    return x.min(axis=(0, 2, 3)) if x.ndim == 4 else np.zeros(1, x.dtype)
+    if x.ndim != 4:
+        return np.zeros(1, x.dtype)
+    lowest: NDArray[np.float32] = np.stack(
+        [rows.min(axis=(0, 2, 3)) for rows in in_portions(x, np.arange(len(x)))]
+    ).min(axis=0)
+    return lowest
+
+
+def _file(rows: np.ndarray) -> RowFile:
+    """The file of rows that are memory-mapped."""
+    assert isinstance(rows, np.memmap), "all rows of streamed data are"
+    assert rows.filename is not None, "they are in a file"
+    return RowFile(path=Path(rows.filename), shape=rows.shape)

@@ -119,7 +119,7 @@ class Cohort:
 
     def _program_of(self, lanes: Sequence[Lane], witnesses: Sequence[nn.Sequential] | None = None) -> Program:
         examples = self.setting.examples
-        with at_hand(examples.x_train):
+        with at_hand(examples.some):
             return program_of(
                 [lane.module for lane in lanes],
                 self.layout,
@@ -234,14 +234,15 @@ class Cohort:
 
     def _score(self) -> dict[str, list[float]]:
         examples = self.setting.examples
-        parts = examples.parts_of([lane.replica for lane in self.lanes])
+        replicas = [lane.replica for lane in self.lanes]
+        parts = examples.parts_of(replicas)
         theta, stats = self._judged()
         found = []
         for group in groups(len(self.lanes), self._at_once):
             rows = slice(group.start, group.stop)
             program = self.program if len(group) == len(self.lanes) else self._program_of(self.lanes[rows])
-            x = examples.x_valid[parts if len(parts) == 1 else parts[rows]]
-            found.append(program.outputs(theta[rows], stats[rows], x))
+            portions = examples.validation(replicas[rows])
+            found.append(torch.cat([program.outputs(theta[rows], stats[rows], x) for x in portions], dim=1))
         outputs = torch.cat(found)
         shape = outputs.shape[:2]
         outcome = metrics.Outcome(

@@ -26,6 +26,7 @@ from hpo.studyfile.records import Optimizer, Training
 from hpo.training import randomness
 from hpo.training.augment.plan import Augmenter, LaneChanges
 from hpo.training.batches import Examples
+from hpo.training.feed.windows import WindowOrder
 from hpo.training.lane import Lane, Setting
 from hpo.training.layers.loss import Mixed
 from hpo.training.program import Program
@@ -38,7 +39,7 @@ class LaneSteps:
 
     sizes: tuple[int, ...]
     """Examples in each step."""
-    rows_N: Tensor
+    rows_N: Tensor | WindowOrder
     """Rows of the training examples, step after step."""
     key: int
     """Random key of the epoch's dropout masks."""
@@ -85,7 +86,7 @@ class LaneSteps:
     def rows_SB(self, steps: slice) -> Tensor:
         """The rows of some steps, all of one size."""
         batch = self.sizes[steps.start]
-        begin, count = sum(self.sizes[: steps.start]), steps.stop - steps.start
+        begin, count = self.sizes[0] * steps.start, steps.stop - steps.start  # the last alone may be smaller
         return self.rows_N[begin : begin + count * batch].view(-1, batch)
 
 
@@ -136,7 +137,7 @@ def train(
     """Trains the steps of a stretch; the program's lanes must be those of the stretch. Returns the steps' losses and
     gradient norms, [S, K] each."""
     mine, steps = [lanes[place] for place in stretch.lanes], slice(stretch.first, stretch.first + stretch.steps)
-    rows_SKB = torch.stack([lane.rows_SB(steps) for lane in mine], dim=1).to(examples.device)
+    batches = examples.batches([lane.rows_SB for lane in mine], steps)
     keys_SK = randomness.step_keys([lane.key for lane in mine], steps.stop)[steps].to(examples.device)
     averaged = mine[0].averaged(steps)
     before = stretch.first // mine[0].training.accumulate
@@ -155,15 +156,14 @@ def train(
     augmenter = Augmenter.of([lane.changes for lane in mine], steps, examples)
     if augmenter is not None:
         ahead = augmenter.portion(len(mine), stretch.batch)
-        portion = min(portion, ahead)
+    ahead = min(ahead, examples.steps_at_once(len(mine), stretch.batch))
+    portion = min(portion, ahead)
     for begin in range(0, stretch.steps, ahead):
-        rows = rows_SKB[begin : begin + ahead]
-        x, y = (of.index_select(0, rows.flatten()) for of in (examples.x_train, examples.y_train))
-        x = x.view(*rows.shape, *x.shape[1:])
-        targets: Tensor | Mixed = y.view(rows.shape)
+        x, y = batches(slice(begin, min(begin + ahead, stretch.steps)))
+        targets: Tensor | Mixed = y
         if augmenter is not None:
-            x, targets = augmenter(x, y.view(rows.shape), begin)
-        for i in range(len(rows)):
+            x, targets = augmenter(x, y, begin)
+        for i in range(len(x)):
             if i % portion == 0:
                 masks = program.masks(keys_SK[begin + i : begin + i + portion], stretch.batch)
             drops = {name: mask[i % portion] for name, mask in masks.items()}

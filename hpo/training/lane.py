@@ -82,7 +82,7 @@ def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, fo
         _check_batches(setting.examples.batch_sizes(replica, config.training))
     numbers = setting.seed, trial, replica
     seed = lane_seed("init", *numbers)
-    with at_hand(setting.examples.x_train):
+    with at_hand(setting.examples.some):
         module = models.build(config, setting.examples.signature, setting.examples.outputs, seed)
     models.initialize(module, config, randomness.generator("init", *numbers))
     return Lane(trial=trial, replica=replica, config=config, module=module, former=former)

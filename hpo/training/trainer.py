@@ -194,7 +194,7 @@ class Trainer:
             key = repr((self._key(lane), cohort.layout, str(examples.device), torch.get_num_threads()))
             cohort.name = hashlib.sha256(key.encode()).hexdigest()[:16]
             batch = max(examples.batch_sizes(lane.replica, lane.config.training))
-            with at_hand(examples.x_train):
+            with at_hand(examples.some):
                 size = cohort.architecture.lane_bytes(examples.signature, batch, self.setting.dtype.itemsize)
             self.limits.add(cohort.name, size, examples.device)
         return cohort.name

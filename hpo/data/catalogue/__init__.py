@@ -20,20 +20,30 @@ from hpo.data.notes import Note
 from hpo.data.readers import is_function
 from hpo.data.readers.idx_file import parts_in
 from hpo.data.source import load_source
+from hpo.data.streaming.reading import streamed
 from hpo.errors import DataError
 from hpo.paths import OBJECT
 from hpo.printable import listed
 from hpo.studyfile.records import DataTable
 
 
-def load_dataset(data: DataTable, base: Path, given: Mapping[str, Any] | None = None) -> Dataset:
+def load_dataset(
+    data: DataTable, base: Path, given: Mapping[str, Any] | None = None, home: Path | None = None
+) -> Dataset:
     """The data set that `data.dataset` names: an entry of the catalogue, a function, or a file or folder relative to
-    `base`. The files of an entry are fetched where they are not at hand. `given`: as for `load_source`.
+    `base`. The files of an entry are fetched where they are not at hand. `given`: as for `load_source`;
+    `home`: as for `streamed`.
 
     Raises `DataError` for an unknown name, data that cannot be used, or a target or task that contradicts them;
     `FetchError` where files cannot be fetched.
     """
     entry = CATALOGUE.get(data.dataset)
+    if data.stream:
+        if entry is not None or data.dataset == OBJECT or is_function(data.dataset):
+            raise DataError(
+                "data.stream: only .npy and Parquet files are streamed. Name one, or leave data.stream out."
+            )
+        return streamed(data, base, home)
     if entry is not None:
         return _load_entry(entry, data)
     if data.dataset == OBJECT or data.test == OBJECT:

@@ -10,9 +10,7 @@ import numpy as np
 
 from hpo.data.dataset import Dataset
 from hpo.data.parts.strata import IndexArray
-
-CHUNK = 4096
-"""Rows whose numbers are brought into one form at a time."""
+from hpo.data.streaming.mapped import portions, release
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,18 +31,18 @@ NO_REPEATS = Repeats()
 
 def same_features(dataset: Dataset) -> IndexArray:
     """[N] The position of the first row that has the same features as each row."""
-    known: dict[bytes, int] = {}
-    first_N = np.empty(dataset.size, np.int64)
+    digest_N = np.empty(dataset.size, "S16")
     code_NK = _codes(dataset)
-    for start in range(0, dataset.size, CHUNK):
-        stop = min(start + CHUNK, dataset.size)
-        numbers = dataset.numeric[start:stop] + 0.0  # no negative zero
+    for part in portions(dataset.size, dataset.numeric.shape[1:]):
+        numbers = np.add(dataset.numeric[part], np.float32(0.0))  # no negative zero
+        release(dataset.numeric)
         numbers[np.isnan(numbers)] = np.nan  # of all the bytes that mean "missing"
-        for row in range(start, stop):
-            digest = hashlib.blake2b(numbers[row - start].tobytes(), digest_size=16)
+        for row in range(part.start, part.stop):
+            digest = hashlib.blake2b(numbers[row - part.start].tobytes(), digest_size=16)
             digest.update(code_NK[row].tobytes())
-            first_N[row] = known.setdefault(digest.digest(), row)
-    return first_N
+            digest_N[row] = digest.digest()
+    _, row_U, unique_N = np.unique(digest_N, return_index=True, return_inverse=True)
+    return row_U[unique_N]
 
 
 def count_repeats(

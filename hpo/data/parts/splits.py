@@ -219,7 +219,9 @@ def _partly_given(draw: _Draw, part_N: IndexArray) -> tuple[IndexArray, list[Pai
         trial = None if len(valid_idx) else draw.trial
         first_R = np.unique(draw.first_N[rest_idx], return_inverse=True)[1]
         found_idx, found, _ = _all_drawn(
-            replace(draw, dataset=dataset.rows(rest_idx), data=asked_of_rest, trial=trial, first_N=first_R)
+            replace(
+                draw, dataset=dataset.without_numbers().rows(rest_idx), data=asked_of_rest, trial=trial, first_N=first_R
+            )
         )
         pairs = [(rest_idx[train_idx], rest_idx[valid_idx]) for train_idx, valid_idx in found]
         if share and len(valid_idx):

@@ -13,6 +13,7 @@ from hpo.data.dataset import Dataset
 from hpo.data.parts.strata import IndexArray
 from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.data.preprocessing.scaling import fit_scaling, mean_and_spread
+from hpo.data.streaming.mapped import in_portions
 from hpo.errors import DataError
 from hpo.printable import listed
 from hpo.signature import FIRST_WORD
@@ -109,7 +110,10 @@ class Learner:
     def _indicators(self, idx: IndexArray) -> tuple[str, ...]:
         """Numeric features of which numbers are missing in these examples."""
         numeric = self.dataset.numeric
-        missing_F = np.isnan(numeric[idx]).any(axis=0) if numeric.ndim == 2 else np.zeros(0, bool)
+        missing_F = np.zeros(numeric.shape[1] if numeric.ndim == 2 else 0, bool)
+        if numeric.ndim == 2 and numeric.dtype.kind == "f":
+            for rows in in_portions(numeric, idx):
+                missing_F |= np.isnan(rows).any(axis=0)
         return tuple(self.dataset.numeric_names[position] for position in np.flatnonzero(missing_F))
 
     def _categories(self, idx: IndexArray) -> tuple[tuple[str, ...], ...]:

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from hpo.data.dataset import Dataset, FloatArray
 from hpo.data.parts.strata import IndexArray
+from hpo.data.streaming.mapped import portions, release, spread_out
+from hpo.data.streaming.moments import mean_and_spread_of
 from hpo.errors import DataError
 from hpo.studyfile.records import DataTable
 
@@ -32,6 +34,8 @@ KNOTS = 101
 TAIL = 0.001
 """Share of the numbers beyond the first and the last knot's deviate."""
 NORMAL = NormalDist()
+RANKED = 10_000_000
+"""Numbers of streamed data whose ranks are found, as of rows at equal distances."""
 QUARTILES = NORMAL.inv_cdf(0.75) - NORMAL.inv_cdf(0.25)
 """Distance between the quartiles of a normal distribution, in standard deviations."""
 
@@ -63,11 +67,22 @@ def fit_scaling(dataset: Dataset, idx: IndexArray, data: DataTable, *, by_channe
             f'data.scaling: "quantile" is for the columns of a table, and {dataset.name} holds {dataset.kind}s. Take '
             '"standard", "robust", "log" or "none".'
         )
-    numbers_MC = _numbers(dataset, idx, by_channel=by_channel)
-    if kind == "log":
-        numbers_MC = logarithm(numbers_MC)
     robust = kind in ("robust", "quantile")
-    middle_C, spread_C = _medians(numbers_MC) if robust else mean_and_spread(numbers_MC)
+    if dataset.streamed and robust:
+        idx = spread_out(idx, max(1, RANKED // prod(features)))
+
+    def numbers_of(idx: IndexArray) -> FloatArray:
+        numbers_MC = _numbers(dataset, idx, by_channel=by_channel)
+        if dataset.streamed:  # of any type
+            numbers_MC = numbers_MC.astype(np.float64)
+            release(dataset.numeric)
+        return logarithm(numbers_MC) if kind == "log" else numbers_MC
+
+    if dataset.streamed and not robust:
+        middle_C, spread_C = mean_and_spread_of(numbers_of(idx[part]) for part in portions(len(idx), features))
+    else:
+        numbers_MC = numbers_of(idx)
+        middle_C, spread_C = _medians(numbers_MC) if robust else mean_and_spread(numbers_MC)
     fill_C = np.sign(middle_C) * np.expm1(np.abs(middle_C)) if kind == "log" else middle_C
     plain = kind in ("none", "quantile")
     repeat = prod(features) // max(len(middle_C), 1)

@@ -27,6 +27,15 @@ def read_npy(path: Path, data: DataTable, *, as_text: Iterable[str] = ()) -> Arr
     return with_target(Arrays(name=path.name, place=str(path), x=_array(path)), path.parent, data.target)
 
 
+def mapped_npy(path: Path) -> np.ndarray[Any, Any]:
+    """The array in such a file, memory-mapped, to be read only."""
+    refuse_absent(path)
+    found = _read(path, partial(np.load, path, mmap_mode="r", allow_pickle=False), whole=False)
+    if not isinstance(found, np.memmap):
+        raise DataError(f"{path}: it holds several arrays. Give it the ending .npz, and leave data.stream out.")
+    return _whole(found, path)
+
+
 def read_npz(path: Path, data: DataTable, *, as_text: Iterable[str] = ()) -> Arrays:
     """The examples in a file that holds the arrays X, y and lengths."""
     found = _load(path)

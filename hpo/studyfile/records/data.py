@@ -30,6 +30,9 @@ class DataTable(Record):
     shape: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=3)] | None = None
     """Of one example: [channels, height, width] makes an image of its columns, [length, channels] a sequence. Images of
     a folder are resized to it."""
+    stream: bool = False
+    """Whether examples are read from the disk batch by batch, for .npy and Parquet files larger than memory. They come
+    in an order drawn piece by piece, and need disk space for a copy of each training and validation part."""
     header: bool = True
     """Whether the first line of a CSV file holds the columns' names; else they are called column 1, column 2, ..."""
     separator: Mark | None = None
