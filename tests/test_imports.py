@@ -20,6 +20,7 @@ BASE = (
     "disk",
     "environment",
     "endings",
+    "signs",
     "lengths",
     "conventions",
     "ranking",
@@ -27,13 +28,12 @@ BASE = (
     "signature",
 )
 """Modules of one subject each that every part may use. They use those before them."""
-DESCRIBE = ("studyfile", "distributions", "space")
+DESCRIBE = ("studyfile", "space")
 TRAIN = (*DESCRIBE, "own_code", "data", "models", "optim", "training")
 KEEP = ("database", "storage", "registry")
 RULES: dict[str, tuple[str, ...]] = {
     "studyfile": (),
-    "distributions": ("studyfile",),
-    "space": ("studyfile", "distributions"),
+    "space": ("studyfile",),
     "own_code": ("studyfile",),
     "data": ("studyfile", "own_code"),
     "models": ("studyfile", "own_code"),

@@ -11,13 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from hpo.execution.messages import Admit, Past, Resume, Settle, Settled, Started, Train, Trained
+from hpo.execution.messages import Admit, Diagnose, Diagnosed, Past, Resume, Settle, Settled, Started, Train, Trained
 from hpo.execution.placement import place
 from hpo.execution.supervised import Channel, SupervisedShard
+from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
 from hpo.training.trainer import Failure, Tick
 
-R = TypeVar("R", Started, Trained, Settled)
+R = TypeVar("R", Started, Trained, Diagnosed, Settled)
 
 
 class Executor:
@@ -101,6 +102,15 @@ class Executor:
             epochs=tuple(sorted(epochs, key=lambda lane: (lane.trial, lane.replica))),
             failures=tuple(sorted(failures, key=lambda failure: failure.trial)),
         )
+
+    def diagnose(self, ending: Collection[int], finished: Collection[int]) -> dict[int, tuple[Sign, ...]]:
+        """Signs of trouble in trials that are about to end, by trial number; of those that `finished`, in their last
+        weights, too."""
+        shards = [shard for shard in self._shards if shard.configs.keys() & set(ending)]
+        for shard in shards:
+            own = shard.configs.keys()
+            shard.send(Diagnose(trials=frozenset(own & set(ending)), finished=frozenset(own & set(finished))))
+        return {number: signs for reply in _gather(shards, Diagnosed) for number, signs in reply.signs.items()}
 
     def settle(
         self,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hpo.lengths import Former
+from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
 from hpo.training.packing import SavedLane, Written
 from hpo.training.trainer import Failure, Tick
@@ -112,7 +113,19 @@ class Settle:
         )
 
 
-Order = Admit | Resume | Load | Train | Settle
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnose:
+    """Order: look for signs of trouble in trials that are about to end. The reply is `Diagnosed`."""
+
+    finished: frozenset[int]
+    """Trials whose last weights are looked at, too."""
+    trials: frozenset[int]
+
+    def only(self, trials: Set[int]) -> Diagnose:
+        return Diagnose(finished=self.finished & trials, trials=self.trials & trials)
+
+
+Order = Admit | Resume | Load | Train | Diagnose | Settle
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +163,13 @@ class Trained(Answer):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosed(Answer):
+    """Reply: the signs of trials, by trial number."""
+
+    signs: dict[int, tuple[Sign, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class End:
     """The last state of a trial that has ended, from which it can be continued."""
 
@@ -174,4 +194,4 @@ class Settled(Answer):
     """The last states of the `ends` of the order, by trial number."""
 
 
-Reply = Started | Trained | Settled
+Reply = Started | Trained | Diagnosed | Settled

@@ -14,6 +14,8 @@ from hpo.errors import MachineError
 from hpo.execution.job import TrainingJob
 from hpo.execution.messages import (
     Admit,
+    Diagnose,
+    Diagnosed,
     End,
     Goal,
     Load,
@@ -28,6 +30,7 @@ from hpo.execution.messages import (
 )
 from hpo.studyfile.records import TrialConfig
 from hpo.training import packing
+from hpo.training.diagnosis.measure import Diagnosis
 from hpo.training.packing import SavedLane, Written
 from hpo.training.trainer import Failure, Trainer
 
@@ -41,6 +44,7 @@ class Shard:
         """Trains the trials that are behind, until they have reached their goals."""
         self.behind: dict[int, Goal] = {}
         """Goals of the trials that are behind, by trial number."""
+        self.diagnosis: Diagnosis | None = None
 
     def do(self, order: Order) -> Reply:
         """Executes an order."""
@@ -86,6 +90,19 @@ class Shard:
         else:
             tick = self.trainer.tick()
         return Trained(tick=tick, seconds=time.perf_counter() - started)
+
+    @_do.register
+    def _diagnose(self, order: Diagnose) -> Diagnosed:
+        if self.diagnosis is None:
+            self.diagnosis = Diagnosis(self.trainer.setting.examples)
+        found = {}
+        for number in sorted(order.trials):
+            lane, module = packing.trained(self._trainer_of(number), number)
+            signs = [*self.diagnosis.at_start(lane.config)]
+            if number in order.finished:
+                signs += self.diagnosis.at_end(lane.config, module)
+            found[number] = tuple(signs)
+        return Diagnosed(signs=found)
 
     @_do.register
     def _settle(self, order: Settle) -> Settled:

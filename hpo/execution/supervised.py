@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from hpo.errors import MachineError
-from hpo.execution.messages import Admit, Load, Order, Reply, Resume, Settle, Settled, Trained
+from hpo.execution.messages import Admit, Diagnose, Diagnosed, Load, Order, Reply, Resume, Settle, Settled, Trained
 from hpo.studyfile.records import TrialConfig
 from hpo.training.trainer import Failure
 
@@ -91,7 +91,7 @@ class SupervisedShard:
             self._history = (
                 [] if lanes is None else [Load(lanes=lanes, configs=dict(self.configs), behind=reply.behind)]
             )
-        else:
+        elif not isinstance(reply, Diagnosed):
             self._history.append(order)
             self._drop({failure.trial for failure in reply.failures})
         self.behind = len(reply.behind)
@@ -128,12 +128,12 @@ class SupervisedShard:
         """Replaces the shard by one without the trials that kill its process; its reply, with these trials as failures.
         Raises `Died` where no single trial is the cause."""
         self._replace(order, [])  # raises where even a shard without trials dies
-        fatal = [] if isinstance(order, Settle) else self._fatal_trials(order, trials)
+        fatal = [] if isinstance(order, Settle | Diagnose) else self._fatal_trials(order, trials)
         if not fatal or (len(fatal) == len(trials) and len(trials) > 1):
             raise death
         reply = self._replace(order, [number for number in trials if number not in fatal])
         failures = tuple(_failure(number, death) for number in fatal)
-        assert not isinstance(reply, Settled)
+        assert not isinstance(reply, Settled | Diagnosed)
         if isinstance(reply, Trained):
             return replace(reply, tick=replace(reply.tick, failures=(*reply.tick.failures, *failures)))
         return replace(reply, failures=(*reply.failures, *failures))
@@ -149,7 +149,7 @@ class SupervisedShard:
         wanted = set(trials)
         for earlier in self._history:
             reply = self._request(earlier.only(wanted))
-            if not isinstance(reply, Settled) and reply.failures:
+            if not isinstance(reply, Settled | Diagnosed) and reply.failures:
                 # The trial trained before, so the cause is the replacement, e.g. short of memory: try another one.
                 raise Died(reply.failures[0].error)
         return self._request(order.only(wanted))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.reports.baselines import baseline_rows
 from hpo.reports.cautions import cautions
+from hpo.reports.diagnosis import SignCount, counted
 from hpo.reports.evidence import Evidence, evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.importances import Importances, compute_importances
@@ -94,6 +95,11 @@ class StudyReport(Evidence):
         if self.winner is not None:
             winner = (f"winner, trial {self.winner.number}", self.winner.value, self.test)
         return baseline_rows(self.baselines, self.objective, winner)
+
+    @property
+    def signs(self) -> list[SignCount]:
+        """Signs of trouble in the trials, by kind."""
+        return counted(self.trials, self.winner)
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hpo import endings
+from hpo import endings, signs
 from hpo.endings import Ended
 from hpo.ranking import rank_key, valid_loss_of
+from hpo.signs import Sign
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -56,6 +57,8 @@ class TrialRow:
     """Trainable numbers of the model."""
     optimizer_state_bytes: int | None
     """Memory of the optimizer's state in bytes."""
+    signs: tuple[Sign, ...] = ()
+    """Signs of trouble in its training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +99,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         seconds=_real(attributes.get("seconds")),
         model_parameters=_whole(attributes.get("parameters"), None),
         optimizer_state_bytes=_whole(attributes.get("optimizer_state_bytes"), None),
+        signs=signs.of(attributes),
     )
 
 

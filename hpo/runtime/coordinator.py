@@ -28,8 +28,10 @@ from hpo.runtime.resume import pick_up, undrawn
 from hpo.runtime.session import Session
 from hpo.search.objective import best_epoch, rounded
 from hpo.search.searcher import Asked, Decision
+from hpo.signs import SIGNS, Sign, stored
 from hpo.storage.rows import EpochRow
 from hpo.studyfile.records import TrialConfig
+from hpo.training.diagnosis.watch import Watch
 from hpo.training.lane import LaneEpoch
 from hpo.training.trainer import Failure, Tick
 
@@ -61,6 +63,7 @@ class _Loop:
         self.seconds: dict[int, float] = {}
         self.scores: dict[int, list[tuple[float, float]]] = {}
         """Objective and validation loss of a trial's replicas, at the epoch that counts."""
+        self.watch = Watch(session.spec.study.objective, session.job.examples)
 
     def run(self) -> Progress:
         while (turn := self.ownership.turn([trial.trial_id for trial in self.flight.values()])) is not None:
@@ -98,6 +101,7 @@ class _Loop:
             self.flight[trial.number] = trial
             self.seconds[trial.number] = self.session.store.seconds_of(trial.trial_id)
             self.scores[trial.number] = self._known_scores(trial)
+            self.watch.resume(trial.number, self.session.store.curves_of(trial.trial_id))
         self._fail(failures)
 
     def _fill(self) -> None:
@@ -150,6 +154,7 @@ class _Loop:
                 if number not in lost:
                     raw = fmean(self._objective(lane) for lane in lanes)
                     searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
+                    self.watch.add(number, lanes)
             decisions = {number: lost[number] if number in lost else self._decide(number) for number in by_trial}
             best = {number for number in by_trial.keys() - lost.keys() if self._is_best(number)}
             for number in best:
@@ -174,8 +179,9 @@ class _Loop:
     def _settle(self, best: Collection[int], ended: Mapping[int, Decision]) -> None:
         """In a transaction: tells how trials ended, frees their lanes, and saves the weights and states of the
         executor."""
+        signs = self._signs(ended)
         for number, decision in ended.items():
-            self._end(number, decision)
+            self._end(number, decision, signs[number])
         wanted = worth_keeping(self.session.checkpoints, ended.keys())
         cut = {number for number, decision in ended.items() if decision.ended and decision.ended.why is Ending.BUDGET}
         shards = self.executor.settle(
@@ -188,6 +194,12 @@ class _Loop:
         self.manager.save_best(ended.keys(), shards)
         self.manager.save_ends(ended.keys(), shards)
         self.manager.save_running(self.flight, shards)
+
+    def _signs(self, ended: Mapping[int, Decision]) -> dict[int, list[Sign]]:
+        """Signs of trouble in trials that are about to end, by number."""
+        finished = {number for number, decision in ended.items() if decision.state == TrialState.COMPLETE}
+        found = self.executor.diagnose(ended, finished) if ended else {}
+        return {n: [*found.get(n, ()), *self.watch.end(n, complete=n in finished)] for n in ended}
 
     def _row(self, lane: LaneEpoch) -> EpochRow:
         return EpochRow(
@@ -232,7 +244,7 @@ class _Loop:
         curve = self.session.searcher.curve(self.flight[number].trial_id)
         return bool(curve) and best_epoch(self.session.spec.study, curve) == len(curve)
 
-    def _end(self, number: int, decision: Decision) -> None:
+    def _end(self, number: int, decision: Decision, signs: Sequence[Sign]) -> None:
         trial = self.flight.pop(number)
         assert trial.config is not None
         assert decision.ended is not None
@@ -241,6 +253,7 @@ class _Loop:
             "seconds": round(self.seconds.get(number, 0.0), 3),
             "parameters": size,
             "optimizer_state_bytes": _state_bytes(trial.config, size),
+            SIGNS: stored(signs),
         }
         if scores := self.scores.pop(number, []):
             objectives, losses = zip(*scores, strict=True)

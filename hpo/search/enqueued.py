@@ -13,8 +13,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from hpo.distributions import contains, on_grid
 from hpo.space import Parameter
+from hpo.space.distributions import contains, on_grid
 
 FIXED = "fixed_params"
 """System attribute in which Optuna keeps the parameters of an enqueued trial."""

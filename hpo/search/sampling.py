@@ -15,11 +15,11 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hpo.distributions import on_grid
 from hpo.search import enqueued
 from hpo.search.tpe import TpeSampler
 from hpo.seeds import sampler_seed
 from hpo.space import Suggest
+from hpo.space.distributions import on_grid
 
 
 class Sampling(Protocol):

@@ -59,6 +59,15 @@ class Records(StudyStore):
         with self.reading() as connection:
             return [(value, loss) for value, loss in connection.execute(statement) if None not in (value, loss)]
 
+    def curves_of(self, trial_id: int) -> list[tuple[float, float, float, float]]:
+        """Training loss, validation loss, objective and gradient norm of each epoch of a trial, means over replicas;
+        epochs with a value that is not finite are left out."""
+        rows = hpo_epochs.c
+        columns = (func.avg(rows[name]) for name in ("train_loss", "valid_loss", "objective", "gradient_norm"))
+        statement = select(*columns).where(rows.trial_id == trial_id).group_by(rows.epoch).order_by(rows.epoch)
+        with self.reading() as connection:
+            return [tuple(found) for found in connection.execute(statement) if None not in found]
+
     def checkpoints(self, study_id: int) -> list[CheckpointRow]:
         """The recorded checkpoint files of a study, oldest first."""
         columns = (hpo_checkpoints.c[field.name] for field in fields(CheckpointRow))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hpo import disk
 from hpo.errors import MachineError
@@ -26,7 +26,7 @@ from hpo.lengths import Former
 from hpo.optim import schedules
 from hpo.studyfile.records import TrialConfig
 from hpo.training.cohort import Cohort
-from hpo.training.lane import new_lane
+from hpo.training.lane import Lane, new_lane
 from hpo.training.layout import Layout
 from hpo.training.trainer import Trainer
 
@@ -147,6 +147,17 @@ def restore(trainer: Trainer, trial: int, config: TrialConfig, saved: list[Saved
     state = {name: torch.cat([s.state[name] for s in saved]).to(value) for name, value in fresh.state.items()}
     trainer.place(Cohort(trainer.setting, architecture, lanes, state))
     return True
+
+
+def trained(trainer: Trainer, trial: int) -> tuple[Lane, nn.Module]:
+    """A running trial's first replica, and its plain module with the present weights."""
+    for cohort in trainer.all_cohorts():
+        for index, lane in enumerate(cohort.lanes):
+            if lane.trial == trial and lane.replica == 0:
+                theta, stats = (cohort.state[name][index].cpu() for name in ("theta", "stats"))
+                cohort.layout.load(lane.module, theta, stats)
+                return lane, lane.module
+    raise AssertionError("only a running trial has weights")
 
 
 def best_states(trainer: Trainer, trial: int) -> list[dict[str, Tensor]]:

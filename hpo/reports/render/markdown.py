@@ -30,6 +30,7 @@ def summary(report: StudyReport) -> str:
         *_baselines(report),
         *_figures(report),
         *_warnings(report),
+        *_diagnosis(report),
         *_best(report),
         *_importances(report),
     ]
@@ -114,6 +115,16 @@ def _warnings(report: StudyReport) -> Iterable[str]:
     if report.cautions:
         yield "## Warnings"
         yield "\n".join(f"- {sentence(caution)}" for caution in report.cautions)
+
+
+def _diagnosis(report: StudyReport) -> Iterable[str]:
+    if report.signs:
+        yield "## Diagnosis"
+        rows = [
+            (sign.title, sign.count, escaped(f"trial {sign.number}: {sign.example}"), escaped(sign.example.way_out))
+            for sign in report.signs
+        ]
+        yield markdown_table(("sign", "trials", "for example", "what may help"), rows)
 
 
 def _best(report: StudyReport) -> Iterable[str]:

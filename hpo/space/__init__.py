@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from hpo.conventions import KEY
-from hpo.distributions import contains, count_values, distribution_of, value_at
 from hpo.errors import InputError
+from hpo.space.distributions import contains, count_values, distribution_of, value_at
 from hpo.studyfile.records import TrialConfig
 from hpo.studyfile.study import StudySpec
 from hpo.studyfile.tree import Choice, Label, Range, join, toml

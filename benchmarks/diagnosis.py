@@ -1,0 +1,199 @@
+"""Whether faults put into trainings are named, and sound trainings are not accused.
+
+    python -m benchmarks.diagnosis [--seeds 20] [CASE ...]
+
+Each case trains a small model with so many seeds. Printed: the share of the seeds in which one of the expected signs
+was found, and every other sign with its share. Sound cases expect none; those that only say that epochs could be saved
+do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+
+from hpo.data.catalogue import load_dataset
+from hpo.data.dataset import Dataset
+from hpo.data.parts.splits import split_data
+from hpo.data.prepare import prepare_data
+from hpo.signs import HARMLESS, Code, Sign
+from hpo.studyfile.records import DataTable, TrialConfig
+from hpo.training.batches import on_device
+from hpo.training.diagnosis import rules
+from hpo.training.diagnosis.measure import Diagnosis, constant_loss
+from hpo.training.lane import Setting
+from hpo.training.limits import Limits
+from hpo.training.trainer import Trainer
+
+ADAM = {"name": "adam", "learning_rate": 1e-3}
+MLP = {"family": "mlp", "hidden": [64, 64]}
+DEEP = {"family": "mlp", "hidden": [64] * 8}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A training and what is wrong with it."""
+
+    config: dict[str, Any]
+    expected: tuple[Code | str, ...] = ()
+    """Any of these names it; `diverged` is an ending."""
+    data: DataTable = field(default_factory=lambda: DataTable(dataset="digits"))
+    change: Callable[[Dataset], Dataset] = lambda dataset: dataset
+
+
+def few(count: int) -> Callable[[Dataset], Dataset]:
+    return lambda dataset: dataset.rows(np.random.default_rng(0).permutation(dataset.size)[:count])
+
+
+def noisy(dataset: Dataset) -> Dataset:
+    """Half of the labels are drawn anew."""
+    from dataclasses import replace
+
+    draw = np.random.default_rng(0)
+    target = dataset.target_N.copy()
+    wrong = draw.random(len(target)) < 0.5
+    target[wrong] = draw.integers(0, len(dataset.class_names), wrong.sum())
+    return replace(dataset, target_N=target)
+
+
+def config(**tables: Any) -> dict[str, Any]:
+    return {"model": MLP, "optimizer": ADAM, "training": {"epochs": 30, "batch_size": 32}, **tables}
+
+
+CASES: dict[str, Case] = {
+    "zeros": Case(config=config(init={"scheme": "zeros"}), expected=(Code.IDENTICAL_UNITS,)),
+    "std 1, depth 8": Case(
+        config=config(model=DEEP, init={"scheme": "small_normal", "std": 1.0}), expected=(Code.SIGNAL_EXPLODES,)
+    ),
+    "std 0.01, depth 8": Case(
+        config=config(model=DEEP, init={"scheme": "small_normal", "std": 0.01}), expected=(Code.SIGNAL_VANISHES,)
+    ),
+    "learning rate 100": Case(
+        config=config(optimizer={"name": "adam", "learning_rate": 100.0}), expected=("diverged", Code.STEPS_TOO_LARGE)
+    ),
+    "sgd, learning rate 100": Case(
+        config=config(optimizer={"name": "sgd", "learning_rate": 100.0}), expected=("diverged", Code.STEPS_TOO_LARGE)
+    ),
+    "learning rate 1e-8": Case(
+        config=config(optimizer={"name": "adam", "learning_rate": 1e-8}), expected=(Code.STEPS_TOO_SMALL,)
+    ),
+    "dead units": Case(
+        config=config(optimizer={"name": "sgd", "learning_rate": 3.0}, model={"family": "mlp", "hidden": [256, 256]}),
+        expected=(Code.DEAD_UNITS, "diverged"),
+    ),
+    "overfit on 50 rows": Case(
+        config=config(model={"family": "mlp", "hidden": [256, 256]}, training={"epochs": 100, "batch_size": 16}),
+        expected=(Code.OVERFITS, Code.OVERFITS_EARLY),
+        data=DataTable(dataset="breast_cancer", test=0.0, validation=0.5),
+        change=few(100),
+    ),
+    "not scaled": Case(
+        config=config(), expected=(Code.INPUTS_NOT_SCALED,), data=DataTable(dataset="breast_cancer", scaling="none")
+    ),
+    "saturated sigmoid": Case(
+        config=config(
+            model={"family": "mlp", "hidden": [64, 64], "activation": "sigmoid"},
+            init={"scheme": "small_normal", "std": 3.0},
+        ),
+        expected=(Code.SATURATED_UNITS,),
+    ),
+    "too few epochs": Case(
+        config=config(training={"epochs": 5, "batch_size": 32}, optimizer={"name": "adam", "learning_rate": 1e-4}),
+        expected=(Code.STILL_IMPROVING,),
+    ),
+    "label noise": Case(
+        config=config(training={"epochs": 60, "batch_size": 32}),
+        expected=(Code.OVERFITS, Code.OVERFITS_EARLY),
+        change=noisy,
+    ),
+    "batch of 2": Case(
+        config=config(norm={"kind": "batch"}, training={"epochs": 10, "batch_size": 2}),
+        expected=(Code.SMALL_NORMALISED_BATCHES,),
+        change=few(400),
+    ),
+    "sound: adam": Case(config=config()),
+    "sound: sgd, cosine": Case(
+        config=config(optimizer={"name": "sgd", "learning_rate": 0.05, "momentum": 0.9}, schedule={"name": "cosine"})
+    ),
+    "sound: batch norm, dropout": Case(config=config(norm={"kind": "batch"}, dropout={"p": 0.2})),
+    "sound: wine": Case(config=config(training={"epochs": 60, "batch_size": 16}), data=DataTable(dataset="wine")),
+    "sound: breast_cancer": Case(config=config(dropout={"p": 0.3}), data=DataTable(dataset="breast_cancer")),
+    "sound: diabetes": Case(
+        config=config(model={"family": "mlp", "hidden": [16]}, training={"epochs": 60, "batch_size": 32}),
+        data=DataTable(dataset="diabetes"),
+    ),
+    "sound: tanh": Case(config=config(model={"family": "mlp", "hidden": [64, 64], "activation": "tanh"})),
+    "sound: cnn": Case(config=config(model={"family": "cnn", "channels": [8, 16]}, training={"epochs": 15})),
+}
+
+
+def signs_of(case: Case, seeds: int) -> list[set[str]]:
+    """The codes found with each seed."""
+    dataset = case.change(load_dataset(case.data, Path()))
+    prepared = prepare_data(dataset, split_data(dataset, case.data, 0), case.data)
+    examples = on_device(prepared, device=torch.device("cpu"), dtype=torch.float32)
+    its = TrialConfig.model_validate(case.config)
+    objective = "accuracy" if dataset.class_names else "r2"
+    setting = Setting(examples=examples, seed=0, metrics=("loss", objective))
+    trainer = Trainer(setting, lambda c: [c], Limits(None))
+    found: list[list[Sign]] = [[] for _ in range(seeds)]
+    ends: list[set[str]] = [set() for _ in range(seeds)]
+    diagnosis = Diagnosis(examples)
+    for signs in found:
+        signs += diagnosis.at_start(its)
+    assert not trainer.admit((seed, its) for seed in range(seeds))
+    rows: list[list[Any]] = [[] for _ in range(seeds)]
+    for _ in range(its.training.epochs):
+        lanes = trainer.tick().epochs
+        for lane_epoch in lanes:
+            if lane_epoch.diverged:
+                ends[lane_epoch.trial].add("diverged")
+            else:
+                rows[lane_epoch.trial].append(lane_epoch)
+        trainer.release({lane_epoch.trial for lane_epoch in lanes if lane_epoch.diverged})
+    for cohort in trainer.all_cohorts():
+        for index, lane in enumerate(cohort.lanes):
+            cohort.layout.load(lane.module, cohort.state["theta"][index], cohort.state["stats"][index])
+            found[lane.trial] += diagnosis.at_end(its, lane.module)
+    for seed, epochs in enumerate(rows):
+        if epochs:
+            curves = rules.Curves(
+                train_loss=[e.train_loss for e in epochs],
+                valid_loss=[e.metrics["loss"] for e in epochs],
+                objective=[e.metrics[objective] for e in epochs],
+                gradient_norm=[e.gradient_norm for e in epochs],
+                constant_loss=constant_loss(examples),
+                complete=len(epochs) == its.training.epochs,
+            )
+            found[seed] += rules.of_curves(curves)
+    return [{str(sign.code) for sign in signs} | end for signs, end in zip(found, ends, strict=True)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", help=f"default: all of {', '.join(CASES)}")
+    parser.add_argument("--seeds", type=int, default=20)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| case | named | other signs |")
+    print("|---|---|---|")
+    for name in args.cases or CASES:
+        case = CASES[name]
+        seeds = signs_of(case, args.seeds)
+        named = fmean(bool(codes & set(map(str, case.expected))) for codes in seeds)
+        others = Counter(code for codes in seeds for code in codes - set(map(str, case.expected)))
+        told = ", ".join(f"{code} {count / len(seeds):.0%}" for code, count in others.most_common())
+        accused = fmean(bool(codes - set(map(str, HARMLESS))) for codes in seeds)
+        print(f"| {name} | {f'{named:.0%}' if case.expected else f'accused {accused:.0%}'} | {told} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""What the rules need to know: a model on some training examples, at its start and at its end.
+
+Dimensions: B examples of a probe.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hpo import models
+from hpo.models.named_inputs import SHOWN
+from hpo.signs import Sign
+from hpo.studyfile.records import TrialConfig
+from hpo.training import randomness
+from hpo.training.batches import Examples
+from hpo.training.diagnosis import rules
+from hpo.training.diagnosis.probe import probe
+from hpo.training.feed.streamed import StreamedRows
+
+
+class Diagnosis:
+    """Finds the signs of models of one study."""
+
+    def __init__(self, examples: Examples) -> None:
+        self.examples = examples
+        self.x, self.y = _some(examples)
+        self.spreads = _spreads(self.x, examples)
+        self.known: dict[str, tuple[Sign, ...]] = {}
+
+    def at_start(self, config: TrialConfig) -> tuple[Sign, ...]:
+        """Signs of a configuration before the first step, of weights drawn with a seed of their own, so that equal
+        configurations have equal signs. Each is looked at once."""
+        parts = (config.model, config.init, config.norm, config.training.batch_size)
+        key = repr(parts)
+        if key not in self.known:
+            module = models.build(config, self.examples.signature, self.examples.outputs)
+            models.initialize(module, config, randomness.generator("init", 0, 0, 0))
+            model = rules.Model(config=config, probe=probe(module, self.x, self._loss), input_spreads=self.spreads)
+            self.known[key] = tuple(rules.at_start(model))
+        return self.known[key]
+
+    def at_end(self, config: TrialConfig, module: nn.Module) -> tuple[Sign, ...]:
+        """Signs of a trained model."""
+        return tuple(rules.at_end(rules.Model(config=config, probe=probe(module, self.x))))
+
+    def _loss(self, outputs: Tensor) -> Tensor:
+        if self.examples.task == "classification":
+            return F.cross_entropy(outputs, self.y.long())
+        return F.mse_loss(outputs.squeeze(1), self.y.float())
+
+
+def _some(examples: Examples) -> tuple[Tensor, Tensor]:
+    """A few training examples from all over the first part; the first ones of streamed data, which are shuffled."""
+    if isinstance(examples.x_train, StreamedRows):
+        return examples.some.float().cpu(), examples.y_train[:SHOWN].cpu()
+    count = examples.size[0]
+    rows = torch.arange(0, count, max(1, count // SHOWN))[:SHOWN].to(examples.device)
+    return examples.x_train.index_select(0, rows).float().cpu(), examples.y_train.index_select(0, rows).cpu()
+
+
+def constant_loss(examples: Examples) -> float:
+    """The loss of the best constant prediction on the training part: the entropy of the classes in nats, or 1."""
+    if examples.task != "classification":
+        return 1.0
+    counts = torch.tensor(examples.counts[0], dtype=torch.float64)
+    shares = counts[counts > 0] / counts.sum()
+    return max(float(-(shares * shares.log()).sum()), 1e-6)
+
+
+def _spreads(x: Tensor, examples: Examples) -> tuple[float, ...]:
+    """Smallest and largest standard deviation of inputs that are real numbers alone; images and sequences count as a
+    whole."""
+    if examples.signature.names != ("values",):
+        return ()
+    columns = x if x.dim() == 2 else x.flatten(1).reshape(-1, 1)
+    spreads = columns.std(0)
+    spreads = spreads[spreads > 0]
+    return (float(spreads.min()), float(spreads.max())) if len(spreads) else ()

@@ -1,0 +1,32 @@
+"""Signs as rows of trials store them, and in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hpo import signs
+from hpo.signs import SIGNS, Code, Sign
+
+
+def test_stored_signs_are_read_again() -> None:
+    found = [Sign(code=code, figure=0.123456, where="linear1") for code in Code]
+    assert signs.of({SIGNS: signs.stored(found)}) == tuple(
+        Sign(code=code, figure=0.1235, where="linear1") for code in Code
+    )
+
+
+@pytest.mark.parametrize("junk", [None, "x", 3, [1], [["no_such_code", 1.0, ""]], [["dead_units", "much", ""]], {}])
+def test_what_other_programs_wrote_under_this_name_is_no_sign(junk: Any) -> None:
+    assert signs.of({SIGNS: junk}) == ()
+
+
+@pytest.mark.parametrize("code", Code)
+def test_a_sign_in_words(code: Code) -> None:
+    sign = Sign(code=code, figure=0.5, where="linear2")
+    assert "{" not in str(sign)
+    assert sign.way_out
+    assert str(Sign(code=Code.DEAD_UNITS, figure=0.5, where="linear2")) == (
+        "50% of the units of linear2 are 0 for every example"
+    )
