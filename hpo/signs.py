@@ -43,19 +43,19 @@ WORDS: dict[Code, tuple[str, str]] = {
         "take an init.scheme that draws weights at random",
     ),
     Code.SIGNAL_VANISHES: (
-        "activations of {where} vary {figure:.2g} times as much as the inputs at the start",
+        "activations of {where} vary {number} times as much as the inputs at the start",
         "take a larger init.std, kaiming or orthogonal weights, or a norm",
     ),
     Code.SIGNAL_EXPLODES: (
-        "activations of {where} vary {figure:.2g} times as much as the inputs at the start",
+        "activations of {where} vary {number} times as much as the inputs at the start",
         "take a smaller init.std, kaiming or orthogonal weights, or a norm",
     ),
     Code.GRADIENT_VANISHES: (
-        "the gradient of {where} is {figure:.2g} of the largest of a layer at the start",
+        "the gradient of {where} is {number} of the largest of a layer at the start",
         "take fewer layers, another activation or init.scheme, a norm, or residual blocks",
     ),
     Code.GRADIENT_EXPLODES: (
-        "the gradient grew to {figure:.2g} times its median",
+        "the gradient grew to {number} times its median",
         "set regularization.gradient_clip, or lower the learning rate",
     ),
     Code.NO_GRADIENT: (
@@ -63,47 +63,47 @@ WORDS: dict[Code, tuple[str, str]] = {
         "look for detach(), no_grad, or an activation that is 0 for every example",
     ),
     Code.DEAD_UNITS: (
-        "{figure:.0%} of the units of {where} are 0 for every example",
+        "{share} of the units of {where} are 0 for every example",
         "lower the learning rate, or take leaky_relu, gelu or a norm",
     ),
     Code.SATURATED_UNITS: (
-        "{figure:.0%} of the activations of {where} lie at their bounds, where they hardly learn",
+        "{share} of the activations of {where} lie at their bounds, where they hardly learn",
         "take smaller initial weights, scaled inputs, a norm, or relu",
     ),
     Code.INPUTS_NOT_SCALED: (
-        "the inputs' spreads differ by a factor of {figure:.2g}, or are far from 1",
+        "the inputs' spreads differ by a factor of {number}, or are far from 1",
         'take data.scaling = "standard"',
     ),
     Code.SMALL_NORMALISED_BATCHES: (
-        "batch normalisation takes its statistics from batches of {figure:.0f}",
+        "batch normalisation takes its statistics from batches of {number}",
         'raise training.batch_size, or take norm.kind = "layer" or "group"',
     ),
     Code.STEPS_TOO_SMALL: (
-        "the training loss changed by {figure:.2%} in the whole training",
+        "the training loss changed by {share} in the whole training",
         "raise the learning rate",
     ),
     Code.STEPS_TOO_LARGE: (
-        "the training loss ended at {figure:.2g} times that of a constant prediction",
+        "the training loss ended at {number} times that of a constant prediction",
         "lower the learning rate, or set regularization.gradient_clip",
     ),
     Code.OVERFITS: (
-        "the validation loss rose to {figure:.2g} times its lowest while the training loss fell",
+        "the validation loss rose to {number} times its lowest while the training loss fell",
         "take dropout, penalties, augmentation, a smaller model, or early stopping",
     ),
     Code.OVERFITS_EARLY: (
-        "the validation loss was lowest at epoch {figure:.0f}, near the start, and rose while the training loss fell",
+        "the validation loss was lowest at epoch {number}, near the start, and rose while the training loss fell",
         "take a smaller model, more data, augmentation, or strong dropout and penalties",
     ),
     Code.STILL_IMPROVING: (
-        "it still improved at its end: the last fifth of the epochs brought {figure:.0%} of the gain",
+        "it still improved at its end: the last fifth of the epochs brought {share} of the gain",
         "give it more training.epochs, or a higher learning rate",
     ),
     Code.UNSTABLE_END: (
-        "its objective jumped by {figure:.2g} from epoch to epoch at its end",
+        "its objective jumped by {number} from epoch to epoch at its end",
         'lower the learning rate at the end, e.g. by schedule.name = "cosine"',
     ),
     Code.STOPPED_IMPROVING: (
-        "it did not improve in the last {figure:.0%} of its epochs",
+        "it did not improve in the last {share} of its epochs",
         "take fewer training.epochs, or training.early_stopping",
     ),
 }
@@ -124,7 +124,9 @@ class Sign:
     """The layer, by its name in the model; empty for the whole."""
 
     def __str__(self) -> str:
-        return WORDS[self.code][0].format(figure=self.figure, where=self.where or "the model")
+        number = f"{float(f'{self.figure:.2g}'):.10g}"
+        share = f"{float(f'{100 * self.figure:.2g}'):.10g} %"
+        return WORDS[self.code][0].format(number=number, share=share, where=self.where or "the model")
 
     @property
     def way_out(self) -> str:

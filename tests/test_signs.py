@@ -27,6 +27,25 @@ def test_a_sign_in_words(code: Code) -> None:
     sign = Sign(code=code, figure=0.5, where="linear2")
     assert "{" not in str(sign)
     assert sign.way_out
-    assert str(Sign(code=Code.DEAD_UNITS, figure=0.5, where="linear2")) == (
-        "50% of the units of linear2 are 0 for every example"
-    )
+
+
+@pytest.mark.parametrize(
+    ("sign", "text"),
+    [
+        (
+            Sign(code=Code.DEAD_UNITS, figure=0.5, where="linear2"),
+            "50 % of the units of linear2 are 0 for every example",
+        ),
+        (Sign(code=Code.GRADIENT_EXPLODES, figure=284.0), "the gradient grew to 280 times its median"),
+        (
+            Sign(code=Code.STEPS_TOO_SMALL, figure=0.000123),
+            "the training loss changed by 0.012 % in the whole training",
+        ),
+        (
+            Sign(code=Code.SMALL_NORMALISED_BATCHES, figure=2),
+            "batch normalisation takes its statistics from batches of 2",
+        ),
+    ],
+)
+def test_figures_as_a_person_would_write_them(sign: Sign, text: str) -> None:
+    assert str(sign) == text
