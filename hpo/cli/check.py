@@ -18,7 +18,7 @@ from hpo.reports.parts import BalanceRow, balance_rows, repeats_text, split_text
 from hpo.studyfile.cautions import Caution, cautions
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.file import find_study, read_study_file
-from hpo.studyfile.records import MINIMIZED, Record
+from hpo.studyfile.records import Record
 from hpo.studyfile.schema import schema_text, study_schema
 from hpo.studyfile.study import StudySpec, entries, fingerprint
 from hpo.studyfile.tree import toml
@@ -92,10 +92,10 @@ def _quick(spec: StudySpec) -> Findings:
 def _whole(spec: StudySpec) -> Findings:
     """What `hpo run` would find, too: builds the models, and trains a batch of each."""
     from hpo.execution.rehearsal import rehearse
-    from hpo.runtime.inputs import check_models, load_inputs
+    from hpo.runtime.inputs import check_code, load_inputs
 
     inputs = load_inputs(spec)
-    check_models(spec, inputs)
+    check_code(spec, inputs)
     return _findings(spec, inputs, rehearse(spec, inputs.prepared))
 
 
@@ -119,7 +119,7 @@ def _as_json(spec: StudySpec) -> dict[str, Any]:
         "source": spec.source,
         "fingerprint": fingerprint(spec),
         "study": spec.study.model_dump(mode="json"),
-        "data": spec.data.model_dump(mode="json"),
+        "data": spec.data and spec.data.model_dump(mode="json"),
         "search": spec.search.model_dump(mode="json"),
         "checkpoints": spec.checkpoints.model_dump(mode="json"),
         "parameters": [
@@ -170,7 +170,7 @@ def _print(spec: StudySpec, findings: Findings) -> None:
 
 def _summary(spec: StudySpec, findings: Findings) -> Table:
     study, search = spec.study, spec.search
-    goal = "lowest" if study.objective in MINIMIZED else "highest"
+    goal = "lowest" if study.minimized else "highest"
     newest = f"the newest epoch weighs {1 - study.smoothing:g}"
     smoothed = f", smoothed by {study.smoothing} ({newest})" if study.smoothing else ""
     epochs = _fixed(spec, defaults=True)["training.epochs"]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import fmean, stdev
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -19,7 +20,7 @@ from hpo import ranking
 from hpo.checkpoints.manager import CheckpointManager
 from hpo.checkpoints.retention import worth_keeping
 from hpo.endings import Ended, Ending, Spent
-from hpo.execution.executor import Executor
+from hpo.execution.engines import AnyExecutor
 from hpo.optim import rules
 from hpo.registry import studies
 from hpo.runtime.ownership import Ownership
@@ -36,7 +37,7 @@ from hpo.training.trainer import Failure, Tick
 
 def run(
     session: Session,
-    executor: Executor,
+    executor: AnyExecutor,
     observer: Observer,
     ownership: Ownership,
     manager: CheckpointManager | None = None,
@@ -47,7 +48,12 @@ def run(
 
 class _Loop:
     def __init__(
-        self, session: Session, executor: Executor, observer: Observer, ownership: Ownership, manager: CheckpointManager
+        self,
+        session: Session,
+        executor: AnyExecutor,
+        observer: Observer,
+        ownership: Ownership,
+        manager: CheckpointManager,
     ) -> None:
         self.session = session
         self.executor = executor
@@ -151,9 +157,11 @@ class _Loop:
                     raw = fmean(self._objective(lane) for lane in lanes)
                     searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
             decisions = {number: lost[number] if number in lost else self._decide(number) for number in by_trial}
+            finished = Decision(ended=Ended(why=Ending.FINISHED), state=TrialState.COMPLETE)
+            decisions |= dict.fromkeys(tick.returned, finished)
             best = {number for number in by_trial.keys() - lost.keys() if self._is_best(number)}
             for number in best:
-                self.scores[number] = [(self._objective(lane), lane.metrics["loss"]) for lane in by_trial[number]]
+                self.scores[number] = [(self._objective(lane), _loss(lane)) for lane in by_trial[number]]
             self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
             now, cpu = time.perf_counter(), self._cpu()
             studies.add_seconds(
@@ -187,6 +195,7 @@ class _Loop:
         )
         self.manager.save_best(ended.keys(), shards)
         self.manager.save_ends(ended.keys(), shards)
+        self.manager.save_states(self.flight, shards)
         self.manager.save_running(self.flight, shards)
 
     def _row(self, lane: LaneEpoch) -> EpochRow:
@@ -195,7 +204,7 @@ class _Loop:
             replica=lane.replica,
             epoch=lane.epoch,
             train_loss=lane.train_loss,
-            valid_loss=lane.metrics["loss"],
+            valid_loss=_loss(lane),
             objective=self._objective(lane),
             learning_rate=lane.learning_rate,
             gradient_norm=lane.gradient_norm,
@@ -236,15 +245,14 @@ class _Loop:
         trial = self.flight.pop(number)
         assert trial.config is not None
         assert decision.ended is not None
-        size = self.executor.parameters(number)
-        facts = {
-            "seconds": round(self.seconds.get(number, 0.0), 3),
-            "parameters": size,
-            "optimizer_state_bytes": _state_bytes(trial.config, size),
-        }
+        facts: dict[str, Any] = {"seconds": round(self.seconds.get(number, 0.0), 3)}
+        if trial.config.trial is None:
+            size = self.executor.parameters(number)
+            facts |= {"parameters": size, "optimizer_state_bytes": _state_bytes(trial.config, size)}
         if scores := self.scores.pop(number, []):
             objectives, losses = zip(*scores, strict=True)
-            facts[ranking.LOSS] = rounded(fmean(losses))
+            if math.isfinite(loss := fmean(losses)):
+                facts[ranking.LOSS] = rounded(loss)
             if len(objectives) > 1:
                 facts["spread"] = rounded(stdev(objectives))
         self.session.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
@@ -257,6 +265,11 @@ class _Loop:
     def _cpu(self) -> float:
         """Processor time of this process and of the workers beside it."""
         return time.process_time() + self.executor.cpu_seconds
+
+
+def _loss(lane: LaneEpoch) -> float:
+    """The validation loss; NaN where a function of the user's own has not reported it."""
+    return lane.metrics.get("loss", math.nan)
 
 
 def _state_bytes(config: TrialConfig, parameters: int) -> int:

@@ -66,7 +66,7 @@ class Attempt:
 
     def train(self, observe: Observer) -> None:
         """Trains until there is a reason to leave the study; then the worker has no leases any more."""
-        job = self.session.job
+        job = self.session.training_job
         with Executor(
             lambda: self.open_channel(job), workers=1, replicas=job.examples.replicas, shares_files=False
         ) as executor:
@@ -94,7 +94,7 @@ class Attempt:
             if not queue.finish(store, study.study_id, self.name, study.generation):
                 log.info("%s: goes on, or another worker concludes it", study.name)
                 return False
-            device = torch.device(self.session.job.device)
+            device = torch.device(self.session.training_job.device)
             facts = circumstances(self.session.spec, self.session.inputs, device)
             note(self.session, winner, replace(facts, baselines=simple))
             self.manager.clear(leftovers)

@@ -21,6 +21,7 @@ from hpo.studyfile.records.base import (
     Width,
 )
 from hpo.studyfile.records.data import ColumnKind, DataTable
+from hpo.studyfile.records.function import FunctionCall, TrialResources
 from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model
 from hpo.studyfile.records.norm import BatchNorm, Dropout, GroupNorm, LayerNorm, NoNorm, Norm, Placement
 from hpo.studyfile.records.optimizer import Adagrad, Adam, AdamW, Optimizer, OptimizerBase, Rmsprop, Sgd
@@ -90,6 +91,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "Exponential",
+    "FunctionCall",
     "Gp",
     "Grid",
     "GroupNorm",
@@ -129,6 +131,7 @@ __all__ = [
     "Tpe",
     "Training",
     "TrialConfig",
+    "TrialResources",
     "WarmupCosine",
     "WholeNumber",
     "Width",
