@@ -22,7 +22,6 @@ from hpo.execution.shard import InProcessShard
 from hpo.execution.sizing import usable_cores, worthwhile_workers
 from hpo.execution.supervised import Channel
 
-
 AnyExecutor = Executor | FunctionExecutor
 
 
@@ -35,7 +34,7 @@ def open_executor(
     if isinstance(job, FunctionJob):
         if resources.engine == "ray":
             raise InputError("--engine ray: training functions of your own run on this machine only; leave it out")
-        with FunctionExecutor(job, _capacity(job, resources)) as functions:
+        with function_executor(job, resources.workers) as functions:
             yield functions
         return
     replicas = job.examples.replicas
@@ -55,11 +54,14 @@ def open_executor(
         yield executor
 
 
-def _capacity(job: FunctionJob, resources: Resources) -> Capacity:
-    gpus = torch.cuda.device_count() if resources.device.type == "cuda" else 0
-    if resources.device.index is not None:
-        gpus = min(gpus, 1)
-    return Capacity.of(job.resources, cores=usable_cores(), workers=resources.workers, gpus=gpus)
+def function_executor(job: FunctionJob, workers: int | None = None) -> FunctionExecutor:
+    """Opens an executor of training functions on this machine. `workers`: processes that train at once; None: as many
+    as fit."""
+    device = torch.device(job.device)
+    gpus: tuple[int, ...] = ()
+    if device.type == "cuda":
+        gpus = tuple(range(torch.cuda.device_count())) if device.index is None else (device.index,)
+    return FunctionExecutor(job, Capacity.of(job.resources, cores=usable_cores(), workers=workers, gpus=gpus))
 
 
 def _local_workers(job: TrainingJob, resources: Resources, left: float) -> int:

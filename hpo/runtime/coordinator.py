@@ -35,6 +35,10 @@ from hpo.training.lane import LaneEpoch
 from hpo.training.trainer import Failure, Tick
 
 
+SHOWN_SECONDS = 0.2
+"""Least time between two looks at the progress of trials that advance at their own pace."""
+
+
 def run(
     session: Session,
     executor: AnyExecutor,
@@ -62,6 +66,7 @@ class _Loop:
         self.began = self.noted = time.perf_counter()
         self.cpu_noted = self._cpu()
         self.epochs = 0
+        self.shown = -math.inf
         self.manager = manager
         self.flight: dict[int, Asked] = {}
         self.seconds: dict[int, float] = {}
@@ -78,7 +83,7 @@ class _Loop:
                 self._fill()
             self.executor.start()
             self.manager.sweep()
-            self.observer(self._progress())
+            self._observe()
             if self.flight:
                 trained = self.executor.train_seconds
                 tick = self.executor.tick()
@@ -257,6 +262,13 @@ class _Loop:
                 facts["spread"] = rounded(stdev(objectives))
         self.session.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
         self.ownership.end([trial.trial_id])
+
+    def _observe(self) -> None:
+        """Shows the progress. Trials at their own pace may report hundreds of times a second: not each is shown."""
+        now = time.perf_counter()
+        if now - self.shown >= (SHOWN_SECONDS if self.session.spec.at_own_pace else 0.0):
+            self.shown = now
+            self.observer(self._progress())
 
     def _progress(self) -> Progress:
         wall_seconds = time.perf_counter() - self.began

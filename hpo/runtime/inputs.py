@@ -61,10 +61,16 @@ def references(spec: StudySpec) -> list[Reference]:
 
 
 def check_code(spec: StudySpec, inputs: Inputs) -> None:
-    """Raises `StudyFileError` where nothing of the study can be trained: see `check_models`. A training function is
-    loaded by the process that calls it; here its file is looked for."""
+    """Raises `StudyFileError` where nothing of the study can be trained: see `check_models`, or the training function
+    cannot be loaded."""
     if spec.function is None:
         check_models(spec, inputs)
+        return
+    try:
+        for reference in references(spec):
+            own_code.load_callable(reference)
+    except InputError as error:
+        raise StudyFileError(f"{spec.source}: {error}") from None
 
 
 def check_models(spec: StudySpec, inputs: Inputs) -> None:

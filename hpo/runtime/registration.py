@@ -168,6 +168,7 @@ def circumstances(spec: StudySpec, inputs: Inputs, device: torch.device) -> Stud
     about = StudyFacts(
         budget=space.budget(spec),
         sources=inputs.sources,
+        function=None if spec.function is None else str(spec.function),
         circumstances={
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "hpo": __version__,

@@ -26,7 +26,6 @@ from hpo.studyfile.records import FunctionCall
 from hpo.training import batches
 from hpo.training.batches import Examples
 
-
 TRIALS = "trials"
 """Folder of the home folder in which the trials of training functions have folders."""
 
@@ -115,7 +114,7 @@ def _examples(spec: StudySpec, inputs: Inputs) -> Examples | None:
     return batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
 
 
-def _function_job(spec: StudySpec, inputs: Inputs, function: Reference, home: Path) -> FunctionJob:
+def _function_job(spec: StudySpec, inputs: Inputs, function: Reference, home: Path, device: str) -> FunctionJob:
     call = FunctionCall.model_validate(spec.tree["trial"] | {"arguments": {}})
     return FunctionJob(
         study=spec.study.name,
@@ -125,6 +124,7 @@ def _function_job(spec: StudySpec, inputs: Inputs, function: Reference, home: Pa
         seed=spec.study.seed,
         data=None if spec.data is None else TrialData.of(inputs.prepared),
         folder=disk.study_folder(home / TRIALS, spec.study.name).resolve(),
+        device=device,
         resources=call.resources,
         seconds=call.seconds,
         at_own_pace=spec.at_own_pace,
@@ -145,7 +145,7 @@ def _session(
     job: TrainingJob | FunctionJob
     if examples is None:
         assert spec.function is not None
-        job = _function_job(spec, inputs, spec.function, home)
+        job = _function_job(spec, inputs, spec.function, home, str(resources.device))
     else:
         job = TrainingJob(
             spec=spec,

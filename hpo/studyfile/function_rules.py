@@ -36,7 +36,7 @@ def functions_stand_alone(spec: StudySpec) -> Iterator[Problem]:
         if table in spec.tree and table not in OF_FUNCTIONS:
             text = "has no effect beside [trial], whose function trains by itself. Remove it, and search over"
             yield Problem(path=table, text=f"{text} trial.arguments instead")
-    for option in options_of(spec, "training"):
+    for option in options_of(spec, "training") if "training" in spec.tree else ():
         for key in option.keys() - set(TRAINING_KEYS):
             text = "has no effect on a training function of your own. Remove it, or make it one of trial.arguments"
             yield Problem(path=f"training.{key}", text=text)

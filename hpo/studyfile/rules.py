@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hpo.studyfile.fields import searched_tables
+from hpo.studyfile.function_rules import RULES as FUNCTION_RULES
 from hpo.studyfile.problems import Problem, quote
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
-from hpo.studyfile.function_rules import RULES as FUNCTION_RULES
 from hpo.studyfile.study import StudySpec, normalises_batches, options_of
 from hpo.studyfile.tree import Choice, Range, join
 
@@ -135,8 +135,10 @@ def own_modules_are_whole(spec: StudySpec) -> Iterator[Problem]:
 
 
 def smoothing_needs_classes(spec: StudySpec) -> Iterator[Problem]:
-    if spec.data is not None and spec.data.task == "regression" and any(
-        table.get("label_smoothing") for table in options_of(spec, "regularization")
+    if (
+        spec.data is not None
+        and spec.data.task == "regression"
+        and any(table.get("label_smoothing") for table in options_of(spec, "regularization"))
     ):
         text = "smooths class labels, but data.task is regression. Remove it"
         yield Problem(path="regularization.label_smoothing", text=text)

@@ -20,15 +20,15 @@ class Capacity:
     """Processes that train at once, at most."""
     need: float
     """GPUs of each."""
-    load: list[float] = field(default_factory=list)
-    """Share of each GPU that is taken."""
+    load: dict[int, float] = field(default_factory=dict)
+    """Share of each GPU that is taken, by its number."""
     held: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """GPUs of each process that runs, by its number."""
 
     @classmethod
-    def of(cls, resources: TrialResources, *, cores: int, workers: int | None, gpus: int) -> Capacity:
+    def of(cls, resources: TrialResources, *, cores: int, workers: int | None, gpus: tuple[int, ...]) -> Capacity:
         """What fits on this machine. `workers`: processes that the user asked for, instead of what the cores allow;
-        `gpus`: GPUs that may be used. Raises `StudyFileError` where not even one trial fits."""
+        `gpus`: numbers of those that may be used. Raises `StudyFileError` where not even one trial fits."""
         places = workers or max(1, int(cores / resources.cpus))
         if resources.memory_gib is not None:
             there = _memory_gib()
@@ -38,15 +38,15 @@ class Capacity:
                     "less, or run the study on a larger machine."
                 )
             places = places if there is None else max(1, min(places, int(USABLE * there / resources.memory_gib)))
-        need = resources.gpus
-        if need > gpus:
+        need, count = resources.gpus, len(gpus)
+        if need > count:
             raise StudyFileError(
-                f"trial.resources.gpus = {need:g}: PyTorch sees {gpus} here that this run may use. Give trials fewer, "
+                f"trial.resources.gpus = {need:g}: PyTorch sees {count} here that this run may use. Give trials fewer, "
                 "or run the study where there are more."
             )
         if need:
-            places = min(places, int(gpus // need) if need >= 1 else gpus * int(1 / need))
-        return cls(places=places, need=need, load=[0.0] * gpus)
+            places = min(places, int(count // need) if need >= 1 else count * int(1 / need))
+        return cls(places=places, need=need, load=dict.fromkeys(gpus, 0.0))
 
     def take(self, key: int, gpus: tuple[int, ...]) -> None:
         """Notes that a process runs on these GPUs."""
@@ -62,7 +62,7 @@ class Capacity:
     def gpus(self) -> tuple[int, ...]:
         """The GPUs for a new process: those with the least load."""
         count = int(self.need) if self.need >= 1 else 1 if self.need else 0
-        return tuple(sorted(sorted(range(len(self.load)), key=lambda gpu: (self.load[gpu], gpu))[:count]))
+        return tuple(sorted(sorted(self.load, key=lambda gpu: (self.load[gpu], gpu))[:count]))
 
 
 def _memory_gib() -> float | None:

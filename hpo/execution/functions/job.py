@@ -73,6 +73,8 @@ class FunctionJob:
     """None where the study names none."""
     folder: Path
     """Absolute path of the folder below which each trial has one of its own."""
+    device: str
+    """`cpu`, `cuda` for all GPUs, or one, `cuda:N`: which GPUs trials may get."""
     resources: TrialResources
     """What one trial occupies."""
     seconds: float | None

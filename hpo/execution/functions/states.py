@@ -23,7 +23,9 @@ class SavedState:
 
 def packed(number: int, saved: SavedState) -> bytes:
     """The bytes of a checkpoint of one trial."""
-    return pack({"trial": number, "epoch": saved.epoch, "state": torch.frombuffer(bytearray(saved.state), dtype=torch.uint8)})
+    return pack(
+        {"trial": number, "epoch": saved.epoch, "state": torch.frombuffer(bytearray(saved.state), dtype=torch.uint8)}
+    )
 
 
 def states_of(content: dict[str, Any]) -> dict[tuple[int, int], SavedState]:

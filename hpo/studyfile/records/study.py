@@ -56,8 +56,8 @@ class StudyTable(Record):
     """Metric of the validation part that the search optimises; its direction follows from the metric. `loss` is cross
     entropy in nats, or the mean squared error of the standardised target (in units of the target's variance in the
     training part); `rmse`, `mae`, `median_absolute_error` and `quantile_loss` are in the target's own unit.
-    docs/metrics.md describes all. In a study with [trial], any name that its function reports. Of trials with equal values, the one with the lower validation loss at the epoch that
-    counts is better."""
+    docs/metrics.md describes all. In a study with [trial], any name that its function reports. Of trials with equal
+    values, the one with the lower validation loss at the epoch that counts is better."""
     direction: Literal["minimize", "maximize"] | None = None
     """Whether less or more of the objective is better. Needed only where a training function of your own reports an
     objective of another name than those above, whose direction is known."""

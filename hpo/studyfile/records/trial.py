@@ -17,7 +17,6 @@ from hpo.studyfile.records.norm import Dropout, NoNorm, Norm
 from hpo.studyfile.records.optimizer import Optimizer
 from hpo.studyfile.records.training import Constant, Regularization, Schedule, Training
 
-
 ABSENT: Any = None
 """In place of what only models have, in a study whose trials a function of the user's own trains."""
 
