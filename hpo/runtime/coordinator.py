@@ -34,7 +34,6 @@ from hpo.studyfile.records import TrialConfig
 from hpo.training.lane import LaneEpoch
 from hpo.training.trainer import Failure, Tick
 
-
 SHOWN_SECONDS = 0.2
 """Least time between two looks at the progress of trials that advance at their own pace."""
 

@@ -90,7 +90,9 @@ def _past(session: Session, trial: Asked, saved: Iterable[tuple[SavedLane | Save
     return past_of(session, session.store.get_trial(trial.trial_id), trial.config, saved)
 
 
-def past_of(session: Session, trial: FrozenTrial, config: TrialConfig, saved: Iterable[tuple[SavedLane, ...]]) -> Past:
+def past_of(
+    session: Session, trial: FrozenTrial, config: TrialConfig, saved: Iterable[tuple[SavedLane | SavedState, ...]]
+) -> Past:
     """What the executor needs to continue a trial: its reported epochs and its checkpoints."""
     curve = curve_of(trial)
     epochs = range(1, len(curve) + 1)
