@@ -185,9 +185,9 @@ def _summary(spec: StudySpec, findings: Findings) -> Table:
     table.add_row("study", f"{study.name}, seed {study.seed}")
     table.add_row("objective", f"{goal} {study.objective}{of_part}, {study.epoch} epoch{smoothed}")
     if spec.function is not None:
-        table.add_row("function", _function(spec))
-    if spec.data is not None:
-        table.add_row("data", _data(spec, spec.data))
+        pace = "at its own pace" if spec.at_own_pace else "in lock step"
+        table.add_row("function", f"{spec.function}, each trial in a process of its own, {pace}")
+    table.add_row("data", _data(spec, spec.data) if spec.data else "none")
     table.add_row("budget", f"{search.trials} trials of up to {epochs} epochs, {spec.concurrency} in flight")
     others = ((search.epochs, "epochs in all"), (search.wall_seconds, "s"), (search.cpu_seconds, "s of processors"))
     if any(limit is not None for limit, _ in others):
@@ -200,11 +200,6 @@ def _summary(spec: StudySpec, findings: Findings) -> Table:
         sizes = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
         table.add_row("models", f"{rehearsed.models} built and trained on a batch, {sizes} parameters")
     return table
-
-
-def _function(spec: StudySpec) -> str:
-    pace = "at its own pace" if spec.at_own_pace else "in lock step"
-    return f"{spec.function}, each trial in a process of its own, {pace}"
 
 
 def _data(spec: StudySpec, given: DataTable) -> str:
