@@ -93,8 +93,10 @@ def load_callable(reference: Reference) -> Callable[..., Any]:
         raise module_error(reference, f"there is no {reference.name} in it.{hint(reference.name, own)} {said}")
     found: Any = getattr(module, reference.name)
     if not callable(found):
-        gives = "a torch.nn.Module" if reference.key == "model.module" else "a data set"
-        text = f"{reference.name} is {with_article(found)}; it must be a class or a function that gives {gives}"
+        gives = "a class or a function that gives "
+        gives += "a torch.nn.Module" if reference.key == "model.module" else "a data set"
+        wanted = "a function that trains" if reference.key == "trial.function" else gives
+        text = f"{reference.name} is {with_article(found)}; it must be {wanted}"
         raise module_error(reference, text)
     made: Callable[..., Any] = found
     return made

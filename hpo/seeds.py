@@ -31,6 +31,12 @@ def tpe_seed(study_seed: int, trial: int, group: int) -> tuple[int, int, int]:
     return study_seed, trial, group
 
 
+def function_seed(study_seed: int, trial: int) -> int:
+    """A seed of 32 bits for a training function of the user's own."""
+    digest = hashlib.blake2b(f"function:{study_seed}:{trial}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little")
+
+
 def split_seed(study_seed: int, part: str, trial: int | None = None) -> int:
     """A seed of 32 bits for drawing a part of the data, `test` or `validation`, for all trials or for one alone."""
     import numpy as np

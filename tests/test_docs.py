@@ -170,6 +170,18 @@ def test_the_model_of_your_own_in_the_readme_runs(tmp_path: Path, caplog: pytest
     assert not caplog.records, "its lanes train together"
 
 
+def test_the_training_function_of_your_own_runs(tmp_path: Path) -> None:
+    page = PAGES["own-training.md"]
+    (train,), (study, *_) = blocks(page, "python"), blocks(page, "toml")
+    (tmp_path / "train.py").write_text(train, encoding="utf-8")
+    (tmp_path / "study.toml").write_text(study, encoding="utf-8")
+    arguments = ["run", str(tmp_path / "study.toml"), "--trials", "4", "--home", str(tmp_path / "runs")]
+    result = CliRunner().invoke(hpo, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert ", 0 failed" in result.output
+    assert "trial.arguments.learning_rate = " in result.output
+
+
 @pytest.mark.parametrize(("number", "name", "way_in"), [(1, "Words", "reviews.csv"), (2, "Steps", "walks.npz")])
 def test_the_models_of_texts_and_sequences_in_the_readme_take_those_of_the_page_of_data(
     number: int, name: str, way_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

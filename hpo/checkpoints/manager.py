@@ -126,6 +126,21 @@ class CheckpointManager:
         self.study.store.add_checkpoints(saved)
         self.ticks = [*kept, sorted({row.path for row in saved})] if saved else []
 
+    def save_states(self, flight: Mapping[int, Asked], shards: Sequence[Settled]) -> None:
+        """Writes what the functions of running trials have saved: a file for each, instead of the one before."""
+        for shard in shards:
+            for number, end in shard.states.items():
+                trial_id = flight[number].trial_id
+                sha256 = hashlib.sha256(end.state).hexdigest()
+                name = f"{self.own.name}/state-{number:06d}-{end.epoch:06d}-{sha256[:8]}.pt"
+                known = self.foreign.get(trial_id, {})
+                if name in known or not self._put(name, end.state):
+                    continue
+                self._replace_foreign(trial_id, end.epoch)
+                row = CheckpointRow(trial_id=trial_id, kind="running", epoch=end.epoch, path=name, sha256=sha256)
+                self.study.store.add_checkpoints([row])
+                self.foreign.setdefault(trial_id, {})[name] = end.epoch
+
     def save_best(self, ended: Collection[int], shards: Sequence[Settled]) -> None:
         """Writes the best weights of ended trials that are among the best. Drops those of trials that no longer are,
         and the former weights of trials that had ended before and were continued, whichever process wrote them."""

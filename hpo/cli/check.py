@@ -18,7 +18,7 @@ from hpo.reports.parts import BalanceRow, balance_rows, repeats_text, split_text
 from hpo.studyfile.cautions import Caution, cautions
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.file import find_study, read_study_file
-from hpo.studyfile.records import MINIMIZED, Record
+from hpo.studyfile.records import DataTable, Record
 from hpo.studyfile.schema import schema_text, study_schema
 from hpo.studyfile.study import StudySpec, entries, fingerprint
 from hpo.studyfile.tree import toml
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 class Findings:
     """What was found beside the study file."""
 
-    data: Description
+    data: Description | None
+    """None where the study names none."""
     balance: tuple[BalanceRow, ...]
     """How often each class, or range of the target, occurs in each part."""
     repeats: Repeats
@@ -86,23 +87,27 @@ def _quick(spec: StudySpec) -> Findings:
     """What the file and the data say. Loads no torch."""
     from hpo.data.study import load_data
 
-    return _findings(spec, load_data(spec), None)
+    return _findings(spec, None if spec.data is None else load_data(spec), None)
 
 
 def _whole(spec: StudySpec) -> Findings:
     """What `hpo run` would find, too: builds the models, and trains a batch of each."""
     from hpo.execution.rehearsal import rehearse
-    from hpo.runtime.inputs import check_models, load_inputs
+    from hpo.runtime.inputs import check_code, load_inputs
 
     inputs = load_inputs(spec)
-    check_models(spec, inputs)
-    return _findings(spec, inputs, rehearse(spec, inputs.prepared))
+    check_code(spec, inputs)
+    data = None if spec.data is None else inputs
+    return _findings(spec, data, None if spec.function is not None else rehearse(spec, inputs.prepared))
 
 
-def _findings(spec: StudySpec, data: StudyData, rehearsed: Rehearsed | None) -> Findings:
+def _findings(spec: StudySpec, data: StudyData | None, rehearsed: Rehearsed | None) -> Findings:
     from hpo.data.describe import describe
+    from hpo.data.parts.repeats import NO_REPEATS
     from hpo.data.study import check_objective
 
+    if data is None:
+        return Findings(data=None, balance=(), repeats=NO_REPEATS, rehearsed=None, cautions=tuple(cautions(spec)))
     check_objective(spec, data)
     smallest = min(len(replica.x_train) for replica in data.prepared.replicas)
     return Findings(
@@ -110,7 +115,7 @@ def _findings(spec: StudySpec, data: StudyData, rehearsed: Rehearsed | None) -> 
         balance=balance_rows(data.splits.balance),
         repeats=data.splits.repeats,
         rehearsed=rehearsed,
-        cautions=(*cautions(spec, smallest), *(rehearsed.cautions if rehearsed else ())),
+        cautions=(*cautions(spec, None if spec.function else smallest), *(rehearsed.cautions if rehearsed else ())),
     )
 
 
@@ -119,7 +124,7 @@ def _as_json(spec: StudySpec) -> dict[str, Any]:
         "source": spec.source,
         "fingerprint": fingerprint(spec),
         "study": spec.study.model_dump(mode="json"),
-        "data": spec.data.model_dump(mode="json"),
+        "data": spec.data and spec.data.model_dump(mode="json"),
         "search": spec.search.model_dump(mode="json"),
         "checkpoints": spec.checkpoints.model_dump(mode="json"),
         "parameters": [
@@ -144,12 +149,13 @@ def _print(spec: StudySpec, findings: Findings) -> None:
     out = console()
     out.say(f"{spec.source} is a valid study.\n")
     out.print(_summary(spec, findings))
-    out.print("\nFound in the data")
-    table = _grid()
-    for heading, text in found_rows(findings.data):
-        table.add_row(heading, text)
-    table.add_row("split", split_text(findings.balance))
-    out.print(table)
+    if findings.data is not None:
+        out.print("\nFound in the data")
+        table = _grid()
+        for heading, text in found_rows(findings.data):
+            table.add_row(heading, text)
+        table.add_row("split", split_text(findings.balance))
+        out.print(table)
     parameters = space.parameters(spec)
     if parameters:
         out.print()
@@ -158,7 +164,7 @@ def _print(spec: StudySpec, findings: Findings) -> None:
     out.print(_fixed_table(spec))
     repeats = findings.repeats
     lines = [
-        *(f"Note: {line}" for line in few(grouped(findings.data.notes))),
+        *(f"Note: {line}" for line in few(grouped(findings.data.notes if findings.data else ()))),
         *(f"Caution: {sentence}" for sentence in repeats_text(repeats.rows, repeats.conflicting, repeats.across)),
         *(f"Caution: {caution.text}." for caution in findings.cautions),
     ]
@@ -170,14 +176,18 @@ def _print(spec: StudySpec, findings: Findings) -> None:
 
 def _summary(spec: StudySpec, findings: Findings) -> Table:
     study, search = spec.study, spec.search
-    goal = "lowest" if study.objective in MINIMIZED else "highest"
+    goal = "lowest" if study.minimized else "highest"
     newest = f"the newest epoch weighs {1 - study.smoothing:g}"
     smoothed = f", smoothed by {study.smoothing} ({newest})" if study.smoothing else ""
+    of_part = " of the validation part" if spec.function is None else ""
     epochs = _fixed(spec, defaults=True)["training.epochs"]
     table = _grid()
     table.add_row("study", f"{study.name}, seed {study.seed}")
-    table.add_row("objective", f"{goal} {study.objective} of the validation part, {study.epoch} epoch{smoothed}")
-    table.add_row("data", _data(spec))
+    table.add_row("objective", f"{goal} {study.objective}{of_part}, {study.epoch} epoch{smoothed}")
+    if spec.function is not None:
+        pace = "at its own pace" if spec.at_own_pace else "in lock step"
+        table.add_row("function", f"{spec.function}, each trial in a process of its own, {pace}")
+    table.add_row("data", _data(spec, spec.data) if spec.data else "none")
     table.add_row("budget", f"{search.trials} trials of up to {epochs} epochs, {spec.concurrency} in flight")
     others = ((search.epochs, "epochs in all"), (search.wall_seconds, "s"), (search.cpu_seconds, "s of processors"))
     if any(limit is not None for limit, _ in others):
@@ -192,10 +202,10 @@ def _summary(spec: StudySpec, findings: Findings) -> Table:
     return table
 
 
-def _data(spec: StudySpec) -> str:
+def _data(spec: StudySpec, given: DataTable) -> str:
     from hpo.data.catalogue import with_settings
 
-    data = with_settings(spec.data, Path(spec.source).parent)
+    data = with_settings(given, Path(spec.source).parent)
     test = f"test part {data.test}" if isinstance(data.test, str) else f"{_percent(data.test)} test"
     parts = [f"{data.dataset}: {test if data.test else 'no test part'}"]
     if data.split:

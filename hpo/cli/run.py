@@ -115,7 +115,8 @@ def run(
         )
         workers = most
     try:
-        with prestarted(place.home, workers if engine == "local" else None) as pool:
+        trains_here = engine == "local" and spec.function is None
+        with prestarted(place.home, workers if trains_here else None) as pool:
             with loading():
                 from hpo.cli.terminal.screen import conclusion, screen
                 from hpo.runtime.local_run import run_study

@@ -77,14 +77,14 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
 
     With --json an object: what `hpo studies --json` says of the study, and source, submitted_at, budget (of trials),
     budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds, winner (trial number or null),
-    models (of each trial: one for each fold and repeat), test (metric to value, the mean over the winner's models, or
-    null), test_ensemble (metric to value, of what these models answer together; null where there is one), baselines
-    (simple models, each with name, validation and test, which are metric to value, note, seconds), ended (reason to
-    count of trials), worker_status (of those that work on it, have fallen silent or cannot work on it, each with name,
-    host, pid, alive, trials, complaint), best_trials (the best first, each with number, value, spread, epochs,
-    best_epoch, seconds, params), in_training (each with number, worker, epoch, value), failures (each with number,
-    reason) and foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running",
-    "added" or "taken", i.e. ended by another program, and reason).
+    models (of each trial: one for each fold and repeat), function (that trains, or null), test (metric to value, the
+    mean over the winner's models, or null), test_ensemble (metric to value, of what these models answer together; null
+    where there is one), baselines (simple models, each with name, validation and test, which are metric to value, note,
+    seconds), ended (reason to count of trials), worker_status (of those that work on it, have fallen silent or cannot
+    work on it, each with name, host, pid, alive, trials, complaint), best_trials (the best first, each with number,
+    value, spread, epochs, best_epoch, seconds, params), in_training (each with number, worker, epoch, value), failures
+    (each with number, reason) and foreign (the waiting and the others, each with number, kind, which is "waiting",
+    "refused", "running", "added" or "taken", i.e. ended by another program, and reason).
 
     \b
     Examples:
@@ -212,7 +212,8 @@ def _print_best(out: Terminal, found: StudyDetails) -> None:
 
     best = found.best_trials
     objective = found.objective
-    rows = {f"validation {objective}": [format_number(trial.value) for trial in best]}
+    part = "validation " if found.function is None else ""
+    rows = {f"{part}{objective}": [format_number(trial.value) for trial in best]}
     tested = found.test or {}, found.test_ensemble, found.models
     for name, score in scores_on_test(objective, *tested, name=objective):
         rows[name] = [score if trial.number == found.winner else "" for trial in best]

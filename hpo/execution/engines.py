@@ -9,8 +9,12 @@ from itertools import count
 
 import torch
 
+from hpo.errors import InputError
 from hpo.execution.child_process import ChildProcess
 from hpo.execution.executor import Executor
+from hpo.execution.functions.capacity import Capacity
+from hpo.execution.functions.executor import FunctionExecutor
+from hpo.execution.functions.job import FunctionJob
 from hpo.execution.job import TrainingJob, worker_job
 from hpo.execution.prestart import ProcessPool, useful_workers
 from hpo.execution.resources import Resources
@@ -18,13 +22,21 @@ from hpo.execution.shard import InProcessShard
 from hpo.execution.sizing import usable_cores, worthwhile_workers
 from hpo.execution.supervised import Channel
 
+AnyExecutor = Executor | FunctionExecutor
+
 
 @contextmanager
 def open_executor(
-    job: TrainingJob, resources: Resources, *, left: float = 1.0, pool: ProcessPool | None = None
-) -> Iterator[Executor]:
+    job: TrainingJob | FunctionJob, resources: Resources, *, left: float = 1.0, pool: ProcessPool | None = None
+) -> Iterator[AnyExecutor]:
     """Opens an executor for a study. `left`: share of the study that is still to be trained, which bounds the number of
     workers. `pool`: processes that were started before; the rest are started here."""
+    if isinstance(job, FunctionJob):
+        if resources.engine == "ray":
+            raise InputError("--engine ray: training functions of your own run on this machine only; leave it out")
+        with function_executor(job, resources.workers) as functions:
+            yield functions
+        return
     replicas = job.examples.replicas
     if resources.engine == "ray":
         from hpo.execution.ray_cluster import on_cluster
@@ -40,6 +52,16 @@ def open_executor(
         _local_channels(job, resources, workers, pool or ProcessPool()), workers=workers, replicas=replicas
     ) as executor:
         yield executor
+
+
+def function_executor(job: FunctionJob, workers: int | None = None) -> FunctionExecutor:
+    """Opens an executor of training functions on this machine. `workers`: processes that train at once; None: as many
+    as fit."""
+    device = torch.device(job.device)
+    gpus: tuple[int, ...] = ()
+    if device.type == "cuda":
+        gpus = tuple(range(torch.cuda.device_count())) if device.index is None else (device.index,)
+    return FunctionExecutor(job, Capacity.of(job.resources, cores=usable_cores(), workers=workers, gpus=gpus))
 
 
 def _local_workers(job: TrainingJob, resources: Resources, left: float) -> int:

@@ -42,6 +42,11 @@ class TrainingJob:
     processes: int = 1
     """Processes that share this machine's memory."""
 
+    @property
+    def replicas(self) -> int:
+        """Lanes of a trial."""
+        return self.examples.replicas
+
     def trainer(self) -> Trainer:
         """A trainer on the device, with no trials yet."""
         own_code.pin_all(self.sources)

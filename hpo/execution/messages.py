@@ -10,6 +10,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hpo.execution.functions.states import SavedState
 from hpo.lengths import Former
 from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
@@ -47,8 +48,8 @@ class Past:
     number: int
     config: TrialConfig
     goal: Goal
-    saved: tuple[tuple[SavedLane, ...], ...]
-    """Its checkpoints, newest first; each has a lane for every replica."""
+    saved: tuple[tuple[SavedLane | SavedState, ...], ...]
+    """Its checkpoints, newest first; each has a lane for every replica, or what the trial's function saved."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,7 +177,8 @@ class End:
     epoch: int
     """Epochs trained in this state: fewer than were reported, if the trial was behind."""
     state: bytes
-    """In the format of a file of running trials (`hpo.training.packing`)."""
+    """In the format of a file of running trials (`hpo.training.packing`), or of what a function saved
+    (`hpo.execution.functions.states`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,6 +194,8 @@ class Settled(Answer):
     """The best weights of the `wanted` trials, by trial number; trials that are behind are left out."""
     ends: dict[int, End] = field(default_factory=dict)
     """The last states of the `ends` of the order, by trial number."""
+    states: dict[int, End] = field(default_factory=dict)
+    """What the functions of running trials saved since the last order, by trial number."""
 
 
 Reply = Started | Trained | Diagnosed | Settled

@@ -63,7 +63,7 @@ class Shard:
         fresh = []
         for past in order.trials:
             self.behind[past.number] = past.goal
-            saved = (list(lanes) for lanes in past.saved)
+            saved = ([lane for lane in lanes if isinstance(lane, SavedLane)] for lanes in past.saved)
             if not any(self._restore(self.behind_trainer, past.number, past.config, lanes) for lanes in saved):
                 fresh.append((past.number, past.config))
         failures = self.behind_trainer.admit(fresh, {number: goal.former for number, goal in self.behind.items()})

@@ -126,6 +126,7 @@ def write_export(folder: Path, files: Mapping[str, bytes]) -> None:
 def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
     source, inputs = trained.source, trained.inputs
     trial, prepared = source.trial, inputs.prepared
+    assert source.spec.data is not None
     data = with_settings(source.spec.data, Path(source.spec.source).parent)
     scored = source.row.winner_number == trial.number
     return {  # "test" is the mean over the models, "test_ensemble" the score of their ensemble, as in `hpo predict`

@@ -148,3 +148,8 @@ def state_tensors(optimizer: Optimizer) -> int:
     lion 1, adam and its kin 2. (A program of many lanes has the largest number that any lane needs.)"""
     lane = coefficients_of(optimizer)
     return sum((hasattr(optimizer, "beta1") or lane.momentum != 0.0, lane.scale != 0.0))
+
+
+def state_bytes(optimizer: Optimizer, parameters: int) -> int:
+    """Memory of its buffers in float32."""
+    return state_tensors(optimizer) * parameters * 4

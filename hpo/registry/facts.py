@@ -39,6 +39,8 @@ class StudyFacts:
     """Whether its deletion has begun. A process that finds this completes the deletion."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the code of every module of the user's own, by file or module as the study names it."""
+    function: str | None = None
+    """The training function of the user's own, as the study file names it; None where the study trains models."""
     task: str | None = None
     """`classification` or `regression`."""
     examples: int | None = None

@@ -32,6 +32,8 @@ class Evidence:
     objective: str
     """Metric of the validation part that was optimised."""
     direction: Direction
+    function: str | None
+    """The training function of the user's own, as the study file names it; None where the study trains models."""
     counts: Counts
     trials: tuple[TrialRow, ...]
     """Those of this program, by number."""
@@ -65,6 +67,11 @@ class Evidence:
     """Advice on how to give trials more epochs."""
 
     @property
+    def part(self) -> str:
+        """`validation `, which the objective is of; empty where a function of the user's own says what it is of."""
+        return "validation " if self.function is None else ""
+
+    @property
     def minimized(self) -> bool:
         """Whether less of the objective is better."""
         return self.direction == "minimize"
@@ -93,6 +100,7 @@ def evidence_of(
     return Evidence(
         objective=study.objective,
         direction=study.direction,
+        function=study.facts.function,
         counts=counts,
         trials=trials,
         best_first=best_first,

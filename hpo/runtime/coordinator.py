@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import fmean, stdev
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -19,8 +20,9 @@ from hpo import ranking
 from hpo.checkpoints.manager import CheckpointManager
 from hpo.checkpoints.retention import worth_keeping
 from hpo.endings import Ended, Ending, Spent
-from hpo.execution.executor import Executor
-from hpo.optim.coefficients import state_tensors
+from hpo.execution.engines import AnyExecutor
+from hpo.execution.job import TrainingJob
+from hpo.optim.coefficients import state_bytes
 from hpo.registry import studies
 from hpo.runtime.ownership import Ownership
 from hpo.runtime.progress import Observer, Progress, progress
@@ -30,15 +32,17 @@ from hpo.search.objective import best_epoch, rounded
 from hpo.search.searcher import Asked, Decision
 from hpo.signs import SIGNS, Sign, stored
 from hpo.storage.rows import EpochRow
-from hpo.studyfile.records import TrialConfig
 from hpo.training.diagnosis.watch import Watch
 from hpo.training.lane import LaneEpoch
 from hpo.training.trainer import Failure, Tick
 
+SHOWN_SECONDS = 0.2
+"""Least time between two looks at the progress of trials that advance at their own pace."""
+
 
 def run(
     session: Session,
-    executor: Executor,
+    executor: AnyExecutor,
     observer: Observer,
     ownership: Ownership,
     manager: CheckpointManager | None = None,
@@ -49,7 +53,12 @@ def run(
 
 class _Loop:
     def __init__(
-        self, session: Session, executor: Executor, observer: Observer, ownership: Ownership, manager: CheckpointManager
+        self,
+        session: Session,
+        executor: AnyExecutor,
+        observer: Observer,
+        ownership: Ownership,
+        manager: CheckpointManager,
     ) -> None:
         self.session = session
         self.executor = executor
@@ -58,12 +67,14 @@ class _Loop:
         self.began = self.noted = time.perf_counter()
         self.cpu_noted = self._cpu()
         self.epochs = 0
+        self.shown = -math.inf
         self.manager = manager
         self.flight: dict[int, Asked] = {}
         self.seconds: dict[int, float] = {}
         self.scores: dict[int, list[tuple[float, float]]] = {}
         """Objective and validation loss of a trial's replicas, at the epoch that counts."""
-        self.watch = Watch(session.spec.study.objective, session.job.examples)
+        job = session.job
+        self.watch = Watch(session.spec.study.objective, job.examples if isinstance(job, TrainingJob) else None)
 
     def run(self) -> Progress:
         while (turn := self.ownership.turn([trial.trial_id for trial in self.flight.values()])) is not None:
@@ -75,7 +86,7 @@ class _Loop:
                 self._fill()
             self.executor.start()
             self.manager.sweep()
-            self.observer(self._progress())
+            self._observe()
             if self.flight:
                 trained = self.executor.train_seconds
                 tick = self.executor.tick()
@@ -156,9 +167,11 @@ class _Loop:
                     searcher.report(self.flight[number].trial_id, lanes[0].epoch, raw)
                     self.watch.add(number, lanes)
             decisions = {number: lost[number] if number in lost else self._decide(number) for number in by_trial}
+            finished = Decision(ended=Ended(why=Ending.FINISHED), state=TrialState.COMPLETE)
+            decisions |= dict.fromkeys(tick.returned, finished)
             best = {number for number in by_trial.keys() - lost.keys() if self._is_best(number)}
             for number in best:
-                self.scores[number] = [(self._objective(lane), lane.metrics["loss"]) for lane in by_trial[number]]
+                self.scores[number] = [(self._objective(lane), _loss(lane)) for lane in by_trial[number]]
             self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
             now, cpu = time.perf_counter(), self._cpu()
             studies.add_seconds(
@@ -193,6 +206,7 @@ class _Loop:
         )
         self.manager.save_best(ended.keys(), shards)
         self.manager.save_ends(ended.keys(), shards)
+        self.manager.save_states(self.flight, shards)
         self.manager.save_running(self.flight, shards)
 
     def _signs(self, ended: Mapping[int, Decision]) -> dict[int, list[Sign]]:
@@ -207,7 +221,7 @@ class _Loop:
             replica=lane.replica,
             epoch=lane.epoch,
             train_loss=lane.train_loss,
-            valid_loss=lane.metrics["loss"],
+            valid_loss=_loss(lane),
             objective=self._objective(lane),
             learning_rate=lane.learning_rate,
             gradient_norm=lane.gradient_norm,
@@ -248,20 +262,25 @@ class _Loop:
         trial = self.flight.pop(number)
         assert trial.config is not None
         assert decision.ended is not None
-        size = self.executor.parameters(number)
-        facts = {
-            "seconds": round(self.seconds.get(number, 0.0), 3),
-            "parameters": size,
-            "optimizer_state_bytes": _state_bytes(trial.config, size),
-            SIGNS: stored(signs),
-        }
+        facts: dict[str, Any] = {"seconds": round(self.seconds.get(number, 0.0), 3), SIGNS: stored(signs)}
+        if trial.config.trial is None:
+            size = self.executor.parameters(number)
+            facts |= {"parameters": size, "optimizer_state_bytes": state_bytes(trial.config.optimizer, size)}
         if scores := self.scores.pop(number, []):
             objectives, losses = zip(*scores, strict=True)
-            facts[ranking.LOSS] = rounded(fmean(losses))
+            if math.isfinite(loss := fmean(losses)):
+                facts[ranking.LOSS] = rounded(loss)
             if len(objectives) > 1:
                 facts["spread"] = rounded(stdev(objectives))
         self.session.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
         self.ownership.end([trial.trial_id])
+
+    def _observe(self) -> None:
+        """Shows the progress. Trials at their own pace may report hundreds of times a second: not each is shown."""
+        now = time.perf_counter()
+        if now - self.shown >= (SHOWN_SECONDS if self.session.spec.at_own_pace else 0.0):
+            self.shown = now
+            self.observer(self._progress())
 
     def _progress(self) -> Progress:
         wall_seconds = time.perf_counter() - self.began
@@ -272,6 +291,6 @@ class _Loop:
         return time.process_time() + self.executor.cpu_seconds
 
 
-def _state_bytes(config: TrialConfig, parameters: int) -> int:
-    """Memory of the optimizer's buffers in float32."""
-    return state_tensors(config.optimizer) * parameters * 4
+def _loss(lane: LaneEpoch) -> float:
+    """The validation loss; NaN where a function of the user's own has not reported it."""
+    return lane.metrics.get("loss", math.nan)

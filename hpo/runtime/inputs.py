@@ -1,4 +1,4 @@
-"""Inputs of a study beside its file: the prepared data, and the code of the user's own models.
+"""Inputs of a study beside its file: the prepared data, and the code of the user's own models or training function.
 
 Mistakes in them are found here, before anything is written.
 """
@@ -18,26 +18,28 @@ import torch
 from hpo import models, own_code, space
 from hpo.data.prepare import PreparedData
 from hpo.data.study import StudyData, load_data
+from hpo.data.without_data import no_data
 from hpo.errors import InputError, StudyFileError
 from hpo.execution.resources import TRIED
 from hpo.models.named_inputs import SHOWN, at_hand
 from hpo.studyfile.custom import Reference, modules_of
 from hpo.studyfile.file import StudySpec
-from hpo.studyfile.study import normalises_batches
+from hpo.studyfile.study import named_code, normalises_batches
 from hpo.studyfile.tree import Choice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs(StudyData):
-    """Inputs of a study beside its file: the data, and the code of the user's own models."""
+    """Inputs of a study beside its file: the data, and the code of the user's own."""
 
     sources: dict[str, str]
     """SHA-256 of the code of every module of the user's own, by file or module as the study names it."""
 
 
 def load_inputs(spec: StudySpec, home: Path | None = None) -> Inputs:
-    """Loads the data, and reads the code of the user's own models. `home`: as for `load_data`."""
-    data = load_data(spec, home)
+    """Loads the data, and reads the code of the user's own. A study of a training function may have no data: that data
+    set is empty. `home`: as for `load_data`."""
+    data = no_data() if spec.data is None else load_data(spec, home)
     return Inputs(
         dataset=data.dataset,
         splits=data.splits,
@@ -48,7 +50,7 @@ def load_inputs(spec: StudySpec, home: Path | None = None) -> Inputs:
 
 
 def _sources(spec: StudySpec) -> dict[str, str]:
-    named = (reference.module for reference in modules_of(spec.tree["model"]))
+    named = (reference.module for reference in named_code(spec))
     try:
         return dict(zip(named, map(own_code.pin, references(spec)), strict=True))
     except InputError as error:
@@ -56,8 +58,21 @@ def _sources(spec: StudySpec) -> dict[str, str]:
 
 
 def references(spec: StudySpec) -> list[Reference]:
-    """The user's own modules, with the paths of their files."""
-    return [reference.below(Path(spec.source).parent) for reference in modules_of(spec.tree["model"])]
+    """The code of the user's own, with the paths of its files."""
+    return [reference.below(Path(spec.source).parent) for reference in named_code(spec)]
+
+
+def check_code(spec: StudySpec, inputs: Inputs) -> None:
+    """Raises `StudyFileError` where nothing of the study can be trained: see `check_models`, or the training function
+    cannot be loaded."""
+    if spec.function is None:
+        check_models(spec, inputs)
+        return
+    try:
+        for reference in references(spec):
+            own_code.load_callable(reference)
+    except InputError as error:
+        raise StudyFileError(f"{spec.source}: {error}") from None
 
 
 def check_models(spec: StudySpec, inputs: Inputs) -> None:

@@ -34,7 +34,7 @@ from hpo.reports.render.build import write_report
 from hpo.runtime import coordinator
 from hpo.runtime.exclusive_claim import Claim
 from hpo.runtime.heartbeat import name_of_this_process
-from hpo.runtime.inputs import check_models, load_inputs
+from hpo.runtime.inputs import check_code, load_inputs
 from hpo.runtime.ownership import SoleOwnership
 from hpo.runtime.progress import Observer, Progress
 from hpo.runtime.session import Session, anew, open_session
@@ -102,7 +102,7 @@ def run_study(
     inputs = load_inputs(spec, home)
     spec = replace(spec, given={})  # no other process needs it
     check_objective(spec, inputs, begun=known is not None)
-    check_models(spec, inputs)
+    check_code(spec, inputs)
     name = RUN + name_of_this_process()
     # The database is opened first: where it cannot be reached, no folder is made.
     with (

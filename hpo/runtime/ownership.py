@@ -85,7 +85,8 @@ class SoleOwnership:
             running = [t._trial_id for t in self.session.searcher.all_trials() if t.state == TrialState.RUNNING]
             return Turn(take=running, spent=self._spent())
         spent = self._spent()
-        return Turn(spent=spent) if flight or (spent is None and self._left() > 0) else None
+        ask = len(flight) < self.session.spec.concurrency
+        return Turn(spent=spent, ask=ask) if flight or (spent is None and self._left() > 0) else None
 
     def check(self) -> None:
         self.keep()

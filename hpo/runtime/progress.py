@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from optuna.trial import TrialState
 
 from hpo import space
-from hpo.execution.executor import Executor
+from hpo.execution.engines import AnyExecutor
 from hpo.runtime.session import Session
 from hpo.search.searcher import Asked
 
@@ -61,7 +61,7 @@ Observer = Callable[[Progress], None]
 
 
 def progress(
-    session: Session, executor: Executor, flight: Mapping[int, Asked], *, epochs: int, wall_seconds: float
+    session: Session, executor: AnyExecutor, flight: Mapping[int, Asked], *, epochs: int, wall_seconds: float
 ) -> Progress:
     """Reads the progress of a study; `flight`: the trials in training, by number."""
     with session.store.transaction():  # so that the database is read once for all of this

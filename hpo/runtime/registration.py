@@ -34,17 +34,17 @@ def register(
     spec: StudySpec,
     store: Store,
     inputs: Inputs,
-    examples: Examples,
+    examples: Examples | None,
     resources: Resources,
     claim: Callable[[int], None],
 ) -> tuple[int, bool]:
     """Registers the study, or checks that it has not changed, and claims it. Returns its id, and whether its training
-    steps are compiled."""
+    steps are compiled. `examples`: None where a training function of the user's own trains."""
     digest = inputs.dataset.fingerprint
     study_id = studies.register_study(
         store,
         name=spec.study.name,
-        direction=direction(spec.study.objective),
+        direction=direction(spec.study),
         metric=spec.study.objective,
         spec_text=spec.text,
         source=str(Path(spec.source).resolve()),
@@ -64,7 +64,7 @@ def register(
             f"{spec.source}: {other}, so new trials would not be comparable. Continue the study with the versions that "
             "it began with, or give it another study.name."
         )
-    compiled = resources.compiles(spec, examples, row.facts.compiled)
+    compiled = examples is not None and resources.compiles(spec, examples, row.facts.compiled)
     with store.transaction():
         claim(study_id)
         now = studies.study_row(store, spec.study.name)
@@ -146,9 +146,15 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, digest: st
 
 def _dashboard_attributes(spec: StudySpec, inputs: Inputs) -> dict[str, Any]:
     """User attributes that optuna-dashboard shows of the study."""
+    if spec.data is None:
+        about = {"objective": f"{spec.study.objective}, {spec.study.epoch} epoch"}
+    else:
+        about = {
+            "data": f"{inputs.dataset.name}, {inputs.dataset.size} examples, {inputs.dataset.task}",
+            "objective": f"validation {spec.study.objective}, {spec.study.epoch} epoch",
+        }
     return {
-        "data": f"{inputs.dataset.name}, {inputs.dataset.size} examples, {inputs.dataset.task}",
-        "objective": f"validation {spec.study.objective}, {spec.study.epoch} epoch",
+        **about,
         "sampler": spec.search.sampler.name,
         "pruner": spec.search.pruner.name,
         "seed": spec.study.seed,
@@ -159,10 +165,23 @@ def _dashboard_attributes(spec: StudySpec, inputs: Inputs) -> dict[str, Any]:
 def circumstances(spec: StudySpec, inputs: Inputs, device: torch.device) -> StudyFacts:
     """Facts of this run: the budget, the data, the code, versions and the machine."""
     dataset, splits = inputs.dataset, inputs.splits
-    return StudyFacts(
+    about = StudyFacts(
         budget=space.budget(spec),
-        replicas=len(splits.replicas),
         sources=inputs.sources,
+        function=None if spec.function is None else str(spec.function),
+        circumstances={
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "hpo": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "machine": platform.processor() or platform.machine(),
+        },
+    )
+    if spec.data is None:
+        return about
+    return replace(
+        about,
+        replicas=len(splits.replicas),
         task=dataset.task,
         examples=dataset.size,
         test_examples=len(splits.test_idx),
@@ -170,13 +189,5 @@ def circumstances(spec: StudySpec, inputs: Inputs, device: torch.device) -> Stud
         repeated=splits.repeats.rows,
         conflicting=splits.repeats.conflicting,
         across=splits.repeats.across,
-        circumstances={
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "dataset": dataset.name,
-            "hpo": __version__,
-            "torch": torch.__version__,
-            **_drawing(),
-            "python": platform.python_version(),
-            "machine": platform.processor() or platform.machine(),
-        },
+        circumstances={**about.circumstances, "dataset": dataset.name, **_drawing()},
     )

@@ -7,13 +7,15 @@ before. Checkpoints are saved during these epochs too, as they may take long and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
 
 from hpo.errors import MachineError
+from hpo.execution.engines import AnyExecutor
 from hpo.execution.executor import Executor
+from hpo.execution.functions.states import SavedState, states_of
 from hpo.execution.messages import Goal, Past
 from hpo.execution.shard import InProcessShard
 from hpo.runtime.session import Session
@@ -41,7 +43,7 @@ class Behind:
 
 def pick_up(
     session: Session,
-    executor: Executor,
+    executor: AnyExecutor,
     only: Collection[int] | None,
     check: Callable[[], None],
     on_behind: Callable[[Sequence[Behind]], None] | None = None,
@@ -70,8 +72,8 @@ def undrawn(trials: Iterable[Asked]) -> list[Failure]:
 def retrain(session: Session, trial: FrozenTrial, config: TrialConfig, go_on: Callable[[], None]) -> bytes:
     """Trains an ended trial again and returns its best weights, packed. `go_on`, called before each epoch, may raise to
     stop it."""
-    number = trial.number
-    with Executor(lambda: InProcessShard(session.job), workers=1, replicas=session.job.examples.replicas) as executor:
+    number, job = trial.number, session.training_job
+    with Executor(lambda: InProcessShard(job), workers=1, replicas=job.examples.replicas) as executor:
         failures = executor.resume([past_of(session, trial, config, ())])
         while executor.behind and not failures:
             go_on()
@@ -83,12 +85,14 @@ def retrain(session: Session, trial: FrozenTrial, config: TrialConfig, go_on: Ca
     return settled.weights[number]
 
 
-def _past(session: Session, trial: Asked, saved: Iterable[tuple[SavedLane, ...]]) -> Past:
+def _past(session: Session, trial: Asked, saved: Iterable[tuple[SavedLane | SavedState, ...]]) -> Past:
     assert trial.config is not None
     return past_of(session, session.store.get_trial(trial.trial_id), trial.config, saved)
 
 
-def past_of(session: Session, trial: FrozenTrial, config: TrialConfig, saved: Iterable[tuple[SavedLane, ...]]) -> Past:
+def past_of(
+    session: Session, trial: FrozenTrial, config: TrialConfig, saved: Iterable[tuple[SavedLane | SavedState, ...]]
+) -> Past:
     """What the executor needs to continue a trial: its reported epochs and its checkpoints."""
     curve = curve_of(trial)
     epochs = range(1, len(curve) + 1)
@@ -108,16 +112,16 @@ class _Saved:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.rows = [row for row in session.store.checkpoints(session.study_id) if row.kind == "running"]
-        self.files: dict[str, dict[tuple[int, int], SavedLane]] = {}
+        self.files: dict[str, Mapping[tuple[int, int], SavedLane | SavedState]] = {}
 
-    def lanes(self, trial: Asked) -> list[tuple[SavedLane, ...]]:
-        """The trial's readable checkpoints, newest first; in each a lane for every replica."""
-        replicas = range(self.session.job.examples.replicas)
+    def lanes(self, trial: Asked) -> list[tuple[SavedLane | SavedState, ...]]:
+        """The trial's readable checkpoints, newest first; in each a lane for every replica, or the saved state."""
+        replicas = range(self.session.job.replicas)
         number, found = trial.number, []
         for row in self._rows_of(trial):
             if row.path not in self.files:
                 content = self.session.checkpoints.content(row.path, row.sha256)
-                self.files[row.path] = packing.lanes_of(content) if content else {}
+                self.files[row.path] = (states_of(content) or packing.lanes_of(content)) if content else {}
             file = self.files[row.path]
             if all((number, replica) in file for replica in replicas):
                 found.append(tuple(file[number, replica] for replica in replicas))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
-from hpo import own_code, space
+from hpo import disk, own_code, space
 from hpo.checkpoints.store import CheckpointStore
 from hpo.checkpoints.study import StudyCheckpoints
+from hpo.execution.functions.job import FunctionJob, TrialData
 from hpo.execution.job import TrainingJob
 from hpo.execution.resources import CPU, Resources
 from hpo.registry import studies
@@ -19,9 +20,14 @@ from hpo.runtime.registration import register
 from hpo.search.searcher import Searcher
 from hpo.storage.own_view import own_trials_of
 from hpo.storage.store import Store
+from hpo.studyfile.custom import Reference
 from hpo.studyfile.file import StudySpec
+from hpo.studyfile.records import FunctionCall
 from hpo.training import batches
 from hpo.training.batches import Examples
+
+TRIALS = "trials"
+"""Folder of the home folder in which the trials of training functions have folders."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,11 +39,17 @@ class Session:
     store: Store
     study_id: int
     searcher: Searcher
-    job: TrainingJob
+    job: TrainingJob | FunctionJob
     """What the executor needs to train the trials."""
     home: Path
     checkpoint_store: CheckpointStore | None = None
     """Where workers keep checkpoints, besides the home folder, which is searched in any case; None: only there."""
+
+    @property
+    def training_job(self) -> TrainingJob:
+        """The job of a study that trains models."""
+        assert isinstance(self.job, TrainingJob)
+        return self.job
 
     @property
     def left(self) -> float:
@@ -73,7 +85,7 @@ def open_session(
 
     `claim` is called with the study's id in the transaction that records how the study is run; it may raise to refuse.
     """
-    examples = batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
+    examples = _examples(spec, inputs)
     study_id, compiled = register(spec, store, inputs, examples, resources, claim)
     return _session(spec, inputs, store, study_id, home, resources, examples, compiled=compiled)
 
@@ -90,9 +102,33 @@ def session_of(
     spec: StudySpec, inputs: Inputs, store: Store, study_id: int, home: Path, resources: Resources
 ) -> Session:
     """Opens a session of a registered study; writes nothing."""
-    examples = batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
+    examples = _examples(spec, inputs)
     compiled = bool(studies.study_row(store, spec.study.name).facts.compiled)
     return _session(spec, inputs, store, study_id, home, resources, examples, compiled=compiled)
+
+
+def _examples(spec: StudySpec, inputs: Inputs) -> Examples | None:
+    """The examples as tensors; None where a training function of the user's own trains."""
+    if spec.function is not None:
+        return None
+    return batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
+
+
+def _function_job(spec: StudySpec, inputs: Inputs, function: Reference, home: Path, device: str) -> FunctionJob:
+    call = FunctionCall.model_validate(spec.tree["trial"] | {"arguments": {}})
+    return FunctionJob(
+        study=spec.study.name,
+        function=function.below(Path(spec.source).parent),
+        sources=own_code.pinned(references(spec)),
+        objective=spec.study.objective,
+        seed=spec.study.seed,
+        data=None if spec.data is None else TrialData.of(inputs.prepared),
+        folder=disk.study_folder(home / TRIALS, spec.study.name).resolve(),
+        device=device,
+        resources=call.resources,
+        seconds=call.seconds,
+        at_own_pace=spec.at_own_pace,
+    )
 
 
 def _session(
@@ -102,19 +138,24 @@ def _session(
     study_id: int,
     home: Path,
     resources: Resources,
-    examples: Examples,
+    examples: Examples | None,
     *,
     compiled: bool,
 ) -> Session:
-    job = TrainingJob(
-        spec=spec,
-        examples=examples,
-        device=str(resources.device),
-        lanes=resources.lanes,
-        compiled_lanes=resources.compiled_lanes(spec, examples, compiled=compiled),
-        lanes_file=home / "cache" / "lanes.json",
-        sources=own_code.pinned(references(spec)),
-    )
+    job: TrainingJob | FunctionJob
+    if examples is None:
+        assert spec.function is not None
+        job = _function_job(spec, inputs, spec.function, home, str(resources.device))
+    else:
+        job = TrainingJob(
+            spec=spec,
+            examples=examples,
+            device=str(resources.device),
+            lanes=resources.lanes,
+            compiled_lanes=resources.compiled_lanes(spec, examples, compiled=compiled),
+            lanes_file=home / "cache" / "lanes.json",
+            sources=own_code.pinned(references(spec)),
+        )
     return Session(
         spec=spec,
         inputs=inputs,

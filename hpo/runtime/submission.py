@@ -13,7 +13,7 @@ from hpo.database.patience import retried
 from hpo.execution.resources import Compile, Resources
 from hpo.registry import control, studies
 from hpo.registry.studies import StudyRow
-from hpo.runtime.inputs import check_models, load_inputs
+from hpo.runtime.inputs import check_code, load_inputs
 from hpo.runtime.session import open_session
 from hpo.runtime.specs import as_begun, as_extended, known_before, known_study
 from hpo.runtime.sweeping import sweep
@@ -41,7 +41,7 @@ def submit_study(
     spec = as_begun(spec, known := known_before(spec, url))
     inputs = load_inputs(spec, home)
     check_objective(spec, inputs, begun=known is not None)
-    check_models(spec, inputs)
+    check_code(spec, inputs)
     with closing(open_store(url)) as store:
         sweep(store, home)
         inputs.keep()

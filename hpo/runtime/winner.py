@@ -60,7 +60,8 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
     known = bool(row.test) and row.winner_number == trial.number
     test, together = (row.test, row.test_ensemble) if known else (None, None)
     looks = row.facts.test_looks
-    if test is None and len(session.inputs.splits.test_idx):
+    scored = session.spec.function is None and len(session.inputs.splits.test_idx)
+    if test is None and scored:
         test, together = _score(session, config, weights(session, trial, config, go_on))
         looks = (*looks, trial.number)
     return Winner(
@@ -70,7 +71,7 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
         params=trial.params,
         test=None if test is None else dict(test),
         ensemble=None if together is None else dict(together),
-        models=len(session.inputs.prepared.replicas),
+        models=session.job.replicas,
         looks=looks,
     )
 
@@ -91,7 +92,8 @@ def beside(session: Session, go_on: Callable[[], None] = lambda: None) -> tuple[
     `go_on`, called before each fit, may raise to stop it."""
     study = session.spec.study
     known = studies.study_row(session.store, study.name).facts.baselines
-    return known if known or not study.baselines else fitted(study, session.inputs, go_on)
+    skipped = not study.baselines or session.spec.function is not None
+    return known if known or skipped else fitted(study, session.inputs, go_on)
 
 
 def weights(

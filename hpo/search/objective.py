@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from hpo.studyfile.records import MINIMIZED, EarlyStopping, StudyTable
+from hpo.studyfile.records import EarlyStopping, StudyTable
 
 
-def direction(objective: str) -> Literal["minimize", "maximize"]:
+def direction(study: StudyTable) -> Literal["minimize", "maximize"]:
     """Whether the objective is minimized or maximized."""
-    return "minimize" if objective in MINIMIZED else "maximize"
+    return "minimize" if study.minimized else "maximize"
 
 
-def better(objective: str, value: float, than: float) -> bool:
+def better(study: StudyTable, value: float, than: float) -> bool:
     """Whether a value of the objective beats another one."""
-    return value < than if objective in MINIMIZED else value > than
+    return value < than if study.minimized else value > than
 
 
 def rounded(value: float) -> float:
@@ -41,7 +41,7 @@ def best_epoch(study: StudyTable, curve: Sequence[float]) -> int:
         return len(curve)
     best = 0
     for index, value in enumerate(curve):
-        if better(study.objective, value, curve[best]):
+        if better(study, value, curve[best]):
             best = index
     return best + 1
 
@@ -55,7 +55,7 @@ def stops_early(study: StudyTable, rule: EarlyStopping | None, curve: Sequence[f
     """Whether the curve has not improved by more than `minimum_improvement` for `patience` epochs."""
     if rule is None or not curve:
         return False
-    sign = -1.0 if study.objective in MINIMIZED else 1.0
+    sign = -1.0 if study.minimized else 1.0
     reference, waited = sign * curve[0], 0
     for value in curve[1:]:
         if sign * value > reference + rule.minimum_improvement:

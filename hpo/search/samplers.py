@@ -61,7 +61,7 @@ def _tpe(spec: StudySpec, study: Study) -> Sampling:
     groups: dict[str | None, dict[str, BaseDistribution]] = {}
     for parameter in space.parameters(spec):
         groups.setdefault(parameter.condition, {})[parameter.name] = parameter.distribution
-    maximize = objective.direction(spec.study.objective) == "maximize"
+    maximize = objective.direction(spec.study) == "maximize"
     tpe = TpeSampler(list(groups.values()), seed=spec.study.seed, maximize=maximize)
     record: Any = spec.search.sampler
     return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials)

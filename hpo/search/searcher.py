@@ -24,7 +24,7 @@ from hpo.lengths import Former
 from hpo.search import enqueued, objective
 from hpo.search.pruners import pruner_for
 from hpo.search.samplers import sampling_for
-from hpo.studyfile.records import MINIMIZED, TrialConfig
+from hpo.studyfile.records import TrialConfig
 from hpo.studyfile.study import StudySpec, trial_epochs, with_epochs
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
@@ -200,7 +200,7 @@ class Searcher:
             for t in self.all_trials()
             if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.values is not None and isfinite(t.values[0])
         ]
-        minimized = self.spec.study.objective in MINIMIZED
+        minimized = self.spec.study.minimized
 
         def place(t: FrozenTrial) -> tuple[bool, tuple[float, float, int]]:
             loss = ranking.valid_loss_of(t.user_attrs)

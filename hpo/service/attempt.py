@@ -14,7 +14,9 @@ from threading import Event
 import torch
 
 from hpo.checkpoints.manager import CheckpointManager
+from hpo.execution.engines import AnyExecutor, function_executor
 from hpo.execution.executor import Executor
+from hpo.execution.functions.job import FunctionJob
 from hpo.execution.job import TrainingJob
 from hpo.execution.shard import InProcessShard
 from hpo.execution.supervised import Channel
@@ -66,12 +68,15 @@ class Attempt:
 
     def train(self, observe: Observer) -> None:
         """Trains until there is a reason to leave the study; then the worker has no leases any more."""
-        job = self.session.job
-        with Executor(
-            lambda: self.open_channel(job), workers=1, replicas=job.examples.replicas, shares_files=False
-        ) as executor:
+        with self._executor() as executor:
             coordinator.run(self.session, executor, observe, self.ownership, self.manager)
         log.info("%s: left, %s", self.study.name, self.ownership.reason)
+
+    def _executor(self) -> AnyExecutor:
+        job = self.session.job
+        if isinstance(job, FunctionJob):
+            return function_executor(job)
+        return Executor(lambda: self.open_channel(job), workers=1, replicas=job.replicas, shares_files=False)
 
     def conclude(self) -> bool:
         """Concludes the study if all its trials have ended, and deletes the worker's files of running trials. Returns

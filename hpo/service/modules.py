@@ -13,8 +13,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hpo.errors import InputError
-from hpo.studyfile.custom import Reference, modules_of
+from hpo.studyfile.custom import Reference
 from hpo.studyfile.file import StudySpec
+from hpo.studyfile.study import named_code
 
 NONE = "none"
 
@@ -48,11 +49,11 @@ class Modules:
         """Raises `InputError` for a study that names a module which this worker does not run."""
         if self.patterns is None:
             return
-        for reference in modules_of(spec.tree["model"]):
+        for reference in named_code(spec):
             placed = reference.below(Path(spec.source).parent)
             if not any(_matches(placed, pattern) for pattern in self.patterns):
                 allowed = ", ".join(self.patterns) or "none"
-                raise InputError(f"model.module {placed}: this worker does not run it (--modules {allowed}).")
+                raise InputError(f"{reference.key} {placed}: this worker does not run it (--modules {allowed}).")
 
 
 def _matches(placed: Reference, pattern: str) -> bool:

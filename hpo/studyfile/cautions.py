@@ -25,10 +25,12 @@ class Caution:
     """What happens, and the way out."""
 
 
-def cautions(spec: StudySpec, examples: int) -> Iterator[Caution]:
-    """Cautions about the study's settings. `examples`: those of its smallest training part."""
+def cautions(spec: StudySpec, examples: int | None = None) -> Iterator[Caution]:
+    """Cautions about the study's settings. `examples`: those of its smallest training part; None where a function of
+    the user's own makes the batches."""
     yield from _random_search(spec)
-    yield from _batch_size(spec, examples)
+    if examples is not None:
+        yield from _batch_size(spec, examples)
 
 
 def _random_search(spec: StudySpec) -> Iterator[Caution]:

@@ -19,12 +19,14 @@ from hpo.studyfile.custom import Argument, WholeEnd
 from hpo.studyfile.records import (
     CheckpointsTable,
     DataTable,
+    FunctionCall,
     Init,
     Record,
     SearchTable,
     StudyTable,
     Training,
     TrialConfig,
+    TrialResources,
 )
 from hpo.studyfile.tree import Range
 
@@ -38,8 +40,16 @@ FIXED_TABLES: dict[str, type[Record]] = {
 
 NEVER_SEARCHED: dict[tuple[type[Record], str], str] = {
     (Training, "epochs"): "pruning compares trials at the same epoch, so all trials train equally long",
+    (FunctionCall, "function"): "a study has one training function; an argument can tell it which way to go",
+    (FunctionCall, "seconds"): "all trials have the same limit",
+    **{(TrialResources, name): "all trials get the same" for name in TrialResources.model_fields},
 }
 """Fields of searched tables that cannot be searched, with the reason."""
+
+OF_MODELS = ("model", "optimizer")
+"""Searched tables that a study must have, unless a training function of the user's own trains."""
+OF_FUNCTIONS = ("trial", "training")
+"""Searched tables that a study of such a function may have."""
 
 SHORTHANDS = ("search.sampler", "search.pruner")
 """Tables with a tag that may be written as the tag alone: `sampler = "tpe"`."""

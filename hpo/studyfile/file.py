@@ -10,7 +10,7 @@ from typing import Any
 
 from hpo.errors import StudyFileError
 from hpo.printable import listed, on_one_line, printable
-from hpo.studyfile.fields import FIXED_TABLES, SHORTHANDS, homes_of, searched_tables, shape_of
+from hpo.studyfile.fields import FIXED_TABLES, OF_MODELS, SHORTHANDS, homes_of, searched_tables, shape_of
 from hpo.studyfile.problems import Problem, hint, quote, refuse
 from hpo.studyfile.rules import broken_rules
 from hpo.studyfile.study import StudySpec, changes, fingerprint
@@ -62,16 +62,22 @@ def parse_study(text: str, source: str) -> StudySpec:
     problems = [_unknown_table(name) for name in document if name not in (*FIXED_TABLES, *searched_tables())]
     fixed = {}
     for name, record in FIXED_TABLES.items():
+        if name == "data" and name not in document and "trial" in document:
+            continue
         table = _spell_out(name, document.get(name, {}))
         fixed[name] = read_table(table, shape_of(record), name, problems, searched=False)
     tree = {}
     for name, slot in searched_tables().items():
-        if name in document or slot.required:
+        if name in document or (name in OF_MODELS and "trial" not in document):
             assert slot.shape is not None
             tree[name] = read_table(document.get(name, {}), slot.shape, name, problems, searched=True)
+    if not problems and "trial" in tree and not isinstance(tree["trial"], dict):
+        text = "a study has one training function; write one table [trial]. trial.arguments may be a choice of tables"
+        problems.append(Problem(path="trial", text=text))
     if problems:
         refuse(source, problems)
     records: dict[str, Any] = {name: FIXED_TABLES[name].model_validate(table) for name, table in fixed.items()}
+    records.setdefault("data", None)
     spec = StudySpec(**records, tree=tree, text=text, source=source, planned=records["search"].trials)
     if problems := broken_rules(spec):
         refuse(source, problems)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hpo.studyfile.fields import searched_tables
+from hpo.studyfile.function_rules import RULES as FUNCTION_RULES
 from hpo.studyfile.problems import Problem, quote
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
 from hpo.studyfile.records.model import EQUAL
@@ -25,6 +26,8 @@ def broken_rules(spec: StudySpec) -> list[Problem]:
 
 
 def objective_suits_task(spec: StudySpec) -> Iterator[Problem]:
+    if spec.data is None or spec.function is not None:
+        return
     suitable = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}
     task, objective = spec.data.task, spec.study.objective
     if task != "auto" and objective not in suitable[task]:
@@ -34,6 +37,8 @@ def objective_suits_task(spec: StudySpec) -> Iterator[Problem]:
 
 
 def one_way_to_validate(spec: StudySpec) -> Iterator[Problem]:
+    if spec.data is None:
+        return
     if spec.data.folds is not None and "validation" in spec.data.model_fields_set:
         text = f"found beside validation = {spec.data.validation}; folds replace the hold-out. Remove one"
         yield Problem(path="data.folds", text=text)
@@ -44,6 +49,8 @@ def one_way_to_validate(spec: StudySpec) -> Iterator[Problem]:
 
 
 def one_way_to_divide(spec: StudySpec) -> Iterator[Problem]:
+    if spec.data is None:
+        return
     if spec.data.split is not None and isinstance(spec.data.test, str):
         text = f"found beside test = {quote(spec.data.test)}; one of them says which examples are the test part. Remove"
         yield Problem(path="data.split", text=f"{text} the other")
@@ -137,7 +144,8 @@ def batch_norm_has_batches(spec: StudySpec) -> Iterator[Problem]:
 
 
 def own_modules_are_whole(spec: StudySpec) -> Iterator[Problem]:
-    if all(model["family"] == "custom" for model in options_of(spec, "model")):
+    models = options_of(spec, "model")
+    if models and all(model["family"] == "custom" for model in models):
         for table in ("init", "norm", "dropout"):
             if table in spec.tree:
                 text = f"has no effect on family = {quote('custom')}, whose module brings its own. Remove [{table}], "
@@ -145,8 +153,10 @@ def own_modules_are_whole(spec: StudySpec) -> Iterator[Problem]:
 
 
 def smoothing_needs_classes(spec: StudySpec) -> Iterator[Problem]:
-    if spec.data.task == "regression" and any(
-        table.get("label_smoothing") for table in options_of(spec, "regularization")
+    if (
+        spec.data is not None
+        and spec.data.task == "regression"
+        and any(table.get("label_smoothing") for table in options_of(spec, "regularization"))
     ):
         text = "smooths class labels, but data.task is regression. Remove it"
         yield Problem(path="regularization.label_smoothing", text=text)
@@ -173,6 +183,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     own_modules_are_whole,
     smoothing_needs_classes,
     decay_has_average,
+    *FUNCTION_RULES,
 )
 
 

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from hpo.studyfile.custom import ARGUMENT_PATTERN
-from hpo.studyfile.fields import FIXED_TABLES, SHORTHANDS, Shape, Slot, argument_slot, searched_tables, shape_of
+from hpo.studyfile.fields import (
+    FIXED_TABLES,
+    OF_MODELS,
+    SHORTHANDS,
+    Shape,
+    Slot,
+    argument_slot,
+    searched_tables,
+    shape_of,
+)
 
 Json = dict[str, Any]
 
@@ -30,7 +39,8 @@ def study_schema() -> Json:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "hpo study",
-        **_object(tables, required=["study", "data", "model", "optimizer"]),
+        **_object(tables, required=["study"]),
+        "anyOf": [{"required": ["data", *OF_MODELS]}, {"required": ["trial"]}],
         "definitions": definitions,
     }
 

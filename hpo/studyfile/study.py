@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS, NEWEST, TEXTS_ARE_TOKENS
-from hpo.studyfile.fields import FIXED_TABLES, Shape, searched_tables
+from hpo.studyfile.custom import Reference, modules_of
+from hpo.studyfile.fields import FIXED_TABLES, OF_FUNCTIONS, Shape, searched_tables
 from hpo.studyfile.records import Augmentation, CheckpointsTable, DataTable, SearchTable, StudyTable
 from hpo.studyfile.tree import Choice, Range, join, toml
 
@@ -27,6 +28,8 @@ FREE = (
     "search.cpu_seconds",
     "checkpoints.",
     "study.baselines",
+    "trial.resources.",
+    "trial.seconds",
 )
 """Settings that may change between two runs of one study, because no trial depends on them."""
 
@@ -57,6 +60,7 @@ ADDED = {
     "data.header": toml(True),
     "dropout.attention": toml(None),
     "data.stream": toml(False),
+    **dict.fromkeys(("study.direction", "search.pace", "trial"), toml(None)),
     **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(
         (f"data.{key}" for key in ("separator", "encoding", "decimal", "thousands", "shape", "split", "group", "time")),
@@ -79,7 +83,8 @@ class StudySpec:
     """One study file, valid."""
 
     study: StudyTable
-    data: DataTable
+    data: DataTable | None
+    """None where a training function of the user's own brings its data."""
     search: SearchTable
     checkpoints: CheckpointsTable
     tree: dict[str, Any]
@@ -94,6 +99,17 @@ class StudySpec:
     """Data given as objects of Python, by the key that has `hpo.paths.OBJECT` in their place, e.g. `data.dataset`."""
     conventions: int = NEWEST
     """The convention that the study began with, see `hpo.conventions`."""
+
+    @property
+    def function(self) -> Reference | None:
+        """The training function of the user's own, as the file names it; None where the study trains a model."""
+        call = self.tree.get("trial")
+        return Reference.of(call["function"], key="trial.function") if call else None
+
+    @property
+    def at_own_pace(self) -> bool:
+        """Whether each trial advances as fast as it can, not epoch by epoch with the others."""
+        return self.function is not None and self.search.pace != "lockstep"
 
     @property
     def concurrency(self) -> int:
@@ -126,13 +142,17 @@ def entries(spec: StudySpec) -> dict[str, Setting]:
     found: dict[str, Setting] = {}
     for name in FIXED_TABLES:
         record = getattr(spec, name)
+        if record is None:
+            continue
         for path, value in _flat(record.model_dump(mode="json"), name).items():
             found[path] = Setting(value=toml(value), given=path.split(".")[1] in record.model_fields_set)
     for name, slot in searched_tables().items():
+        if spec.function is not None and name not in OF_FUNCTIONS:
+            continue
         assert slot.shape is not None
         given = name in spec.tree
         below = _entries(spec.tree[name] if given else slot.default, slot.shape, given=given)
-        found |= {join(name, path): entry for path, entry in below.items()}
+        found |= {join(name, path) if path else name: entry for path, entry in below.items()}
     return found
 
 
@@ -180,13 +200,19 @@ def trial_epochs(spec: StudySpec) -> int:
 def options_of(spec: StudySpec, table: str) -> list[dict[str, Any]]:
     """The tables of this name that a trial may get."""
     node = spec.tree.get(table, searched_tables()[table].default)
-    return list(node.options) if isinstance(node, Choice) else [node]
+    return list(node.options) if isinstance(node, Choice) else [] if node is None else [node]
 
 
 def normalises_batches(spec: StudySpec) -> bool:
     """Whether a trial may have batch normalisation, other than in a module of the user's own."""
     ready_made = any(model["family"] != "custom" for model in options_of(spec, "model"))
     return ready_made and any(norm["kind"] == "batch" for norm in options_of(spec, "norm"))
+
+
+def named_code(spec: StudySpec) -> list[Reference]:
+    """All code of the user's own that trials run, as the file names it: the training function, or the modules of
+    models."""
+    return [spec.function] if spec.function is not None else list(modules_of(spec.tree["model"]))
 
 
 def takes_words(spec: StudySpec) -> bool:

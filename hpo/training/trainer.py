@@ -52,6 +52,8 @@ class Tick:
     epochs: tuple[LaneEpoch, ...]
     """Ordered by trial and replica."""
     failures: tuple[Failure, ...]
+    returned: tuple[int, ...] = ()
+    """Numbers of the trials that ended by themselves: whose training function returned."""
 
 
 class Trainer:

@@ -20,8 +20,8 @@ def test_values_have_six_significant_digits() -> None:
 
 @pytest.mark.parametrize(("objective", "way"), [("accuracy", "maximize"), ("loss", "minimize"), ("rmse", "minimize")])
 def test_the_direction_follows_from_the_metric(objective: str, way: str) -> None:
-    assert direction(objective) == way
-    assert better(objective, 2.0, 1.0) == (way == "maximize")
+    assert direction(study(objective=objective)) == way
+    assert better(study(objective=objective), 2.0, 1.0) == (way == "maximize")
 
 
 def test_the_best_epoch_is_the_first_best_one() -> None:

@@ -28,7 +28,7 @@ def study(name: str) -> StudySpec:
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_name_of_a_study_file_draws_without_warnings(name: str) -> None:
     spec = study(name)
-    trials = optuna.create_study(direction=direction(spec.study.objective))
+    trials = optuna.create_study(direction=direction(spec.study))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sampling = sampling_for(spec, trials)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from hpo.studyfile.fields import Shape, Slot, argument_slot, searched_tables
+from hpo.studyfile.fields import OF_MODELS, Shape, Slot, argument_slot, searched_tables
 from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.tree import toml
 
@@ -27,13 +27,27 @@ OWN = ("init", "norm", "dropout")
 @st.composite
 def study_texts(draw: st.DrawFn) -> str:
     """A valid study file as TOML."""
-    family = draw(st.sampled_from(["mlp", "cnn", "custom"]))
+    family = draw(st.sampled_from(["mlp", "cnn", "custom", "function"]))
+    if family == "function":
+        return draw(_function_texts())
     without = WITHOUT[family]
     document: dict[str, Any] = {"study": {"name": "s", "seed": draw(st.integers(0, 9))}, "data": {"dataset": "digits"}}
     for name, slot in searched_tables().items():
         assert slot.shape is not None
-        if slot.required or (draw(st.booleans()) and not (family == "custom" and name in OWN)):
+        if name == "trial":
+            continue
+        if name in OF_MODELS or (draw(st.booleans()) and not (family == "custom" and name in OWN)):
             document[name] = draw(_tables(slot.shape, without))
+    return "\n".join(f"{name} = {toml(table)}" for name, table in document.items())
+
+
+@st.composite
+def _function_texts(draw: st.DrawFn) -> str:
+    document: dict[str, Any] = {
+        "study": {"name": "s", "seed": draw(st.integers(0, 9)), "objective": "score", "direction": "minimize"},
+        "trial": {"function": "train.py:train", "arguments": draw(_arguments())},
+        "training": {"epochs": draw(st.integers(2, 9))},
+    }
     return "\n".join(f"{name} = {toml(table)}" for name, table in document.items())
 
 

@@ -14,9 +14,11 @@ from tests.studyfile.generated import study_texts
 
 
 def written(spec: StudySpec) -> str:
-    fixed = {name: getattr(spec, name).model_dump(mode="json") for name in ("study", "data", "search", "checkpoints")}
-    given_data = {key: value for key, value in fixed["data"].items() if value is not None}
-    return "\n".join(f"{name} = {toml(table)}" for name, table in {**fixed, "data": given_data, **spec.tree}.items())
+    records = {name: getattr(spec, name) for name in ("study", "data", "search", "checkpoints")}
+    fixed = {name: record.model_dump(mode="json") for name, record in records.items() if record is not None}
+    if "data" in fixed:
+        fixed["data"] = {key: value for key, value in fixed["data"].items() if value is not None}
+    return "\n".join(f"{name} = {toml(table)}" for name, table in {**fixed, **spec.tree}.items())
 
 
 @settings(max_examples=60, deadline=None)

@@ -139,11 +139,12 @@ def test_what_keeps_the_rules_is_accepted(tables: dict[str, str]) -> None:
 
 
 def test_every_rule_is_listed() -> None:
-    from hpo.studyfile import rules
+    from hpo.studyfile import function_rules, rules
 
     written = {
         name
-        for name, value in vars(rules).items()
-        if getattr(value, "__module__", "") == rules.__name__ and name[0] != "_"
+        for module in (rules, function_rules)
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", "") == module.__name__ and name[0] != "_"
     }
     assert {rule.__name__ for rule in RULES} == written - {"broken_rules"}

@@ -69,13 +69,14 @@ class Screen:
 
     def _announce(self, now: Progress) -> None:
         spec = self.spec
+        about = spec.data.dataset if spec.function is None and spec.data else spec.function
         if now.ended >= now.budget and not now.running:
             text = f"has its {plural(max(now.ended, now.budget), 'trial')} already; --trials gives it more"
         else:
             begun = now.ended or any(trial.epoch for trial in now.running)
             verb = f"continues after {plural(now.ended, 'ended trial')}" if begun else "begins"
             text = (
-                f"{verb}: {spec.data.dataset}, {spec.study.objective}, {plural(now.budget, 'trial')}, "
+                f"{verb}: {about}, {spec.study.objective}, {plural(now.budget, 'trial')}, "
                 f"sampler {spec.search.sampler.name}, pruner {spec.search.pruner.name}"
             )
         self.console.say(f"Study {spec.study.name} {text}")
@@ -156,10 +157,11 @@ def conclusion(spec: StudySpec, result: Result) -> None:
         for name, value in winner.params.items():
             out.entry(f"{name} = {format_number(value, 6)}")
         objective = spec.study.objective
-        out.entry(f"validation {objective}: {format_number(winner.value)}")
-        if winner.test is None:
+        part = "validation " if spec.function is None else ""
+        out.entry(f"{part}{objective}: {format_number(winner.value)}")
+        if winner.test is None and spec.function is None:
             out.entry("no test part (data.test = 0)")
-        else:
+        elif winner.test is not None:
             again = f" (look {len(winner.looks)} at the test part: no longer unseen)" if len(winner.looks) > 1 else ""
             scores = scores_on_test(objective, winner.test, winner.ensemble, winner.models, name=objective)
             for name, value in scores:

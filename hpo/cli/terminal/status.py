@@ -108,6 +108,8 @@ class StudyDetails(StudySummary):
     """Number of the trial that was scored on the test part."""
     models: int
     """Of each trial: one for each fold and repeat."""
+    function: str | None
+    """The training function of the user's own; None where the study trains models."""
     test: Mapping[str, float | None] | None
     """The winner's metrics on the test part, the mean over its models."""
     test_ensemble: Mapping[str, float | None] | None
@@ -173,6 +175,7 @@ def study_details(store: Store, name: str) -> StudyDetails:
         cpu_seconds=study.cpu_seconds,
         winner=study.winner_number,
         models=study.facts.models,
+        function=study.facts.function,
         test=study.test,
         test_ensemble=study.test_ensemble,
         baselines=study.facts.baselines,

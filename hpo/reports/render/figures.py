@@ -202,4 +202,4 @@ def slice_figure(report: StudyReport, name: str) -> Figure:
 
 
 def _objective_title(report: StudyReport) -> str:
-    return _text(f"validation {label(report.objective)}")
+    return _text(f"{report.part}{label(report.objective)}")

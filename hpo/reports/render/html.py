@@ -111,7 +111,7 @@ def curve_data(report: StudyReport, curves: Curves) -> dict[str, Any]:
         return {"COMPLETE": "finished", "PRUNED": "pruned"}.get(state, "other")
 
     labels = {name: label(name) for name in curves.measures}
-    labels["objective"] = f"validation {label(report.objective)} (objective)"
+    labels["objective"] = f"{report.part}{label(report.objective)} (objective)"
     return {
         "labels": labels,
         "curves": [
@@ -151,5 +151,11 @@ def commands(report: StudyReport) -> list[tuple[str, str]]:
         if report.shared
         else (run_command(report.source), f"runs {again}"),
         (f"hpo report {name}", "writes this report again"),
-        (f"hpo export {name} -o {argument(report.name + '-winner')}", "takes the winner out as plain PyTorch"),
+        *(
+            []
+            if report.function
+            else [
+                (f"hpo export {name} -o {argument(report.name + '-winner')}", "takes the winner out as plain PyTorch")
+            ]
+        ),
     ]

@@ -72,10 +72,10 @@ def _winner(report: StudyReport) -> Iterable[str]:
         return
     colon = ":" if report.models > 1 else ""
     scores = [f"{escaped(name)}{colon} {value}" for name, value in report.scores_on_test(report.objective)]
-    tested = ", ".join(scores) or "not scored on a test part"
+    tested = "" if report.function else ", " + (", ".join(scores) or "not scored on a test part")
     yield (
-        f"Winner: trial {winner.number}, validation {_label(report)} {format_number(winner.value)} "
-        f"({report.direction}d), {tested}."
+        f"Winner: trial {winner.number}, {report.part}{_label(report)} {format_number(winner.value)} "
+        f"({report.direction}d){tested}."
     )
     yield markdown_table(
         ("parameter", "value"), [(code(name), _value(winner.params[name], 6)) for name in sorted(winner.params)]

@@ -21,6 +21,7 @@ from hpo.studyfile.records.base import (
     Width,
 )
 from hpo.studyfile.records.data import ColumnKind, DataTable
+from hpo.studyfile.records.function import FunctionCall, TrialResources
 from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model, Recurrent, Transformer
 from hpo.studyfile.records.norm import BatchNorm, Dropout, GroupNorm, LayerNorm, NoNorm, Norm, Placement, RmsNorm
 from hpo.studyfile.records.optimizer import (
@@ -103,6 +104,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "Exponential",
+    "FunctionCall",
     "Gp",
     "Grid",
     "GroupNorm",
@@ -148,6 +150,7 @@ __all__ = [
     "Training",
     "Transformer",
     "TrialConfig",
+    "TrialResources",
     "WarmupCosine",
     "WholeNumber",
     "Width",

@@ -134,6 +134,10 @@ class SearchTable(Record):
     """Trials in flight (default: a fifth of the file's `trials` for a sampler that learns from results, at most 16; 16
     for others). It is part of the study, not of the machine, because it decides which results the sampler knows when it
     proposes a trial."""
+    pace: Literal["own", "lockstep"] | None = None
+    """How trials in flight advance. `lockstep`: epoch by epoch together, so that a study gives the same table each time
+    that it is run. `own`: each as fast as it can. Absent: `own` for a training function of your own, whose trials may
+    differ in length, and else `lockstep`, the only way."""
     sampler: Sampler = Tpe()
     """Proposes the next trials."""
     pruner: Pruner = Median()

@@ -38,10 +38,13 @@ MINIMIZED = frozenset(name for name, traits in METRICS.items() if traits.better 
 REGRESSION_METRICS = frozenset(name for name, traits in METRICS.items() if traits.task != "classification")
 CLASSIFICATION_METRICS = frozenset(name for name, traits in METRICS.items() if traits.task != "regression")
 
+FREE_METRIC_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+"""Names that a training function of the user's own may give what it reports."""
+
 if TYPE_CHECKING:
     Metric = str
 else:
-    Metric = Literal[tuple(METRICS)]
+    Metric = Literal[tuple(METRICS)] | Annotated[str, Field(pattern=FREE_METRIC_PATTERN)]
 
 
 class StudyTable(Record):
@@ -53,8 +56,11 @@ class StudyTable(Record):
     """Metric of the validation part that the search optimises; its direction follows from the metric. `loss` is cross
     entropy in nats, or the mean squared error of the standardised target (in units of the target's variance in the
     training part); `rmse`, `mae`, `median_absolute_error` and `quantile_loss` are in the target's own unit.
-    docs/metrics.md describes all. Of trials with equal values, the one with the lower validation loss at the epoch that
-    counts is better."""
+    docs/metrics.md describes all. In a study with [trial], any name that its function reports. Of trials with equal
+    values, the one with the lower validation loss at the epoch that counts is better."""
+    direction: Literal["minimize", "maximize"] | None = None
+    """Whether less or more of the objective is better. Needed only where a training function of your own reports an
+    objective of another name than those above, whose direction is known."""
     epoch: Literal["best", "last"] = "best"
     """Whether a trial's value is its best epoch's objective or its last epoch's. The pruners median and percentile
     judge running trials by the same one."""
@@ -68,6 +74,11 @@ class StudyTable(Record):
     """Whether simple models from scikit-learn are fitted on the same parts once the trials have ended, to be shown
     beside the winner: the most frequent class, or the mean or median; a linear model, for texts on TF-IDF; and gradient
     boosting. May be changed at any time."""
+
+    @property
+    def minimized(self) -> bool:
+        """Whether less of the objective is better."""
+        return self.objective in MINIMIZED if self.direction is None else self.direction == "minimize"
 
 
 class CheckpointsTable(Record):

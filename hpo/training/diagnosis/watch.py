@@ -19,9 +19,11 @@ Point = tuple[float, float, float, float]
 class Watch:
     """Remembers the curves of trials by number."""
 
-    def __init__(self, objective: str, examples: Examples) -> None:
+    def __init__(self, objective: str, examples: Examples | None) -> None:
+        """`examples`: what trials train on; None where they are functions of the user's own, of whose curves nothing
+        is known."""
         self.objective = objective
-        self.constant = constant_loss(examples)
+        self.constant = None if examples is None else constant_loss(examples)
         self.points: dict[int, list[Point]] = {}
 
     def resume(self, number: int, points: Sequence[Point]) -> None:
@@ -30,6 +32,8 @@ class Watch:
 
     def add(self, number: int, lanes: Sequence[LaneEpoch]) -> None:
         """An epoch of a trial: its replicas."""
+        if self.constant is None:
+            return
         self.points.setdefault(number, []).append(
             (
                 fmean(lane.train_loss for lane in lanes),
@@ -42,7 +46,7 @@ class Watch:
     def end(self, number: int, *, complete: bool) -> list[Sign]:
         """The signs of a trial that ends, which is forgotten. `complete`: it trained all of its epochs."""
         points = self.points.pop(number, [])
-        if not points:
+        if not points or self.constant is None:
             return []
         train, valid, objective, gradient = zip(*points, strict=True)
         sign = -1.0 if self.objective in MINIMIZED else 1.0

@@ -1,0 +1,131 @@
+"""`Trial`: what a training function of the user's own is called with. No torch, unless the user's code has loaded
+it."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from hpo.execution.functions.job import TrialData
+from hpo.execution.functions.messages import Begin, FromProcess, Reported, Saved
+
+ZIP = b"PK"
+"""How a file of `torch.save` begins."""
+
+
+class Trial:
+    """One trial of a study, in the process that trains it."""
+
+    def __init__(self, begin: Begin, connection: Connection, *, objective: str, data: TrialData | None, folder: Path):
+        self.number: int = begin.number
+        """Number of the trial, from 0."""
+        self.params: dict[str, Any] = dict(begin.params)
+        """What was drawn, and what the study file gives, under the names of `[trial.arguments]`."""
+        self.seed: int = begin.seed
+        """Of 32 bits, from the study's seed and the trial's number: the same each time that the trial is continued."""
+        self.device: str = begin.device
+        """`cuda` where `[trial.resources]` asks for GPUs, else `cpu`. The process sees no other GPUs than its own."""
+        self.folder: Path = folder
+        """A folder for files of the trial. It is kept; what the process prints lies there in `output.txt`."""
+        self.data: TrialData | None = data
+        """The data that the study names, split and prepared; None where it names none."""
+        self._begin = begin
+        self._connection = connection
+        self._objective = objective
+        self._epoch: int | None = None
+        """The last epoch reported by this process."""
+        self._stop = False
+        self._lock = threading.Lock()
+
+    def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Reports the metrics of an epoch, among them the study's objective; returns when they are stored. Epochs are
+        counted from 1, without gaps. A trial that continues may report epochs again that it had reported before: these
+        are passed over. `ValueError` if an epoch is left out, or the objective is missing."""
+        number = self._next(epoch)
+        if self._objective not in metrics:
+            raise ValueError(
+                f"report({epoch}, ...): found {', '.join(map(repr, metrics)) or 'no metrics'}, but study.objective is "
+                f"{self._objective!r}; report it, too"
+            )
+        values = {str(name): float(value) for name, value in metrics.items()}
+        with self._lock:
+            self._epoch = number
+            if number > self._begin.known and not self._stop:
+                self._send(Reported(epoch=number, metrics=values, cpu_seconds=cpu_seconds()))
+                self._stop = self._receive() or self._stop
+
+    def should_stop(self) -> bool:
+        """Whether the trial has ended: because it was pruned, has reported its last epoch, or a budget is spent. The
+        function should then return; it is killed if it has not after 30 seconds."""
+        with self._lock:
+            while not self._stop and self._connection.poll(0):
+                self._stop = self._receive()
+            return self._stop
+
+    def save(self, state: Any) -> None:
+        """Keeps a state from which the trial can continue if its process is killed: anything that `torch.save`, or
+        without PyTorch `pickle`, can store, with the epoch in it. Call it after the report of the epoch. It replaces
+        the state that was saved before."""
+        data = _dumped(state)
+        with self._lock:
+            self._send(Saved(state=data))
+
+    def resume(self) -> Any:
+        """The state that was saved last, with its tensors on the CPU; None if the trial begins."""
+        return None if self._begin.state is None else _loaded(self._begin.state)
+
+    def _next(self, epoch: int) -> int:
+        """The epoch as a plain number, if it may be reported now."""
+        number = int(epoch)
+        first, most = (self._epoch + 1,) * 2 if self._epoch is not None else (1, self._begin.known + 1)
+        if not first <= number <= most or number != epoch:
+            expected = str(first) if first == most else f"one from {first} to {most}"
+            text = f"report({epoch!r}, ...): expected epoch {expected}. Epochs are counted from 1 and reported in order"
+            if self._epoch is None and number > most:
+                text += "; save a state after the report of its epoch, so that it is not ahead of the reports"
+            raise ValueError(text)
+        return number
+
+    def _send(self, message: FromProcess) -> None:
+        try:
+            self._connection.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+        except OSError:
+            os._exit(1)  # the executor has ended
+
+    def _receive(self) -> bool:
+        try:
+            stop: bool = pickle.loads(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            os._exit(1)
+        return stop
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process, and of those that it started and that have ended."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
+def _dumped(state: Any) -> bytes:
+    if (torch := sys.modules.get("torch")) is None:
+        return pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _loaded(data: bytes) -> Any:
+    if not data.startswith(ZIP):
+        return pickle.loads(data)
+    import torch
+
+    # What the trial itself has saved, in a file whose SHA-256 the database has.
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)

@@ -1,0 +1,65 @@
+"""Rules of studies whose trials a training function of the user's own trains, and rules that keep such settings out of
+other studies. `hpo.studyfile.rules` checks them with all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from hpo.studyfile.fields import OF_FUNCTIONS, searched_tables
+from hpo.studyfile.problems import Problem, hint, listing, quote
+from hpo.studyfile.records import METRICS, MINIMIZED
+from hpo.studyfile.study import StudySpec, options_of
+
+TRAINING_KEYS = ("epochs", "early_stopping")
+"""Keys of `[training]` that a function's trials have."""
+
+
+def objective_is_known(spec: StudySpec) -> Iterator[Problem]:
+    """Without a function the objective is one of the metrics; with one, a direction is known."""
+    name, direction = spec.study.objective, spec.study.direction
+    if spec.function is None and name not in METRICS:
+        text = f"found {quote(name)}; must be one of {listing(METRICS)}"
+        close = hint(name, METRICS)
+        yield Problem(path="study.objective", text=f"{text}.{close}" if close else text)
+    elif name not in METRICS and direction is None:
+        text = f'missing; {quote(name)} is no metric whose direction is known. Write "minimize" or "maximize"'
+        yield Problem(path="study.direction", text=text)
+    elif name in METRICS and direction not in (None, known := "minimize" if name in MINIMIZED else "maximize"):
+        text = f"found {quote(direction)}, but {name} is a metric to {known}. Remove it, or report under another name"
+        yield Problem(path="study.direction", text=text)
+
+
+def functions_stand_alone(spec: StudySpec) -> Iterator[Problem]:
+    if spec.function is None:
+        return
+    for table in searched_tables():
+        if table in spec.tree and table not in OF_FUNCTIONS:
+            text = "has no effect beside [trial], whose function trains by itself. Remove it, and search over"
+            yield Problem(path=table, text=f"{text} trial.arguments instead")
+    for option in options_of(spec, "training") if "training" in spec.tree else ():
+        for key in option.keys() - set(TRAINING_KEYS):
+            text = "has no effect on a training function of your own. Remove it, or make it one of trial.arguments"
+            yield Problem(path=f"training.{key}", text=text)
+
+
+def functions_see_one_split(spec: StudySpec) -> Iterator[Problem]:
+    if spec.function is None or spec.data is None:
+        return
+    for key in ("folds", "repeats"):
+        if getattr(spec.data, key) not in (None, 1):
+            text = "has no effect on a training function of your own, which gets one training and one validation part"
+            yield Problem(path=f"data.{key}", text=f"{text}. Remove it; the function may divide them further")
+
+
+def pace_suits_models(spec: StudySpec) -> Iterator[Problem]:
+    if spec.function is None and spec.search.pace == "own":
+        text = 'found "own", but the models of a study train together. Remove it; [trial] names a function that may'
+        yield Problem(path="search.pace", text=text)
+
+
+RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
+    objective_is_known,
+    functions_stand_alone,
+    functions_see_one_split,
+    pace_suits_models,
+)
