@@ -210,7 +210,7 @@ def run(
     from hpo.execution.prestart import prestarted, useful_workers
 
     many = None if workers == "auto" else useful_workers(workers, spec)
-    with prestarted(place, many) as pool:
+    with prestarted(place, many, spec) as pool:
         import torch
 
         from hpo.runtime.local_run import run_study

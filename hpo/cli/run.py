@@ -115,8 +115,7 @@ def run(
         )
         workers = most
     try:
-        trains_here = engine == "local" and spec.function is None
-        with prestarted(place.home, workers if trains_here else None) as pool:
+        with prestarted(place.home, workers if engine == "local" else None, spec) as pool:
             with loading():
                 from hpo.cli.terminal.screen import conclusion, screen
                 from hpo.runtime.local_run import run_study

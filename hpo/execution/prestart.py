@@ -80,8 +80,8 @@ class ProcessPool:
         self._ready.clear()
 
 
-def prestarted(home: Path, workers: int | None) -> ProcessPool:
+def prestarted(home: Path, workers: int | None, spec: StudySpec) -> ProcessPool:
     """The processes of a run with so many workers, if several: begun before all that takes long to load, since they
-    load it, too. They inherit where compiled steps are kept."""
+    load it, too. They inherit where compiled steps are kept. None are for a training function of the user's own."""
     keep_compiled(home)
-    return ProcessPool(workers if workers and workers > 1 else 0)
+    return ProcessPool(workers if workers and workers > 1 and spec.function is None else 0)
