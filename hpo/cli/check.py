@@ -1,5 +1,4 @@
-"""`hpo check`: checks a study file, its data and its models, and shows what was found. Writes nothing and reads no
-database."""
+"""`hpo check`: checks a study file, its data and its models, and shows what was found. Reads no database."""
 
 from __future__ import annotations
 
@@ -97,8 +96,8 @@ def _whole(spec: StudySpec) -> Findings:
 
     inputs = load_inputs(spec)
     check_code(spec, inputs)
-    data = None if spec.data is None else inputs
-    return _findings(spec, data, None if spec.function is not None else rehearse(spec, inputs.prepared))
+    rehearsed = None if spec.function is not None else rehearse(spec, inputs.prepared)
+    return _findings(spec, None if spec.data is None else inputs, rehearsed)
 
 
 def _findings(spec: StudySpec, data: StudyData | None, rehearsed: Rehearsed | None) -> Findings:

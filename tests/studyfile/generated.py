@@ -11,11 +11,14 @@ from hpo.studyfile.fields import OF_MODELS, Shape, Slot, argument_slot, searched
 from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.tree import toml
 
-CONVOLUTIONAL = ("group", "spatial", "cnn")
-"""Variants and fields that a perceptron has no use for."""
-
-WITHOUT = {"mlp": (*CONVOLUTIONAL, "custom"), "cnn": ("mlp", "custom"), "custom": ("mlp", "cnn")}
-"""Variants and fields that a study of one family goes without."""
+UNSUITED: dict[str, tuple[str, ...]] = {
+    "mlp": ("group", "spatial"),
+    "cnn": (),
+    "recurrent": ("spatial",),
+    "transformer": ("batch", "group", "placement", "spatial"),
+    "custom": (),
+}
+"""Family -> variants and fields that it has no use for."""
 
 LEAST = {"batch_size": 2}
 """Values from which a field suits every variant: batch normalisation refuses batches of one example."""
@@ -27,10 +30,10 @@ OWN = ("init", "norm", "dropout")
 @st.composite
 def study_texts(draw: st.DrawFn) -> str:
     """A valid study file as TOML."""
-    family = draw(st.sampled_from(["mlp", "cnn", "custom", "function"]))
+    family = draw(st.sampled_from([*UNSUITED, "function"]))
     if family == "function":
         return draw(_function_texts())
-    without = WITHOUT[family]
+    without = (*UNSUITED[family], *(other for other in UNSUITED if other != family))
     document: dict[str, Any] = {"study": {"name": "s", "seed": draw(st.integers(0, 9))}, "data": {"dataset": "digits"}}
     for name, slot in searched_tables().items():
         assert slot.shape is not None

@@ -33,12 +33,15 @@ NAMES = [
     ({"optimizer": "batch_size = 1"}, "optimizer.batch_size: unknown key. It belongs in [training]. Allowed"),
     ({"optimizer": "momentum = 0.9"}, 'momentum: unknown key. "adam" has no momentum; "sgd" has. Allowed'),
     ({"init": "std = 0.1"}, 'init.std: unknown key. "kaiming_uniform" has no std; "small_normal" has. Allowed'),
-    ({"dropout": "cheese = 0.3"}, "dropout.cheese: unknown key. Allowed here: p, input, first, spatial"),
-    ({"norm": 'kind = "bach"'}, 'norm.kind: found "bach"; must be one of "none", "batch", "layer", "group". Did'),
+    ({"dropout": "cheese = 0.3"}, "dropout.cheese: unknown key. Allowed here: p, input, first, attention, spatial"),
+    (
+        {"norm": 'kind = "bach"'},
+        'norm.kind: found "bach"; must be one of "none", "batch", "layer", "rms", "group". Did',
+    ),
     ({"model": 'activation = "reul"'}, '"tanh", "sigmoid". Did you mean "relu"?'),
     ({"init": 'scheme = "kaiming"'}, 'Did you mean "kaiming_uniform"?'),
     ({"search": 'sampler = "tpee"'}, 'search.sampler.name: found "tpee"; must be one of "tpe", "gp", "cmaes"'),
-    ({"norm": 'placement = "input"'}, 'norm.kind: missing; must be one of "none", "batch", "layer", "group"'),
+    ({"norm": 'placement = "input"'}, 'norm.kind: missing; must be one of "none", "batch", "layer", "rms", "group"'),
     ({"norm": 'choice = [{ knd = "batch" }]'}, "norm.choice#1.kind: missing (is knd it?); must be one of"),
 ]
 
@@ -224,7 +227,7 @@ def test_what_is_missing_is_named_all_at_once() -> None:
         "  study.name: missing; Name of the study in the database and of its report folder.",
         "  data.dataset: missing; A name of the catalogue, e.g. digits or wine, the path of a file or of a "
         "folder of images, relative to the study file, or a function, FILE.py:NAME or PACKAGE.MODULE:NAME.",
-        '  model.family: missing; must be one of "mlp", "cnn", "custom"',
+        '  model.family: missing; must be one of "mlp", "cnn", "recurrent", "transformer", "custom"',
         '  optimizer.name: missing; must be one of "sgd", "adagrad", "rmsprop", "adam", "adamw", "nadam", "radam", '
         '"lion"',
     ]
