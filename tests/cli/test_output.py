@@ -288,7 +288,7 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
         params={LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256-256-128-64", "größe": "日本語"},
     )  # fmt: skip
     details = StudyDetails(
-        name="a-long-name-of-a-study", **SUMMARY, source="digits.toml", submitted_at=None, budget=2000,
+        name="a-long-name-of-a-study", **SUMMARY, source="digits.toml", submitted_at=None, budget=2000, function=None,
         budgets=Budgets(epochs=None, wall_seconds=None, cpu_seconds=None), epochs_spent=0, train_seconds=3_000.0,
         wall_seconds=4_000.0, cpu_seconds=0.0, winner=12_345, models=1, test={"balanced_accuracy": 0.9},
         test_ensemble=None, ended={"pruned by successive_halving": 900}, worker_status=(), best_trials=(best,) * 5,

@@ -50,7 +50,7 @@ def live(connection: Connection, job: FunctionJob, function: Callable[[Trial], A
     except BaseException as error:  # SystemExit, too
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         trace = "".join(traceback.format_exception(error))
-        print(trace, file=sys.stderr)
+        traceback.print_exception(error)  # into the folder of the trial
         ended = Raised(error=text, traceback=trace, cpu_seconds=cpu_seconds())
     with contextlib.suppress(OSError):
         connection.send_bytes(pickle.dumps(ended, pickle.HIGHEST_PROTOCOL))
