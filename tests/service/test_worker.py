@@ -187,6 +187,6 @@ def test_nothing_slow_happens_while_the_database_waits(spec: StudySpec, expected
     watched = shards(before=lambda job, order: watch(type(order).__name__))
     with working(tmp_path, checkpoint_store=Watched(tmp_path), open_channel=watched) as worker:
         wait_for(lambda: row_of(tmp_path).finished_at is not None)
-    assert set(doing) == {"Admit", "Train", "Settle", "put"}
+    assert set(doing) == {"Admit", "Train", "Diagnose", "Settle", "put"}
     assert begun == []
     assert found(spec, tmp_path) == expected
