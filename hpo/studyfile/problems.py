@@ -14,6 +14,7 @@ from hpo.errors import StudyFileError
 from hpo.printable import LONGEST_LINE, MOST_NAMED, listed, on_one_line, printable, shortened
 from hpo.studyfile.custom import MODULE_PATTERN
 from hpo.studyfile.records import NAME_PATTERN
+from hpo.studyfile.records.study import FREE_METRIC_PATTERN
 from hpo.studyfile.tree import toml
 
 LONGEST_QUOTE = 120
@@ -24,6 +25,7 @@ LONGEST_NAME = 100
 PATTERNS: dict[str, str] = {
     NAME_PATTERN: "1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or a digit",
     MODULE_PATTERN: 'a class or function and where it is, "FILE.py:NAME" or "PACKAGE.MODULE:NAME"',
+    FREE_METRIC_PATTERN: "a name that the function of [trial] reports: letters, digits and '_', at most 64",
 }
 NOUNS: dict[str, tuple[str, str]] = {
     "integer": ("a whole number", "whole numbers"),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from hpo.errors import StudyFileError
+from hpo.studyfile.custom import ARGUMENT_PATTERN
 from hpo.studyfile.file import parse_study
-from hpo.studyfile.problems import nearest
+from hpo.studyfile.problems import PATTERNS, nearest
 from hpo.studyfile.records import CLASSIFICATION_METRICS
+from hpo.studyfile.schema import study_schema
 from tests.studyfile.texts import study_text
 
 RATE = "learning_rate"
@@ -264,3 +269,16 @@ def test_nearest_knows_spellings_beginnings_and_initials() -> None:
     assert nearest("WEIGHT_DECAY", names) == "weight_decay"
     assert nearest("acc", CLASSIFICATION_METRICS) == "accuracy"
     assert nearest("cheese", names) is None
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from (value for key, value in schema.items() if key == "pattern")
+        yield from (found for value in schema.values() for found in _patterns(value))
+    elif isinstance(schema, list):
+        yield from (found for value in schema for found in _patterns(value))
+
+
+def test_every_pattern_has_words() -> None:
+    """Names of arguments, which are keys, have words of their own."""
+    assert set(_patterns(study_schema())) - {ARGUMENT_PATTERN} == set(PATTERNS)
