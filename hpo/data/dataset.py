@@ -44,7 +44,7 @@ class CellForm:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shelf:
+class OnDisk:
     """Where the rows of streamed data lie as models take them."""
 
     folder: Path
@@ -90,7 +90,7 @@ class Dataset:
     """Why it is this task, e.g. `3 distinct texts`."""
     notes: tuple[Note, ...] = ()
     """What the user should know about how it was read."""
-    shelf: Shelf | None = None
+    on_disk: OnDisk | None = None
     """Of streamed data; None where the numbers are in memory."""
 
     def __post_init__(self) -> None:
@@ -108,17 +108,17 @@ class Dataset:
     @property
     def streamed(self) -> bool:
         """Whether the numbers are on disk and read in portions, because memory may not hold them."""
-        return self.shelf is not None
+        return self.on_disk is not None
 
     def without_numbers(self) -> Dataset:
         """The same without numeric features, where they do not count."""
-        return replace(self, numeric=np.empty((self.size, 0)), numeric_names=(), shelf=None)
+        return replace(self, numeric=np.empty((self.size, 0)), numeric_names=(), on_disk=None)
 
     def rows(self, idx: NDArray[np.int64]) -> Dataset:
         """The chosen examples in memory, without the parts that the data give."""
         return replace(
             self,
-            shelf=None,
+            on_disk=None,
             numeric=self.numeric[idx],
             categorical_NK=self.categorical_NK[idx],
             target_N=self.target_N[idx],
@@ -146,10 +146,10 @@ class Dataset:
             about["texts"] = [self.text_names, self.texts_NW.tolist()]
         text = f'{json.dumps(about)[:-1]}, "categorical": {_json_of(self.categorical_NK)}}}'
         digest = hashlib.sha256(text.encode())
-        if self.shelf is None:
+        if self.on_disk is None:
             digest.update(np.ascontiguousarray(self.numeric, dtype="<f8").tobytes())
         else:
-            digest.update(self.shelf.content.encode())
+            digest.update(self.on_disk.content.encode())
         digest.update(np.ascontiguousarray(self.target_N, dtype="<f8").tobytes())
         for given in (self.lengths_N, self.part_N):
             if given is not None:

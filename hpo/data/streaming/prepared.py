@@ -44,11 +44,11 @@ def shuffled(preprocessing: Preprocessing, dataset: Dataset, idx: IndexArray) ->
 def _mapped(
     dataset: Dataset, preprocessing: Preprocessing, idx: IndexArray, place_N: IndexArray, how: str
 ) -> NDArray[np.float32]:
-    shelf = dataset.shelf
-    assert shelf is not None, "only streamed data are written"
+    on_disk = dataset.on_disk
+    assert on_disk is not None, "only streamed data are written"
     shape = (len(idx), *preprocessing.signature.shape)
     about = json.dumps(preprocessing.as_dict(), sort_keys=True)
-    file = file_of(shelf.folder, shape, FORM, how, shelf.content, about, idx.tobytes())
+    file = file_of(on_disk.folder, shape, FORM, how, on_disk.content, about, idx.tobytes())
     if not len(idx):
         return np.zeros(shape, np.float32)
     if not file.whole:

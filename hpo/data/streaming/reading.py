@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hpo.data.arrays import Arrays, arranged, names_of, refuse_unequal
 from hpo.data.columns.cells import LARGEST
 from hpo.data.columns.target import Target, read_target
-from hpo.data.dataset import DataKind, Dataset, Shelf, no_categories
+from hpo.data.dataset import DataKind, Dataset, OnDisk, no_categories
 from hpo.data.from_arrays import refuse_no_target, target_of
 from hpo.data.parts.given import split_off
 from hpo.data.parts.keys import Keys, keys_off
@@ -65,7 +65,7 @@ def streamed(data: DataTable, base: Path, home: Path | None) -> Dataset:
             part_N=found.part_N,
             task_reason=goal.reason,
             notes=goal.notes,
-            shelf=Shelf(folder=folder, content=_content(x, str(path))),
+            on_disk=OnDisk(folder=folder, content=_content(x, str(path))),
         )
     )
 
