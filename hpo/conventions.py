@@ -35,6 +35,8 @@ argument like others."""
 LARGE_IMAGES_BY_LANE = 4
 """Convolutions of large images are computed lane by lane, with channels last in memory. Before, those of all lanes were
 one operation, which rounds otherwise."""
+CNN_TAKES_TEXTS = 4
+"""Convolutional networks read texts. Before, texts were left out for them."""
 FUNCTIONS_OVER_LANES = 4
 """In modules of the user's own, recurrent layers, attention and dropout by functions are computed for all lanes at
 once, with masks from the lane's key. Before, such lanes trained one after the other with PyTorch's own random

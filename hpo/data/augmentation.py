@@ -48,7 +48,7 @@ def check_augmentation(spec: StudySpec, dataset: Dataset, signature: Signature) 
 
 
 _WAYS_OUT = {
-    "word_dropout": ' Words are taken by models of your own alone, family = "custom".',
+    "word_dropout": " It hides words, so it needs a column of texts.",
     "mixup": ' Tables can be mixed with data.categories = "one_hot" and without texts.',
 }
 

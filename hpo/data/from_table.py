@@ -54,7 +54,7 @@ def without_texts(dataset: Dataset) -> Dataset:
     if dataset.kind == "text":
         raise DataError(
             f"{dataset.name}: beside the target there are only texts ({listed(dataset.text_names)}), and no model of "
-            'this study takes words. Take model.family = "mlp" or "transformer", or a module of your own.'
+            'this study takes words. Take model.family = "mlp", "recurrent" or "transformer", or a module of your own.'
         )
     why = "Left out because it holds texts, and no model of this study takes words"
     notes = (Note(kind="left_out", text=why, column=name) for name in dataset.text_names)

@@ -17,7 +17,7 @@ from hpo import models, space
 from hpo.models.named_inputs import at_hand, example
 from hpo.signature import Signature
 from hpo.studyfile.file import StudySpec
-from hpo.studyfile.records import TrialConfig
+from hpo.studyfile.records import Recurrent, TrialConfig
 from hpo.training.batches import Examples
 
 Compile = Literal["auto", "on", "off"]
@@ -144,6 +144,7 @@ class Variants:
         """Every norm that a trial may draw. Where `every` is a range, each of its values gives other places."""
         model = config.model
         layers = len(getattr(model, "hidden", ())) + len(getattr(model, "channels", ())) + getattr(model, "depth", 0)
+        layers += model.layers if isinstance(model, Recurrent) else 0
         for norm in self.options["norm"]:
             yield norm
             if norm.kind != "none":

@@ -5,6 +5,7 @@ It works the same way in the coordinator's process (`InProcessShard`), in a chil
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -33,6 +34,8 @@ from hpo.training import packing
 from hpo.training.diagnosis.measure import Diagnosis
 from hpo.training.packing import SavedLane, Written
 from hpo.training.trainer import Failure, Trainer
+
+log = logging.getLogger(__name__)
 
 
 class Shard:
@@ -98,10 +101,15 @@ class Shard:
         found = {}
         for number in sorted(order.trials):
             lane, module = packing.trained(self._trainer_of(number), number)
-            signs = [*self.diagnosis.at_start(lane.config)]
-            if number in order.finished:
-                signs += self.diagnosis.at_end(lane.config, module)
-            found[number] = tuple(signs)
+            try:
+                signs = [*self.diagnosis.at_start(lane.config)]
+                if number in order.finished:
+                    signs += self.diagnosis.at_end(lane.config, module)
+                found[number] = tuple(signs)
+            except Exception as error:  # signs are welcome, but no trial may fail for them
+                log.warning(
+                    "trial %d is not looked at for signs of trouble: %s: %s", number, type(error).__name__, error
+                )
         return Diagnosed(signs=found)
 
     @_do.register

@@ -115,6 +115,9 @@ class SupervisedShard:
             except Died as again:
                 death = again
         self._note_death(death)
+        if isinstance(order, Diagnose):  # no trial may fail for signs
+            log.warning("%s end without a look for signs of trouble", _named(sorted(order.trials)))
+            return self._replace(order.only(set()), trials)
         try:
             return self._reply_without_fatal_trials(order, trials, death)
         except Died as again:
@@ -128,7 +131,7 @@ class SupervisedShard:
         """Replaces the shard by one without the trials that kill its process; its reply, with these trials as failures.
         Raises `Died` where no single trial is the cause."""
         self._replace(order, [])  # raises where even a shard without trials dies
-        fatal = [] if isinstance(order, Settle | Diagnose) else self._fatal_trials(order, trials)
+        fatal = [] if isinstance(order, Settle) else self._fatal_trials(order, trials)
         if not fatal or (len(fatal) == len(trials) and len(trials) > 1):
             raise death
         reply = self._replace(order, [number for number in trials if number not in fatal])

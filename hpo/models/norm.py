@@ -62,8 +62,11 @@ def norm_at(norm: Norm, placement: Placement, layer: int, shape: tuple[int, ...]
 
 def step_norm(norm: Norm, features: int, place: str) -> nn.Module:
     """The module for one slot whose input are the steps of sequences, [B, T, features], whatever its placement: each
-    step's features are normalised, by batch norm over the real steps of the batch. Raises InputError as `norm_at`."""
+    step's features are normalised, by batch norm over the real steps of the batch. A single feature is left as it is by
+    norms over the features of a step, which would make it 0. Raises InputError as `norm_at`."""
     match norm:
+        case LayerNorm() | RmsNorm() | GroupNorm() if features == 1:
+            return nn.Identity()
         case BatchNorm():
             return StepBatchNorm(features, affine=norm.affine, momentum=norm.momentum)
         case GroupNorm():

@@ -22,11 +22,12 @@ from hpo.database.tables import (
     trials,
 )
 from hpo.registry.studies import forget_winner
+from hpo.signs import SIGNS
 from hpo.storage.rows import attribute_row
 from hpo.storage.store import Store
 from hpo.storage.transaction import upsert
 
-REPORTED = (*endings.ATTRIBUTES, "best_epoch", "spread", ranking.LOSS)
+REPORTED = (*endings.ATTRIBUTES, "best_epoch", "spread", ranking.LOSS, SIGNS)
 """Attributes that `tell` gives a trial, and that are removed when it is reopened."""
 
 

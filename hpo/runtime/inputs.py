@@ -19,6 +19,7 @@ from hpo import models, own_code, space
 from hpo.data.prepare import PreparedData
 from hpo.data.study import StudyData, load_data
 from hpo.data.without_data import no_data
+from hpo.environment import secrets_withheld
 from hpo.errors import InputError, StudyFileError
 from hpo.execution.resources import TRIED
 from hpo.models.named_inputs import SHOWN, at_hand
@@ -69,8 +70,9 @@ def check_code(spec: StudySpec, inputs: Inputs) -> None:
         check_models(spec, inputs)
         return
     try:
-        for reference in references(spec):
-            own_code.load_callable(reference)
+        with secrets_withheld():
+            for reference in references(spec):
+                own_code.load_callable(reference)
     except InputError as error:
         raise StudyFileError(f"{spec.source}: {error}") from None
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS, NEWEST, TEXTS_ARE_TOKENS
+from hpo.conventions import CNN_TAKES_TEXTS, CONCURRENCY_FOLLOWS_TRIALS, NEWEST, TEXTS_ARE_TOKENS
 from hpo.studyfile.custom import Reference, modules_of
 from hpo.studyfile.fields import FIXED_TABLES, OF_FUNCTIONS, Shape, searched_tables
 from hpo.studyfile.records import Augmentation, CheckpointsTable, DataTable, SearchTable, StudyTable
@@ -218,7 +218,9 @@ def named_code(spec: StudySpec) -> list[Reference]:
 def takes_words(spec: StudySpec) -> bool:
     """Whether a model of the study takes texts, as tokens. Studies of earlier conventions leave texts out."""
     families = {model["family"] for model in options_of(spec, "model")}
-    return spec.conventions >= TEXTS_ARE_TOKENS and bool(families & {"mlp", "transformer", "custom"})
+    if spec.conventions < CNN_TAKES_TEXTS:
+        families.discard("cnn")
+    return spec.conventions >= TEXTS_ARE_TOKENS and bool(families)
 
 
 def changes(old: StudySpec, new: StudySpec) -> list[str]:

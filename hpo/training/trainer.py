@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 import torch
 
+from hpo.errors import MachineError
 from hpo.lengths import Former
 from hpo.models.named_inputs import at_hand
 from hpo.studyfile.records import TrialConfig
@@ -84,6 +85,8 @@ class Trainer:
                     for replica in range(self.setting.examples.replicas)
                 ]
                 self.architecture(lanes[0])
+            except MachineError:
+                raise
             except Exception as error:
                 failures.append(Failure.of(trial, error))
             else:
@@ -207,6 +210,8 @@ class Trainer:
         try:
             epochs.extend(cohort.epoch())
             return [cohort]
+        except MachineError:  # no trial is to blame
+            raise
         except Exception as error:
             if len(cohort.lanes) == 1:
                 failures.setdefault(cohort.lanes[0].trial, Failure.of(cohort.lanes[0].trial, error))

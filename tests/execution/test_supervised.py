@@ -12,7 +12,7 @@ import pytest
 from hpo.errors import MachineError
 from hpo.execution.executor import Executor
 from hpo.execution.job import TrainingJob
-from hpo.execution.messages import Admit, Order, Reply, Settle, Train, Trained
+from hpo.execution.messages import Admit, Diagnose, Order, Reply, Settle, Train, Trained
 from hpo.execution.shard import InProcessShard
 from hpo.execution.supervised import DEATHS, Died
 from hpo.runtime import coordinator
@@ -132,6 +132,17 @@ def test_the_run_ends_where_no_single_trial_is_the_cause(dies: Condition, tmp_pa
     with pytest.raises(MachineError, match=r"died 3 times in a row .* no single trial is the cause"):
         outcome(tmp_path, dies)
     assert {trial["state"] for trial in trials_of(small_study(**STUDY), tmp_path)} <= {"RUNNING"}
+
+
+def test_no_trial_fails_where_looking_for_signs_kills_its_process(whole: Result, tmp_path: Path) -> None:
+    def dies(shard: FailingShard, order: Order) -> bool:
+        return isinstance(order, Diagnose) and bool(order.trials)
+
+    def without_signs(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{key: value for key, value in trial.items() if key != "signs"} for trial in trials]
+
+    (trials, epochs), _ = outcome(tmp_path, dies)
+    assert (without_signs(trials), epochs) == (without_signs(whole[0]), whole[1])
 
 
 def test_a_trial_that_fails_only_in_a_replacement_goes_on(whole: Result, tmp_path: Path) -> None:

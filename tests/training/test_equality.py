@@ -276,3 +276,25 @@ def test_replace_keeps_a_lane_frozen() -> None:
     assert replace(lane, epoch=2).epoch == 2
     with pytest.raises(AttributeError):
         lane.epoch = 3  # type: ignore[misc]  # the very mistake that must raise
+
+
+@pytest.mark.parametrize("family", DATA)
+def test_what_is_kept_of_a_lane_is_what_was_validated(family: str) -> None:
+    """Among lanes with other norms, whose rows have room for biases that this lane does not have."""
+    its = trainer(**DATA[family], dtype=torch.float64)
+    norms = (NoNorm(), *NORMS[1:3])
+    configs = {t: mixed(0, family).model_copy(update={"norm": norm}) for t, norm in enumerate(norms)}
+    assert its.admit(configs.items()) == []
+    for _ in range(5):
+        epochs = its.tick().epochs
+    examples = its.setting.examples
+    part = examples.part[0]
+    real = examples.real[part]
+    for epoch in epochs:
+        if epoch.replica == 0:
+            _, module = packing.trained(its, epoch.trial)
+            with torch.no_grad():
+                outputs = module.double().eval()(examples.x_valid[part][real])
+            loss = nn.functional.cross_entropy(outputs, examples.y_valid[part][real]).item()
+            assert loss == pytest.approx(epoch.metrics["loss"], rel=1e-5), configs[epoch.trial].norm
+            module.float()

@@ -119,13 +119,15 @@ class FunctionExecutor:
         began, own = time.monotonic(), self.job.at_own_pace
         while True:
             enough = len(self._results) > 0 if own else all(number in self._results for number in self._flight)
-            left = 0.0 if enough else PATIENCE - (time.monotonic() - began) if own else PATIENCE
+            left = 0.0 if enough else PATIENCE - (time.monotonic() - began)
             heard = self._receive(max(left, 0.0))
             self._watch()
             self._dispatch()
-            if left <= 0 and (own or not heard):
+            if left <= 0 and (own or not heard or not enough):
                 break
         self.train_seconds += time.monotonic() - began
+        if not own and not enough:  # budgets and leases are looked at while some still train
+            return Tick(epochs=(), failures=())
         tick, self._results = self._results.tick(), Results()
         for failure in tick.failures:
             del self._flight[failure.trial]

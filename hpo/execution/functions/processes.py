@@ -36,6 +36,10 @@ class Process:
     cpu_seconds: float = 0.0
     blocked: bool = False
     """Whether it waits for the answer to a report."""
+    asked: float = 0.0
+    """When it made that report."""
+    waited: float = 0.0
+    """Seconds for which it has waited for answers."""
     over: bool = False
     """Whether its function has returned or raised, or it was killed on purpose."""
     deadline: float | None = None
@@ -97,7 +101,10 @@ class Processes:
 
     def answer(self, process: Process, *, stop: bool) -> None:
         """Tells a process to go on, or that its trial has ended."""
-        process.blocked, process.since = False, time.monotonic()
+        now = time.monotonic()
+        if process.blocked:
+            process.waited += now - process.asked
+        process.blocked, process.since = False, now
         if stop:
             process.deadline = process.since + GRACE
         _send(process, stop)
@@ -144,7 +151,7 @@ class Processes:
 
     def excess(self, process: Process, now: float) -> str | None:
         """Which limit a process exceeds, in words."""
-        if self.job.seconds is not None and now - process.begun > self.job.seconds:
+        if self.job.seconds is not None and now - process.begun - process.waited > self.job.seconds:
             return f"its function took longer than trial.seconds = {self.job.seconds:g}"
         limit = self.job.resources.memory_gib
         if limit is not None and process.pid is not None and (used := memory_of(process.pid)) > limit * 2**30:
@@ -176,7 +183,7 @@ class Processes:
             return []
         if isinstance(message, Reported | Returned | Raised):
             process.cpu_seconds = message.cpu_seconds
-            process.blocked = isinstance(message, Reported)
+            process.blocked, process.asked = isinstance(message, Reported), time.monotonic()
             process.over = not process.blocked
         return [(process, message)]
 

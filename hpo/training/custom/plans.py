@@ -59,7 +59,8 @@ def _try(plan: Plan, module: nn.Module, signature: Signature) -> None:
     except Exception:  # a module may support one precision only
         before = torch.random.get_rng_state()
         separate, tolerance = _test_pass([module, twin], alone, signature, torch.float32), 1e-2
-    plan.random = not torch.equal(before, torch.random.get_rng_state())
+    # Without forms, dropout inside layers draws from PyTorch's generator, though not in the test pass.
+    plan.random = not plan.forms or not torch.equal(before, torch.random.get_rng_state())
     plan.forms, plan.draws = "forms" in alone.seen, "masks" in alone.seen
     plan.normalized = _normalized(module, separate[0])
     if plan.normalized:

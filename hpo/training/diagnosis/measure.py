@@ -5,12 +5,16 @@ Dimensions: B examples of a probe.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo import models
-from hpo.models.named_inputs import SHOWN
+from hpo.models.families.transformer import unnormalised
+from hpo.models.named_inputs import SHOWN, at_hand
 from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
 from hpo.training import randomness
@@ -35,9 +39,13 @@ class Diagnosis:
         parts = (config.model, config.init, config.norm, config.training.batch_size)
         key = repr(parts)
         if key not in self.known:
-            module = models.build(config, self.examples.signature, self.examples.outputs)
+            with at_hand(self.examples.some):
+                module = models.build(config, self.examples.signature, self.examples.outputs, checked=False)
             models.initialize(module, config, randomness.generator("init", 0, 0, 0))
-            model = rules.Model(config=config, probe=probe(module, self.x, self._loss), input_spreads=self.spreads)
+            seen = probe(module, self.x, self._loss)
+            if unnormalised(module):  # branches that begin as the identity have no signal and no gradient at the start
+                seen = replace(seen, layers=())
+            model = rules.Model(config=config, probe=seen, input_spreads=self.spreads)
             self.known[key] = tuple(rules.at_start(model))
         return self.known[key]
 
@@ -61,12 +69,9 @@ def _some(examples: Examples) -> tuple[Tensor, Tensor]:
 
 
 def constant_loss(examples: Examples) -> float:
-    """The loss of the best constant prediction on the training part: the entropy of the classes in nats, or 1."""
-    if examples.task != "classification":
-        return 1.0
-    counts = torch.tensor(examples.counts[0], dtype=torch.float64)
-    shares = counts[counts > 0] / counts.sum()
-    return max(float(-(shares * shares.log()).sum()), 1e-6)
+    """The loss of a prediction that knows nothing: of equal probabilities for all classes in nats, or 1 for numbers.
+    The frequencies of the classes are left out, because weights and sampling may make up for them."""
+    return math.log(max(2, len(examples.class_names))) if examples.task == "classification" else 1.0
 
 
 def _spreads(x: Tensor, examples: Examples) -> tuple[float, ...]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 BOUNDED = (nn.Tanh, nn.Sigmoid, nn.Hardtanh, nn.Hardsigmoid)
 """Activations with two bounds."""
+NORMS = (nn.LayerNorm, nn.RMSNorm)
 RECTIFIED = (nn.ReLU, nn.ReLU6)
 """Activations that are exactly 0 for negative inputs."""
 Gradients = dict[int, Tensor | None]
@@ -68,6 +69,7 @@ def probe(module: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor] | None 
     leaves = {layer: name for name, layer in module.named_modules() if not any(True for _ in layer.children())}
     parameters = [p for p in module.parameters() if p.requires_grad]
     with _undisturbed(module), torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
         hooks = [layer.register_forward_hook(note) for layer in leaves]
         try:
             with torch.set_grad_enabled(loss is not None):
@@ -108,6 +110,7 @@ def _undisturbed(module: nn.Module) -> Iterator[None]:
 
 def _layer(name: str, layer: nn.Module, output: Tensor, gradients: Gradients | None) -> LayerProbe:
     weights = [p for p in layer.parameters(recurse=False) if p.requires_grad and p.dim() > 1]
+    weights = [] if isinstance(layer, NORMS) else weights  # whose scales are equal at the start
     gradient = None
     if weights and gradients is not None:
         squares = [float(g.square().mean()) for p in weights if (g := gradients.get(id(p))) is not None]
@@ -118,11 +121,17 @@ def _layer(name: str, layer: nn.Module, output: Tensor, gradients: Gradients | N
         gradient=gradient,
         weighted=bool(weights),
         identical=any(_identical(p) for p in weights if len(p) > 1),
-        dead=float((output.flatten(2) if output.dim() > 2 else output.unsqueeze(2)).eq(0).all(2).all(0).float().mean())
-        if isinstance(layer, RECTIFIED)
-        else None,
+        dead=_dead(output) if isinstance(layer, RECTIFIED) and output.dim() > 1 else None,
         saturated=_saturated(layer, output) if isinstance(layer, BOUNDED) else None,
     )
+
+
+def _dead(output: Tensor) -> float:
+    """Share of units that are 0 everywhere. Units are the first dimension of an example or, of steps, the last one:
+    the smaller share counts, as padding makes whole steps 0."""
+    zero = output.eq(0)
+    shares = [zero.transpose(1, axis).flatten(2).all(2).all(0) if output.dim() > 2 else zero.all(0) for axis in (1, -1)]
+    return min(float(share.float().mean()) for share in shares)
 
 
 def _identical(weight: Tensor) -> bool:

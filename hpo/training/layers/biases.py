@@ -63,4 +63,4 @@ def bias_columns(layers: Sequence[nn.Module], possible: Sequence[nn.Module], dev
 
 
 def _lacks(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Linear | nn.Conv2d) and layer.bias is None
+    return isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d) and layer.bias is None

@@ -15,7 +15,7 @@ from hpo.signs import WORDS, Code, Sign
 from hpo.studyfile.records import Init, TrialConfig
 from hpo.training import randomness
 from hpo.training.diagnosis import rules
-from hpo.training.diagnosis.measure import Diagnosis
+from hpo.training.diagnosis.measure import Diagnosis, constant_loss
 from hpo.training.diagnosis.probe import probe
 from hpo.training.diagnosis.rules import Curves
 from tests.training.study import setting
@@ -118,6 +118,34 @@ def test_dead_units_of_a_trained_model() -> None:
         module.get_submodule("linear2").bias -= 100.0
     (sign,) = diagnosis.at_end(config(), module)
     assert (sign.code, sign.figure, sign.where) == (Code.DEAD_UNITS, 1.0, "activation2")
+
+
+class Gate(nn.Module):
+    """A rectifier of one number an example, and one of steps of which the last are padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.steps, self.output = nn.Linear(6, 1), nn.Linear(2, 4), nn.Linear(4, 3)
+        self.one, self.several = nn.ReLU(), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = self.several(self.steps(x.view(-1, 3, 2)) + 5.0)
+        steps = steps * torch.tensor([1.0, 0.0, 0.0]).view(3, 1)
+        gate = self.one(self.gate(x).squeeze(1) + 5.0)
+        return self.output(steps.sum(1) * gate.unsqueeze(1))  # type: ignore[no-any-return]
+
+
+def test_rectifiers_of_any_shape_are_looked_at() -> None:
+    torch.manual_seed(0)
+    seen = {layer.name: layer.dead for layer in probe(Gate(), torch.randn(20, 6)).layers}
+    assert seen["one"] is None
+    assert seen["several"] == 0.0
+
+
+def test_classes_that_count_alike_are_not_taken_for_large_steps() -> None:
+    """A rare class with weights has a loss of log 2 where nothing is known, though its entropy is near 0."""
+    examples = replace(setting("breast_cancer", torch.float32).examples, counts=((980, 20),))
+    assert constant_loss(examples) == pytest.approx(0.693, abs=1e-3)
 
 
 def test_a_probe_leaves_the_model_as_it_was() -> None:
