@@ -42,7 +42,7 @@ def test_keys_that_suit_the_data_are_taken_and_others_refused(
 
 
 def test_the_way_to_word_dropout_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StudyFileError, match=r"Words are taken by models of your own alone"):
+    with pytest.raises(StudyFileError, match=r"It hides words, so it needs a column of texts"):
         load(tmp_path, "wine", "word_dropout = 0.1")
 
 
