@@ -13,7 +13,9 @@ from torch import nn
 from hpo.conventions import NO_IDLE_BIAS
 from hpo.errors import InputError
 from hpo.models.activations import ACTIVATIONS
+from hpo.models.layers.steps import WordSteps
 from hpo.models.norm import norm_at
+from hpo.printable import listed
 from hpo.signature import Signature
 from hpo.studyfile.records import Cnn, Mlp, Recurrent, TrialConfig
 
@@ -31,6 +33,21 @@ def refuse_codes(signature: Signature, family: str) -> None:
             f'model.family = "{family}" takes no {" and no ".join(what[name] for name in named)}. Take "mlp", or a '
             "module of your own."
         )
+
+
+def refuse_text_beside(signature: Signature, family: str) -> None:
+    """Raises InputError for a text beside other inputs."""
+    if "tokens" in signature.names and len(signature.names) > 1:
+        raise InputError(
+            f'model.family = "{family}" takes a text alone, and the data have {listed(sorted(signature.names))}. Take '
+            '"mlp", or a module of your own, or declare the other columns as ignored in [data.columns].'
+        )
+
+
+def word_steps(signature: Signature, width: int) -> WordSteps:
+    """The first layer of a model that reads a text word after word, with vectors of this width."""
+    tokens = signature.of("tokens")
+    return WordSteps(length=tokens.shape[0], vocabulary=tokens.sizes[0], width=width)
 
 
 def input_slots(config: TrialConfig, shape: tuple[int, ...]) -> Children:

@@ -30,7 +30,7 @@ class SignCount:
 
     @property
     def count(self) -> str:
-        """`3 trials`, `1 trial, the winner`."""
+        """`3 trials`, `2 trials, the winner among them`."""
         return plural(len(self.trials), "trial") + (", the winner among them" if self.of_winner else "")
 
 

@@ -8,10 +8,9 @@ from hpo.errors import InputError
 from hpo.models.layers.flow import Skip, SkipConv2d
 from hpo.models.layers.pooling import Pool
 from hpo.models.layers.step_convolution import SkipStepConv, StepConv, StepPool
-from hpo.models.layers.steps import Steps, WordSteps
+from hpo.models.layers.steps import Steps
 from hpo.models.norm import norm_at, step_norm
-from hpo.models.slots import Children, input_slots, refuse_codes
-from hpo.printable import listed
+from hpo.models.slots import Children, input_slots, refuse_codes, refuse_text_beside, word_steps
 from hpo.signature import Signature
 from hpo.studyfile.records import Cnn, NoNorm, Norm, Placement, TrialConfig
 
@@ -38,16 +37,11 @@ class Kind(Protocol):
 
 def kind_of(model: Cnn, signature: Signature) -> Kind:
     """What suits the data. Raises InputError where there are codes, columns, or a text beside columns."""
+    refuse_text_beside(signature, "cnn")
     known = {one.name: one for one in signature.inputs}
-    if known.keys() == {"tokens"}:
-        tokens = known["tokens"]
-        words = WordSteps(length=tokens.shape[0], vocabulary=tokens.sizes[0], width=model.word_vector)
-        return Sequences(model, words, tokens.shape[0], model.word_vector, masked=True)
-    if "tokens" in known and len(known) > 1:
-        raise InputError(
-            f'model.family = "cnn" takes a text alone, and the data have {listed(sorted(known))}. Take "mlp", or '
-            "a module of your own, or declare the other columns as ignored in [data.columns]."
-        )
+    if "tokens" in known:
+        words = word_steps(signature, model.word_vector)
+        return Sequences(model, words, words.length, words.width, masked=True)
     refuse_codes(signature, "cnn")
     shape = known["values"].shape
     if len(shape) == 2:

@@ -4,10 +4,9 @@ from torch import nn
 
 from hpo.errors import InputError
 from hpo.models.layers.recurrent import Recurrent as Layer
-from hpo.models.layers.steps import Steps, WordSteps
+from hpo.models.layers.steps import Steps
 from hpo.models.norm import norm_at, step_norm
-from hpo.models.slots import Children, dense_part, dropout_slot
-from hpo.printable import listed
+from hpo.models.slots import Children, dense_part, dropout_slot, refuse_text_beside, word_steps
 from hpo.signature import Signature
 from hpo.studyfile.records import NoNorm, Placement, Recurrent, TrialConfig
 
@@ -73,16 +72,10 @@ def _norm(config: TrialConfig, placement: Placement, layer: int, features: int) 
 
 def _steps(model: Recurrent, signature: Signature) -> tuple[nn.Module, int]:
     """The first layer, and the numbers that it gives for a step."""
+    refuse_text_beside(signature, "recurrent")
     known = {one.name: one for one in signature.inputs}
-    if known.keys() == {"tokens"}:
-        tokens = known["tokens"]
-        words = WordSteps(length=tokens.shape[0], vocabulary=tokens.sizes[0], width=model.word_vector)
-        return words, model.word_vector
     if "tokens" in known:
-        raise InputError(
-            f'model.family = "recurrent" takes a text alone, and the data have {listed(sorted(known))}. Take "mlp", or '
-            "a module of your own, or declare the other columns as ignored in [data.columns]."
-        )
+        return word_steps(signature, model.word_vector), model.word_vector
     values = known.get("values")
     if values is None or "codes" in known or len(values.shape) != 2:
         what = "images" if values is not None and len(values.shape) == 3 else "the columns of a table"

@@ -12,9 +12,9 @@ from hpo.models.activations import ACTIVATIONS
 from hpo.models.layers.attention import Attention, ClassToken, Positions
 from hpo.models.layers.flow import Add, Skip
 from hpo.models.layers.pooling import Pool
-from hpo.models.layers.steps import Steps, WordSteps
+from hpo.models.layers.steps import Steps
 from hpo.models.norm import step_norm
-from hpo.models.slots import Children
+from hpo.models.slots import Children, word_steps
 from hpo.signature import Signature
 from hpo.studyfile.records import BatchNorm, NoNorm, Transformer, TrialConfig
 
@@ -85,10 +85,8 @@ def _check(config: TrialConfig, model: Transformer) -> None:
 def _first(config: TrialConfig, model: Transformer, signature: Signature) -> tuple[Children, int]:
     """The children up to vectors of the model's width, and the number of steps."""
     if signature.names == ("tokens",):
-        tokens = signature.of("tokens")
-        length = tokens.shape[0]
-        words = WordSteps(length=length, vocabulary=tokens.sizes[0], width=model.width)
-        return [("steps", words), *_input(config, model.width)], length
+        words = word_steps(signature, model.width)
+        return [("steps", words), *_input(config, model.width)], words.length
     shape = signature.main.shape
     if signature.names not in (("values",), ("values", "mask")) or len(shape) != 2:
         found = " and ".join(f"{one.name} of shape {one.shape}" for one in signature.inputs)
