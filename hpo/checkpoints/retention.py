@@ -1,7 +1,8 @@
 """Retention: which checkpoints of ended trials are kept.
 
 The best trials keep their best weights and their last state. Trials that a budget ended keep their last state, from
-which they continue when the budget is raised; these are at most `search.concurrency` trials."""
+which they continue when the budget is raised; these are at most `search.concurrency` trials. Of the trials that have
+paused, the best at each rung keep their last state, as many as `search.concurrency`."""
 
 from __future__ import annotations
 
@@ -28,4 +29,4 @@ def trials_with_ends(study: StudyCheckpoints) -> dict[int, FrozenTrial]:
     """The trials whose last state is kept, by number."""
     ended = (trial for trial in study.searcher.all_trials() if trial.state.is_finished())
     cut = (trial for trial in ended if endings.of(trial.user_attrs).why is Ending.BUDGET)
-    return {trial.number: trial for trial in (*best_trials(study), *cut)}
+    return {trial.number: trial for trial in (*best_trials(study), *cut, *study.searcher.paused())}

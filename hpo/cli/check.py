@@ -192,7 +192,7 @@ def _summary(spec: StudySpec, findings: Findings) -> Table:
     if any(limit is not None for limit, _ in others):
         table.add_row("ends after", ", ".join(f"{limit:.15g} {unit}" for limit, unit in others if limit is not None))
     table.add_row("sampler", _named(search.sampler))
-    table.add_row("pruner", _named(search.pruner))
+    table.add_row("pruner", _named(spec.pruner))
     table.add_row("space", _size(spec))
     if (rehearsed := findings.rehearsed) and rehearsed.parameters:
         fewest, most = rehearsed.parameters

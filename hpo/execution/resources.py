@@ -78,7 +78,7 @@ class Resources:
 def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = False) -> float:
     """Estimated seconds of the study's training on one core without compiling, as if all trials had the model that
     takes longest. `compilable`: only models that can be compiled count, which excludes the user's own."""
-    pruned = spec.search.pruner.name != "none"
+    pruned = spec.pruner.name != "none"
     longest = 0.0
     for config in islice(space.alternatives(spec, "model"), TRIED):
         if compilable and config.model.family == "custom":

@@ -1,5 +1,5 @@
-"""Reopening ended trials, so that they run again under their numbers: after a budget that had cut them was raised, or
-after trials were given more epochs.
+"""Reopening ended trials, so that they run again under their numbers: when trials that had paused go on, after a budget
+that had cut them was raised, or after trials were given more epochs.
 
 What `tell` recorded of them is removed. No worker holds them; whoever takes them continues from their last state, where
 it was kept. If the winner is among them, the study has no winner until it ends again.
@@ -43,6 +43,14 @@ def reopen_cut(store: Store, study_id: int) -> int:
     return len(cut)
 
 
+def go_on(store: Store, study_id: int, paused: Sequence[FrozenTrial]) -> list[int]:
+    """In a transaction: reopen trials that have paused. Returns their ids."""
+    if paused:
+        with store.locking(study_id) as connection:
+            reopen(store, connection, study_id, paused)
+    return [trial._trial_id for trial in paused]
+
+
 def note_lengths(connection: Connection, known: Sequence[FrozenTrial], length: int) -> None:
     """With the study locked, before trials get more epochs: record that these trials had `length` epochs until now."""
     marks = trial_system_attributes
@@ -56,8 +64,7 @@ def note_lengths(connection: Connection, known: Sequence[FrozenTrial], length: i
 
 
 def reopen(store: Store, connection: Connection, study_id: int, ended: Sequence[FrozenTrial]) -> None:
-    """In a transaction, with the study locked: turn ended trials into running ones. The store has to forget the study
-    after the transaction."""
+    """In a transaction, with the study locked: turn ended trials into running ones."""
     ids = [trial._trial_id for trial in ended]
     winner = connection.execute(select(hpo_studies.c.winner_number).where(hpo_studies.c.study_id == study_id)).scalar()
     if any(trial.number == winner for trial in ended):
@@ -83,3 +90,5 @@ def reopen(store: Store, connection: Connection, study_id: int, ended: Sequence[
     connection.execute(
         update(hpo_checkpoints).where(of_these, hpo_checkpoints.c.kind == "final").values(kind="running")
     )
+    if ids:
+        store.reread(study_id, ids)

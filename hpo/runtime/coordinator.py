@@ -18,12 +18,13 @@ from optuna.trial import TrialState
 
 from hpo import ranking
 from hpo.checkpoints.manager import CheckpointManager
-from hpo.checkpoints.retention import worth_keeping
+from hpo.checkpoints.retention import trials_with_ends, worth_keeping
 from hpo.endings import Ended, Ending, Spent
 from hpo.execution.engines import AnyExecutor
 from hpo.execution.job import TrainingJob
 from hpo.optim.coefficients import state_bytes
 from hpo.registry import studies
+from hpo.registry.reopening import go_on
 from hpo.runtime.ownership import Ownership
 from hpo.runtime.progress import Observer, Progress, progress
 from hpo.runtime.resume import pick_up, undrawn
@@ -116,12 +117,19 @@ class _Loop:
         self._fail(failures)
 
     def _fill(self) -> None:
-        """Asks for new trials until there is no room for more."""
+        """Has paused trials go on and asks for new ones until there is no room for more."""
+        searcher = self.session.searcher
         while True:
             with self.session.store.transaction():
-                asked = self.session.searcher.ask(self.ownership.room(len(self.flight)))
-                self.ownership.begin([trial.trial_id for trial in asked])
-            if not asked:
+                room = self.ownership.room(len(self.flight))
+                paused = searcher.promotable(last=room.new <= 0) if room.free > 0 else []
+                promoted = go_on(self.session.store, self.session.study_id, paused[: room.free])
+                asked = searcher.ask(min(room.free - len(promoted), room.new))
+                self.ownership.begin([*promoted, *(trial.trial_id for trial in asked)])
+            if promoted:
+                self.manager.adopt(promoted)
+                self._pick_up(promoted, trains=True)
+            if not asked and not promoted:
                 return
             self.flight.update({trial.number: trial for trial in asked})
             unbuilt = self.executor.admit({t.number: t.config for t in asked if t.config is not None})
@@ -196,11 +204,11 @@ class _Loop:
         for number, decision in ended.items():
             self._end(number, decision, signs[number])
         wanted = worth_keeping(self.session.checkpoints, ended.keys())
-        cut = {number for number, decision in ended.items() if decision.ended and decision.ended.why is Ending.BUDGET}
+        goes_on = trials_with_ends(self.session.checkpoints).keys() & ended.keys() if ended else set()
         shards = self.executor.settle(
             best=best,
             wanted=wanted,
-            ends=wanted | cut,
+            ends=wanted | goes_on,
             ended=ended.keys(),
             path=self.manager.next_path,
         )

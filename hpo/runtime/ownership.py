@@ -33,6 +33,16 @@ class Turn:
     them."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """How many more trials may be in flight."""
+
+    free: int
+    """Trials in all, new ones and those that had paused."""
+    new: int
+    """New ones among them, by the budget of trials; may be more than `free`."""
+
+
 class LostTrials(Exception):
     """This process no longer owns its trials in flight, for the reason in the message. Nothing of the epoch is
     written."""
@@ -49,11 +59,11 @@ class Ownership(Protocol):
         """First call in a transaction: raises `LostTrials` if the study was changed since the coordinator read it.
         Keeps it from being changed until the commit."""
 
-    def room(self, flight: int) -> int:
-        """In a transaction: how many trials may be created, with `flight` trials in flight."""
+    def room(self, flight: int) -> Room:
+        """In a transaction: how many trials may be created or go on, with `flight` trials in flight."""
 
     def begin(self, trial_ids: Collection[int]) -> None:
-        """In a transaction: takes ownership of trials that were just created."""
+        """In a transaction: takes ownership of trials that were just created, or that had paused and go on."""
 
     def confirm(self, trial_ids: Collection[int], *, completes: bool, cut: bool) -> None:
         """Last call in a transaction: raises `LostTrials` unless this process owns all these trials until the commit.
@@ -86,14 +96,14 @@ class SoleOwnership:
             return Turn(take=running, spent=self._spent())
         spent = self._spent()
         ask = len(flight) < self.session.spec.concurrency
-        return Turn(spent=spent, ask=ask) if flight or (spent is None and self._left() > 0) else None
+        return Turn(spent=spent, ask=ask) if flight or (spent is None and self._has_more()) else None
 
     def check(self) -> None:
         self.keep()
 
-    def room(self, flight: int) -> int:
+    def room(self, flight: int) -> Room:
         self.keep()
-        return min(self.session.spec.concurrency - flight, self._left())
+        return Room(free=self.session.spec.concurrency - flight, new=self._left())
 
     def begin(self, trial_ids: Collection[int]) -> None:
         """Nothing to do: no other process could take them."""
@@ -106,6 +116,9 @@ class SoleOwnership:
 
     def report_behind(self, trials: Sequence[Behind]) -> None:
         """Nothing to record: the epochs are trained again with the same outcome."""
+
+    def _has_more(self) -> bool:
+        return self._left() > 0 or bool(self.session.searcher.promotable(last=True))
 
     def _left(self) -> int:
         return self.budget - len(self.session.searcher.all_trials())

@@ -7,7 +7,7 @@ intermediate value, then those that violated a constraint. Nothing here draws or
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ class Observed:
 
 
 class History:
-    """The ended trials of a study, each read once."""
+    """The observed trials of a study, each read once."""
 
     def __init__(self, space: Mapping[str, BaseDistribution], *, maximize: bool) -> None:
         self.space = dict(space)
@@ -58,6 +58,11 @@ class History:
         self.numbers = numbers[order]
         self.ranks = np.concatenate((self.ranks, [_rank(trial, self.sign) for trial in new]))[order]
         self.params = np.concatenate((self.params, [self.point(trial) for trial in new]))[order]
+
+    def reorder(self, order: Sequence[int]) -> None:
+        """Rank all trials as these numbers are ordered, the best first."""
+        self.ranks = np.full((len(self), 3), float(len(order)))
+        self.ranks[np.searchsorted(self.numbers, order), 0] = np.arange(len(order))
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -50,10 +50,11 @@ PRUNERS: dict[str, Callable[[Any, StudySpec, int], BasePruner]] = {
     "median": _median,
     "percentile": _percentile,
     "threshold": _threshold,
+    "promotion": _none,  # trials pause, see `hpo.search.promotion`
     "none": _none,
 }
 
 
 def pruner_for(spec: StudySpec, epochs: int) -> BasePruner:
     """The study's pruner; `epochs` is the longest a trial trains."""
-    return PRUNERS[spec.search.pruner.name](spec.search.pruner, spec, epochs)
+    return PRUNERS[spec.pruner.name](spec.pruner, spec, epochs)

@@ -14,6 +14,7 @@ from optuna.study import Study
 
 from hpo import space
 from hpo.search import objective
+from hpo.search.promotion import Promotion
 from hpo.search.sampling import AtOnce, OneByOne, Sampling
 from hpo.search.tpe import TpeSampler
 from hpo.seeds import sampler_seed
@@ -57,20 +58,24 @@ def _grid(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
     return BruteForceSampler(seed=seed)
 
 
-def _tpe(spec: StudySpec, study: Study) -> Sampling:
+def _tpe(spec: StudySpec, study: Study, promotion: Promotion | None) -> Sampling:
     groups: dict[str | None, dict[str, BaseDistribution]] = {}
     for parameter in space.parameters(spec):
         groups.setdefault(parameter.condition, {})[parameter.name] = parameter.distribution
     maximize = objective.direction(spec.study) == "maximize"
     tpe = TpeSampler(list(groups.values()), seed=spec.study.seed, maximize=maximize)
     record: Any = spec.search.sampler
-    return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials)
+    return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials, promotion=promotion)
 
 
-def _each(make: Callable[[Any, int, StudySpec], BaseSampler]) -> Callable[[StudySpec, Study], Sampling]:
+Make = Callable[[StudySpec, Study, Promotion | None], Sampling]
+"""Makes the sampling of a study."""
+
+
+def _each(make: Callable[[Any, int, StudySpec], BaseSampler]) -> Make:
     """One of Optuna's samplers for each trial."""
 
-    def sampling(spec: StudySpec, study: Study) -> Sampling:
+    def sampling(spec: StudySpec, study: Study, promotion: Promotion | None) -> Sampling:
         def sampler_of(trial: int) -> BaseSampler:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -81,7 +86,7 @@ def _each(make: Callable[[Any, int, StudySpec], BaseSampler]) -> Callable[[Study
     return sampling
 
 
-SAMPLERS: dict[str, Callable[[StudySpec, Study], Sampling]] = {
+SAMPLERS: dict[str, Make] = {
     "tpe": _tpe,
     "gp": _each(_gp),
     "cmaes": _each(_cmaes),
@@ -91,6 +96,7 @@ SAMPLERS: dict[str, Callable[[StudySpec, Study], Sampling]] = {
 }
 
 
-def sampling_for(spec: StudySpec, study: Study) -> Sampling:
-    """How the trials of a study are drawn; `study` is Optuna's, in the storage that holds them."""
-    return SAMPLERS[spec.search.sampler.name](spec, study)
+def sampling_for(spec: StudySpec, study: Study, promotion: Promotion | None = None) -> Sampling:
+    """How the trials of a study are drawn; `study` is Optuna's, in the storage that holds them. `promotion`: by which
+    trials that pause are compared; None where none pause."""
+    return SAMPLERS[spec.search.sampler.name](spec, study, promotion)

@@ -16,6 +16,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpo.search import enqueued
+from hpo.search.promotion import Promotion
 from hpo.search.tpe import TpeSampler
 from hpo.seeds import sampler_seed
 from hpo.space import Suggest
@@ -76,20 +77,23 @@ class OnGrid(BaseSampler):
 class AtOnce:
     """Draws all trials of an ask with one model; at random until there are enough ended trials."""
 
-    def __init__(self, study: Study, tpe: TpeSampler, *, seed: int, startup_trials: int) -> None:
+    def __init__(
+        self, study: Study, tpe: TpeSampler, *, seed: int, startup_trials: int, promotion: Promotion | None = None
+    ) -> None:
+        """`promotion`: by which trials that pause are compared; None where none pause."""
         self.study = study
+        self.promotion = promotion
         self.tpe = tpe
         self.seed = seed
         self.startup_trials = startup_trials
 
     def draws(self, trials: Sequence[FrozenTrial]) -> Iterator[Suggest]:
-        read = self.study._storage.get_all_trials
-        ended = read(self.study._study_id, deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        running = read(self.study._study_id, deepcopy=False, states=(TrialState.RUNNING,))
         numbers = [trial.number for trial in trials]
-        others = [trial for trial in running if trial.number not in set(numbers)]
-        batch = self.tpe.batch(ended, others, numbers)
-        modelled = len(ended) >= self.startup_trials
+        observed, order = self._observed()
+        known = {*numbers, *(trial.number for trial in observed)}
+        others = [trial for trial in self._read(TrialState.RUNNING) if trial.number not in known]
+        batch = self.tpe.batch(observed, others, numbers, order)
+        modelled = len(observed) >= self.startup_trials
         for trial in trials:
             random = RandomSampler(sampler_seed(self.seed, trial.number))
             values, fixed = dict(trial.params), enqueued.given(trial)
@@ -122,6 +126,20 @@ class AtOnce:
 
             yield draw
             batch.drawn(values)
+
+    def _observed(self) -> tuple[list[FrozenTrial], list[int] | None]:
+        """Trials to learn from. Where trials pause, these are all that have arrived at the first rung, also running
+        ones, and their numbers, the best first; else those that have ended."""
+        if self.promotion is None:
+            return self._read(TrialState.COMPLETE, TrialState.PRUNED), None
+        trials = self._read(*TrialState)
+        self.promotion.read(trials)
+        order = self.promotion.order()
+        arrived = set(order)
+        return [trial for trial in trials if trial.number in arrived], order
+
+    def _read(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study._storage.get_all_trials(self.study._study_id, deepcopy=False, states=states)
 
 
 def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:

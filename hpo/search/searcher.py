@@ -22,6 +22,7 @@ from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.lengths import Former
 from hpo.search import enqueued, objective
+from hpo.search.promotion import promotion_of
 from hpo.search.pruners import pruner_for
 from hpo.search.samplers import sampling_for
 from hpo.studyfile.records import TrialConfig
@@ -82,7 +83,9 @@ class Searcher:
         """Epochs of each trial."""
         name = spec.study.name
         self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
-        self.sampling = sampling_for(spec, self.study)
+        named = spec.pruner.name == "promotion"
+        self.promotion = promotion_of(spec.study, spec.pruner, self.epochs) if named else None
+        self.sampling = sampling_for(spec, self.study, self.promotion)
 
     def all_trials(self) -> list[FrozenTrial]:
         """All trials of the study that are this program's own, by number."""
@@ -167,10 +170,32 @@ class Searcher:
             return Decision(ended=Ended(why=Ending.FINISHED), state=TrialState.COMPLETE)
         if objective.stops_early(self.spec.study, config.training.early_stopping, self.curve(trial_id)):
             return Decision(ended=Ended(why=Ending.STOPPED_EARLY, epoch=epoch), state=TrialState.COMPLETE)
-        if self.study.pruner.prune(self.study, trial):
-            ended = Ended(why=Ending.PRUNED, detail=self.spec.search.pruner.name, epoch=epoch)
+        if self._pauses(trial) or self.study.pruner.prune(self.study, trial):
+            ended = Ended(why=Ending.PRUNED, detail=self.spec.pruner.name, epoch=epoch)
             return Decision(ended=ended, state=TrialState.PRUNED)
         return CONTINUE
+
+    def _pauses(self, trial: FrozenTrial) -> bool:
+        if self.promotion is None or len(trial.intermediate_values) not in self.promotion.rungs:
+            return False
+        self.promotion.read(self.all_trials())
+        return not self.promotion.goes_on(trial)
+
+    def promotable(self, *, last: bool) -> list[FrozenTrial]:
+        """Paused trials that may go on, the first one first. `last`: no more trials will begin."""
+        if self.promotion is None:
+            return []
+        trials = self.all_trials()
+        self.promotion.read(trials)
+        return self.promotion.promotable(trials, last=last)
+
+    def paused(self) -> list[FrozenTrial]:
+        """Paused trials that are likely to go on: at each rung as many as may be in flight, the best first."""
+        if self.promotion is None:
+            return []
+        trials = self.all_trials()
+        self.promotion.read(trials)
+        return self.promotion.kept(trials, most=self.spec.concurrency)
 
     def cut(self, trial_id: int, spent: Spent) -> Decision:
         """How a trial ends whose study has spent a budget: as finished if it had finished before and was continued,

@@ -68,12 +68,21 @@ class TpeSampler:
         space = {name: d for group in groups for name, d in group.items() if name in self.group_of}
         self.history = History(space, maximize=maximize)
 
-    def batch(self, ended: Sequence[FrozenTrial], running: Sequence[FrozenTrial], numbers: Sequence[int]) -> Batch:
+    def batch(
+        self,
+        observed: Sequence[FrozenTrial],
+        running: Sequence[FrozenTrial],
+        numbers: Sequence[int],
+        order: Sequence[int] | None = None,
+    ) -> Batch:
         """A batch to draw the trials of these numbers, in this order, by what is known now.
 
-        `ended` holds finished and pruned trials, `running` those that have (some) parameters already.
+        `observed` holds the trials to learn from, `running` others that have (some) parameters already. `order`: the
+        numbers of all that were ever observed, the best first; None: they rank as finished and pruned trials.
         """
-        self.history.read(ended)
+        self.history.read(observed)
+        if order is not None:
+            self.history.reorder(order)
         return Batch(self, [self.history.point(trial) for trial in running], numbers)
 
     def uniform(self, number: int, group: int) -> Floats:

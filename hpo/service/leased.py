@@ -15,7 +15,7 @@ from hpo import space
 from hpo.checkpoints.manager import CheckpointManager
 from hpo.registry import leases, queue
 from hpo.registry.queue import Key, StudyStatus
-from hpo.runtime.ownership import LostTrials, Turn
+from hpo.runtime.ownership import LostTrials, Room, Turn
 from hpo.runtime.resume import Behind
 from hpo.runtime.session import Session
 from hpo.storage.store import Store
@@ -119,7 +119,7 @@ class LeasedOwnership:
                 return None
             taken = self._take(status, flight)
             held = len(flight) + len(taken)
-            asking = status.spent is None and status.trials < self.budget and status.running < self.concurrency
+            asking = status.spent is None and status.running < self.concurrency and self._has_more(status)
             if held:
                 asking = asking and held < self._share(status) and not self._has_unconfirmed_workers()
                 return Turn(take=taken, spent=status.spent, ask=asking)
@@ -134,13 +134,14 @@ class LeasedOwnership:
         if queue.status_now(self.session.store, self.session.study_id).key != self.key:
             raise LostTrials("the study was changed while its trials were picked up.")
 
-    def room(self, flight: int) -> int:
+    def room(self, flight: int) -> Room:
         store, study_id = self.session.store, self.session.study_id
         store.lock_study(study_id)
         status = queue.status(store, study_id)
         if status is None or not status.active or status.key != self.key or status.spent is not None:
-            return 0
-        return min(self._share(status) - flight, self.concurrency - status.running, self.budget - status.trials)
+            return Room(free=0, new=0)
+        free = min(self._share(status) - flight, self.concurrency - status.running)
+        return Room(free=free, new=self.budget - status.trials)
 
     def begin(self, trial_ids: Collection[int]) -> None:
         leases.grant(self.session.store, self.name, trial_ids)
@@ -180,6 +181,9 @@ class LeasedOwnership:
         if status.key != self.key:
             return "changed"
         return self.leave()
+
+    def _has_more(self, status: StudyStatus) -> bool:
+        return status.trials < self.budget or bool(self.session.searcher.promotable(last=True))
 
     def _leave(self, flight: Collection[int], reason: str) -> None:
         """Releases the trials in flight. Any worker can continue them, as the last transaction has saved them."""

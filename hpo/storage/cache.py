@@ -39,6 +39,8 @@ class Mirror:
         """Trials that this process ended and has not read since."""
         self.distributions: dict[str, BaseDistribution] = {}
         """The first distribution seen of each parameter; all later ones must be compatible with it."""
+        self.reopened: str | None = None
+        """The database's text about how often ended trials were reopened, see `own_trials.REOPENED`."""
         self.last = -1
         """The highest trial id; every trial created from now on has a higher one."""
         self._selections: dict[tuple[frozenset[TrialState], bool], list[FrozenTrial]] = {}
@@ -51,10 +53,11 @@ class Mirror:
         if before is None:
             self.ids[trial.number] = trial_id
             self.last = max(self.last, trial_id)
+        if trial.state in ENDED or (before is not None and before.state in ENDED):
+            self._selections.clear()
         if trial.state in ENDED:
             self.open.discard(trial_id)
             self.own.discard(trial_id)
-            self._selections.clear()
         else:
             self.open.add(trial_id)
 

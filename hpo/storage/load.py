@@ -9,7 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, Connection, Table, exists, select, union_all
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Table, exists, select, union_all
 
 from hpo import lengths
 from hpo.database.clock import to_local
@@ -27,7 +27,7 @@ from hpo.database.tables import (
 )
 from hpo.errors import GoneError
 from hpo.storage.cache import Mirror
-from hpo.storage.own_trials import MARK, begun
+from hpo.storage.own_trials import MARK, REOPENED, begun
 
 Which = Callable[[ColumnElement[int]], ColumnElement[bool]]
 """A condition on a column of trial ids."""
@@ -112,7 +112,9 @@ def load(connection: Connection, study_id: int) -> Mirror:
     """Read a whole study; `KeyError` if there is none."""
     of_study, marks = studies.c.study_id == study_id, study_system_attributes.c
     registered = exists().where(hpo_studies.c.study_id == studies.c.study_id)
-    found = connection.execute(select(studies.c.study_name, registered.label("registered")).where(of_study)).first()
+    reopened = _reopened(study_id).label("reopened")
+    columns = (studies.c.study_name, registered.label("registered"), reopened)
+    found = connection.execute(select(*columns).where(of_study)).first()
     if found is None:
         raise GoneError(f"no study has the id {study_id}")
     mark = connection.execute(select(marks.value_json).where(marks.study_id == study_id, marks.key == MARK)).scalar()
@@ -123,6 +125,7 @@ def load(connection: Connection, study_id: int) -> Mirror:
         registered=bool(found.registered),
         mark=None if mark is None else plain_json(mark, place),
     )
+    mirror.reopened = found.reopened
     read_newer(connection, mirror)
     return mirror
 
@@ -145,13 +148,15 @@ def read_newer(connection: Connection, mirror: Mirror) -> None:
 
 
 def refresh(connection: Connection, mirror: Mirror, *, spare_own: bool) -> bool:
-    """Read what other processes may have changed; False if the study has been deleted or replaced meanwhile.
+    """Read what other processes may have changed; False if the study has to be loaded anew: it was deleted or replaced
+    meanwhile, or trials that had ended were reopened.
 
     That is: new trials, trials that ended since the last reading, and running trials. With `spare_own`, only the state
-    of this process's own running trials is read. Ended and waiting trials do not change.
+    of this process's own running trials is read. Waiting trials do not change.
     """
     watched = mirror.open | mirror.unread
-    found = select(trials.c.trial_id, trials.c.state, studies.c.study_id, studies.c.study_name).join_from(
+    reopened = _reopened(mirror.study_id).label("reopened")
+    found = select(trials.c.trial_id, trials.c.state, studies.c.study_id, studies.c.study_name, reopened).join_from(
         trials, studies, studies.c.study_id == trials.c.study_id
     )
     # Two searches, each over its own index: SQLite answers one with OR, or with the study in the second condition
@@ -161,10 +166,11 @@ def refresh(connection: Connection, mirror: Mirror, *, spare_own: bool) -> bool:
         looks.append(found.where(one_of(watched)(trials.c.trial_id)))
     rows = [row for row in connection.execute(union_all(*looks)) if row.study_id == mirror.study_id]
     if not rows:
-        name = connection.execute(select(studies.c.study_name).where(studies.c.study_id == mirror.study_id))
-        return not watched and name.scalar() == mirror.name
+        of_study = studies.c.study_id == mirror.study_id
+        row = connection.execute(select(studies.c.study_name, reopened).where(of_study)).first()
+        return not watched and row is not None and tuple(row) == (mirror.name, mirror.reopened)
     states: dict[int, TrialState] = {row.trial_id: row.state for row in rows}
-    if rows[0].study_name != mirror.name or not watched <= states.keys():
+    if (rows[0].study_name, rows[0].reopened) != (mirror.name, mirror.reopened) or not watched <= states.keys():
         return False
 
     def stale(trial_id: int, state: TrialState) -> bool:
@@ -177,6 +183,17 @@ def refresh(connection: Connection, mirror: Mirror, *, spare_own: bool) -> bool:
     if changed:
         read_into(connection, mirror, one_of(changed), among=states)
     return True
+
+
+def reread(connection: Connection, mirror: Mirror, trial_ids: Collection[int]) -> None:
+    """Read trials that have just been reopened, in the transaction that did it."""
+    read_into(connection, mirror, one_of(trial_ids))
+    mirror.reopened = connection.execute(select(_reopened(mirror.study_id))).scalar()
+
+
+def _reopened(study_id: int) -> ScalarSelect[str]:
+    marks = study_system_attributes.alias().c
+    return select(marks.value_json).where(marks.study_id == study_id, marks.key == REOPENED).scalar_subquery()
 
 
 def _rows(connection: Connection, table: Table, which: Which) -> list[tuple[Any, ...]]:

@@ -30,6 +30,10 @@ MARK = "hpo:begun"
 """System attribute that marks the trials which this program begins. Of the study, it is a text that no other study has;
 of each such trial, it is this text and the trial's number. Studies of earlier versions have none."""
 
+REOPENED = "hpo:reopened"
+"""System attribute of a study that counts how often ended trials of it were made to run again. All else that is read of
+ended trials is read once."""
+
 ForeignKind = Literal["waiting", "refused", "taken", "running", "added"]
 """Kinds of trials that are not ours, in this order: enqueued and not begun; enqueued and refused; begun by us and ended
 by another program; another program's and not ended; another program's and ended."""

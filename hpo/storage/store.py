@@ -14,7 +14,7 @@ trials until the block ends, so no training belongs in it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from copy import deepcopy as deep_copy
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,7 @@ from sqlalchemy import insert, select, update
 
 from hpo.database.clock import to_stored
 from hpo.database.tables import (
+    study_system_attributes,
     trial_intermediate_values,
     trial_params,
     trial_system_attributes,
@@ -35,8 +36,8 @@ from hpo.database.tables import (
 )
 from hpo.errors import GoneError
 from hpo.storage.cache import ENDED, Mirror, blank_trial, copied, detached
-from hpo.storage.load import read_newer
-from hpo.storage.own_trials import MARK, ForeignKind, is_ours, kind_of, mark
+from hpo.storage.load import read_newer, reread
+from hpo.storage.own_trials import MARK, REOPENED, ForeignKind, is_ours, kind_of, mark
 from hpo.storage.records import Records
 from hpo.storage.rows import (
     as_json,
@@ -47,7 +48,7 @@ from hpo.storage.rows import (
     rows_of,
     value_row,
 )
-from hpo.storage.transaction import Transaction
+from hpo.storage.transaction import Transaction, upsert
 
 
 class Store(Records):
@@ -214,6 +215,19 @@ class Store(Records):
         if self._read_again(mirror, trial._trial_id).state in ENDED:
             raise UpdateFinishedTrialError(f"trial {trial.number} has ended and can not be updated")
         return False
+
+    def reread(self, study_id: int, trial_ids: Collection[int]) -> None:
+        """In a transaction that has reopened these trials in the database: read them again, and have other processes
+        do so."""
+        with self._changes() as transaction:
+            connection = transaction.lock_study(study_id)
+            transaction.changed.add(study_id)
+            marks = study_system_attributes
+            known = select(marks.c.value_json).where(marks.c.study_id == study_id, marks.c.key == REOPENED)
+            count = 1 + int(connection.execute(known).scalar() or 0)
+            row = {"study_id": study_id, "key": REOPENED, "value_json": str(count)}
+            connection.execute(upsert(connection.dialect.name, marks), [row])
+            reread(connection, self._mirror(study_id, look=False), trial_ids)
 
     # --- reading trials ---------------------------------------------------------------------------------------
 

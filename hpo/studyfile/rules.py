@@ -66,7 +66,7 @@ def one_way_to_divide(spec: StudySpec) -> Iterator[Problem]:
 
 
 def threshold_has_bounds(spec: StudySpec) -> Iterator[Problem]:
-    pruner = spec.search.pruner
+    pruner = spec.pruner
     if not isinstance(pruner, Threshold):
         return
     if pruner.lower is None and pruner.upper is None:
@@ -79,7 +79,7 @@ def threshold_has_bounds(spec: StudySpec) -> Iterator[Problem]:
 def pruner_has_time(spec: StudySpec) -> Iterator[Problem]:
     epochs = _epochs(spec)
     for key in ("min_epochs", "warmup_epochs"):
-        spared = getattr(spec.search.pruner, key, 0)
+        spared = getattr(spec.pruner, key, None) or 0
         if spared >= max(epochs) and spared > 1:
             text = f"found {spared}, but training.epochs is {max(epochs)}; must be less, or nothing is pruned"
             yield Problem(path=f"search.pruner.{key}", text=f'{text} (pruner = "none" says so)')

@@ -11,10 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hpo.conventions import CNN_TAKES_TEXTS, CONCURRENCY_FOLLOWS_TRIALS, NEWEST, TEXTS_ARE_TOKENS
+from hpo.conventions import CNN_TAKES_TEXTS, CONCURRENCY_FOLLOWS_TRIALS, NEWEST, PROMOTES, TEXTS_ARE_TOKENS
 from hpo.studyfile.custom import Reference, modules_of
 from hpo.studyfile.fields import FIXED_TABLES, OF_FUNCTIONS, Shape, searched_tables
-from hpo.studyfile.records import Augmentation, CheckpointsTable, DataTable, SearchTable, StudyTable
+from hpo.studyfile.records import (
+    Augmentation,
+    CheckpointsTable,
+    DataTable,
+    Median,
+    Promotion,
+    Pruner,
+    SearchTable,
+    StudyTable,
+)
 from hpo.studyfile.tree import Choice, Range, join, toml
 
 LEARNING = ("tpe", "gp", "cmaes")
@@ -112,6 +121,13 @@ class StudySpec:
         return self.function is not None and self.search.pace != "lockstep"
 
     @property
+    def pruner(self) -> Pruner:
+        """What ends or pauses unpromising trials."""
+        if self.search.pruner is not None:
+            return self.search.pruner
+        return Median() if self.function is not None or self.conventions < PROMOTES else Promotion()
+
+    @property
     def concurrency(self) -> int:
         """Trials in flight."""
         if self.search.concurrency is not None:
@@ -159,6 +175,8 @@ def entries(spec: StudySpec) -> dict[str, Setting]:
 def fingerprint(spec: StudySpec) -> str:
     """SHA-256 of the settings that trials depend on. Comments, layout, the order of keys, budgets and `[checkpoints]`
     do not change it."""
+    if spec.conventions < PROMOTES:
+        spec = replace(spec, search=spec.search.model_copy(update={"pruner": spec.pruner}))
     decisive = {path: entry.value for path, entry in entries(spec).items() if not path.startswith(FREE)}
     if spec.conventions < CONCURRENCY_FOLLOWS_TRIALS:
         decisive["search.concurrency"] = toml(spec.concurrency)

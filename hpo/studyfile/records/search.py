@@ -51,6 +51,16 @@ class Grid(Record):
     name: Literal["grid"] = "grid"
 
 
+class Promotion(Record):
+    """Trials pause at rungs and the best go on, also those that had paused (after Li et al. 2020)."""
+
+    name: Literal["promotion"] = "promotion"
+    min_epochs: Count | None = None
+    """Epochs every trial gets. Absent: a ninth of the trial's epochs."""
+    reduction_factor: Annotated[int, Field(ge=2, le=1_000_000_000)] = 3
+    """One trial in this many goes on from a rung to the next."""
+
+
 class Hyperband(Record):
     """Several successive-halving brackets (Li et al. 2018)."""
 
@@ -115,7 +125,7 @@ class NoPruner(Record):
 
 Sampler = Annotated[Tpe | Gp | Cmaes | Qmc | RandomSearch | Grid, Field(discriminator="name")]
 Pruner = Annotated[
-    Hyperband | SuccessiveHalving | Median | Percentile | Threshold | NoPruner, Field(discriminator="name")
+    Promotion | Hyperband | SuccessiveHalving | Median | Percentile | Threshold | NoPruner, Field(discriminator="name")
 ]
 
 
@@ -140,5 +150,5 @@ class SearchTable(Record):
     differ in length, and else `lockstep`, the only way."""
     sampler: Sampler = Tpe()
     """Proposes the next trials."""
-    pruner: Pruner = Median()
-    """Ends unpromising trials early."""
+    pruner: Pruner | None = None
+    """Ends or pauses unpromising trials early. Absent: `promotion`, or `median` for a training function of your own."""

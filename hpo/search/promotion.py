@@ -1,0 +1,152 @@
+"""Promotion: trials pause at rungs, numbers of epochs, and the best at each rung go on, also those that had paused.
+
+At a rung, the best third of the trials that have arrived may go on (a half with `reduction_factor` 2, and so on). A
+trial's place is by its value at the rung's epoch, so trials are compared after the same training, those in flight
+among them. The others end as pruned, with their last state kept. As more trials arrive, one of them may come to belong
+to the best third: then it goes on under its own number, before new trials begin. This is asynchronous successive
+halving (Li et al. 2020) whose pauses are no verdicts.
+
+A trial that was lost, e.g. diverged, has arrived at every rung as the last one, however far it came.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo import endings
+from hpo.endings import Ending
+from hpo.search import objective
+from hpo.studyfile.records import StudyTable
+
+NAME = "promotion"
+"""What an ending as pruned has as its detail where the trial has paused."""
+RUNGS_BELOW = 2
+"""Rungs below the last epoch where the study does not say from which epoch on trials may be compared."""
+
+Place = tuple[float, int]
+"""Of a trial at a rung: its value, so that lower is better, and its number."""
+
+
+def rungs(epochs: int, *, factor: int, least: int | None = None) -> tuple[int, ...]:
+    """Epochs at which trials are compared, ascending: `epochs` divided by powers of `factor`, rounded up, from `least`
+    on. The last one is `epochs`."""
+    found = [epochs]
+    while found[-1] > 1 and (least is not None or len(found) <= RUNGS_BELOW):
+        below = math.ceil(epochs / factor ** len(found))
+        if below == found[-1] or below < (least or 1):
+            break
+        found.append(below)
+    return tuple(reversed(found))
+
+
+def is_paused(trial: FrozenTrial) -> bool:
+    """Whether a trial waits at a rung: it ended there, and may go on."""
+    if trial.state != TrialState.PRUNED:
+        return False
+    ended = endings.of(trial.user_attrs)
+    return ended.why is Ending.PRUNED and ended.detail == NAME
+
+
+class Promotion:
+    """The places of a study's trials at its rungs. Each value is read once; a trial's early values never change."""
+
+    def __init__(self, study: StudyTable, rungs: Sequence[int], *, factor: int) -> None:
+        self.study = study
+        self.rungs = tuple(rungs)
+        self.factor = factor
+        self.arrived: dict[int, list[Place]] = {rung: [] for rung in self.rungs}
+        """Places at a rung, the best first."""
+        self._places: dict[int, dict[int, Place]] = {rung: {} for rung in self.rungs}
+        """By the trial's number."""
+
+    def read(self, trials: Iterable[FrozenTrial]) -> None:
+        """Adds what is new about the trials of the study."""
+        for trial in trials:
+            over = trial.state.is_finished() and not is_paused(trial)
+            epochs = len(trial.intermediate_values)
+            for rung, known in self._places.items():
+                if not over and epochs < rung:
+                    break
+                place = (self._value(trial, rung), trial.number)
+                if known.get(trial.number, place) != place:  # it was lost after this rung
+                    self.arrived[rung].remove(known.pop(trial.number))
+                if trial.number not in known:
+                    known[trial.number] = place
+                    insort(self.arrived[rung], place)
+
+    def goes_on(self, trial: FrozenTrial) -> bool:
+        """Whether a running trial goes on after the epoch that it has just reported, of which `read` knows."""
+        epochs = len(trial.intermediate_values)
+        if epochs not in self.arrived or epochs == self.rungs[-1]:
+            return True
+        return self._places[epochs][trial.number] in self._best(epochs)
+
+    def promotable(self, trials: Sequence[FrozenTrial], *, last: bool) -> list[FrozenTrial]:
+        """The paused ones of the trials, all of which `read` knows, that may go on: the highest rung first, there the
+        best first. With `last` no more trials will begin: then the best paused one goes on, whatever its place, if
+        nothing runs and no trial would ever finish."""
+        paused = {trial.number: trial for trial in trials if is_paused(trial)}
+        found: list[FrozenTrial] = []
+        for rung in reversed(self.rungs[:-1]):
+            here = [paused[number] for _, number in self._best(rung) if number in paused]
+            found += [trial for trial in here if self.rung_of(trial) == rung]
+        if not found and last and paused and not any(t.state in _WANTED for t in trials):
+            order = {number: place for place, number in enumerate(self.order())}
+            found = [min(paused.values(), key=lambda trial: order.get(trial.number, len(order)))]
+        return found
+
+    def rung_of(self, trial: FrozenTrial) -> int | None:
+        """The highest rung that a trial has reached; None below the first."""
+        return max((rung for rung in self.rungs if rung <= len(trial.intermediate_values)), default=None)
+
+    def order(self) -> list[int]:
+        """Numbers of all trials that have arrived at the first rung, the best first.
+
+        Trials are ordered by their values at the first rung. Then those that arrived at the next rung are ordered
+        anew, by their values there, within the places that they hold; and so on. So every two trials are compared
+        after the same training, and a rung that only the best have reached says nothing about the others.
+        """
+        numbers = [number for _, number in self.arrived[self.rungs[0]]]
+        for rung in self.rungs[1:]:
+            known = self._places[rung]
+            held = [place for place, number in enumerate(numbers) if number in known]
+            for place, (_, number) in zip(held, self.arrived[rung], strict=True):
+                numbers[place] = number
+        return numbers
+
+    def kept(self, trials: Iterable[FrozenTrial], *, most: int) -> list[FrozenTrial]:
+        """Those paused trials whose last state is kept: the `most` best at each rung. Others can go on, too, but are
+        trained again up to their rung."""
+        paused = {trial.number: trial for trial in trials if is_paused(trial)}
+        found: list[FrozenTrial] = []
+        for rung in self.rungs[:-1]:
+            here = [paused[number] for _, number in self.arrived[rung] if number in paused]
+            found += [trial for trial in here if self.rung_of(trial) == rung][:most]
+        return found
+
+    def _best(self, rung: int) -> list[Place]:
+        return self.arrived[rung][: len(self.arrived[rung]) // self.factor]
+
+    def _value(self, trial: FrozenTrial, rung: int) -> float:
+        """The trial's value at a rung, so that lower is better; infinite if the trial was lost."""
+        curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)[:rung]]
+        value = objective.trial_value(self.study, curve)
+        lost = trial.state == TrialState.FAIL or endings.of(trial.user_attrs).why in _LOST
+        if lost or value is None or math.isnan(value):
+            return math.inf
+        return value if self.study.minimized else -value
+
+
+_LOST = (Ending.DIVERGED, Ending.UNDEFINED, Ending.FAILED, Ending.REFUSED)
+_WANTED = (TrialState.RUNNING, TrialState.COMPLETE)
+
+
+def promotion_of(study: StudyTable, record: Any, epochs: int) -> Promotion:
+    """The promotion that `search.pruner` asks for, with trials of `epochs` epochs."""
+    factor = record.reduction_factor
+    return Promotion(study, rungs(epochs, factor=factor, least=record.min_epochs), factor=factor)
