@@ -152,9 +152,8 @@ class _Loop:
     def _cut(self, spent: Spent) -> None:
         """Ends all trials in flight, because a budget is spent."""
         with self._transaction(cut=True):
-            self._settle(
-                set(), {n: self.session.searcher.cut(trial.trial_id, spent) for n, trial in self.flight.items()}
-            )
+            ended = {n: self.session.searcher.cut(trial.trial_id, spent) for n, trial in self.flight.items()}
+            self._settle(set(), ended)
 
     def _record(self, tick: Tick, train_seconds: float) -> None:
         """Writes a tick in one transaction: rows of epochs, reports, decisions, ended trials and checkpoints."""
@@ -182,14 +181,8 @@ class _Loop:
                 self.scores[number] = [(self._objective(lane), _loss(lane)) for lane in by_trial[number]]
             self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
             now, cpu = time.perf_counter(), self._cpu()
-            studies.add_seconds(
-                store,
-                self.session.study_id,
-                train=train_seconds,
-                wall=now - self.noted,
-                cpu=cpu - self.cpu_noted,
-                epochs=len(by_trial),
-            )
+            spent = {"train": train_seconds, "wall": now - self.noted, "cpu": cpu - self.cpu_noted}
+            studies.add_seconds(store, self.session.study_id, **spent, epochs=len(by_trial))
             self.noted, self.cpu_noted = now, cpu
 
     def _completes(self, tick: Tick) -> bool:

@@ -53,7 +53,8 @@ def is_paused(trial: FrozenTrial) -> bool:
 
 
 class Promotion:
-    """The places of a study's trials at its rungs. Each value is read once; a trial's early values never change."""
+    """The places of a study's trials at its rungs, as `read` was last told. A trial is looked at only where it has
+    changed, as reading a study must not take longer the more trials have ended."""
 
     def __init__(self, study: StudyTable, rungs: Sequence[int], *, factor: int) -> None:
         self.study = study
@@ -61,23 +62,38 @@ class Promotion:
         self.factor = factor
         self.arrived: dict[int, list[Place]] = {rung: [] for rung in self.rungs}
         """Places at a rung, the best first."""
+        self.paused: dict[int, FrozenTrial] = {}
+        """By number."""
         self._places: dict[int, dict[int, Place]] = {rung: {} for rung in self.rungs}
         """By the trial's number."""
+        self._wanted: set[int] = set()
+        """Trials that run or have finished."""
+        self._known: dict[int, FrozenTrial] = {}
+        """As last read; a changed trial is another object."""
 
     def read(self, trials: Iterable[FrozenTrial]) -> None:
-        """Adds what is new about the trials of the study."""
+        """Notes what has changed about the trials of the study."""
         for trial in trials:
-            over = trial.state.is_finished() and not is_paused(trial)
-            epochs = len(trial.intermediate_values)
-            for rung, known in self._places.items():
-                if not over and epochs < rung:
-                    break
-                place = (self._value(trial, rung), trial.number)
-                if known.get(trial.number, place) != place:  # it was lost after this rung
-                    self.arrived[rung].remove(known.pop(trial.number))
-                if trial.number not in known:
-                    known[trial.number] = place
-                    insort(self.arrived[rung], place)
+            if self._known.get(trial.number) is not trial:
+                self._known[trial.number] = trial
+                self._note(trial)
+
+    def _note(self, trial: FrozenTrial) -> None:
+        number, epochs = trial.number, len(trial.intermediate_values)
+        self.paused.pop(number, None)
+        if is_paused(trial):
+            self.paused[number] = trial
+        (self._wanted.add if trial.state in _WANTED else self._wanted.discard)(number)
+        over = trial.state.is_finished() and number not in self.paused
+        for rung, places in self._places.items():
+            if not over and epochs < rung:
+                break
+            place = (self._value(trial, rung), number)
+            if places.get(number, place) != place:  # it was lost after this rung
+                self.arrived[rung].remove(places.pop(number))
+            if number not in places:
+                places[number] = place
+                insort(self.arrived[rung], place)
 
     def goes_on(self, trial: FrozenTrial) -> bool:
         """Whether a running trial goes on after the epoch that it has just reported, of which `read` knows."""
@@ -86,18 +102,14 @@ class Promotion:
             return True
         return self._places[epochs][trial.number] in self._best(epochs)
 
-    def promotable(self, trials: Sequence[FrozenTrial], *, last: bool) -> list[FrozenTrial]:
-        """The paused ones of the trials, all of which `read` knows, that may go on: the highest rung first, there the
-        best first. With `last` no more trials will begin: then the best paused one goes on, whatever its place, if
-        nothing runs and no trial would ever finish."""
-        paused = {trial.number: trial for trial in trials if is_paused(trial)}
+    def promotable(self, *, last: bool) -> list[FrozenTrial]:
+        """Paused trials that may go on: the highest rung first, there the best first. With `last` no more trials will
+        begin: then the best paused one goes on, whatever its place, if nothing runs and no trial would ever finish."""
         found: list[FrozenTrial] = []
         for rung in reversed(self.rungs[:-1]):
-            here = [paused[number] for _, number in self._best(rung) if number in paused]
-            found += [trial for trial in here if self.rung_of(trial) == rung]
-        if not found and last and paused and not any(t.state in _WANTED for t in trials):
-            order = {number: place for place, number in enumerate(self.order())}
-            found = [min(paused.values(), key=lambda trial: order.get(trial.number, len(order)))]
+            found += self._waiting(rung, self._best(rung))
+        if not found and last and not self._wanted:
+            found = [self.paused[number] for number in self.order() if number in self.paused][:1]
         return found
 
     def rung_of(self, trial: FrozenTrial) -> int | None:
@@ -119,15 +131,15 @@ class Promotion:
                 numbers[place] = number
         return numbers
 
-    def kept(self, trials: Iterable[FrozenTrial], *, most: int) -> list[FrozenTrial]:
+    def kept(self, *, most: int) -> list[FrozenTrial]:
         """Those paused trials whose last state is kept: the `most` best at each rung. Others can go on, too, but are
         trained again up to their rung."""
-        paused = {trial.number: trial for trial in trials if is_paused(trial)}
-        found: list[FrozenTrial] = []
-        for rung in self.rungs[:-1]:
-            here = [paused[number] for _, number in self.arrived[rung] if number in paused]
-            found += [trial for trial in here if self.rung_of(trial) == rung][:most]
-        return found
+        return [trial for rung in self.rungs[:-1] for trial in self._waiting(rung, self.arrived[rung])[:most]]
+
+    def _waiting(self, rung: int, places: Iterable[Place]) -> list[FrozenTrial]:
+        """Those of the trials at these places that have paused at the rung."""
+        here = (self.paused[number] for _, number in places if number in self.paused)
+        return [trial for trial in here if self.rung_of(trial) == rung]
 
     def _best(self, rung: int) -> list[Place]:
         return self.arrived[rung][: len(self.arrived[rung]) // self.factor]

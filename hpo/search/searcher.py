@@ -185,17 +185,15 @@ class Searcher:
         """Paused trials that may go on, the first one first. `last`: no more trials will begin."""
         if self.promotion is None:
             return []
-        trials = self.all_trials()
-        self.promotion.read(trials)
-        return self.promotion.promotable(trials, last=last)
+        self.promotion.read(self.all_trials())
+        return self.promotion.promotable(last=last)
 
     def paused(self) -> list[FrozenTrial]:
         """Paused trials that are likely to go on: at each rung as many as may be in flight, the best first."""
         if self.promotion is None:
             return []
-        trials = self.all_trials()
-        self.promotion.read(trials)
-        return self.promotion.kept(trials, most=self.spec.concurrency)
+        self.promotion.read(self.all_trials())
+        return self.promotion.kept(most=self.spec.concurrency)
 
     def cut(self, trial_id: int, spent: Spent) -> Decision:
         """How a trial ends whose study has spent a budget: as finished if it had finished before and was continued,

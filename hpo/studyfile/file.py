@@ -12,6 +12,7 @@ from hpo.errors import StudyFileError
 from hpo.printable import listed, on_one_line, printable
 from hpo.studyfile.fields import FIXED_TABLES, OF_MODELS, SHORTHANDS, homes_of, searched_tables, shape_of
 from hpo.studyfile.problems import Problem, hint, quote, refuse
+from hpo.studyfile.records import Median
 from hpo.studyfile.rules import broken_rules
 from hpo.studyfile.study import StudySpec, changes, fingerprint
 from hpo.studyfile.tables import read_table
@@ -60,7 +61,7 @@ def parse_study(text: str, source: str) -> StudySpec:
     """Check the text of a study file; `source` names it in messages. Raises StudyFileError with every mistake."""
     document = _load(text, source)
     problems = [_unknown_table(name) for name in document if name not in (*FIXED_TABLES, *searched_tables())]
-    fixed = {}
+    fixed: dict[str, Any] = {}
     for name, record in FIXED_TABLES.items():
         if name == "data" and name not in document and "trial" in document:
             continue
@@ -76,6 +77,8 @@ def parse_study(text: str, source: str) -> StudySpec:
         problems.append(Problem(path="trial", text=text))
     if problems:
         refuse(source, problems)
+    if "trial" in tree:  # a function that saves nothing would begin again each time that its trial goes on
+        fixed["search"].setdefault("pruner", Median().model_dump())
     records: dict[str, Any] = {name: FIXED_TABLES[name].model_validate(table) for name, table in fixed.items()}
     records.setdefault("data", None)
     spec = StudySpec(**records, tree=tree, text=text, source=source, planned=records["search"].trials)

@@ -19,7 +19,6 @@ from hpo.studyfile.records import (
     CheckpointsTable,
     DataTable,
     Median,
-    Promotion,
     Pruner,
     SearchTable,
     StudyTable,
@@ -123,9 +122,8 @@ class StudySpec:
     @property
     def pruner(self) -> Pruner:
         """What ends or pauses unpromising trials."""
-        if self.search.pruner is not None:
-            return self.search.pruner
-        return Median() if self.function is not None or self.conventions < PROMOTES else Promotion()
+        given = "pruner" in self.search.model_fields_set
+        return self.search.pruner if given or self.conventions >= PROMOTES else Median()
 
     @property
     def concurrency(self) -> int:
@@ -175,8 +173,7 @@ def entries(spec: StudySpec) -> dict[str, Setting]:
 def fingerprint(spec: StudySpec) -> str:
     """SHA-256 of the settings that trials depend on. Comments, layout, the order of keys, budgets and `[checkpoints]`
     do not change it."""
-    if spec.conventions < PROMOTES:
-        spec = replace(spec, search=spec.search.model_copy(update={"pruner": spec.pruner}))
+    spec = replace(spec, search=spec.search.model_copy(update={"pruner": spec.pruner}))
     decisive = {path: entry.value for path, entry in entries(spec).items() if not path.startswith(FREE)}
     if spec.conventions < CONCURRENCY_FOLLOWS_TRIALS:
         decisive["search.concurrency"] = toml(spec.concurrency)

@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def searcher_of(store: Store, home: Path, sampler: str = "tpe") -> Searcher:
-    search = f'trials = 8\nsampler = {{ name = "{sampler}" }}'
+    search = f'trials = 8\nsampler = {{ name = "{sampler}" }}\npruner = "median"'
     return open_study(small_study(search=search), store, home).searcher
 
 

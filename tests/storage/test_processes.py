@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sqlalchemy import select
 
 from hpo.database import connect
 from hpo.database.tables import hpo_studies, trials
+from hpo.registry import reopening
 from hpo.registry.studies import register_study
 from hpo.storage.open import open_store
 from hpo.storage.store import Store
@@ -229,3 +231,36 @@ def test_a_study_replaced_under_the_same_ids(tmp_path: Path) -> None:
     run(replace_with_optuna, url)
     assert store.get_study_id_from_name("another") == study_id
     assert [trial.state for trial in store.get_all_trials(study_id)] == [TrialState.WAITING]
+
+
+def test_a_trial_that_another_process_reopened_is_read_again(new_database: Callable[[], str]) -> None:
+    """An ended trial is read once, unless it runs again: here it does, and has ended anew before this one looks."""
+    url = new_database()
+    with closing(open_store(url)) as store, closing(open_store(url)) as other:
+        study_id = store.create_new_study([StudyDirection.MINIMIZE], "s")
+        (trial_id,) = store.create_trials(study_id, 1)
+        store.set_trial_state_values(trial_id, TrialState.PRUNED, [1.0])
+        assert [trial.values for trial in other.get_all_trials(study_id)] == [[1.0]]
+        with store.transaction():
+            reopening.go_on(store, study_id, store.get_all_trials(study_id))
+            assert [trial.state for trial in store.get_all_trials(study_id)] == [TrialState.RUNNING]
+        store.set_trial_intermediate_value(trial_id, 2, 0.5)
+        store.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+        (found,) = other.get_all_trials(study_id)
+        assert (found.state, found.values, found.intermediate_values) == (TrialState.COMPLETE, [0.5], {2: 0.5})
+
+
+def test_a_reopening_that_is_not_committed_is_forgotten(new_database: Callable[[], str]) -> None:
+    with closing(open_store(new_database())) as store:
+        study_id = store.create_new_study([StudyDirection.MINIMIZE], "s")
+        (trial_id,) = store.create_trials(study_id, 1)
+        store.set_trial_state_values(trial_id, TrialState.PRUNED, [1.0])
+
+        def fail() -> None:
+            with store.transaction():
+                reopening.go_on(store, study_id, store.get_all_trials(study_id))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert [trial.state for trial in store.get_all_trials(study_id)] == [TrialState.PRUNED]

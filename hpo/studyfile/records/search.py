@@ -150,5 +150,5 @@ class SearchTable(Record):
     differ in length, and else `lockstep`, the only way."""
     sampler: Sampler = Tpe()
     """Proposes the next trials."""
-    pruner: Pruner | None = None
-    """Ends or pauses unpromising trials early. Absent: `promotion`, or `median` for a training function of your own."""
+    pruner: Pruner = Promotion()
+    """Ends or pauses unpromising trials early. Where it is absent, `median` for a training function of your own."""
