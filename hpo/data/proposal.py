@@ -260,4 +260,4 @@ def _budget(found: Description) -> Iterator[str]:
     yield f"trials = {trials}  # `hpo run --trials N` goes on with more"
     yield f"concurrency = {fitting_concurrency(trials)}  # trials in flight; with fewer, the sampler learns more"
     yield 'sampler = "tpe"  # learns from results; or "random", "gp", "cmaes", "qmc", "grid"'
-    yield f'pruner = {{ name = "median", warmup_epochs = {epochs // 5} }}  # ends trials below the median'
+    yield 'pruner = "promotion"  # trials pause, the best third goes on; or "none", "median", "hyperband"'
