@@ -44,6 +44,8 @@ numbers."""
 PROMOTES = 5
 """Where a study does not name a pruner, its trials pause at rungs and the best go on; before, those below the median
 ended."""
+OWN_PROCESS = 5
+"""The sampler `gp` draws the trials of an ask together, by the order of the trials. Before, it was Optuna's."""
 NEWEST = 5
 
 KEY = "conventions"

@@ -13,7 +13,9 @@ from optuna.samplers import BaseSampler, BruteForceSampler, CmaEsSampler, GPSamp
 from optuna.study import Study
 
 from hpo import space
+from hpo.conventions import OWN_PROCESS
 from hpo.search import objective
+from hpo.search.bayesian import BayesianSampler
 from hpo.search.promotion import Promotion
 from hpo.search.sampling import AtOnce, OneByOne, Sampling
 from hpo.search.tpe import TpeSampler
@@ -21,7 +23,7 @@ from hpo.seeds import sampler_seed
 from hpo.studyfile.file import StudySpec
 
 
-def _gp(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
+def _gp_of_optuna(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
     return GPSampler(
         seed=seed,
         n_startup_trials=record.startup_trials,
@@ -68,6 +70,15 @@ def _tpe(spec: StudySpec, study: Study, promotion: Promotion | None) -> Sampling
     return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials, promotion=promotion)
 
 
+def _gp(spec: StudySpec, study: Study, promotion: Promotion | None) -> Sampling:
+    if spec.conventions < OWN_PROCESS:
+        return _each(_gp_of_optuna)(spec, study, promotion)
+    maximize = objective.direction(spec.study) == "maximize"
+    process = BayesianSampler(space.parameters(spec), seed=spec.study.seed, maximize=maximize)
+    record: Any = spec.search.sampler
+    return AtOnce(study, process, seed=spec.study.seed, startup_trials=record.startup_trials, promotion=promotion)
+
+
 Make = Callable[[StudySpec, Study, Promotion | None], Sampling]
 """Makes the sampling of a study."""
 
@@ -88,7 +99,7 @@ def _each(make: Callable[[Any, int, StudySpec], BaseSampler]) -> Make:
 
 SAMPLERS: dict[str, Make] = {
     "tpe": _tpe,
-    "gp": _each(_gp),
+    "gp": _gp,
     "cmaes": _each(_cmaes),
     "qmc": _each(_qmc),
     "random": _each(_random),

@@ -1,4 +1,4 @@
-"""Drawing the values of the trials of one ask: one trial after the other with Optuna's samplers, or all with our TPE.
+"""Drawing the values of the trials of one ask: one trial after the other with Optuna's samplers, or all with one model.
 
 The values of a trial depend on the study's seed, the trial's number and the trials that the search knows. They do not
 depend on earlier draws, on the process, or on whether the study was continued in between.
@@ -6,7 +6,7 @@ depend on earlier draws, on the process, or on whether the study was continued i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,7 +17,6 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpo.search import enqueued
 from hpo.search.promotion import Promotion
-from hpo.search.tpe import TpeSampler
 from hpo.seeds import sampler_seed
 from hpo.space import Suggest
 from hpo.space.distributions import on_grid
@@ -74,16 +73,44 @@ class OnGrid(BaseSampler):
         return on_grid(param_distribution, value)
 
 
+class Batch(Protocol):
+    """Draws for the trials of one ask."""
+
+    def group(self, number: int, name: str) -> Mapping[str, Any]:
+        """Values of all parameters of a trial that are drawn together with this one."""
+
+    def drawn(self, params: Mapping[str, Any]) -> None:
+        """Notes what a trial has got, before the next one is drawn."""
+
+
+class Model(Protocol):
+    """What draws the trials of an ask together."""
+
+    @property
+    def group_of(self) -> Mapping[str, int]:
+        """The parameters that it draws, each with the number of those that it draws together."""
+
+    def batch(
+        self,
+        observed: Sequence[FrozenTrial],
+        running: Sequence[FrozenTrial],
+        numbers: Sequence[int],
+        order: Sequence[int] | None = None,
+    ) -> Batch:
+        """A batch for the trials of these numbers. `order`: numbers of the observed trials, the best first, where
+        their values do not say it."""
+
+
 class AtOnce:
     """Draws all trials of an ask with one model; at random until there are enough ended trials."""
 
     def __init__(
-        self, study: Study, tpe: TpeSampler, *, seed: int, startup_trials: int, promotion: Promotion | None = None
+        self, study: Study, model: Model, *, seed: int, startup_trials: int, promotion: Promotion | None = None
     ) -> None:
         """`promotion`: by which trials that pause are compared; None where none pause."""
         self.study = study
         self.promotion = promotion
-        self.tpe = tpe
+        self.model = model
         self.seed = seed
         self.startup_trials = startup_trials
 
@@ -92,7 +119,7 @@ class AtOnce:
         observed, order = self._observed()
         known = {*numbers, *(trial.number for trial in observed)}
         others = [trial for trial in self._read(TrialState.RUNNING) if trial.number not in known]
-        batch = self.tpe.batch(observed, others, numbers, order)
+        batch = self.model.batch(observed, others, numbers, order)
         modelled = len(observed) >= self.startup_trials
         for trial in trials:
             random = RandomSampler(sampler_seed(self.seed, trial.number))
@@ -112,7 +139,7 @@ class AtOnce:
                     return values[name]
                 if name in fixed:
                     value = enqueued.plain(distribution, fixed[name])
-                elif not modelled or name not in self.tpe.group_of:
+                elif not modelled or name not in self.model.group_of:
                     value = random.sample_independent(self.study, trial, name, distribution)
                 else:
                     if name not in together:

@@ -18,7 +18,7 @@ class Tpe(Record):
 
 
 class Gp(Record):
-    """Gaussian process with log expected improvement."""
+    """Gaussian process over the order of trials, with expected improvement; the trials of an ask are drawn together."""
 
     name: Literal["gp"] = "gp"
     startup_trials: WholeNumber = 10
