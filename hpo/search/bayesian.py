@@ -104,6 +104,8 @@ class BayesianSampler:
                 step = random.normal(0.0, np.where(random.random(len(near)) < MOVED, FAR, NEAR))
                 moved = np.clip(near[:, index] + step, -0.5, 0.5)
             found[half, index] = np.where(kept & ~np.isnan(moved), moved, found[half, index])
+        for axis in self.domain.stepped:  # what would be rounded later would not be what was judged
+            found[:, axis.column] = axis.scaled(axis.value(found[:, axis.column]))
         return found
 
     def active(self, scaled: Floats) -> Floats:
