@@ -46,6 +46,8 @@ PROMOTES = 5
 ended."""
 OWN_PROCESS = 5
 """The sampler `gp` draws the trials of an ask together, by the order of the trials. Before, it was Optuna's."""
+FEWER_IN_FLIGHT = 5
+"""Where a study does not say how many trials are in flight, a sampler that learns has at most 8; before, 16."""
 NEWEST = 5
 
 KEY = "conventions"

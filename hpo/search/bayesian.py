@@ -59,12 +59,12 @@ class BayesianSampler:
         observed: Sequence[FrozenTrial],
         running: Sequence[FrozenTrial],
         numbers: Sequence[int],
-        order: Sequence[int] | None = None,
+        ranks: Mapping[int, int] | None = None,
     ) -> BayesianBatch:
         """A batch to draw the trials of these numbers, in this order, by what is known now; see `TpeSampler.batch`."""
         self.history.read(observed)
-        if order is not None:
-            self.history.reorder(order)
+        if ranks is not None:
+            self.history.rank(ranks)
         return BayesianBatch(self, [self.history.point(trial) for trial in running], numbers)
 
     def scaled(self, points: Floats) -> Floats:
@@ -164,7 +164,7 @@ class BayesianBatch:
         sampler = self.sampler
         chosen = _chosen(sampler.history.order(), MOST)
         points = sampler.scaled(sampler.history.params[chosen])
-        features, scores = sampler.features(points), normal_scores(len(chosen))
+        features, scores = sampler.features(points), normal_scores(sampler.history.ranks[chosen])
         fitted = np.unique(np.linspace(0, len(chosen) - 1, min(FITTED, len(chosen))).astype(np.intp))
         process = GaussianProcess(features, scores, sampler.owner, fitted)
         self._best = float(process.mean(features).max())
@@ -188,10 +188,14 @@ def _chosen(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:
     return np.concatenate((order[: most // 2], rest[np.isin(rest, newest)]))
 
 
-def normal_scores(count: int) -> Floats:
-    """What the ranks of so many trials would be worth on a normal scale, the best first, of mean 0 and variance 1."""
-    scores: Floats = -ndtri((np.arange(count) + 0.5) / count)
-    return scores / (scores.std() or 1.0)
+def normal_scores(ranks: Floats) -> Floats:
+    """What the places of trials would be worth on a normal scale, of mean 0 and variance 1. `ranks`: [n, keys], sorted,
+    the best first; trials of equal ranks share the mean of their places. [n]"""
+    scores: Floats = -ndtri((np.arange(len(ranks)) + 0.5) / len(ranks))
+    begins = np.concatenate(([True], (ranks[1:] != ranks[:-1]).any(axis=1)))
+    group = np.cumsum(begins) - 1
+    shared: Floats = (np.bincount(group, scores) / np.bincount(group))[group]
+    return shared / (shared.std() or 1.0)
 
 
 def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:

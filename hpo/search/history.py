@@ -7,7 +7,7 @@ intermediate value, then those that violated a constraint. Nothing here draws or
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,10 +59,10 @@ class History:
         self.ranks = np.concatenate((self.ranks, [_rank(trial, self.sign) for trial in new]))[order]
         self.params = np.concatenate((self.params, [self.point(trial) for trial in new]))[order]
 
-    def reorder(self, order: Sequence[int]) -> None:
-        """Rank all trials as these numbers are ordered, the best first."""
-        self.ranks = np.full((len(self), 3), float(len(order)))
-        self.ranks[np.searchsorted(self.numbers, order), 0] = np.arange(len(order))
+    def rank(self, ranks: Mapping[int, int]) -> None:
+        """Give the trials other ranks, by number, 0 for the best."""
+        self.ranks = np.zeros((len(self), 3))
+        self.ranks[:, 0] = [ranks.get(number, len(ranks)) for number in self.numbers.tolist()]
 
     def __len__(self) -> int:
         return len(self.numbers)

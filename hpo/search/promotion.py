@@ -131,6 +131,11 @@ class Promotion:
                 numbers[place] = number
         return numbers
 
+    def ranks(self) -> dict[int, int]:
+        """Places in that order by number, from 0; lost trials share one."""
+        lost = len(self.arrived[self.rungs[0]]) - sum(math.isinf(value) for value, _ in self.arrived[self.rungs[0]])
+        return {number: min(place, lost) for place, number in enumerate(self.order())}
+
     def kept(self, *, most: int) -> list[FrozenTrial]:
         """Those paused trials whose last state is kept: the `most` best at each rung. Others can go on, too, but are
         trained again up to their rung."""

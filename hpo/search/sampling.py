@@ -95,9 +95,9 @@ class Model(Protocol):
         observed: Sequence[FrozenTrial],
         running: Sequence[FrozenTrial],
         numbers: Sequence[int],
-        order: Sequence[int] | None = None,
+        ranks: Mapping[int, int] | None = None,
     ) -> Batch:
-        """A batch for the trials of these numbers. `order`: numbers of the observed trials, the best first, where
+        """A batch for the trials of these numbers. `ranks`: of the observed trials by number, 0 for the best, where
         their values do not say it."""
 
 
@@ -116,10 +116,10 @@ class AtOnce:
 
     def draws(self, trials: Sequence[FrozenTrial]) -> Iterator[Suggest]:
         numbers = [trial.number for trial in trials]
-        observed, order = self._observed()
+        observed, ranks = self._observed()
         known = {*numbers, *(trial.number for trial in observed)}
         others = [trial for trial in self._read(TrialState.RUNNING) if trial.number not in known]
-        batch = self.model.batch(observed, others, numbers, order)
+        batch = self.model.batch(observed, others, numbers, ranks)
         modelled = len(observed) >= self.startup_trials
         for trial in trials:
             random = RandomSampler(sampler_seed(self.seed, trial.number))
@@ -154,16 +154,15 @@ class AtOnce:
             yield draw
             batch.drawn(values)
 
-    def _observed(self) -> tuple[list[FrozenTrial], list[int] | None]:
+    def _observed(self) -> tuple[list[FrozenTrial], Mapping[int, int] | None]:
         """Trials to learn from. Where trials pause, these are all that have arrived at the first rung, also running
-        ones, and their numbers, the best first; else those that have ended."""
+        ones, and their ranks by number; else those that have ended."""
         if self.promotion is None:
             return self._read(TrialState.COMPLETE, TrialState.PRUNED), None
         trials = self._read(*TrialState)
         self.promotion.read(trials)
-        order = self.promotion.order()
-        arrived = set(order)
-        return [trial for trial in trials if trial.number in arrived], order
+        ranks = self.promotion.ranks()
+        return [trial for trial in trials if trial.number in ranks], ranks
 
     def _read(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study._storage.get_all_trials(self.study._study_id, deepcopy=False, states=states)

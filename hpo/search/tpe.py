@@ -73,16 +73,16 @@ class TpeSampler:
         observed: Sequence[FrozenTrial],
         running: Sequence[FrozenTrial],
         numbers: Sequence[int],
-        order: Sequence[int] | None = None,
+        ranks: Mapping[int, int] | None = None,
     ) -> Batch:
         """A batch to draw the trials of these numbers, in this order, by what is known now.
 
-        `observed` holds the trials to learn from, `running` others that have (some) parameters already. `order`: the
-        numbers of all that were ever observed, the best first; None: they rank as finished and pruned trials.
+        `observed` holds the trials to learn from, `running` others that have (some) parameters already. `ranks`: of
+        all that were ever observed by number, 0 for the best; None: they rank as finished and pruned trials.
         """
         self.history.read(observed)
-        if order is not None:
-            self.history.reorder(order)
+        if ranks is not None:
+            self.history.rank(ranks)
         return Batch(self, [self.history.point(trial) for trial in running], numbers)
 
     def uniform(self, number: int, group: int) -> Floats:

@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hpo.conventions import CNN_TAKES_TEXTS, CONCURRENCY_FOLLOWS_TRIALS, NEWEST, PROMOTES, TEXTS_ARE_TOKENS
+from hpo.conventions import (
+    CNN_TAKES_TEXTS,
+    CONCURRENCY_FOLLOWS_TRIALS,
+    FEWER_IN_FLIGHT,
+    NEWEST,
+    PROMOTES,
+    TEXTS_ARE_TOKENS,
+)
 from hpo.studyfile.custom import Reference, modules_of
 from hpo.studyfile.fields import FIXED_TABLES, OF_FUNCTIONS, Shape, searched_tables
 from hpo.studyfile.records import (
@@ -29,6 +36,8 @@ LEARNING = ("tpe", "gp", "cmaes")
 """Samplers that learn from results."""
 MOST_IN_FLIGHT = 16
 """Trials in flight where the study does not ask for more."""
+MOST_LEARNING = 8
+"""The same for a sampler that learns: with more in flight, it knows too little of each."""
 FREE = (
     "search.trials",
     "search.epochs",
@@ -133,7 +142,8 @@ class StudySpec:
         sampler = self.search.sampler
         learns = sampler.name in LEARNING and self.planned > getattr(sampler, "startup_trials", 0)
         follows = self.conventions >= CONCURRENCY_FOLLOWS_TRIALS and learns
-        return fitting_concurrency(self.planned) if follows else MOST_IN_FLIGHT
+        most = MOST_LEARNING if self.conventions >= FEWER_IN_FLIGHT else MOST_IN_FLIGHT
+        return fitting_concurrency(self.planned, most) if follows else MOST_IN_FLIGHT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,9 +191,9 @@ def fingerprint(spec: StudySpec) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
-def fitting_concurrency(trials: int) -> int:
+def fitting_concurrency(trials: int, most: int = MOST_LEARNING) -> int:
     """Trials in flight that leave a sampler results to learn from."""
-    return max(1, min(MOST_IN_FLIGHT, trials // 5))
+    return max(1, min(most, trials // 5))
 
 
 def with_budget(spec: StudySpec, **budgets: float | None) -> StudySpec:

@@ -108,7 +108,7 @@ def test_draws_lie_in_the_space_and_differ() -> None:
 
 def test_an_order_of_its_own_counts_instead_of_the_values() -> None:
     """With the worst trials ordered first, draws go where those are."""
-    worst_first = [trial.number for trial in sorted(OBSERVED, key=lambda t: -(t.value or 0.0))]
+    worst_first = {t.number: rank for rank, t in enumerate(sorted(OBSERVED, key=lambda t: -(t.value or 0.0)))}
     (params,) = (sampler().batch(OBSERVED, (), (20,), worst_first).group(20, "optimizer.name"),)
     (usual,) = batch_of(OBSERVED, (), (20,))
     assert loss(params) > loss(usual)
@@ -161,11 +161,17 @@ def _first(distribution: BaseDistribution) -> Any:
 
 
 def test_normal_scores_fall_with_the_rank() -> None:
-    scores = normal_scores(9)
-    assert list(scores) == sorted(scores, reverse=True)
+    scores = normal_scores(np.arange(9.0)[:, None])
+    assert list(scores) == sorted(set(scores), reverse=True)
     assert scores.mean() == pytest.approx(0.0, abs=1e-12)
     assert scores.std() == pytest.approx(1.0)
-    assert list(normal_scores(1)) == [0.0]
+    assert list(normal_scores(np.zeros((1, 3)))) == [0.0]
+
+
+def test_equal_ranks_have_equal_scores() -> None:
+    first, second, third, *rest = normal_scores(np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 2.0], [1.0, 0.0], [1.0, 0.0]]))
+    assert first > second == third > rest[0] == rest[1]
+    assert list(normal_scores(np.zeros((4, 1)))) == [0.0] * 4
 
 
 def test_expected_improvement_is_the_mean_of_what_is_better() -> None:

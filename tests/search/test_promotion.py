@@ -118,6 +118,9 @@ def test_a_lost_trial_is_last_at_every_rung_and_its_earlier_place_is_taken_back(
     book.read(trials)
     assert [number for _, number in book.arrived[1]] == [1, 2, 0]
     assert book.order() == [1, 2, 0]
+    assert book.ranks() == {1: 0, 2: 1, 0: 2}
+    book.read([*trials, lost(3, [])])
+    assert book.ranks() == {1: 0, 2: 1, 0: 2, 3: 2}
     assert [t.number for t in promotable(book, trials)] == [1]
 
 

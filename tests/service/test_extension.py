@@ -219,7 +219,7 @@ def test_budgets_hold_over_workers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("budget", ["wall_seconds = 0.001", "cpu_seconds = 0.001"])
 def test_a_budget_of_time_ends_everything_after_the_epoch_in_hand(budget: str, tmp_path: Path) -> None:
-    spec = small_study(training=TABLES["training"], search=f"trials = 9\nconcurrency = 3\n{budget}")
+    spec = small_study(training=TABLES["training"], search=f'trials = 9\nconcurrency = 3\npruner = "none"\n{budget}')
     trials, epochs = result_of(spec, tmp_path)
     assert [trial["epochs"] for trial in trials] == [1, 1, 1]
     assert len(epochs) == 3

@@ -15,7 +15,7 @@ import pytest
 from hpo.checkpoints.manager import CheckpointManager
 from hpo.registry import control, leases, queue
 from hpo.registry.queue import StudyStatus
-from hpo.runtime.ownership import LostTrials, Turn
+from hpo.runtime.ownership import LostTrials, Room, Turn
 from hpo.runtime.resume import Behind
 from hpo.runtime.session import Session
 from hpo.service.leased import ALL_ENDED, PRIORITY_CHECK_SECONDS, LeasedOwnership, LeaveReason, has_work
@@ -75,7 +75,8 @@ def status(session: Session) -> StudyStatus:
 def begin(session: Session, owner: LeasedOwnership, flight: int = 0) -> list[int]:
     """Asks for as many trials as there is room for; their ids."""
     with session.store.transaction():
-        asked = session.searcher.ask(owner.room(flight))
+        room = owner.room(flight)
+        asked = session.searcher.ask(min(room.free, room.new))
         owner.begin([trial.trial_id for trial in asked])
     return [trial.trial_id for trial in asked]
 
@@ -183,7 +184,7 @@ def test_trials_are_released_for_the_reason_to_leave(session: Session, tmp_path:
     control.extend_trials(session.store, row_of(tmp_path), 9)
     assert (ours.turn([]), ours.reason) == (None, "changed")
     with session.store.transaction():
-        assert ours.room(0) == 0, "nothing is asked for in a study that was changed"
+        assert ours.room(0) == Room(free=0, new=0), "nothing is asked for in a study that was changed"
         with pytest.raises(LostTrials, match="was changed"):
             ours.check()
     session.store.delete_study(session.study_id)

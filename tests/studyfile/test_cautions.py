@@ -52,7 +52,7 @@ def test_a_batch_larger_than_the_training_part_is_named(size: str, expected: lis
 @pytest.mark.parametrize(
     ("search", "expected"),
     [
-        ("trials = 60", 12),
+        ("trials = 60", 8),
         ("trials = 8", 16),  # fewer than tpe draws at random before it learns
         ('trials = 8\nsampler = "cmaes"', 1),
         ('trials = 60\nsampler = "random"', 16),
@@ -70,4 +70,4 @@ def test_trials_in_flight_follow_from_the_trials_of_the_file(search: str, expect
 
 
 def test_the_concurrency_that_fits_leaves_results_to_learn_from() -> None:
-    assert [fitting_concurrency(trials) for trials in (1, 5, 20, 60, 100, 1000)] == [1, 1, 4, 12, 16, 16]
+    assert [fitting_concurrency(trials) for trials in (1, 5, 20, 60, 100, 1000)] == [1, 1, 4, 8, 8, 8]

@@ -141,7 +141,7 @@ class SearchTable(Record):
     cpu_seconds: Positive | None = None
     """Budget of processor seconds, over all processes and restarts. Absent: none."""
     concurrency: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """Trials in flight (default: a fifth of the file's `trials` for a sampler that learns from results, at most 16; 16
+    """Trials in flight (default: a fifth of the file's `trials` for a sampler that learns from results, at most 8; 16
     for others). It is part of the study, not of the machine, because it decides which results the sampler knows when it
     proposes a trial."""
     pace: Literal["own", "lockstep"] | None = None
