@@ -75,8 +75,8 @@ def compare(place: Place, studies: Sequence[str], csv_file: str | None, spreadsh
       hpo compare digits digits-cnn --csv compare.csv
       hpo compare digits digits-cnn --csv - | head
     """
-    from hpo.reports.compare import caution, compare_csv, write_compare_csv
-    from hpo.reports.compare import compare as compare_studies
+    from hpo.reports.comparison.rows import caution, compare_csv, write_compare_csv
+    from hpo.reports.comparison.rows import compare as compare_studies
 
     if spreadsheet and not csv_file:
         raise click.UsageError("--spreadsheet changes the CSV file only: add --csv FILE.")

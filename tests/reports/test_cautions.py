@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from hpo.endings import Ended, Ending
 from hpo.reports.cautions import rises
-from hpo.reports.compare import comparison_table
+from hpo.reports.comparison.rows import comparison_table
 from hpo.reports.edges import edge_of
 from hpo.reports.trials import trial_row
 from tests.reports.factory import RATE, balance, cut, failed, small, trial

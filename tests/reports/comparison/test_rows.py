@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from hpo.reports.compare import caution, compare_csv, comparison_row, comparison_table, write_compare_csv
+from hpo.reports.comparison.rows import caution, compare_csv, comparison_row, comparison_table, write_compare_csv
 from tests.reports.factory import DROPOUT, RATE, small, trial
 
 
