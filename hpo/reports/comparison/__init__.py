@@ -1,1 +1,1 @@
-"""Comparison of studies: which may be compared, how sure a difference is, and the page. Reads reports; trains nothing."""
+"""Comparison of studies: which may be compared, how sure a difference is, the table and the page. Trains nothing."""
