@@ -94,7 +94,7 @@ def test_show_lets_nothing_act(home: Path, encoding: str, monkeypatch: pytest.Mo
     assert not ACTING.search(done.stdout)
     assert "[red]:cross_mark:[/red]" in done.stdout, "no markup is taken from texts"
     assert "\nhpo: done" not in done.stdout
-    assert "and 8 more" in done.stdout
+    assert "and 10 more" in done.stdout
     assert max(map(len, done.stdout.splitlines())) < 700
     assert done.stdout.isascii() or encoding == "utf-8"
 

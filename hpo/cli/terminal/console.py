@@ -25,7 +25,7 @@ WIDEST = 100_000
 """Width at which tables are measured, in columns."""
 GAP = 2
 """Blanks between two columns of a table."""
-LISTED = 12
+LISTED = 10
 """Entries of a list that are shown before the rest is only counted; --json has them all."""
 WIDEST_CELL = 32
 """Width in columns from which texts in a table of columns side by side are broken."""

@@ -84,7 +84,8 @@ def page(comparison: Comparison) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(number=format_number, duration=format_duration, plural=plural)
-    heads = {name: head for name, head in HEADS.items() if any(cell.get(name) is not None for cell in comparison.cells)}
+    told = [name for name in HEADS if any(cell.get(name) is not None for cell in comparison.cells)]
+    heads = {name: HEADS[name] for name in told if name != "p_holm" or len(comparison.cells) > 2}
     return environment.get_template("compare.html.j2").render(
         version=__version__,
         css=Markup((files("hpo.reports.render") / "templates" / "report.css").read_text()),

@@ -15,6 +15,8 @@ SETTINGS = "file."
 """Precedes the columns of settings that differ."""
 INTERVALS = ("rank", "score", "difference")
 """Columns whose ends are shown behind them."""
+PROBABILITIES = ("p", "p_holm", "beats_first")
+"""Columns of which two digits say enough."""
 UNTOLD = (
     "study",
     "metric",
@@ -73,6 +75,8 @@ def chosen(comparison: Comparison, most: int = NAMED) -> list[int]:
 
 def with_interval(cell: Mapping[str, Any], name: str) -> str:
     """A cell's text, with the ends of its interval where it has any: `0.9812 (0.97 to 0.9924)`."""
+    if name in PROBABILITIES:
+        return format_number(cell.get(name), 2)
     value, low, high = (cell.get(key) for key in (name, f"{name}_low", f"{name}_high"))
     if name not in INTERVALS or value is None or low is None or high is None or (name == "rank" and low == high):
         return format_number(value)
