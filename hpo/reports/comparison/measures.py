@@ -50,6 +50,8 @@ def measure_of(reports: Sequence[StudyReport], metric: str | None) -> Measure:
     if metric is None:
         return Measure(name=first.objective, minimized=first.minimized)
     recorded = dict.fromkeys(name for report in reports for name in recorded_by(report))
+    if metric == "loss" and metric not in recorded and "valid_loss" in recorded:
+        metric = "valid_loss"  # what the objective `loss` is called among the recorded metrics
     if metric not in recorded:
         close = difflib.get_close_matches(metric, recorded, n=1)
         guess = f"Did you mean {close[0]!r}? " if close else ""

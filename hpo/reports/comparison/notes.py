@@ -31,6 +31,6 @@ def facts_to_know(rows: Sequence[Row], scores: Sequence[Scores], comparable: boo
     if selected := [name for name, source in several if source == "selection"]:
         found.append(
             f"The scores of {listed(selected, NAMED)} are those by which the winners were selected, which favours "
-            "the search of more trials. p values compare the two winners, not the ways of searching."
+            "the search of more trials. p values compare winners, not ways of searching."
         )
     return found
