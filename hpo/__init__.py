@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpo.errors import HpoError
     from hpo.export.predictor import Predictor
-    from hpo.study import Best, Study, load, run
+    from hpo.study import Best, Study, compare, load, run
 
-__all__ = ["Best", "HpoError", "Predictor", "Study", "load", "run"]
+__all__ = ["Best", "HpoError", "Predictor", "Study", "compare", "load", "run"]
 __version__ = "0.1.0"
 
 _HOMES = {"HpoError": "hpo.errors", "Predictor": "hpo.export.predictor"}

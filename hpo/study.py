@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from hpo.export.source import TrainedTrial
+    from hpo.reports.comparison.table import Comparison
     from hpo.reports.facts import StudyReport
     from hpo.runtime.progress import Progress
 
@@ -121,20 +122,18 @@ class Study:
         from hpo.export import folder as exports
 
         with reading(self._url) as store:
-            place, number = Path(folder), self._number(trial)
-            checkpoints = self.checkpoints
             exports.export(
                 store,
                 self.home,
                 self.name,
-                place,
+                Path(folder),
                 log.warning,
-                number=number,
+                number=self._number(trial),
                 force=force,
-                place=checkpoints,
+                place=self.checkpoints,
                 given=self._given,
             )
-        return place
+        return Path(folder)
 
     def model(self, *, trial: int | None = None, replica: int = 0) -> nn.Module:
         """The model of a trial with its weights, in evaluation mode. `trial`: number, by default that of the best
@@ -248,6 +247,26 @@ def load(
         facts = gather(store, name)
     kept = checkpoints or os.environ.get(environment.CHECKPOINTS)
     return Study(name=name, home=place, checkpoints=kept, _url=url, _facts=facts)
+
+
+def compare(
+    names: Sequence[str],
+    *,
+    metric: str | None = None,
+    group_by: str | None = None,
+    anyway: bool = False,
+    home: PathLike | None = None,
+    storage: str | None = None,
+) -> Comparison:
+    """Compares studies of a database with the first of them, as `hpo compare` does: `frame` of the result has a row for
+    each. The arguments are the options of the command. `InputError` if the studies do not compare, `StudyStateError` if
+    there is no study of a name."""
+    from hpo.reports.comparison import table
+
+    if isinstance(names, str) or not names:
+        raise InputError(f"names must be the names of at least one study, but got {names!r}")
+    with reading(_place(home, storage)[1]) as store:
+        return table.compare(store, names, metric=metric, group_by=group_by, anyway=anyway)
 
 
 def _spec(study: PathLike | Mapping[str, Any]) -> StudySpec:

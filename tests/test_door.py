@@ -274,3 +274,14 @@ def test_arrays_data_sets_and_a_test_part_may_be_objects(tmp_path: Path) -> None
         best("list", dataset=[1, 2, 3])
     with pytest.raises(DataError, match=r"data\.dataset"):
         best("ragged", dataset={"X": [[1], [1, 2]], "y": [0, 1]})
+
+
+def test_studies_are_compared_as_by_the_command(study: hpo.Study, folder: Path) -> None:
+    assert study.best is not None
+    found = hpo.compare(["wines", "wines"], metric="macro_f1", home=study.home)
+    assert found.frame["best"].tolist() == [study.best.value] * 2
+    assert found.frame["method"].tolist() == [None, "paired, 2 folds"]
+    arguments = ["compare", "wines", "wines", "--metric", "macro_f1", "--csv", "-", "--home", str(study.home)]
+    assert CliRunner().invoke(command, arguments, catch_exceptions=False).stdout == found.csv()
+    with pytest.raises(InputError, match="names of at least one study"):
+        hpo.compare("wines", home=study.home)

@@ -64,7 +64,7 @@ def hpo() -> None:
       hpo check digits            what a study will do
       hpo run digits              run it, or continue it
       hpo report digits           write its report again
-      hpo compare digits wine     two studies side by side
+      hpo compare digits other    two studies of the same data side by side
     """
 
 

@@ -12,10 +12,10 @@ import click
 from hpo import disk
 from hpo.cli.terminal.output import console, say, write_data, write_path
 from hpo.cli.terminal.place import Place, place_options
+from hpo.reports.text import plural
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from hpo.reports.comparison.table import Comparison
     from hpo.storage.store import Store
 
 spreadsheet_option = click.option(
@@ -56,6 +56,14 @@ def report(place: Place, study: str, output: Path | None, spreadsheet: bool) -> 
 
 @click.command()
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
+@click.option("--metric", metavar="NAME", help="Compare by another recorded metric, e.g. loss or test.accuracy.")
+@click.option(
+    "--group-by",
+    metavar="KEY",
+    help="One row for all studies that have the same value of this setting, e.g. search.sampler.name; with file, for "
+    "those that differ in name and seed alone.",
+)
+@click.option("--anyway", is_flag=True, help="Compare studies of different data, parts or objectives, too.")
 @click.option(
     "--csv",
     "csv_file",
@@ -63,36 +71,54 @@ def report(place: Place, study: str, output: Path | None, spreadsheet: bool) -> 
     metavar="FILE",
     help="Also write the comparison as CSV; with -, print CSV instead of the table.",
 )
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write it as one page that opens offline.",
+)
 @spreadsheet_option
 @place_options
 @click.pass_obj
-def compare(place: Place, studies: Sequence[str], csv_file: str | None, spreadsheet: bool) -> None:
-    """Compare STUDIES: best and median value, cost of finding the best, test score, winner's parameters.
+def compare(
+    place: Place,
+    studies: Sequence[str],
+    metric: str | None,
+    group_by: str | None,
+    anyway: bool,
+    csv_file: str | None,
+    html_file: Path | None,
+    spreadsheet: bool,
+) -> None:
+    """Compare STUDIES with the first one: score, difference and p value, cost of the search, files and winners.
 
     \b
     Examples:
       hpo compare digits digits-cnn
-      hpo compare digits digits-cnn --csv compare.csv
+      hpo compare digits digits-cnn --metric test.accuracy --html compare.html
+      hpo compare tpe-0 tpe-1 tpe-2 random-0 random-1 random-2 --group-by file
       hpo compare digits digits-cnn --csv - | head
     """
-    from hpo.reports.compare import caution, compare_csv, write_compare_csv
-    from hpo.reports.compare import compare as compare_studies
+    from hpo.reports.comparison.table import compare as compare_studies
 
     if spreadsheet and not csv_file:
         raise click.UsageError("--spreadsheet changes the CSV file only: add --csv FILE.")
     with reading(place) as store:
-        frame = compare_studies(store, studies)
-    warning = caution(frame)
-    if warning:
-        say(f"Note: {warning}", err=True)
+        found = compare_studies(store, studies, metric=metric, group_by=group_by, anyway=anyway)
+    if html_file:
+        found.write_html(html_file)
+    for note in found.notes:
+        say(f"Note: {note}", err=True)
     if csv_file == "-":
-        write_data(compare_csv(frame, spreadsheet=spreadsheet))
-        return
-    if csv_file:
-        write_compare_csv(frame, Path(csv_file), spreadsheet=spreadsheet)
-    _print_comparison(frame)
-    if csv_file:
-        say(f"Written: {csv_file}", err=True)
+        write_data(found.csv(spreadsheet=spreadsheet))
+    else:
+        if csv_file:
+            found.write_csv(Path(csv_file), spreadsheet=spreadsheet)
+        print_comparison(found)
+    for written in (csv_file if csv_file != "-" else None, html_file):
+        if written:
+            say(f"Written: {written}", err=True)
 
 
 def _folder(place: Place, study: str) -> Path:
@@ -109,9 +135,13 @@ def reading(place: Place) -> Iterator[Store]:
         yield store
 
 
-def _print_comparison(frame: pd.DataFrame) -> None:
+def print_comparison(comparison: Comparison) -> None:
     """Prints the comparison with one column per study, because there are few studies and many measures."""
-    from hpo.reports.text import format_number
+    from hpo.reports.comparison.shown import shown
 
-    rows = {column: [format_number(value) for value in frame[column]] for column in frame.columns[1:]}
-    console().side_by_side("", list(frame["study"]), rows)
+    texts = shown(comparison)
+    console().side_by_side("", texts.heads, texts.lines)
+    if texts.settings_omitted:
+        say(f"{plural(texts.settings_omitted, 'more setting')} of the study files differ: --csv FILE has them.")
+    if texts.omitted:
+        say(f"{plural(texts.omitted, 'more row')}: --csv FILE has all, these are the first and the best of the others.")

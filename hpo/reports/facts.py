@@ -53,6 +53,10 @@ class StudyReport(Evidence):
     """Path of the study file, as given when the study was made."""
     spec_text: str
     """The study file."""
+    dataset_fingerprint: str
+    """SHA-256 of the examples."""
+    split_fingerprint: str | None
+    """SHA-256 of the positions of the examples in all parts; None where it is not recorded, or there are no parts."""
     circumstances: Mapping[str, Any]
     """All that the study noted about itself but its baselines, by the name that is shown."""
     task: str | None
@@ -154,6 +158,8 @@ def report_of(
         hpo_version=study.hpo_version,
         source=study.spec_source,
         spec_text=study.spec_text,
+        dataset_fingerprint=study.dataset_fingerprint,
+        split_fingerprint=study.facts.split,
         circumstances=replace(study.facts, baselines=()).as_dict(),
         task=study.facts.task,
         epochs=epochs,

@@ -22,7 +22,6 @@ from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
@@ -39,6 +38,8 @@ from hpo.execution.rehearsal import Rehearsed
 from hpo.registry import studies as table
 from hpo.registry.baselines import Baseline
 from hpo.registry.summaries import StudySummary
+from hpo.reports.comparison.measures import Measure
+from hpo.reports.comparison.table import Comparison
 from hpo.runtime.progress import Progress, Running
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.cautions import Caution
@@ -93,7 +94,7 @@ def test_show_lets_nothing_act(home: Path, encoding: str, monkeypatch: pytest.Mo
     assert not ACTING.search(done.stdout)
     assert "[red]:cross_mark:[/red]" in done.stdout, "no markup is taken from texts"
     assert "\nhpo: done" not in done.stdout
-    assert "and 8 more" in done.stdout
+    assert "and 10 more" in done.stdout
     assert max(map(len, done.stdout.splitlines())) < 700
     assert done.stdout.isascii() or encoding == "utf-8"
 
@@ -303,14 +304,18 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
     assert LONG in "".join(line.split("  ")[0] for line in lines)
 
 
+def comparison(names: list[str], **more: str) -> Comparison:
+    cells = tuple({"study": name, "best": 0.5, **more} for name in names)
+    measure = Measure(name="accuracy", minimized=False)
+    return Comparison(measure=measure, rows=(), cells=cells, curves=(), notes=())
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_compare_breaks_no_heading(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     out = terminal(width)
     monkeypatch.setattr(report, "console", lambda: out)
     names = ["digits", "digits-cnn", "breast_cancer", "my-fairly-long-study"]
-    report._print_comparison(
-        pd.DataFrame([[name, 0.5, "none"] for name in names], columns=["study", "best", f"winner.{LONG}"])
-    )
+    report.print_comparison(comparison(names, **{f"winner.{LONG}": "none"}))
     assert_whole(lines_of(out), width, {*names, "best"})
 
 
@@ -340,7 +345,7 @@ def test_check_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_wide_table_stays_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"study-{'x' * 90}-{n}" for n in range(9)]
-    report._print_comparison(pd.DataFrame([[name, 0.5] for name in names], columns=["study", "best"]))
+    report.print_comparison(comparison(names))
     heading, line = capsys.readouterr().out.splitlines()
     assert heading.split() == names
     assert line.split() == ["best", *["0.5"] * 9]

@@ -154,7 +154,7 @@ def test_show_tells_what_is_in_training_and_what_went_wrong(stopped: Path) -> No
         "  trial 4: epoch 2, 0.625",
         "  trial 5: epoch 0",
         "  trial 8: RuntimeError: [too] large",
-        "  ... and 8 more",
+        "  ... and 10 more",
         f"To continue: hpo run {found['source']} --home {stopped}",
     ):
         assert line in output.splitlines()

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from hpo.reports.compare import compare_csv, comparison_row, comparison_table
+from hpo.reports.comparison.entries import entry_of
+from hpo.reports.comparison.rows import comparison_row
+from hpo.reports.comparison.table import compared
 from hpo.reports.facts import StudyReport
 from hpo.reports.render.html import render
 from hpo.reports.render.markdown import summary
@@ -93,8 +95,9 @@ def test_a_study_without_them_shows_none() -> None:
 
 def test_a_comparison_has_a_column_for_each() -> None:
     first, second = report({"majority": 0.5, "boosting": None}), report({"majority": 0.6, "logistic": 0.7})
-    frame = comparison_table([first, second])
+    made = compared([entry_of(first), entry_of(second)], anyway=True)
+    frame = made.frame
     assert frame["baseline.majority"].tolist() == [0.5, 0.6]
     assert frame["test_baseline.logistic"].tolist() == [None, 0.69]
     assert "baseline.boosting" not in frame
-    assert "baseline.logistic,baseline.majority" in compare_csv(frame)
+    assert "baseline.logistic,baseline.majority" in made.csv()

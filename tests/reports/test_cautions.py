@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from hpo.endings import Ended, Ending
 from hpo.reports.cautions import rises
-from hpo.reports.compare import comparison_table
+from hpo.reports.comparison.rows import comparison_row
 from hpo.reports.edges import edge_of
 from hpo.reports.trials import trial_row
 from tests.reports.factory import RATE, balance, cut, failed, small, trial
@@ -120,7 +120,7 @@ def test_an_infinite_value_never_wins():
     assert report.winner is not None
     assert report.winner.number == 1
     assert [point.best for point in report.history] == [None, 0.5, 0.5]
-    assert comparison_table([report])["median"][0] == 0.5
+    assert comparison_row(report)["median"] == 0.5
 
 
 def test_no_winner_and_running():

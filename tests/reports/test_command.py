@@ -127,6 +127,21 @@ def test_compare_prints_a_table_and_writes_csv(home, tmp_path, capsys):
     assert [row["study"] for row in csv.DictReader(file.open())] == ["digits", "digits-cnn"]
 
 
+def test_compare_writes_a_page_and_says_what_a_reader_has_to_know(home, tmp_path, capsys):
+    file = tmp_path / "compare.html"
+    assert hpo("compare", "digits", "digits-cnn", "--home", home, "--html", file, "--metric", "macro_f1") == 0
+    shown = capsys.readouterr()
+    assert "Note: No p value for digits, digits-cnn: one score each." in shown.err
+    assert str(file) in shown.err
+    assert "Comparison by macro F1" in file.read_text()
+
+
+def test_compare_refuses_what_does_not_compare(home, capsys):
+    assert hpo("compare", "digits", "digits-cnn", "--home", home, "--metric", "auroc") == 2
+    assert "no study recorded the metric 'auroc'" in capsys.readouterr().err
+    assert hpo("compare", "digits", "digits-cnn", "--home", home, "--group-by", "search.samplers") == 2
+
+
 def test_a_comparison_that_cannot_be_written_says_so(home, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert hpo("compare", "digits", "--home", home, "--csv", tmp_path / "file" / "x.csv") == 1

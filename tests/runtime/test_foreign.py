@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from hpo.errors import TakenError
-from hpo.reports.compare import comparison_row
+from hpo.reports.comparison.rows import comparison_row
 from hpo.reports.facts import StudyReport, gather
 from hpo.reports.render.csv import trials_csv
 from hpo.runtime.local_run import Result, run_study

@@ -25,8 +25,10 @@ WIDEST = 100_000
 """Width at which tables are measured, in columns."""
 GAP = 2
 """Blanks between two columns of a table."""
-LISTED = 12
+LISTED = 10
 """Entries of a list that are shown before the rest is only counted; --json has them all."""
+WIDEST_CELL = 32
+"""Width in columns from which texts in a table of columns side by side are broken."""
 NARROWEST = 8
 """Least width of a value in a table, in columns."""
 
@@ -83,24 +85,33 @@ class Terminal(Console):
 
     def side_by_side(self, title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
         """Prints a table with a column for each head and a row for each label. Columns that do not fit beside the
-        others go into further tables below. Texts that are wider than the terminal are broken between words."""
+        others go into further tables below. On a terminal, long texts are broken between words."""
         columns = [[head, *(row[place] for row in rows.values())] for place, head in enumerate(heads)]
         columns = [[on_one_line(text) for text in column] for column in columns]
         names = [on_one_line(label) for label in (title, *rows)]
         if self.is_terminal:
             names = [self._broken(name, self.width // 2) for name in names]
             room = self.width - GAP - max(map(self._wide, names))
-            columns = [[self._broken(text, room) for text in column] for column in columns]
+            columns = [[self._broken(text, min(room, WIDEST_CELL)) for text in column] for column in columns]
         begin = 0
         while begin < len(columns):
             end = begin + 1
-            while end < len(columns) and self.fits(_table(names, columns[begin : end + 1])):
+            while end < len(columns) and self.fits(self._table(names, columns[begin : end + 1])):
                 end += 1
             if begin:
                 self.print()
-            self.fits(table := _table(names, columns[begin:end]))
+            self.fits(table := self._table(names, columns[begin:end]))
             self.print(table)
             begin = end
+
+    def _table(self, names: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:
+        table = plain_table()
+        table.add_column(names[0], no_wrap=True)
+        for column in columns:
+            table.add_column(column[0], justify="right", no_wrap=True, min_width=max(map(self._wide, column)))
+        for place, name in enumerate(names[1:], start=1):
+            table.add_row(name, *(column[place] for column in columns))
+        return table
 
     def _wide(self, text: str) -> int:
         return max(cell_len(for_terminal(line, self.encoding)) for line in text.split("\n"))
@@ -118,13 +129,3 @@ class Terminal(Console):
 def plain_table(header_style: str = "bold") -> Table:
     """A table without lines."""
     return Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style=header_style)
-
-
-def _table(names: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:
-    table = plain_table()
-    table.add_column(names[0], no_wrap=True)
-    for head, *_ in columns:
-        table.add_column(head, justify="right", overflow="fold")
-    for place, name in enumerate(names[1:], start=1):
-        table.add_row(name, *(column[place] for column in columns))
-    return table

@@ -1,45 +1,14 @@
-"""Comparison of several studies, one row each: quality, cost of the search, and the winner. Nothing is printed here."""
+"""The columns of a comparison that describe one study alone: quality, cost of the search, and the winner; and what
+stands there for a row of several studies. Compares nothing."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from hpo.reports.facts import StudyReport, gather
-from hpo.reports.render.build import write_text
-from hpo.reports.render.csv import csv_text
+from hpo.reports.facts import StudyReport
 from hpo.reports.trials import ranked
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from hpo.storage.store import Store
-
-
-def compare(store: Store, names: Sequence[str]) -> pd.DataFrame:
-    """One row per study in the order given, with the columns of `comparison_row`. An unknown name raises
-    StudyStateError."""
-    return comparison_table([gather(store, name) for name in names])
-
-
-def comparison_table(reports: Sequence[StudyReport]) -> pd.DataFrame:
-    """One row per report; test metrics, baselines and winners' parameters of all studies come last, in alphabetical
-    order."""
-    import pandas as pd
-
-    rows = [comparison_row(report) for report in reports]
-    first = [name for name in row_names(rows) if "." not in name]
-    last = sorted(name for name in row_names(rows) if "." in name)
-    return pd.DataFrame(
-        [[r.get(name) for name in [*first, *last]] for r in rows], columns=[*first, *last], dtype=object
-    )
-
-
-def row_names(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Every key once, in order of appearance."""
-    return list(dict.fromkeys(name for r in rows for name in r))
 
 
 def comparison_row(report: StudyReport) -> dict[str, Any]:
@@ -82,6 +51,29 @@ def comparison_row(report: StudyReport) -> dict[str, Any]:
     }
 
 
+def merged_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One row for several studies: the median of what the searches took to their best, the mean of all other numbers,
+    and what all studies have in common where it is no measurement."""
+    if len(rows) == 1:
+        return rows[0]
+    return {name: _merged(name, [row.get(name) for row in rows]) for name in row_names(rows)}
+
+
+def _merged(name: str, values: Sequence[Any]) -> Any:
+    same = all(value == values[0] for value in values)
+    if same or name in ("winner", "models") or name.startswith("winner."):
+        return values[0] if same else None
+    numbers = [value for value in values if type(value) in (int, float)]
+    if not numbers:
+        return None
+    return statistics.median(numbers) if "_to_" in name else statistics.fmean(numbers)
+
+
+def row_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every key once, in order of appearance."""
+    return list(dict.fromkeys(name for r in rows for name in r))
+
+
 def seconds_to_best(report: StudyReport) -> float | None:
     """Seconds from the start of the first trial to the end of the winner, at most the time that the study ran; None if
     unknown."""
@@ -90,21 +82,3 @@ def seconds_to_best(report: StudyReport) -> float | None:
         return None
     seconds = report.winner.completed.timestamp() - min(starts)
     return min(seconds, report.wall_seconds) if report.wall_seconds else seconds
-
-
-def caution(frame: pd.DataFrame) -> str | None:
-    """A warning if the values of the rows cannot be compared; else None."""
-    objectives = sorted(set(frame["objective"]))
-    if len(objectives) > 1:
-        return f"The studies have different objectives ({', '.join(objectives)}): their values do not compare."
-    return None
-
-
-def compare_csv(frame: pd.DataFrame, *, spreadsheet: bool = False) -> str:
-    """The comparison as CSV text."""
-    return csv_text(list(frame.columns), frame.itertuples(index=False, name=None), spreadsheet=spreadsheet)
-
-
-def write_compare_csv(frame: pd.DataFrame, path: Path, *, spreadsheet: bool = False) -> None:
-    """Write the comparison as a CSV file. Raises MachineError if it cannot be written."""
-    write_text(path, compare_csv(frame, spreadsheet=spreadsheet), "Give another file with --csv.")

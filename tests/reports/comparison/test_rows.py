@@ -5,7 +5,9 @@ import io
 
 import pytest
 
-from hpo.reports.compare import caution, compare_csv, comparison_row, comparison_table, write_compare_csv
+from hpo.reports.comparison.entries import entry_of
+from hpo.reports.comparison.rows import comparison_row, merged_row
+from hpo.reports.comparison.table import compared
 from tests.reports.factory import DROPOUT, RATE, small, trial
 
 
@@ -23,6 +25,10 @@ def first():
 def second():
     trials = [trial(0, 0.2, {"optimizer.learning_rate": 0.01}, {"optimizer.learning_rate": RATE}, epochs=4)]
     return small(trials, name="second", objective="loss")
+
+
+def both(*reports):
+    return compared([entry_of(report) for report in reports], anyway=True)
 
 
 def test_a_row(first):
@@ -43,7 +49,7 @@ def test_pauses_between_restarts_do_not_count_as_time_to_the_best():
 
 
 def test_the_table_has_every_column_of_every_study(first, second):
-    frame = comparison_table([first, second])
+    frame = both(first, second).frame
     assert list(frame["study"]) == ["first", "second"]
     columns = list(frame.columns)
     assert columns.index("seconds_training") < columns.index("test.accuracy")
@@ -53,19 +59,21 @@ def test_the_table_has_every_column_of_every_study(first, second):
     assert frame["winner.dropout.p"][1] is None
 
 
-def test_different_objectives_are_said(first, second):
-    assert "different objectives (accuracy, loss)" in caution(comparison_table([first, second]))
-    assert caution(comparison_table([first, first])) is None
-
-
 def test_csv_keeps_numbers_exact_and_missing_cells_empty(first, second, tmp_path):
     path = tmp_path / "new" / "compare.csv"
-    write_compare_csv(comparison_table([first, second]), path)
+    made = both(first, second)
+    made.write_csv(path)
     read = list(csv.DictReader(io.StringIO(path.read_text())))
     assert read[0]["median"] == "0.8"
     assert read[0]["finished"] == "3"
     assert read[0]["winner.optimizer.learning_rate"] == read[1]["test.accuracy"] == ""
-    assert compare_csv(comparison_table([first, second])) == path.read_text()
+    assert made.csv() == path.read_text()
+
+
+def test_a_row_of_several_studies_has_means_and_medians_and_what_they_share():
+    rows = [{"best": 0.1 * n, "epochs_to_best": n, "winner": n, "models": 2, "study": "s"} for n in (1, 2, 6)]
+    made = merged_row(rows)
+    assert made == {"best": pytest.approx(0.3), "epochs_to_best": 2, "winner": None, "models": 2, "study": "s"}
 
 
 def test_a_study_without_a_winner_has_a_row():

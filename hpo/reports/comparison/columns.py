@@ -1,0 +1,72 @@
+"""The columns of a comparison: their names, which stay as they are, their order, and what they mean."""
+
+from __future__ import annotations
+
+COLUMNS: dict[str, str] = {
+    "study": "name of the study; of several, of the first one, or the value of the setting that they are grouped by",
+    "objective": "metric that the search optimised",
+    "direction": "`maximize` or `minimize`",
+    "best": "winner's objective",
+    "median": "median objective of the finished trials",
+    "finished": "finished trials",
+    "pruned": "pruned trials",
+    "failed": "failed trials",
+    "others": "trials of other programs; only where there are any",
+    "epochs": "epochs trained, over all trials; folds and repeats of a trial share its epochs",
+    "trials_to_best": "trials up to the winner",
+    "epochs_to_best": "epochs trained by the trials up to the winner",
+    "seconds_to_best": "seconds until the winner had ended, without pauses between restarts",
+    "seconds": "seconds that the study ran",
+    "seconds_training": "seconds of training and validation, added up over workers",
+    "winner": "number of the winner",
+    "models": "models of each trial: one for each fold and repeat",
+    "studies": "studies in the row",
+    "seeds": "their seeds",
+    "metric": "metric that the columns from here on compare: the objective, or that of `--metric`",
+    "rank": "rank by `score`, 1 for the best; rows of equal score share a rank",
+    "rank_low": "1 and the number of rows that are significantly better: the best rank that is plausible",
+    "rank_high": "the number of rows but those that are significantly worse: the worst rank that is plausible",
+    "score": "mean of the scores",
+    "score_low": "lower end of its 95 % interval",
+    "score_high": "upper end of its 95 % interval",
+    "score_spread": "standard deviation of the scores; of a winner's folds, of their means",
+    "scores": "number of separate scores",
+    "scores_of": "what the scores are: `studies`, `new_seeds`, `selection`, `test` or `none`",
+    "interval_from": "what the interval was computed from",
+    "difference": "`score` minus that of the first row",
+    "difference_low": "lower end of its 95 % interval",
+    "difference_high": "upper end of its 95 % interval",
+    "p": "two-sided p value of the difference",
+    "p_holm": "p value adjusted for the number of rows (Holm)",
+    "beats_first": "probability that one new score of the row is better than one of the first row",
+    "method": "how the difference was computed: paired or unpaired, over how many scores; `none` where a row has one",
+    "threshold_first": "score that the first row's search ended with",
+    "trials_to_first": "trials until a search had a value at least as good",
+    "epochs_to_first": "epochs trained until then",
+    "seconds_to_first": "seconds until then",
+    "threshold_all": "the worst score that a search ended with, which all searches reached",
+    "trials_to_all": "trials until a search had a value at least as good",
+    "epochs_to_all": "epochs trained until then",
+    "seconds_to_all": "seconds until then",
+    "threshold_close": "95 % of the way from the usual trial (median of the studies' medians) to the best score",
+    "trials_to_close": "trials until a search had a value at least as good",
+    "epochs_to_close": "epochs trained until then",
+    "seconds_to_close": "seconds until then",
+    "area": "mean of the best value so far from epoch `area_from` to epoch `area_to`",
+    "area_from": "epochs until every search had its first finished trial",
+    "area_to": "epochs that the shortest search trained",
+    "differs": "settings of the study file that differ from the first row's, at most ten by name",
+}
+"""Name -> meaning, in the order of the table."""
+
+FURTHER: dict[str, str] = {
+    "test.METRIC": "winner's score on the test part; with folds or repeats the mean over its models",
+    "test_ensemble.METRIC": "score of the ensemble of its models there",
+    "baseline.MODEL": "objective of a simple model on the validation part",
+    "test_baseline.MODEL": "objective of a simple model on the test part",
+    "file.SETTING": "setting of the study file in which some differ, as TOML; empty where the file does not have it",
+    "winner.PARAMETER": "searched parameter of the winner",
+}
+"""Columns that depend on the studies, which come last, in alphabetical order."""
+BASIC = tuple(COLUMNS)[: list(COLUMNS).index("studies")]
+"""Columns of single studies; those of a row of several studies are their medians or means."""
