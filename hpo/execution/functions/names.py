@@ -14,12 +14,15 @@ TAKEN = ("number", "replica", "epoch", "objective", "seconds")
 """Columns of `epochs.csv` that are no metrics."""
 
 
-def as_values(metrics: Mapping[str, float]) -> dict[str, float]:
+def as_values(metrics: Mapping[str, float], objective: str) -> dict[str, float]:
     """The metrics as plain numbers by name. Raises `ValueError` for a name that cannot be shown as it is, or that a
-    column of `epochs.csv` has already, and for more metrics than a report may hold."""
+    column of `epochs.csv` has already, unless it is the objective's, which has a column of its own; and for more
+    metrics than a report may hold."""
     if len(metrics) > MOST:
         raise ValueError(f"found {len(metrics):,} metrics, but a report has at most {MOST:,}; leave some out")
     for name in map(str, metrics):
+        if name == objective:
+            continue
         if name in TAKEN:
             raise ValueError(f"found a metric {name!r}, which is a column of epochs.csv already; give it another name")
         if not 0 < len(name) <= LONGEST or on_one_line(name) != name:

@@ -58,7 +58,7 @@ class Trial:
                 f"{self._objective!r}; report it, too"
             )
         try:
-            values = as_values(metrics)
+            values = as_values(metrics, self._objective)
         except ValueError as error:
             raise ValueError(f"report({epoch}, ...): {error}") from None
         with self._lock:
