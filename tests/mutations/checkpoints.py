@@ -3,65 +3,53 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from hpo.runtime.local_run import run_study
+from hpo.execution.resources import Resources
 from hpo.runtime.progress import Progress
-from hpo.storage.open import sqlite_url
-from hpo.studyfile.file import parse_study
-from tests.mutations import families
+from hpo.storage.open import open_store, sqlite_url
 from tests.mutations.damage import damaged
 from tests.mutations.kinds import Answer, Kind, command
-from tests.runtime.small import small_text
+from tests.runtime.small import open_study, small_study, small_text, train
+
+TICKS = 6
+"""After so many epochs some trials have ended and others are in flight."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
-    """A home folder with one interrupted study, the study's name, and its file."""
+    """A home folder with one interrupted study, and the study's file."""
 
     home: Path
-    name: str
-    file: Path
-
-    def files(self, home: Path) -> list[Path]:
-        """The checkpoints below a copy of the home folder."""
-        return sorted((home / "checkpoints" / self.name).glob("*.pt"))
+    study: Path
 
 
-def prepare(folder: Path, stack: ExitStack) -> list[Inputs]:
-    models = _interrupted(folder, "small", small_text(), ticks=6)
-    kinds = {path.name.split("-")[0] for path in models.files(models.home)}
-    assert kinds >= {"running", "best"}, kinds
-    function = _interrupted(folder, "function", families.texts(folder)["function"], ticks=3)
-    assert function.files(function.home), "no state of a function was kept"
-    return [models, function]
-
-
-def _interrupted(folder: Path, name: str, text: str, ticks: int) -> Inputs:
-    """The study after so many ticks, when some trials are in flight."""
-    inputs = Inputs(home=folder / f"{name} home", name=name, file=folder / f"{name}.toml")
-    inputs.file.write_text(text)
+def prepare(folder: Path, stack: ExitStack) -> Inputs:
+    home, study = folder / "home", folder / "small.toml"
+    study.write_text(small_text())
     seen = 0
 
     def observe(progress: Progress) -> None:
         nonlocal seen
         seen += 1
-        if seen == ticks:
+        if seen == TICKS:
             raise KeyboardInterrupt
 
-    with suppress(KeyboardInterrupt):
-        run_study(parse_study(text, str(inputs.file)), sqlite_url(inputs.home), inputs.home, observe, lanes=8)
-    return inputs
+    resources = Resources(lanes=8)
+    with closing(open_store(sqlite_url(home))) as store, suppress(KeyboardInterrupt):
+        train(open_study(small_study(folder=folder), store, home, resources=resources), resources, observe)
+    files = sorted((home / "checkpoints" / "small").glob("*.pt"))
+    assert {path.name.split("-")[0] for path in files} >= {"running", "best"}, [path.name for path in files]
+    return Inputs(home=home, study=study)
 
 
-def attempt(studies: list[Inputs], random: Random, folder: Path) -> list[Answer]:
-    inputs = random.choice(studies)
+def attempt(inputs: Inputs, random: Random, folder: Path) -> list[Answer]:
     home = folder / "home"
     shutil.copytree(inputs.home, home)
-    files = inputs.files(home)
+    files = sorted((home / "checkpoints" / "small").glob("*.pt"))
     for path in random.sample(files, random.choice((1, 1, 2, len(files)))):
         content = path.read_bytes()
         match random.randrange(6):
@@ -77,7 +65,7 @@ def attempt(studies: list[Inputs], random: Random, folder: Path) -> list[Answer]
                 path.write_bytes(b"")
             case _:
                 path.write_bytes(damaged(content, random))
-    asked = random.choice((("run", inputs.file, "--workers", "1"), ("export", inputs.name, "-o", folder / "export")))
+    asked = random.choice((("run", inputs.study, "--workers", "1"), ("export", "small", "-o", folder / "export")))
     return [command(*asked, "--home", home)]
 
 
