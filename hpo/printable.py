@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 LONGEST = 4000
 """Characters of a message."""
+LONGEST_TRACEBACK = 12_000
+"""Characters of a traceback."""
 LONGEST_LINE = 600
 """Characters of one entry in a list, and of a value that a message repeats."""
 MOST_NAMED = 20
@@ -45,6 +47,11 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     kept = longest - len(f" [... {len(text):,} characters ...] ")
     head, tail = kept - kept // 3, kept // 3
     return f"{text[:head]} [... {len(text) - kept:,} characters ...] {text[-tail:]}"
+
+
+def storable(text: str, longest: int = LONGEST) -> str:
+    """The text, shortened, with question marks in place of halves of surrogate pairs, which no file can hold."""
+    return shortened(text, longest).encode("utf-8", "replace").decode("utf-8")
 
 
 def few(entries: Iterable[object], most: int = MOST_NAMED) -> list[str]:

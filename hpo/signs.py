@@ -134,6 +134,10 @@ class Sign:
         return WORDS[self.code][1]
 
 
+LARGEST = 10**15
+"""Whole numbers from which on a stored figure is none of this program's."""
+
+
 def stored(signs: Iterable[Sign]) -> list[list[Any]]:
     """The signs as a trial's row stores them: code, figure with four digits, place."""
     return [[str(sign.code), float(f"{sign.figure:.4g}"), sign.where] for sign in signs]
@@ -150,7 +154,8 @@ def _is_stored(item: Any) -> bool:
     if not isinstance(item, list) or len(item) != 3:
         return False
     code, figure, where = item
-    return code in set(Code) and type(figure) in (int, float) and isinstance(where, str)
+    known = isinstance(code, str) and code in set(Code) and isinstance(where, str)
+    return known and (type(figure) is float or (type(figure) is int and abs(figure) < LARGEST))
 
 
 def _sign(item: list[Any]) -> Sign:

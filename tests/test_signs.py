@@ -17,7 +17,20 @@ def test_stored_signs_are_read_again() -> None:
     )
 
 
-@pytest.mark.parametrize("junk", [None, "x", 3, [1], [["no_such_code", 1.0, ""]], [["dead_units", "much", ""]], {}])
+@pytest.mark.parametrize(
+    "junk",
+    [
+        None,
+        "x",
+        3,
+        [1],
+        [["no_such_code", 1.0, ""]],
+        [["dead_units", "much", ""]],
+        {},
+        [[[], 1.0, ""]],
+        [["dead_units", 10**400, ""]],
+    ],
+)
 def test_what_other_programs_wrote_under_this_name_is_no_sign(junk: Any) -> None:
     assert signs.of({SIGNS: junk}) == ()
 

@@ -105,14 +105,15 @@ def _table(source: str, target: str | None, given: dict[str, Any]) -> DataTable:
 def _target_in(data: DataTable, base: Path) -> str | None:
     """The column to predict: the one with an obvious name. None where the data has a target of its own."""
     from hpo.data.catalogue import load_dataset
-    from hpo.data.readers import is_function, read_source
+    from hpo.data.readers import read_source
     from hpo.data.table import Table
+    from hpo.studyfile.custom import is_reference
 
     source = data.dataset
     try:
         load_dataset(data, base)
     except DataError:
-        if not (is_function(source) or os.path.isfile(base / os.path.expanduser(source))):
+        if not (is_reference(source) or os.path.isfile(base / os.path.expanduser(source))):
             raise
         found = read_source(source, data, base)
         if not isinstance(found, Table):  # arrays have no columns to choose from

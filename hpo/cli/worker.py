@@ -31,8 +31,8 @@ PATIENCE_SECONDS = 15.0
     "--modules",
     multiple=True,
     metavar="none|PATTERN",
-    help="Run only these Python modules as models of studies: 'PACKAGE.MODULE:NAME' or 'FILE.py:NAME' with * and ?; "
-    "may be repeated.  [default: all]",
+    help="Run only this code of studies' own, for models, training and data: 'PACKAGE.MODULE:NAME' or 'FILE.py:NAME' "
+    "with * and ?; may be repeated.  [default: all]",
 )
 @click.option(
     "--alive", is_flag=True, help="Do not work: exit with 0 if a worker of this machine is alive, else with 1."
@@ -74,7 +74,7 @@ def worker(
     their numbers.
 
     A study may name Python code that workers run. Whoever can write to the database can name any code on this machine:
-    --modules restricts what is run. Studies with other modules are left to other workers.
+    --modules restricts what is run. Studies with other code are left to other workers.
 
     \b
     Examples:

@@ -51,9 +51,13 @@ LENGTHS = TypeAdapter(list[tuple[int | None, int]])
 
 
 def plain_json(text: Any, place: str) -> Any:
-    """The JSON in a cell, of any form. `place` names the table and the row."""
+    """The JSON in a cell, of any form. `place` names the table and the row. Halves of surrogate pairs, which no file
+    can hold, are question marks."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if "\\ud" in text.lower():
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        return value
     except (TypeError, ValueError, RecursionError):
         raise UndecodableError(f"{place} holds {_shown(text)}, which is no JSON") from None
 

@@ -35,6 +35,8 @@ class StudyFacts:
     """Number of models of each trial: one for each fold and repeat. See `models`."""
     test_looks: tuple[int, ...] = ()
     """Numbers of all trials that were scored on the test part, in this order; several where it was continued."""
+    test_error: float | None = field(default=None, metadata={"key": "standard error of the test score"})
+    """Standard error of the winner's objective on the test part, from its examples; None where it is not known."""
     is_being_deleted: bool = field(default=False, metadata={"key": BEING_DELETED})
     """Whether its deletion has begun. A process that finds this completes the deletion."""
     sources: Mapping[str, str] = field(default_factory=dict)

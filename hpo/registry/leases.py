@@ -187,19 +187,19 @@ def workers(store: Store) -> list[Worker]:
     statement = select(hpo_workers, (hpo_workers.c.expires > DatabaseNow()).label("alive"))
     with store.reading() as connection:
         rows = connection.execute(statement.order_by(hpo_workers.c.started, hpo_workers.c.name)).all()
-    return [
-        Worker(
-            name=row.name,
-            host=row.host,
-            pid=row.pid,
-            study_id=row.study_id,
-            started=row.started,
-            seen=row.seen,
-            alive=bool(row.alive),
-            refusals=json_of(row.complaints_json, TEXTS, f"hpo_workers, worker {row.name!r},"),
-        )
-        for row in rows
-    ]
+        return [
+            Worker(
+                name=row.name,
+                host=row.host,
+                pid=row.pid,
+                study_id=row.study_id,
+                started=row.started,
+                seen=row.seen,
+                alive=bool(row.alive),
+                refusals=json_of(row.complaints_json, TEXTS, f"hpo_workers, worker {row.name!r},"),
+            )
+            for row in rows
+        ]
 
 
 def holders(store: Store, study_id: int) -> dict[int, str]:

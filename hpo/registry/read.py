@@ -56,7 +56,6 @@ def epochs_frame(store: Store, name: str) -> pd.DataFrame:
     names = list(dict.fromkeys(name for found in metrics for name in found))
     frame = pd.DataFrame(measured, columns=list(EPOCH_COLUMNS))
     frame = frame.astype({column: "int64" if column in EPOCH_COLUMNS[:3] else "float64" for column in EPOCH_COLUMNS})
-    for metric in names:
-        if metric not in frame:
-            frame[metric] = pd.Series([found.get(metric) for found in metrics], dtype="float64")
-    return frame
+    further = [name for name in names if name not in frame]
+    cells = {name: [found.get(name) for found in metrics] for name in further}
+    return frame.join(pd.DataFrame(cells, index=frame.index, dtype="float64"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from optuna.trial import TrialState
 from pydantic import TypeAdapter
@@ -53,7 +52,7 @@ class StudySummary:
         return self.finished + self.pruned + self.failed
 
 
-_BEST = TypeAdapter(float | None)
+_EXTREMES = TypeAdapter(tuple[float | None, float | None])
 
 
 def works_on(worker: Worker, study: StudyRow) -> bool:
@@ -80,7 +79,10 @@ def list_studies(store: Store) -> list[StudySummary]:
             .where(trials.c.state == TrialState.COMPLETE, own_trials.ours())
             .group_by(trials.c.study_id)
         )
-        best = {row.study_id: row for row in connection.execute(extremes)}
+        extremes_of = {
+            study_id: formed(ends, _EXTREMES, f"trial_values of study id {study_id}")
+            for study_id, *ends in connection.execute(extremes)
+        }
     known = workers(store)
     found = []
     for row in all_rows(store):  # read last: a study that is deleted meanwhile is missing, and a new one has no trials
@@ -95,7 +97,7 @@ def list_studies(store: Store) -> list[StudySummary]:
                 worker_names=names,
                 objective=row.objective,
                 direction=row.direction,
-                best=formed(_best(best.get(row.study_id), row.direction), _BEST, f"trial_values of study {row.name!r}"),
+                best=_best(extremes_of.get(row.study_id), row.direction),
                 finished=count_of[TrialState.COMPLETE],
                 pruned=count_of[TrialState.PRUNED],
                 failed=count_of[TrialState.FAIL],
@@ -109,7 +111,8 @@ def list_studies(store: Store) -> list[StudySummary]:
     return found
 
 
-def _best(extremes: Any, direction: Direction) -> Any:
+def _best(extremes: tuple[float | None, float | None] | None, direction: Direction) -> float | None:
     if extremes is None:
         return None
-    return extremes.highest if direction == "maximize" else extremes.lowest
+    lowest, highest = extremes
+    return highest if direction == "maximize" else lowest

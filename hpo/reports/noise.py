@@ -33,16 +33,22 @@ class Noise:
         return error * (2.0 if math.isinf(self.freedom) else float(stdtrit(self.freedom, 0.975)))
 
 
-def noise_of(objective: str, best: float, spreads: Sequence[float], replicas: int, parts: Parts) -> Noise | None:
+def noise_of(
+    objective: str, best: float, spreads: Sequence[float], replicas: int, parts: Parts, drawn: float | None = None
+) -> Noise | None:
     """The noise of the best values of a study, around `best`.
 
     `spreads`: standard deviations over the replicas (folds and repeats) of the best trials. They are pooled, because
-    that of a single trial, over few replicas, is too uncertain.
+    that of a single trial, over few replicas, is too uncertain. `drawn`: standard error of the winner's score on the
+    test part, from parts drawn from it; used where the error does not follow from the number of examples.
     """
     examples, tested = sum(parts.validation), sum(parts.test)
     of_examples = error_of(objective, best, parts.validation)
     of_test = error_of(objective, best, parts.test)
     told = plural(examples, "validation example")
+    if of_examples is None and drawn is not None and examples and tested:
+        of_test, of_examples = drawn, drawn * math.sqrt(tested / examples)
+        told += ", by the spread of the test score"
     spread = math.sqrt(math.fsum(s * s for s in spreads) / len(spreads)) if spreads else 0.0
     freedom = float(max(1, replicas - 1) * len(spreads))
     if parts.folds > 1 and spread:

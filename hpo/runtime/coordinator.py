@@ -23,6 +23,7 @@ from hpo.endings import Ended, Ending, Spent
 from hpo.execution.engines import AnyExecutor
 from hpo.execution.job import TrainingJob
 from hpo.optim.coefficients import state_bytes
+from hpo.printable import LONGEST_TRACEBACK, storable
 from hpo.registry import studies
 from hpo.registry.reopening import go_on
 from hpo.runtime.ownership import Ownership
@@ -144,8 +145,9 @@ class _Loop:
 
     def _tell_failure(self, failure: Failure) -> None:
         trial = self.flight.pop(failure.trial)
-        facts = {"traceback": failure.traceback, "seconds": round(self.seconds.get(trial.number, 0.0), 3)}
-        ended = Ended(why=Ending.FAILED, detail=failure.error)
+        traceback = storable(failure.traceback, LONGEST_TRACEBACK)
+        facts = {"traceback": traceback, "seconds": round(self.seconds.get(trial.number, 0.0), 3)}
+        ended = Ended(why=Ending.FAILED, detail=storable(failure.error))
         self.session.searcher.tell(trial.trial_id, TrialState.FAIL, ended, facts)
         self.ownership.end([trial.trial_id])
 

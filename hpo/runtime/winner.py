@@ -43,6 +43,8 @@ class Winner:
     model, or was scored by a version that did not record them."""
     models: int
     """Number of models: one for each fold and repeat."""
+    error: float | None
+    """Standard error of the objective's mean on the test part, from its examples; None where it is not known."""
     looks: tuple[int, ...]
     """Numbers of all winners that were scored on the test part, this one included; several where a study was
     continued."""
@@ -58,11 +60,11 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
     config = session.searcher.config(trial)
     row = studies.study_row(session.store, session.spec.study.name)
     known = bool(row.test) and row.winner_number == trial.number
-    test, together = (row.test, row.test_ensemble) if known else (None, None)
+    test, together, error = (row.test, row.test_ensemble, row.facts.test_error) if known else (None, None, None)
     looks = row.facts.test_looks
     scored = session.spec.function is None and len(session.inputs.splits.test_idx)
     if test is None and scored:
-        test, together = _score(session, config, weights(session, trial, config, go_on))
+        test, together, error = _score(session, config, weights(session, trial, config, go_on))
         looks = (*looks, trial.number)
     return Winner(
         number=trial.number,
@@ -72,6 +74,7 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
         test=None if test is None else dict(test),
         ensemble=None if together is None else dict(together),
         models=session.job.replicas,
+        error=error,
         looks=looks,
     )
 
@@ -80,7 +83,7 @@ def note(session: Session, winner: Winner | None, facts: StudyFacts) -> None:
     """In a transaction: records the winner and further facts of the study, e.g. its baselines."""
     store, study_id, study = session.store, session.study_id, session.spec.study
     known = studies.study_row(store, study.name).facts
-    looks = StudyFacts(test_looks=winner.looks if winner else ())
+    looks = StudyFacts(test_looks=winner.looks, test_error=winner.error) if winner else StudyFacts()
     studies.set_facts(store, study_id, known.updated(facts).updated(looks))
     if winner is not None:
         scores = winner.test, study.objective
@@ -113,12 +116,13 @@ def weights(
 
 def _score(
     session: Session, config: TrialConfig, states: list[dict[str, torch.Tensor]]
-) -> tuple[Scores, Scores | None]:
-    """Metrics on the test part: the mean over the models, and those of their ensemble where there are several."""
+) -> tuple[Scores, Scores | None, float | None]:
+    """Metrics on the test part: the mean over the models, and those of their ensemble where there are several. The
+    standard error of the objective's mean."""
     prepared, dataset, splits = session.inputs.prepared, session.inputs.dataset, session.inputs.splits
     regression = prepared.task == "regression"
     names = ensemble.metrics_of(prepared.task)
-    scores, answers = [], []
+    scores, answers, scored = [], [], []
     for replica, state in zip(prepared.replicas, states, strict=True):
         part = prepare_test(dataset, splits, replica.preprocessing)
         module = models.build(config, prepared.signature, prepared.outputs, checked=False)
@@ -127,12 +131,14 @@ def _score(
         outputs = torch.cat([ensemble.outputs(module.eval(), torch.from_numpy(x)) for x in pieces])
         target = torch.from_numpy(part.y)
         scores.append(ensemble.measured(outputs, target, replica.target_scale, prepared.positive, names))
+        scored.append(ensemble.Scored(outputs_NC=outputs, target_N=target, scale=replica.target_scale))
         answers.append(
             ensemble.ModelOutputs(outputs_NC=outputs, scale=replica.target_scale, offset=replica.target_offset)
         )
     mean = {name: fmean(score[name] for score in scores) for name in names}
+    error = ensemble.standard_error(scored, prepared.positive, session.spec.study.objective)
     if len(answers) == 1:
-        return ensemble.defined(mean), None
+        return ensemble.defined(mean), None, error
     if regression:
         # Each fold scales the target by a unit of its own: the loss is in the mean of these units.
         unit = fmean(replica.target_scale for replica in prepared.replicas)
@@ -141,4 +147,5 @@ def _score(
     else:
         unit, outputs = 1.0, ensemble.log_probabilities(answers)
         target = torch.from_numpy(part.y)
-    return ensemble.defined(mean), ensemble.defined(ensemble.measured(outputs, target, unit, prepared.positive, names))
+    together = ensemble.defined(ensemble.measured(outputs, target, unit, prepared.positive, names))
+    return ensemble.defined(mean), together, error

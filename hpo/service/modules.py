@@ -1,7 +1,7 @@
-"""Which user modules a worker runs: its option --modules, read and applied to studies.
+"""Which code of the user's own a worker runs: its option --modules, read and applied to studies.
 
-A study can name a Python file or an installed module, and every process that trains the study runs that code. Nothing
-is read from files or imported here.
+A study can name Python files and installed modules, for its models, its training function and its data, and every
+process that trains the study runs that code. Nothing is read from files or imported here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from hpo.errors import InputError
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.file import StudySpec
-from hpo.studyfile.study import named_code
+from hpo.studyfile.study import code_of_data, named_code
 
 NONE = "none"
 
@@ -49,7 +49,7 @@ class Modules:
         """Raises `InputError` for a study that names a module which this worker does not run."""
         if self.patterns is None:
             return
-        for reference in named_code(spec):
+        for reference in (*named_code(spec), *code_of_data(spec)):
             placed = reference.below(Path(spec.source).parent)
             if not any(_matches(placed, pattern) for pattern in self.patterns):
                 allowed = ", ".join(self.patterns) or "none"

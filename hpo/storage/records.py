@@ -79,4 +79,4 @@ class Records(StudyStore):
         )
         with self.reading() as connection:
             found = [dict(row) for row in connection.execute(statement).mappings()]
-        return formed(found, _CHECKPOINTS, f"hpo_checkpoints, study id {study_id},")
+            return formed(found, _CHECKPOINTS, f"hpo_checkpoints, study id {study_id},")

@@ -5,6 +5,7 @@ Nothing is imported here; `hpo.own_code` does that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,6 +58,11 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.module}:{self.name}"
+
+
+def is_reference(text: str) -> bool:
+    """Whether the text is `FILE.py:NAME` or `PACKAGE.MODULE:NAME`."""
+    return re.fullmatch(MODULE_PATTERN, text) is not None
 
 
 def modules_of(model: Any) -> Iterator[Reference]:

@@ -19,7 +19,7 @@ from hpo.conventions import (
     PROMOTES,
     TEXTS_ARE_TOKENS,
 )
-from hpo.studyfile.custom import Reference, modules_of
+from hpo.studyfile.custom import Reference, is_reference, modules_of
 from hpo.studyfile.fields import FIXED_TABLES, OF_FUNCTIONS, Shape, searched_tables
 from hpo.studyfile.records import (
     Augmentation,
@@ -238,6 +238,12 @@ def named_code(spec: StudySpec) -> list[Reference]:
     """All code of the user's own that trials run, as the file names it: the training function, or the modules of
     models."""
     return [spec.function] if spec.function is not None else list(modules_of(spec.tree["model"]))
+
+
+def code_of_data(spec: StudySpec) -> list[Reference]:
+    """The functions of the user's own that give data, as the file names them."""
+    named = [("data.dataset", spec.data.dataset), ("data.test", spec.data.test)] if spec.data is not None else []
+    return [Reference.of(name, key) for key, name in named if isinstance(name, str) and is_reference(name)]
 
 
 def takes_words(spec: StudySpec) -> bool:

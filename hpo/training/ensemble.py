@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,12 @@ from hpo.training import metrics
 
 Scores = dict[str, float | None]
 """Metrics by name; None where one is undefined."""
+FEWEST = 10
+"""Examples below which no standard error is computed."""
+DRAWN = 20_000
+"""Most examples of a part that is drawn for a standard error."""
+WORK = 10_000_000
+"""Outputs of all parts that are drawn for a standard error, unless 20 parts have more."""
 BATCH = 4096
 """Examples in one pass; bounds the memory of a convolution."""
 
@@ -33,6 +40,16 @@ class ModelOutputs:
     scale: float
     """Of a standardised target: prediction = output * scale + offset. 1 and 0 for classes."""
     offset: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Scored:
+    """What one model's metrics are computed from."""
+
+    outputs_NC: Tensor
+    target_N: Tensor
+    scale: float
+    """Unit of a standardised target in its own unit."""
 
 
 @torch.no_grad()
@@ -72,6 +89,38 @@ def measured(
         positive=positive,
     )
     return {name: values[0] for name, values in metrics.score(outcome, names).items()}
+
+
+def standard_error(models: Sequence[Scored], positive: int, name: str) -> float | None:
+    """The standard error of a metric's mean over the models, from the examples that it was measured on: the standard
+    deviation over parts drawn from the examples with replacement (bootstrap, Efron 1979). Of many examples, `DRAWN` are
+    drawn from, and the error of as many as there are follows from the square root. None where the metric is undefined
+    on most of these parts, and of fewer examples than `FEWEST`. The draws are the same in each call."""
+    (count, classes), draws = models[0].outputs_NC.shape, torch.Generator().manual_seed(0)
+    if count < FEWEST:
+        return None
+    among = torch.randperm(count, generator=draws)[:DRAWN]
+    one = max(1, len(among) * classes * len(models))
+    parts = max(20, min(100, WORK // one))
+    means: list[float] = []
+    for idx_KN in torch.randint(len(among), (parts, len(among)), generator=draws).split(max(1, WORK // 20 // one)):
+        drawn_KN = among[idx_KN]
+        scores = [
+            metrics.score(
+                metrics.Outcome(
+                    outputs_KVC=model.outputs_NC[drawn_KN],
+                    target_KV=model.target_N[drawn_KN],
+                    valid_KV=torch.ones_like(drawn_KN, dtype=torch.bool),
+                    scale_K=torch.full((len(drawn_KN),), model.scale, dtype=torch.float64),
+                    positive=positive,
+                ),
+                (name,),
+            )[name]
+            for model in models
+        ]
+        means += [fmean(of_part) for of_part in zip(*scores, strict=True)]
+    finite = [mean for mean in means if math.isfinite(mean)]
+    return stdev(finite) * math.sqrt(len(among) / count) if 2 * len(finite) > parts else None
 
 
 def defined(scores: Mapping[str, float]) -> Scores:

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from tests.export.tiny import WINE, run
+from tests.mutations import families
 from tests.mutations.damage import ODD_NUMBERS, ODD_TEXTS, change_tree, damaged
 from tests.mutations.kinds import Answer, Kind, command
 
@@ -19,41 +20,47 @@ PAGE = 4096
 READING = (
     ("studies",),
     ("studies", "--json"),
-    ("show", "tiny"),
-    ("show", "tiny", "--json"),
-    ("report", "tiny"),
-    ("compare", "tiny", "tiny"),
-    ("export", "tiny", "-o", "export", "--force"),
+    ("show", "NAME"),
+    ("show", "NAME", "--json"),
+    ("report", "NAME"),
+    ("compare", "NAME", "NAME"),
+    ("export", "NAME", "-o", "FOLDER", "--force"),
 )
 WRITING = (
-    ("run", "study.toml", "--workers", "1"),
-    ("run", "study.toml", "--workers", "1", "--trials", "5"),
-    ("submit", "study.toml"),
-    ("stop", "tiny"),
-    ("resume", "tiny"),
-    ("extend", "tiny", "--trials", "6"),
-    ("extend", "tiny", "--epochs", "3"),
-    ("delete", "tiny", "--yes"),
+    ("run", "FILE", "--workers", "1"),
+    ("run", "FILE", "--workers", "1", "--trials", "5"),
+    ("submit", "FILE"),
+    ("stop", "NAME"),
+    ("resume", "NAME"),
+    ("extend", "NAME", "--trials", "6"),
+    ("extend", "NAME", "--epochs", "3"),
+    ("delete", "NAME", "--yes"),
     ("db", "upgrade"),
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
-    """A home folder with one study that has ended, and the study's file."""
+    """A home folder with one study that has ended, the study's name, and its file."""
 
     home: Path
-    study: Path
+    name: str
+    file: Path
 
 
-def prepare(folder: Path, stack: ExitStack) -> Inputs:
-    home = run(WINE, folder)
-    with closing(sqlite3.connect(home / "hpo.db")) as database:  # everything into the one file
-        database.execute("PRAGMA journal_mode = DELETE")
-    return Inputs(home=home, study=folder / "study.toml")
+def prepare(folder: Path, stack: ExitStack) -> list[Inputs]:
+    found = []
+    for name, text in (("tiny", WINE), ("function", families.texts(folder)["function"])):
+        (below := folder / name).mkdir()
+        home = run(text, below)
+        with closing(sqlite3.connect(home / "hpo.db")) as database:  # everything into the one file
+            database.execute("PRAGMA journal_mode = DELETE")
+        found.append(Inputs(home=home, name=name, file=below / "study.toml"))
+    return found
 
 
-def attempt(inputs: Inputs, random: Random, folder: Path) -> list[Answer]:
+def attempt(studies: list[Inputs], random: Random, folder: Path) -> list[Answer]:
+    inputs = random.choice(studies)
     home = folder / "home"
     shutil.copytree(inputs.home, home)
     database = home / "hpo.db"
@@ -61,7 +68,7 @@ def attempt(inputs: Inputs, random: Random, folder: Path) -> list[Answer]:
         database.write_bytes(_pages_changed(database.read_bytes(), random))
     else:
         _rows_changed(database, random)
-    words = {"study.toml": str(inputs.study), "export": str(folder / "export")}
+    words = {"NAME": inputs.name, "FILE": str(inputs.file), "FOLDER": str(folder / "export")}
     asked = [*random.sample(READING, 3), random.choice(WRITING)]
     return [command(*(words.get(word, word) for word in line), "--home", home) for line in asked]
 
@@ -109,7 +116,7 @@ def _rows_changed(path: Path, random: Random) -> None:
                     _json_changed(database, name, random.choice(trees), random)
                 else:
                     database.execute(f"UPDATE {name} SET {column} = ?{where}", [_cell(random)])
-            except sqlite3.Error:  # what the schema forbids, no program can have left
+            except (sqlite3.Error, UnicodeEncodeError):  # what the schema forbids, no program can have left
                 continue
 
 

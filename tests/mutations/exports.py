@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from tests.export.tiny import HOUSES, WINE, run, write_houses
+from tests.mutations import families
 from tests.mutations.damage import change_tree, damaged, odd_value
 from tests.mutations.kinds import Answer, Kind, command
 
@@ -35,6 +36,10 @@ trials = 1
 """
 
 
+DATA = {"recurrent": "steps.npz", "transformer": "words.csv", "cnn": "pictures.npz", "mlp": "rows.csv"}
+"""What the exports of other families predict, by the name of their study."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
     """Exports as they should be, each with a table to predict."""
@@ -55,6 +60,14 @@ def prepare(folder: Path, stack: ExitStack) -> Inputs:
             (load_wine if name == "tiny" else load_digits)(as_frame=True).data.head(20).to_csv(table, index=False)
         command("export", name, "-o", below / "export", "--home", run(text, below))
         exports.append((below / "export", table))
+    (made := folder / "families").mkdir()
+    for name, text in families.texts(made).items():
+        if name in DATA:
+            (below := folder / name).mkdir()
+            command("export", name, "-o", below / "export", "--home", run(text, below))
+            exports.append((below / "export", made / DATA[name]))
+    for export, table in exports:
+        assert (answer := command("predict", export, table)).code == 0, answer.text
     return Inputs(exports=exports)
 
 

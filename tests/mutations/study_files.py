@@ -10,6 +10,7 @@ from typing import Any
 
 from hpo.data.catalogue.entries.shipped import SHIPPED
 from hpo.studyfile.tree import toml
+from tests.mutations import families
 from tests.mutations.damage import change_tree, damaged
 from tests.mutations.kinds import Answer, Kind, command
 from tests.runtime.small import small_text
@@ -84,7 +85,7 @@ PIECES = (
 def prepare(folder: Path, stack: ExitStack) -> list[str]:
     texts = [path.read_text(encoding="utf-8") for path in sorted(Path("studies").glob("*.toml"))]
     at_hand = [text for text in texts if tomllib.loads(text)["data"]["dataset"] in SHIPPED]
-    return [small_text(), CONDITIONAL, *at_hand]
+    return [small_text(), CONDITIONAL, *at_hand, *families.texts(folder).values()]
 
 
 def attempt(texts: list[str], random: Random, folder: Path) -> list[Answer]:

@@ -6,6 +6,9 @@ import csv
 import io
 import json
 import re
+import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 from markdown_it import MarkdownIt
@@ -81,6 +84,21 @@ def test_the_summary_holds_no_markup_of_it(home):
     kinds = {token.type for one in tokens for token in (one, *(one.children or ()))}
     assert not kinds & {"html_block", "html_inline", "link_open", "image"}
     assert "table_open" in kinds
+
+
+def test_signs_of_a_hostile_database_are_text(home, tmp_path):
+    shutil.copytree(home, copy := tmp_path / "home")
+    signs = json.dumps([["dead_units", 0.5, "<script>alert(3)</script>|`b`"]])
+    with closing(sqlite3.connect(copy / "hpo.db", isolation_level=None)) as database:
+        database.execute("DELETE FROM trial_user_attributes WHERE key = 'signs'")
+        database.execute(
+            "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (1, 'signs', ?)", [signs]
+        )
+    assert hpo("report", "hostile", "--home", copy) == 0
+    for name in ("summary.md", "index.html"):
+        text = (copy / "reports" / "hostile" / name).read_text()
+        assert "dead units" in text
+        assert "<script>alert(3)" not in text
 
 
 def test_csv_is_exact_and_safe_for_spreadsheets_on_request(home, tmp_path, capsys):

@@ -62,3 +62,16 @@ def test_parts_of_earlier_versions_are_known_by_their_names():
     assert typed == named
     assert parts_of(named) == Parts(validation=(30, 60), test=(3, 4), folds=3)
     assert parts_of(balance_rows(balance([5, 6], typed=False))) == Parts(validation=(5, 6))
+
+
+@pytest.mark.parametrize("objective", ["rmse", "macro_f1", "loss"])
+def test_where_examples_tell_nothing_the_test_score_s_spread_does(objective):
+    parts = Parts(validation=(100,), test=(400,))
+    noise = noise_of(objective, 0.5, [], 1, parts, drawn=0.01)
+    assert (noise.error, noise.test_error) == (pytest.approx(0.02), 0.01)
+    assert noise.source == "100 validation examples, by the spread of the test score"
+    assert noise_of("accuracy", 0.5, [], 1, parts, drawn=0.01) == noise_of("accuracy", 0.5, [], 1, parts)
+    assert noise_of(objective, 0.5, [], 1, Parts(validation=(100,)), drawn=0.01) is None
+    of_folds = noise_of(objective, 0.5, [0.1, 0.1], 4, Parts(validation=(100,), test=(400,), folds=4), drawn=0.01)
+    assert (of_folds.error, of_folds.test_error) == (0.05, 0.01)
+    assert of_folds.source == "the spread over 4 folds"

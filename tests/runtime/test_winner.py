@@ -11,6 +11,9 @@ from hpo import space
 from hpo.execution.resources import Resources
 from hpo.registry.facts import StudyFacts
 from hpo.registry.studies import study_row
+from hpo.reports.evidence import Evidence, evidence_of
+from hpo.reports.facts import gather
+from hpo.reports.parts import parts_of
 from hpo.runtime import winner
 from hpo.runtime.session import Session
 from hpo.runtime.winner import Winner, find, note
@@ -98,6 +101,32 @@ def test_damaged_weights_are_trained_again(damage: str, tmp_path: Path) -> None:
             assert all(torch.equal(old[name], new[name]) for name in old)
 
     in_session(small_study(data='dataset = "wine"\nrepeats = 2'), tmp_path, check)
+
+
+@pytest.mark.parametrize("lines", ["", "folds = 2"])
+def test_the_report_knows_the_noise_of_any_objective(lines: str, tmp_path: Path) -> None:
+    def check(session: Session) -> None:
+        found = concluded(session)
+        assert found.test is not None
+        assert found.error is not None
+        assert 0.01 < found.error / found.test["rmse"] < 0.2  # type: ignore[operator]
+        assert find(session).error == found.error  # type: ignore[union-attr]
+        noise = evidence_in(session).noise
+        assert noise is not None
+        assert noise.test_error == found.error
+
+    tables = {"study": 'name = "small"\nobjective = "rmse"', "data": f'dataset = "diabetes"\n{lines}'}
+    in_session(small_study(**tables, search="trials = 3"), tmp_path, check)
+
+
+def evidence_in(session: Session) -> Evidence:
+    """What the report's checks know of the study."""
+    report = gather(session.store, "small")
+    parts = parts_of(report.balance)
+    row = study_row(session.store, "small")
+    return evidence_of(
+        row, report.trials, report.counts, report.best_first, report.winner, report.test, parts, report.epochs, ()
+    )
 
 
 def test_without_a_test_part_there_is_no_score(tmp_path: Path) -> None:

@@ -99,6 +99,27 @@ def test_each_of_several_must_be_allowed(tmp_path: Path) -> None:
         Modules.of(["net.py:*"]).refuse_others(several)
 
 
+@pytest.mark.parametrize("key", ["dataset", "test"])
+@pytest.mark.parametrize(("patterns", "runs"), [(("load.py:*",), True), (("net.py:*",), False), (("none",), False)])
+def test_functions_that_give_data_are_such_code(
+    key: str, patterns: tuple[str, ...], runs: bool, tmp_path: Path
+) -> None:
+    lines = {"dataset": "./rows.csv", "target": "y"} | {key: "load.py:rows"}
+    data = "\n".join(f'{name} = "{value}"' for name, value in lines.items())
+    spec = parse_study(study_text(data=data), str(tmp_path / "s.toml"))
+    if runs:
+        Modules.of(patterns).refuse_others(spec)
+        return
+    with pytest.raises(InputError, match=rf"data\.{key} /.*load\.py:rows: this worker does not run it"):
+        Modules.of(patterns).refuse_others(spec)
+
+
+def test_training_functions_are_such_code(tmp_path: Path) -> None:
+    text = '[study]\nname = "own"\nobjective = "accuracy"\n[trial]\nfunction = "train.py:train"'
+    with pytest.raises(InputError, match=r"trial\.function /.*train\.py:train: this worker does not run it"):
+        Modules.of(["none"]).refuse_others(parse_study(text, str(tmp_path / "own.toml")))
+
+
 def test_studies_without_such_modules_are_anyones() -> None:
     Modules.of(["none"]).refuse_others(small_study())
 

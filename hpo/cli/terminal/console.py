@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.cli.terminal.output import for_terminal
-from hpo.printable import few, on_one_line
+from hpo.printable import few, on_one_line, shortened
 
 PIPE_WIDTH = 110
 """Least width of output into a file or a pipe, in columns."""
@@ -53,7 +53,7 @@ class Terminal(Console):
 
     def say(self, text: str) -> None:
         """Prints sentences: wrapped between words on a terminal, on one line elsewhere."""
-        self.print(text, soft_wrap=not self.is_terminal)
+        self.print(shortened(text), soft_wrap=not self.is_terminal)
 
     def say_command(self, text: str) -> None:
         """Prints a command to be copied: without line breaks, which only the terminal adds."""

@@ -23,13 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo.printable import on_one_line, printable, shortened
+from hpo.printable import LONGEST_TRACEBACK, on_one_line, printable, shortened
 
 if TYPE_CHECKING:
     from hpo.cli.terminal.console import Terminal
 
-LONGEST_TRACEBACK = 12_000
-"""Longest traceback in characters; of a longer one, the middle is left out."""
 PLAIN = str.maketrans({"–": "-", "−": "-", "…": "~", "²": "2", "±": "~"})
 """Replacements for an ASCII terminal of the non-ASCII characters in this program's own texts."""
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from hpo import __version__
 from hpo.data.catalogue.entries import CATALOGUE
-from hpo.data.readers import READERS, is_function
+from hpo.data.readers import READERS
 from hpo.paths import OBJECT
+from hpo.studyfile.custom import is_reference
 from hpo.studyfile.records import DataTable
 
 LARGEST = 1 << 30
@@ -34,7 +35,7 @@ LIBRARIES = ("numpy", "pandas", "pyarrow", "openpyxl", "pillow")
 def key_of(data: DataTable, base: Path) -> str | None:
     """The key of the data set that `data` names; relative paths start at `base`. None for what is not kept: a data set
     of the catalogue, what a function gives, an object of Python, and files that are absent, too large, or pipes."""
-    if data.dataset in CATALOGUE or is_function(data.dataset) or OBJECT in (data.dataset, data.test):
+    if data.dataset in CATALOGUE or is_reference(data.dataset) or OBJECT in (data.dataset, data.test):
         return None
     sources = list(_sources(data, base))
     try:

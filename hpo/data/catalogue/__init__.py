@@ -17,13 +17,13 @@ from hpo.data.catalogue.entry import Bundled, CatalogueEntry
 from hpo.data.catalogue.files import folder_of
 from hpo.data.dataset import Dataset, suggestion
 from hpo.data.notes import Note
-from hpo.data.readers import is_function
 from hpo.data.readers.idx_file import parts_in
 from hpo.data.source import load_source
 from hpo.data.streaming.reading import streamed
 from hpo.errors import DataError
 from hpo.paths import OBJECT
 from hpo.printable import listed
+from hpo.studyfile.custom import is_reference
 from hpo.studyfile.records import DataTable
 
 
@@ -39,7 +39,7 @@ def load_dataset(
     """
     entry = CATALOGUE.get(data.dataset)
     if data.stream:
-        if entry is not None or data.dataset == OBJECT or is_function(data.dataset):
+        if entry is not None or data.dataset == OBJECT or is_reference(data.dataset):
             raise DataError(
                 "data.stream: only .npy and Parquet files are streamed. Name one, or leave data.stream out."
             )
@@ -52,7 +52,7 @@ def load_dataset(
     if parts := parts_in(path):
         return load_source(with_settings(data, base).model_copy(update={"dataset": _in(data.dataset, parts[0])}), base)
     looks_like_path = "/" in data.dataset or "\\" in data.dataset or path.suffix != ""
-    if looks_like_path or is_function(data.dataset) or os.path.exists(path):
+    if looks_like_path or is_reference(data.dataset) or os.path.exists(path):
         return load_source(data, base)
     raise DataError(
         f"data.dataset: {_unknown(data.dataset)} For data of your own give a file's path, e.g. of a CSV file, and its"

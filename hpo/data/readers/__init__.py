@@ -6,7 +6,6 @@ A new format of file is a module here and a line in `READERS`.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +21,7 @@ from hpo.data.readers.numpy_file import read_npy, read_npz
 from hpo.data.readers.parquet_file import read_parquet
 from hpo.data.readers.ts_file import read_ts
 from hpo.data.table import Table
-from hpo.studyfile.custom import MODULE_PATTERN
+from hpo.studyfile.custom import is_reference
 from hpo.studyfile.records import DataTable
 
 
@@ -60,16 +59,11 @@ def read_source(
 ) -> Table | Arrays:
     """What a function gives, or what is in a folder or a file, relative to `base`; `key`: where the study names it.
     Raises `DataError` where it cannot be read."""
-    if is_function(named):
+    if is_reference(named):
         return call(named, base, key)
     path = base / os.path.expanduser(named)
     is_folder = os.path.isdir(path) and path.suffix.lower() not in READERS
     return read_images(path, data) if is_folder else read_file(path, data, as_text=as_text)
-
-
-def is_function(named: str) -> bool:
-    """Whether the name is `FILE.py:NAME` or `PACKAGE.MODULE:NAME`."""
-    return re.fullmatch(MODULE_PATTERN, named) is not None
 
 
 def read_file(path: Path, data: DataTable, *, as_text: Iterable[str] = ()) -> Table | Arrays:

@@ -76,10 +76,11 @@ def end_with(parent: int) -> None:
 
 
 def _print_to(path: str) -> None:
-    """Has this process, and those that it starts, append what they print to a file."""
+    """Has this process, and those that it starts, append what they print to a file; `OSError` where it is a link, which
+    another user of the folder may have put there."""
     sys.stdout.flush()
     sys.stderr.flush()
-    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
     os.dup2(number, 1)
     os.dup2(number, 2)
     os.close(number)

@@ -16,6 +16,7 @@ from typing import Any
 
 from hpo.execution.functions.job import TrialData
 from hpo.execution.functions.messages import Begin, FromProcess, Reported, Saved
+from hpo.execution.functions.names import as_values
 
 ZIP = b"PK"
 """How a file of `torch.save` begins."""
@@ -48,14 +49,18 @@ class Trial:
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Reports the metrics of an epoch, among them the study's objective; returns when they are stored. Epochs are
         counted from 1, without gaps. A trial that continues may report epochs again that it had reported before: these
-        are passed over. `ValueError` if an epoch is left out, or the objective is missing."""
+        are passed over. `ValueError` if an epoch is left out, the objective is missing, or a metric has a name that
+        cannot be shown."""
         number = self._next(epoch)
         if self._objective not in metrics:
             raise ValueError(
                 f"report({epoch}, ...): found {', '.join(map(repr, metrics)) or 'no metrics'}, but study.objective is "
                 f"{self._objective!r}; report it, too"
             )
-        values = {str(name): float(value) for name, value in metrics.items()}
+        try:
+            values = as_values(metrics, self._objective)
+        except ValueError as error:
+            raise ValueError(f"report({epoch}, ...): {error}") from None
         with self._lock:
             self._epoch = number
             if number > self._begin.known and not self._stop:

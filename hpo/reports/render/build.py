@@ -45,6 +45,6 @@ def write_text(
     """Replace `path` by a file with this text; a reader sees the old file or the new one, never a part. `way_out`:
     advice in the MachineError that is raised if it cannot be written."""
     try:
-        disk.save(path, text.encode("utf-8"))
+        disk.save(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise MachineError(f"Cannot write {path}: {error.strerror or error}. {way_out}") from error
