@@ -13,7 +13,8 @@ from typing import Any
 from hpo.errors import MachineError
 from hpo.execution.functions.capacity import Capacity
 from hpo.execution.functions.job import FunctionJob
-from hpo.execution.functions.launcher import Launcher, how_died, memory_of
+from hpo.execution.functions.launcher import Launcher, how_died
+from hpo.execution.functions.memory import memory_of
 from hpo.execution.functions.messages import Begin, FromProcess, Launched, Raised, Reported, Returned
 from hpo.execution.supervised import DEATHS, Died
 
@@ -154,7 +155,8 @@ class Processes:
         if self.job.seconds is not None and now - process.begun - process.waited > self.job.seconds:
             return f"its function took longer than trial.seconds = {self.job.seconds:g}"
         limit = self.job.resources.memory_gib
-        if limit is not None and process.pid is not None and (used := memory_of(process.pid)) > limit * 2**30:
+        used = 0 if limit is None or process.pid is None else memory_of(process.pid, self._launcher.server)
+        if limit is not None and used > limit * 2**30:
             return f"it took {used / 2**30:.2f} GiB of memory, more than trial.resources.memory_gib = {limit:g}"
         return None
 

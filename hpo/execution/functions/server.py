@@ -22,7 +22,8 @@ from hpo import own_code
 from hpo.errors import InputError
 from hpo.execution.functions.job import FunctionJob
 from hpo.execution.functions.messages import Exited, FromServer, Kill, Launch, Launched, Ready, Refused
-from hpo.execution.functions.process import end_with, live, set_threads
+from hpo.execution.functions.process import end_with, live
+from hpo.execution.functions.threads import set_threads, thread_limits, threads_of
 
 
 class Server:
@@ -92,13 +93,14 @@ class Server:
 
     def _start(self, order: Launch, handle: int) -> int:
         os.set_inheritable(handle, True)
+        threads = thread_limits(threads_of(self.job.resources.cpus))
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "hpo.execution.functions.process", str(os.getpid()), str(handle)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[handle],
             start_new_session=True,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": order.visible_gpus},
+            env={**os.environ, **threads, "CUDA_VISIBLE_DEVICES": order.visible_gpus},
         )
         process.returncode = 0  # `_reap` awaits it
         return process.pid
