@@ -144,6 +144,9 @@ class Executor:
             self._sizes.pop(number, None)
         return _gather(shards, Settled)
 
+    def halt(self) -> None:
+        """Nothing to do: between two ticks nothing trains."""
+
     def clear(self) -> None:
         """Removes all trials."""
         _gather(self._busy, Trained)

@@ -27,6 +27,7 @@ from hpo.studyfile.records import FunctionCall
 from hpo.training import batches
 from hpo.training.batches import Examples
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
     """A study opened to be run. The coordinator works with it."""

@@ -168,6 +168,10 @@ class FunctionExecutor:
                 flight.unkept = False
         return [Settled(lanes=None, epochs={}, ends=last, states=states)]
 
+    def halt(self) -> None:
+        """Ends the processes of all trials, which others may then continue. Returns when they have ended."""
+        self._processes.halt(self._flight)
+
     def clear(self) -> None:
         """Removes all trials."""
         self._flight.clear()
@@ -201,7 +205,7 @@ class FunctionExecutor:
                 self._processes.answer(flight.process, stop=False)
             elif flight.deaths >= DEATHS:
                 self._results.fail(number, _died_too_often(flight))
-            else:
+            elif not self._processes.outlived(number):
                 flight.process = self._processes.launch(self._begin(number, flight))
 
     def _begin(self, number: int, flight: _Flight) -> Begin:

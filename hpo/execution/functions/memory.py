@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from hpo.execution.functions.descendants import with_descendants
+
 SYSTEM = Path("/")
 """Root of the file system, below which are `proc` and `sys`."""
 LIMITS = {"": ("memory.max", ""), "memory": ("memory.limit_in_bytes", "memory")}
@@ -21,7 +23,7 @@ def memory_of(pid: int, server: int | None = None) -> int:
     if server is not None:
         private, in_all = _pages(server)
         inherited = in_all - private
-    pages = [_pages(one) for one in _tree(pid)]
+    pages = [_pages(one) for one in with_descendants(pid)]
     return max(sum(private for private, _ in pages), sum(max(0, in_all - inherited) for _, in_all in pages))
 
 
@@ -50,17 +52,6 @@ def _limits(root: Path) -> list[int]:
             for depth in range(len(parts) + 1):
                 with suppress(OSError, ValueError):  # "max" is no limit
                     found.append(int(root.joinpath("sys/fs/cgroup", folder, *parts[:depth], file).read_text()))
-    return found
-
-
-def _tree(pid: int) -> list[int]:
-    """A process and all that it has started, directly or not."""
-    found, waiting = [], [pid]
-    while waiting:
-        found.append(one := waiting.pop())
-        for children in Path(f"/proc/{one}/task").glob("*/children"):
-            with suppress(OSError, ValueError):
-                waiting += map(int, children.read_text().split())
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -100,6 +101,13 @@ class Processes:
         _send(process, begin)
         return process
 
+    def outlived(self, trial: int) -> bool:
+        """Whether a process still runs that has the trial from before; it is killed."""
+        left = [process for process in self.running.values() if process.trial == trial]
+        for process in left:
+            self.kill(process)
+        return bool(left)
+
     def answer(self, process: Process, *, stop: bool) -> None:
         """Tells a process to go on, or that its trial has ended."""
         now = time.monotonic()
@@ -143,6 +151,15 @@ class Processes:
             except Died as death:
                 found += self._lost(str(death))
         return found
+
+    def halt(self, trials: Collection[int]) -> None:
+        """Kills the processes of these trials, and waits until they have ended."""
+        for process in self.running.values():
+            if process.trial in trials:
+                self.kill(process)
+        until = time.monotonic() + GRACE
+        while any(process.trial in trials for process in self.running.values()) and time.monotonic() < until:
+            self.receive(0.25)
 
     def kill_late(self, now: float) -> None:
         """Kills those that have not ended in time after their trials."""
