@@ -218,6 +218,7 @@ class FunctionExecutor:
             device="cuda" if self.job.resources.gpus else "cpu",
             state=flight.saved.state if flight.saved else None,
             known=flight.reported,
+            epochs=flight.config.training.epochs,
         )
 
     def _receive(self, timeout: float) -> bool:

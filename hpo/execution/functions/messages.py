@@ -79,6 +79,8 @@ class Begin:
     """What the trial saved last; None where it has saved nothing."""
     known: int
     """Epochs that it has reported before."""
+    epochs: int
+    """Epochs that it may report in all."""
 
 
 # --- process to executor ------------------------------------------------------------------------------------

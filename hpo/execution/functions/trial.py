@@ -29,6 +29,8 @@ class Trial:
         """Number of the trial, from 0."""
         self.params: dict[str, Any] = dict(begin.params)
         """What was drawn, and what the study file gives, under the names of `[trial.arguments]`."""
+        self.epochs: int = begin.epochs
+        """Reports that the trial makes at most: `training.epochs`, or what `hpo extend --epochs` made of it."""
         self.seed: int = begin.seed
         """Of 32 bits, from the study's seed and the trial's number: the same each time that the trial is continued."""
         self.device: str = begin.device
