@@ -79,12 +79,10 @@ def _by_file(value: Any) -> Any:
 
 
 def _restored(values: dict[str, Any]) -> TrialData:
-    return TrialData(
-        **{
-            name: mapped(value.path, value.dtype, value.shape) if isinstance(value, _InFile) else value
-            for name, value in values.items()
-        }
-    )
+    for name, value in values.items():
+        if isinstance(value, _InFile):
+            values[name] = mapped(value.path, value.dtype, value.shape)
+    return TrialData(**values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -121,4 +119,9 @@ class FunctionJob:
 
     def folder_of(self, number: int) -> Path:
         """The folder of a trial."""
-        return self.folder / f"{number:06d}"
+        return folder_of_trial(self.folder, number)
+
+
+def folder_of_trial(above: Path, number: int) -> Path:
+    """The folder of one trial below that of its study."""
+    return above / f"{number:06d}"

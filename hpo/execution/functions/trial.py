@@ -49,8 +49,9 @@ class Trial:
 
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Reports the metrics of an epoch, among them the study's objective; returns when they are stored. The last
-        epoch is stored when the function has returned, with the state that it saved after it. Epochs are counted from 1, without gaps. A trial that continues may report epochs again that it had reported before: these
-        are passed over. `ValueError` if an epoch is left out, or the objective is missing."""
+        epoch is stored when the function has returned, with the state that it saved after it. Epochs are counted from
+        1, without gaps. A trial that continues may report epochs again that it had reported before: these are passed
+        over. `ValueError` if an epoch is left out, or the objective is missing."""
         number = self._next(epoch)
         if self._objective not in metrics:
             raise ValueError(
