@@ -17,7 +17,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import endings, lengths, ranking, space
+from hpo import endings, lengths, ranking, seen, space
 from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.lengths import Former
@@ -25,7 +25,7 @@ from hpo.search import enqueued, objective
 from hpo.search.pruners import pruner_for
 from hpo.search.samplers import sampling_for
 from hpo.studyfile.records import TrialConfig
-from hpo.studyfile.study import StudySpec, trial_epochs, with_epochs
+from hpo.studyfile.study import LEARNING, StudySpec, trial_epochs, with_epochs
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 log = logging.getLogger(__name__)
@@ -104,8 +104,13 @@ class Searcher:
         """New trials with their configurations; enqueued trials are taken first, by number."""
         if count <= 0:
             return []
+        known = (
+            seen.note(self.all_trials()) if self.spec.at_own_pace and self.spec.search.sampler.name in LEARNING else {}
+        )
         taken = self._take(count)
         ids = [*taken, *self.trials.create_trials(self.study_id, count - len(taken))]
+        for trial_id in ids if known else ():
+            self.storage.set_trial_system_attr(trial_id, seen.key(), known)
         return self._draw([self.storage.get_trial(trial_id) for trial_id in ids])
 
     def _take(self, count: int) -> list[int]:
@@ -167,6 +172,8 @@ class Searcher:
             return Decision(ended=Ended(why=Ending.FINISHED), state=TrialState.COMPLETE)
         if objective.stops_early(self.spec.study, config.training.early_stopping, self.curve(trial_id)):
             return Decision(ended=Ended(why=Ending.STOPPED_EARLY, epoch=epoch), state=TrialState.COMPLETE)
+        if self.spec.at_own_pace and self.spec.search.pruner.name != "none":
+            self.storage.set_trial_system_attr(trial_id, seen.key(epoch), seen.note(self.all_trials()))
         if self.study.pruner.prune(self.study, trial):
             ended = Ended(why=Ending.PRUNED, detail=self.spec.search.pruner.name, epoch=epoch)
             return Decision(ended=ended, state=TrialState.PRUNED)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hpo import seen
 from hpo.cli.terminal.output import console, json_text, write_data
 from hpo.cli.terminal.status import SignOfTrouble
 from hpo.errors import StudyStateError
@@ -35,6 +36,10 @@ class TrialDetails:
     """Trainable numbers of the model."""
     optimizer_state_bytes: int | None
     signs: tuple[SignOfTrouble, ...]
+    drawn_after: Mapping[str, Any] | None
+    """What its draw had seen, where trials advance at their own pace and the sampler learns (`hpo.seen`)."""
+    decided_after: Mapping[int, Mapping[str, Any]]
+    """What the decisions about it had seen, by epoch, where there is a pruner."""
 
 
 STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
@@ -51,14 +56,14 @@ def show_trial(store: Store, study: str, number: int, *, as_json: bool) -> None:
     if number not in trials:
         there = f"its trials are 0 to {max(trials)}" if trials else "it has none yet"
         raise StudyStateError(f"the study {study!r} has no trial {number}: {there}.")
-    found = _details(trial_row(trials[number]))
+    found = _details(trial_row(trials[number]), trials[number].system_attrs)
     if as_json:
         write_data(json_text(found))
     else:
         _print(found, row)
 
 
-def _details(trial: TrialRow) -> TrialDetails:
+def _details(trial: TrialRow, attributes: Mapping[str, Any]) -> TrialDetails:
     return TrialDetails(
         number=trial.number,
         state=STATES[trial.state],
@@ -75,6 +80,8 @@ def _details(trial: TrialRow) -> TrialDetails:
             SignOfTrouble(code=str(sign.code), trials=(trial.number,), example=str(sign), way_out=sign.way_out)
             for sign in trial.signs
         ),
+        drawn_after=seen.of_draw(attributes),
+        decided_after=seen.of_decisions(attributes),
     )
 
 
@@ -89,6 +96,10 @@ def _print(found: TrialDetails, study: StudyRow) -> None:
         best = "" if found.best_epoch is None else f", best at epoch {found.best_epoch}"
         spread = "" if found.spread is None else f" (spread {format_number(found.spread)})"
         out.say(f"{part}{study.objective} {format_number(found.value)}{spread}{best}")
+    if found.drawn_after is not None:
+        out.say(f"drawn after {seen.in_words(found.drawn_after)}")
+    if found.decided_after:
+        out.say(f"last decided after {seen.in_words(found.decided_after[max(found.decided_after)])}")
     out.list_of("Parameters", [f"{name} = {format_number(value)}" for name, value in found.params.items()])
     costs = [
         found.seconds is not None and f"time {format_duration(found.seconds)}",
