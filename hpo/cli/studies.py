@@ -92,9 +92,10 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     ended by another program, and reason).
 
     With --trial and --json an object with number, state, reason, value, spread, epochs, best_epoch, params, seconds,
-    parameters (of the model), optimizer_state_bytes, signs, drawn_after and decided_after (epoch to the same): what the
-    sampler and the pruner had seen of a study whose trials advance at their own pace, with trials (their number) and
-    training (number of each that was in training to the epochs that it had reported; all others had ended).
+    parameters (of the model), optimizer_state_bytes, peak_memory_bytes, peak_gpu_memory_bytes (of a training function),
+    signs, drawn_after and decided_after (epoch to the same): what the sampler and the pruner had seen of a study whose
+    trials advance at their own pace, with trials (their number) and training (number of each that was in training to
+    the epochs that it had reported; all others had ended).
 
     \b
     Examples:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from hpo.execution.messages import Admit, Diagnose, Diagnosed, Past, Resume, Settle, Settled, Started, Train, Trained
 from hpo.execution.placement import place
 from hpo.execution.supervised import Channel, SupervisedShard
+from hpo.optim.coefficients import state_bytes
 from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
 from hpo.training.trainer import Failure, Tick
@@ -153,9 +154,10 @@ class Executor:
         self._busy = []
         self.settle(best=(), wanted=(), ended={number for shard in self._shards for number in shard.configs})
 
-    def parameters(self, trial: int) -> int:
-        """Number of parameters of the trial's model."""
-        return self._sizes[trial]
+    def costs(self, trial: int, config: TrialConfig) -> dict[str, int]:
+        """Number of parameters of the trial's model, and bytes of its optimizer's state."""
+        size = self._sizes[trial]
+        return {"parameters": size, "optimizer_state_bytes": state_bytes(config.optimizer, size)}
 
     def close(self) -> None:
         for shard in self._shards:

@@ -35,6 +35,10 @@ class TrialDetails:
     parameters: int | None
     """Trainable numbers of the model."""
     optimizer_state_bytes: int | None
+    peak_memory_bytes: int | None
+    """Largest main memory that the process of a training function was seen to take."""
+    peak_gpu_memory_bytes: int | None
+    """Largest memory of a GPU that PyTorch allocated in it."""
     signs: tuple[SignOfTrouble, ...]
     drawn_after: Mapping[str, Any] | None
     """What its draw had seen, where trials advance at their own pace and the sampler learns (`hpo.seen`)."""
@@ -76,6 +80,8 @@ def _details(trial: TrialRow, attributes: Mapping[str, Any]) -> TrialDetails:
         seconds=trial.seconds,
         parameters=trial.model_parameters,
         optimizer_state_bytes=trial.optimizer_state_bytes,
+        peak_memory_bytes=trial.peak_memory_bytes,
+        peak_gpu_memory_bytes=trial.peak_gpu_memory_bytes,
         signs=tuple(
             SignOfTrouble(code=str(sign.code), trials=(trial.number,), example=str(sign), way_out=sign.way_out)
             for sign in trial.signs
@@ -105,6 +111,8 @@ def _print(found: TrialDetails, study: StudyRow) -> None:
         found.seconds is not None and f"time {format_duration(found.seconds)}",
         found.parameters is not None and f"{plural(found.parameters, 'parameter')} of the model",
         found.optimizer_state_bytes is not None and f"optimizer state {format_bytes(found.optimizer_state_bytes)}",
+        found.peak_memory_bytes is not None and f"main memory up to {format_bytes(found.peak_memory_bytes)}",
+        found.peak_gpu_memory_bytes is not None and f"GPU memory up to {format_bytes(found.peak_gpu_memory_bytes)}",
     ]
     out.list_of("Costs", [cost for cost in costs if cost])
     out.list_of(

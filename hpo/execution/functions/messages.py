@@ -95,6 +95,9 @@ class Reported:
     metrics: Mapping[str, float]
     cpu_seconds: float
     """Processor time of the process so far, and of those that it started and that have ended."""
+    costs: Mapping[str, int]
+    """What the function has measured: `parameters`, `optimizer_state_bytes` and `peak_gpu_memory_bytes`, or some of
+    these."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@ trial is decided by the executor."""
 
 from __future__ import annotations
 
+import math
 import pickle
 import time
 from collections.abc import Collection
@@ -19,6 +20,9 @@ from hpo.execution.functions.memory import memory_of
 from hpo.execution.functions.messages import Begin, FromProcess, Launched, Raised, Reported, Returned
 from hpo.execution.supervised import DEATHS, Died
 
+LOOK = 1.0
+"""Least seconds between two looks at the memory of a process, where it has no limit."""
+PEAK = "peak_memory_bytes"
 GRACE = 30.0
 """Seconds that a function has to return once its trial has ended."""
 
@@ -40,6 +44,8 @@ class Process:
     """Whether it waits for the answer to a report."""
     asked: float = 0.0
     """When it made that report."""
+    looked: float = -math.inf
+    """When its memory was looked at after a report."""
     waited: float = 0.0
     """Seconds for which it has waited for answers."""
     over: bool = False
@@ -64,6 +70,8 @@ class Processes:
         self.capacity = capacity
         self.running: dict[int, Process] = {}
         """By number; also those whose trials have ended."""
+        self.costs: dict[int, dict[str, int]] = {}
+        """What trials in flight have cost, by number: see `Reported.costs`, and `peak_memory_bytes` of main memory."""
         self._launcher = Launcher(job)
         self._launcher.start()
         self._past_cpu_seconds = 0.0
@@ -204,7 +212,18 @@ class Processes:
             process.cpu_seconds = message.cpu_seconds
             process.blocked, process.asked = isinstance(message, Reported), time.monotonic()
             process.over = not process.blocked
+        if isinstance(message, Reported):
+            self._note_costs(process, message)
         return [(process, message)]
+
+    def _note_costs(self, process: Process, message: Reported) -> None:
+        """Notes what a report says, and looks at the memory of its process, which waits, once a second at most."""
+        costs = self.costs.setdefault(process.trial, {})
+        costs.update(message.costs)
+        if process.pid is not None and process.asked - process.looked >= LOOK:
+            process.looked = process.asked
+            used = memory_of(process.pid, self._launcher.server)
+            costs[PEAK] = max(used, costs.get(PEAK, 0))
 
     def _remove(self, process: Process) -> None:
         process.connection.close()

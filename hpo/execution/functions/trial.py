@@ -45,6 +45,7 @@ class Trial:
         self._epoch: int | None = None
         """The last epoch reported by this process."""
         self._stop = False
+        self._measured: tuple[Any, Any] = (None, None)
         self._lock = threading.Lock()
 
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -62,8 +63,14 @@ class Trial:
         with self._lock:
             self._epoch = number
             if number > self._begin.known and not self._stop:
-                self._send(Reported(epoch=number, metrics=values, cpu_seconds=cpu_seconds()))
+                costs = _costs(*self._measured)
+                self._send(Reported(epoch=number, metrics=values, cpu_seconds=cpu_seconds(), costs=costs))
                 self._stop = self._receive() or self._stop
+
+    def measure(self, model: Any = None, optimizer: Any = None) -> None:
+        """Has the costs of a PyTorch model and its optimizer noted with the trial, as they are at each later report:
+        the number of trainable parameters, and the bytes of the optimizer's state."""
+        self._measured = model, optimizer
 
     def should_stop(self) -> bool:
         """Whether the trial has ended: because it was pruned, has reported its last epoch, or a budget is spent. The
@@ -109,6 +116,21 @@ class Trial:
         except (EOFError, OSError):
             os._exit(1)
         return stop
+
+
+def _costs(model: Any, optimizer: Any) -> dict[str, int]:
+    """By PyTorch's own accounting; the largest memory of a GPU, where it uses any."""
+    found: dict[str, int] = {}
+    if model is not None:
+        found["parameters"] = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+    if optimizer is not None:
+        tensors = [t for state in optimizer.state.values() for t in state.values() if hasattr(t, "element_size")]
+        found["optimizer_state_bytes"] = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gpus = range(torch.cuda.device_count())
+        found["peak_gpu_memory_bytes"] = max(torch.cuda.max_memory_allocated(gpu) for gpu in gpus)
+    return found
 
 
 def cpu_seconds() -> float:
