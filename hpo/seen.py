@@ -47,7 +47,8 @@ def of_decisions(attributes: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
 
 
 def in_words(seen: Mapping[str, Any]) -> str:
-    """`12 trials, of which 10 (epoch 3) and 11 (epoch 1) were in training and the others had ended`"""
+    """`12 trials, of which 10 (epoch 3), 11 (epoch 1) were in training, others had ended`"""
     training = [f"{number} (epoch {epoch})" for number, epoch in seen.get("training", {}).items()]
-    count = f"{seen.get('trials', 0)} trials"
+    total = seen.get("trials", 0)
+    count = f"{total} trial{'' if total == 1 else 's'}"
     return f"{count}, of which {', '.join(training)} were in training, others had ended" if training else count

@@ -94,8 +94,9 @@ class Launcher:
 
     def kill(self, key: int) -> None:
         """Kills a process and all that it has started."""
-        with suppress(OSError):
-            self._send(Kill(key=key))
+        if self._control is not None:  # else it has ended with the server
+            with suppress(OSError):
+                self._send(Kill(key=key))
 
     def messages(self) -> Iterator[Launched | Exited]:
         """What the server has said. Raises `Died` where it has died."""

@@ -23,6 +23,7 @@ from hpo.execution.supervised import DEATHS, Died
 LOOK = 1.0
 """Least seconds between two looks at the memory of a process, where it has no limit."""
 PEAK = "peak_memory_bytes"
+"""Fact of a trial: the largest main memory that its process was seen to take."""
 GRACE = 30.0
 """Seconds that a function has to return once its trial has ended."""
 
