@@ -192,12 +192,18 @@ def still_has_name(path: Path, descriptor: int) -> bool:
         return False
 
 
-def lock(descriptor: int) -> bool:
-    """Locks an open file for this process. False if another process has locked it, or the system has no such locks."""
+def delete_unused(path: Path) -> None:
+    """Deletes a file unless a process has locked it."""
+    _delete_unlocked(str(path))
+
+
+def lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Locks an open file for this process; `shared`: with others that do so, too. False if another process has locked
+    it, or the system has no such locks."""
     if sys.platform == "win32":
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

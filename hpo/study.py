@@ -118,7 +118,8 @@ class Study:
     def export(self, folder: PathLike, *, trial: int | None = None, force: bool = False) -> Path:
         """Writes a trial into a new or empty folder, which is returned: weights, configuration, preprocessing, and the
         model in plain PyTorch. `trial`: number, by default that of the best trial; `force`: replace an earlier export
-        in the folder. `StudyStateError` if no trial has finished, or the trial has no weights."""
+        in the folder. Of a training function's trial: what it saved last, its folder, and `load.py`, which loads both.
+        `StudyStateError` if no trial has finished, or the trial has no weights."""
         from hpo.export import folder as exports
 
         with reading(self._url) as store:

@@ -21,7 +21,7 @@ def train(trial):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first = state["epoch"] + 1
-    for epoch in range(first, params["epochs"] + 1):
+    for epoch in range(first, trial.epochs + 1):
         model.train()
         losses = []
         for batch in torch.randperm(len(x)).split(64):

@@ -172,7 +172,7 @@ def test_the_model_of_your_own_in_the_readme_runs(tmp_path: Path, caplog: pytest
 
 def test_the_training_function_of_your_own_runs(tmp_path: Path) -> None:
     page = PAGES["own-training.md"]
-    (train,), (study, *_) = blocks(page, "python"), blocks(page, "toml")
+    (train, *_), (study, *_) = blocks(page, "python"), blocks(page, "toml")
     (tmp_path / "train.py").write_text(train, encoding="utf-8")
     (tmp_path / "study.toml").write_text(study, encoding="utf-8")
     arguments = ["run", str(tmp_path / "study.toml"), "--trials", "4", "--home", str(tmp_path / "runs")]

@@ -22,6 +22,7 @@ BASE = (
     "endings",
     "signs",
     "lengths",
+    "seen",
     "conventions",
     "ranking",
     "seeds",

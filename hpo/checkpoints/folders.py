@@ -76,7 +76,7 @@ def own_folders(checkpoint_store: CheckpointStore, store: Store, row: StudyRow, 
     the files there that its rows name. Where the store refuses access, the study has its numbered folder alone."""
     named = {checkpoint.path for checkpoint in store.checkpoints(row.study_id)}
     plain = f"{ABOVE}/{row.name}" if any(_is_in(path, row.name) for path in named) else f"{ABOVE}/{file_name(row.name)}"
-    number = _number(checkpoint_store, store, row)
+    number = number_of(checkpoint_store, store, row)
     own = OwnFolders(checkpoint_store=checkpoint_store, plain=None, numbered=f"{plain}-{number[:12]}")
     note = _note(plain)
     with suppress(MachineError):
@@ -113,7 +113,7 @@ def _note(folder: str) -> str:
     return f"{above}/.{name}.owner"
 
 
-def _number(checkpoint_store: CheckpointStore, store: Store, row: StudyRow) -> str:
+def number_of(checkpoint_store: CheckpointStore, store: Store, row: StudyRow) -> str:
     """The study's number: a hash of its database and its registration."""
     root = checkpoint_store.root if isinstance(checkpoint_store, Directory) else None
     facts = (identity(store, root), row.name, row.created_at.isoformat(), row.seed, row.dataset_fingerprint)

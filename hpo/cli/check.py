@@ -56,10 +56,10 @@ def check(study: str | None, quick: bool, as_json: bool, schema: bool) -> None:
     """Check a study file, its data and its models, and show what was found.
 
     STUDY is a path, or a name under studies/. Every mistake is listed with its place, what is allowed and the nearest
-    valid name; the exit code is then 2. Each model that the study may draw (eight at most) trains one batch, as in
-    `hpo run`, unless --quick is given. Cautions name what is valid and yet may not be meant: batches larger than the
-    training part, too many trials in flight to learn from, models that train one after the other or do not fit into
-    memory. No database is read, so `hpo run` may still find that the study was changed after its first trial.
+    valid name; the exit code is then 2. Each model that the study may draw (eight at most) trains one batch, unless
+    --quick is given. Cautions name what is valid and may not be meant: batches larger than the training part, too many
+    trials in flight to learn from, models that train one after the other or do not fit into memory, signs of trouble in
+    every trial. No database is read, so `hpo run` may still find that the study was changed.
 
     \b
     Examples:

@@ -19,7 +19,8 @@ from hpo.errors import InputError
 @place_options
 @click.pass_obj
 def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None:
-    """Delete STUDY permanently: its trials and everything else about it in the database, and its checkpoints.
+    """Delete STUDY permanently: its trials and everything else about it in the database, its checkpoints, and in the
+    home folder the folders of a training function's trials.
 
     Its reports, exports and study file are not deleted. The command is refused while `hpo run` or workers work on the
     study: interrupt the run, or use `hpo stop` first.
@@ -40,13 +41,15 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
         found = study_details(store, study)
         trials = plural(found.ended_trials + found.running, "trial")
         where = store.place
+    files = "its checkpoints" if found.function is None else "its checkpoints and folders"
     if not yes:
-        _ask(f"Delete the study {study} with {trials} and its checkpoints from {where}?")
+        _ask(f"Delete the study {study} with {trials} and {files} from {where}?")
 
     with closing(open_store(place.storage_url)) as store:
         done = delete_study(store, study, place.home, checkpoints)
         sweep(store, place.home, checkpoints)
-    say(f"Study {study} is deleted: {trials}, {plural(done.files, 'checkpoint file')}.")
+    folders = ", the folders of its trials" if done.trial_folders else ""
+    say(f"Study {study} is deleted: {trials}, {plural(done.files, 'checkpoint file')}{folders}.")
     if done.missing:
         say(
             f"{plural(done.missing, 'more checkpoint file')} that it named: not found in {' or '.join(done.places)}.",

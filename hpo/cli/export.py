@@ -34,7 +34,8 @@ def export(place: Place, study: str, folder: Path, number: int | None, force: bo
 
     STUDY is a name in the database. `model.py` rebuilds the model with torch and safetensors alone; `hpo predict`
     applies the export to a table. Only the weights of the best trials are kept: another trial is trained again first,
-    with the same result.
+    with the same result. Of a trial of a training function, what the function saved last and the trial's folder are
+    written, with `load.py`, which loads them.
 
     \b
     Examples:
@@ -50,5 +51,6 @@ def export(place: Place, study: str, folder: Path, number: int | None, force: bo
         tell = partial(say, err=True)
         source = exports.export(store, place.home, study, folder, tell, number=number, force=force, place=checkpoints)
     objective, value = source.spec.study.objective, source.trial.values[0]
-    say(f"Trial {source.trial.number} of {study}, validation {objective} {written(value)}", err=True)
+    part = "validation " if source.spec.function is None else ""
+    say(f"Trial {source.trial.number} of {study}, {part}{objective} {written(value)}", err=True)
     write_path(folder)

@@ -140,7 +140,13 @@ def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> st
         raise InputError(f"--epochs {epochs}: trials of {row.name!r} train {before} already; give a larger number.")
     meaning = fingerprint(with_epochs(spec, epochs))
     numbers = control.extend_epochs(store, row, epochs, before=before, fingerprint=meaning, pruned=pruned)
-    return f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended continue."
+    line = f"Trials of {row.name} train {epochs} epochs; {len(numbers)} that had ended continue."
+    if spec.function is None:
+        return line
+    return (
+        f"{line} {spec.function} is called for them again, and decides itself how long it trains: it must train until "
+        "trial.epochs, or until trial.should_stop(), and not for a number of its own, e.g. of trial.arguments."
+    )
 
 
 @contextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hpo.cli.terminal.console import Terminal
-    from hpo.cli.terminal.status import StudyDetails, TrialInTraining, WorkerStatus
+    from hpo.cli.terminal.status import SignOfTrouble, StudyDetails, TrialInTraining, WorkerStatus
     from hpo.registry.baselines import Baseline
     from hpo.registry.summaries import StudySummary
 
@@ -70,10 +70,14 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
 @click.option(
     "--watch", is_flag=True, help="Show changes until it ends or Ctrl-C; without a terminal, one line per change."
 )
+@click.option("--trial", "number", type=click.IntRange(min=0), metavar="N", help="Show this trial of it.")
 @place_options
 @click.pass_obj
-def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
-    """Show the progress of STUDY, its workers, its best trials and how the others ended.
+def show(place: Place, study: str, as_json: bool, watch: bool, number: int | None) -> None:
+    """Show the progress of STUDY, its workers, its best trials, signs of trouble and how the others ended.
+
+    With --trial one of its trials: how it ended, its parameters, what it cost and its signs of trouble, with the way
+    out.
 
     With --json an object: what `hpo studies --json` says of the study, and source, submitted_at, budget (of trials),
     budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds, winner (trial number or null),
@@ -82,18 +86,27 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
     where there is one), baselines (simple models, each with name, validation and test, which are metric to value, note,
     seconds), ended (reason to count of trials), worker_status (of those that work on it, have fallen silent or cannot
     work on it, each with name, host, pid, alive, trials, complaint), best_trials (the best first, each with number,
-    value, spread, epochs, best_epoch, seconds, params), in_training (each with number, worker, epoch, value), failures
-    (each with number, reason) and foreign (the waiting and the others, each with number, kind, which is "waiting",
-    "refused", "running", "added" or "taken", i.e. ended by another program, and reason).
+    value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each with code, trials, example,
+    way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason) and foreign (the
+    waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or "taken", i.e.
+    ended by another program, and reason).
+
+    With --trial and --json an object with number, state, reason, value, spread, epochs, best_epoch, params, seconds,
+    parameters (of the model), optimizer_state_bytes, peak_memory_bytes, peak_gpu_memory_bytes (of a training function),
+    signs, drawn_after and decided_after (epoch to the same): what the sampler and the pruner had seen of a study whose
+    trials advance at their own pace, with trials (their number) and training (number of each that was in training to
+    the epochs that it had reported; all others had ended).
 
     \b
     Examples:
       hpo show digits
+      hpo show digits --trial 7
       hpo show digits --json
       hpo show digits --watch
     """
     from hpo.cli.report import reading
     from hpo.cli.terminal.status import study_details
+    from hpo.cli.terminal.trial import show_trial
 
     def over(found: StudyDetails) -> bool:
         return not watch or found.state == "finished"
@@ -101,7 +114,12 @@ def show(place: Place, study: str, as_json: bool, watch: bool) -> None:
     def show_whole(found: StudyDetails) -> None:
         _print_study(found, place.options)
 
+    if watch and number is not None:
+        raise click.UsageError("--watch follows a study: leave it out, or leave out --trial.")
     with reading(place) as store:
+        if number is not None:
+            show_trial(store, study, number, as_json=as_json)
+            return
         look = partial(study_details, store, study)
         if as_json:
             follow_json(look, over=over)
@@ -180,6 +198,7 @@ def _print_study(found: StudyDetails, options: str) -> None:
         out.print()
         _print_best(out, found)
     out.list_of("Baselines", [_baseline(one, found.objective) for one in found.baselines])
+    out.list_of("Signs of trouble", [_sign(sign) for sign in found.signs])
     out.list_of("Workers", [_worker(worker) for worker in found.worker_status])
     out.list_of("In training", [_progress(trial) for trial in found.in_training])
     out.list_of("Failed", [f"trial {trial.number}: {trial.reason}" for trial in found.failures])
@@ -221,7 +240,16 @@ def _print_best(out: Terminal, found: StudyDetails) -> None:
     rows["time"] = [format_duration(trial.seconds) for trial in best]
     for name in dict.fromkeys(name for trial in best for name in trial.params):
         rows[name] = [format_number(trial.params[name]) if name in trial.params else "" for trial in best]
+    if any(trial.signs for trial in best):
+        rows["signs"] = [str(len(trial.signs) or "") for trial in best]
     out.side_by_side("best trials", [str(trial.number) for trial in best], rows)
+
+
+def _sign(sign: SignOfTrouble) -> str:
+    from hpo.reports.text import plural
+
+    named = plural(len(sign.trials), "trial")
+    return f"{sign.code.replace('_', ' ')} in {named}, e.g. {sign.trials[0]}: {sign.example}; {sign.way_out}"
 
 
 def _baseline(one: Baseline, objective: str) -> str:

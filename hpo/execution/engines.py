@@ -21,8 +21,27 @@ from hpo.execution.resources import Resources
 from hpo.execution.shard import InProcessShard
 from hpo.execution.sizing import usable_cores, worthwhile_workers
 from hpo.execution.supervised import Channel
+from hpo.studyfile.file import StudySpec
 
 AnyExecutor = Executor | FunctionExecutor
+
+
+def refuse_options_of_models(spec: StudySpec, resources: Resources) -> None:
+    """Raises `InputError` for options that have no effect on a training function of the user's own."""
+    if spec.function is None:
+        return
+    if resources.engine == "ray":
+        raise InputError("--engine ray: training functions of your own run on this machine only; leave it out")
+    each, more = "each trial of a training function of your own has a process to itself", "leave it out"
+    if resources.lanes is not None:
+        raise InputError(f"--lanes {resources.lanes}: {each}; {more}. --workers N trains N trials at once.")
+    if resources.compile == "on":
+        raise InputError(f"--compile on: {each}; {more}. torch.compile in the function does the same for its model.")
+    if resources.threads > 1:
+        raise InputError(
+            f"--threads {resources.threads}: {each}; {more}. `[trial.resources] cpus = {resources.threads}` in the "
+            "study file gives each trial so many threads."
+        )
 
 
 @contextmanager
@@ -32,8 +51,6 @@ def open_executor(
     """Opens an executor for a study. `left`: share of the study that is still to be trained, which bounds the number of
     workers. `pool`: processes that were started before; the rest are started here."""
     if isinstance(job, FunctionJob):
-        if resources.engine == "ray":
-            raise InputError("--engine ray: training functions of your own run on this machine only; leave it out")
         with function_executor(job, resources.workers) as functions:
             yield functions
         return

@@ -14,6 +14,7 @@ from typing import TypeVar
 from hpo.execution.messages import Admit, Diagnose, Diagnosed, Past, Resume, Settle, Settled, Started, Train, Trained
 from hpo.execution.placement import place
 from hpo.execution.supervised import Channel, SupervisedShard
+from hpo.optim.coefficients import state_bytes
 from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
 from hpo.training.trainer import Failure, Tick
@@ -144,15 +145,19 @@ class Executor:
             self._sizes.pop(number, None)
         return _gather(shards, Settled)
 
+    def halt(self) -> None:
+        """Nothing to do: between two ticks nothing trains."""
+
     def clear(self) -> None:
         """Removes all trials."""
         _gather(self._busy, Trained)
         self._busy = []
         self.settle(best=(), wanted=(), ended={number for shard in self._shards for number in shard.configs})
 
-    def parameters(self, trial: int) -> int:
-        """Number of parameters of the trial's model."""
-        return self._sizes[trial]
+    def costs(self, trial: int, config: TrialConfig) -> dict[str, int]:
+        """Number of parameters of the trial's model, and bytes of its optimizer's state."""
+        size = self._sizes[trial]
+        return {"parameters": size, "optimizer_state_bytes": state_bytes(config.optimizer, size)}
 
     def close(self) -> None:
         for shard in self._shards:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+import math
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from typing import Any
 
 import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hpo import models, space
 from hpo.data.prepare import PreparedData
 from hpo.errors import InputError
 from hpo.execution.job import TrainingJob
 from hpo.models.named_inputs import at_hand, own_module
+from hpo.signs import Code, Sign
 from hpo.studyfile.cautions import Caution
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import Custom, TrialConfig
@@ -23,12 +29,15 @@ from hpo.training import batches
 from hpo.training.architecture import ROWS
 from hpo.training.batches import Examples
 from hpo.training.custom.plans import plan_of
+from hpo.training.diagnosis.measure import Diagnosis
 from hpo.training.layout import ALIGNMENT
 from hpo.training.limits import SHARE, free_memory
 from hpo.training.trainer import Trainer
 
 TRIED = 8
 """Largest number of combinations of a model's choices that are rehearsed."""
+DRAWN = 24
+"""Configurations that are drawn by chance and looked at for signs of trouble, while all of them have the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,11 +62,39 @@ def rehearse(spec: StudySpec, prepared: PreparedData) -> Rehearsed:
             for caution in _train(spec, config, trainer, examples):
                 cautions.setdefault(caution.text, caution)
             sizes += [trainer.parameters(0)] if trainer.cohorts else []
+        if sizes and not cautions:
+            cautions = {caution.text: caution for caution in _troubled(spec, examples)}
     return Rehearsed(
         models=len(sizes),
         parameters=(min(sizes), max(sizes)) if sizes else None,
         cautions=tuple(cautions.values()),
     )
+
+
+def _troubled(spec: StudySpec, examples: Examples) -> Iterator[Caution]:
+    """The signs of trouble that every trial begins with, as far as `DRAWN` configurations drawn by chance tell."""
+    diagnosis, rng = Diagnosis(examples), random.Random(0)
+    found: dict[Code, Sign] | None = None
+    for _ in range(DRAWN if space.parameters(spec) else 1):
+        try:
+            signs = {sign.code: sign for sign in diagnosis.at_start(space.draw(spec, partial(_by_chance, rng)))}
+        except Exception:  # this configuration contradicts itself, or its module of the user's own cannot be looked at
+            continue
+        found = signs if found is None else {code: sign for code, sign in found.items() if code in signs}
+        if not found:
+            return
+    for sign in (found or {}).values():
+        yield Caution(code="signs", text=f"every trial begins with a sign of trouble: {sign}; {sign.way_out}")
+
+
+def _by_chance(rng: random.Random, name: str, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return rng.choice(distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high = distribution.low, distribution.high
+    value = math.exp(rng.uniform(math.log(low), math.log(high))) if distribution.log else rng.uniform(low, high)
+    value = min(high, max(low, value))
+    return int(value) if isinstance(distribution, IntDistribution) else value
 
 
 def _trainer(spec: StudySpec, examples: Examples) -> Trainer:

@@ -1,4 +1,4 @@
-"""The files of an export: their contents, and how all or none of them are written into the folder.
+"""The files of an export of a trained model, and their contents. That of a training function's trial is in `function`.
 
 `config.json` describes the trial. `preprocessing.json` has an entry for each replica. `weights.safetensors` (if there
 are several replicas, one file for each) and `model.py` rebuild the model without this package. For a model of the
@@ -7,9 +7,6 @@ user's own, a copy of its file lies beside them.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,11 +15,12 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
-from hpo import __version__, disk, models
+from hpo import __version__, models
 from hpo.data.catalogue import with_settings
 from hpo.data.source import READING
-from hpo.errors import InputError, MachineError
 from hpo.export.custom import ExportedModule, exported_config, exported_module
+from hpo.export.files import check_free, json_bytes, write_export
+from hpo.export.function import export_function
 from hpo.export.module import module_source
 from hpo.export.source import ExportableTrial, TrainedTrial, find_trial, load_trained
 from hpo.models.named_inputs import example
@@ -47,10 +45,13 @@ def export(
 ) -> ExportableTrial:
     """Writes the trial of this number, or the best finished one, into the folder, and returns it. `note` and `place`:
     as for `load_trained`; `given`: as for `find_trial`; `force`: an earlier export in the folder is replaced. Raises
-    `InputError` if the folder is not empty, `StudyStateError` if the trial has no weights, `MachineError` if the files
-    cannot be written."""
-    source = find_trial(store, name, number, given)
+    `InputError` if the folder is not empty, `StudyStateError` if the trial has no weights, or a training function saved
+    nothing, `MachineError` if the files cannot be written."""
+    source = find_trial(store, name, number, given, of_functions=True)
     check_free(folder, force=force)
+    if source.spec.function is not None:
+        export_function(store, home, source, folder, note, place=place)
+        return source
     write_export(folder, export_files(load_trained(store, home, source, note, place=place)))
     return source
 
@@ -85,42 +86,6 @@ def weight_names(replicas: int) -> list[str]:
     return (
         ["weights.safetensors"] if replicas == 1 else [f"weights-{replica}.safetensors" for replica in range(replicas)]
     )
-
-
-def json_bytes(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def check_free(folder: Path, *, force: bool) -> None:
-    """Raises `InputError` if the folder is not empty, unless `force` is set."""
-    if os.path.exists(folder) and not os.path.isdir(folder):
-        raise InputError(f"{folder} is a file. Give the folder for the export another name.")
-    try:
-        taken = not force and os.path.isdir(folder) and bool(os.listdir(folder))
-    except OSError as error:
-        raise MachineError(f"cannot look into {folder}: {error.strerror}. Give another folder with -o.") from None
-    if taken:
-        raise InputError(
-            f"{folder} is not empty. Give another folder, or replace the export in it with --force "
-            "(files of other names stay)."
-        )
-
-
-def write_export(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files or none, and delete the weights of an earlier export. Raises MachineError if that is
-    impossible."""
-    created = not os.path.exists(folder)
-    try:
-        old = [*folder.glob("weights.safetensors"), *folder.glob("weights-*.safetensors")]
-        disk.write_all(folder, files, gone=old)
-    except OSError as error:
-        if created:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise MachineError(
-            f"cannot write {folder}: {error.strerror or error}. "
-            "An export needs a folder that can be written and has room; give another one with -o."
-        ) from error
 
 
 def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:

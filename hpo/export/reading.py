@@ -68,6 +68,11 @@ def _about(path: Path) -> About:
     found = _json(path)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(f"{path} is not from this version of `hpo export`. Export the trial again.")
+    if "function" in found:
+        raise InputError(
+            f"{path} is of a trial that the training function {found['function']} trained, so no model of it is known. "
+            "load.py beside it loads what the function saved."
+        )
     try:
         return About.model_validate_json(json.dumps(_with_conventions(found)))
     except ValueError as error:

@@ -61,15 +61,23 @@ class TrainedTrial:
         return module.eval()
 
 
-def find_trial(store: Store, name: str, number: int | None, given: Mapping[str, Any] | None = None) -> ExportableTrial:
+def find_trial(
+    store: Store,
+    name: str,
+    number: int | None,
+    given: Mapping[str, Any] | None = None,
+    *,
+    of_functions: bool = False,
+) -> ExportableTrial:
     """The trial of this number, or the best finished one. `given`: the data, where they were given as objects, by key;
-    `StudyStateError` if there is none, it has no weights, or a function of the user's own trained it."""
+    `StudyStateError` if there is none, it has no weights, or, unless `of_functions`, a function of the user's own
+    trained it."""
     row = study_row(store, name)
     spec = replace(spec_of(row), given=given or {})
-    if spec.function is not None:
+    if spec.function is not None and not of_functions:
         raise StudyStateError(
-            f"the study {name!r} is trained by {spec.function}, so no model of it is known. What that function wrote "
-            f"into its trials' folders is in the folder trials/{name} of the home folder."
+            f"the study {name!r} is trained by {spec.function}, so no model of it is known. "
+            f"`hpo export {argument(name)} -o DIR` writes what that function saved."
         )
     searcher = Searcher(spec, own_trials_of(store), store, row.study_id)
     trial = _best(searcher, row) if number is None else _numbered(store, searcher, number)

@@ -59,6 +59,10 @@ class TrialRow:
     """Memory of the optimizer's state in bytes."""
     signs: tuple[Sign, ...] = ()
     """Signs of trouble in its training."""
+    peak_memory_bytes: int | None = None
+    """Largest main memory that the process of a training function was seen to take."""
+    peak_gpu_memory_bytes: int | None = None
+    """Largest memory of a GPU that PyTorch allocated in it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +104,8 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         model_parameters=_whole(attributes.get("parameters"), None),
         optimizer_state_bytes=_whole(attributes.get("optimizer_state_bytes"), None),
         signs=signs.of(attributes),
+        peak_memory_bytes=_whole(attributes.get("peak_memory_bytes"), None),
+        peak_gpu_memory_bytes=_whole(attributes.get("peak_gpu_memory_bytes"), None),
     )
 
 

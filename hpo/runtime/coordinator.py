@@ -22,7 +22,6 @@ from hpo.checkpoints.retention import trials_with_ends, worth_keeping
 from hpo.endings import Ended, Ending, Spent
 from hpo.execution.engines import AnyExecutor
 from hpo.execution.job import TrainingJob
-from hpo.optim.coefficients import state_bytes
 from hpo.printable import LONGEST_TRACEBACK, storable
 from hpo.registry import studies
 from hpo.registry.reopening import go_on
@@ -266,9 +265,7 @@ class _Loop:
         assert trial.config is not None
         assert decision.ended is not None
         facts: dict[str, Any] = {"seconds": round(self.seconds.get(number, 0.0), 3), SIGNS: stored(signs)}
-        if trial.config.trial is None:
-            size = self.executor.parameters(number)
-            facts |= {"parameters": size, "optimizer_state_bytes": state_bytes(trial.config.optimizer, size)}
+        facts |= self.executor.costs(number, trial.config)
         if scores := self.scores.pop(number, []):
             objectives, losses = zip(*scores, strict=True)
             if math.isfinite(loss := fmean(losses)):

@@ -1,4 +1,5 @@
-"""Deleting a study with its checkpoints, in the home folder and where workers keep them."""
+"""Deleting a study with its checkpoints, in the home folder and where workers keep them, and with the folders of a
+training function's trials in the home folder."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from hpo.checkpoints.folder_lock import exclusive
 from hpo.checkpoints.folders import ABOVE, OwnFolders, own_folders
 from hpo.checkpoints.location import other_location
 from hpo.checkpoints.store import CheckpointStore, Directory
+from hpo.checkpoints.trial_folders import delete_trial_folders
 from hpo.errors import MachineError
 from hpo.registry import deletion
 from hpo.storage.store import Store
@@ -30,6 +32,8 @@ class Deletion:
     """Where files were looked for."""
     refusals: tuple[str, ...]
     """Reasons why some files could not be deleted."""
+    trial_folders: bool
+    """Whether folders of a training function's trials were deleted."""
 
 
 def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = None) -> Deletion:
@@ -46,6 +50,11 @@ def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = 
         refusals: list[str] = []
         for own in owns:
             there |= _delete_files(own, refusals)
+        try:
+            trial_folders = delete_trial_folders(store, row, home)
+        except MachineError as error:
+            trial_folders = False
+            refusals.append(str(error))
         named = deletion.delete_study(store, name, dead=last)
     strange = [f"{own.checkpoint_store.place}/{path}" for own in owns for path in sorted(own.foreign)]
     return Deletion(
@@ -54,6 +63,7 @@ def delete_study(store: Store, name: str, home: Path, checkpoints: str | None = 
         strange=tuple(strange),
         places=tuple(checkpoint_store.place for checkpoint_store in checkpoint_stores),
         refusals=tuple(refusals),
+        trial_folders=trial_folders,
     )
 
 

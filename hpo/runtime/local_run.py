@@ -22,7 +22,7 @@ from hpo.data.study import check_objective
 from hpo.database.patience import Patience, retried
 from hpo.environment import keep_compiled
 from hpo.errors import InputError, LostConnectionError, TakenError
-from hpo.execution.engines import open_executor
+from hpo.execution.engines import open_executor, refuse_options_of_models
 from hpo.execution.prestart import ProcessPool
 from hpo.execution.resources import CPU, ClusterDevice, Compile, Engine, Resources
 from hpo.execution.sizing import usable_cores
@@ -98,6 +98,7 @@ def run_study(
         engine=engine,
         address=address,
     )
+    refuse_options_of_models(spec, resources)
     spec = as_begun(spec, known := known_before(spec, url))
     inputs = load_inputs(spec, home)
     spec = replace(spec, given={})  # no other process needs it

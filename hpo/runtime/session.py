@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
-from hpo import disk, own_code, space
+from hpo import own_code, space
 from hpo.checkpoints.store import CheckpointStore
 from hpo.checkpoints.study import StudyCheckpoints
+from hpo.checkpoints.trial_folders import trial_folder
 from hpo.execution.functions.job import FunctionJob, TrialData
 from hpo.execution.job import TrainingJob
 from hpo.execution.resources import CPU, Resources
@@ -25,9 +26,6 @@ from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import FunctionCall
 from hpo.training import batches
 from hpo.training.batches import Examples
-
-TRIALS = "trials"
-"""Folder of the home folder in which the trials of training functions have folders."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +112,7 @@ def _examples(spec: StudySpec, inputs: Inputs) -> Examples | None:
     return batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
 
 
-def _function_job(spec: StudySpec, inputs: Inputs, function: Reference, home: Path, device: str) -> FunctionJob:
+def _function_job(spec: StudySpec, inputs: Inputs, function: Reference, folder: Path, device: str) -> FunctionJob:
     call = FunctionCall.model_validate(spec.tree["trial"] | {"arguments": {}})
     return FunctionJob(
         study=spec.study.name,
@@ -123,7 +121,7 @@ def _function_job(spec: StudySpec, inputs: Inputs, function: Reference, home: Pa
         objective=spec.study.objective,
         seed=spec.study.seed,
         data=None if spec.data is None else TrialData.of(inputs.prepared),
-        folder=disk.study_folder(home / TRIALS, spec.study.name).resolve(),
+        folder=folder,
         device=device,
         resources=call.resources,
         seconds=call.seconds,
@@ -145,7 +143,8 @@ def _session(
     job: TrainingJob | FunctionJob
     if examples is None:
         assert spec.function is not None
-        job = _function_job(spec, inputs, spec.function, home, str(resources.device))
+        folder = trial_folder(store, studies.study_row(store, spec.study.name), home, claim=True)
+        job = _function_job(spec, inputs, spec.function, folder, str(resources.device))
     else:
         job = TrainingJob(
             spec=spec,

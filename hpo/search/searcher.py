@@ -17,7 +17,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import endings, lengths, ranking, space
+from hpo import endings, lengths, ranking, seen, space
 from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.lengths import Former
@@ -26,7 +26,7 @@ from hpo.search.promotion import promotion_of
 from hpo.search.pruners import pruner_for
 from hpo.search.samplers import sampling_for
 from hpo.studyfile.records import TrialConfig
-from hpo.studyfile.study import StudySpec, trial_epochs, with_epochs
+from hpo.studyfile.study import LEARNING, StudySpec, trial_epochs, with_epochs
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 log = logging.getLogger(__name__)
@@ -107,8 +107,13 @@ class Searcher:
         """New trials with their configurations; enqueued trials are taken first, by number."""
         if count <= 0:
             return []
+        known = (
+            seen.note(self.all_trials()) if self.spec.at_own_pace and self.spec.search.sampler.name in LEARNING else {}
+        )
         taken = self._take(count)
         ids = [*taken, *self.trials.create_trials(self.study_id, count - len(taken))]
+        for trial_id in ids if known else ():
+            self.storage.set_trial_system_attr(trial_id, seen.key(), known)
         return self._draw([self.storage.get_trial(trial_id) for trial_id in ids])
 
     def _take(self, count: int) -> list[int]:
@@ -170,6 +175,8 @@ class Searcher:
             return Decision(ended=Ended(why=Ending.FINISHED), state=TrialState.COMPLETE)
         if objective.stops_early(self.spec.study, config.training.early_stopping, self.curve(trial_id)):
             return Decision(ended=Ended(why=Ending.STOPPED_EARLY, epoch=epoch), state=TrialState.COMPLETE)
+        if self.spec.at_own_pace and self.spec.pruner.name != "none":
+            self.storage.set_trial_system_attr(trial_id, seen.key(epoch), seen.note(self.all_trials()))
         if self._pauses(trial) or self.study.pruner.prune(self.study, trial):
             ended = Ended(why=Ending.PRUNED, detail=self.spec.pruner.name, epoch=epoch)
             return Decision(ended=ended, state=TrialState.PRUNED)

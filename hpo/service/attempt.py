@@ -69,6 +69,7 @@ class Attempt:
     def train(self, observe: Observer) -> None:
         """Trains until there is a reason to leave the study; then the worker has no leases any more."""
         with self._executor() as executor:
+            self.ownership.halt = executor.halt
             coordinator.run(self.session, executor, observe, self.ownership, self.manager)
         log.info("%s: left, %s", self.study.name, self.ownership.reason)
 

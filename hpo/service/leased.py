@@ -107,6 +107,8 @@ class LeasedOwnership:
         self._unconfirmed: dict[str, float] | None = None
         """Worker -> when its lease expires, for the workers that held trials when this one began and have sent no
         heartbeat since; None: not read yet."""
+        self.halt: Callable[[], None] = lambda: None
+        """Called before trials in flight are released; when it returns, none of them trains here any more."""
         self.reason = ""
         """Why the worker left the study; empty until then."""
 
@@ -187,6 +189,7 @@ class LeasedOwnership:
 
     def _leave(self, flight: Collection[int], reason: str) -> None:
         """Releases the trials in flight. Any worker can continue them, as the last transaction has saved them."""
+        self.halt()
         leases.release(self.session.store, self.name, flight)
         self.reason = reason
 

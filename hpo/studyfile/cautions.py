@@ -10,7 +10,7 @@ from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.study import LEARNING, StudySpec, fitting_concurrency, options_of
 from hpo.studyfile.tree import Choice, Range
 
-CautionCode = Literal["random_search", "batch_size", "does_not_fit", "not_fused", "softmax", "memory"]
+CautionCode = Literal["random_search", "batch_size", "does_not_fit", "not_fused", "softmax", "memory", "signs"]
 
 BLIND = 1 / 3
 """Share of the trials that may be drawn before any result is known, in a search that is to learn."""

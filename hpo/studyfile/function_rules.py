@@ -51,6 +51,13 @@ def functions_see_one_split(spec: StudySpec) -> Iterator[Problem]:
             yield Problem(path=f"data.{key}", text=f"{text}. Remove it; the function may divide them further")
 
 
+def gpus_are_whole_or_a_share(spec: StudySpec) -> Iterator[Problem]:
+    gpus = spec.tree.get("trial", {}).get("resources", {}).get("gpus", 0) if spec.function is not None else 0
+    if gpus > 1 and gpus != int(gpus):
+        text = f"found {gpus:g}; more than one GPU are a whole number, because a trial has each of them to itself"
+        yield Problem(path="trial.resources.gpus", text=f"{text}. Write {int(gpus)} or {int(gpus) + 1}")
+
+
 def pace_suits_models(spec: StudySpec) -> Iterator[Problem]:
     if spec.function is None and spec.search.pace == "own":
         text = 'found "own", but the models of a study train together. Remove it; [trial] names a function that may'
@@ -61,5 +68,6 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     objective_is_known,
     functions_stand_alone,
     functions_see_one_split,
+    gpus_are_whole_or_a_share,
     pace_suits_models,
 )

@@ -12,6 +12,8 @@ from hpo.cli import hpo
 from hpo.errors import InputError
 from hpo.registry import control, studies
 from hpo.storage.open import open_store, sqlite_url
+from hpo.studyfile.file import read_study_file
+from tests.runtime.functions import study
 from tests.runtime.small import small_study
 from tests.service.working import row_of, submit
 
@@ -71,3 +73,10 @@ def test_two_extensions_are_one_change(home: Path) -> None:
     said(home, "extend", "small", "--trials", "20", "--epochs", "9")
     after = row_of(home)
     assert (after.max_trials, after.trial_epochs, after.generation) == (20, 9, before.generation + 1)
+
+
+def test_more_epochs_for_a_function_are_said_to_be_its_own_affair(tmp_path: Path) -> None:
+    submit(read_study_file(study(tmp_path)), tmp_path)
+    (line,) = said(tmp_path, "extend", "own", "--epochs", "9")
+    assert line.startswith("Trials of own train 9 epochs; 0 that had ended continue. train.py:train is called")
+    assert "it must train until trial.epochs" in line

@@ -72,3 +72,14 @@ def test_a_lane_too_large_for_the_memory_is_named_and_not_tried(monkeypatch: pyt
 def test_a_model_of_any_size_is_refused_without_being_built() -> None:
     found = rehearsed(small_study(model='family = "mlp"\nhidden = [65536, 65536, 65536, 65536]'))
     assert (found.models, [caution.code for caution in found.cautions]) == (0, ["memory"])
+
+
+def test_a_study_whose_trials_all_begin_in_trouble_is_warned_of() -> None:
+    found = rehearsed(small_study(model='family = "mlp"\nhidden = [8, 8]', init='scheme = "zeros"')).cautions
+    assert {caution.code for caution in found} == {"signs"}
+    assert found[0].text.startswith("every trial begins with a sign of trouble: units of ")
+    assert "take an init.scheme that draws weights at random" in found[0].text
+    choice = 'scheme = { choice = ["zeros", "kaiming_normal"] }'
+    assert not rehearsed(small_study(model='family = "mlp"\nhidden = [8, 8]', init=choice)).cautions
+    data = 'dataset = "wine"\nscaling = "none"'
+    assert "take data.scaling" in rehearsed(small_study(data=data)).cautions[0].text

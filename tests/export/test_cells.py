@@ -25,7 +25,7 @@ from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.data.table import MISSING, table_of
 from hpo.errors import DataError
 from hpo.export import cells
-from hpo.export.folder import json_bytes
+from hpo.export.files import json_bytes
 from hpo.export.module import module_source
 from hpo.studyfile.records import ColumnKind, DataTable
 from tests.data.fitting import fit

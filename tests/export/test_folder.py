@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import InputError, MachineError
-from hpo.export.folder import check_free, json_bytes, weight_names, write_export
+from hpo.export.files import check_free, json_bytes, write_export
+from hpo.export.folder import weight_names
 
 FILES = {"weights.safetensors": b"w", "config.json": b"{}"}
 

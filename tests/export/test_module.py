@@ -260,6 +260,6 @@ def test_the_file_is_as_a_formatter_leaves_it(name: str, tmp_path: Path) -> None
 
 
 def _store(folder: Path, fitted: list[Preprocessing]) -> None:
-    from hpo.export.folder import json_bytes
+    from hpo.export.files import json_bytes
 
     (folder / "preprocessing.json").write_bytes(json_bytes([each.as_dict() for each in fitted]))

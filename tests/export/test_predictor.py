@@ -22,7 +22,8 @@ from hpo.data.catalogue import load_dataset
 from hpo.data.preprocessing.apply import apply
 from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.errors import DataError, InputError
-from hpo.export.folder import export_files, write_export
+from hpo.export.files import write_export
+from hpo.export.folder import export_files
 from hpo.export.predictor import Predictor, predict, prediction_table, score_predictions
 from hpo.export.source import TrainedTrial, find_trial, load_trained
 from hpo.signature import Signature

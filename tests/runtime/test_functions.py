@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 import hpo
-from hpo.errors import StudyFileError
-from hpo.storage.open import open_store
+from hpo.errors import InputError, StudyFileError
+from hpo.runtime.local_run import run_study
+from hpo.storage.open import open_store, sqlite_url
+from hpo.studyfile.file import read_study_file
 from tests.runtime.functions import TRAIN, study
 
 
@@ -130,11 +132,35 @@ def test_code_that_cannot_be_loaded_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"lanes": 8}, r"--lanes 8: each trial .* leave it out\. --workers N trains N"),
+        ({"compile": "on"}, r"--compile on: each trial .* torch\.compile in the function"),
+        ({"threads": 2}, r"--threads 2: each trial .* cpus = 2` in the study file"),
+        ({"engine": "ray"}, r"--engine ray: training functions .* leave it out"),
+    ],
+)
+def test_options_of_models_are_refused_with_the_way_out(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
+    spec, home = read_study_file(study(tmp_path)), tmp_path / "home"
+    with pytest.raises(InputError, match=reason):
+        run_study(spec, sqlite_url(home), home, lambda progress: None, device="cpu", **options)
+    assert not home.exists()
+
+
+def test_a_function_knows_how_many_reports_it_may_make(tmp_path: Path) -> None:
+    path = study(tmp_path, search="trials = 1")
+    code = '    for epoch in range(1, trial.epochs + 1):\n        trial.report(epoch, {"score": trial.epochs})\n'
+    (tmp_path / "train.py").write_text(f"def train(trial):\n{code}")
+    found = run(path)
+    assert (found["epochs"].tolist(), found["value"].tolist()) == ([5], [5.0])
+
+
 def test_a_study_with_more_trials_goes_on(tmp_path: Path) -> None:
     path = study(tmp_path, search='trials = 2\nsampler = "random"')
     run(path)
     found = run(path, trials=3)
     assert found["state"].tolist() == ["COMPLETE"] * 3
     with closing(open_store(f"sqlite:///{tmp_path}/home/hpo.db", readonly=True)) as store:
-        kinds = {row.kind for row in store.checkpoints(1)}
-    assert kinds == {"final"}
+        kept = [(row.kind, row.epoch) for row in store.checkpoints(1)]
+    assert kept == [("final", 5)] * 3, "also what was saved after the last report"

@@ -51,6 +51,10 @@ def test_the_direction_of_an_objective() -> None:
         ({"model": 'family = "mlp"'}, "model: has no effect beside [trial]"),
         ({"training": "batch_size = 8"}, "training.batch_size: has no effect on a training function"),
         ({"data": 'dataset = "digits"\nfolds = 3'}, "data.folds: has no effect on a training function"),
+        (
+            {"trial": f"{TRIAL}\nresources = {{ gpus = 1.5 }}"},
+            "trial.resources.gpus: found 1.5; more than one GPU are a whole number",
+        ),
         ({"trial": 'choice = [{ function = "a.py:f" }]'}, "trial: a study has one training function"),
         ({"trial": 'function = { choice = ["a.py:f", "b.py:g"] }'}, "trial.function: cannot be searched"),
         ({"trial": 'function = "train"'}, 'trial.function: found "train"; must be a class or function and where it is'),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.endings import Ending
 from hpo.registry.summaries import StudySummary, works_on
+from hpo.reports.diagnosis import counted
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.trials import count, ranked, trial_row
 
@@ -67,6 +68,20 @@ class BestTrial:
     seconds: float | None
     """Time that its training took."""
     params: Mapping[str, Any]
+    signs: tuple[str, ...]
+    """Codes of the signs of trouble in its training."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignOfTrouble:
+    """One kind of sign of trouble, and the trials that show it."""
+
+    code: str
+    trials: tuple[int, ...]
+    """Their numbers."""
+    example: str
+    """What is the case in the winner, or in the first of them."""
+    way_out: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +136,8 @@ class StudyDetails(StudySummary):
     worker_status: tuple[WorkerStatus, ...]
     best_trials: tuple[BestTrial, ...]
     """Best first."""
+    signs: tuple[SignOfTrouble, ...]
+    """The most frequent kind first."""
     in_training: tuple[TrialInTraining, ...]
     failures: tuple[Failure, ...]
     foreign: tuple[ForeignTrial, ...]
@@ -190,8 +207,13 @@ def study_details(store: Store, name: str) -> StudyDetails:
                 best_epoch=trial.best_epoch,
                 seconds=trial.seconds,
                 params=trial.params,
+                signs=tuple(sorted({str(sign.code) for sign in trial.signs})),
             )
             for trial in best[:BEST]
+        ),
+        signs=tuple(
+            SignOfTrouble(code=str(one.code), trials=one.trials, example=str(one.example), way_out=one.example.way_out)
+            for one in counted(trials, next((t for t in trials if t.number == study.winner_number), None))
         ),
         in_training=tuple(
             TrialInTraining(

@@ -14,7 +14,7 @@ from hpo import disk
 from hpo.data.dataset import suggestion
 from hpo.data.readers.files import damaged, refuse_absent, wanting
 from hpo.data.readers.parquet_file import ROW_LABELS
-from hpo.data.streaming.row_file import make_room
+from hpo.data.streaming.row_file import make_room, mapped
 from hpo.data.table import refuse_duplicates
 from hpo.errors import DataError, MachineError
 from hpo.printable import listed
@@ -58,7 +58,7 @@ class Source:
         if not copy.is_file() or copy.stat().st_size != size:
             make_room(folder, size)
             self._convert(copy, dtype)
-        return np.memmap(copy, dtype, "r", shape=shape)
+        return mapped(copy, dtype, shape)
 
     def _convert(self, copy: Path, dtype: np.dtype[Any]) -> None:
         import pyarrow as pa

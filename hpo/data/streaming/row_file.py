@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,10 +57,8 @@ class RowFile:
             ) from None
 
     def mapped(self) -> np.memmap[tuple[int, ...], np.dtype[np.float32]]:
-        """All rows, memory-mapped, to be read only."""
-        with suppress(OSError):
-            os.utime(self.path)
-        return np.memmap(self.path, np.float32, "r", shape=self.shape)
+        """All rows, memory-mapped, to be read only. The file is not deleted while this process has them."""
+        return mapped(self.path, np.dtype(np.float32), self.shape)
 
 
 def file_of(folder: Path, shape: tuple[int, ...], *about: str | bytes) -> RowFile:
@@ -71,15 +70,26 @@ def file_of(folder: Path, shape: tuple[int, ...], *about: str | bytes) -> RowFil
     return RowFile(path=folder / f"{digest.hexdigest()}.rows", shape=shape)
 
 
+def mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """An array in a file of such a folder, memory-mapped, to be read only. The file is locked for as long as the array
+    is mapped, so that it is not deleted, however long that takes."""
+    with path.open("rb") as file:
+        disk.lock(file.fileno(), shared=True)  # held by the mapping, which has a copy of the descriptor
+        with suppress(OSError):
+            os.utime(path)
+        return np.memmap(file, dtype, "r", shape=shape)
+
+
 def make_room(folder: Path, size: int) -> None:
-    """Deletes files that were not used for long. Raises `MachineError` where the disk has no room for `size` bytes."""
+    """Deletes files that no process uses and that were not used for long. Raises `MachineError` where the disk has no
+    room for `size` bytes."""
     disk.make_folder(folder)
     for path in folder.iterdir():
         with suppress(OSError):
             if path.suffix == ".tmp":
                 disk.delete_leftovers(path.with_name(path.name[1:].rsplit(".", 2)[0]))
             elif time.time() - path.stat().st_mtime > UNUSED:
-                path.unlink()
+                disk.delete_unused(path)
     free = shutil.disk_usage(folder).free
     if size + SPARE > free:
         raise MachineError(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 from hpo.errors import StudyFileError
+from hpo.execution.functions.memory import memory_gib
 from hpo.studyfile.records import TrialResources
 
 USABLE = 0.9
@@ -31,11 +31,11 @@ class Capacity:
         `gpus`: numbers of those that may be used. Raises `StudyFileError` where not even one trial fits."""
         places = workers or max(1, int(cores / resources.cpus))
         if resources.memory_gib is not None:
-            there = _memory_gib()
+            there = memory_gib()
             if there is not None and resources.memory_gib > there:
                 raise StudyFileError(
-                    f"trial.resources.memory_gib = {resources.memory_gib:g}: this machine has {there:.1f}. Give trials "
-                    "less, or run the study on a larger machine."
+                    f"trial.resources.memory_gib = {resources.memory_gib:g}: this machine, or its container, has "
+                    f"{there:.1f}. Give trials less, or run the study on a larger machine."
                 )
             places = places if there is None else max(1, min(places, int(USABLE * there / resources.memory_gib)))
         need, count = resources.gpus, len(gpus)
@@ -63,11 +63,3 @@ class Capacity:
         """The GPUs for a new process: those with the least load."""
         count = int(self.need) if self.need >= 1 else 1 if self.need else 0
         return tuple(sorted(sorted(self.load, key=lambda gpu: (self.load[gpu], gpu))[:count]))
-
-
-def _memory_gib() -> float | None:
-    """Main memory of this machine; None where the system does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    except (ValueError, OSError):
-        return None

@@ -1,10 +1,11 @@
 """The executor of training functions: used by the coordinator as `hpo.execution.executor.Executor` is, but each trial
 trains in a process of its own.
 
-A function waits in `report` until the transaction with its epoch is committed. So the database is never behind what a
-function knows, and a trial whose process died is continued from what it saved last; the reports that it then makes
-again are passed over. At its own pace, a tick is what has come since the last one; in lock step it waits until every
-trial in flight has reported, returned or failed.
+A function waits in `report` until the transaction with its epoch is committed; its last report is committed when it has
+returned, together with what it saved after it. So the database is never behind what a function knows, and a trial whose
+process died is continued from what it saved last; the reports that it then makes again are passed over. At its own
+pace, a tick is what has come since the last one; in lock step it waits until every trial in flight has reported,
+returned or failed.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class _Flight:
     unkept: bool = False
     """Whether what it saved last is in no checkpoint yet."""
     process: Process | None = None
+    last: tuple[Reported, float] | None = None
+    """Its last report, which is told when its function has returned, with what it saved meanwhile; and its seconds."""
     waits: bool = False
     """Whether its process may go on, but has to wait for room: in lock step alone."""
     deaths: int = 0
@@ -161,12 +164,16 @@ class FunctionExecutor:
                 if self.job.at_own_pace:
                     self._answers.append((flight.process, False))
                 flight.waits = not self.job.at_own_pace
-            if flight.unkept and flight.saved is not None:
+            if flight.unkept and flight.saved is not None and flight.last is None:
                 # Its epochs are counted now: a state that was saved just before a report is kept with the report.
                 saved = flight.saved = SavedState(epoch=flight.reported, state=flight.saved.state)
                 states[number] = End(epoch=saved.epoch, state=packed(number, saved))
                 flight.unkept = False
         return [Settled(lanes=None, epochs={}, ends=last, states=states)]
+
+    def halt(self) -> None:
+        """Ends the processes of all trials, which others may then continue. Returns when they have ended."""
+        self._processes.halt(self._flight)
 
     def clear(self) -> None:
         """Removes all trials."""
@@ -175,9 +182,9 @@ class FunctionExecutor:
         for process in self._processes.running.values():
             self._processes.kill(process)
 
-    def parameters(self, trial: int) -> int:
-        """Not known of a function."""
-        return 0
+    def costs(self, trial: int, config: TrialConfig) -> dict[str, int]:
+        """What the function measured, and the most memory that its process was seen to take."""
+        return self._processes.costs.pop(trial, {})
 
     def close(self) -> None:
         """Kills all processes."""
@@ -201,7 +208,7 @@ class FunctionExecutor:
                 self._processes.answer(flight.process, stop=False)
             elif flight.deaths >= DEATHS:
                 self._results.fail(number, _died_too_often(flight))
-            else:
+            elif not self._processes.outlived(number):
                 flight.process = self._processes.launch(self._begin(number, flight))
 
     def _begin(self, number: int, flight: _Flight) -> Begin:
@@ -214,6 +221,7 @@ class FunctionExecutor:
             device="cuda" if self.job.resources.gpus else "cpu",
             state=flight.saved.state if flight.saved else None,
             known=flight.reported,
+            epochs=flight.config.training.epochs,
         )
 
     def _receive(self, timeout: float) -> bool:
@@ -230,12 +238,20 @@ class FunctionExecutor:
         return bool(messages)
 
     def _take(self, process: Process, flight: _Flight, message: FromProcess | Gone) -> None:
+        if flight.last is not None and not isinstance(message, Saved):
+            self._results.report(process.trial, *flight.last)
+            return
         match message:
             case Saved(state=state):
                 flight.saved, flight.unkept = SavedState(epoch=flight.reported, state=state), True
             case Reported():
-                self._results.report(process.trial, message, time.monotonic() - process.since)
+                seconds = time.monotonic() - process.since
                 flight.reported, flight.deaths = message.epoch, 0
+                if message.epoch < flight.config.training.epochs:
+                    self._results.report(process.trial, message, seconds)
+                else:
+                    flight.last = message, seconds
+                    self._processes.answer(process, stop=True)
             case Returned() if flight.reported:
                 self._results.returned.add(process.trial)
             case Returned():
@@ -264,7 +280,8 @@ class FunctionExecutor:
             if process is None or process.blocked or process.over or number in self._results:
                 continue
             if (reason := self._processes.excess(process, now)) is not None:
-                self._results.fail(number, reason)
+                if flight.last is None:
+                    self._results.fail(number, reason)
                 self._processes.kill(process)
 
 

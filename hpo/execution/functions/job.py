@@ -5,14 +5,17 @@ It can be pickled and sent to other processes. The trials themselves are not par
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.prepare import PreparedData
+from hpo.data.streaming.row_file import mapped
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.records import TrialResources
 
@@ -20,7 +23,8 @@ from hpo.studyfile.records import TrialResources
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrialData:
     """The data that the study names, split and prepared: what `trial.data` is. All trials share the arrays: do not
-    write to them. The test part is kept back."""
+    write to them. The test part is kept back. Of streamed data, `x_train` and `x_valid` are memory-mapped: take rows of
+    them as they are needed."""
 
     task: str
     """`classification` or `regression`."""
@@ -39,6 +43,10 @@ class TrialData:
     target_scale: float
     """1 for classification."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Arrays that are memory-mapped from a file, as streamed data are, go to other processes as that file."""
+        return _restored, ({field.name: _by_file(getattr(self, field.name)) for field in fields(self)},)
+
     @classmethod
     def of(cls, prepared: PreparedData) -> TrialData:
         """The data of a study's one split."""
@@ -53,6 +61,28 @@ class TrialData:
             target_offset=replica.target_offset,
             target_scale=replica.target_scale,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _InFile:
+    """An array that is the whole of a file of streamed data."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+def _by_file(value: Any) -> Any:
+    if isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap) and value.filename is not None:
+        return _InFile(path=Path(value.filename), dtype=value.dtype, shape=value.shape)
+    return value
+
+
+def _restored(values: dict[str, Any]) -> TrialData:
+    for name, value in values.items():
+        if isinstance(value, _InFile):
+            values[name] = mapped(value.path, value.dtype, value.shape)
+    return TrialData(**values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,4 +119,9 @@ class FunctionJob:
 
     def folder_of(self, number: int) -> Path:
         """The folder of a trial."""
-        return self.folder / f"{number:06d}"
+        return folder_of_trial(self.folder, number)
+
+
+def folder_of_trial(above: Path, number: int) -> Path:
+    """The folder of one trial below that of its study."""
+    return above / f"{number:06d}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import socket
@@ -18,6 +17,7 @@ from hpo.environment import without_secrets
 from hpo.errors import MachineError, StudyFileError
 from hpo.execution.functions.job import FunctionJob
 from hpo.execution.functions.messages import Exited, Kill, Launch, Launched, Ready, Refused
+from hpo.execution.functions.threads import thread_limits
 from hpo.execution.supervised import Died
 
 
@@ -36,6 +36,11 @@ class Launcher:
         """Where the server's messages come from; None where it does not run."""
         return self._control
 
+    @property
+    def server(self) -> int | None:
+        """Process id of the server; None where it does not run."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Starts the server, unless it runs. Raises `StudyFileError` where the user's code cannot be loaded."""
         if self._control is not None:
@@ -49,7 +54,7 @@ class Launcher:
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 process_group=0,
-                env=without_secrets() | {"OMP_NUM_THREADS": str(max(1, int(self.job.resources.cpus)))},
+                env=without_secrets() | thread_limits(1),  # with more than one thread it could not be forked
             )
         self._control = Connection(ours.detach())
         try:
@@ -89,8 +94,9 @@ class Launcher:
 
     def kill(self, key: int) -> None:
         """Kills a process and all that it has started."""
-        with suppress(OSError):
-            self._send(Kill(key=key))
+        if self._control is not None:  # else it has ended with the server
+            with suppress(OSError):
+                self._send(Kill(key=key))
 
     def messages(self) -> Iterator[Launched | Exited]:
         """What the server has said. Raises `Died` where it has died."""
@@ -130,18 +136,3 @@ class Launcher:
 def how_died(code: int) -> str:
     """An exit code in words: `signal 9, Killed` or `exit code 3`."""
     return f"signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"exit code {code}"
-
-
-def memory_of(pid: int) -> int:
-    """Bytes of main memory that a process and those that it started have for themselves; 0 where the system does not
-    say."""
-    page, total, waiting = os.sysconf("SC_PAGE_SIZE"), 0, [pid]
-    while waiting:
-        one = waiting.pop()
-        with suppress(OSError, ValueError, IndexError):
-            with open(f"/proc/{one}/statm", encoding="ascii") as file:
-                resident, shared = map(int, file.read().split()[1:3])
-            total += (resident - shared) * page
-            with open(f"/proc/{one}/task/{one}/children", encoding="ascii") as file:
-                waiting += map(int, file.read().split())
-    return total

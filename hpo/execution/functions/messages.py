@@ -79,6 +79,8 @@ class Begin:
     """What the trial saved last; None where it has saved nothing."""
     known: int
     """Epochs that it has reported before."""
+    epochs: int
+    """Epochs that it may report in all."""
 
 
 # --- process to executor ------------------------------------------------------------------------------------
@@ -93,6 +95,9 @@ class Reported:
     metrics: Mapping[str, float]
     cpu_seconds: float
     """Processor time of the process so far, and of those that it started and that have ended."""
+    costs: Mapping[str, int]
+    """What the function has measured: `parameters`, `optimizer_state_bytes` and `peak_gpu_memory_bytes`, or some of
+    these."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

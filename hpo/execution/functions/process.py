@@ -24,6 +24,7 @@ from hpo import disk, own_code
 from hpo.errors import InputError
 from hpo.execution.functions.job import FunctionJob
 from hpo.execution.functions.messages import Begin, Raised, Returned
+from hpo.execution.functions.threads import set_threads
 from hpo.execution.functions.trial import Trial, cpu_seconds
 
 OUTPUT = "output.txt"
@@ -59,12 +60,6 @@ def live(connection: Connection, job: FunctionJob, function: Callable[[Trial], A
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-
-
-def set_threads(cpus: float) -> None:
-    """Has PyTorch, if it is loaded, use as many threads as the trial has cores."""
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(max(1, int(cpus)))
 
 
 def end_with(parent: int) -> None:

@@ -3,8 +3,10 @@ trial is decided by the executor."""
 
 from __future__ import annotations
 
+import math
 import pickle
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -13,10 +15,15 @@ from typing import Any
 from hpo.errors import MachineError
 from hpo.execution.functions.capacity import Capacity
 from hpo.execution.functions.job import FunctionJob
-from hpo.execution.functions.launcher import Launcher, how_died, memory_of
+from hpo.execution.functions.launcher import Launcher, how_died
+from hpo.execution.functions.memory import memory_of
 from hpo.execution.functions.messages import Begin, FromProcess, Launched, Raised, Reported, Returned
 from hpo.execution.supervised import DEATHS, Died
 
+LOOK = 1.0
+"""Least seconds between two looks at the memory of a process, where it has no limit."""
+PEAK = "peak_memory_bytes"
+"""Fact of a trial: the largest main memory that its process was seen to take."""
 GRACE = 30.0
 """Seconds that a function has to return once its trial has ended."""
 
@@ -38,6 +45,8 @@ class Process:
     """Whether it waits for the answer to a report."""
     asked: float = 0.0
     """When it made that report."""
+    looked: float = -math.inf
+    """When its memory was looked at after a report."""
     waited: float = 0.0
     """Seconds for which it has waited for answers."""
     over: bool = False
@@ -62,6 +71,8 @@ class Processes:
         self.capacity = capacity
         self.running: dict[int, Process] = {}
         """By number; also those whose trials have ended."""
+        self.costs: dict[int, dict[str, int]] = {}
+        """What trials in flight have cost, by number: see `Reported.costs`, and `peak_memory_bytes` of main memory."""
         self._launcher = Launcher(job)
         self._launcher.start()
         self._past_cpu_seconds = 0.0
@@ -98,6 +109,13 @@ class Processes:
         self.capacity.take(key, gpus)
         _send(process, begin)
         return process
+
+    def outlived(self, trial: int) -> bool:
+        """Whether a process still runs that has the trial from before; it is killed."""
+        left = [process for process in self.running.values() if process.trial == trial]
+        for process in left:
+            self.kill(process)
+        return bool(left)
 
     def answer(self, process: Process, *, stop: bool) -> None:
         """Tells a process to go on, or that its trial has ended."""
@@ -143,6 +161,15 @@ class Processes:
                 found += self._lost(str(death))
         return found
 
+    def halt(self, trials: Collection[int]) -> None:
+        """Kills the processes of these trials, and waits until they have ended."""
+        for process in self.running.values():
+            if process.trial in trials:
+                self.kill(process)
+        until = time.monotonic() + GRACE
+        while any(process.trial in trials for process in self.running.values()) and time.monotonic() < until:
+            self.receive(0.25)
+
     def kill_late(self, now: float) -> None:
         """Kills those that have not ended in time after their trials."""
         for process in self.running.values():
@@ -154,7 +181,8 @@ class Processes:
         if self.job.seconds is not None and now - process.begun - process.waited > self.job.seconds:
             return f"its function took longer than trial.seconds = {self.job.seconds:g}"
         limit = self.job.resources.memory_gib
-        if limit is not None and process.pid is not None and (used := memory_of(process.pid)) > limit * 2**30:
+        used = 0 if limit is None or process.pid is None else memory_of(process.pid, self._launcher.server)
+        if limit is not None and used > limit * 2**30:
             return f"it took {used / 2**30:.2f} GiB of memory, more than trial.resources.memory_gib = {limit:g}"
         return None
 
@@ -185,7 +213,18 @@ class Processes:
             process.cpu_seconds = message.cpu_seconds
             process.blocked, process.asked = isinstance(message, Reported), time.monotonic()
             process.over = not process.blocked
+        if isinstance(message, Reported):
+            self._note_costs(process, message)
         return [(process, message)]
+
+    def _note_costs(self, process: Process, message: Reported) -> None:
+        """Notes what a report says, and looks at the memory of its process, which waits, once a second at most."""
+        costs = self.costs.setdefault(process.trial, {})
+        costs.update(message.costs)
+        if process.pid is not None and process.asked - process.looked >= LOOK:
+            process.looked = process.asked
+            used = memory_of(process.pid, self._launcher.server)
+            costs[PEAK] = max(used, costs.get(PEAK, 0))
 
     def _remove(self, process: Process) -> None:
         process.connection.close()

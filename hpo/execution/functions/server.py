@@ -4,6 +4,7 @@ loads it."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import signal
@@ -20,9 +21,16 @@ import setproctitle
 
 from hpo import own_code
 from hpo.errors import InputError
+from hpo.execution.functions.descendants import having, kill_all, with_descendants
 from hpo.execution.functions.job import FunctionJob
 from hpo.execution.functions.messages import Exited, FromServer, Kill, Launch, Launched, Ready, Refused
-from hpo.execution.functions.process import end_with, live, set_threads
+from hpo.execution.functions.process import end_with, live
+from hpo.execution.functions.threads import set_threads, thread_limits, threads_of
+
+MARK = "HPO_FUNCTION_PROCESS"
+"""Environment variable of a process and of those that it starts, by which they are found when they are to be killed."""
+ADOPT_ORPHANS = 36
+"""PR_SET_CHILD_SUBREAPER of Linux."""
 
 
 class Server:
@@ -43,6 +51,8 @@ class Server:
             end.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+        if sys.platform == "linux":  # what a process leaves behind when it dies is found among this one's descendants
+            ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
         try:
             while True:
                 ready = wait([self.control, woken])
@@ -53,8 +63,8 @@ class Server:
                 if self.control in ready:
                     self._do(pickle.loads(self.control.recv_bytes()))
         except (EOFError, OSError):
-            for pid in self.keys:
-                _kill(pid)
+            for pid, key in self.keys.items():
+                self._kill(pid, key)
 
     def _do(self, order: Launch | Kill) -> None:
         if isinstance(order, Launch):
@@ -65,7 +75,7 @@ class Server:
             self._tell(Launched(key=order.key, pid=pid))
         else:
             for pid in [pid for pid, key in self.keys.items() if key == order.key]:
-                _kill(pid)
+                self._kill(pid, order.key)
 
     def _fork(self, order: Launch, handle: int) -> int:
         parent = os.getpid()
@@ -83,7 +93,7 @@ class Server:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self.control.close()
-            os.environ["CUDA_VISIBLE_DEVICES"] = order.visible_gpus
+            os.environ.update(_environment(order, parent))
             set_threads(self.job.resources.cpus)
             live(Connection(handle), self.job, self.function)
             code = 0
@@ -92,20 +102,21 @@ class Server:
 
     def _start(self, order: Launch, handle: int) -> int:
         os.set_inheritable(handle, True)
+        threads = thread_limits(threads_of(self.job.resources.cpus))
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "hpo.execution.functions.process", str(os.getpid()), str(handle)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[handle],
             start_new_session=True,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": order.visible_gpus},
+            env={**os.environ, **threads, **_environment(order, os.getpid())},
         )
         process.returncode = 0  # `_reap` awaits it
         return process.pid
 
     def _reap(self) -> None:
         """Tells of the processes that have ended, and kills what they have left behind."""
-        while self.keys:
+        while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -113,8 +124,17 @@ class Server:
             if pid == 0:
                 return
             if (key := self.keys.pop(pid, None)) is not None:
-                _kill(pid)
+                self._kill(pid, key)
                 self._tell(Exited(key=key, code=os.waitstatus_to_exitcode(status)))
+
+    def _kill(self, pid: int, key: int) -> None:
+        """Kills a process and all that it has started: those of its session, and those that have one of their own, as
+        the processes of `torchrun` have."""
+        own = os.getpid()
+        others = having(with_descendants(own), f"{MARK}={_mark(own, key)}")
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        kill_all(others)
 
     def _tell(self, message: FromServer) -> None:
         tell(self.control, message)
@@ -125,10 +145,13 @@ def tell(control: Connection, message: FromServer) -> None:
     control.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
 
 
-def _kill(pid: int) -> None:
-    """Kills a process and all others of its session, unless they have ended."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+def _environment(order: Launch, server: int) -> dict[str, str]:
+    """What the environment of a process, and of those that it starts, says of it."""
+    return {"CUDA_VISIBLE_DEVICES": order.visible_gpus, MARK: _mark(server, order.key)}
+
+
+def _mark(server: int, key: int) -> str:
+    return f"{server}-{key}"
 
 
 def forks_safely() -> bool:

@@ -30,6 +30,8 @@ class Trial:
         """Number of the trial, from 0."""
         self.params: dict[str, Any] = dict(begin.params)
         """What was drawn, and what the study file gives, under the names of `[trial.arguments]`."""
+        self.epochs: int = begin.epochs
+        """Reports that the trial makes at most: `training.epochs`, or what `hpo extend --epochs` made of it."""
         self.seed: int = begin.seed
         """Of 32 bits, from the study's seed and the trial's number: the same each time that the trial is continued."""
         self.device: str = begin.device
@@ -44,13 +46,15 @@ class Trial:
         self._epoch: int | None = None
         """The last epoch reported by this process."""
         self._stop = False
+        self._measured: tuple[Any, Any] = (None, None)
         self._lock = threading.Lock()
 
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Reports the metrics of an epoch, among them the study's objective; returns when they are stored. Epochs are
-        counted from 1, without gaps. A trial that continues may report epochs again that it had reported before: these
-        are passed over. `ValueError` if an epoch is left out, the objective is missing, or a metric has a name that
-        cannot be shown."""
+        """Reports the metrics of an epoch, among them the study's objective; returns when they are stored. The last
+        epoch is stored when the function has returned, with the state that it saved after it. Epochs are counted from
+        1, without gaps. A trial that continues may report epochs again that it had reported before: these are passed
+        over. `ValueError` if an epoch is left out, the objective is missing, or a metric has a name that cannot be
+        shown."""
         number = self._next(epoch)
         if self._objective not in metrics:
             raise ValueError(
@@ -64,8 +68,14 @@ class Trial:
         with self._lock:
             self._epoch = number
             if number > self._begin.known and not self._stop:
-                self._send(Reported(epoch=number, metrics=values, cpu_seconds=cpu_seconds()))
+                costs = _costs(*self._measured)
+                self._send(Reported(epoch=number, metrics=values, cpu_seconds=cpu_seconds(), costs=costs))
                 self._stop = self._receive() or self._stop
+
+    def measure(self, model: Any = None, optimizer: Any = None) -> None:
+        """Has the costs of a PyTorch model and its optimizer noted with the trial, as they are at each later report:
+        the number of trainable parameters, and the bytes of the optimizer's state."""
+        self._measured = model, optimizer
 
     def should_stop(self) -> bool:
         """Whether the trial has ended: because it was pruned, has reported its last epoch, or a budget is spent. The
@@ -111,6 +121,21 @@ class Trial:
         except (EOFError, OSError):
             os._exit(1)
         return stop
+
+
+def _costs(model: Any, optimizer: Any) -> dict[str, int]:
+    """By PyTorch's own accounting; the largest memory of a GPU, where it uses any."""
+    found: dict[str, int] = {}
+    if model is not None:
+        found["parameters"] = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+    if optimizer is not None:
+        tensors = [t for state in optimizer.state.values() for t in state.values() if hasattr(t, "element_size")]
+        found["optimizer_state_bytes"] = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gpus = range(torch.cuda.device_count())
+        found["peak_gpu_memory_bytes"] = max(torch.cuda.max_memory_allocated(gpu) for gpu in gpus)
+    return found
 
 
 def cpu_seconds() -> float:

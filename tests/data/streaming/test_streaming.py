@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,20 @@ def test_files_that_were_not_used_for_long_are_deleted(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (then, then))
     row_file.make_room(tmp_path, 0)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_files_in_use_stay_however_old_they_are(tmp_path: Path) -> None:
+    """The rows of a study that trains for longer than a week, whose file nobody opens meanwhile."""
+    file = row_file.file_of(tmp_path, (2, 3), "rows")
+    file.path.write_bytes(np.arange(6, dtype=np.float32).tobytes())
+    rows: Any = file.mapped()
+    age = time.time() - 2 * row_file.UNUSED
+    os.utime(file.path, (age, age))
+    row_file.make_room(tmp_path, 0)
+    assert file.read(0, 2).tolist() == rows.tolist() == [[0, 1, 2], [3, 4, 5]]
+    del rows
+    row_file.make_room(tmp_path, 0)
+    assert not file.path.exists()
 
 
 def test_other_content_is_other_data(tmp_path: Path) -> None:
