@@ -175,6 +175,45 @@ class Features(Body):
         nn.init.normal_(self.body.weight)
 
 
+class Still(nn.BatchNorm1d):
+    '''Normalisation that is never trained.'''
+
+    def train(self, mode=True):
+        return super().train(False)
+
+
+class Norms(nn.Module):
+    '''A body whose normalisation stays in evaluation mode, in one of the ways that people write, before one that
+    trains.'''
+
+    def __init__(self, input_shape, outputs, how, branch=False):
+        super().__init__()
+        self.how, self.branch = how, branch
+        self.body, self.norm = nn.Linear(input_shape[0], 6), (Still if how == "class" else nn.BatchNorm1d)(6)
+        with torch.no_grad():
+            self.norm.running_mean.copy_(torch.linspace(-1, 1, 6))
+            self.norm.running_var.copy_(torch.linspace(0.5, 2, 6))
+        if how == "frozen":
+            self.norm.requires_grad_(False)
+        if how == "init":  # `train` of the whole undoes it
+            self.norm.eval()
+        self.unused = nn.BatchNorm1d(6, affine=False)
+        self.unused.running_mean.fill_(3.0)
+        self.last, self.down = nn.BatchNorm1d(6), nn.Linear(6, outputs)
+
+    def train(self, mode=True):
+        super().train(mode)
+        if self.how in ("train", "frozen"):
+            self.norm.eval()
+        return self
+
+    def forward(self, x):
+        if self.how == "forward":
+            self.norm.eval()
+        x = self.down(self.last(torch.tanh(self.norm(self.body(x)))))
+        return x if not self.branch or x.sum() < 1e9 else -x
+
+
 class Block(nn.Module):
     '''What lanes cannot do together.'''
 

@@ -46,7 +46,7 @@ def template_of(module: nn.Module) -> nn.Module:
     """A copy whose batch normalisation stores the batch's statistics, and whose dropout layers take masks."""
     template = copy.deepcopy(module)
     for norm in norms_in(template).values():
-        norm.momentum = 1.0  # starting from 0, the averages become the batch's statistics
+        norm.momentum = 1.0  # the averages become the batch's statistics
     taken: dict[nn.Module, Masked] = {}
     for path, layer in list(template.named_modules(remove_duplicate=False)):
         if type(layer) in DROPOUTS:

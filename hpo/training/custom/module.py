@@ -3,7 +3,8 @@
 Both ways run the user's own forward on the lanes' tensors and compute gradients by autograd. Dropout layers multiply by
 the lane's masks; `hpo.training.custom.forms` has what vmap refuses. Other random numbers, which only unfused lanes may
 draw, come from torch's generator, seeded with the lane's key of the step. Batch normalisation stores the batch's
-statistics, from which the program updates the lanes' averages. Frozen parameters are constants. Which modules can be
+statistics, from which the program updates the lanes' averages; one that the module keeps in evaluation mode leaves the
+averages as they are. Frozen parameters are constants. Which modules can be
 fused, `hpo.training.custom.plans` finds out.
 
 Dimensions: K lanes, B examples, C outputs.
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from hpo.conventions import OWN_NORMS_MAY_STAND_STILL
 from hpo.models import CUSTOM
 from hpo.models.frozen import frozen_parameters, trained_parameters
 from hpo.models.likeness import PER_LANE
@@ -145,12 +147,13 @@ class CustomModules:
             return Pass(infer, no_backward)
         gradients = [context.gradient(name, shape) for name, shape in self.shapes.items()]
         batch_stats = {name: context.batch_stat(name, shape) for name, shape in self.averages.items()}
+        keeps = context.frame.conventions >= OWN_NORMS_MAY_STAND_STILL
 
         def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Leaves]]:
             masks = {name: context.mask(name) for name in self.drops}
             with torch.inference_mode(False), torch.enable_grad():
                 leaves = Leaves.of(parameters, by_lane=not self.plan.fused)
-                seen = {name: torch.zeros_like(view) for name, view in averages.items()}
+                seen = {name: view.clone() if keeps else torch.zeros_like(view) for name, view in averages.items()}
                 given = {name: mask.clone() for name, mask in masks.items() if mask is not None}
                 y = self.run(leaves, {**self.constants, **seen}, given, x.clone(), training=True)
             for name, view in batch_stats.items():
@@ -168,7 +171,7 @@ class CustomModules:
 
     def run(self, parameters: Leaves, buffers: Tensors, masks: Tensors, x: Tensor, *, training: bool) -> Tensor:
         """Outputs of all lanes. In training, batch normalisation writes the statistics of the batch into its buffers,
-        which must be 0 before."""
+        unless it is in evaluation mode all the same."""
         self.layers.train(training)
         masks = dict(masks)
         keys = masks.pop(KEYS, None)

@@ -118,7 +118,8 @@ def _test_pass(modules: list[nn.Module], plan: Plan, signature: Signature, dtype
     tensors = [dict(module.named_parameters()) for module in modules]
     stacked = {name: torch.stack([of[name].detach() for of in tensors]).to(dtype) for name in own.shapes}
     leaves = Leaves.of(stacked, by_lane=not plan.fused)
-    averages = {name: torch.zeros(2, *shape, dtype=dtype) for name, shape in own.averages.items()}
+    buffers = [dict(module.named_buffers()) for module in modules]
+    averages = {name: torch.stack([of[name] for of in buffers]).to(dtype) for name in own.averages}
     masks = {f"{mask_prefix(path)}{call}": torch.ones(2, BATCH * size, dtype=dtype) for path, call, size in plan.calls}
     masks[KEYS] = torch.tensor([1, 2], dtype=torch.int32)
     x = example(signature, 2 * BATCH, torch.Generator().manual_seed(0)).to(dtype).view(2, BATCH, *signature.shape)

@@ -22,7 +22,7 @@ class Template:
     """A module that runs on tensors of others. It keeps frozen parameters that all lanes share."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = module
+        self.module = module.train()  # its parts may be in another mode than it says itself
         self._masked = {path: layer for path, layer in module.named_modules() if isinstance(layer, Masked)}
         self._slots: dict[str, list[Slot]] = {}
         first: dict[int, str] = {}

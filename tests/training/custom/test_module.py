@@ -108,6 +108,11 @@ CASES: list[tuple[str, str, str, bool, dict[str, Any]]] = [
     ("layers", "Packed", "wine", False, {}),
     ("layers", "Renormed", "wine", True, {}),
     ("layers", "Body", "wine", True, {}),
+    ("layers", "Norms", "wine", True, {"how": "train"}),
+    ("layers", "Norms", "wine", False, {"how": "frozen", "branch": True}),
+    ("layers", "Norms", "wine", True, {"how": "forward"}),
+    ("layers", "Norms", "wine", True, {"how": "class"}),
+    ("layers", "Norms", "wine", True, {"how": "init"}),
     ("images", "net", "digits", True, {}),
 ]
 
