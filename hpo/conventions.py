@@ -42,11 +42,14 @@ FUNCTIONS_OVER_LANES = 4
 once, with masks from the lane's key. Before, such lanes trained one after the other with PyTorch's own random
 numbers."""
 OWN_NORMS_MAY_STAND_STILL = 5
-"""Batch normalisation that a module of the user's own keeps in evaluation mode has its running averages in training, too,
-and keeps them. Before, training took 0 for them, and lost them."""
+"""Batch normalisation that a module of the user's own keeps in evaluation mode has its running averages in training,
+too, and keeps them. Before, training took 0 for them, and lost them."""
 CALLS_COUNT_UNDRAWN = 5
 """In modules of the user's own, the masks of a call of dropout follow from how many such calls have been before it.
 Before, only those counted in which any lane dropped something, so that a lane's masks depended on its neighbours."""
+BATCH_FIRST_IS_FUSED = 5
+"""In modules of the user's own, GRU and plain recurrent layers are computed for all lanes at once behind other layers,
+too, where they take the batch first. Before, such lanes trained one after the other, which rounds otherwise."""
 NEWEST = 5
 
 KEY = "conventions"

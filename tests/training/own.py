@@ -129,12 +129,50 @@ class Functions(nn.Module):
         return F.dropout(self.down(y.mean(1)), 0.1, self.training)
 
 
+class Behind(nn.Module):
+    '''Dropout by a function, behind layers that drop something in some lanes alone.'''
+
+    def __init__(self, input_shape, outputs, inner, dropout=0.0, branch=False):
+        super().__init__()
+        self.up, self.inner, self.branch = nn.Linear(1, 4), inner, branch
+        if inner == "cells":
+            self.layer = nn.GRU(4, 4, 3, batch_first=True, dropout=dropout)
+        elif inner in ("heads", "weights"):
+            self.layer = nn.MultiheadAttention(4, 2, batch_first=True, dropout=dropout)
+        else:
+            self.layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=dropout, batch_first=True)
+        self.down = nn.Linear(4, outputs)
+
+    def forward(self, x):
+        x = self.up(x.unsqueeze(2))
+        if self.inner in ("heads", "weights"):
+            x, _ = self.layer(x, x, x, need_weights=self.inner == "weights")
+        else:
+            x = self.layer(x)[0] if self.inner == "cells" else self.layer(x)
+        x = F.dropout(self.down(x.mean(1)), 0.3, self.training)
+        return x if not self.branch or x.sum() < 1e9 else -x
+
+
+class Biased(nn.Module):
+    '''Attention with dropout, to whose scores a learnt tensor is added.'''
+
+    def __init__(self, input_shape, outputs, dropout=0.2):
+        super().__init__()
+        self.up, self.down, self.dropout = nn.Linear(1, 4), nn.Linear(4, outputs), dropout
+        self.places = nn.Parameter(torch.zeros(input_shape[0], input_shape[0]))
+
+    def forward(self, x):
+        y = self.up(x.unsqueeze(2)).unsqueeze(1)
+        p = self.dropout if self.training else 0.0
+        return self.down(F.scaled_dot_product_attention(y, y, y, self.places, dropout_p=p).mean((1, 2)))
+
+
 class Packed(nn.Module):
     '''Sequences of unequal length, packed.'''
 
-    def __init__(self, input_shape, outputs):
+    def __init__(self, input_shape, outputs, **arguments):
         super().__init__()
-        self.cells, self.down = nn.GRU(1, 4, batch_first=True), nn.Linear(4, outputs)
+        self.cells, self.down = nn.GRU(1, 4, batch_first=True, **arguments), nn.Linear(4, outputs)
 
     def forward(self, x):
         lengths = (x > 0).sum(1).clamp(min=1).cpu()

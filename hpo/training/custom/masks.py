@@ -26,6 +26,8 @@ class Masked(nn.Module):
         predicted."""
         self.masks: dict[int, Tensor] = {}
         """Masks by number of the call."""
+        self.predicted: set[int] = set()
+        """Calls that have no mask only where no lane drops anything."""
         self.sizes: list[int] = []
         """Size of the mask of each call so far."""
 
@@ -36,10 +38,11 @@ class Masked(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        mask = self.masks.get(len(self.sizes))
-        shape = mask_shape(type(self.layer), x)
+        call, shape = len(self.sizes), mask_shape(type(self.layer), x)
         self.sizes.append(shape.numel())
-        return cast(Tensor, self.layer(x)) if mask is None else x * mask.reshape(shape)
+        if call in self.masks:
+            return x * self.masks[call].reshape(shape)
+        return x if call in self.predicted else cast(Tensor, self.layer(x))
 
 
 def template_of(module: nn.Module) -> nn.Module:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from hpo.conventions import OWN_NORMS_MAY_STAND_STILL
+from hpo.conventions import NEWEST, OWN_NORMS_MAY_STAND_STILL
 from hpo.models import CUSTOM
 from hpo.models.frozen import frozen_parameters, trained_parameters
 from hpo.models.likeness import PER_LANE
@@ -60,7 +60,10 @@ class Plan:
     draws: bool = True
     """Whether any form draws masks."""
     seen: set[str] = field(default_factory=set)
-    """What passes with forms have done so far: "forms" if any was called, "masks" if any drew masks."""
+    """What passes with forms have done so far: "forms" if any was called, "masks" if any drew masks, "random" if any
+    left what may draw random numbers to PyTorch."""
+    conventions: int = NEWEST
+    """Those of the study, see `hpo.conventions`."""
     random: bool = False
     """Whether it draws random numbers that no form draws."""
 
@@ -116,7 +119,7 @@ class CustomModules:
             constants |= _unlike(modules)
             p = {path: tuple(_p(module, path) for module in modules) for path in dropping_in(first)}
             return cls(
-                layers=Template(template_of(first).to(device, dtype)),
+                layers=Template(template_of(first).to(device, dtype), plan.calls),
                 plan=plan,
                 shapes={name: tuple(tensor.shape) for name, tensor in trained_parameters(first).items()},
                 averages={
@@ -203,7 +206,6 @@ class CustomModules:
             return vmap(one, randomness="error")(parameters.stacked(), buffers, masks, keys, x)
 
     def _one_by_one(self, parameters: Leaves, buffers: Tensors, masks: Tensors, keys: Tensor, x: Tensor) -> Tensor:
-        draws = self.plan.forms and (self.plan.draws or any(map(any, self.p.values())))
         rows = parameters.lanes()
         apart = {name: value.unbind() for name, value in buffers.items()}
         passes = []
@@ -215,7 +217,8 @@ class CustomModules:
                 given = {name: row[lane] for name, row in (*rows.items(), *apart.items())}
                 drawn = {name: value[lane] for name, value in masks.items()}
                 # A copy, because a module may write into its input, which lanes may share.
-                passes.append(self._pass(given, drawn, keys[lane], one.clone(), forms=draws))
+                drops = self.plan.draws or any(p[lane] for p in self.p.values())
+                passes.append(self._pass(given, drawn, keys[lane], one.clone(), forms=self.plan.forms and drops))
         return torch.stack(passes)
 
     def _pass(self, tensors: Tensors, masks: Tensors, key: Tensor, x: Tensor, *, forms: bool) -> Tensor:
@@ -223,7 +226,7 @@ class CustomModules:
         self.layers.fill(tensors, masks)
         if not forms:
             return cast(Tensor, self.layers.module(x))
-        with Forms(key) as used:
+        with Forms(key, self.plan.conventions) as used:
             y = cast(Tensor, self.layers.module(x))
         self.plan.seen.update(used.seen)
         return y

@@ -27,19 +27,19 @@ from hpo.training.custom.template import Leaves
 BATCH = 5
 """Examples of the test batch."""
 
-_plans: dict[tuple[str, Signature, bool], Plan] = {}
+_plans: dict[tuple[str, Signature, int], Plan] = {}
 
 
 def plan_of(module: nn.Module, signature: Signature, conventions: int = NEWEST) -> Plan:
     """The plan for modules that are like this one, in a study of these conventions. Logs a warning, once, if they
     cannot be fused."""
-    forms = conventions >= FUNCTIONS_OVER_LANES
-    key = (likeness(module), signature, forms)
+    key = (likeness(module), signature, conventions)
     if key in _plans:
         return _plans[key]
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        plan = Plan(calls=tuple(_calls(module, signature)), forms=forms)
+        forms = conventions >= FUNCTIONS_OVER_LANES
+        plan = Plan(calls=tuple(_calls(module, signature)), forms=forms, conventions=conventions)
         _try(plan, module, signature)
     if UNIQUE not in key[0]:  # otherwise the key contains an address, which may be used again
         _plans[key] = plan
@@ -60,7 +60,8 @@ def _try(plan: Plan, module: nn.Module, signature: Signature) -> None:
         before = torch.random.get_rng_state()
         separate, tolerance = _test_pass([module, twin], alone, signature, torch.float32), 1e-2
     # Without forms, dropout inside layers draws from PyTorch's generator, though not in the test pass.
-    plan.random = not plan.forms or not torch.equal(before, torch.random.get_rng_state())
+    drew = not torch.equal(before, torch.random.get_rng_state())
+    plan.random = not plan.forms or drew or "random" in alone.seen
     plan.forms, plan.draws = "forms" in alone.seen, "masks" in alone.seen
     plan.normalized = _normalized(module, separate[0])
     if plan.normalized:
