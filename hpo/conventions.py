@@ -50,6 +50,9 @@ Before, only those counted in which any lane dropped something, so that a lane's
 BATCH_FIRST_IS_FUSED = 5
 """In modules of the user's own, GRU and plain recurrent layers are computed for all lanes at once behind other layers,
 too, where they take the batch first. Before, such lanes trained one after the other, which rounds otherwise."""
+ACTIVATIONS_KEEP_ORDER = 5
+"""Behind convolutions of large images, channels stay last in memory whatever the activation. Before, some activations
+put them in front, unless the numbers of a batch were a multiple of 64, and so did all lanes of a program if one did."""
 NEWEST = 5
 
 KEY = "conventions"

@@ -25,7 +25,7 @@ from hpo.training import layout as lay
 from hpo.training.custom.module import CustomModules
 from hpo.training.custom.plans import plan_of
 from hpo.training.layers import biases, mixed_norm
-from hpo.training.layers.convolution import joined
+from hpo.training.layers.channels import joined
 from hpo.training.layers.dense import DENSE
 from hpo.training.layers.embed import EMBEDDINGS
 from hpo.training.layers.flow import FLOW

@@ -126,6 +126,22 @@ def test_a_lane_does_not_depend_on_its_neighbours(
         assert all(torch.equal(one, part[some]) for one, part in zip(found, all_of, strict=True))
 
 
+@pytest.mark.parametrize("name", ["average", "residual", "depthwise"])
+def test_lanes_of_other_activations_change_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Large images of which a batch has no multiple of 64 numbers."""
+    monkeypatch.setattr(convolution, "LARGE", 1)
+    signature, dtype = SIGNATURES["image"], torch.float32
+    kinds = ("relu", "tanh", "gelu", "silu", "elu", "leaky_relu")
+    modules = [lanes(network(name, activation=kind), signature, 1, dtype)[0] for kind in kinds]
+    x = rows(signature, len(kinds), dtype)
+    g = torch.randn(len(kinds), B, 4, generator=torch.Generator().manual_seed(0))
+    all_of = step(*stacked(modules, signature, dtype), x, g)
+    for lane in range(len(kinds)):
+        some = slice(lane, lane + 1)
+        found = step(*stacked(modules[some], signature, dtype), x[some], g[some])
+        assert all(torch.equal(one, part[some]) for one, part in zip(found, all_of, strict=True)), kinds[lane]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_padding_changes_nothing(name: str) -> None:
     """Neither numbers behind the end, nor how many steps there are behind it."""

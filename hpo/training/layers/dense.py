@@ -16,7 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hpo.conventions import ACTIVATIONS_KEEP_ORDER
 from hpo.training.layers.biases import Bias
+from hpo.training.layers.channels import is_channels_last
 from hpo.training.layers.frame import LayerContext, Pass
 from hpo.training.layout import ALIGNMENT, VECTOR
 from hpo.training.ragged.late import LateMask
@@ -139,7 +141,8 @@ def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[LayerConte
                 g = padded(g)
             return unpadded(derivative(layer, like(g, x), x, y), shape)
 
-        return Pass(forward, backward)
+        keeps = context.frame.conventions >= ACTIVATIONS_KEEP_ORDER
+        return in_either_order(Pass(forward, backward)) if keeps else Pass(forward, backward)
 
     return bind
 
@@ -147,6 +150,22 @@ def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[LayerConte
 def like(g: Tensor, x: Tensor) -> Tensor:
     """The same numbers, in the order in memory of a dense tensor of the same shape."""
     return g if g.stride() == x.stride() else torch.empty_like(x, dtype=g.dtype).copy_(g)
+
+
+def in_either_order(one: Pass) -> Pass:
+    """A layer that computes each number separately, in the order in memory of its input."""
+
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Any, bool]]:
+        last = is_channels_last(x)
+        y, kept = one.forward(x.permute(0, 1, 3, 4, 2) if last else x)
+        return (y.permute(0, 1, 4, 2, 3) if last else y), (kept, last)
+
+    def backward(both: tuple[Any, bool], g: Tensor, wanted: bool) -> Tensor | None:
+        kept, last = both
+        back = one.backward(kept, g.permute(0, 1, 3, 4, 2) if last else g, wanted)
+        return back.permute(0, 1, 4, 2, 3) if last and back is not None else back
+
+    return Pass(forward, backward)
 
 
 def padded(x: Tensor) -> Tensor:
