@@ -53,6 +53,9 @@ too, where they take the batch first. Before, such lanes trained one after the o
 ACTIVATIONS_KEEP_ORDER = 5
 """Behind convolutions of large images, channels stay last in memory whatever the activation. Before, some activations
 put them in front, unless the numbers of a batch were a multiple of 64, and so did all lanes of a program if one did."""
+CONVOLUTIONS_ARE_NOT_COMPILED = 5
+"""On CPUs, the steps of networks with convolutions of images are not compiled, which takes minutes and makes them
+slower. Before, they were in long studies. Compiled steps round otherwise."""
 NEWEST = 5
 
 KEY = "conventions"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models
+from hpo.errors import InputError
 from hpo.models.named_inputs import example
 from hpo.signature import Input, Signature
 from hpo.studyfile.records import TrialConfig
@@ -140,6 +141,21 @@ def test_lanes_of_other_activations_change_nothing(monkeypatch: pytest.MonkeyPat
         some = slice(lane, lane + 1)
         found = step(*stacked(modules[some], signature, dtype), x[some], g[some])
         assert all(torch.equal(one, part[some]) for one, part in zip(found, all_of, strict=True)), kinds[lane]
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ({"norm": {"kind": "group", "groups": 3}}, "norm.groups = 3 makes each of the 3 numbers of a step"),
+        ({"norm": {"kind": "none"}, "dropout": {"spatial": True}}, "dropout.spatial = true drops whole channels"),
+    ],
+)
+def test_what_does_nothing_to_sequences_is_refused(network: dict[str, Any], said: str) -> None:
+    model = {"family": "cnn", "channels": [3]}
+    one = {"model": model, "optimizer": {"name": "sgd", "learning_rate": 0.1}, **network}
+    models.build(TrialConfig.model_validate(one), SIGNATURES["image"], 4)
+    with pytest.raises(InputError, match=said):
+        models.build(TrialConfig.model_validate(one), SIGNATURES["sequence"], 4)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

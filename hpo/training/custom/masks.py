@@ -9,6 +9,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from hpo.models.families.custom import BATCH_NORMS, NAME
 from hpo.models.likeness import DROPOUTS, DROPPING
@@ -84,16 +85,33 @@ def output_sizes(module: nn.Module, signature: Signature) -> list[int]:
     sizes: list[int] = []
 
     def note(layer: nn.Module, inputs: object, output: object) -> None:
-        if isinstance(output, Tensor):
-            sizes.append(output.numel() // 2)
+        first = output[0] if isinstance(output, tuple) and output else output  # of recurrent layers and attention
+        if isinstance(first, Tensor):
+            sizes.append(first.numel() // 2)
 
     template = copy.deepcopy(module).eval()
     for layer in template.modules():
-        if layer is template or not any(True for _ in layer.children()):
+        if layer is template or isinstance(layer, nn.MultiheadAttention) or not any(True for _ in layer.children()):
             layer.register_forward_hook(note)
     with torch.no_grad():
         template(example(signature, 2))
     return sizes
+
+
+def kept_size(module: nn.Module, signature: Signature) -> int:
+    """Numbers of one example that the backward pass of the module needs, counted in float32."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.nbytes // 8
+        return tensor
+
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        template = copy.deepcopy(module).train()
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            template(example(signature, 2).clone())
+    own = {tensor.data_ptr() for tensor in (*template.parameters(), *template.buffers())}
+    return sum(count for place, count in kept.items() if place not in own)
 
 
 def mask_shape(kind: type[nn.Module], x: Tensor) -> torch.Size:

@@ -41,7 +41,7 @@ def conv2d(context: LayerContext, layer: nn.Module) -> Pass:
     apart = _conv_by_shifts(context, layer, last=True) if single else _conv_by_lane(context, layer)
 
     def form(x: Tensor) -> Pass:
-        if x.is_cuda or torch.compiler.is_compiling():
+        if x.is_cuda:
             return together
         if not simple:
             return apart

@@ -67,7 +67,7 @@ def product(a_KML: Tensor, b_KLN: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     m, depth, n = *a_KML.shape[1:], b_KLN.shape[2]
     more_m, more_depth, more_n = (-size % ALIGNMENT for size in (m, depth, n))
-    if torch.compiler.is_compiling() or not (more_m or more_depth or more_n):
+    if not (more_m or more_depth or more_n):
         return torch.bmm(a_KML, b_KLN) if bias is None else torch.baddbmm(bias, a_KML, b_KLN)
     a = F.pad(a_KML.contiguous(), (0, more_depth, 0, more_m)) if more_depth or more_m else a_KML.contiguous()
     b = F.pad(b_KLN.contiguous(), (0, more_n, 0, more_depth)) if more_n or more_depth else b_KLN.contiguous()
