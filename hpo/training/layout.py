@@ -141,7 +141,9 @@ def momentum(modules: Sequence[nn.Module], layout: Layout, dtype: torch.dtype, d
     for (name, _), view in views.items():
         for lane, module in enumerate(modules):
             owner = module.get_submodule(name.rpartition(".")[0])
-            if type(owner) in AVERAGING and tuple(view.shape[1:]) == (owner.num_features,):
+            if type(owner) not in AVERAGING or not isinstance(owner, BATCH_NORMS):
+                continue
+            if tuple(view.shape[1:]) == (owner.num_features,):
                 view[lane] = owner.momentum or 0.0
     return weights
 

@@ -103,7 +103,7 @@ def compilable(module: nn.Module, device: torch.device, conventions: int = NEWES
     """Whether compiling the steps of such modules may pay. It does not for modules of the user's own; for sequences,
     whose steps would be unrolled, and how many there are depends on the batch; and for convolutions on CPUs, which are
     large calls for each lane."""
-    apart = (Steps, WordSteps)
+    apart: tuple[type[nn.Module], ...] = (Steps, WordSteps)
     if device.type == "cpu" and conventions >= CONVOLUTIONS_ARE_NOT_COMPILED:
         apart = (*apart, nn.Conv2d)
     return not hasattr(module, CUSTOM) and not any(isinstance(child, apart) for child in module.children())
