@@ -48,6 +48,21 @@ OWN_PROCESS = 5
 """The sampler `gp` draws the trials of an ask together, by the order of the trials. Before, it was Optuna's."""
 FEWER_IN_FLIGHT = 5
 """Where a study does not say how many trials are in flight, a sampler that learns has at most 8; before, 16."""
+OWN_NORMS_MAY_STAND_STILL = 5
+"""Batch normalisation that a module of the user's own keeps in evaluation mode has its running averages in training,
+too, and keeps them. Before, training took 0 for them, and lost them."""
+CALLS_COUNT_UNDRAWN = 5
+"""In modules of the user's own, the masks of a call of dropout follow from how many such calls have been before it.
+Before, only those counted in which any lane dropped something, so that a lane's masks depended on its neighbours."""
+BATCH_FIRST_IS_FUSED = 5
+"""In modules of the user's own, GRU and plain recurrent layers are computed for all lanes at once behind other layers,
+too, where they take the batch first. Before, such lanes trained one after the other, which rounds otherwise."""
+ACTIVATIONS_KEEP_ORDER = 5
+"""Behind convolutions of large images, channels stay last in memory whatever the activation. Before, some activations
+put them in front, unless the numbers of a batch were a multiple of 64, and so did all lanes of a program if one did."""
+CONVOLUTIONS_ARE_NOT_COMPILED = 5
+"""On CPUs, the steps of networks with convolutions of images are not compiled, which takes minutes and makes them
+slower. Before, they were in long studies. Compiled steps round otherwise."""
 NEWEST = 5
 
 KEY = "conventions"

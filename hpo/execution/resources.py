@@ -12,12 +12,15 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from hpo import models, space
+from hpo.models.layers.attention import Attention
 from hpo.models.named_inputs import at_hand, example
 from hpo.signature import Signature
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import Recurrent, TrialConfig
+from hpo.training import program
 from hpo.training.batches import Examples
 
 Compile = Literal["auto", "on", "off"]
@@ -77,15 +80,17 @@ class Resources:
 
 def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = False) -> float:
     """Estimated seconds of the study's training on one core without compiling, as if all trials had the model that
-    takes longest. `compilable`: only models that can be compiled count, which excludes the user's own."""
+    takes longest. `compilable`: only trials whose steps can be compiled count."""
     pruned = spec.pruner.name != "none"
     longest = 0.0
     for config in islice(space.alternatives(spec, "model"), TRIED):
-        if compilable and config.model.family == "custom":
+        if compilable and config.training.accumulate > 1:
             continue
         try:
             with at_hand(examples.some):
                 module = models.build(config, examples.signature, examples.outputs)
+                if compilable and not program.compilable(module, examples.device, spec.conventions):
+                    continue
                 uses = weight_uses(module, examples.signature)
         except Exception:  # a trial with this model fails before it trains
             continue
@@ -96,20 +101,42 @@ def plain_seconds(spec: StudySpec, examples: Examples, *, compilable: bool = Fal
 
 
 def weight_uses(module: nn.Module, signature: Signature) -> int:
-    """Multiplications by a weight for one example: each weight counts once for each position of its layer's output."""
+    """Multiplications for one example: each weight counts once for each position of its layer's output, or for each
+    step of a recurrent layer, and attention once for each pair of steps."""
     uses = 0
 
-    def count(layer: nn.Module, _: Any, output: Any) -> None:
+    def count(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
         nonlocal uses
-        weight = getattr(layer, "weight", None)
-        if isinstance(weight, Tensor) and isinstance(output, Tensor):
-            uses += weight.numel() * max(1, output[0].numel() // len(weight))
+        uses += _uses(layer, inputs, named, output)
 
     for layer in module.modules():
-        layer.register_forward_hook(count)
+        layer.register_forward_hook(count, with_kwargs=True)
     with torch.no_grad():
         module.eval()(example(signature, 2))
     return uses
+
+
+def _uses(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> int:
+    """Of one layer, given two examples."""
+    matrices = sum(weight.numel() for weight in layer.parameters() if weight.dim() == 2)
+    match layer:
+        case nn.Embedding() | nn.EmbeddingBag():
+            return 0  # looks its vectors up
+        case nn.RNNBase() | nn.RNNCellBase():
+            first = inputs[0].data if isinstance(inputs[0], PackedSequence) else inputs[0]
+            return int(matrices * first.numel() // layer.input_size // 2)
+        case nn.MultiheadAttention():
+            given = (*inputs, *(named[name] for name in ("query", "key", "value") if name in named))
+            asking, answering = (one.numel() // one.shape[-1] // 2 for one in given[:2])
+            return int(matrices * answering + 2 * layer.embed_dim * asking * answering)
+        case Attention():
+            steps, width = inputs[0].shape[1], inputs[0].shape[2] // 3
+            return int(2 * width * steps**2)
+        case _:
+            weight = getattr(layer, "weight", None)
+            if not isinstance(weight, Tensor) or not isinstance(output, Tensor):
+                return 0
+            return weight.numel() * max(1, output[0].numel() // len(weight))
 
 
 class Variants:

@@ -71,6 +71,11 @@ def step_norm(norm: Norm, features: int, place: str) -> nn.Module:
             return StepBatchNorm(features, affine=norm.affine, momentum=norm.momentum)
         case GroupNorm():
             _check_groups(norm, features, place)
+            if norm.groups == features:
+                raise InputError(
+                    f"norm.groups = {norm.groups} makes each of the {features} numbers of a step at {place} a group of "
+                    'its own, and norm makes such a number 0. Take fewer groups, or norm.kind = "layer".'
+                )
             return StepGroupNorm(norm.groups, features, affine=norm.affine)
         case LayerNorm() | RmsNorm():
             return KINDS[norm.kind](norm, (features,), place)

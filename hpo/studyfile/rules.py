@@ -112,9 +112,14 @@ def layers_suit_model(spec: StudySpec) -> Iterator[Problem]:
         text = 'found "group", which groups channels, but an mlp has none. Use "layer", or family = "cnn"'
         yield Problem(path="norm.kind", text=text)
     spatial = any(_may_be(table.get("spatial"), True) for table in options_of(spec, "dropout"))
-    if spatial and "mlp" in families and "cnn" not in families:
-        text = 'found true, which drops whole channels, but an mlp has none. Remove it, or use family = "cnn"'
-        yield Problem(path="dropout.spatial", text=text)
+    ready_made = [family for family in families if family != "custom"]
+    if spatial and ready_made and "cnn" not in families:
+        text = f"found true, which drops whole channels, but {_with_article(ready_made[0])} has none. "
+        yield Problem(path="dropout.spatial", text=f"{text}Remove it, or use family = {quote('cnn')}")
+    attention = [table["attention"] for table in options_of(spec, "dropout") if table.get("attention") is not None]
+    if attention and ready_made and "transformer" not in families:
+        text = f"found {quote(attention[0])}, for weights of attention, but {_with_article(ready_made[0])} has none. "
+        yield Problem(path="dropout.attention", text=f"{text}Remove it, or use family = {quote('transformer')}")
     if "transformer" in families:
         for norm in options_of(spec, "norm"):
             if norm["kind"] == "batch":
@@ -132,6 +137,16 @@ def hidden_layers_are_given_once(spec: StudySpec) -> Iterator[Problem]:
             them = " and ".join(beside)
             text = f"found beside {them}, in place of which it lists the width of each layer. Remove hidden, or {them}"
             yield Problem(path="model.hidden", text=text)
+
+
+def vectors_of_numbers_are_asked_for(spec: StudySpec) -> Iterator[Problem]:
+    for model in options_of(spec, "model"):
+        if model["family"] != "mlp" or _may_be(model.get("numbers"), "periodic"):
+            continue
+        for key in ("number_vector", "frequencies", "sigma"):
+            if key in model:
+                text = f"found {quote(model[key])}, but numbers are taken as they are. Remove it, or add numbers = "
+                yield Problem(path=f"model.{key}", text=f"{text}{quote('periodic')}")
 
 
 def batch_norm_has_batches(spec: StudySpec) -> Iterator[Problem]:
@@ -179,6 +194,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     grid_is_finite,
     layers_suit_model,
     hidden_layers_are_given_once,
+    vectors_of_numbers_are_asked_for,
     batch_norm_has_batches,
     own_modules_are_whole,
     smoothing_needs_classes,
@@ -190,6 +206,11 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
 def _epochs(spec: StudySpec) -> set[int]:
     default = searched_tables()["training"].default["epochs"]
     return {table.get("epochs", default) for table in options_of(spec, "training")}
+
+
+def _with_article(family: str) -> str:
+    """For a sentence."""
+    return {"mlp": "an mlp", "recurrent": "a recurrent model"}.get(family, f"a {family}")
 
 
 def _may_be(value: Any, wanted: Any) -> bool:

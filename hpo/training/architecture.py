@@ -21,7 +21,7 @@ from hpo.signature import Signature
 from hpo.studyfile.records import TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
-from hpo.training.custom.masks import output_sizes
+from hpo.training.custom.masks import kept_size, output_sizes
 from hpo.training.layers.kinds import IDLE, kind, structure
 from hpo.training.layers.masks import output_shapes
 from hpo.training.layers.mixed_norm import is_dense_norm
@@ -62,7 +62,10 @@ class Architecture:
         training = self.configs[0].training
         each = ROWS + AVERAGE_ROWS * (training.average != "none") + SUM_ROWS * (training.accumulate > 1)
         rows = each * (lay.width(self.layout.parameters) + lay.width(self.layout.stats))
-        return itemsize * (rows + KEPT * batch * sum(sizes) + 3 * PORTION * max(sizes))
+        beside = 0
+        if hasattr(self.modules[0], models.CUSTOM):  # such as the gates of recurrent layers and weights of attention
+            beside = max(0, kept_size(self.modules[0], signature) - sum(sizes))
+        return itemsize * (rows + batch * (KEPT * sum(sizes) + 2 * beside) + 3 * PORTION * max(sizes))
 
     def lanes_at_once(self, signature: Signature, batch: int, itemsize: int) -> int | None:
         """Lanes that a CPU trains together, since all lanes of a cohort would be slower; None: all."""

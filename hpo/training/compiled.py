@@ -129,10 +129,14 @@ def _form(value: Any) -> Any:
 
 def _program_form(program: Program) -> object:
     """The form of a program: equal for programs that differ only in the numbers of their lanes."""
-    return program.layout, tuple(
-        (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last, _layer_form(run.layer))
-        for position in program.positions
-        for run in position.runs
+    return (
+        program.layout,
+        program.conventions,
+        tuple(
+            (position.name, position.learns, run.lanes.start, run.lanes.stop, run.last, _layer_form(run.layer))
+            for position in program.positions
+            for run in position.runs
+        ),
     )
 
 

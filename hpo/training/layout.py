@@ -20,7 +20,10 @@ from torch import Tensor, nn
 
 from hpo.models.families.custom import BATCH_NORMS
 from hpo.models.frozen import trained_parameters
+from hpo.models.layers.step_norms import StepBatchNorm
 
+AVERAGING = (*BATCH_NORMS, StepBatchNorm)
+"""Layers whose running averages training keeps. Those of others are constants."""
 ALIGNMENT = 16
 """Every tensor begins at a multiple of this, a cache line in float32."""
 VECTOR = 64
@@ -138,7 +141,9 @@ def momentum(modules: Sequence[nn.Module], layout: Layout, dtype: torch.dtype, d
     for (name, _), view in views.items():
         for lane, module in enumerate(modules):
             owner = module.get_submodule(name.rpartition(".")[0])
-            if isinstance(owner, BATCH_NORMS) and tuple(view.shape[1:]) == (owner.num_features,):
+            if type(owner) not in AVERAGING or not isinstance(owner, BATCH_NORMS):
+                continue
+            if tuple(view.shape[1:]) == (owner.num_features,):
                 view[lane] = owner.momentum or 0.0
     return weights
 

@@ -17,7 +17,7 @@ from itertools import groupby, pairwise
 import torch
 from torch import Tensor, nn
 
-from hpo.conventions import NEWEST
+from hpo.conventions import CONVOLUTIONS_ARE_NOT_COMPILED, NEWEST
 from hpo.models import CUSTOM
 from hpo.models.layers.steps import Steps, WordSteps
 from hpo.signature import Signature
@@ -25,7 +25,7 @@ from hpo.training import layout as lay
 from hpo.training.custom.module import CustomModules
 from hpo.training.custom.plans import plan_of
 from hpo.training.layers import biases, mixed_norm
-from hpo.training.layers.convolution import joined
+from hpo.training.layers.channels import joined
 from hpo.training.layers.dense import DENSE
 from hpo.training.layers.embed import EMBEDDINGS
 from hpo.training.layers.flow import FLOW
@@ -76,11 +76,6 @@ class LayerPosition:
     """Whether any lane has parameters here."""
     runs: tuple[Run, ...]
 
-    @property
-    def is_own(self) -> bool:
-        """A module of the user's own."""
-        return isinstance(self.runs[0].layer, CustomModules)
-
     def is_all(self, kind: type[nn.Module]) -> bool:
         """Whether every lane has a layer of this type here."""
         return all(isinstance(run.layer, kind) for run in self.runs)
@@ -102,6 +97,16 @@ class LayerPosition:
             return joined([part for part in back if part is not None]) if wanted else None
 
         return Pass(forward, backward)
+
+
+def compilable(module: nn.Module, device: torch.device, conventions: int = NEWEST) -> bool:
+    """Whether compiling the steps of such modules may pay. It does not for modules of the user's own; for sequences,
+    whose steps would be unrolled, and how many there are depends on the batch; and for convolutions on CPUs, which are
+    large calls for each lane."""
+    apart: tuple[type[nn.Module], ...] = (Steps, WordSteps)
+    if device.type == "cpu" and conventions >= CONVOLUTIONS_ARE_NOT_COMPILED:
+        apart = (*apart, nn.Conv2d)
+    return not hasattr(module, CUSTOM) and not any(isinstance(child, apart) for child in module.children())
 
 
 PREPARED = 2**17
@@ -141,6 +146,8 @@ class Program:
         else:
             self.drops = drops_of(modules, signature, dtype, device, witnesses or ())
             self.positions = tuple(_positions(modules, witnesses))
+        self.compiles = compilable(modules[0], device, conventions) and all(len(p.runs) == 1 for p in self.positions)
+        """Whether the step can be compiled: every position is one layer for all lanes, too."""
         self.columns = {
             f"{position.name}.{which}": column
             for position in self.positions
@@ -163,17 +170,6 @@ class Program:
         if any(isinstance(run.layer, MixedNorm) for run in position.runs):
             return mixed_norm.mixed_norm_columns(layers, dtype, device)
         return biases.bias_columns(layers, possible, device)
-
-    @property
-    def compiles(self) -> bool:
-        """Whether every position is one layer for all lanes, none is a module of the user's own, and the model takes no
-        sequences: their steps would be unrolled, and how many there are depends on the batch."""
-        return all(
-            len(position.runs) == 1
-            and not position.is_own
-            and not isinstance(position.runs[0].layer, Steps | WordSteps)
-            for position in self.positions
-        )
 
     def portion(self, lanes: int, batch: int) -> int:
         """Steps to prepare at once: enough to save calls, few enough that the prepared tensors stay in the cache."""

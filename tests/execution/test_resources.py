@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
-from hpo import space
+from hpo import models, space
 from hpo.execution import resources
 from hpo.execution.resources import Resources, Variants
 from hpo.registry import studies
 from hpo.runtime.session import Session
-from hpo.signature import Signature
+from hpo.signature import Input, Signature
 from hpo.studyfile.file import parse_study
-from hpo.studyfile.records import BatchNorm, LayerNorm, NoNorm
+from hpo.studyfile.records import BatchNorm, LayerNorm, NoNorm, TrialConfig
+from hpo.training import program
 from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
 from tests.models.own import write
@@ -49,6 +52,68 @@ def test_a_weight_of_a_convolution_is_used_at_every_position() -> None:
     assert resources.weight_uses(dense, Signature.of_values(1, 8, 8)) == 64 * 3
     convolution = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2, padding=1))
     assert resources.weight_uses(convolution, Signature.of_values(1, 8, 8)) == 4 * 9 * 64 + 2 * 4 * 9 * 16
+
+
+class Sequences(nn.Module):
+    """[B, 5, 8] through one layer."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layer(x, key=x, value=x) if isinstance(self.layer, nn.MultiheadAttention) else self.layer(x)
+        found: torch.Tensor = y[0] if isinstance(y, tuple) else y
+        return found.flatten(1)
+
+
+ATTENTION = 5 * (3 * 8 * 8 + 8 * 8) + 2 * 8 * 5 * 5
+
+
+@pytest.mark.parametrize(
+    ("layer", "uses"),
+    [
+        (nn.GRU(8, 6, batch_first=True), 5 * 3 * 6 * (8 + 6)),
+        (nn.LSTM(8, 6, 2, bidirectional=True), 5 * 2 * 4 * 6 * (8 + 6 + 12 + 6)),
+        (nn.RNN(8, 6), 5 * 6 * (8 + 6)),
+        (nn.MultiheadAttention(8, 2, batch_first=True), ATTENTION),
+        (nn.TransformerEncoderLayer(8, 2, 32, batch_first=True), ATTENTION + 5 * (2 * 8 * 32 + 2 * 8)),
+        (nn.Linear(8, 3), 5 * 8 * 3),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_recurrent_layers_and_attention_count_at_every_step(layer: nn.Module, uses: int) -> None:
+    assert resources.weight_uses(Sequences(layer), Signature.of_values(5, 8)) == uses
+
+
+@pytest.mark.parametrize(
+    ("model", "least"),
+    [
+        ({"family": "recurrent", "width": 16}, 5 * 3 * 16 * (8 + 16)),
+        ({"family": "transformer", "width": 16, "heads": 2, "depth": 1}, 5 * 4 * 16 * 16 + 2 * 16 * 5 * 5),
+    ],
+)
+def test_families_over_sequences_count_and_are_not_compiled(model: dict[str, Any], least: int) -> None:
+    config = TrialConfig.model_validate({"model": model, "optimizer": {"name": "adam", "learning_rate": 0.1}})
+    module = models.build(config, Signature.of_values(5, 8), 3)
+    assert resources.weight_uses(module, Signature.of_values(5, 8)) >= least
+    assert not program.compilable(module, torch.device("cpu"))
+    assert not program.compilable(module, torch.device("cuda"))
+
+
+def test_words_are_looked_up() -> None:
+    text = Signature(inputs=(Input(name="tokens", shape=(7,), sizes=(2000,)),))
+    config = TrialConfig.model_validate({"model": {"family": "mlp"}, "optimizer": {"name": "sgd", "learning_rate": 1}})
+    assert resources.weight_uses(models.build(config, text, 3), text) < 10_000
+
+
+def test_convolutions_are_compiled_on_a_gpu_and_in_studies_that_have_begun() -> None:
+    image = Signature.of_values(1, 8, 8)
+    config = TrialConfig.model_validate({"model": {"family": "cnn"}, "optimizer": {"name": "sgd", "learning_rate": 1}})
+    module = models.build(config, image, 3)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    found = [program.compilable(module, *where) for where in ((cpu,), (cuda,), (cpu, 4))]
+    assert found == [False, True, True]
 
 
 def test_own_models_count_for_the_number_of_workers_and_not_for_compiling(tmp_path: Path) -> None:

@@ -63,6 +63,19 @@ REFUSED = [
     ({"model": EITHER, "dropout": "spatial = true"}, "dropout.spatial: found true, which drops whole channels"),
     ({"dropout": "spatial = true"}, "dropout.spatial: found true, which drops whole channels, but an mlp has none."),
     ({"dropout": "spatial = { choice = [false, true] }"}, "dropout.spatial: found true"),
+    (
+        {"model": 'family = "recurrent"', "dropout": "spatial = true"},
+        "dropout.spatial: found true, which drops whole channels, but a recurrent model has none. Remove it, or use",
+    ),
+    (
+        {"model": 'family = "cnn"', "dropout": "attention = 0.1"},
+        "dropout.attention: found 0.1, for weights of attention, but a cnn has none. Remove it, or use family = ",
+    ),
+    (
+        {"model": 'family = "mlp"\nnumber_vector = 4'},
+        "model.number_vector: found 4, but numbers are taken as they are. Remove it, or add numbers = ",
+    ),
+    ({"model": 'family = "mlp"\nsigma = { low = 0.1, high = 1.0 }'}, "model.sigma: found { low = 0.1, high = 1.0 }"),
     ({"model": ENCODER, "norm": 'kind = "batch"'}, 'norm.kind: found "batch", but a transformer normalises each step'),
     (
         {"model": ENCODER, "norm": 'kind = "rms"\nplacement = "after_activation"'},
@@ -121,6 +134,8 @@ ACCEPTED = [
     {"search": 'sampler = "grid"', "dropout": "p = { low = 0.0, high = 0.5, step = 0.1 }"},
     {"search": 'sampler = "grid"', "training": "batch_size = { low = 1, high = 4 }"},
     {"model": 'family = "cnn"', "norm": MIXED_NORM, "dropout": "spatial = true"},
+    {"model": 'family = "transformer"', "dropout": "attention = 0.1"},
+    {"model": 'numbers = { choice = ["plain", "periodic"] }\nnumber_vector = 4'},
     {"model": 'choice = [{ family = "mlp" }, { family = "cnn" }]', "dropout": "spatial = { choice = [false, true] }"},
     {"data": 'task = "regression"', "study": 'objective = "r2"', "regularization": "label_smoothing = 0.0"},
 ]

@@ -129,12 +129,50 @@ class Functions(nn.Module):
         return F.dropout(self.down(y.mean(1)), 0.1, self.training)
 
 
+class Behind(nn.Module):
+    '''Dropout by a function, behind layers that drop something in some lanes alone.'''
+
+    def __init__(self, input_shape, outputs, inner, dropout=0.0, branch=False):
+        super().__init__()
+        self.up, self.inner, self.branch = nn.Linear(1, 4), inner, branch
+        if inner == "cells":
+            self.layer = nn.GRU(4, 4, 3, batch_first=True, dropout=dropout)
+        elif inner in ("heads", "weights"):
+            self.layer = nn.MultiheadAttention(4, 2, batch_first=True, dropout=dropout)
+        else:
+            self.layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=dropout, batch_first=True)
+        self.down = nn.Linear(4, outputs)
+
+    def forward(self, x):
+        x = self.up(x.unsqueeze(2))
+        if self.inner in ("heads", "weights"):
+            x, _ = self.layer(x, x, x, need_weights=self.inner == "weights")
+        else:
+            x = self.layer(x)[0] if self.inner == "cells" else self.layer(x)
+        x = F.dropout(self.down(x.mean(1)), 0.3, self.training)
+        return x if not self.branch or x.sum() < 1e9 else -x
+
+
+class Biased(nn.Module):
+    '''Attention with dropout, to whose scores a learnt tensor is added.'''
+
+    def __init__(self, input_shape, outputs, dropout=0.2):
+        super().__init__()
+        self.up, self.down, self.dropout = nn.Linear(1, 4), nn.Linear(4, outputs), dropout
+        self.places = nn.Parameter(torch.zeros(input_shape[0], input_shape[0]))
+
+    def forward(self, x):
+        y = self.up(x.unsqueeze(2)).unsqueeze(1)
+        p = self.dropout if self.training else 0.0
+        return self.down(F.scaled_dot_product_attention(y, y, y, self.places, dropout_p=p).mean((1, 2)))
+
+
 class Packed(nn.Module):
     '''Sequences of unequal length, packed.'''
 
-    def __init__(self, input_shape, outputs):
+    def __init__(self, input_shape, outputs, **arguments):
         super().__init__()
-        self.cells, self.down = nn.GRU(1, 4, batch_first=True), nn.Linear(4, outputs)
+        self.cells, self.down = nn.GRU(1, 4, batch_first=True, **arguments), nn.Linear(4, outputs)
 
     def forward(self, x):
         lengths = (x > 0).sum(1).clamp(min=1).cpu()
@@ -173,6 +211,45 @@ class Features(Body):
     def __init__(self, input_shape, outputs):
         super().__init__(input_shape, outputs)
         nn.init.normal_(self.body.weight)
+
+
+class Still(nn.BatchNorm1d):
+    '''Normalisation that is never trained.'''
+
+    def train(self, mode=True):
+        return super().train(False)
+
+
+class Norms(nn.Module):
+    '''A body whose normalisation stays in evaluation mode, in one of the ways that people write, before one that
+    trains.'''
+
+    def __init__(self, input_shape, outputs, how, branch=False):
+        super().__init__()
+        self.how, self.branch = how, branch
+        self.body, self.norm = nn.Linear(input_shape[0], 6), (Still if how == "class" else nn.BatchNorm1d)(6)
+        with torch.no_grad():
+            self.norm.running_mean.copy_(torch.linspace(-1, 1, 6))
+            self.norm.running_var.copy_(torch.linspace(0.5, 2, 6))
+        if how == "frozen":
+            self.norm.requires_grad_(False)
+        if how == "init":  # `train` of the whole undoes it
+            self.norm.eval()
+        self.unused = nn.BatchNorm1d(6, affine=False)
+        self.unused.running_mean.fill_(3.0)
+        self.last, self.down = nn.BatchNorm1d(6), nn.Linear(6, outputs)
+
+    def train(self, mode=True):
+        super().train(mode)
+        if self.how in ("train", "frozen"):
+            self.norm.eval()
+        return self
+
+    def forward(self, x):
+        if self.how == "forward":
+            self.norm.eval()
+        x = self.down(self.last(torch.tanh(self.norm(self.body(x)))))
+        return x if not self.branch or x.sum() < 1e9 else -x
 
 
 class Block(nn.Module):

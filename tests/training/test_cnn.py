@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo import models
+from hpo.errors import InputError
 from hpo.models.named_inputs import example
 from hpo.signature import Input, Signature
 from hpo.studyfile.records import TrialConfig
@@ -124,6 +125,37 @@ def test_a_lane_does_not_depend_on_its_neighbours(
     for some in (slice(0, 1), slice(6, 7), slice(2, 5)):
         found = step(*stacked(modules[some], signature, dtype), x[some], g[some])
         assert all(torch.equal(one, part[some]) for one, part in zip(found, all_of, strict=True))
+
+
+@pytest.mark.parametrize("name", ["average", "residual", "depthwise"])
+def test_lanes_of_other_activations_change_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Large images of which a batch has no multiple of 64 numbers."""
+    monkeypatch.setattr(convolution, "LARGE", 1)
+    signature, dtype = SIGNATURES["image"], torch.float32
+    kinds = ("relu", "tanh", "gelu", "silu", "elu", "leaky_relu")
+    modules = [lanes(network(name, activation=kind), signature, 1, dtype)[0] for kind in kinds]
+    x = rows(signature, len(kinds), dtype)
+    g = torch.randn(len(kinds), B, 4, generator=torch.Generator().manual_seed(0))
+    all_of = step(*stacked(modules, signature, dtype), x, g)
+    for lane in range(len(kinds)):
+        some = slice(lane, lane + 1)
+        found = step(*stacked(modules[some], signature, dtype), x[some], g[some])
+        assert all(torch.equal(one, part[some]) for one, part in zip(found, all_of, strict=True)), kinds[lane]
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ({"norm": {"kind": "group", "groups": 3}}, "norm.groups = 3 makes each of the 3 numbers of a step"),
+        ({"norm": {"kind": "none"}, "dropout": {"spatial": True}}, "dropout.spatial = true drops whole channels"),
+    ],
+)
+def test_what_does_nothing_to_sequences_is_refused(network: dict[str, Any], said: str) -> None:
+    model = {"family": "cnn", "channels": [3]}
+    one = {"model": model, "optimizer": {"name": "sgd", "learning_rate": 0.1}, **network}
+    models.build(TrialConfig.model_validate(one), SIGNATURES["image"], 4)
+    with pytest.raises(InputError, match=said):
+        models.build(TrialConfig.model_validate(one), SIGNATURES["sequence"], 4)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -167,6 +167,15 @@ def test_traced_steps_average_weights_and_leave_accumulation_to_plain_ones(
     assert len(compiled._compiled) == 1
 
 
+def test_a_compiled_step_is_of_one_convention() -> None:
+    forms = []
+    for conventions in (4, 5):
+        its = trainer()
+        its.admit([(0, mixed(0).model_copy(update={"conventions": conventions}))])
+        forms.append(compiled._program_form(its.all_cohorts()[0].program))
+    assert forms[0] != forms[1]
+
+
 def test_only_lanes_that_need_them_have_the_rows() -> None:
     its = trainer()
     its.admit((trial, with_rule(mixed(0), "fill", **way)) for trial, way in enumerate([{}, WAYS[3], WAYS[0]]))

@@ -26,6 +26,11 @@ def cnn(config: TrialConfig, signature: Signature, outputs: int) -> Children:
             f"size. Take {model.kernel - 1} or {model.kernel + 1}."
         )
     kind = kind_of(model, signature)
+    if config.dropout.spatial and not isinstance(kind, Images):
+        raise InputError(
+            "dropout.spatial = true drops whole channels of images, but the data are sequences or texts. "
+            "Leave out dropout.spatial."
+        )
     children, stride = kind.begin(config), 2 if model.pooling == "stride" else 1
     channels = kind.channels
     for layer, out in enumerate(model.channels):

@@ -48,6 +48,7 @@ class SkipLinear(nn.Linear):
 
     takes_carried = True
 
+    # Flow also hands over a Carried, which the class derived from does not take.
     def forward(self, x: Tensor, carried: Carried) -> Tensor:  # type: ignore[override]
         """The input."""
         carried.kept.append(super().forward(x))
@@ -60,6 +61,7 @@ class SkipConv2d(nn.Conv2d):
 
     takes_carried = True
 
+    # Flow also hands over a Carried, which the class derived from does not take.
     def forward(self, x: Tensor, carried: Carried) -> Tensor:  # type: ignore[override]
         """The input."""
         carried.kept.append(super().forward(x))

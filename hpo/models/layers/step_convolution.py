@@ -21,6 +21,7 @@ class StepConv(nn.Conv1d):
 
     takes_carried = True
 
+    # Flow also hands over a Carried, which the class derived from does not take.
     def forward(self, x: Tensor, carried: Carried) -> Tensor:  # type: ignore[override]
         """[B, T, F] -> [B, S, O]."""
         real, stride = carried.real, self.stride[0]
@@ -36,6 +37,7 @@ class SkipStepConv(nn.Conv1d):
 
     takes_carried = True
 
+    # Flow also hands over a Carried, which the class derived from does not take.
     def forward(self, x: Tensor, carried: Carried) -> Tensor:  # type: ignore[override]
         """The input."""
         carried.kept.append(super().forward(x.transpose(1, 2)).transpose(1, 2))

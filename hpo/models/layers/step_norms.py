@@ -17,6 +17,7 @@ class StepBatchNorm(nn.BatchNorm1d):
 
     takes_carried = True
 
+    # Flow also hands over a Carried, which the class derived from does not take.
     def forward(self, x: Tensor, carried: Carried) -> Tensor:  # type: ignore[override]
         """[B, T, F] -> [B, T, F]; 0 behind a sequence's end."""
         real = carried.real

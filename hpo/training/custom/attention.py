@@ -23,17 +23,20 @@ def attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, key_K: Tensor, scale: float | None, p: float, call: int
 ) -> Tensor:
     """[K, B, H, L, E], [K, B, H, S, E], [K, B, H, S, V] -> [K, B, H, L, V]. `mask`: added to the scores, or False where
-    a place does not answer, [K, B, H, L, S] or 1 for any but the first; where p > 0 it gets no gradient. `key_K`,
-    `call`: of the dropout masks, drawn where p > 0."""
+    a place does not answer, [K, B, H, L, S] or 1 for any but the first. `key_K`, `call`: of the dropout masks, drawn
+    where p > 0."""
     each = p.lanes if isinstance(p, LaneP) else (p,) * len(q)
     found = []
     for lane, mine in enumerate(each):
         at = None if mask is None else mask[lane]
+        size = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+        key = key_K[lane : lane + 1]
         if mine == 0:
             y = F.scaled_dot_product_attention(q[lane], k[lane], v[lane], at, scale=scale)
+        elif at is not None and at.requires_grad:
+            weights = torch._safe_softmax(torch.matmul(q[lane], k[lane].mT) * size + at, -1)
+            y = torch.matmul(weights * mask_of(key, weights.numel(), mine, call, q.dtype).view(weights.shape), v[lane])
         else:
-            size = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-            key = key_K[lane : lane + 1]
             y = _Attention.apply(q[lane], k[lane], v[lane], at, key, size, mine, call)  # type: ignore[no-untyped-call]
         found.append(y)
     return torch.stack(found)

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from hpo.conventions import BATCH_FIRST_IS_FUSED, CALLS_COUNT_UNDRAWN
 from hpo.training.custom.attention import attention
 from hpo.training.custom.masks import mask_shape
 from hpo.training.custom.over_lanes import batched, mask_of, over_lanes
@@ -25,14 +26,16 @@ from hpo.training.custom.recurrent import lstm, recurrence
 class Forms(TorchFunctionMode):
     """One pass of one lane, or within vmap of all lanes."""
 
-    def __init__(self, key: Tensor) -> None:
-        """`key`: int32, the lane's key of the step."""
+    def __init__(self, key: Tensor, conventions: int) -> None:
+        """`key`: int32, the lane's key of the step. `conventions`: those of the study, see `hpo.conventions`."""
         super().__init__()
         self.key = key
+        self.counts_all = conventions >= CALLS_COUNT_UNDRAWN
+        self.any_order = conventions >= BATCH_FIRST_IS_FUSED
         self.seen: set[str] = set()
         """What the pass has done: see `Plan.seen`."""
         self.calls = 0
-        """Masks drawn so far in this pass."""
+        """Calls so far in this pass that may draw a mask."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -44,9 +47,12 @@ class Forms(TorchFunctionMode):
             self.seen.add("forms")
         return form(self, *args, **kwargs or {})
 
+    def count(self, *, drawn: bool) -> None:
+        """Counts a call."""
+        self.calls += drawn or self.counts_all
+
     def dropped(self, x: Tensor, p: float, shape: torch.Size) -> Tensor:
-        """The input times a new mask of this shape."""
-        self.calls += 1
+        """The input times the mask of this shape that the present call draws."""
         self.seen.add("masks")
         mask = over_lanes(mask_of, self.key, shape.numel(), p, self.calls, x.dtype)
         return x * cast(Tensor, mask).view(shape)
@@ -54,7 +60,9 @@ class Forms(TorchFunctionMode):
 
 def _dropout(kind: type[nn.Module], plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def form(forms: Forms, input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-        if not training or not 0 < p < 1 or inplace:
+        forms.count(drawn=training and 0 < p < 1 and not inplace)
+        if not training or not 0 < p <= 1 or inplace:
+            forms.seen.update(["random"] if training and inplace else [])
             return plain(input, p, training, inplace)
         return forms.dropped(input, p, mask_shape(kind, input))
 
@@ -73,17 +81,17 @@ def _attention(
     enable_gqa: bool = False,
 ) -> Tensor:
     """F.scaled_dot_product_attention."""
-    if query.dim() != 4 or enable_gqa or not 0 <= dropout_p < 1 or (dropout_p == 0 and not batched(query, key, value)):
+    has_form = query.dim() == 4 and not enable_gqa and 0 <= dropout_p <= 1
+    forms.count(drawn=has_form and dropout_p < 1 and (dropout_p > 0 or batched(query, key, value)))
+    forms.seen.update([] if has_form else ["random"])
+    if not has_form or (dropout_p == 0 and not batched(query, key, value)):
         return F.scaled_dot_product_attention(
             query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
         )
-    if dropout_p > 0 and attn_mask is not None and attn_mask.requires_grad:
-        raise RuntimeError("vmap has no form of attention with dropout whose mask is learnt")
     if is_causal:
         attn_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
     if attn_mask is not None:
         attn_mask = attn_mask[(None,) * (4 - attn_mask.dim())]
-    forms.calls += 1
     forms.seen.update(["masks"] if dropout_p > 0 else [])
     found: Tensor = over_lanes(attention, query, key, value, attn_mask, forms.key, scale, dropout_p, forms.calls)
     return found
@@ -93,11 +101,14 @@ def _recurrent(kind: str) -> Callable[..., Any]:
     plain = getattr(torch, kind)
 
     def form(forms: Forms, x: Tensor, states: Any, weights: Any, *flags: Any) -> Any:
-        if isinstance(weights, bool):  # a packed sequence: input, sizes, states, weights, ...
+        if not isinstance(flags[0], bool):  # a packed sequence: input, sizes, states, weights, has_biases, ...
+            forms.seen.add("random")
             return plain(x, states, weights, *flags)
         has_biases, layers, dropout, training, bidirectional, batch_first = flags
         drops = training and dropout > 0 and layers > 1
         if not drops and not batched(x, *weights):
+            for _ in range(layers - 1):
+                forms.count(drawn=False)
             return plain(x, states, weights, *flags)
         directions = 1 + bidirectional
         each = len(weights) // (layers * directions)
@@ -115,13 +126,14 @@ def _recurrent(kind: str) -> Callable[..., Any]:
                     y, *ends = over_lanes(lstm, bool(direction), x, h[number], states[1][number], *mine)
                 else:
                     w = [*mine, None, None][:4]
-                    y, *ends = over_lanes(recurrence, kind, bool(direction), x, h[number], *w)
+                    y, *ends = over_lanes(recurrence, kind, bool(direction), forms.any_order, x, h[number], *w)
                 outputs.append(y)
                 for found, end in zip(last, ends, strict=False):
                     found.append(end)
             x = torch.cat(outputs, -1) if bidirectional else outputs[0]
-            if drops and layer < layers - 1:
-                x = forms.dropped(x, dropout, x.shape)
+            if layer < layers - 1:
+                forms.count(drawn=drops)
+                x = forms.dropped(x, dropout, x.shape) if drops else x
         return (x.transpose(0, 1) if batch_first else x, *(torch.stack(found) for found in last if found))
 
     return form
@@ -156,7 +168,11 @@ def _heads(forms: Forms, *args: Any, **kwargs: Any) -> Any:
         copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
         copy.__kwdefaults__ = function.__kwdefaults__
         scope[function.__name__] = copy
-    return scope["multi_head_attention_forward"](*args, **kwargs)
+    before = forms.calls
+    found = scope["multi_head_attention_forward"](*args, **kwargs)
+    if forms.counts_all:  # it calls dropout only where it drops something
+        forms.calls = before + 1
+    return found
 
 
 def _not_nested(forms: Forms, *args: Any, **kwargs: Any) -> bool:

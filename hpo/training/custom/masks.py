@@ -9,6 +9,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from hpo.models.families.custom import BATCH_NORMS, NAME
 from hpo.models.likeness import DROPOUTS, DROPPING
@@ -26,6 +27,8 @@ class Masked(nn.Module):
         predicted."""
         self.masks: dict[int, Tensor] = {}
         """Masks by number of the call."""
+        self.predicted: set[int] = set()
+        """Calls that have no mask only where no lane drops anything."""
         self.sizes: list[int] = []
         """Size of the mask of each call so far."""
 
@@ -36,17 +39,18 @@ class Masked(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        mask = self.masks.get(len(self.sizes))
-        shape = mask_shape(type(self.layer), x)
+        call, shape = len(self.sizes), mask_shape(type(self.layer), x)
         self.sizes.append(shape.numel())
-        return cast(Tensor, self.layer(x)) if mask is None else x * mask.reshape(shape)
+        if call in self.masks:
+            return x * self.masks[call].reshape(shape)
+        return x if call in self.predicted else cast(Tensor, self.layer(x))
 
 
 def template_of(module: nn.Module) -> nn.Module:
     """A copy whose batch normalisation stores the batch's statistics, and whose dropout layers take masks."""
     template = copy.deepcopy(module)
     for norm in norms_in(template).values():
-        norm.momentum = 1.0  # starting from 0, the averages become the batch's statistics
+        norm.momentum = 1.0  # the averages become the batch's statistics
     taken: dict[nn.Module, Masked] = {}
     for path, layer in list(template.named_modules(remove_duplicate=False)):
         if type(layer) in DROPOUTS:
@@ -81,16 +85,33 @@ def output_sizes(module: nn.Module, signature: Signature) -> list[int]:
     sizes: list[int] = []
 
     def note(layer: nn.Module, inputs: object, output: object) -> None:
-        if isinstance(output, Tensor):
-            sizes.append(output.numel() // 2)
+        first = output[0] if isinstance(output, tuple) and output else output  # of recurrent layers and attention
+        if isinstance(first, Tensor):
+            sizes.append(first.numel() // 2)
 
     template = copy.deepcopy(module).eval()
     for layer in template.modules():
-        if layer is template or not any(True for _ in layer.children()):
+        if layer is template or isinstance(layer, nn.MultiheadAttention) or not any(True for _ in layer.children()):
             layer.register_forward_hook(note)
     with torch.no_grad():
         template(example(signature, 2))
     return sizes
+
+
+def kept_size(module: nn.Module, signature: Signature) -> int:
+    """Numbers of one example that the backward pass of the module needs, counted in float32."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.nbytes // 8
+        return tensor
+
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        template = copy.deepcopy(module).train()
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            template(example(signature, 2).clone())
+    own = {tensor.data_ptr() for tensor in (*template.parameters(), *template.buffers())}
+    return sum(count for place, count in kept.items() if place not in own)
 
 
 def mask_shape(kind: type[nn.Module], x: Tensor) -> torch.Size:

@@ -3,7 +3,8 @@
 Both ways run the user's own forward on the lanes' tensors and compute gradients by autograd. Dropout layers multiply by
 the lane's masks; `hpo.training.custom.forms` has what vmap refuses. Other random numbers, which only unfused lanes may
 draw, come from torch's generator, seeded with the lane's key of the step. Batch normalisation stores the batch's
-statistics, from which the program updates the lanes' averages. Frozen parameters are constants. Which modules can be
+statistics, from which the program updates the lanes' averages; one that the module keeps in evaluation mode leaves the
+averages as they are. Frozen parameters are constants. Which modules can be
 fused, `hpo.training.custom.plans` finds out.
 
 Dimensions: K lanes, B examples, C outputs.
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from hpo.conventions import NEWEST, OWN_NORMS_MAY_STAND_STILL
 from hpo.models import CUSTOM
 from hpo.models.frozen import frozen_parameters, trained_parameters
 from hpo.models.likeness import PER_LANE
@@ -58,7 +60,10 @@ class Plan:
     draws: bool = True
     """Whether any form draws masks."""
     seen: set[str] = field(default_factory=set)
-    """What passes with forms have done so far: "forms" if any was called, "masks" if any drew masks."""
+    """What passes with forms have done so far: "forms" if any was called, "masks" if any drew masks, "random" if any
+    left what may draw random numbers to PyTorch."""
+    conventions: int = NEWEST
+    """Those of the study, see `hpo.conventions`."""
     random: bool = False
     """Whether it draws random numbers that no form draws."""
 
@@ -114,7 +119,7 @@ class CustomModules:
             constants |= _unlike(modules)
             p = {path: tuple(_p(module, path) for module in modules) for path in dropping_in(first)}
             return cls(
-                layers=Template(template_of(first).to(device, dtype)),
+                layers=Template(template_of(first).to(device, dtype), plan.calls),
                 plan=plan,
                 shapes={name: tuple(tensor.shape) for name, tensor in trained_parameters(first).items()},
                 averages={
@@ -145,12 +150,13 @@ class CustomModules:
             return Pass(infer, no_backward)
         gradients = [context.gradient(name, shape) for name, shape in self.shapes.items()]
         batch_stats = {name: context.batch_stat(name, shape) for name, shape in self.averages.items()}
+        keeps = context.frame.conventions >= OWN_NORMS_MAY_STAND_STILL
 
         def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Leaves]]:
             masks = {name: context.mask(name) for name in self.drops}
             with torch.inference_mode(False), torch.enable_grad():
                 leaves = Leaves.of(parameters, by_lane=not self.plan.fused)
-                seen = {name: torch.zeros_like(view) for name, view in averages.items()}
+                seen = {name: view.clone() if keeps else torch.zeros_like(view) for name, view in averages.items()}
                 given = {name: mask.clone() for name, mask in masks.items() if mask is not None}
                 y = self.run(leaves, {**self.constants, **seen}, given, x.clone(), training=True)
             for name, view in batch_stats.items():
@@ -168,7 +174,7 @@ class CustomModules:
 
     def run(self, parameters: Leaves, buffers: Tensors, masks: Tensors, x: Tensor, *, training: bool) -> Tensor:
         """Outputs of all lanes. In training, batch normalisation writes the statistics of the batch into its buffers,
-        which must be 0 before."""
+        unless it is in evaluation mode all the same."""
         self.layers.train(training)
         masks = dict(masks)
         keys = masks.pop(KEYS, None)
@@ -200,7 +206,6 @@ class CustomModules:
             return vmap(one, randomness="error")(parameters.stacked(), buffers, masks, keys, x)
 
     def _one_by_one(self, parameters: Leaves, buffers: Tensors, masks: Tensors, keys: Tensor, x: Tensor) -> Tensor:
-        draws = self.plan.forms and (self.plan.draws or any(map(any, self.p.values())))
         rows = parameters.lanes()
         apart = {name: value.unbind() for name, value in buffers.items()}
         passes = []
@@ -212,7 +217,8 @@ class CustomModules:
                 given = {name: row[lane] for name, row in (*rows.items(), *apart.items())}
                 drawn = {name: value[lane] for name, value in masks.items()}
                 # A copy, because a module may write into its input, which lanes may share.
-                passes.append(self._pass(given, drawn, keys[lane], one.clone(), forms=draws))
+                drops = self.plan.draws or any(p[lane] for p in self.p.values())
+                passes.append(self._pass(given, drawn, keys[lane], one.clone(), forms=self.plan.forms and drops))
         return torch.stack(passes)
 
     def _pass(self, tensors: Tensors, masks: Tensors, key: Tensor, x: Tensor, *, forms: bool) -> Tensor:
@@ -220,7 +226,7 @@ class CustomModules:
         self.layers.fill(tensors, masks)
         if not forms:
             return cast(Tensor, self.layers.module(x))
-        with Forms(key) as used:
+        with Forms(key, self.plan.conventions) as used:
             y = cast(Tensor, self.layers.module(x))
         self.plan.seen.update(used.seen)
         return y

@@ -27,19 +27,19 @@ from hpo.training.custom.template import Leaves
 BATCH = 5
 """Examples of the test batch."""
 
-_plans: dict[tuple[str, Signature, bool], Plan] = {}
+_plans: dict[tuple[str, Signature, int], Plan] = {}
 
 
 def plan_of(module: nn.Module, signature: Signature, conventions: int = NEWEST) -> Plan:
     """The plan for modules that are like this one, in a study of these conventions. Logs a warning, once, if they
     cannot be fused."""
-    forms = conventions >= FUNCTIONS_OVER_LANES
-    key = (likeness(module), signature, forms)
+    key = (likeness(module), signature, conventions)
     if key in _plans:
         return _plans[key]
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        plan = Plan(calls=tuple(_calls(module, signature)), forms=forms)
+        forms = conventions >= FUNCTIONS_OVER_LANES
+        plan = Plan(calls=tuple(_calls(module, signature)), forms=forms, conventions=conventions)
         _try(plan, module, signature)
     if UNIQUE not in key[0]:  # otherwise the key contains an address, which may be used again
         _plans[key] = plan
@@ -60,7 +60,8 @@ def _try(plan: Plan, module: nn.Module, signature: Signature) -> None:
         before = torch.random.get_rng_state()
         separate, tolerance = _test_pass([module, twin], alone, signature, torch.float32), 1e-2
     # Without forms, dropout inside layers draws from PyTorch's generator, though not in the test pass.
-    plan.random = not plan.forms or not torch.equal(before, torch.random.get_rng_state())
+    drew = not torch.equal(before, torch.random.get_rng_state())
+    plan.random = not plan.forms or drew or "random" in alone.seen
     plan.forms, plan.draws = "forms" in alone.seen, "masks" in alone.seen
     plan.normalized = _normalized(module, separate[0])
     if plan.normalized:
@@ -118,7 +119,8 @@ def _test_pass(modules: list[nn.Module], plan: Plan, signature: Signature, dtype
     tensors = [dict(module.named_parameters()) for module in modules]
     stacked = {name: torch.stack([of[name].detach() for of in tensors]).to(dtype) for name in own.shapes}
     leaves = Leaves.of(stacked, by_lane=not plan.fused)
-    averages = {name: torch.zeros(2, *shape, dtype=dtype) for name, shape in own.averages.items()}
+    buffers = [dict(module.named_buffers()) for module in modules]
+    averages = {name: torch.stack([of[name] for of in buffers]).to(dtype) for name in own.averages}
     masks = {f"{mask_prefix(path)}{call}": torch.ones(2, BATCH * size, dtype=dtype) for path, call, size in plan.calls}
     masks[KEYS] = torch.tensor([1, 2], dtype=torch.int32)
     x = example(signature, 2 * BATCH, torch.Generator().manual_seed(0)).to(dtype).view(2, BATCH, *signature.shape)

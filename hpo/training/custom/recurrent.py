@@ -31,6 +31,7 @@ relu_backward = torch.ops.aten.threshold_backward
 def recurrence(
     kind: str,
     backwards: bool,
+    any_order: bool,
     x: Tensor,
     h: Tensor,
     w_input: Tensor,
@@ -39,10 +40,11 @@ def recurrence(
     b_hidden: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """One direction of one layer: [K, T, B, F] and initial states [K, B, H] -> outputs [K, T, B, H], and the last
-    states [K, B, H]."""
+    states [K, B, H]. `any_order`: whether an input in another order in memory may get a gradient, see
+    `hpo.conventions.BATCH_FIRST_IS_FUSED`."""
     none = w_hidden.new_zeros(w_hidden.shape[:2])
     biases = [none if bias is None else bias for bias in (b_input, b_hidden)]
-    y = _Recurrence.apply(kind, backwards, x, h, w_input, w_hidden, *biases)  # type: ignore[no-untyped-call]
+    y = _Recurrence.apply(kind, backwards, any_order, x, h, w_input, w_hidden, *biases)  # type: ignore[no-untyped-call]
     return y, y[:, 0 if backwards else -1]
 
 
@@ -62,7 +64,16 @@ def lstm(backwards: bool, x: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, kind: str, backwards: bool, x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor
+        ctx: Any,
+        kind: str,
+        backwards: bool,
+        any_order: bool,
+        x: Tensor,
+        h: Tensor,
+        w_x: Tensor,
+        w_h: Tensor,
+        b_x: Tensor,
+        b_h: Tensor,
     ) -> Tensor:
         lanes, steps, batch, features = x.shape
         size, keeps = w_h.shape[2], any(ctx.needs_input_grad)
@@ -84,7 +95,7 @@ class _Recurrence(torch.autograd.Function):
             else:
                 give_back(states_T, *more)
         ctx.save_for_backward(x, h, w_x, w_h)
-        ctx.kind, ctx.order, ctx.kept = kind, order, kept
+        ctx.kind, ctx.order, ctx.any_order, ctx.kept = kind, order, any_order, kept
         return y
 
     @staticmethod
@@ -93,7 +104,8 @@ class _Recurrence(torch.autograd.Function):
         x, h, w_x, w_h = ctx.saved_tensors
         lanes, steps, batch, features = x.shape
         gates, size = w_h.shape[1:]
-        dx = torch.empty_like(x) if ctx.needs_input_grad[2] else None
+        order = torch.contiguous_format if ctx.any_order else torch.preserve_format
+        dx = torch.empty_like(x, memory_format=order) if ctx.needs_input_grad[3] else None
         dh, dw_x, dw_h = torch.empty_like(h), torch.empty_like(w_x), torch.empty_like(w_h)
         db_x, db_h = w_h.new_empty(lanes, gates), w_h.new_empty(lanes, gates)
         for some, kept in zip(_portions(lanes, gates * batch, x.is_cuda), ctx.kept, strict=True):
@@ -117,7 +129,7 @@ class _Recurrence(torch.autograd.Function):
                 torch.bmm(flat_x, w_x[some], out=dx[some].view(many, -1, features))
             give_back(before, d_x, *kept, *([d_h] if ctx.kind == "gru" else []))
         ctx.kept = []
-        return None, None, dx, dh, dw_x, dw_h, db_x, db_h
+        return None, None, None, dx, dh, dw_x, dw_h, db_x, db_h
 
 
 def _gru(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +21,12 @@ Slot = tuple[dict[str, Tensor | None], str]
 class Template:
     """A module that runs on tensors of others. It keeps frozen parameters that all lanes share."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
+    def __init__(self, module: nn.Module, calls: Iterable[tuple[str, int, int]]) -> None:
+        """`calls`: see `hpo.training.custom.module.Plan`."""
+        self.module = module.train()  # its parts may be in another mode than it says itself
         self._masked = {path: layer for path, layer in module.named_modules() if isinstance(layer, Masked)}
+        for path, call, _ in calls:
+            self._masked[path].predicted.add(call)
         self._slots: dict[str, list[Slot]] = {}
         first: dict[int, str] = {}
         for path, owner in module.named_modules():

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from hpo.conventions import LARGE_IMAGES_BY_LANE
 from hpo.training.layers.biases import Bias
+from hpo.training.layers.channels import channels_last
 from hpo.training.layers.dense import aten, no_backward, product
 from hpo.training.layers.frame import LayerContext, Pass
 from hpo.training.layout import ALIGNMENT
@@ -40,7 +41,7 @@ def conv2d(context: LayerContext, layer: nn.Module) -> Pass:
     apart = _conv_by_shifts(context, layer, last=True) if single else _conv_by_lane(context, layer)
 
     def form(x: Tensor) -> Pass:
-        if x.is_cuda or torch.compiler.is_compiling():
+        if x.is_cuda:
             return together
         if not simple:
             return apart
@@ -58,28 +59,6 @@ def conv2d(context: LayerContext, layer: nn.Module) -> Pass:
         return one.backward(needed, g, wanted)
 
     return Pass(forward, backward)
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """The images of one lane, [B, C, H, W], with channels last in memory."""
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def all_channels_last(x: Tensor) -> Tensor:
-    """The images of all lanes, [K, B, C, H, W], with channels last in memory."""
-    return x.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
-
-
-def joined(parts: list[Tensor]) -> Tensor:
-    """Lanes one after the other, in the order in memory that they have."""
-    if all(map(is_channels_last, parts)):
-        return torch.cat([part.permute(0, 1, 3, 4, 2) for part in parts]).permute(0, 1, 4, 2, 3)
-    return torch.cat(parts)
-
-
-def is_channels_last(x: Tensor) -> bool:
-    """Whether the images [K, B, C, H, W] have channels last in memory, and more than one."""
-    return x.dim() == 5 and not x.is_contiguous() and x.permute(0, 1, 3, 4, 2).is_contiguous()
 
 
 def _side_by_side(lanes: list[Tensor]) -> Tensor:

@@ -16,7 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hpo.conventions import ACTIVATIONS_KEEP_ORDER
 from hpo.training.layers.biases import Bias
+from hpo.training.layers.channels import is_channels_last
 from hpo.training.layers.frame import LayerContext, Pass
 from hpo.training.layout import ALIGNMENT, VECTOR
 from hpo.training.ragged.late import LateMask
@@ -65,7 +67,7 @@ def product(a_KML: Tensor, b_KLN: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     m, depth, n = *a_KML.shape[1:], b_KLN.shape[2]
     more_m, more_depth, more_n = (-size % ALIGNMENT for size in (m, depth, n))
-    if torch.compiler.is_compiling() or not (more_m or more_depth or more_n):
+    if not (more_m or more_depth or more_n):
         return torch.bmm(a_KML, b_KLN) if bias is None else torch.baddbmm(bias, a_KML, b_KLN)
     a = F.pad(a_KML.contiguous(), (0, more_depth, 0, more_m)) if more_depth or more_m else a_KML.contiguous()
     b = F.pad(b_KLN.contiguous(), (0, more_n, 0, more_depth)) if more_n or more_depth else b_KLN.contiguous()
@@ -139,7 +141,8 @@ def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[LayerConte
                 g = padded(g)
             return unpadded(derivative(layer, like(g, x), x, y), shape)
 
-        return Pass(forward, backward)
+        keeps = context.frame.conventions >= ACTIVATIONS_KEEP_ORDER
+        return in_either_order(Pass(forward, backward)) if keeps else Pass(forward, backward)
 
     return bind
 
@@ -147,6 +150,22 @@ def _elementwise(derivative: Derivative, *, exact: bool) -> Callable[[LayerConte
 def like(g: Tensor, x: Tensor) -> Tensor:
     """The same numbers, in the order in memory of a dense tensor of the same shape."""
     return g if g.stride() == x.stride() else torch.empty_like(x, dtype=g.dtype).copy_(g)
+
+
+def in_either_order(one: Pass) -> Pass:
+    """A layer that computes each number separately, in the order in memory of its input."""
+
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Any, bool]]:
+        last = is_channels_last(x)
+        y, kept = one.forward(x.permute(0, 1, 3, 4, 2) if last else x)
+        return (y.permute(0, 1, 4, 2, 3) if last else y), (kept, last)
+
+    def backward(both: tuple[Any, bool], g: Tensor, wanted: bool) -> Tensor | None:
+        kept, last = both
+        back = one.backward(kept, g.permute(0, 1, 3, 4, 2) if last else g, wanted)
+        return back.permute(0, 1, 4, 2, 3) if last and back is not None else back
+
+    return Pass(forward, backward)
 
 
 def padded(x: Tensor) -> Tensor:

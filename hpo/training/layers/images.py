@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hpo.training.layers.convolution import conv2d, is_channels_last
+from hpo.training.layers.channels import is_channels_last
+from hpo.training.layers.convolution import conv2d
 from hpo.training.layers.dense import aten, dropout, like
 from hpo.training.layers.frame import LayerContext, Pass, Rule
 

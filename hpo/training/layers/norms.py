@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hpo.training.layers.convolution import all_channels_last, is_channels_last
+from hpo.conventions import LARGE_IMAGES_BY_LANE
+from hpo.training.layers.channels import all_channels_last, is_channels_last
 from hpo.training.layers.dense import aten, no_backward
 from hpo.training.layers.frame import LayerContext, Pass, Rule
 
@@ -100,9 +101,13 @@ def _batch_norm_by_channel(context: LayerContext, layer: nn.Module) -> Pass:
             return None
         return (numbers_KC.expand(2, -1) if single else numbers_KC).reshape(-1)
 
+    # Rounding of one channel depends on whether it is a copy or a part of all lanes.
+    copies = context.frame.conventions >= LARGE_IMAGES_BY_LANE
+
     def side_by_side(x: Tensor) -> Tensor:
         wide = x.expand(2, *x.shape[1:]) if single else x
-        return wide.transpose(0, 1).reshape(x.shape[1], -1, *x.shape[3:]).contiguous()
+        images = wide.transpose(0, 1).reshape(x.shape[1], -1, *x.shape[3:])
+        return images.contiguous() if copies else images
 
     def lane_by_lane(z: Tensor, like: torch.Size) -> Tensor:
         return z.view(like[1], -1, *like[2:]).transpose(0, 1)[:k].contiguous()

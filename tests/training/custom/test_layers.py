@@ -58,6 +58,51 @@ def test_dropout_inside_is_drawn_for_each_lane_alone(name: str, arguments: dict[
         assert not torch.allclose(one[3], without[0], rtol=1e-3)
 
 
+@pytest.mark.parametrize("branch", [False, True])
+@pytest.mark.parametrize("inner", ["cells", "heads", "weights", "transformer"])
+def test_masks_do_not_depend_on_what_other_lanes_drop(inner: str, branch: bool, layers: str) -> None:
+    """The trial that drops nothing inside comes out as alone, whatever its neighbours drop; fused and not."""
+    p = {0: 0.0, 1: 0.4, 2: 1.0}
+    trials = {trial: config(f"{layers}:Behind", inner=inner, dropout=p[trial], branch=branch) for trial in p}
+    together = trainer()
+    found = curves(together, trials)
+    assert is_fused(together) != branch
+    for trial, one in trials.items():
+        assert torch.equal(found[trial], curves(trainer(), {trial: one})[0]), trial
+
+
+def test_studies_that_have_begun_draw_as_before(layers: str) -> None:
+    """Their masks depend on what the neighbours drop."""
+    trials = {
+        trial: config(f"{layers}:Behind", inner="weights", dropout=0.4 * trial).model_copy(update={"conventions": 4})
+        for trial in range(2)
+    }
+    assert not torch.allclose(curves(trainer(), trials)[0], curves(trainer(), {0: trials[0]})[0], rtol=1e-3)
+
+
+def test_attention_with_dropout_takes_a_learnt_mask(layers: str) -> None:
+    its = trainer()
+    found = curves(its, {trial: config(f"{layers}:Biased", trial) for trial in range(3)})
+    assert is_fused(its)
+    for plan in custom_plans._plans.values():
+        plan.fused = False
+    alone = curves(trainer(), {trial: config(f"{layers}:Biased", trial) for trial in range(3)})
+    assert torch.allclose(found, alone, rtol=1e-9, atol=1e-9)
+    without = {trial: config(f"{layers}:Biased", trial, dropout=0.0) for trial in range(3)}
+    losses, _ = plain(1, without[1], "wine")
+    assert torch.allclose(curves(trainer(), without)[1][:, [0, 2]], losses, rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(found[1][:, [0, 2]], losses, rtol=1e-3)
+
+
+def test_dropout_between_packed_layers_is_drawn_by_the_lane(layers: str) -> None:
+    trials = {trial: config(f"{layers}:Packed", trial, num_layers=2, dropout=0.4) for trial in range(2)}
+    found = []
+    for lanes in (1, 2):
+        torch.manual_seed(lanes)
+        found.append(curves(trainer(lanes), trials))
+    assert torch.equal(*found)
+
+
 def test_frozen_parameters_stay_as_they_are_and_are_no_part_of_a_lane(layers: str) -> None:
     trials = {trial: config(f"{layers}:Body", trial) for trial in range(3)}
     its = trainer()

@@ -19,7 +19,7 @@ from hpo.training import packing
 from hpo.training.cohort import Cohort
 from hpo.training.custom import module as custom_module
 from hpo.training.custom import plans as custom_plans
-from hpo.training.custom.masks import Masked, mask_shape, output_sizes
+from hpo.training.custom.masks import Masked, kept_size, mask_shape, output_sizes
 from hpo.training.custom.plans import plan_of
 from hpo.training.lane import Setting, new_lane
 from hpo.training.limits import Limits
@@ -108,6 +108,11 @@ CASES: list[tuple[str, str, str, bool, dict[str, Any]]] = [
     ("layers", "Packed", "wine", False, {}),
     ("layers", "Renormed", "wine", True, {}),
     ("layers", "Body", "wine", True, {}),
+    ("layers", "Norms", "wine", True, {"how": "train"}),
+    ("layers", "Norms", "wine", False, {"how": "frozen", "branch": True}),
+    ("layers", "Norms", "wine", True, {"how": "forward"}),
+    ("layers", "Norms", "wine", True, {"how": "class"}),
+    ("layers", "Norms", "wine", True, {"how": "init"}),
     ("images", "net", "digits", True, {}),
 ]
 
@@ -283,6 +288,17 @@ def test_masks_have_the_shape_that_the_layer_drops_in(kind: type[nn.Module], sha
 def test_the_memory_of_a_lane_counts_the_layers_inside(images: str) -> None:
     lane = new_lane(setting("digits"), 0, 0, config(f"{images}:net", channels=4))
     assert output_sizes(lane.module, Signature.of_values(1, 8, 8)) == [64, 64, 64, 64, 16, 16, 16, 16, 16, 10, 10]
+
+
+def test_the_memory_of_a_lane_counts_gates_and_weights_of_attention(layers: str) -> None:
+    """13 steps; recurrent layers with 5 units, attention with 2 heads over 4 features."""
+    signature = Signature.of_values(13)
+    cells = new_lane(setting(), 0, 0, config(f"{layers}:Cells", kind="GRU")).module
+    assert output_sizes(cells, signature) == [13 * 5, 3, 3]
+    assert kept_size(cells, signature) >= 13 * 5 * 4
+    heads = new_lane(setting(), 0, 0, config(f"{layers}:Heads", dropout=0.5)).module
+    assert output_sizes(heads, signature) == [13 * 4, 13 * 4, 3, 3]
+    assert kept_size(heads, signature) >= 2 * 13 * 13
 
 
 def test_a_module_that_cannot_be_fused_is_reported_once(tables: str, caplog: pytest.LogCaptureFixture) -> None:
