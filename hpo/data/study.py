@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from hpo.data.augmentation import check_augmentation
 from hpo.data.cache.slot import Slot, slot_of
@@ -13,6 +14,7 @@ from hpo.data.from_table import without_texts
 from hpo.data.parts.splits import Splits, split_data
 from hpo.data.parts.undefined import REASONS, TEST, gaps
 from hpo.data.prepare import PreparedData, prepare_data
+from hpo.data.reshuffled import Reshuffled
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.problems import listing, quote
@@ -27,8 +29,17 @@ class StudyData:
     dataset: Dataset
     splits: Splits
     prepared: PreparedData
+    reshuffled: Reshuffled | None = None
+    """Splits of the trials' own, where the study asks for them; the others are then those that no trial has."""
     unkept: tuple[Slot, Dataset] | None = None
     """Where the data set can be kept, as it was read; None where it is kept, or is of a kind that is not."""
+
+    def of_trial(self, trial: int) -> Self:
+        """The data as the trial of this number has them."""
+        if self.reshuffled is None:
+            return self
+        splits = self.reshuffled.splits(trial)
+        return replace(self, splits=splits, prepared=self.reshuffled.prepared(splits))
 
     def keep(self) -> None:
         """Keeps the data set that was read for the next command, if there is a home folder."""
@@ -56,12 +67,18 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
     if not takes_words(spec):
         dataset = without_texts(dataset)
     splits = split_data(dataset, spec.data, spec.study.seed, conventions=spec.conventions)
-    prepared = prepare_data(dataset, splits, spec.data, spec.conventions)
+    reshuffled = None
+    if spec.data.reshuffle:
+        reshuffled = Reshuffled.of(dataset, splits, spec.data, spec.study.seed, conventions=spec.conventions)
+        prepared = reshuffled.prepared(splits)
+    else:
+        prepared = prepare_data(dataset, splits, spec.data, spec.conventions)
     check_augmentation(spec, dataset, prepared.signature)
     return StudyData(
         dataset=dataset,
         splits=splits,
         prepared=prepared,
+        reshuffled=reshuffled,
         unkept=None if slot is None or kept is not None else (slot, read),
     )
 

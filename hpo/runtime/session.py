@@ -25,6 +25,7 @@ from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import FunctionCall
 from hpo.training import batches
 from hpo.training.batches import Examples
+from hpo.training.reshuffled import with_shared_rows
 
 TRIALS = "trials"
 """Folder of the home folder in which the trials of training functions have folders."""
@@ -111,6 +112,8 @@ def _examples(spec: StudySpec, inputs: Inputs) -> Examples | None:
     """The examples as tensors; None where a training function of the user's own trains."""
     if spec.function is not None:
         return None
+    if inputs.reshuffled is not None:
+        return with_shared_rows(inputs.prepared, inputs.splits, inputs.reshuffled, device=CPU, dtype=torch.float32)
     return batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
 
 
@@ -155,6 +158,7 @@ def _session(
             compiled_lanes=resources.compiled_lanes(spec, examples, compiled=compiled),
             lanes_file=home / "cache" / "lanes.json",
             sources=own_code.pinned(references(spec)),
+            reshuffled=inputs.reshuffled,
         )
     return Session(
         spec=spec,

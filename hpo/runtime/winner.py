@@ -16,6 +16,7 @@ from hpo import models
 from hpo.baselines.scores import fitted
 from hpo.data.prepare import prepare_test
 from hpo.data.streaming.mapped import in_portions
+from hpo.data.study import StudyData
 from hpo.registry import studies
 from hpo.registry.baselines import Baseline
 from hpo.registry.facts import StudyFacts
@@ -62,7 +63,8 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
     looks = row.facts.test_looks
     scored = session.spec.function is None and len(session.inputs.splits.test_idx)
     if test is None and scored:
-        test, together = _score(session, config, weights(session, trial, config, go_on))
+        data = session.inputs.of_trial(trial.number)
+        test, together = _score(data, config, weights(session, trial, config, go_on))
         looks = (*looks, trial.number)
     return Winner(
         number=trial.number,
@@ -111,11 +113,10 @@ def weights(
     return saved
 
 
-def _score(
-    session: Session, config: TrialConfig, states: list[dict[str, torch.Tensor]]
-) -> tuple[Scores, Scores | None]:
-    """Metrics on the test part: the mean over the models, and those of their ensemble where there are several."""
-    prepared, dataset, splits = session.inputs.prepared, session.inputs.dataset, session.inputs.splits
+def _score(data: StudyData, config: TrialConfig, states: list[dict[str, torch.Tensor]]) -> tuple[Scores, Scores | None]:
+    """Metrics on the test part: the mean over the models, and those of their ensemble where there are several. `data`:
+    as the trial has them."""
+    prepared, dataset, splits = data.prepared, data.dataset, data.splits
     regression = prepared.task == "regression"
     names = ensemble.metrics_of(prepared.task)
     scores, answers = [], []
