@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,7 @@ from hpo.data.cache.slot import Slot, slot_of
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset, suggestion
 from hpo.data.from_table import without_texts
+from hpo.data.notes import Note
 from hpo.data.parts.splits import Splits, split_data
 from hpo.data.parts.undefined import REASONS, TEST, gaps
 from hpo.data.prepare import PreparedData, prepare_data
@@ -75,12 +77,30 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
         prepared = prepare_data(dataset, splits, spec.data, spec.conventions)
     check_augmentation(spec, dataset, prepared.signature)
     return StudyData(
-        dataset=dataset,
+        dataset=replace(dataset, notes=(*dataset.notes, *_cut_columns(prepared))),
         splits=splits,
         prepared=prepared,
         reshuffled=reshuffled,
         unkept=None if slot is None or kept is not None else (slot, read),
     )
+
+
+def _cut_columns(prepared: PreparedData) -> Iterator[Note]:
+    """That the last of several columns of texts are cut first, which no figure would show."""
+    first = prepared.replicas[0]
+    names, tokens = first.preprocessing.text_names, first.preprocessing.tokens
+    if len(names) < 2:
+        return
+    last = prepared.signature.start("tokens") + tokens - 1
+    share = float((first.x_train.reshape(len(first.x_train), -1)[:, last] > 0).mean())
+    if share:
+        yield Note(
+            kind="read_as",
+            text=f"Columns of texts are read one after the other, up to {tokens:,} words of a row together, which "
+            f"{share:.2%} of the rows reach; what is behind is not read, of the last columns first (data.max_tokens "
+            "says how many words are)",
+            column=", then ".join(names),
+        )
 
 
 def _check_classes(spec: StudySpec, dataset: Dataset) -> None:

@@ -22,7 +22,7 @@ from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.data.preprocessing.scaling import logarithm
 from hpo.data.reshuffled import Reshuffled
 from hpo.errors import InputError
-from hpo.signature import FIRST_WORD, UNKNOWN, Signature
+from hpo.signature import FIRST_WORD, UNKNOWN, InputName, Signature
 
 AT_ONCE = 2**20
 """Numbers that are scaled at once, in double precision."""
@@ -117,39 +117,40 @@ class SharedRows(_OnDevice):
         return found.to(self.dtype).view(*rows_SKB.shape, *shape)
 
     def _fill(self, rows_SKB: Tensor, form: Form, out: Tensor) -> None:
-        flat, shape, begin = rows_SKB.flatten(), rows_SKB.shape, 0
-
-        def next_columns(count: int) -> Tensor:
-            nonlocal begin
-            begin += count
-            return out[..., begin - count : begin]
+        flat, shape, names = rows_SKB.flatten(), rows_SKB.shape, self.signature.names
 
         def chosen(held: Tensor) -> Tensor:
             return held.index_select(0, flat).view(*shape, -1)
 
-        values = chosen(self.numbers).double()
-        if self.has_gaps:
-            missing = values.isnan()
-            values = torch.where(missing, form.fills_KF.unsqueeze(1), values)
-        scaled = next_columns(values.shape[-1])
-        scaled.copy_(values.sub_(form.offsets_KF.unsqueeze(1)).div_(form.scales_KF.unsqueeze(1)))
-        if len(self.lengths):
-            steps = self.signature.inputs[0].shape[0]
-            real = torch.arange(steps, device=flat.device) < chosen(self.lengths)
-            scaled.view(*shape, steps, -1).masked_fill_(~real.unsqueeze(-1), 0.0)
-        if len(self.indicated):
-            next_columns(len(self.indicated)).copy_(missing[..., self.indicated] & form.indicated_KI.unsqueeze(1))
-        if self.categories.shape[1]:
-            codes = _looked_up(form.codes_KM, chosen(self.categories))
+        def columns(name: InputName, count: int, first: int = 0) -> Tensor:
+            begin = self.signature.start(name) + first
+            return out[..., begin : begin + count]
+
+        if "values" in names:
+            values = chosen(self.numbers).double()
+            numbers, indicators = values.shape[-1], len(self.indicated)
+            if self.has_gaps:
+                missing = values.isnan()
+                values = torch.where(missing, form.fills_KF.unsqueeze(1), values)
+            scaled = columns("values", numbers)
+            scaled.copy_(values.sub_(form.offsets_KF.unsqueeze(1)).div_(form.scales_KF.unsqueeze(1)))
+            if indicators:
+                absent = missing[..., self.indicated] & form.indicated_KI.unsqueeze(1)
+                columns("values", indicators, numbers).copy_(absent)
             if self.one_hot:
                 hot = out.new_zeros(*shape, self.one_hot + 1)  # the last column is for what is not known
-                next_columns(self.one_hot).copy_(hot.scatter_(-1, codes, 1.0)[..., :-1])
-            else:
-                next_columns(codes.shape[-1]).copy_(codes)
-        if self.words.shape[1]:
-            next_columns(self.words.shape[1]).copy_(_looked_up(form.tokens_KW, chosen(self.words)))
-        if len(self.lengths):
-            next_columns(steps).copy_(real)
+                hot.scatter_(-1, _looked_up(form.codes_KM, chosen(self.categories)), 1.0)
+                columns("values", self.one_hot, numbers + indicators).copy_(hot[..., :-1])
+        if "codes" in names:
+            codes = _looked_up(form.codes_KM, chosen(self.categories))
+            columns("codes", codes.shape[-1]).copy_(codes)
+        if "tokens" in names:
+            columns("tokens", self.words.shape[1]).copy_(_looked_up(form.tokens_KW, chosen(self.words)))
+        if "mask" in names:
+            steps = self.signature.of("mask").shape[0]
+            real = torch.arange(steps, device=flat.device) < chosen(self.lengths)
+            columns("mask", steps).copy_(real)
+            scaled.view(*shape, steps, -1).masked_fill_(~real.unsqueeze(-1), 0.0)
 
 
 def _looked_up(table_KM: Tensor, places_SKBC: Tensor) -> Tensor:
