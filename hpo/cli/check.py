@@ -213,8 +213,7 @@ def _data(spec: StudySpec, given: DataTable) -> str:
     parts.append(f"{data.folds} folds" if data.folds else f"{_percent(data.validation)} validation")
     if data.repeats > 1:
         parts.append(f"{data.repeats} repeats")
-    parts += ["drawn anew for each trial"] if data.reshuffle else []
-    parts += ["streamed"] if data.stream else []
+    parts += ["drawn anew for each trial"] if data.reshuffle else ["streamed"] if data.stream else []
     parts.append("not scaled" if data.scaling == "none" else f"{data.scaling} scaling")
     return ", ".join(parts)
 

@@ -19,9 +19,9 @@ from hpo.studyfile.custom import Reference
 from hpo.studyfile.file import StudySpec
 from hpo.training import metrics
 from hpo.training.batches import Examples
+from hpo.training.feed.reshuffled import TrialExamples
 from hpo.training.lane import Setting
 from hpo.training.limits import SHARE, Limits
-from hpo.training.reshuffled import TrialExamples
 from hpo.training.trainer import Trainer
 
 

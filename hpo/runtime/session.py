@@ -25,7 +25,7 @@ from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import FunctionCall
 from hpo.training import batches
 from hpo.training.batches import Examples
-from hpo.training.reshuffled import with_shared_rows
+from hpo.training.feed.reshuffled import with_shared_rows
 
 TRIALS = "trials"
 """Folder of the home folder in which the trials of training functions have folders."""

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from hpo.models.named_inputs import at_hand
 from hpo.optim import schedules
 from hpo.optim.coefficients import coefficients_of
-from hpo.training import compiled, metrics, step, validation
+from hpo.training import compiled, metrics, step
 from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
 from hpo.training.batches import LanePart
 from hpo.training.epoch import LaneSteps, Stretch, groups, stretches, train
+from hpo.training.feed import validation
 from hpo.training.lane import Lane, LaneEpoch, Setting
 from hpo.training.layers.kinds import structure
 from hpo.training.program import Program

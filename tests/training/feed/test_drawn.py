@@ -17,12 +17,12 @@ from hpo.errors import InputError
 from hpo.studyfile.records import DataTable
 from hpo.training import packing
 from hpo.training.batches import Examples, on_device
+from hpo.training.feed.reshuffled import TrialExamples, with_shared_rows
+from hpo.training.feed.validation import inputs, of_one_size
 from hpo.training.lane import Setting
 from hpo.training.limits import Limits
 from hpo.training.metrics import names_for
-from hpo.training.reshuffled import TrialExamples, with_shared_rows
 from hpo.training.trainer import Trainer
-from hpo.training.validation import inputs, of_one_size
 from tests.data.parts.made import table
 from tests.training.study import mixed, variants
 
