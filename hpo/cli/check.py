@@ -148,12 +148,12 @@ def _print(spec: StudySpec, findings: Findings) -> None:
     out = console()
     out.say(f"{spec.source} is a valid study.\n")
     out.print(_summary(spec, findings))
-    if findings.data is not None:
+    if findings.data is not None and spec.data is not None:
         out.print("\nFound in the data")
         table = _grid()
         for heading, text in found_rows(findings.data):
             table.add_row(heading, text)
-        table.add_row("split", split_text(findings.balance))
+        table.add_row("split", split_text(findings.balance, reshuffled=spec.data.reshuffle))
         out.print(table)
     parameters = space.parameters(spec)
     if parameters:
@@ -213,7 +213,7 @@ def _data(spec: StudySpec, given: DataTable) -> str:
     parts.append(f"{data.folds} folds" if data.folds else f"{_percent(data.validation)} validation")
     if data.repeats > 1:
         parts.append(f"{data.repeats} repeats")
-    parts += ["streamed"] if data.stream else []
+    parts += ["drawn anew for each trial"] if data.reshuffle else ["streamed"] if data.stream else []
     parts.append("not scaled" if data.scaling == "none" else f"{data.scaling} scaling")
     return ", ".join(parts)
 

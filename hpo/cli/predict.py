@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -27,7 +28,8 @@ from hpo.printable import few, listed
 def predict(folder: Path, data: str, output: Path | None, spreadsheet: bool) -> None:
     """Predict the rows of DATA with the export in DIR.
 
-    DATA is a file of any format that studies read, a folder of images, or a function, FILE.py:NAME. A table needs the
+    DATA is a file of any format that studies read, a folder of images, a function, FILE.py:NAME, or the name of a data
+    set of the catalogue, of which all rows are predicted, those that the model was trained on too. A table needs the
     columns that the model was trained on, in any order; empty cells are filled as in training, other columns are
     ignored. A CSV file is read as the study declared it, e.g. with its separator. The output is a CSV
     table: the row (from 1), the prediction and, for classes, the probability of each. Standard error has a line for
@@ -41,6 +43,8 @@ def predict(folder: Path, data: str, output: Path | None, spreadsheet: bool) -> 
       hpo predict digits-model new.csv
       hpo predict digits-model new.csv -o predictions.csv
     """
+    from hpo.data.catalogue.entries import CATALOGUE
+    from hpo.data.catalogue.frame import catalogue_frame
     from hpo.data.source import read_frame
     from hpo.export import predictor as exported
     from hpo.reports.render.csv import csv_text
@@ -48,7 +52,10 @@ def predict(folder: Path, data: str, output: Path | None, spreadsheet: bool) -> 
 
     predictor = exported.Predictor.load(folder)
     shape = predictor.preprocessing[0].signature.main.shape
-    frame = read_frame(data, shape, as_text=predictor.text_columns, reading=predictor.reading)
+    if named := data in CATALOGUE and not os.path.exists(data):
+        frame = catalogue_frame(data)
+    else:
+        frame = read_frame(data, shape, as_text=predictor.text_columns, reading=predictor.reading)
     prediction = exported.predict(predictor, frame)
     text = csv_text(*exported.prediction_table(predictor, prediction), spreadsheet=spreadsheet)
     if output is None:
@@ -63,7 +70,8 @@ def predict(folder: Path, data: str, output: Path | None, spreadsheet: bool) -> 
         left_out = f", {len(frame) - score.rows} without a target left out" if score.rows < len(frame) else ""
         models = len(predictor.modules)
         whose = f" (ensemble of {models} models)" if models > 1 else ""
-        say(f"{score.metric} {format_number(score.value)}{whose} over {score.rows} rows{left_out}", err=True)
+        known = f"; rows of {data} that it was trained on are among them" if named else ""
+        say(f"{score.metric} {format_number(score.value)}{whose} over {score.rows} rows{left_out}{known}", err=True)
     elif predictor.target_name in frame.columns:
         known = f" none of the classes {listed(predictor.class_names)}" if predictor.class_names else " no numbers"
         say(f'Not scored: the column "{predictor.target_name}" holds{known}.', err=True)

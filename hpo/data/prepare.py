@@ -14,7 +14,7 @@ from hpo.conventions import NEWEST
 from hpo.data.dataset import DataKind, Dataset, Task
 from hpo.data.parts.splits import Replica, Splits
 from hpo.data.preprocessing.apply import apply, apply_target
-from hpo.data.preprocessing.fit import Learner
+from hpo.data.preprocessing.fit import Columns, Learner
 from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.data.streaming.prepared import prepared, shuffled
 from hpo.signature import Signature
@@ -59,7 +59,7 @@ class PreparedReplica:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedData:
-    """All replicas of a trial; every trial of the study gets the same."""
+    """All replicas of a trial; every trial of the study gets the same, unless the study draws splits anew."""
 
     kind: DataKind
     task: Task
@@ -84,7 +84,12 @@ class PreparedData:
 def prepare_data(dataset: Dataset, splits: Splits, data: DataTable, conventions: int = NEWEST) -> PreparedData:
     """Fit the preprocessing on each replica's training part and apply it to its two parts."""
     learner = Learner.of(dataset, data, conventions)
-    columns = learner.columns(replica.train_idx for replica in splits.replicas)
+    return prepare_parts(learner, splits, learner.columns(replica.train_idx for replica in splits.replicas))
+
+
+def prepare_parts(learner: Learner, splits: Splits, columns: Columns) -> PreparedData:
+    """The same with columns that are given."""
+    dataset = learner.dataset
     shared: dict[tuple[bytes, bytes], PreparedReplica] = {}
     replicas = []
     for replica in splits.replicas:

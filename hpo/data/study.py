@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from hpo.data.augmentation import check_augmentation
 from hpo.data.cache.slot import Slot, slot_of
 from hpo.data.catalogue import load_dataset
 from hpo.data.dataset import Dataset, suggestion
 from hpo.data.from_table import without_texts
+from hpo.data.notes import Note
 from hpo.data.parts.splits import Splits, split_data
 from hpo.data.parts.undefined import REASONS, TEST, gaps
 from hpo.data.prepare import PreparedData, prepare_data
+from hpo.data.reshuffled import Reshuffled
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.problems import listing, quote
@@ -27,8 +31,17 @@ class StudyData:
     dataset: Dataset
     splits: Splits
     prepared: PreparedData
+    reshuffled: Reshuffled | None = None
+    """Splits of the trials' own, where the study asks for them; the others are then those that no trial has."""
     unkept: tuple[Slot, Dataset] | None = None
     """Where the data set can be kept, as it was read; None where it is kept, or is of a kind that is not."""
+
+    def of_trial(self, trial: int) -> Self:
+        """The data as the trial of this number has them."""
+        if self.reshuffled is None:
+            return self
+        splits = self.reshuffled.splits(trial)
+        return replace(self, splits=splits, prepared=self.reshuffled.prepared(splits))
 
     def keep(self) -> None:
         """Keeps the data set that was read for the next command, if there is a home folder."""
@@ -56,14 +69,38 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
     if not takes_words(spec):
         dataset = without_texts(dataset)
     splits = split_data(dataset, spec.data, spec.study.seed, conventions=spec.conventions)
-    prepared = prepare_data(dataset, splits, spec.data, spec.conventions)
+    reshuffled = None
+    if spec.data.reshuffle:
+        reshuffled = Reshuffled.of(dataset, splits, spec.data, spec.study.seed, conventions=spec.conventions)
+        prepared = reshuffled.prepared(splits)
+    else:
+        prepared = prepare_data(dataset, splits, spec.data, spec.conventions)
     check_augmentation(spec, dataset, prepared.signature)
     return StudyData(
-        dataset=dataset,
+        dataset=replace(dataset, notes=(*dataset.notes, *_cut_columns(prepared))),
         splits=splits,
         prepared=prepared,
+        reshuffled=reshuffled,
         unkept=None if slot is None or kept is not None else (slot, read),
     )
+
+
+def _cut_columns(prepared: PreparedData) -> Iterator[Note]:
+    """That the last of several columns of texts are cut first, which no figure would show."""
+    first = prepared.replicas[0]
+    names, tokens = first.preprocessing.text_names, first.preprocessing.tokens
+    if len(names) < 2:
+        return
+    last = prepared.signature.start("tokens") + tokens - 1
+    share = float((first.x_train.reshape(len(first.x_train), -1)[:, last] > 0).mean())
+    if share:
+        yield Note(
+            kind="read_as",
+            text=f"Columns of texts are read one after the other, up to {tokens:,} words of a row together, which "
+            f"{share:.2%} of the rows reach; what is behind is not read, of the last columns first (data.max_tokens "
+            "says how many words are)",
+            column=", then ".join(names),
+        )
 
 
 def _check_classes(spec: StudySpec, dataset: Dataset) -> None:

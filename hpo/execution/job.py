@@ -13,11 +13,13 @@ from pathlib import Path
 import torch
 
 from hpo import own_code
+from hpo.data.reshuffled import Reshuffled
 from hpo.execution.resources import Resources, Variants
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.file import StudySpec
 from hpo.training import metrics
 from hpo.training.batches import Examples
+from hpo.training.feed.reshuffled import TrialExamples
 from hpo.training.lane import Setting
 from hpo.training.limits import SHARE, Limits
 from hpo.training.trainer import Trainer
@@ -41,6 +43,8 @@ class TrainingJob:
     """Code of the user's own models, as it was when the study was opened."""
     processes: int = 1
     """Processes that share this machine's memory."""
+    reshuffled: Reshuffled | None = None
+    """Splits of the trials' own, where the study asks for them."""
 
     @property
     def replicas(self) -> int:
@@ -58,6 +62,7 @@ class TrainingJob:
             metrics=metrics.names_for(examples.task, self.spec.study.objective),
             dtype=examples.dtype,
             compiled_lanes=self.compiled_lanes,
+            of_trial=None if self.reshuffled is None else TrialExamples(examples, self.reshuffled),
         )
         # A compiled program has a fixed number of lanes; numbers found by timing are stored by machine.
         machine = f"{_processor(device)}, torch {torch.__version__}"

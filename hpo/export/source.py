@@ -116,7 +116,8 @@ def load_trained(
         number = source.trial.number
         places = session.checkpoints.places
         note(f"No readable weights of trial {number} in {places}: it is trained again, {epochs} epochs.")
-    return TrainedTrial(source=source, inputs=inputs, states=tuple(weights(session, source.trial, source.config)))
+    states = tuple(weights(session, source.trial, source.config))
+    return TrainedTrial(source=source, inputs=inputs.of_trial(source.trial.number), states=states)
 
 
 def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:

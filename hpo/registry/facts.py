@@ -51,6 +51,8 @@ class StudyFacts:
     """Number of examples in the test part."""
     split: str | None = None
     """SHA-256 of the positions of the examples in all parts, see `hpo.data.parts.splits.Splits.fingerprint`."""
+    reshuffled: bool = field(default=False, metadata={"key": "splits of the trials' own"})
+    """Whether each trial has a training and a validation part of its own; `split` is then that of the baselines."""
     repeated: int = field(default=0, metadata={"key": "repeated rows"})
     """Rows that have the same features as an earlier row."""
     conflicting: int = field(default=0, metadata={"key": "conflicting rows"})

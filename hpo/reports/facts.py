@@ -168,7 +168,7 @@ def report_of(
         history=history_of(trials, minimized),
         importances=compute_importances(trials, minimized),
         balance=balance,
-        split=split_text(balance),
+        split=split_text(balance, reshuffled=study.facts.reshuffled),
         epochs_spent=sum(trial.epochs for trial in trials),
         wall_seconds=study.wall_seconds,
         train_seconds=study.train_seconds,

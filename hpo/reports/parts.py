@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+RESHUFFLED = "each trial has training and validation parts of its own, drawn like these, which the baselines have"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BalanceRow:
@@ -51,9 +53,10 @@ def parts_of(rows: Sequence[BalanceRow]) -> Parts:
     )
 
 
-def split_text(rows: Sequence[BalanceRow]) -> str:
+def split_text(rows: Sequence[BalanceRow], *, reshuffled: bool = False) -> str:
     """`1,079 train, 359 validation, 359 test; shares differ by at most 0.2 percentage points`; empty if not recorded.
-    The difference is the largest of a group's share between two parts."""
+    The difference is the largest of a group's share between two parts. `reshuffled`: each trial has a split of its
+    own."""
     sizes: dict[str, int] = {}
     shares: dict[str, list[float]] = {}
     roles: dict[str, str] = {}
@@ -72,7 +75,8 @@ def split_text(rows: Sequence[BalanceRow]) -> str:
         return ""
     differ = max(max(of_group) - min(of_group) for of_group in shares.values())
     alike = f"shares differ by at most {100 * differ:.2g} percentage points" if len(shares) > 1 else ""
-    return "; ".join(filter(None, (", ".join(said), alike)))
+    anew = RESHUFFLED if reshuffled else ""
+    return "; ".join(filter(None, (", ".join(said), alike, anew)))
 
 
 def repeats_text(repeated: int, conflicting: int, across: int) -> list[str]:

@@ -45,6 +45,7 @@ def load_inputs(spec: StudySpec, home: Path | None = None) -> Inputs:
         dataset=data.dataset,
         splits=data.splits,
         prepared=data.prepared,
+        reshuffled=data.reshuffled,
         unkept=data.unkept,
         sources=_sources(spec),
     )

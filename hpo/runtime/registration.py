@@ -186,6 +186,7 @@ def circumstances(spec: StudySpec, inputs: Inputs, device: torch.device) -> Stud
         examples=dataset.size,
         test_examples=len(splits.test_idx),
         split=splits.fingerprint,
+        reshuffled=inputs.reshuffled is not None,
         repeated=splits.repeats.rows,
         conflicting=splits.repeats.conflicting,
         across=splits.repeats.across,

@@ -26,6 +26,7 @@ from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import FunctionCall
 from hpo.training import batches
 from hpo.training.batches import Examples
+from hpo.training.feed.reshuffled import with_shared_rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +110,8 @@ def _examples(spec: StudySpec, inputs: Inputs) -> Examples | None:
     """The examples as tensors; None where a training function of the user's own trains."""
     if spec.function is not None:
         return None
+    if inputs.reshuffled is not None:
+        return with_shared_rows(inputs.prepared, inputs.splits, inputs.reshuffled, device=CPU, dtype=torch.float32)
     return batches.on_device(inputs.prepared, device=CPU, dtype=torch.float32)
 
 
@@ -154,6 +157,7 @@ def _session(
             compiled_lanes=resources.compiled_lanes(spec, examples, compiled=compiled),
             lanes_file=home / "cache" / "lanes.json",
             sources=own_code.pinned(references(spec)),
+            reshuffled=inputs.reshuffled,
         )
     return Session(
         spec=spec,

@@ -16,6 +16,7 @@ from hpo import models
 from hpo.baselines.scores import fitted
 from hpo.data.prepare import prepare_test
 from hpo.data.streaming.mapped import in_portions
+from hpo.data.study import StudyData
 from hpo.registry import studies
 from hpo.registry.baselines import Baseline
 from hpo.registry.facts import StudyFacts
@@ -64,7 +65,9 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
     looks = row.facts.test_looks
     scored = session.spec.function is None and len(session.inputs.splits.test_idx)
     if test is None and scored:
-        test, together, error = _score(session, config, weights(session, trial, config, go_on))
+        data = session.inputs.of_trial(trial.number)
+        saved = weights(session, trial, config, go_on)
+        test, together, error = _score(data, config, saved, session.spec.study.objective)
         looks = (*looks, trial.number)
     return Winner(
         number=trial.number,
@@ -115,11 +118,11 @@ def weights(
 
 
 def _score(
-    session: Session, config: TrialConfig, states: list[dict[str, torch.Tensor]]
+    data: StudyData, config: TrialConfig, states: list[dict[str, torch.Tensor]], objective: str
 ) -> tuple[Scores, Scores | None, float | None]:
     """Metrics on the test part: the mean over the models, and those of their ensemble where there are several. The
-    standard error of the objective's mean."""
-    prepared, dataset, splits = session.inputs.prepared, session.inputs.dataset, session.inputs.splits
+    standard error of the objective's mean. `data`: as the trial has them."""
+    prepared, dataset, splits = data.prepared, data.dataset, data.splits
     regression = prepared.task == "regression"
     names = ensemble.metrics_of(prepared.task)
     scores, answers, scored = [], [], []
@@ -136,7 +139,7 @@ def _score(
             ensemble.ModelOutputs(outputs_NC=outputs, scale=replica.target_scale, offset=replica.target_offset)
         )
     mean = {name: fmean(score[name] for score in scores) for name in names}
-    error = ensemble.standard_error(scored, prepared.positive, session.spec.study.objective)
+    error = ensemble.standard_error(scored, prepared.positive, objective)
     if len(answers) == 1:
         return ensemble.defined(mean), None, error
     if regression:

@@ -22,6 +22,10 @@ __all__ = ["STUDIES", "StudySpec", "changes", "find_study", "fingerprint", "pars
 
 STUDIES = Path("studies")
 """Where a bare name is looked up, relative to the working directory."""
+NO_STUDIES = (
+    f"There is no folder {STUDIES}/ with studies here. Write a study of your own with `hpo init NAME --data DATA`, "
+    "e.g. --data digits; the studies that the documentation names are in the folder studies/ of the source code"
+)
 EXCERPT = 60
 """Characters before and after a mistake that are shown of its line."""
 
@@ -39,7 +43,7 @@ def find_study(name_or_path: str) -> Path:
             f"{on_one_line(name_or_path)}: no such study file. Did you mean {on_one_line(str(beside))}?"
         )
     known = sorted(study.stem for study in STUDIES.glob("*.toml"))
-    there = f"Studies there: {listed(known)}" if known else f"There is no folder {STUDIES}/ with studies here"
+    there = f"Studies there: {listed(known)}" if known else NO_STUDIES
     raise StudyFileError(
         f"{on_one_line(str(name_or_path))}: no such study file, and no {on_one_line(f'{STUDIES / path.stem}.toml')}."
         f"{hint(path.stem, known)} {there}"

@@ -65,6 +65,28 @@ def one_way_to_divide(spec: StudySpec) -> Iterator[Problem]:
                 yield Problem(path=f"data.{key}", text=text)
 
 
+def fresh_splits_are_drawn(spec: StudySpec) -> Iterator[Problem]:
+    data = spec.data
+    if data is None or not data.reshuffle:
+        return
+    reasons = {
+        "data.stream = true": (data.stream, "streamed rows are written to the disk once, for one split"),
+        f"data.time = {quote(data.time)}": (data.time is not None, "parts that follow the time cannot be others"),
+        'data.scaling = "quantile"': (
+            data.scaling == "quantile",
+            'ranks cannot be computed on the way to a model, as "standard", "robust" and "log" are',
+        ),
+        "[trial] function": (
+            spec.function is not None,
+            "a function gets one split, and may draw its own by trial.seed",
+        ),
+    }
+    for beside, (found, reason) in reasons.items():
+        if found:
+            text = f"found true beside {beside}: {reason}. Remove one of them"
+            yield Problem(path="data.reshuffle", text=text)
+
+
 def threshold_has_bounds(spec: StudySpec) -> Iterator[Problem]:
     pruner = spec.pruner
     if not isinstance(pruner, Threshold):
@@ -188,6 +210,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     objective_suits_task,
     one_way_to_validate,
     one_way_to_divide,
+    fresh_splits_are_drawn,
     threshold_has_bounds,
     equal_epochs,
     pruner_has_time,

@@ -77,6 +77,7 @@ ADDED = {
     "data.header": toml(True),
     "dropout.attention": toml(None),
     "data.stream": toml(False),
+    "data.reshuffle": toml(False),
     **dict.fromkeys(("study.direction", "search.pace", "trial"), toml(None)),
     **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(

@@ -11,7 +11,7 @@ Dimensions: K lanes, N examples of an epoch, V validation examples, C classes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,7 @@ from hpo.models.named_inputs import SHOWN
 from hpo.signature import Signature
 from hpo.studyfile.records import Training
 from hpo.training import randomness
+from hpo.training.feed.drawn import DrawnRows, Form, SharedRows
 from hpo.training.feed.streamed import StreamedParts, StreamedRows
 from hpo.training.feed.windows import WindowOrder
 from hpo.training.layout import ALIGNMENT
@@ -58,10 +59,10 @@ class Examples:
     """First row of each part in `x_train`."""
     size: tuple[int, ...]
     """Training examples of each part."""
-    x_train: Tensor | StreamedRows
+    x_train: Tensor | StreamedRows | DrawnRows
     """All parts one after the other."""
     y_train: Tensor
-    x_valid: Tensor | StreamedParts
+    x_valid: Tensor | StreamedParts | DrawnRows
     """[parts, V, ...]; padded with the last example to one size, a multiple of a cache line."""
     y_valid: Tensor
     """[parts, V]"""
@@ -87,7 +88,7 @@ class Examples:
 
     def to(self, device: torch.device) -> Examples:
         """The same examples on another device."""
-        kinds = Tensor | StreamedRows | StreamedParts
+        kinds = Tensor | StreamedRows | StreamedParts | DrawnRows
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), kinds)}
         return replace(self, **{name: value.to(device) for name, value in tensors.items()})
 
@@ -130,9 +131,11 @@ class Examples:
         """Most steps of so many lanes and examples whose batches `batches` gathers at once."""
         return self.x_train.steps(lanes, batch) if isinstance(self.x_train, StreamedRows) else sys.maxsize
 
-    def batches(self, lanes: Sequence[Callable[[slice], Tensor]], steps: slice) -> Callable[[slice], Batches]:
+    def batches(
+        self, lanes: Sequence[Callable[[slice], Tensor]], steps: slice, parts: Sequence[LanePart]
+    ) -> Callable[[slice], Batches]:
         """A function that gathers the batches of some of these steps, counted from their first; `lanes`: functions that
-        give the rows of some steps of a lane, [S, B]."""
+        give the rows of some steps of a lane, [S, B]; `parts`: theirs."""
         x_train, y_train = self.x_train, self.y_train
         if isinstance(x_train, StreamedRows):
 
@@ -143,6 +146,8 @@ class Examples:
 
             return read
         rows_SKB = torch.stack([rows_of(steps) for rows_of in lanes], dim=1).to(self.device)
+        if isinstance(x_train, DrawnRows):
+            return drawn_batches(x_train.shared, parts, rows_SKB)
 
         def gather(part: slice) -> Batches:
             rows = rows_SKB[part]
@@ -154,15 +159,7 @@ class Examples:
     @property
     def some(self) -> Tensor:
         """The first rows to train on, in memory."""
-        return self.x_train.head(SHOWN) if isinstance(self.x_train, StreamedRows) else self.x_train[:SHOWN]
-
-    def validation(self, replicas: Sequence[int]) -> Iterator[Tensor]:
-        """[K, V, ...] the validation examples of lanes, or [1, V, ...] where they share them, in portions of V."""
-        parts = self.parts_of(replicas)
-        if isinstance(self.x_valid, StreamedParts):
-            yield from self.x_valid.portions(parts.tolist())
-        else:
-            yield self.x_valid[parts]
+        return self.x_train[:SHOWN] if isinstance(self.x_train, Tensor) else self.x_train.head(SHOWN)
 
     def first(self, count: int, valid: int) -> Examples:
         """The first examples to train and to validate on, in memory, as the only replica."""
@@ -172,9 +169,9 @@ class Examples:
             part=(0,),
             start=(0,),
             size=(count,),
-            x_train=x_train.head(count) if isinstance(x_train, StreamedRows) else x_train[:count],
+            x_train=x_train[:count] if isinstance(x_train, Tensor) else x_train.head(count),
             y_train=self.y_train[:count],
-            x_valid=x_valid.head(valid) if isinstance(x_valid, StreamedParts) else x_valid[:1, :valid],
+            x_valid=x_valid[:1, :valid] if isinstance(x_valid, Tensor) else x_valid.head(valid),
             y_valid=self.y_valid[:1, :valid],
             real=self.real[:1, :valid],
             target_scale=self.target_scale[:1],
@@ -191,11 +188,29 @@ class Examples:
         present = sum(count > 0 for count in counts)
         return [sum(counts) / (present * count) if count else 1.0 for count in counts]
 
-    def parts_of(self, replicas: Sequence[int]) -> Tensor:
-        """[K] parts, or [1] where all lanes share one."""
-        parts = [self.part[r] for r in replicas]
-        shared = parts[:1] if len(set(parts)) == 1 else parts
-        return torch.tensor(shared, device=self.device)
+
+LanePart = tuple[Examples, int]
+"""The examples that a lane's trial has, the same for all trials unless each has a split of its own; and the number of
+the lane's part among them."""
+
+
+def drawn_batches(shared: SharedRows, parts: Sequence[LanePart], rows_SKB: Tensor) -> Callable[[slice], Batches]:
+    """A function that gathers the batches of some steps, where each lane has a split of its own."""
+    form = form_of(parts)
+    place_SKB = torch.stack([drawn(of.x_train).rows[rows_SKB[:, lane]] for lane, (of, _) in enumerate(parts)], dim=1)
+    y_SKB = torch.stack([of.y_train[rows_SKB[:, lane]] for lane, (of, _) in enumerate(parts)], dim=1)
+    return lambda steps: (shared.inputs(place_SKB[steps], form), y_SKB[steps])
+
+
+def form_of(parts: Sequence[LanePart]) -> Form:
+    """What the training parts of these lanes have taught."""
+    return Form.together([drawn(of.x_train).forms[part] for of, part in parts])
+
+
+def drawn(rows: object) -> DrawnRows:
+    """These rows, which are those of one trial."""
+    assert isinstance(rows, DrawnRows), "all lanes of a study have splits of their own, or none"
+    return rows
 
 
 def balanced_order(members: Sequence[Tensor], count: int, generator: torch.Generator) -> Tensor:

@@ -8,6 +8,7 @@ Dimensions: K lanes, S steps, P parameters, Q running averages.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +23,9 @@ from hpo.optim.coefficients import coefficients_of
 from hpo.training import compiled, metrics, step
 from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
+from hpo.training.batches import LanePart
 from hpo.training.epoch import LaneSteps, Stretch, groups, stretches, train
+from hpo.training.feed import validation
 from hpo.training.lane import Lane, LaneEpoch, Setting
 from hpo.training.layers.kinds import structure
 from hpo.training.program import Program
@@ -111,10 +114,10 @@ class Cohort:
     @cached_property
     def _at_once(self) -> int | None:
         """Lanes that train together; None: all."""
-        setting, lane = self.setting, self.lanes[0]
+        setting = self.setting
         if setting.examples.device.type != "cpu":
             return None
-        batch = max(setting.examples.batch_sizes(lane.replica, lane.config.training))
+        batch = max(self.lanes[0].batch_sizes)
         return self.architecture.lanes_at_once(setting.examples.signature, batch, setting.dtype.itemsize)
 
     def _program_of(self, lanes: Sequence[Lane], witnesses: Sequence[nn.Sequential] | None = None) -> Program:
@@ -233,25 +236,26 @@ class Cohort:
         return found
 
     def _score(self) -> dict[str, list[float]]:
-        examples = self.setting.examples
-        replicas = [lane.replica for lane in self.lanes]
-        parts = examples.parts_of(replicas)
+        parts = [lane.part for lane in self.lanes]
+        scores: dict[str, list[float]] = {name: [math.nan] * len(parts) for name in self.setting.metrics}
+        for places in validation.of_one_size(parts):
+            for name, values in self._score_some(places, [parts[place] for place in places]).items():
+                for place, value in zip(places, values, strict=True):
+                    scores[name][place] = value
+        return scores
+
+    def _score_some(self, places: list[int], parts: list[LanePart]) -> dict[str, list[float]]:
+        """Scores of the lanes at these places; all have validation parts of one size."""
         theta, stats = self._judged()
         found = []
-        for group in groups(len(self.lanes), self._at_once):
-            rows = slice(group.start, group.stop)
-            program = self.program if len(group) == len(self.lanes) else self._program_of(self.lanes[rows])
-            portions = examples.validation(replicas[rows])
+        for group in groups(len(places), self._at_once):
+            some = places[group.start : group.stop]
+            whole = len(some) == len(self.lanes)
+            program = self.program if whole else self._program_of([self.lanes[place] for place in some])
+            rows = slice(None) if whole else some
+            portions = validation.inputs(parts[group.start : group.stop])
             found.append(torch.cat([program.outputs(theta[rows], stats[rows], x) for x in portions], dim=1))
-        outputs = torch.cat(found)
-        shape = outputs.shape[:2]
-        outcome = metrics.Outcome(
-            outputs_KVC=outputs,
-            target_KV=examples.y_valid[parts].expand(shape),
-            valid_KV=examples.real[parts].expand(shape),
-            scale_K=examples.target_scale[parts].expand(shape[0]),
-            positive=examples.positive,
-        )
+        outcome = validation.outcome(torch.cat(found), parts)
         return metrics.score(outcome, self.setting.metrics)
 
 

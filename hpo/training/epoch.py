@@ -25,7 +25,7 @@ from hpo.seeds import lane_seed
 from hpo.studyfile.records import Optimizer, Training
 from hpo.training import randomness
 from hpo.training.augment.plan import Augmenter, LaneChanges
-from hpo.training.batches import Examples
+from hpo.training.batches import Examples, LanePart
 from hpo.training.feed.windows import WindowOrder
 from hpo.training.lane import Lane, Setting
 from hpo.training.layers.loss import Mixed
@@ -51,12 +51,12 @@ class LaneSteps:
     training: Training
     changes: LaneChanges
     """Augmentation of the epoch's batches."""
+    part: LanePart
 
     @classmethod
     def of(cls, lane: Lane, setting: Setting) -> LaneSteps:
         """The lane's next epoch."""
-        config, examples = lane.config, setting.examples
-        sizes = examples.batch_sizes(lane.replica, config.training)
+        config, (examples, part), sizes = lane.config, lane.part, lane.batch_sizes
         numbers = setting.seed, lane.trial, lane.replica, lane.epoch + 1
         updates = -(-len(sizes) // config.training.accumulate)
         return cls(
@@ -74,7 +74,8 @@ class LaneSteps:
             done=lane.epoch * updates,
             optimizer=config.optimizer,
             training=config.training,
-            changes=LaneChanges.of(config.augmentation, examples.part[lane.replica], numbers, len(sizes)),
+            changes=LaneChanges.of(config.augmentation, examples.darkest[part], numbers, len(sizes)),
+            part=lane.part,
         )
 
     def averaged(self, steps: slice) -> tuple[int, ...]:
@@ -137,7 +138,7 @@ def train(
     """Trains the steps of a stretch; the program's lanes must be those of the stretch. Returns the steps' losses and
     gradient norms, [S, K] each."""
     mine, steps = [lanes[place] for place in stretch.lanes], slice(stretch.first, stretch.first + stretch.steps)
-    batches = examples.batches([lane.rows_SB for lane in mine], steps)
+    batches = examples.batches([lane.rows_SB for lane in mine], steps, [lane.part for lane in mine])
     keys_SK = randomness.step_keys([lane.key for lane in mine], steps.stop)[steps].to(examples.device)
     averaged = mine[0].averaged(steps)
     before = stretch.first // mine[0].training.accumulate

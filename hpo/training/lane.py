@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +16,7 @@ from hpo.optim import schedules
 from hpo.seeds import lane_seed
 from hpo.studyfile.records import BatchNorm, TrialConfig
 from hpo.training import randomness
-from hpo.training.batches import Examples
+from hpo.training.batches import Examples, LanePart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,12 +30,23 @@ class Lane:
     config: TrialConfig
     module: nn.Sequential
     """The plain module: gives the structure. Training does not read its parameters after the start."""
+    examples: Examples
+    """What its trial trains and is validated on; the study's, unless each trial has a split of its own."""
     epoch: int = 0
     """Epochs trained."""
     plateau: schedules.Plateau = field(default_factory=schedules.Plateau)
     """State of reduce_on_plateau."""
     former: lengths.Former = ()
     """Earlier lengths of the training, if it began when trials had fewer epochs."""
+
+    @property
+    def part(self) -> LanePart:
+        return self.examples, self.examples.part[self.replica]
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Examples in each step of an epoch."""
+        return self.examples.batch_sizes(self.replica, self.config.training)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,18 +85,21 @@ class Setting:
     dtype: torch.dtype = torch.float32
     compiled_lanes: int | None = None
     """Number of lanes of compiled programs; equal to eager ones up to the order of additions. None: all are eager."""
+    of_trial: Callable[[int], Examples] | None = None
+    """The examples of the trial of a number, where each has a split of its own."""
 
 
 def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, former: lengths.Former = ()) -> Lane:
     """Builds and initialises a lane's module from its own random numbers."""
+    examples = setting.examples if setting.of_trial is None else setting.of_trial(trial)
     if isinstance(config.norm, BatchNorm):
-        _check_batches(setting.examples.batch_sizes(replica, config.training))
+        _check_batches(examples.batch_sizes(replica, config.training))
     numbers = setting.seed, trial, replica
     seed = lane_seed("init", *numbers)
     with at_hand(setting.examples.some):
         module = models.build(config, setting.examples.signature, setting.examples.outputs, seed)
     models.initialize(module, config, randomness.generator("init", *numbers))
-    return Lane(trial=trial, replica=replica, config=config, module=module, former=former)
+    return Lane(trial=trial, replica=replica, config=config, module=module, examples=examples, former=former)
 
 
 def _check_batches(sizes: Sequence[int]) -> None:

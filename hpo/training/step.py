@@ -60,7 +60,7 @@ class Numbers:
 
         weights = None
         if any(config.training.class_weight is not None for config in (*configs, *witnesses)):
-            rows = [examples.class_weights(lane.replica, lane.config.training.class_weight) for lane in lanes]
+            rows = [lane.examples.class_weights(lane.replica, lane.config.training.class_weight) for lane in lanes]
             weights = torch.tensor(rows, device=device, dtype=dtype)
 
         return cls(

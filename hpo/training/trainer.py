@@ -198,7 +198,7 @@ class Trainer:
             lane, examples = cohort.lanes[0], self.setting.examples
             key = repr((self._key(lane), cohort.layout, str(examples.device), torch.get_num_threads()))
             cohort.name = hashlib.sha256(key.encode()).hexdigest()[:16]
-            batch = max(examples.batch_sizes(lane.replica, lane.config.training))
+            batch = max(lane.batch_sizes)
             with at_hand(examples.some):
                 size = cohort.architecture.lane_bytes(examples.signature, batch, self.setting.dtype.itemsize)
             self.limits.add(cohort.name, size, examples.device)

@@ -33,6 +33,8 @@ def printed_for(folder: Path, *, quick: bool = True, **tables: str) -> str:
 def test_the_shipped_studies_are_there() -> None:
     assert {"digits", "digits-cnn", "digits-quick", "wine", "breast_cancer"} <= set(STUDIES)
     assert {"mnist5k", "spoken_digits", "clothing_reviews"} <= set(STUDIES)
+    assert {"adult_balanced", "adult_embeddings", "california_housing", "fashion_mnist"} <= set(STUDIES)
+    assert {"clothing_reviews_words", "japanese_vowels", "mnist5k_augmented"} <= set(STUDIES)
 
 
 @pytest.mark.parametrize("name", STUDIES)

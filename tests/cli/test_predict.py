@@ -109,3 +109,19 @@ def test_a_table_is_read_as_the_study_declared_it(tmp_path: Path, capsys: pytest
         assert "training did not have" not in shown.err
         answers.add(shown.out)
     assert len(answers) == 1
+
+
+def test_a_data_set_of_the_catalogue_is_predicted_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tiny.run(tiny.WINE, tmp_path)
+    assert called("export", "tiny", "-o", tmp_path / "export", "--home", home) == 0
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert called("predict", "export", "wine") == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 179
+    assert shown.err.startswith("accuracy ")
+    assert shown.err.endswith("over 178 rows; rows of wine that it was trained on are among them\n")
+    (tmp_path / "wine").mkdir()
+    assert called("predict", "export", "wine") == 2, "a folder of that name goes before"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,11 @@ from hypothesis import strategies as st
 
 from hpo.data.columns.words import Corpus, tokens_of, words_of
 from hpo.data.dataset import Dataset
+from hpo.data.notes import grouped
 from hpo.data.preprocessing.apply import apply
+from hpo.data.study import load_data
 from hpo.errors import DataError
+from hpo.studyfile.file import read_study_file
 from tests.data.fitting import columns_of, fit
 
 TEXTS = ["It's GOOD, really good!", None, "bad; bad... Größe 42", "", "good good bad"]
@@ -89,3 +94,28 @@ def test_texts_of_rare_words_alone_are_refused() -> None:
     with pytest.raises(DataError, match=r"no word of .* occurs 2 times in the training part.*data\.min_count"):
         columns_of(dataset, [np.arange(3)])
     assert columns_of(dataset, [np.arange(3)], min_count=1).vocabulary == 5
+
+
+@pytest.mark.parametrize(("most", "said"), [(4, True), (30, False)])
+def test_columns_of_texts_that_are_cut_are_told(most: int, said: bool, tmp_path: Path) -> None:
+    rows = ["title,body,y", *(f"dress {n % 5},it fits and number {n % 3} is the best,{n % 2}" for n in range(60))]
+    (tmp_path / "two.csv").write_text("\n".join(rows))
+    (tmp_path / "two.toml").write_text(
+        f"""
+[study]
+name = "two"
+objective = "accuracy"
+[data]
+dataset = "two.csv"
+target = "y"
+max_tokens = {most}
+columns = {{ title = "text", body = "text" }}
+[model]
+family = "mlp"
+[optimizer]
+name = "adam"
+"""
+    )
+    notes = grouped(load_data(read_study_file(tmp_path / "two.toml")).dataset.notes)
+    assert any("up to 4 words of a row together, which 100.00% of the rows reach" in note for note in notes) == said
+    assert any(note.endswith(": title, then body.") for note in notes) == said

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def split_data(dataset: Dataset, data: DataTable, seed: int, *, conventions: int
 
     Raises `DataError` when a part would be empty, or a class cannot be in every part.
     """
-    return _split(dataset, data, seed, conventions, None, same_features(dataset))
+    return _split(dataset, data, seed, conventions, same_features(dataset), None)
 
 
 def trial_splits(dataset: Dataset, data: DataTable, seed: int, *, conventions: int = NEWEST) -> Callable[[int], Splits]:
@@ -102,14 +103,13 @@ def trial_splits(dataset: Dataset, data: DataTable, seed: int, *, conventions: i
     Splits Can Improve Generalization of Hyperparameter Optimization).
 
     The test part is that of `split_data` for every trial, and so are validation parts that the data give or that follow
-    the time. Errors as of `split_data`.
+    the time. Errors as of `split_data`. The function can be pickled.
     """
-    first_N = same_features(dataset)
-    return lambda trial: _split(dataset, data, seed, conventions, trial, first_N)
+    return partial(_split, dataset, data, seed, conventions, same_features(dataset))
 
 
 def _split(
-    dataset: Dataset, data: DataTable, seed: int, conventions: int, trial: int | None, first_N: IndexArray
+    dataset: Dataset, data: DataTable, seed: int, conventions: int, first_N: IndexArray, trial: int | None
 ) -> Splits:
     for key, asked_for, found in (("group", data.group, dataset.group_N), ("time", data.time, dataset.time_N)):
         if asked_for is not None and found is None:

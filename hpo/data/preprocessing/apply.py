@@ -17,6 +17,7 @@ from hpo.data.parts.strata import IndexArray
 from hpo.data.preprocessing.fitted import Preprocessing
 from hpo.data.preprocessing.scaling import scaled
 from hpo.errors import DataError
+from hpo.signature import InputName
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -83,15 +84,18 @@ def _rows(
     for begin in range(0, len(idx), PORTION):
         part = slice(begin, begin + PORTION)
         lengths = None if lengths_N is None else lengths_N[part]
-        blocks: list[NDArray[Any]] = list(_values(p, numeric[idx[part]], lengths))
+        blocks: dict[InputName, list[NDArray[Any]]] = {"values": list(_values(p, numeric[idx[part]], lengths))}
         if p.codes:
-            blocks += [code_N[part, None] + 1 for code_N in code_NK]
+            blocks["codes"] = [code_N[part, None] + 1 for code_N in code_NK]
         else:
             hot = zip(code_NK, p.categories, strict=True)
-            blocks += [code_N[part, None] == np.arange(len(names)) for code_N, names in hot]
-        blocks += [] if tokens_NT is None else [tokens_NT[part]]
-        blocks += [np.arange(p.length) < lengths[:, None]] if lengths is not None and p.length else []
-        np.concatenate(blocks, axis=1, out=result[part], casting="unsafe")
+            blocks["values"] += [code_N[part, None] == np.arange(len(names)) for code_N, names in hot]
+        if tokens_NT is not None:
+            blocks["tokens"] = [tokens_NT[part]]
+        if lengths is not None:
+            blocks["mask"] = [np.arange(p.length) < lengths[:, None]]
+        columns = [column for name in signature.names for column in blocks[name]]
+        np.concatenate(columns, axis=1, out=result[part], casting="unsafe")
     return result.reshape(len(idx), *signature.shape)
 
 

@@ -64,6 +64,9 @@ class DataTable(Record):
     windows that grow."""
     repeats: Count = 1
     """Seeds per trial; a trial's value is the mean over repeats and folds."""
+    reshuffle: bool = False
+    """Whether each trial has a training and a validation part of its own, drawn anew by its number, so that no trial
+    wins by luck with the one validation part (Nagler et al. 2024). The test part is the same for all."""
     scaling: Literal["standard", "robust", "log", "quantile", "none"] = "standard"
     """How numbers are scaled, with statistics of the training part alone: to mean 0 and variance 1, by median and
     quartiles, as standard after a logarithm, to the normal deviate of the rank, or not. Images and sequences by

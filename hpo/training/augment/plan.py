@@ -54,21 +54,23 @@ class LaneChanges:
     """The changes to one lane's batches of an epoch."""
 
     strengths: Augmentation
-    part: int
-    """The part of the examples that the lane trains on."""
+    darkest_F: Tensor
+    """Lowest value of each channel of the lane's training images; one 0 for other data."""
     key: int
     """Random key of the epoch."""
     share_S: NDArray[np.float64]
     """Share of the first example of a mixed pair in each step; 1 without mixup."""
 
     @classmethod
-    def of(cls, strengths: Augmentation, part: int, numbers: tuple[int, int, int, int], steps: int) -> LaneChanges:
+    def of(
+        cls, strengths: Augmentation, darkest_F: Tensor, numbers: tuple[int, int, int, int], steps: int
+    ) -> LaneChanges:
         """`numbers`: study seed, trial, replica and epoch."""
         share_S = np.ones(steps)
         if strengths.mixup:
             generator = np.random.Generator(np.random.PCG64(lane_seed("mixup", *numbers)))
             share_S = generator.beta(strengths.mixup, strengths.mixup, steps)
-        return cls(strengths=strengths, part=part, key=lane_seed("augmentation", *numbers), share_S=share_S)
+        return cls(strengths=strengths, darkest_F=darkest_F, key=lane_seed("augmentation", *numbers), share_S=share_S)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +91,7 @@ class Augmenter:
         device, dtype = examples.device, examples.dtype
         self.signature = examples.signature
         self.keys_SK = randomness.step_keys([lane.key for lane in lanes], steps.stop)[steps].to(device)
-        self.darkest_KF = examples.darkest[[lane.part for lane in lanes]]
+        self.darkest_KF = torch.stack([lane.darkest_F for lane in lanes])
         self.share_SK = None
         if any(lane.strengths.mixup for lane in lanes):
             share_SK = np.stack([lane.share_S[steps] for lane in lanes], axis=1)

@@ -21,6 +21,7 @@ from hpo.training import randomness
 from hpo.training.batches import Examples
 from hpo.training.diagnosis import rules
 from hpo.training.diagnosis.probe import probe
+from hpo.training.feed.drawn import DrawnRows
 from hpo.training.feed.streamed import StreamedRows
 
 
@@ -61,11 +62,13 @@ class Diagnosis:
 
 def _some(examples: Examples) -> tuple[Tensor, Tensor]:
     """A few training examples from all over the first part; the first ones of streamed data, which are shuffled."""
-    if isinstance(examples.x_train, StreamedRows):
+    x_train = examples.x_train
+    if isinstance(x_train, StreamedRows):
         return examples.some.float().cpu(), examples.y_train[:SHOWN].cpu()
     count = examples.size[0]
     rows = torch.arange(0, count, max(1, count // SHOWN))[:SHOWN].to(examples.device)
-    return examples.x_train.index_select(0, rows).float().cpu(), examples.y_train.index_select(0, rows).cpu()
+    x = x_train.select(rows) if isinstance(x_train, DrawnRows) else x_train.index_select(0, rows)
+    return x.float().cpu(), examples.y_train.index_select(0, rows).cpu()
 
 
 def constant_loss(examples: Examples) -> float:

@@ -26,11 +26,7 @@ class Lanewise(Program):
     def __init__(self, modules: Sequence[nn.Sequential], *given: Any, **options: Any) -> None:
         super().__init__(modules, *given, **options)
         self.lanes = [Program([module], *given, **options) for module in modules]
-
-    @property
-    def compiles(self) -> bool:
-        """No: how many rows there are depends on the batch."""
-        return False
+        self.compiles = False  # how many rows there are depends on the batch
 
     def bind(self, theta_KP: Tensor, stats_KQ: Tensor, *, separate: bool = False) -> LanewiseBound:
         """As `Program.bind`."""

@@ -12,6 +12,7 @@ import pytest
 from hpo.data.dataset import Dataset
 from hpo.data.parts.splits import Splits, split_data
 from hpo.data.prepare import prepare_data
+from hpo.data.reshuffled import Reshuffled
 from hpo.studyfile.records import DataTable
 from tests.data.parts.made import table
 
@@ -111,3 +112,24 @@ def test_the_later_times_decide_nothing_about_the_training_part(way: str) -> Non
     time_N[splits.test_idx] += 1e6
     moved = split(replace(dataset, time_N=time_N), data)
     assert moved.fingerprint == splits.fingerprint
+
+
+@pytest.mark.parametrize("classes", [True, False], ids=["classes", "numbers"])
+@pytest.mark.parametrize("way", ["stratified", "folds", "groups"])
+def test_a_trial_with_a_split_of_its_own_learns_nothing_from_its_other_rows(way: str, classes: bool) -> None:
+    dataset, data = made(way, classes=classes), table(**WAYS[way])
+    common = split(dataset, data)
+    drawn = Reshuffled.of(dataset, common, data, 3)
+    for trial in (0, 1):
+        splits = drawn.splits(trial)
+        for replica in splits.replicas:
+            rows = np.setdiff1d(np.arange(SIZE), replica.train_idx)
+            target_N = dataset.target_N.copy()
+            target_N[rows] = 0 if classes else 1e6
+            other = replace(overwritten(dataset, rows), target_N=target_N)
+            again = Reshuffled.of(other, common, data, 3)
+            before, after = (of.fit(replica.train_idx) for of in (drawn, again))
+            # The columns are those of all rows outside the test part; what is known of them, that of the training part.
+            assert "other" not in str(after.categories)
+            assert replace(after, categories=(), input_shape=()) == replace(before, categories=(), input_shape=())
+            assert [set(names) for names in after.categories] == [set(names) for names in before.categories]

@@ -111,7 +111,7 @@ def test_validation_is_untouched() -> None:
 
 def augmenter(strengths: Augmentation, dataset: str = "digits", epoch: int = 1) -> Augmenter:
     its = setting(dataset)
-    lane = LaneChanges.of(strengths, 0, (7, 3, 0, epoch), 6)
+    lane = LaneChanges.of(strengths, its.examples.darkest[0], (7, 3, 0, epoch), 6)
     found = Augmenter.of([lane], slice(0, 6), its.examples)
     assert found is not None
     return found
