@@ -41,7 +41,10 @@ FUNCTIONS_OVER_LANES = 4
 """In modules of the user's own, recurrent layers, attention and dropout by functions are computed for all lanes at
 once, with masks from the lane's key. Before, such lanes trained one after the other with PyTorch's own random
 numbers."""
-NEWEST = 4
+WINNERS_ARE_CONFIRMED = 5
+"""Where a study does not say which share of the epochs a confirmation of its winner gets (`search.confirm`), it is a
+tenth; before, there was none."""
+NEWEST = 5
 
 KEY = "conventions"
 """Where the configuration of a trial, which an export contains, notes them."""

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hpo.conventions import CNN_TAKES_TEXTS, CONCURRENCY_FOLLOWS_TRIALS, NEWEST, TEXTS_ARE_TOKENS
+from hpo.conventions import (
+    CNN_TAKES_TEXTS,
+    CONCURRENCY_FOLLOWS_TRIALS,
+    NEWEST,
+    TEXTS_ARE_TOKENS,
+    WINNERS_ARE_CONFIRMED,
+)
 from hpo.studyfile.custom import Reference, modules_of
 from hpo.studyfile.fields import FIXED_TABLES, OF_FUNCTIONS, Shape, searched_tables
 from hpo.studyfile.records import Augmentation, CheckpointsTable, DataTable, SearchTable, StudyTable
@@ -19,6 +25,8 @@ from hpo.studyfile.tree import Choice, Range, join, toml
 
 LEARNING = ("tpe", "gp", "cmaes")
 """Samplers that learn from results."""
+CONFIRMED = 0.1
+"""Share of the epochs of the search that its confirmation gets where the study does not say."""
 MOST_IN_FLIGHT = 16
 """Trials in flight where the study does not ask for more."""
 FREE = (
@@ -26,6 +34,7 @@ FREE = (
     "search.epochs",
     "search.wall_seconds",
     "search.cpu_seconds",
+    "search.confirm",
     "checkpoints.",
     "study.baselines",
     "trial.resources.",
@@ -120,6 +129,13 @@ class StudySpec:
         learns = sampler.name in LEARNING and self.planned > getattr(sampler, "startup_trials", 0)
         follows = self.conventions >= CONCURRENCY_FOLLOWS_TRIALS and learns
         return fitting_concurrency(self.planned) if follows else MOST_IN_FLIGHT
+
+    @property
+    def confirm(self) -> float:
+        """Share of the epochs of the search that a confirmation of its winner gets; 0: there is none."""
+        if self.search.confirm is not None:
+            return self.search.confirm
+        return CONFIRMED if self.conventions >= WINNERS_ARE_CONFIRMED else 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
