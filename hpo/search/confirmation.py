@@ -197,8 +197,9 @@ class Means:
         squared = sum(part for part, _ in parts)
         if self.default not in (first, second):
             return math.sqrt(squared), parts[0][1]
-        spread = sum(part**2 / freedom for part, freedom in parts)
-        return math.sqrt(squared), squared**2 / spread if spread else sum(freedom for _, freedom in parts)
+        if not squared:
+            return 0.0, sum(freedom for _, freedom in parts)
+        return math.sqrt(squared), 1 / sum((part / squared) ** 2 / freedom for part, freedom in parts)
 
     def behind(self, number: int, best: int, level: float) -> bool:
         """Whether the configuration is worse than the best one, by a one-sided test."""
