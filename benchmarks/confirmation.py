@@ -28,7 +28,7 @@ from hpo.search.confirmation import DEFAULT, Outcome
 CONFIGURATIONS = 40
 """Finished trials of a simulated study."""
 SPREADS = (0.0, 0.5, 2.0, 10.0)
-"""Standard deviations of the true values of the better half, in units of the noise."""
+"""Scales of the true values, in units of the noise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
