@@ -60,11 +60,10 @@ def contest_of(session: Session) -> Contest | None:
     searched: dict[int, float] = {}
     known: dict[str, int] = {}
     for trial in searcher.ranking():
-        config = searcher.config(trial)
         key = _key(trial.params)
         if trial.state == TrialState.COMPLETE and key not in known:
             known[key] = trial.number
-            configs[trial.number] = config
+            configs[trial.number] = searcher.config(trial)
             searched[trial.number] = sign * trial.values[0]
     if not configs:
         return None
