@@ -63,6 +63,9 @@ put them in front, unless the numbers of a batch were a multiple of 64, and so d
 CONVOLUTIONS_ARE_NOT_COMPILED = 5
 """On CPUs, the steps of networks with convolutions of images are not compiled, which takes minutes and makes them
 slower. Before, they were in long studies. Compiled steps round otherwise."""
+WINNERS_ARE_CONFIRMED = 5
+"""Where a study does not say which share of the epochs a confirmation of its winner gets (`search.confirm`), it is a
+tenth; before, there was none."""
 NEWEST = 5
 
 KEY = "conventions"

@@ -13,10 +13,21 @@ from typing import Literal
 Purpose = Literal["init", "order", "windows", "dropout", "augmentation", "mixup"]
 
 
+DEFAULT_CONFIGURATION = -1
+"""In the place of a trial's number: the default configuration, where no trial has it."""
+
+
 def lane_seed(purpose: Purpose, *numbers: int) -> int:
     """A seed of 63 bits for what a lane draws, e.g. `lane_seed("order", seed, trial, replica, epoch)`."""
     text = ":".join([purpose, *map(str, numbers)]).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
+
+
+def lane_of_repeat(number: int, repeat: int) -> int:
+    """What stands for the trial's number among the seeds of a repeat of its configuration (from 1), so that these
+    differ from those of every trial and of every other repeat. `number`: of the trial, or
+    `DEFAULT_CONFIGURATION`."""
+    return (repeat << 32) + number % (1 << 32)
 
 
 def sampler_seed(study_seed: int, trial: int) -> int:

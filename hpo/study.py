@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from hpo.export.source import TrainedTrial
+    from hpo.registry.confirmation import Confirmation
     from hpo.reports.comparison.table import Comparison
     from hpo.reports.facts import StudyReport
     from hpo.runtime.progress import Progress
@@ -54,6 +55,8 @@ class Best:
     """Metrics on the test part, the mean over its models; an undefined one is None. Empty if it was not scored."""
     test_ensemble: Mapping[str, float | None]
     """Metrics on the test part of the ensemble of its models; empty if it has one model."""
+    confirmation: Confirmation | None
+    """What its repeats with other seeds say, e.g. `confirmation.value.mean`; None where it was not confirmed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +102,8 @@ class Study:
             return None
         assert winner.value is not None
         scores = {"test": facts.test, "test_ensemble": facts.test_ensemble}
-        return Best(number=winner.number, value=winner.value, params=winner.params, **scores)
+        confirmation = self._facts.confirmation
+        return Best(number=winner.number, value=winner.value, params=winner.params, confirmation=confirmation, **scores)
 
     @property
     def summary(self) -> str:

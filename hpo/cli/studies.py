@@ -84,12 +84,14 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     models (of each trial: one for each fold and repeat), function (that trains, or null), test (metric to value, the
     mean over the winner's models, or null), test_ensemble (metric to value, of what these models answer together; null
     where there is one), baselines (simple models, each with name, validation and test, which are metric to value, note,
-    seconds), ended (reason to count of trials), worker_status (of those that work on it, have fallen silent or cannot
-    work on it, each with name, host, pid, alive, trials, complaint), best_trials (the best first, each with number,
-    value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each with code, trials, example,
-    way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason) and foreign (the
-    waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or "taken", i.e.
-    ended by another program, and reason).
+    seconds), confirmation (what the repeats of the leading configurations say, or null: winner, value, which is mean,
+    low and high of its 95 % interval, spread, repeats, configurations, leaders, others, searched, optimism, gain,
+    default, epochs, seconds), ended (reason to count of trials), worker_status (of those that work on it, have fallen
+    silent or cannot work on it, each with name, host, pid, alive, trials, complaint), best_trials (the best first, each
+    with number, value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each with code, trials,
+    example, way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason) and
+    foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or
+    "taken", i.e. ended by another program, and reason).
 
     With --trial and --json an object with number, state, reason, value, spread, epochs, best_epoch, params, seconds,
     parameters (of the model), optimizer_state_bytes, peak_memory_bytes, peak_gpu_memory_bytes (of a training function),
@@ -197,6 +199,10 @@ def _print_study(found: StudyDetails, options: str) -> None:
     if found.best_trials:
         out.print()
         _print_best(out, found)
+    if found.confirmation is not None:
+        from hpo.reports.render.confirmation import sentences as confirmed
+
+        out.list_of(f"Confirmed, trial {found.winner}", confirmed(found.confirmation, found.objective))
     out.list_of("Baselines", [_baseline(one, found.objective) for one in found.baselines])
     out.list_of("Signs of trouble", [_sign(sign) for sign in found.signs])
     out.list_of("Workers", [_worker(worker) for worker in found.worker_status])

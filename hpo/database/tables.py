@@ -40,7 +40,7 @@ version_info: Table = OPTUNA.tables["version_info"]
 OWN = MetaData()
 VERSION_TABLE = "hpo_alembic_version"
 """Table with the revision of our migrations; Optuna's is `alembic_version`."""
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in migrations/versions."""
 
 hpo_studies = Table(
@@ -124,6 +124,21 @@ hpo_leases = Table(
     Column("worker", String(200), nullable=False, doc="the one that may write the trial, while it is not expired"),
 )
 
+hpo_repeats = Table(
+    "hpo_repeats",
+    OWN,
+    Column("study_id", Integer, ForeignKey(studies.c.study_id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, doc="of the trial with this configuration; -1: the default one"),
+    Column("length", Integer, primary_key=True, doc="epochs that it was to have"),
+    Column("repeat", Integer, primary_key=True, doc="from 1"),
+    Column("epochs", Integer, nullable=False, doc="trained"),
+    Column("best_epoch", Integer, doc="from 1; NULL where it has no value"),
+    Column("value", Float(53), doc="objective, rounded; NULL where it diverged or failed"),
+    Column("valid_loss", Float(53), doc="at that epoch"),
+    Column("ended", Text, nullable=False, doc="why, in words"),
+    Column("seconds", Float(53), nullable=False),
+)
+
 KEYS: dict[Table, tuple[str, ...]] = {
     study_user_attributes: ("study_id", "key"),
     study_system_attributes: ("study_id", "key"),
@@ -135,5 +150,6 @@ KEYS: dict[Table, tuple[str, ...]] = {
     hpo_epochs: ("trial_id", "replica", "epoch"),
     hpo_checkpoints: ("trial_id", "kind", "epoch"),
     hpo_leases: ("trial_id",),
+    hpo_repeats: ("study_id", "number", "length", "repeat"),
 }
 """The natural key of every table that a transaction writes rows into: a row replaces the one with the same key."""

@@ -19,6 +19,7 @@ from hpo.checkpoints.location import other_location
 from hpo.errors import StudyStateError
 from hpo.execution.resources import Resources
 from hpo.paths import argument, run_command
+from hpo.registry.confirmation import confirmed
 from hpo.registry.studies import StudyRow, study_row
 from hpo.reports.foreign import WORDS
 from hpo.runtime.inputs import Inputs, load_inputs
@@ -121,7 +122,9 @@ def load_trained(
 
 
 def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
-    ranking = searcher.ranking()
+    ranking, confirmation = searcher.ranking(), confirmed(row)
+    if confirmation is not None:
+        return next(trial for trial in ranking if trial.number == confirmation.winner)
     if ranking and ranking[0].state == TrialState.COMPLETE:
         return ranking[0]
     if row.finished_at is not None:

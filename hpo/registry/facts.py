@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from hpo.conventions import FIRST
 from hpo.database.decoding import formed
 from hpo.registry.baselines import Baseline
+from hpo.registry.confirmation import Confirmation
 
 BEING_DELETED = "being deleted"
 """Key of `StudyFacts.is_being_deleted`, for which SQL asks, too."""
@@ -62,6 +63,8 @@ class StudyFacts:
     baselines: tuple[Baseline, ...] = ()
     """What simple models score on the same parts, the simplest first; empty where the study did not ask for them, or
     has not ended since there are any."""
+    confirmation: Confirmation | None = None
+    """What the repeats of the leading configurations said when the study ended; see `registry.confirmation`."""
     circumstances: Mapping[str, Any] = field(default_factory=dict)
     """All other facts by key, which are only shown: the data's name, the device, the machine, versions of libraries,
     and what other versions of this program note."""
@@ -85,6 +88,8 @@ class StudyFacts:
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
         if self.baselines:
             plain["baselines"] = [asdict(one) for one in self.baselines]
+        if self.confirmation is not None:
+            plain["confirmation"] = asdict(self.confirmation)
         return {**plain, **{SHA256 + name: digest for name, digest in self.sources.items()}, **self.circumstances}
 
     def updated(self, newer: StudyFacts) -> StudyFacts:

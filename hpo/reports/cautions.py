@@ -193,7 +193,7 @@ def within_noise(e: Evidence) -> list[str]:
             )
         ]
     tied = [trial.number for trial in e.best_first if trial.value == best]
-    if len(tied) > 1:
+    if len(tied) > 1 and best == e.best_first[0].value:
         first = min(tied) == e.winner.number
         who = "the earliest of them" if first else f"trial {e.winner.number}, whose test score is known,"
         return [f"{len(tied)} finished trials share the best value; {who} is called the winner."]

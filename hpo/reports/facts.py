@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from optuna.trial import FrozenTrial
 
+    from hpo.registry.confirmation import Confirmation, Repeat
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
 
@@ -82,6 +83,10 @@ class StudyReport(Evidence):
     """Whether the study was submitted to workers, which train at the same time."""
     cautions: tuple[str, ...]
     """What a reader should know before trusting the winner."""
+    confirmation: Confirmation | None
+    """What the repeats of the leading configurations say of the winner; None where it was not confirmed."""
+    repeated: tuple[Repeat, ...]
+    """All repeats, also those of earlier confirmations."""
 
     @property
     def top(self) -> tuple[TrialRow, ...]:
@@ -125,25 +130,36 @@ def history_of(trials: Sequence[TrialRow], minimized: bool) -> tuple[HistoryPoin
     return tuple(points)
 
 
-def choose_winner(best_first: Sequence[TrialRow], recorded: int | None) -> TrialRow | None:
-    """The winner the study recorded while no finished trial beats it, else the best of the table."""
+def choose_winner(best_first: Sequence[TrialRow], recorded: int | None, *, confirmed: bool = False) -> TrialRow | None:
+    """The winner the study recorded if it is `confirmed`, or while no finished trial beats it, else the best of the
+    table."""
     if not best_first:
         return None
     best = best_first[0]
     for trial in best_first:
+        if trial.number == recorded and confirmed:
+            return trial
         if trial.number == recorded and (trial.value, trial.valid_loss) == (best.value, best.valid_loss):
             return trial
     return best
 
 
 def report_of(
-    study: StudyRow, frozen: Sequence[FrozenTrial], epochs: pd.DataFrame, foreign: Sequence[ForeignTrial] = ()
+    study: StudyRow,
+    frozen: Sequence[FrozenTrial],
+    epochs: pd.DataFrame,
+    foreign: Sequence[ForeignTrial] = (),
+    repeats: Sequence[Repeat] = (),
 ) -> StudyReport:
-    """All facts of a study from its own row, its trials and its epochs; `foreign`: trials that are not its own."""
+    """All facts of a study from its own row, its trials, its epochs and its repeats; `foreign`: trials that are not its
+    own."""
+    from hpo.registry.confirmation import confirmed
+
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
     minimized = study.direction == "minimize"
     best_first = tuple(ranked(trials, minimized))
-    winner = choose_winner(best_first, study.winner_number)
+    confirmation = confirmed(study)
+    winner = choose_winner(best_first, study.winner_number, confirmed=confirmation is not None)
     scored = winner is not None and winner.number == study.winner_number
     test = dict(study.test or {}) if scored else {}
     balance = balance_rows(study.balance)
@@ -160,7 +176,7 @@ def report_of(
         spec_text=study.spec_text,
         dataset_fingerprint=study.dataset_fingerprint,
         split_fingerprint=study.facts.split,
-        circumstances=replace(study.facts, baselines=()).as_dict(),
+        circumstances=replace(study.facts, baselines=(), confirmation=None).as_dict(),
         task=study.facts.task,
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
@@ -174,15 +190,19 @@ def report_of(
         train_seconds=study.train_seconds,
         shared=study.submitted_at is not None,
         cautions=cautions(evidence),
+        confirmation=confirmation,
+        repeated=tuple(repeats),
     )
 
 
 def gather(store: Store, name: str) -> StudyReport:
     """Read one study and compute its report. An unknown name raises StudyStateError."""
+    from hpo.registry.confirmation import repeats_of
     from hpo.registry.read import epochs_frame
     from hpo.registry.studies import study_row
 
     study = study_row(store, name)
     # The trials themselves, not their table: a parameter may be drawn from another range in another branch.
     own, foreign = store.own_trials(study.study_id), store.foreign_trials(study.study_id)
-    return report_of(study, own, epochs_frame(store, name), [foreign_trial(*other) for other in foreign])
+    others, repeats = [foreign_trial(*other) for other in foreign], repeats_of(store, study.study_id)
+    return report_of(study, own, epochs_frame(store, name), others, repeats)

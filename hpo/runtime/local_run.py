@@ -27,11 +27,13 @@ from hpo.execution.prestart import ProcessPool
 from hpo.execution.resources import CPU, ClusterDevice, Compile, Engine, Resources
 from hpo.execution.sizing import usable_cores
 from hpo.registry import studies
+from hpo.registry.confirmation import Confirmation
 from hpo.registry.exclusive import RUN
 from hpo.registry.facts import StudyFacts
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.render.build import write_report
 from hpo.runtime import coordinator
+from hpo.runtime.confirmation import confirm
 from hpo.runtime.exclusive_claim import Claim
 from hpo.runtime.heartbeat import name_of_this_process
 from hpo.runtime.inputs import check_code, load_inputs
@@ -123,8 +125,8 @@ def run_study(
         session = replace(session, checkpoint_store=checkpoint_store)
         if checkpoint_store is not None and recorded_location(store, session.study_id) is None:
             record_location(store, session.study_id, checkpoint_store, home)
-        progress = _run(session, resources, observer, pool, claim)
-        winner, simple = find(session), beside(session)
+        progress, confirmation = _run(session, resources, observer, pool, claim)
+        winner, simple = find(session, confirmation=confirmation), beside(session)
         retried(lambda: _end(session, winner, StudyFacts(baselines=simple), claim))
         report = write_report(store, spec.study.name, disk.study_folder(home / "reports", spec.study.name))
         failed = (trial for trial in session.searcher.all_trials() if trial.state == TrialState.FAIL)
@@ -169,8 +171,9 @@ def prepare_process(home: Path, threads: int) -> int:
 
 def _run(
     session: Session, resources: Resources, observer: Observer, pool: ProcessPool | None, claim: Claim
-) -> Progress:
-    """Trains to the end of the budget. After a lost connection to the database, it continues from what is saved."""
+) -> tuple[Progress, Confirmation | None]:
+    """Trains to the end of the budget, and confirms the winner. After a lost connection to the database, it continues
+    from what is saved."""
     began, patience = time.perf_counter(), Patience()
     epochs = latest = 0
 
@@ -189,7 +192,14 @@ def _run(
             while True:
                 latest = 0
                 try:
-                    return in_all(coordinator.run(session, executor, observe, SoleOwnership(session, claim.keep)))
+                    final = coordinator.run(session, executor, observe, SoleOwnership(session, claim.keep))
+
+                    def watch(text: str, final: Progress = final) -> None:
+                        patience.worked()
+                        observer(replace(in_all(final), confirming=text))
+
+                    confirmation = confirm(session, lambda: nullcontext(executor), keep=claim.keep, watch=watch)
+                    return in_all(final), confirmation
                 except LostConnectionError as lost:
                     patience.pause(lost, "Going on from what is saved.")
                 epochs += latest

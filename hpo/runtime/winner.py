@@ -4,7 +4,7 @@ baselines beside it."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -19,6 +19,7 @@ from hpo.data.streaming.mapped import in_portions
 from hpo.data.study import StudyData
 from hpo.registry import studies
 from hpo.registry.baselines import Baseline
+from hpo.registry.confirmation import Confirmation
 from hpo.registry.facts import StudyFacts
 from hpo.runtime.resume import retrain
 from hpo.runtime.session import Session
@@ -49,15 +50,20 @@ class Winner:
     looks: tuple[int, ...]
     """Numbers of all winners that were scored on the test part, this one included; several where a study was
     continued."""
+    confirmation: Confirmation | None = None
+    """What its repeats say; None where it was not repeated."""
 
 
-def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner | None:
-    """Finds the winner, and scores it on the test part unless its scores are recorded. Writes nothing: `note` does.
-    `go_on`, called before each epoch that is trained again, may raise to stop it."""
+def find(
+    session: Session, go_on: Callable[[], None] = lambda: None, *, confirmation: Confirmation | None = None
+) -> Winner | None:
+    """Finds the winner, by the confirmation if there is one, else by the search, and scores it on the test part unless
+    its scores are recorded. Writes nothing: `note` does. `go_on`, called before each epoch that is trained again, may
+    raise to stop it."""
     ranking = session.searcher.ranking()
     if not ranking or ranking[0].state != TrialState.COMPLETE:
         return None
-    trial = ranking[0]
+    trial = next((t for t in ranking if confirmation and t.number == confirmation.winner), ranking[0])
     config = session.searcher.config(trial)
     row = studies.study_row(session.store, session.spec.study.name)
     known = bool(row.test) and row.winner_number == trial.number
@@ -79,6 +85,7 @@ def find(session: Session, go_on: Callable[[], None] = lambda: None) -> Winner |
         models=session.job.replicas,
         error=error,
         looks=looks,
+        confirmation=confirmation,
     )
 
 
@@ -87,7 +94,8 @@ def note(session: Session, winner: Winner | None, facts: StudyFacts) -> None:
     store, study_id, study = session.store, session.study_id, session.spec.study
     known = studies.study_row(store, study.name).facts
     looks = StudyFacts(test_looks=winner.looks, test_error=winner.error) if winner else StudyFacts()
-    studies.set_facts(store, study_id, known.updated(facts).updated(looks))
+    confirmation = winner.confirmation if winner else None
+    studies.set_facts(store, study_id, replace(known.updated(facts).updated(looks), confirmation=confirmation))
     if winner is not None:
         scores = winner.test, study.objective
         studies.set_winner(store, study_id, winner.number, *scores, ensemble=winner.ensemble)

@@ -7,6 +7,8 @@ Which study a worker attempts, and what follows from an error of an attempt, is 
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
@@ -23,7 +25,8 @@ from hpo.execution.supervised import Channel
 from hpo.registry import queue
 from hpo.registry.queue import StudyStatus
 from hpo.runtime import coordinator
-from hpo.runtime.progress import Observer
+from hpo.runtime.confirmation import confirm
+from hpo.runtime.progress import LINE_SECONDS, Observer
 from hpo.runtime.registration import circumstances
 from hpo.runtime.session import Session
 from hpo.runtime.winner import beside, find, note
@@ -33,6 +36,10 @@ log = logging.getLogger(__name__)
 
 OpenChannel = Callable[[TrainingJob], Channel]
 """Opens the channel to the shard that trains a job."""
+
+
+class Changed(Exception):
+    """The study was stopped or extended while its winner was confirmed."""
 
 
 class EndRequested(Exception):
@@ -60,6 +67,8 @@ class Attempt:
         self.study = study
         self.name = name
         self.ending = ending
+        self.said = -math.inf
+        """When a line about a confirmation was logged."""
         self.open_channel = open_channel
         self.manager = CheckpointManager(session.checkpoints, session.checkpoint_store, name)
         self.ownership = LeasedOwnership(
@@ -91,7 +100,12 @@ class Attempt:
         study, store = self.study, self.session.store
         if not queue.begin_conclusion(store, study.study_id, self.name, study.generation):
             return False
-        winner = find(self.session, self._raise_if_ending)
+        try:
+            confirmation = confirm(self.session, self._executor, keep=self._keep, watch=self._watch)
+        except Changed:
+            log.info("%s: left, it was stopped or extended", study.name)
+            return False
+        winner = find(self.session, self._raise_if_ending, confirmation=confirmation)
         simple = beside(self.session, self._raise_if_ending)
         leftovers = self.manager.leftovers()
         with store.transaction() as transaction:
@@ -108,6 +122,18 @@ class Attempt:
         best = f"the winner is trial {winner.number}" if winner else "no trial finished"
         log.info("%s: ended; %s", study.name, best)
         return True
+
+    def _keep(self) -> None:
+        """In a transaction: raises if people have changed the study."""
+        now = queue.status_now(self.session.store, self.study.study_id)
+        if now.key != self.study.key or not now.active:
+            raise Changed
+
+    def _watch(self, text: str) -> None:
+        self._raise_if_ending()
+        if time.monotonic() - self.said >= LINE_SECONDS:
+            self.said = time.monotonic()
+            log.info("%s: confirming the winner: %s", self.study.name, text)
 
     def _raise_if_ending(self) -> None:
         if self.ending.is_set():

@@ -18,6 +18,7 @@ from hpo.conventions import (
     NEWEST,
     PROMOTES,
     TEXTS_ARE_TOKENS,
+    WINNERS_ARE_CONFIRMED,
 )
 from hpo.studyfile.custom import Reference, is_reference, modules_of
 from hpo.studyfile.fields import FIXED_TABLES, OF_FUNCTIONS, Shape, searched_tables
@@ -34,6 +35,8 @@ from hpo.studyfile.tree import Choice, Range, join, toml
 
 LEARNING = ("tpe", "gp", "cmaes")
 """Samplers that learn from results."""
+CONFIRMED = 0.1
+"""Share of the epochs of the search that its confirmation gets where the study does not say."""
 MOST_IN_FLIGHT = 16
 """Trials in flight where the study does not ask for more."""
 MOST_LEARNING = 8
@@ -43,6 +46,7 @@ FREE = (
     "search.epochs",
     "search.wall_seconds",
     "search.cpu_seconds",
+    "search.confirm",
     "checkpoints.",
     "study.baselines",
     "trial.resources.",
@@ -145,6 +149,13 @@ class StudySpec:
         follows = self.conventions >= CONCURRENCY_FOLLOWS_TRIALS and learns
         most = MOST_LEARNING if self.conventions >= FEWER_IN_FLIGHT else MOST_IN_FLIGHT
         return fitting_concurrency(self.planned, most) if follows else MOST_IN_FLIGHT
+
+    @property
+    def confirm(self) -> float:
+        """Share of the epochs of the search that a confirmation of its winner gets; 0: there is none."""
+        if self.search.confirm is not None:
+            return self.search.confirm
+        return CONFIRMED if self.conventions >= WINNERS_ARE_CONFIRMED else 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -163,6 +163,7 @@ def test_a_database_is_converted_there_and_back(store: Store, url: str, plain_ur
     before = held(store)
     migrate(store, command.upgrade, "0003")
     after = held(store)
+    migrate(store, command.upgrade, "head")
     with closing(open_store(url)) as fresh:
         (other,) = fresh.get_all_trials(fresh.get_study_id_from_name("plain"))
         assert other.user_attrs == {"ended": "pruned by median at epoch 3"}
@@ -179,6 +180,7 @@ def test_a_database_is_converted_there_and_back(store: Store, url: str, plain_ur
         assert held(store) == after
         migrate(store, command.stamp, "0002")
     migrate(store, command.stamp, "0003")
+    migrate(store, command.upgrade, "head")
 
 
 def test_cells_that_cannot_be_read_stay(tmp_path: Path) -> None:

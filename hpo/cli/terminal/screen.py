@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from hpo.cli.terminal.console import Terminal, plain_table
 from hpo.cli.terminal.output import console, redraws
 from hpo.printable import few
 from hpo.reports.foreign import sentences
+from hpo.reports.render import confirmation
 from hpo.reports.text import describe_training, format_duration, format_number, plural, scores_on_test
 from hpo.studyfile.file import StudySpec
 
@@ -45,6 +47,7 @@ class Screen:
         self.start: Progress | None = None
         self.last_line = time.monotonic()
         self.last_ended = -1
+        self.confirming = False
 
     def progress(self, now: Progress) -> None:
         """Shows the progress of the study."""
@@ -53,8 +56,10 @@ class Screen:
             self._announce(now)
         if self.live:
             self.live.update(self._view(now))
-        elif now.running:
+        elif now.running or now.confirming:
             waited = time.monotonic() - self.last_line
+            if now.confirming and not self.confirming:
+                waited, self.confirming = math.inf, True
             if waited > (LINE_SECONDS if now.ended != self.last_ended else QUIET_SECONDS):
                 self.last_line, self.last_ended = time.monotonic(), now.ended
                 self.console.say(self._headline(now))
@@ -82,6 +87,8 @@ class Screen:
         self.console.say(f"Study {spec.study.name} {text}")
 
     def _headline(self, now: Progress) -> str:
+        if now.confirming:
+            return f"confirming the winner: {now.confirming}"
         best = f"best {format_number(now.best[1])} (trial {now.best[0]})" if now.best else "no trial finished yet"
         left = self._time_left(now)
         soon = f"; about {left} left" if left else ""
@@ -166,6 +173,9 @@ def conclusion(spec: StudySpec, result: Result) -> None:
             scores = scores_on_test(objective, winner.test, winner.ensemble, winner.models, name=objective)
             for name, value in scores:
                 out.entry(f"{name}: {value}{again}")
+        if winner.confirmation is not None:
+            for sentence in confirmation.sentences(winner.confirmation, objective):
+                out.say(sentence)
     out.say_command(f"Report: {result.report}")
 
 

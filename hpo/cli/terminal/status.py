@@ -19,6 +19,7 @@ from hpo.reports.trials import count, ranked, trial_row
 
 if TYPE_CHECKING:
     from hpo.registry.baselines import Baseline
+    from hpo.registry.confirmation import Confirmation
     from hpo.registry.leases import Worker
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
@@ -131,6 +132,8 @@ class StudyDetails(StudySummary):
     """Metrics of the ensemble of these models; None where there is one."""
     baselines: tuple[Baseline, ...]
     """What simple models score on the same parts, the simplest first."""
+    confirmation: Confirmation | None
+    """What the repeats of the leading configurations say of the winner."""
     ended: Mapping[str, int]
     """Number of finished and pruned trials by the reason why they ended, the most frequent first."""
     worker_status: tuple[WorkerStatus, ...]
@@ -146,6 +149,7 @@ class StudyDetails(StudySummary):
 
 def study_details(store: Store, name: str) -> StudyDetails:
     """Where a study stands; `StudyStateError` for an unknown name."""
+    from hpo.registry.confirmation import confirmed
     from hpo.registry.leases import holders, workers
     from hpo.registry.studies import study_row
 
@@ -196,6 +200,7 @@ def study_details(store: Store, name: str) -> StudyDetails:
         test=study.test,
         test_ensemble=study.test_ensemble,
         baselines=study.facts.baselines,
+        confirmation=confirmed(study),
         ended=dict(ended.most_common()),
         worker_status=_worker_status(study, known, held, counts.running),
         best_trials=tuple(

@@ -16,7 +16,9 @@ def comparison_row(report: StudyReport) -> dict[str, Any]:
 
     `trials_to_best` and `epochs_to_best` count the trials up to the winner's number, so that a repeated study has the
     same row. `seconds_to_best` is wall time, without pauses between restarts. `baseline.NAME` and `test_baseline.NAME`
-    are the objective of a simple model on the validation and the test part.
+    are the objective of a simple model on the validation and the test part. `confirmed` is the mean of the winner's
+    repeats, `confirmed_low` and `confirmed_high` the ends of its 95 % interval; they are there only where a winner was
+    confirmed.
     """
     finished = [trial.value for trial in ranked(report.trials, report.minimized) if trial.value is not None]
     winner = report.winner
@@ -39,6 +41,7 @@ def comparison_row(report: StudyReport) -> dict[str, Any]:
         "seconds_training": report.train_seconds,
         "winner": winner.number if winner else None,
         "models": report.models,
+        **_confirmed(report),
         **{f"test.{name}": value for name, value in report.test.items()},
         **{f"test_ensemble.{name}": value for name, value in report.test_ensemble.items()},
         **{
@@ -49,6 +52,14 @@ def comparison_row(report: StudyReport) -> dict[str, Any]:
         },
         **{f"winner.{name}": value for name, value in (winner.params.items() if winner else ())},
     }
+
+
+def _confirmed(report: StudyReport) -> dict[str, float]:
+    """The mean of the winner's repeats and the ends of its interval; empty where it was not confirmed."""
+    if report.confirmation is None:
+        return {}
+    value = report.confirmation.value
+    return {"confirmed": value.mean, "confirmed_low": value.low, "confirmed_high": value.high}
 
 
 def merged_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Writes the files of a report: `index.html`, `trials.csv`, `epochs.csv`, `summary.md`. No facts, no formatting."""
+"""Writes the files of a report: `index.html`, `trials.csv`, `epochs.csv`, `summary.md`, and
+`confirmation.csv` where a winner was confirmed. No facts, no formatting."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from hpo import disk
 from hpo.errors import MachineError
 from hpo.reports.facts import StudyReport, gather
+from hpo.reports.render.confirmation import confirmation_csv
 from hpo.reports.render.csv import epochs_csv, trials_csv
 from hpo.reports.render.html import render
 from hpo.reports.render.markdown import summary
@@ -31,6 +33,8 @@ def write_report_files(report: StudyReport, folder: Path, *, spreadsheet: bool =
     """Render everything first, then replace the files one by one; returns the path of the page. Raises MachineError if
     a file cannot be written."""
     texts = {name: table(report, spreadsheet=spreadsheet) for name, table in TABLES.items()}
+    if report.repeated:
+        texts["confirmation.csv"] = confirmation_csv(report.repeated, spreadsheet=spreadsheet)
     texts |= {name: page(report) for name, page in PAGES.items()}
     for name, text in texts.items():
         write_text(folder / name, text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.paths import argument, run_command, submit_command
 from hpo.reports.render import figures
+from hpo.reports.render.confirmation import sentences
 from hpo.reports.render.curves import Curves, curves_of
 from hpo.reports.text import (
     STATES,
@@ -82,6 +83,7 @@ def render(report: StudyReport) -> str:
         slices=[(name, figure(figures.slice_figure(report, name), f"slice-{i}")) for i, name in enumerate(slices)],
         slices_omitted=len(report.parameters) - len(slices),
         top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
+        confirmed=sentences(report.confirmation, report.objective) if report.confirmation else [],
         balance=balance_table(report.balance),
         looks=len(report.looks),
         commands=commands(report),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hpo.reports.render.confirmation import sentences
 from hpo.reports.text import describe_training, format_duration, format_number, format_share, label, units
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def _winner(report: StudyReport) -> Iterable[str]:
         f"Winner: trial {winner.number}, {report.part}{_label(report)} {format_number(winner.value)} "
         f"({report.direction}d){tested}."
     )
+    if report.confirmation is not None:
+        yield escaped(" ".join(sentences(report.confirmation, report.objective)))
     yield markdown_table(
         ("parameter", "value"), [(code(name), _value(winner.params[name], 6)) for name in sorted(winner.params)]
     )

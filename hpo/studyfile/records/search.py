@@ -144,6 +144,10 @@ class SearchTable(Record):
     """Trials in flight (default: a fifth of the file's `trials` for a sampler that learns from results, at most 8; 16
     for others). It is part of the study, not of the machine, because it decides which results the sampler knows when it
     proposes a trial."""
+    confirm: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    """After the search, the leading configurations and the default one are trained again with new seeds, for this share
+    of the epochs that the search trained, and the winner is the one with the best mean; see docs/confirmation.md. 0:
+    never. Absent: 0.1. Eight trainings are paid for in any case, if they are at most a third of these epochs."""
     pace: Literal["own", "lockstep"] | None = None
     """How trials in flight advance. `lockstep`: epoch by epoch together, so that a study gives the same table each time
     that it is run. `own`: each as fast as it can. Absent: `own` for a training function of your own, whose trials may
