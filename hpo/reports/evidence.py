@@ -1,4 +1,4 @@
-"""The part of a report that the checks of `cautions` use, computed once. Draws no conclusions."""
+"""The part of a report that the checks use, computed once. Draws no conclusions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from hpo.errors import HpoError
 from hpo.paths import argument, submit_command
-from hpo.reports.noise import Noise, noise_of
 from hpo.reports.parts import Parts
+from hpo.reports.statistics.noise import Noise, noise_of
 from hpo.reports.trials import Counts, TrialRow
 
 if TYPE_CHECKING:

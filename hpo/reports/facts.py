@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.reports.baselines import baseline_rows
-from hpo.reports.cautions import cautions
+from hpo.reports.checks import cautions
 from hpo.reports.diagnosis import SignCount, counted
 from hpo.reports.evidence import Evidence, evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial

@@ -7,9 +7,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from hpo.endings import Ended, Ending
-from hpo.reports.cautions import rises
+from hpo.reports.checks.search.edges import edge_of
+from hpo.reports.checks.training.improving import rises
 from hpo.reports.compare import comparison_table
-from hpo.reports.edges import edge_of
 from hpo.reports.trials import trial_row
 from tests.reports.factory import RATE, balance, cut, failed, small, trial
 

@@ -5,15 +5,43 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
+from hpo.reports.text import format_number
 from hpo.studyfile.fields import Slot, searched_tables
 
 if TYPE_CHECKING:
+    from hpo.reports.evidence import Evidence
     from hpo.reports.trials import TrialRow
 
 EDGE = 0.05
 """Share of a range, on its own (linear or logarithmic) scale, that counts as its edge."""
 
 Side = Literal["lower", "upper"]
+
+
+def edges(e: Evidence) -> list[str]:
+    if e.winner is None:
+        return []
+    found = []
+    for name in sorted(e.winner.params):
+        side = edge_of(e.winner, name)
+        if side is None:
+            continue
+        distribution = e.winner.distributions[name]
+        others = [
+            trial
+            for trial in e.best_first[:10]
+            if trial is not e.winner and trial.distributions.get(name) == distribution
+        ]
+        alike = sum(edge_of(trial, name) == side for trial in others)
+        if is_coarse(e.winner, name) and (not others or alike < len(others) / 2):
+            continue
+        low, high = getattr(distribution, "low", None), getattr(distribution, "high", None)
+        company = f" (so do {alike} of the next {len(others)} best)" if alike else ""
+        found.append(
+            f"The best {name} = {format_number(e.winner.params[name])} lies on the {side} edge of its range "
+            f"{format_number(low)} to {format_number(high)}{company}: a wider range may hold a better one."
+        )
+    return found
 
 
 def edge_of(trial: TrialRow, name: str) -> Side | None:
