@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from hpo.conventions import FIRST
 from hpo.database.decoding import formed
 from hpo.registry.baselines import Baseline
+from hpo.registry.lone_feature import LoneFeature
 
 BEING_DELETED = "being deleted"
 """Key of `StudyFacts.is_being_deleted`, for which SQL asks, too."""
@@ -58,6 +59,8 @@ class StudyFacts:
     baselines: tuple[Baseline, ...] = ()
     """What simple models score on the same parts, the simplest first; empty where the study did not ask for them, or
     has not ended since there are any."""
+    lone_feature: LoneFeature | None = field(default=None, metadata={"key": "lone feature"})
+    """The feature that predicts best alone; None where that is not known, see `hpo.data.parts.lone_feature`."""
     circumstances: Mapping[str, Any] = field(default_factory=dict)
     """All other facts by key, which are only shown: the data's name, the device, the machine, versions of libraries,
     and what other versions of this program note."""
@@ -79,6 +82,8 @@ class StudyFacts:
         """The JSON object of the record; facts that have their default are left out."""
         known = {_KEYS[f.name]: getattr(self, f.name) for f in _NAMED if getattr(self, f.name) != f.default}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
+        if self.lone_feature is not None:
+            plain[_KEYS["lone_feature"]] = asdict(self.lone_feature)
         if self.baselines:
             plain["baselines"] = [asdict(one) for one in self.baselines]
         return {**plain, **{SHA256 + name: digest for name, digest in self.sources.items()}, **self.circumstances}

@@ -11,10 +11,11 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.reports.baselines import baseline_rows
-from hpo.reports.checks import cautions
+from hpo.reports.checks import health
 from hpo.reports.diagnosis import SignCount, counted
 from hpo.reports.evidence import Evidence, evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
+from hpo.reports.health import Check
 from hpo.reports.importances import Importances, compute_importances
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
 from hpo.reports.text import label, scores_on_test
@@ -55,8 +56,6 @@ class StudyReport(Evidence):
     """The study file."""
     circumstances: Mapping[str, Any]
     """All that the study noted about itself but its baselines, by the name that is shown."""
-    task: str | None
-    """`classification` or `regression`; None where a study did not note it."""
     epochs: pd.DataFrame
     """One row per trial, replica and epoch."""
     test_ensemble: Mapping[str, float | None]
@@ -76,8 +75,13 @@ class StudyReport(Evidence):
     """Spent training and validating, added up over the workers that shared the wall time."""
     shared: bool
     """Whether the study was submitted to workers, which train at the same time."""
-    cautions: tuple[str, ...]
-    """What a reader should know before trusting the winner."""
+    checks: tuple[Check, ...]
+    """The health card: what each check found, those with a finding first."""
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What a reader should know before trusting the winner."""
+        return tuple(check.text for check in self.checks if check.raised)
 
     @property
     def top(self) -> tuple[TrialRow, ...]:
@@ -154,8 +158,7 @@ def report_of(
         hpo_version=study.hpo_version,
         source=study.spec_source,
         spec_text=study.spec_text,
-        circumstances=replace(study.facts, baselines=()).as_dict(),
-        task=study.facts.task,
+        circumstances=replace(study.facts, baselines=(), lone_feature=None).as_dict(),
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
         models=study.facts.models,
@@ -167,7 +170,7 @@ def report_of(
         wall_seconds=study.wall_seconds,
         train_seconds=study.train_seconds,
         shared=study.submitted_at is not None,
-        cautions=cautions(evidence),
+        checks=health(evidence),
     )
 
 

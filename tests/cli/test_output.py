@@ -39,6 +39,7 @@ from hpo.execution.rehearsal import Rehearsed
 from hpo.registry import studies as table
 from hpo.registry.baselines import Baseline
 from hpo.registry.summaries import StudySummary
+from hpo.reports.health import Check, Verdict
 from hpo.runtime.progress import Progress, Running
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.cautions import Caution
@@ -295,6 +296,7 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
         in_training=(TrialInTraining(number=1, worker="host-1-with-a-long-name", epoch=3, value=0.5),),
         failures=(Failure(number=2, reason=f"RuntimeError: {MARKUP} and a longer explanation of what happened"),),
         foreign=(), baselines=(Baseline(name="majority", validation={"accuracy": 0.5}, test={"accuracy": 0.5}),),
+        health=(Check(code="edges", verdict=Verdict.WARN, sentence=f"{MARKUP} lies on the edge.", way_out="Widen it."),),
     )  # fmt: skip
     studies._print_study(details, "")
     lines = lines_of(out)

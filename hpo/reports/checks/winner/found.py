@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpo.reports.health import Finding, failed, passed
+from hpo.reports.text import plural
+
 if TYPE_CHECKING:
     from hpo.reports.evidence import Evidence
 
 
-def no_winner(e: Evidence) -> list[str]:
+def winner(e: Evidence) -> Finding:
+    """A finished trial whose value is finite."""
+    finished = float(e.counts.finished)
     if e.winner is not None:
-        return []
-    why = " The reasons stand in trials.csv, column ended." if e.counts.ended else ""
-    return [f"No trial has finished, so there is no winner.{why}"]
+        count = plural(e.counts.finished, "finished trial")
+        return passed(f"Trial {e.winner.number} is the best of {count}.", finished)
+    why = "The reasons stand in trials.csv, column ended." if e.counts.ended else ""
+    return failed("No trial has finished, so there is no winner.", finished, way_out=why)
