@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from bisect import insort
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -132,22 +133,25 @@ def evidence(study: Study) -> Evidence:
     )
     # The value is that of the last epoch, so that every replica's is its own.
     value_NR = of_seed_NR - 0.3 * math.exp(-EPOCHS / study.speed)
+    means, deviations = value_NR.mean(1).tolist(), value_NR.std(1, ddof=1).tolist()
+    measured, replicated = curve_NE.tolist(), value_NR.tolist()
     rung = 3
     rows, curves, replicas = [], {}, {}
     seen: list[float] = []
     for number in range(n):
-        value, epochs, ended, state = float(value_NR[number].mean()), EPOCHS, Ended(why=Ending.FINISHED), "COMPLETE"
+        value, epochs, ended, state = means[number], EPOCHS, Ended(why=Ending.FINISHED), "COMPLETE"
         if study.undefined and draw.random() < study.undefined:
             ended, state, epochs = Ended(why=Ending.UNDEFINED, detail="accuracy", epoch=1), "PRUNED", 1
         elif study.pruned:
-            seen.append(float(curve_NE[number, rung - 1]))
-            if len(seen) > 5 and seen[-1] < np.quantile(seen, 0.5):
+            early = float(curve_NE[number, rung - 1])
+            insort(seen, early)
+            if len(seen) > 5 and early < seen[len(seen) // 2]:
                 ended, state, epochs = Ended(why=Ending.PRUNED, detail="hyperband", epoch=rung), "PRUNED", rung
-                value = seen[-1]
-        curves[number] = tuple(curve_NE[number, :epochs].tolist())
+                value = early
+        curves[number] = tuple(measured[number][:epochs])
         if state == "COMPLETE":
-            replicas[number] = tuple(value_NR[number].tolist())
-        rows.append(_row(study, number, state, value, params[number], ended, epochs, value_NR[number]))
+            replicas[number] = tuple(replicated[number])
+        rows.append(_row(study, number, state, value, params[number], ended, epochs, deviations[number]))
     best_first = tuple(ranked(rows, False))
     winner = best_first[0]
     parts = Parts(validation=study.classes, test=study.classes)
@@ -177,12 +181,13 @@ def _drawn(study: Study, luck_N: Floats) -> tuple[list[dict[str, float]], Floats
     draw, n = study.draw, study.trials
     shapes = {name: _shape(study, name) for name in study.names}
     places: list[dict[str, float]] = []
-    effect_N = np.full(n, study.level)
+    effect_N, leaders = np.full(n, study.level), np.empty(0, np.int64)
     for number in range(n):
         near = None
         if study.adaptive and number >= 20 and draw.random() < 0.5:
-            leaders = np.argsort(-(effect_N + luck_N)[:number])[: number // 5]
-            near = places[int(draw.choice(leaders))]
+            if number % 10 == 0 or not len(leaders):
+                leaders = np.argsort(-(effect_N + luck_N)[:number])[: number // 5]
+            near = places[int(leaders[int(draw.integers(len(leaders)))])]
         one = {}
         for name in study.names:
             if near is None or (_is_choice(name) and draw.random() < 0.2):
@@ -204,8 +209,10 @@ def _shape(study: Study, name: str) -> Callable[[float], float]:
     """The effect of a place, with a standard deviation of 1 and a mean of 0 over uniform draws."""
     if _is_choice(name):
         return lambda place: math.sqrt(1.5) * (min(2, int(3 * place)) - 1)
-    wanted = -((np.linspace(0, 1, 201) - study.optimum[name]) ** 2)
-    return lambda place: float((-((place - study.optimum[name]) ** 2) - wanted.mean()) / wanted.std())
+    optimum = study.optimum[name]
+    wanted = -((np.linspace(0, 1, 201) - optimum) ** 2)
+    mean, deviation = float(wanted.mean()), float(wanted.std())
+    return lambda place: (-((place - optimum) ** 2) - mean) / deviation
 
 
 def _at(distribution: Any, place: float) -> Any:
@@ -224,13 +231,13 @@ def _row(
     params: Any,
     ended: Ended,
     epochs: int,
-    values_R: Any,
+    spread: float,
 ) -> TrialRow:
     signs = (Sign(code=Code.INPUTS_NOT_SCALED, figure=1e4),) if study.unscaled else ()
     return TrialRow(
         number=number, state=state, value=None if ended.why is Ending.UNDEFINED else value, params=params,
         distributions={name: RANGES[name] for name in params}, started=None, completed=None, ended=ended, epochs=epochs,
-        best_epoch=epochs, spread=float(values_R.std(ddof=1)) if state == "COMPLETE" else None, valid_loss=None,
+        best_epoch=epochs, spread=spread if state == "COMPLETE" else None, valid_loss=None,
         seconds=1.0, model_parameters=100, optimizer_state_bytes=0, signs=signs,
     )  # fmt: skip
 
