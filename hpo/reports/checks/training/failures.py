@@ -17,6 +17,6 @@ def failed_trials(e: Evidence) -> Finding:
     if not found:
         return passed("No trial failed.", 0.0)
     share = len(found) / e.counts.ended
-    reason = str(found[0].ended) or "no reason recorded"
-    said = f"{plural(len(found), 'trial')} of {e.counts.ended} failed; the first, trial {found[0].number}: {reason}"
+    reason = (str(found[0].ended) or "no reason recorded").rstrip(".")
+    said = f"{plural(len(found), 'trial')} of {e.counts.ended} failed; the first, trial {found[0].number}: {reason}."
     return (failed if share > 0.5 else warned)(said, share, way_out="All reasons stand in trials.csv, column ended.")
