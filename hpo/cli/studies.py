@@ -89,9 +89,11 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     default, epochs, seconds), ended (reason to count of trials), worker_status (of those that work on it, have fallen
     silent or cannot work on it, each with name, host, pid, alive, trials, complaint), best_trials (the best first, each
     with number, value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each with code, trials,
-    example, way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason) and
+    example, way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason),
     foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or
-    "taken", i.e. ended by another program, and reason).
+    "taken", i.e. ended by another program, and reason) and health (what the checks of docs/report.md found, the gravest
+    first, each with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence, figure and way_out;
+    empty with --watch).
 
     With --trial and --json an object with number, state, reason, value, spread, epochs, best_epoch, params, seconds,
     parameters (of the model), optimizer_state_bytes, peak_memory_bytes, peak_gpu_memory_bytes (of a training function),
@@ -122,7 +124,7 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
         if number is not None:
             show_trial(store, study, number, as_json=as_json)
             return
-        look = partial(study_details, store, study)
+        look = partial(study_details, store, study, health=not watch)
         if as_json:
             follow_json(look, over=over)
         elif watch:
@@ -181,6 +183,7 @@ def _studies_table(found: list[StudySummary]) -> Table:
 
 def _print_study(found: StudyDetails, options: str) -> None:
     from hpo.reports.foreign import sentences
+    from hpo.reports.health import counted
     from hpo.reports.text import describe_training, format_duration, plural
 
     out = console()
@@ -210,6 +213,12 @@ def _print_study(found: StudyDetails, options: str) -> None:
     out.list_of("Failed", [f"trial {trial.number}: {trial.reason}" for trial in found.failures])
     for sentence in sentences(found.foreign):
         out.say(f"\n{sentence}")
+    if found.health:
+        title = f"Health: {counted(found.health)}"
+        told = [check for check in found.health if check.raised and check.code != "other_programs"]
+        out.list_of(title, [f"{check.verdict.label} {check.title}: {check.text}".replace("`", "") for check in told])
+        if not told:
+            out.say(f"\n{title}")
     if way_on := _way_on(found, options):
         out.say_command(f"\n{way_on}")
 

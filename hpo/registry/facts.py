@@ -15,6 +15,7 @@ from hpo.conventions import FIRST
 from hpo.database.decoding import formed
 from hpo.registry.baselines import Baseline
 from hpo.registry.confirmation import Confirmation
+from hpo.registry.lone_feature import LoneFeature
 
 BEING_DELETED = "being deleted"
 """Key of `StudyFacts.is_being_deleted`, for which SQL asks, too."""
@@ -65,6 +66,8 @@ class StudyFacts:
     has not ended since there are any."""
     confirmation: Confirmation | None = None
     """What the repeats of the leading configurations said when the study ended; see `registry.confirmation`."""
+    lone_feature: LoneFeature | None = field(default=None, metadata={"key": "lone feature"})
+    """The feature that predicts best alone; None where that is not known, see `hpo.data.parts.lone_feature`."""
     circumstances: Mapping[str, Any] = field(default_factory=dict)
     """All other facts by key, which are only shown: the data's name, the device, the machine, versions of libraries,
     and what other versions of this program note."""
@@ -86,6 +89,8 @@ class StudyFacts:
         """The JSON object of the record; facts that have their default are left out."""
         known = {_KEYS[f.name]: getattr(self, f.name) for f in _NAMED if getattr(self, f.name) != f.default}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
+        if self.lone_feature is not None:
+            plain[_KEYS["lone_feature"]] = asdict(self.lone_feature)
         if self.baselines:
             plain["baselines"] = [asdict(one) for one in self.baselines]
         if self.confirmation is not None:

@@ -1,15 +1,14 @@
-"""Simple models beside the winner: the table of a report, and the caution where the winner does not beat them."""
+"""Simple models beside the winner: the table of a report. `checks.winner.baselines` compares the winner with them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hpo.reports.text import format_number, label
+from hpo.reports.text import format_number
 
 if TYPE_CHECKING:
     from hpo.registry.baselines import Baseline
-    from hpo.reports.evidence import Evidence
 
 NAMES: dict[str, str] = {
     "majority": "majority class",
@@ -22,8 +21,6 @@ NAMES: dict[str, str] = {
     "boosting": "gradient boosting",
 }
 """Name of a baseline -> its name for people."""
-ELABORATE = ("boosting",)
-"""Baselines that a winner may well be worse than; all others are simple."""
 
 
 def name_of(baseline: Baseline) -> str:
@@ -45,25 +42,3 @@ def baseline_rows(
         validated, tested = (format_number(part.get(objective)) for part in (one.validation, one.test))
         found.append((name_of(one), validated, tested, one.note))
     return found
-
-
-def behind_simple(e: Evidence) -> list[str]:
-    """A winner that is no better than a simple model has learnt nothing that is worth its cost."""
-    if e.winner is None or e.winner.value is None:
-        return []
-    scores = {
-        name_of(one): value
-        for one in e.baselines
-        if one.name not in ELABORATE and (value := one.validation.get(e.objective)) is not None
-    }
-    if not scores:
-        return []
-    name = max(scores, key=lambda one: e.sign * scores[one])
-    if e.sign * (e.winner.value - scores[name]) > 0:
-        return []
-    return [
-        f"The winner does not beat a simple model: its validation {label(e.objective)} is "
-        f"{format_number(e.winner.value)}, that of the baseline {name} {format_number(scores[name])}. Take that model, "
-        "or look for what keeps the trials from learning: their learning rates, their number of epochs, the scaling of "
-        "the data."
-    ]

@@ -1,22 +1,24 @@
-"""The part of a report that the checks of `cautions` use, computed once. Draws no conclusions."""
+"""The part of a report that the checks use, computed once. Draws no conclusions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpo.errors import HpoError
 from hpo.paths import argument, submit_command
-from hpo.reports.noise import Noise, noise_of
+from hpo.registry.read import EPOCH_COLUMNS
 from hpo.reports.parts import Parts
+from hpo.reports.statistics.noise import Noise, noise_of
 from hpo.reports.trials import Counts, TrialRow
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hpo.registry.baselines import Baseline
+    from hpo.registry.lone_feature import LoneFeature
     from hpo.registry.studies import Direction, StudyRow
     from hpo.reports.foreign import ForeignTrial
     from hpo.studyfile.study import StudySpec
@@ -41,8 +43,16 @@ class Evidence:
     """Finished trials."""
     winner: TrialRow | None
     """Best finished trial."""
-    winner_curve: tuple[float, ...]
-    """The winner's unsmoothed objective at each epoch, the mean over replicas, with the sign that makes more better."""
+    task: str | None
+    """`classification` or `regression`; None where a study did not note it."""
+    curves: Mapping[int, tuple[float, ...]]
+    """Trial number -> its unsmoothed objective at each epoch, the mean over replicas, with the sign that makes more
+    better; NaN where it was not finite."""
+    replica_values: Mapping[int, tuple[float, ...]]
+    """Number of a finished trial -> its unsmoothed objective of each replica at its best epoch, with that sign. Empty
+    where trials have one replica."""
+    winner_metrics: Mapping[str, float]
+    """The winner's metrics of the validation part at its best epoch, the mean over replicas."""
     scored_trial: int | None
     """Number of the trial that was scored on the test part."""
     test: Mapping[str, float | None]
@@ -56,6 +66,8 @@ class Evidence:
     repeats: tuple[int, int, int]
     """Rows with the features of an earlier row, of a row with another target, and to score on with those of a row to
     train on."""
+    lone_feature: LoneFeature | None
+    """The feature that predicts best alone; None where that is not known."""
     parts: Parts
     noise: Noise | None
     """Noise of the best values; None where it is not known."""
@@ -65,6 +77,17 @@ class Evidence:
     """Advice on how to give the study more trials; empty while its budget is not spent."""
     way_to_more_epochs: str
     """Advice on how to give trials more epochs."""
+
+    @property
+    def winner_curve(self) -> tuple[float, ...]:
+        """The winner's curve, without what was not finite."""
+        curve = () if self.winner is None else self.curves.get(self.winner.number, ())
+        return tuple(value for value in curve if math.isfinite(value))
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Values of the finished trials with the sign that makes more better, best first."""
+        return tuple(self.sign * trial.value for trial in self.best_first if trial.value is not None)
 
     @property
     def part(self) -> str:
@@ -95,6 +118,7 @@ def evidence_of(
 ) -> Evidence:
     """The evidence from a study's row, its trials and its epochs."""
     spec = _spec(study)
+    sign = -1.0 if study.direction == "minimize" else 1.0
     replicas = int(epochs["replica"].max()) + 1 if len(epochs) else 1
     spreads = [trial.spread for trial in best_first[:POOLED] if trial.spread is not None]
     return Evidence(
@@ -105,13 +129,17 @@ def evidence_of(
         trials=trials,
         best_first=best_first,
         winner=winner,
-        winner_curve=_curve(epochs, winner, minimized=study.direction == "minimize"),
+        task=study.facts.task,
+        curves=_curves(epochs, sign),
+        replica_values=_replica_values(epochs, best_first, sign) if replicas > 1 else {},
+        winner_metrics=_metrics(epochs, winner),
         scored_trial=study.winner_number if study.test else None,
         test=test,
         foreign=foreign,
         baselines=study.facts.baselines,
         looks=study.facts.test_looks,
         repeats=(study.facts.repeated, study.facts.conflicting, study.facts.across),
+        lone_feature=study.facts.lone_feature,
         parts=parts,
         noise=None
         if winner is None or winner.value is None
@@ -132,13 +160,37 @@ def _spec(study: StudyRow) -> StudySpec | None:
         return None
 
 
-def _curve(epochs: pd.DataFrame, winner: TrialRow | None, *, minimized: bool) -> tuple[float, ...]:
+def _curves(epochs: pd.DataFrame, sign: float) -> dict[int, tuple[float, ...]]:
+    """The mean over replicas by trial and epoch; not finite where that of a replica is not."""
+    rows = epochs.groupby(["number", "epoch"])["objective"]
+    means = (sign * rows.mean()).where(rows.count() == rows.size())
+    found: dict[int, list[float]] = {}
+    for (number, _), value in zip(means.index.tolist(), means.tolist(), strict=True):
+        found.setdefault(number, []).append(float(value))
+    return {number: tuple(curve) for number, curve in found.items()}
+
+
+def _replica_values(epochs: pd.DataFrame, trials: Sequence[TrialRow], sign: float) -> dict[int, tuple[float, ...]]:
+    """Those of trials that have as many replicas as most."""
+    best = {trial.number: trial.best_epoch or trial.epochs for trial in trials}
+    rows = epochs[epochs["epoch"] == epochs["number"].map(best)]
+    found: dict[int, list[float]] = {}
+    for number, value in zip(rows["number"].tolist(), rows["objective"].tolist(), strict=True):
+        found.setdefault(int(number), []).append(sign * float(value))
+    most = max(map(len, found.values()), default=0)
+    return {
+        number: tuple(values)
+        for number, values in found.items()
+        if len(values) == most and all(map(math.isfinite, values))
+    }
+
+
+def _metrics(epochs: pd.DataFrame, winner: TrialRow | None) -> dict[str, float]:
     if winner is None:
-        return ()
-    rows = epochs[epochs["number"] == winner.number]
-    means = rows.groupby("epoch")["objective"].mean().tolist()
-    sign = -1.0 if minimized else 1.0
-    return tuple(sign * float(value) for value in means if math.isfinite(value))
+        return {}
+    rows = epochs[(epochs["number"] == winner.number) & (epochs["epoch"] == (winner.best_epoch or winner.epochs))]
+    measured = rows.drop(columns=[*EPOCH_COLUMNS[:4], "learning_rate", "gradient_norm", "seconds"]).mean()
+    return {str(name): float(value) for name, value in measured.items() if math.isfinite(value)}
 
 
 def _way_to_more_trials(study: StudyRow, spec: StudySpec | None, counts: Counts) -> str:

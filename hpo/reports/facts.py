@@ -11,10 +11,11 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.reports.baselines import baseline_rows
-from hpo.reports.cautions import cautions
+from hpo.reports.checks import health
 from hpo.reports.diagnosis import SignCount, counted
 from hpo.reports.evidence import Evidence, evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
+from hpo.reports.health import Check
 from hpo.reports.importances import Importances, compute_importances
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
 from hpo.reports.text import label, scores_on_test
@@ -60,8 +61,6 @@ class StudyReport(Evidence):
     """SHA-256 of the positions of the examples in all parts; None where it is not recorded, or there are no parts."""
     circumstances: Mapping[str, Any]
     """All that the study noted about itself but its baselines, by the name that is shown."""
-    task: str | None
-    """`classification` or `regression`; None where a study did not note it."""
     epochs: pd.DataFrame
     """One row per trial, replica and epoch."""
     test_ensemble: Mapping[str, float | None]
@@ -81,12 +80,17 @@ class StudyReport(Evidence):
     """Spent training and validating, added up over the workers that shared the wall time."""
     shared: bool
     """Whether the study was submitted to workers, which train at the same time."""
-    cautions: tuple[str, ...]
-    """What a reader should know before trusting the winner."""
     confirmation: Confirmation | None
     """What the repeats of the leading configurations say of the winner; None where it was not confirmed."""
     repeated: tuple[Repeat, ...]
     """All repeats, also those of earlier confirmations."""
+    checks: tuple[Check, ...]
+    """The health card: what each check found, those with a finding first."""
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What a reader should know before trusting the winner."""
+        return tuple(check.text for check in self.checks if check.raised)
 
     @property
     def top(self) -> tuple[TrialRow, ...]:
@@ -176,8 +180,7 @@ def report_of(
         spec_text=study.spec_text,
         dataset_fingerprint=study.dataset_fingerprint,
         split_fingerprint=study.facts.split,
-        circumstances=replace(study.facts, baselines=(), confirmation=None).as_dict(),
-        task=study.facts.task,
+        circumstances=replace(study.facts, baselines=(), confirmation=None, lone_feature=None).as_dict(),
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
         models=study.facts.models,
@@ -189,9 +192,9 @@ def report_of(
         wall_seconds=study.wall_seconds,
         train_seconds=study.train_seconds,
         shared=study.submitted_at is not None,
-        cautions=cautions(evidence),
         confirmation=confirmation,
         repeated=tuple(repeats),
+        checks=health(evidence),
     )
 
 

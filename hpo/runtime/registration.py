@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ import torch
 from optuna.trial import TrialState
 
 from hpo import __version__, space
+from hpo.data.parts.lone_feature import lone_feature
 from hpo.errors import StudyFileError, StudyStateError
 from hpo.execution.resources import Resources
 from hpo.paths import argument, submit_command
 from hpo.registry import studies
 from hpo.registry.facts import StudyFacts
+from hpo.registry.lone_feature import LoneFeature
 from hpo.registry.reopening import reopen_cut
 from hpo.registry.studies import StudyRow
 from hpo.runtime.inputs import Inputs
@@ -190,5 +192,13 @@ def circumstances(spec: StudySpec, inputs: Inputs, device: torch.device) -> Stud
         repeated=splits.repeats.rows,
         conflicting=splits.repeats.conflicting,
         across=splits.repeats.across,
+        lone_feature=_lone_feature(inputs),
         circumstances={**about.circumstances, "dataset": dataset.name, **_drawing()},
     )
+
+
+def _lone_feature(inputs: Inputs) -> LoneFeature | None:
+    """The feature that predicts the first validation part best alone."""
+    first = inputs.splits.replicas[0]
+    found = lone_feature(inputs.dataset, first.train_idx, first.valid_idx)
+    return None if found is None else LoneFeature(**asdict(found))

@@ -40,6 +40,7 @@ from hpo.registry.baselines import Baseline
 from hpo.registry.summaries import StudySummary
 from hpo.reports.comparison.measures import Measure
 from hpo.reports.comparison.table import Comparison
+from hpo.reports.health import Check, Verdict
 from hpo.runtime.progress import Progress, Running
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.cautions import Caution
@@ -296,6 +297,7 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
         in_training=(TrialInTraining(number=1, worker="host-1-with-a-long-name", epoch=3, value=0.5),),
         failures=(Failure(number=2, reason=f"RuntimeError: {MARKUP} and a longer explanation of what happened"),),
         foreign=(), baselines=(Baseline(name="majority", validation={"accuracy": 0.5}, test={"accuracy": 0.5}),),
+        health=(Check(code="edges", verdict=Verdict.WARN, sentence=f"{MARKUP} is bad.", way_out=""),),
     )  # fmt: skip
     studies._print_study(details, "")
     lines = lines_of(out)

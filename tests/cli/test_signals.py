@@ -117,4 +117,10 @@ def test_interrupted_while_the_report_is_made(project: Project) -> None:
     again = project.hpo("run", "small.toml")
     assert again.returncode == 0
     folder: Path = project.folder / "runs" / "reports" / "small"
-    assert {file.name for file in folder.iterdir()} == {"index.html", "trials.csv", "epochs.csv", "summary.md"}
+    assert {file.name for file in folder.iterdir()} == {
+        "index.html",
+        "trials.csv",
+        "epochs.csv",
+        "summary.json",
+        "summary.md",
+    }

@@ -30,7 +30,7 @@ def report(values: dict[str, float | None], *, value: float = 0.9, objective: st
 
 def caution(made: StudyReport) -> str | None:
     """The first caution, if it is the one about baselines."""
-    said = [one for one in made.cautions if "simple model" in one]
+    said = [one for one in made.cautions if "does not beat a simple model" in one]
     assert said in ([], [made.cautions[0]]), "it comes first"
     return said[0] if said else None
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpo.registry.confirmation import Confirmation
     from hpo.registry.leases import Worker
     from hpo.registry.studies import StudyRow
+    from hpo.reports.health import Check
     from hpo.storage.store import Store
 
 BEST = 5
@@ -145,13 +146,17 @@ class StudyDetails(StudySummary):
     failures: tuple[Failure, ...]
     foreign: tuple[ForeignTrial, ...]
     """The trials that `waiting` and `others` count."""
+    health: tuple[Check, ...]
+    """What the checks of its conclusions found, the gravest first; empty where they were not asked for."""
 
 
-def study_details(store: Store, name: str) -> StudyDetails:
-    """Where a study stands; `StudyStateError` for an unknown name."""
+def study_details(store: Store, name: str, *, health: bool = False) -> StudyDetails:
+    """Where a study stands; `StudyStateError` for an unknown name. `health`: also check its conclusions, for which all
+    its epochs are read."""
     from hpo.registry.confirmation import confirmed
     from hpo.registry.leases import holders, workers
     from hpo.registry.studies import study_row
+    from hpo.reports.facts import gather
 
     study = study_row(store, name)
     store.forget(study.study_id)  # an extension may have reopened ended trials
@@ -239,6 +244,7 @@ def study_details(store: Store, name: str) -> StudyDetails:
             if trial.state == "FAIL"
         ),
         foreign=foreign,
+        health=gather(store, name).checks if health and trials else (),
     )
 
 

@@ -1,4 +1,4 @@
-"""Writes the files of a report: `index.html`, `trials.csv`, `epochs.csv`, `summary.md`, and
+"""Writes the files of a report: `index.html`, `trials.csv`, `epochs.csv`, `summary.md`, `summary.json`, and
 `confirmation.csv` where a winner was confirmed. No facts, no formatting."""
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from hpo.reports.facts import StudyReport, gather
 from hpo.reports.render.confirmation import confirmation_csv
 from hpo.reports.render.csv import epochs_csv, trials_csv
 from hpo.reports.render.html import render
+from hpo.reports.render.json import summary_json
 from hpo.reports.render.markdown import summary
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 TABLES = {"trials.csv": trials_csv, "epochs.csv": epochs_csv}
 """File name -> CSV text of a report."""
-PAGES = {"summary.md": summary, "index.html": render}
+PAGES = {"summary.md": summary, "summary.json": summary_json, "index.html": render}
 """File name -> text of a report. The page comes last: if it is new, so are the files beside it."""
 
 

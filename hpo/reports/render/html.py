@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hpo.paths import argument, run_command, submit_command
+from hpo.reports.health import counted
 from hpo.reports.render import figures
 from hpo.reports.render.confirmation import sentences
 from hpo.reports.render.curves import Curves, curves_of
@@ -59,6 +60,7 @@ def render(report: StudyReport) -> str:
         plural=plural,
     )
     environment.filters["marked"] = marked
+    environment.filters["counted"] = counted
     scripts = files("hpo.reports.render") / "templates"
 
     def figure(plot: Figure, name: str) -> Markup:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hpo.reports.health import counted
 from hpo.reports.render.confirmation import sentences
 from hpo.reports.text import describe_training, format_duration, format_number, format_share, label, units
 
@@ -24,13 +25,13 @@ BEGINNING = re.compile(r"^(\d*)([-+=.)])(?=\s|[-=]|$)")
 
 
 def summary(report: StudyReport) -> str:
-    """Winner, figures, warnings, best configurations and importances."""
+    """Winner, figures, health checks, best configurations and importances."""
     sections = [
         f"# {escaped(report.name)}",
         *_winner(report),
         *_baselines(report),
         *_figures(report),
-        *_warnings(report),
+        *_health(report),
         *_diagnosis(report),
         *_best(report),
         *_importances(report),
@@ -114,10 +115,14 @@ def _figures(report: StudyReport) -> Iterable[str]:
         yield said
 
 
-def _warnings(report: StudyReport) -> Iterable[str]:
-    if report.cautions:
-        yield "## Warnings"
-        yield "\n".join(f"- {sentence(caution)}" for caution in report.cautions)
+def _health(report: StudyReport) -> Iterable[str]:
+    yield "## Health"
+    yield f"{counted(report.checks)}."
+    rows = [
+        (check.verdict.label, escaped(check.title), sentence(check.sentence), sentence(check.way_out))
+        for check in report.checks
+    ]
+    yield markdown_table(("verdict", "check", "finding", "way out"), rows)
 
 
 def _diagnosis(report: StudyReport) -> Iterable[str]:

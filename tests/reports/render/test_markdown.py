@@ -18,7 +18,7 @@ def test_it_names_winner_scores_and_warnings():
     assert report.winner is not None
     assert f"Winner: trial {report.winner.number}, validation accuracy" in text
     assert "test accuracy 0.9722" in text
-    assert all(f"- {sentence(caution)}" in text for caution in report.cautions)
+    assert all(f" | {sentence(check.sentence)} | {sentence(check.way_out)} |" in text for check in report.checks)
     assert "## Best configurations" in text
     assert text.endswith("|\n") == bool(report.importances.shares)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from hpo.reports.trend import chance_of_rise
+from hpo.reports.statistics.trend import chance_of_rise
 
 
 @pytest.mark.parametrize("size", [3, 4, 5, 12, 33, 34, 60])

@@ -7,9 +7,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from hpo.endings import Ended, Ending
-from hpo.reports.cautions import rises
+from hpo.reports.checks.search.edges import edge_of
+from hpo.reports.checks.training.improving import rises
 from hpo.reports.comparison.rows import comparison_row
-from hpo.reports.edges import edge_of
+from hpo.reports.health import Verdict
 from hpo.reports.trials import trial_row
 from tests.reports.factory import RATE, balance, cut, failed, small, trial
 
@@ -92,7 +93,7 @@ def test_a_lower_learning_rate_is_advised_where_high_ones_diverged(diverged, adv
     space = {"optimizer.learning_rate": RATE}
     trials = [trial(i, 0.9, {"optimizer.learning_rate": 0.01}, space) for i in range(2)]
     trials += [trial(i, 0.1, {"optimizer.learning_rate": diverged}, space, **GONE) for i in (2, 3)]
-    assert bool(said(small(trials), "a lower highest learning rate")) == advised
+    assert bool(said(small(trials), "A lower highest learning rate")) == advised
     assert said(small(trials), "2 of 4 trials diverged")
 
 
@@ -161,17 +162,17 @@ def spec(more="", rate="{ low = 1e-3, high = 1e-1, log = true }"):
 @pytest.mark.parametrize(
     ("changes", "way"),
     [
-        ({"facts": {"budget": 4}}, "(raise `search.trials` and run the study again)"),
-        ({"max_trials": 4, "submitted_at": 1}, "(raise `search.trials` and submit the study again)"),
+        ({"facts": {"budget": 4}}, "Raise `search.trials` and run the study again."),
+        ({"max_trials": 4, "submitted_at": 1}, "Raise `search.trials` and submit the study again."),
         ({"facts": {"budget": 9}}, "more trials."),  # it has not had its trials yet
-        ({"spec_text": spec("wall_seconds = 9"), "wall_seconds": 9.5}, "(raise `search.wall_seconds` and run"),
-        ({"submitted_at": 1, "max_epochs": 40, "epochs_spent": 40}, "(raise `search.epochs` and submit"),
+        ({"spec_text": spec("wall_seconds = 9"), "wall_seconds": 9.5}, "Raise `search.wall_seconds` and run"),
+        ({"submitted_at": 1, "max_epochs": 40, "epochs_spent": 40}, "Raise `search.epochs` and submit"),
     ],
 )
 def test_the_way_to_more_trials_is_one_that_works(changes, way):
     (caution,) = said(small([trial(i, 0.5 + 0.01 * i) for i in range(4)], **changes), "Only 4 trials finished")
     assert caution.endswith(way) or way in caution
-    assert ("raise" in caution) == ("raise" in way)
+    assert ("Raise" in caution) == ("Raise" in way)
 
 
 def test_a_grid_is_not_told_to_have_more_trials():
@@ -224,7 +225,7 @@ def test_what_lets_a_winner_go_on():
     (served,) = told(submitted_at=1)
     assert served.endswith("`hpo extend digits --epochs N` lets it go on.")
     (spent,) = told(trial={"ended": cut(20, 20)})
-    assert spent.endswith("budget of 20 epochs was spent at epoch 20: a larger budget may do better.")
+    assert spent.endswith("budget of 20 epochs was spent at epoch 20. A larger budget may do better.")
     assert not told(trial={"ended": Ended(why=Ending.STOPPED_EARLY, epoch=20)})
 
 
@@ -356,18 +357,27 @@ def test_looks_at_the_test_part():
     assert not said(small([trial(0, 0.9)], facts={"test_looks": [0]}), "looked at")
 
 
-def test_rows_with_the_same_features_are_the_first_thing_that_is_said_of_the_data():
-    trials = [trial(number, 0.9 - number / 100) for number in range(30)]
-    assert not any("features" in caution for caution in small(trials).cautions)
-    report = small(trials, facts={"repeated rows": 12})
-    said = "12 rows have the same features as an earlier row, and rows with the same features are in one part."
-    assert report.cautions[0] == said
-    report = small(trials, facts={"repeated rows": 1, "conflicting rows": 2, "rows also trained on": 3})
-    assert report.cautions[:2] == (
-        "1 row has the same features as an earlier row; 3 rows to validate or test on have the features of a row to "
-        "train on, and scores on them are better than on new data.",
-        "2 rows have the same features as a row with another target, which no model can tell apart.",
+def test_rows_with_the_same_features():
+    def found(**facts):
+        trials = [trial(number, 0.9 - number / 100) for number in range(30)]
+        (check,) = [one for one in small(trials, facts=facts).checks if one.code == "duplicates"]
+        return check
+
+    assert found().verdict is Verdict.PASS
+    together = found(**{"repeated rows": 12})
+    assert together.verdict is Verdict.PASS
+    assert together.sentence == (
+        "12 rows have the same features as an earlier row, and rows with the same features are in one part."
     )
+    assert found(**{"repeated rows": 2, "conflicting rows": 2}).verdict is Verdict.WARN
+    across = found(**{"repeated rows": 1, "conflicting rows": 2, "rows also trained on": 3})
+    assert across.verdict is Verdict.WARN
+    assert across.sentence == (
+        "1 row has the same features as an earlier row; 3 rows to validate or test on have the features of a row to "
+        "train on, and scores on them are better than on new data. 2 rows have the same features as a row with another "
+        "target, which no model can tell apart."
+    )
+    assert found(**{"repeated rows": 90, "rows also trained on": 90}).verdict is Verdict.FAIL, "more than the noise"
 
 
 def test_the_split_is_told_in_a_line():

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from hpo.reports.noise import accuracy_error, auroc_error, balanced_accuracy_error, error_of, noise_of
 from hpo.reports.parts import Parts, balance_rows, parts_of
+from hpo.reports.statistics.noise import accuracy_error, auroc_error, balanced_accuracy_error, error_of, noise_of
 from tests.reports.factory import balance
 
 

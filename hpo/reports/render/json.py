@@ -1,0 +1,135 @@
+"""`summary.json`: the conclusions of a report for programs. Its keys are described in `summary.schema.json`, generated
+from the records here; `python -m hpo.reports.render.json` writes that file.
+
+Keys are only added; none is renamed or given another meaning while `version` stays.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hpo.reports.health import Verdict
+
+if TYPE_CHECKING:
+    from hpo.reports.facts import StudyReport
+
+SHIPPED = Path(__file__).with_name("summary.schema.json")
+"""The generated schema as a file."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CheckLine(_Record):
+    """What one health check found."""
+
+    code: str = Field(description="Name of the check, see docs/report.md; none is ever renamed.")
+    verdict: Verdict
+    sentence: str = Field(description="What was found, in words.")
+    figure: float | None = Field(description="What the verdict rests on; docs/report.md says what it is.")
+    way_out: str = Field(description="What may help; empty where nothing is to be done.")
+
+
+class WinnerLine(_Record):
+    """The best finished trial."""
+
+    number: int = Field(description="The trial's number.")
+    value: float | None = Field(description="Its objective on the validation part.")
+    spread: float | None = Field(description="Its standard deviation over folds and repeats; null where there is one.")
+    params: dict[str, Any] = Field(description="Searched parameters by dotted path.")
+    test: dict[str, float | None] = Field(description="Metrics on the test part, the mean over its models.")
+    test_ensemble: dict[str, float | None] = Field(description="The same of the ensemble of its models.")
+
+
+class Summary(_Record):
+    """The conclusions of a study's report."""
+
+    version: Literal[1] = 1
+    study: str = Field(description="Name of the study.")
+    objective: str = Field(description="Metric of the validation part that was optimised.")
+    direction: Literal["maximize", "minimize"]
+    seed: int
+    hpo_version: str = Field(description="Version that the study was made with.")
+    finished: int = Field(description="Trials that trained their last epoch, or stopped early.")
+    pruned: int = Field(description="Trials that ended before, without an error.")
+    failed: int = Field(description="Trials that an error ended.")
+    running: int = Field(description="Trials that have not ended.")
+    epochs: int = Field(description="Epochs trained, over all trials.")
+    seconds: float | None = Field(description="Time that the study ran.")
+    winner: WinnerLine | None
+    baselines: dict[str, dict[str, float | None]] = Field(
+        description="Metrics of simple models on the validation part, by name."
+    )
+    importances: dict[str, float] = Field(description="Shares of importance by parameter, the largest first.")
+    health: dict[str, int] = Field(description="Number of checks by verdict.")
+    checks: list[CheckLine] = Field(description="Every health check, the gravest first.")
+
+
+def summary_json(report: StudyReport) -> str:
+    """The text of the file. Numbers that are not finite are null."""
+    return json.dumps(_plain(summary_of(report).model_dump(mode="json")), indent=1, ensure_ascii=False) + "\n"
+
+
+def summary_of(report: StudyReport) -> Summary:
+    """The record of a report."""
+    winner, counts = report.winner, report.counts
+    return Summary(
+        study=report.name,
+        objective=report.objective,
+        direction=report.direction,
+        seed=report.seed,
+        hpo_version=report.hpo_version,
+        finished=counts.finished,
+        pruned=counts.pruned,
+        failed=counts.failed,
+        running=counts.running,
+        epochs=report.epochs_spent,
+        seconds=report.wall_seconds,
+        winner=None
+        if winner is None
+        else WinnerLine(
+            number=winner.number,
+            value=winner.value,
+            spread=winner.spread,
+            params=dict(winner.params),
+            test=dict(report.test),
+            test_ensemble=dict(report.test_ensemble),
+        ),
+        baselines={one.name: dict(one.validation) for one in report.baselines},
+        importances=dict(report.importances.shares),
+        health={verdict: sum(check.verdict is verdict for check in report.checks) for verdict in Verdict},
+        checks=[
+            CheckLine(
+                code=check.code,
+                verdict=check.verdict,
+                sentence=check.sentence,
+                figure=check.figure,
+                way_out=check.way_out,
+            )
+            for check in report.checks
+        ],
+    )
+
+
+def schema_text() -> str:
+    """The JSON Schema as it is shipped."""
+    schema = Summary.model_json_schema(mode="serialization")
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=1) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+if __name__ == "__main__":
+    SHIPPED.write_text(schema_text(), encoding="utf-8")
