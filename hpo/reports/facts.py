@@ -15,7 +15,7 @@ from hpo.reports.cautions import cautions
 from hpo.reports.diagnosis import SignCount, counted
 from hpo.reports.evidence import Evidence, evidence_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
-from hpo.reports.importances import Importances, compute_importances
+from hpo.reports.importance import Importances, compute_importances
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
 from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import TrialRow, count, ranked, trial_row

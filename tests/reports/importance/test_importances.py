@@ -11,7 +11,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from hpo.reports.importances import best_group, compute_importances, explained_variance, grouped
+from hpo.reports.importance import best_group, compute_importances, explained_variance, grouped
 from hpo.reports.trials import trial_row
 from tests.reports.factory import DECAY, DROPOUT, OPTIMIZER, RATE, cut, trial
 
