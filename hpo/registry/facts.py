@@ -58,6 +58,8 @@ class StudyFacts:
     baselines: tuple[Baseline, ...] = ()
     """What simple models score on the same parts, the simplest first; empty where the study did not ask for them, or
     has not ended since there are any."""
+    roles: Mapping[str, tuple[str, ...]] | None = None
+    """Searched parameters that the study file, when it was last run, calls `scientific`, `nuisance` or `fixed`."""
     circumstances: Mapping[str, Any] = field(default_factory=dict)
     """All other facts by key, which are only shown: the data's name, the device, the machine, versions of libraries,
     and what other versions of this program note."""

@@ -94,7 +94,7 @@ def evidence_of(
     foreign: tuple[ForeignTrial, ...],
 ) -> Evidence:
     """The evidence from a study's row, its trials and its epochs."""
-    spec = _spec(study)
+    spec = spec_of(study)
     replicas = int(epochs["replica"].max()) + 1 if len(epochs) else 1
     spreads = [trial.spread for trial in best_first[:POOLED] if trial.spread is not None]
     return Evidence(
@@ -122,7 +122,7 @@ def evidence_of(
     )
 
 
-def _spec(study: StudyRow) -> StudySpec | None:
+def spec_of(study: StudyRow) -> StudySpec | None:
     """The parsed study file; None where this version cannot read it."""
     from hpo.studyfile.file import parse_study
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from hpo.reports.baselines import baseline_rows
 from hpo.reports.cautions import cautions
 from hpo.reports.diagnosis import SignCount, counted
-from hpo.reports.evidence import Evidence, evidence_of
+from hpo.reports.evidence import Evidence, evidence_of, spec_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
-from hpo.reports.importance import Importances, compute_importances
+from hpo.reports.importance import Importances, Roles, compute_importances
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
 from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import TrialRow, count, ranked, trial_row
@@ -146,6 +146,7 @@ def report_of(
     if foreign:  # some may have been ours, until another program ended them
         epochs = epochs[~epochs["number"].isin([trial.number for trial in foreign])]
     parts, others = parts_of(balance), tuple(foreign)
+    spec = spec_of(study)
     evidence = evidence_of(study, trials, count(trials), best_first, winner, test, parts, epochs, others)
     return StudyReport(
         **{field.name: getattr(evidence, field.name) for field in fields(Evidence)},
@@ -154,13 +155,20 @@ def report_of(
         hpo_version=study.hpo_version,
         source=study.spec_source,
         spec_text=study.spec_text,
-        circumstances=replace(study.facts, baselines=()).as_dict(),
+        circumstances=replace(study.facts, baselines=(), roles=None).as_dict(),
         task=study.facts.task,
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
         models=study.facts.models,
         history=history_of(trials, minimized),
-        importances=compute_importances(trials, minimized),
+        importances=compute_importances(
+            trials,
+            minimized,
+            last=spec is not None and spec.study.epoch == "last",
+            best_first=[*([winner] if winner else []), *(t for t in best_first if t is not winner)],
+            error=evidence.noise.error if evidence.noise else 0.0,
+            roles=Roles(**study.facts.roles or {}),
+        ),
         balance=balance,
         split=split_text(balance),
         epochs_spent=sum(trial.epochs for trial in trials),

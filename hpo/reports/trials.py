@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,6 +59,8 @@ class TrialRow:
     """Memory of the optimizer's state in bytes."""
     signs: tuple[Sign, ...] = ()
     """Signs of trouble in its training."""
+    curve: Mapping[int, float] = field(default_factory=dict)
+    """Intermediate values by epoch, from 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +102,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         model_parameters=_whole(attributes.get("parameters"), None),
         optimizer_state_bytes=_whole(attributes.get("optimizer_state_bytes"), None),
         signs=signs.of(attributes),
+        curve=dict(trial.intermediate_values),
     )
 
 

@@ -28,6 +28,9 @@ FREE = (
     "search.cpu_seconds",
     "checkpoints.",
     "study.baselines",
+    "study.scientific",
+    "study.nuisance",
+    "study.fixed",
     "trial.resources.",
     "trial.seconds",
 )
