@@ -55,6 +55,8 @@ class StudyReport(Evidence):
     """The study file."""
     circumstances: Mapping[str, Any]
     """All that the study noted about itself but its baselines, by the name that is shown."""
+    last: bool
+    """Whether a trial's value is that of its last epoch, not of its best one."""
     task: str | None
     """`classification` or `regression`; None where a study did not note it."""
     epochs: pd.DataFrame
@@ -106,6 +108,12 @@ class StudyReport(Evidence):
         """Every searched parameter that some trial had, sorted."""
         return tuple(sorted({name for trial in self.trials for name in trial.params}))
 
+    @property
+    def ordered_parameters(self) -> list[str]:
+        """The same, as figures show them: see `Importances.order`, then by name."""
+        known = [name for name in self.importances.order if name in self.parameters]
+        return list(dict.fromkeys([*known, *self.parameters]))
+
 
 def history_of(trials: Sequence[TrialRow], minimized: bool) -> tuple[HistoryPoint, ...]:
     """Values by trial number with the best so far; only finished trials can be best."""
@@ -147,6 +155,7 @@ def report_of(
         epochs = epochs[~epochs["number"].isin([trial.number for trial in foreign])]
     parts, others = parts_of(balance), tuple(foreign)
     spec = spec_of(study)
+    last = spec is not None and spec.study.epoch == "last"
     evidence = evidence_of(study, trials, count(trials), best_first, winner, test, parts, epochs, others)
     return StudyReport(
         **{field.name: getattr(evidence, field.name) for field in fields(Evidence)},
@@ -156,6 +165,7 @@ def report_of(
         source=study.spec_source,
         spec_text=study.spec_text,
         circumstances=replace(study.facts, baselines=(), roles=None).as_dict(),
+        last=last,
         task=study.facts.task,
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
@@ -164,7 +174,7 @@ def report_of(
         importances=compute_importances(
             trials,
             minimized,
-            last=spec is not None and spec.study.epoch == "last",
+            last=last,
             best_first=[*([winner] if winner else []), *(t for t in best_first if t is not winner)],
             error=evidence.noise.error if evidence.noise else 0.0,
             roles=Roles(**study.facts.roles or {}),

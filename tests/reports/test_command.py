@@ -91,7 +91,13 @@ def test_report_writes_the_files_and_prints_the_page(home, capsys):
     assert hpo("report", "digits", "--home", home) == 0
     page = Path(capsys.readouterr().out.strip())
     assert page == home / "reports" / "digits" / "index.html"
-    assert {file.name for file in page.parent.iterdir()} == {"index.html", "trials.csv", "epochs.csv", "summary.md"}
+    assert {file.name for file in page.parent.iterdir()} == {
+        "index.html",
+        "trials.csv",
+        "epochs.csv",
+        "importances.csv",
+        "summary.md",
+    }
 
 
 def test_report_elsewhere(home, tmp_path, capsys):

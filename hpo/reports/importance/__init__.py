@@ -171,7 +171,7 @@ def _note(rows: Sequence[Importance], considered: int, finished: int) -> str:
         f"Share of the differences between {plural(considered, 'trial')} that each parameter explains by itself, with "
         f"95 % intervals{fairly}. A parameter that only some trials have is measured among these, and the choice that "
         "gives it to them counts by itself. "
-        + ("" if sure else "No parameter explains more than chance would; more trials may tell. ")
+        + ("" if sure else "No parameter by itself explains more than chance would; more trials may tell. ")
         + "A parameter that was hardly varied explains little."
     )
 

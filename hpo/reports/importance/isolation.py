@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_GROUPS = 6
 """Ranges of a number's values."""
+TRIALS_A_GROUP = 4
+"""Fewest trials in a range, on average."""
 RESAMPLES = 1000
 
 
@@ -54,7 +56,8 @@ def isolation(
     counted = [trial for trial in best_first if name in trial.params and near(trial, held)]
     if not counted:
         return None
-    groups = groups_of([trial.params[name] for trial in counted], counted[0].distributions[name], MOST_GROUPS)
+    most = max(2, min(MOST_GROUPS, len(counted) // TRIALS_A_GROUP))
+    groups = groups_of([trial.params[name] for trial in counted], counted[0].distributions[name], most)
     values = tuple(
         _best(group.label, [counted[place] for place in sorted(group.members)], minimized, error) for group in groups
     )
