@@ -6,9 +6,18 @@ from hpo.reports.render.html import render
 from tests.browser import browser
 from tests.reports.factory import study
 
-PRESS = """
-const press = (one, key, shiftKey) => one.dispatchEvent(new KeyboardEvent("keydown", {key, shiftKey, bubbles: true}));
-"""
+BY_KEYBOARD = """(() => {
+  const press = (one, key, shiftKey) => one.dispatchEvent(new KeyboardEvent("keydown", {key, shiftKey, bubbles: true}));
+  const said = () => document.getElementById("parallel-status").textContent;
+  const handle = document.querySelector("#figure-parallel [role=slider]");
+  const found = [said()];
+  press(handle, "ArrowRight", true); found.push(said(), handle.getAttribute("aria-valuetext"));
+  press(handle, "Escape"); found.push(said());
+  const history = document.getElementById("figure-history");
+  press(history, "End"); found.push(history.querySelector(".tip").textContent);
+  press(history, "Escape"); found.push(history.querySelector(".tip").hidden);
+  return found;
+})()"""
 
 
 @pytest.fixture(scope="module")
@@ -41,30 +50,17 @@ def test_labels_of_an_axis_do_not_overlap(tab, page):
     tab.open(page, width=390, dark=False)
     script = """[...document.querySelectorAll(".figure > svg")].flatMap((svg) => {
       const boxes = [...svg.querySelectorAll("text")].map((one) => [one.textContent, one.getBoundingClientRect()]);
-      return boxes.flatMap(([a, one], i) => boxes.slice(i + 1).filter(([, other]) => one.left < other.right - 1 &&
-        other.left < one.right - 1 && one.top < other.bottom - 4 && other.top < one.bottom - 4).map(([b]) => a + "|" + b));
+      const meet = (one, other) => one.left < other.right - 1 && other.left < one.right - 1 &&
+        one.top < other.bottom - 4 && other.top < one.bottom - 4;
+      return boxes.flatMap(([a, one], i) =>
+        boxes.slice(i + 1).filter(([, other]) => meet(one, other)).map(([b]) => a + "|" + b));
     })"""
     assert tab.run(script) == []
 
 
 def test_trials_are_chosen_and_points_read_by_keyboard(tab, page):
     tab.open(page, width=1440, dark=False)
-    script = (
-        PRESS
-        + """
-    const handle = document.querySelector("#figure-parallel [role=slider]");
-    const said = () => document.getElementById("parallel-status").textContent;
-    const found = [said()];
-    press(handle, "ArrowRight", true); found.push(said(), handle.getAttribute("aria-valuetext"));
-    press(handle, "Escape"); found.push(said());
-    const history = document.getElementById("figure-history");
-    press(history, "End"); found.push(history.querySelector(".tip").textContent);
-    press(history, "Escape"); found.push(history.querySelector(".tip").hidden);
-    found"""
-    )
-    everything, some, bound, again, tip, hidden = tab.run(
-        f"(() => {{ {script.rpartition('found')[0]} return found; }})()"
-    )
+    everything, some, bound, again, tip, hidden = tab.run(BY_KEYBOARD)
     assert everything.startswith("All ")
     assert " of 94 trials with optimizer." in some
     assert bound
