@@ -13,7 +13,8 @@ from hpo.studyfile.function_rules import RULES as FUNCTION_RULES
 from hpo.studyfile.problems import Problem, hint, listing, quote
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
 from hpo.studyfile.records.model import EQUAL
-from hpo.studyfile.study import StudySpec, entries, normalises_batches, options_of
+from hpo.studyfile.searched import searched
+from hpo.studyfile.study import StudySpec, normalises_batches, options_of
 from hpo.studyfile.tree import Choice, Range, join
 
 MOST_GRIDDED = 100_000
@@ -170,12 +171,12 @@ def decay_has_average(spec: StudySpec) -> Iterator[Problem]:
 
 
 def roles_are_of_parameters(spec: StudySpec) -> Iterator[Problem]:
-    known = [path for path, setting in entries(spec).items() if setting.searched]
+    known = list(searched(spec.tree)) if spec.study.roles else []
     seen: dict[str, str] = {}
     for role, names in spec.study.roles.items():
         for name in names:
             if name not in known:
-                text = f"found {quote(name)}, which is not searched.{hint(name, known)} Searched: {listing(known)}"
+                text = f"found {quote(name)}, which is not searched.{hint(name, known)} Searched: {listing(known) or 'nothing'}"
                 yield Problem(path=f"study.{role}", text=text)
             elif name in seen:
                 text = f"found {quote(name)}, which is in study.{seen[name]} already. Remove one"

@@ -115,7 +115,8 @@ REFUSED = [
 
 ACCEPTED = [
     {
-        "study": 'scientific = ["norm.kind", "norm.placement"]\nnuisance = ["optimizer.adamw.weight_decay"]',
+        "study": 'scientific = ["norm.kind", "norm.placement"]\nnuisance = ["optimizer.adamw.weight_decay"]\n'
+        'fixed = ["optimizer.name", "optimizer.adam.weight_decay"]',
         "norm": 'choice = [{ kind = "none" }, { kind = "layer", placement = { choice = ["before_activation", '
         '"after_activation"] } }]',
         "optimizer": 'choice = [{ name = "sgd" }, { name = "adam", weight_decay = { low = 0.1, high = 0.2 } }, '
