@@ -176,8 +176,8 @@ def roles_are_of_parameters(spec: StudySpec) -> Iterator[Problem]:
     for role, names in spec.study.roles.items():
         for name in names:
             if name not in known:
-                text = f"found {quote(name)}, which is not searched.{hint(name, known)} Searched: {listing(known) or 'nothing'}"
-                yield Problem(path=f"study.{role}", text=text)
+                text = f"found {quote(name)}, which is not searched.{hint(name, known)} Searched:"
+                yield Problem(path=f"study.{role}", text=f"{text} {listing(known) or 'nothing'}")
             elif name in seen:
                 text = f"found {quote(name)}, which is in study.{seen[name]} already. Remove one"
                 yield Problem(path=f"study.{role}", text=text)

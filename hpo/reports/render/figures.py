@@ -113,8 +113,13 @@ def slice_figure(report: StudyReport, name: str) -> Figure:
 
 def parallel_figure(report: StudyReport) -> Figure | None:
     """Every trial as a line over the parameters and the objective; None with fewer than two trials to show."""
-    ranked = [t for tier in tiers(report.trials, minimized=report.minimized, last=report.last) for t in tier]
-    shown = evenly([t for t in ranked if t.value is not None and math.isfinite(t.value)], MOST_LINES)
+    ranked = [
+        trial
+        for tier in tiers(report.trials, minimized=report.minimized, last=report.last)
+        for trial in tier
+        if trial.value is not None and math.isfinite(trial.value)
+    ]
+    shown = evenly(ranked, MOST_LINES)
     names = [name for name in report.ordered_parameters if any(name in trial.params for trial in shown)][:MOST_AXES]
     if len(shown) < 2 or not names:
         return None
@@ -129,6 +134,7 @@ def parallel_figure(report: StudyReport) -> Figure | None:
     kept = [shortened(min(max(value, wild[0]), wild[1])) for value in values]
     axes.append({"title": _objective(report), "kind": "linear", "values": kept})
     return {
+        "omitted": len(ranked) - len(shown),
         "trials": [trial.number for trial in shown],
         "shades": [place * SHADES // len(shown) for place in range(len(shown))],
         "scores": list(map(shortened, values)),
