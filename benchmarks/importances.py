@@ -92,8 +92,9 @@ class Truth:
 def places(name: str, column: NDArray[Any]) -> NDArray[np.intp]:
     """The value of each trial as an index of `Truth.means`."""
     if column.dtype.kind == "f":
-        return np.minimum((column * BINS).astype(int), BINS - 1)
-    return column.astype(int)
+        column = np.minimum(column * BINS, BINS - 1)
+    found: NDArray[np.intp] = column.astype(np.intp)
+    return found
 
 
 def truths(count: int = 400_000) -> dict[str, Truth]:
@@ -194,7 +195,12 @@ class Figures:
 
 def figures(seeds: Iterable[int], count: int, truth: dict[str, Truth]) -> Figures:
     """The figures over studies of `count` trials."""
-    order, covered, claimed, found, false, errors = ([] for _ in range(6))  # type: ignore[var-annotated]
+    order: list[float] = []
+    errors: list[float] = []
+    covered: list[bool] = []
+    claimed: list[bool] = []
+    found: list[bool] = []
+    false: list[bool] = []
     largest = max(truth, key=lambda name: truth[name].share)
     for seed in seeds:
         trials, values, has = study(seed, count)
@@ -238,7 +244,7 @@ def main() -> None:
         made = figures(range(args.studies), count, truth)
         cells = (made.order, made.covered, made.claimed, made.pair_found, made.pair_claimed)
         print(f"| {count} | " + " | ".join(f"{100 * cell:.1f} %" for cell in cells) + " |", flush=True)
-    evaluators = {
+    evaluators: dict[str, Callable[[list[FrozenTrial]], dict[str, float]]] = {
         "here": lambda trials: dict(ours(trials).shares),
         "Optuna fANOVA": lambda trials: of_optuna(optuna.importance.FanovaImportanceEvaluator(seed=0), trials),
         "Optuna PED-ANOVA": lambda trials: of_optuna(optuna.importance.PedAnovaImportanceEvaluator(), trials),
