@@ -32,8 +32,7 @@ from hpo.studyfile.file import read_study_file
 from hpo.storage.open import sqlite_url
 from hpo.runtime.local_run import run_study
 import alembic.command, hpo.reports.render.build, jinja2, optuna.importance, pandas
-import plotly.graph_objects, plotly.offline, sklearn.datasets, sklearn.ensemble, sklearn.model_selection
-plotly.graph_objects.Figure(), plotly.graph_objects.Scatter(), plotly.graph_objects.Bar(), plotly.graph_objects.Box()
+import sklearn.datasets, sklearn.ensemble, sklearn.model_selection
 home = Path(sys.argv[2])
 started = time.perf_counter()
 spec = read_study_file(Path(sys.argv[1]))

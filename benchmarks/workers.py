@@ -36,7 +36,7 @@ pool = ProcessPool(workers if workers > 1 else 0)
 from hpo.studyfile.file import read_study_file
 from hpo.storage.open import sqlite_url
 from hpo.runtime.local_run import run_study
-import alembic.command, hpo.reports.render.build, plotly.io, sklearn.datasets, sklearn.model_selection
+import alembic.command, hpo.reports.render.build, sklearn.datasets, sklearn.model_selection
 home = Path(sys.argv[2])
 started = time.perf_counter()
 spec = read_study_file(Path(sys.argv[1]))

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 LIBRARIES = (
-    "alembic.command, optuna, optuna_dashboard, pandas, plotly.graph_objects, psycopg, rich.console, rich.table, "
+    "alembic.command, optuna, optuna_dashboard, pandas, psycopg, rich.console, rich.table, "
     "scipy.stats, sklearn.datasets, sklearn.model_selection, torch, hpo.study, hpo.cli, hpo.execution.child_process, "
     "hpo.export.folder, hpo.reports.render.build, hpo.runtime.local_run, hpo.service.worker"
 )

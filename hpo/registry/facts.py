@@ -68,6 +68,8 @@ class StudyFacts:
     """What the repeats of the leading configurations said when the study ended; see `registry.confirmation`."""
     lone_feature: LoneFeature | None = field(default=None, metadata={"key": "lone feature"})
     """The feature that predicts best alone; None where that is not known, see `hpo.data.parts.lone_feature`."""
+    roles: Mapping[str, tuple[str, ...]] | None = None
+    """Searched parameters that the study file, when it was last run, calls `scientific`, `nuisance` or `fixed`."""
     circumstances: Mapping[str, Any] = field(default_factory=dict)
     """All other facts by key, which are only shown: the data's name, the device, the machine, versions of libraries,
     and what other versions of this program note."""

@@ -117,7 +117,7 @@ def evidence_of(
     foreign: tuple[ForeignTrial, ...],
 ) -> Evidence:
     """The evidence from a study's row, its trials and its epochs."""
-    spec = _spec(study)
+    spec = spec_of(study)
     sign = -1.0 if study.direction == "minimize" else 1.0
     replicas = int(epochs["replica"].max()) + 1 if len(epochs) else 1
     spreads = [trial.spread for trial in best_first[:POOLED] if trial.spread is not None]
@@ -150,7 +150,7 @@ def evidence_of(
     )
 
 
-def _spec(study: StudyRow) -> StudySpec | None:
+def spec_of(study: StudyRow) -> StudySpec | None:
     """The parsed study file; None where this version cannot read it."""
     from hpo.studyfile.file import parse_study
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from hpo.reports.baselines import baseline_rows
 from hpo.reports.checks import health
 from hpo.reports.diagnosis import SignCount, counted
-from hpo.reports.evidence import Evidence, evidence_of
+from hpo.reports.evidence import Evidence, evidence_of, spec_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.health import Check
-from hpo.reports.importances import Importances, compute_importances
+from hpo.reports.importance import Importances, Roles, compute_importances
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
 from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import TrialRow, count, ranked, trial_row
@@ -61,6 +61,8 @@ class StudyReport(Evidence):
     """SHA-256 of the positions of the examples in all parts; None where it is not recorded, or there are no parts."""
     circumstances: Mapping[str, Any]
     """All that the study noted about itself but its baselines, by the name that is shown."""
+    last: bool
+    """Whether a trial's value is that of its last epoch, not of its best one."""
     epochs: pd.DataFrame
     """One row per trial, replica and epoch."""
     test_ensemble: Mapping[str, float | None]
@@ -119,6 +121,12 @@ class StudyReport(Evidence):
         """Every searched parameter that some trial had, sorted."""
         return tuple(sorted({name for trial in self.trials for name in trial.params}))
 
+    @property
+    def ordered_parameters(self) -> list[str]:
+        """The same, as figures show them: see `Importances.order`, then by name."""
+        known = [name for name in self.importances.order if name in self.parameters]
+        return list(dict.fromkeys([*known, *self.parameters]))
+
 
 def history_of(trials: Sequence[TrialRow], minimized: bool) -> tuple[HistoryPoint, ...]:
     """Values by trial number with the best so far; only finished trials can be best."""
@@ -170,6 +178,8 @@ def report_of(
     if foreign:  # some may have been ours, until another program ended them
         epochs = epochs[~epochs["number"].isin([trial.number for trial in foreign])]
     parts, others = parts_of(balance), tuple(foreign)
+    spec = spec_of(study)
+    last = spec is not None and spec.study.epoch == "last"
     evidence = evidence_of(study, trials, count(trials), best_first, winner, test, parts, epochs, others)
     return StudyReport(
         **{field.name: getattr(evidence, field.name) for field in fields(Evidence)},
@@ -180,12 +190,20 @@ def report_of(
         spec_text=study.spec_text,
         dataset_fingerprint=study.dataset_fingerprint,
         split_fingerprint=study.facts.split,
-        circumstances=replace(study.facts, baselines=(), confirmation=None, lone_feature=None).as_dict(),
+        circumstances=replace(study.facts, baselines=(), confirmation=None, lone_feature=None, roles=None).as_dict(),
+        last=last,
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
         models=study.facts.models,
         history=history_of(trials, minimized),
-        importances=compute_importances(trials, minimized),
+        importances=compute_importances(
+            trials,
+            minimized,
+            last=last,
+            best_first=[*([winner] if winner else []), *(t for t in best_first if t is not winner)],
+            error=evidence.noise.error if evidence.noise else 0.0,
+            roles=Roles(**study.facts.roles or {}),
+        ),
         balance=balance,
         split=split_text(balance, reshuffled=study.facts.reshuffled),
         epochs_spent=sum(trial.epochs for trial in trials),

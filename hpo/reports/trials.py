@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,6 +63,8 @@ class TrialRow:
     """Largest main memory that the process of a training function was seen to take."""
     peak_gpu_memory_bytes: int | None = None
     """Largest memory of a GPU that PyTorch allocated in it."""
+    curve: Mapping[int, float] = field(default_factory=dict)
+    """Intermediate values by epoch, from 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +108,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         signs=signs.of(attributes),
         peak_memory_bytes=_whole(attributes.get("peak_memory_bytes"), None),
         peak_gpu_memory_bytes=_whole(attributes.get("peak_gpu_memory_bytes"), None),
+        curve=dict(trial.intermediate_values),
     )
 
 

@@ -75,7 +75,7 @@ def register(
         if now.facts.is_being_deleted:
             raise StudyStateError(f"the study {row.name!r} is just being deleted. Run the same command again.")
         studies.set_balance(store, study_id, inputs.splits.balance)
-        facts = replace(now.facts, budget=space.budget(spec), compiled=compiled)
+        facts = replace(now.facts, budget=space.budget(spec), compiled=compiled, roles=spec.study.roles or None)
         if _has_work(spec, store, now) or now.finished_at is None:  # else the study stays finished, with its facts
             facts = facts.updated(circumstances(spec, inputs, resources.device))
             studies.mark_unfinished(store, study_id)

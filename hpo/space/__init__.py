@@ -22,20 +22,15 @@ from hpo.conventions import KEY
 from hpo.errors import InputError
 from hpo.space.distributions import contains, count_values, distribution_of, value_at
 from hpo.studyfile.records import TrialConfig
+from hpo.studyfile.searched import Conditions, Rename, contested, renamed, searched
 from hpo.studyfile.study import StudySpec
-from hpo.studyfile.tree import Choice, Label, Range, join, toml
+from hpo.studyfile.tree import Choice, Range, join, toml
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Suggest = Callable[[str, "BaseDistribution"], Any]
 """Returns a value for a parameter's name and distribution, e.g. `optuna.Trial._suggest`, a lookup or a constant."""
-
-Conditions = tuple[tuple[str, tuple[Label, ...]], ...]
-"""All must hold: the path of another parameter and the labels it may have."""
-
-Rename = Callable[[str], str]
-"""From a path below a table to the parameter's full name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,19 +49,11 @@ class Parameter:
         return " and ".join(f"{path} is {' or '.join(map(str, labels))}" for path, labels in self.conditions) or None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Searched:
-    """A node of the tree that is a parameter."""
-
-    node: Range | Choice
-    conditions: Conditions = ()
-
-
 def parameters(spec: StudySpec) -> list[Parameter]:
     """Every parameter, in the order in which they are drawn."""
     return [
         Parameter(name=name, distribution=distribution_of(found.node), conditions=found.conditions)
-        for name, found in _searched(spec.tree).items()
+        for name, found in searched(spec.tree).items()
     ]
 
 
@@ -173,55 +160,6 @@ def _grid_point(tree: Any, turns: list[int]) -> tuple[dict[str, Any], list[int]]
 # --- walking the tree --------------------------------------------------------------------------------------
 
 
-def _searched(node: Any) -> dict[str, Searched]:
-    """The parameters of a node by their path below it."""
-    match node:
-        case Range() | Choice(tag=None):
-            return {"": Searched(node=node)}
-        case dict():
-            return {
-                join(key, path) if path else key: Searched(
-                    node=found.node,
-                    conditions=tuple((join(key, other), labels) for other, labels in found.conditions),
-                )
-                for key, value in node.items()
-                for path, found in _searched(value).items()
-            }
-        case Choice(tag=str(tag)):
-            parameters = {tag: Searched(node=node)}
-            contested = _contested(node)
-            holders: dict[str, list[Label]] = {}
-            for label, option in zip(node.labels, node.options, strict=True):
-                rename = _rename(str(label), contested)
-                for path, found in _searched(option).items():
-                    inner = tuple((rename(other), labels) for other, labels in found.conditions)
-                    parameters[rename(path)] = Searched(node=found.node, conditions=inner)
-                    holders.setdefault(rename(path), []).append(label)
-            for path, labels in holders.items():
-                if len(labels) < len(node.labels):
-                    found = parameters[path]
-                    outer = ((tag, tuple(labels)), *found.conditions)
-                    parameters[path] = Searched(node=found.node, conditions=outer)
-            return parameters
-        case _:
-            return {}
-
-
-def _contested(choice: Choice) -> frozenset[str]:
-    """Paths below the options that mean different distributions in different options."""
-    meanings: dict[str, Searched] = {}
-    contested = set()
-    for option in choice.options:
-        for path, found in _searched(option).items():
-            if meanings.setdefault(path, found) != found:
-                contested.add(path)
-    return frozenset(contested)
-
-
-def _rename(label: str, contested: frozenset[str]) -> Rename:
-    return lambda path: join(label, path) if path in contested else path
-
-
 def _concrete(node: Any, path: str, rename: Rename, suggest: Suggest) -> Any:
     """The node with every range and choice replaced by the value that `suggest` returns."""
     match node:
@@ -232,7 +170,7 @@ def _concrete(node: Any, path: str, rename: Rename, suggest: Suggest) -> Any:
             return node.options[node.labels.index(suggest(rename(path), distribution_of(node)))]
         case Choice(tag=str(tag)):
             label = suggest(rename(join(path, tag)), distribution_of(node))
-            inner = _rename(label, _contested(node))
+            inner = renamed(label, contested(node))
             option = node.options[node.labels.index(label)]
             return _concrete(option, "", lambda below: rename(join(path, inner(below))), suggest)
         case dict():

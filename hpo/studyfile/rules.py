@@ -10,9 +10,10 @@ from typing import Any
 
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.function_rules import RULES as FUNCTION_RULES
-from hpo.studyfile.problems import Problem, quote
+from hpo.studyfile.problems import Problem, hint, listing, quote
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
 from hpo.studyfile.records.model import EQUAL
+from hpo.studyfile.searched import searched
 from hpo.studyfile.study import StudySpec, normalises_batches, options_of
 from hpo.studyfile.tree import Choice, Range, join
 
@@ -206,6 +207,20 @@ def decay_has_average(spec: StudySpec) -> Iterator[Problem]:
             yield Problem(path="training.average_decay", text=text)
 
 
+def roles_are_of_parameters(spec: StudySpec) -> Iterator[Problem]:
+    known = list(searched(spec.tree)) if spec.study.roles else []
+    seen: dict[str, str] = {}
+    for role, names in spec.study.roles.items():
+        for name in names:
+            if name not in known:
+                text = f"found {quote(name)}, which is not searched.{hint(name, known)} Searched:"
+                yield Problem(path=f"study.{role}", text=f"{text} {listing(known) or 'nothing'}")
+            elif name in seen:
+                text = f"found {quote(name)}, which is in study.{seen[name]} already. Remove one"
+                yield Problem(path=f"study.{role}", text=text)
+            seen.setdefault(name, role)
+
+
 RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     objective_suits_task,
     one_way_to_validate,
@@ -222,6 +237,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     own_modules_are_whole,
     smoothing_needs_classes,
     decay_has_average,
+    roles_are_of_parameters,
     *FUNCTION_RULES,
 )
 

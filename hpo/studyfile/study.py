@@ -49,6 +49,9 @@ FREE = (
     "search.confirm",
     "checkpoints.",
     "study.baselines",
+    "study.scientific",
+    "study.nuisance",
+    "study.fixed",
     "trial.resources.",
     "trial.seconds",
 )

@@ -57,6 +57,7 @@ def test_what_a_run_leaves(whole: Project) -> None:
         "index.html",
         "trials.csv",
         "epochs.csv",
+        "importances.csv",
         "summary.json",
         "summary.md",
     }

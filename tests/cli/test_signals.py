@@ -111,7 +111,7 @@ def test_another_command_interrupted_while_it_loads(module: str, project: Projec
 
 @pytest.mark.slow
 def test_interrupted_while_the_report_is_made(project: Project) -> None:
-    done = python(project, AT_IMPORT, int(signal.SIGTERM), 1, "plotly.offline", "run", "small.toml")
+    done = python(project, AT_IMPORT, int(signal.SIGTERM), 1, "hpo.reports.render.build", "run", "small.toml")
     assert done.returncode == 130
     assert done.stderr.strip().splitlines()[-1].strip() == "hpo run small.toml"
     again = project.hpo("run", "small.toml")
@@ -121,6 +121,7 @@ def test_interrupted_while_the_report_is_made(project: Project) -> None:
         "index.html",
         "trials.csv",
         "epochs.csv",
+        "importances.csv",
         "summary.json",
         "summary.md",
     }

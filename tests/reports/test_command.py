@@ -95,6 +95,7 @@ def test_report_writes_the_files_and_prints_the_page(home, capsys):
         "index.html",
         "trials.csv",
         "epochs.csv",
+        "importances.csv",
         "summary.json",
         "summary.md",
     }

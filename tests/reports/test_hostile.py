@@ -12,7 +12,6 @@ from contextlib import closing
 
 import pytest
 from markdown_it import MarkdownIt
-from plotly.offline import get_plotlyjs
 
 from hpo.cli import main
 
@@ -70,7 +69,7 @@ def home(tmp_path_factory):
 
 
 def test_the_page_runs_nothing_of_it(home):
-    page = (home / "reports" / "hostile" / "index.html").read_text().replace(get_plotlyjs(), "")
+    page = (home / "reports" / "hostile" / "index.html").read_text()
     assert "<script>alert" not in page
     assert "<b>" not in page
     assert "&lt;/script&gt;&lt;script&gt;alert(1)" in page, "the balance shows the labels"

@@ -112,9 +112,29 @@ REFUSED = [
         {"training": "average_decay = 0.9"},
         'training.average_decay: has no effect, as no average is taken. Add average = "ema", or remove it',
     ),
+    (
+        {"study": 'scientific = ["dropout.q"]', "dropout": "p = { low = 0.0, high = 0.5 }"},
+        'study.scientific: found "dropout.q", which is not searched. Did you mean',
+    ),
+    (
+        {"study": 'nuisance = ["init.scheme"]', "init": 'scheme = "zeros"'},
+        'study.nuisance: found "init.scheme", which is not searched.',
+    ),
+    (
+        {"study": 'scientific = ["dropout.p"]\nfixed = ["dropout.p"]', "dropout": "p = { low = 0.0, high = 0.5 }"},
+        'study.fixed: found "dropout.p", which is in study.scientific already. Remove one',
+    ),
 ]
 
 ACCEPTED = [
+    {
+        "study": 'scientific = ["norm.kind", "norm.placement"]\nnuisance = ["optimizer.adamw.weight_decay"]\n'
+        'fixed = ["optimizer.name", "optimizer.adam.weight_decay"]',
+        "norm": 'choice = [{ kind = "none" }, { kind = "layer", placement = { choice = ["before_activation", '
+        '"after_activation"] } }]',
+        "optimizer": 'choice = [{ name = "sgd" }, { name = "adam", weight_decay = { low = 0.1, high = 0.2 } }, '
+        '{ name = "adamw", weight_decay = { low = 0.1, high = 0.3 } }]',
+    },
     {"model": "layers = { low = 1, high = 4 }\nwidth = { low = 16, high = 64, log = true }"},
     {"model": 'hidden = [8]\nwidth = "none"'},
     {"model": OWN},

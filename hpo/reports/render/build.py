@@ -1,5 +1,5 @@
-"""Writes the files of a report: `index.html`, `trials.csv`, `epochs.csv`, `summary.md`, `summary.json`, and
-`confirmation.csv` where a winner was confirmed. No facts, no formatting."""
+"""Writes the files of a report: a page, a summary as text and as JSON, the tables `trials.csv`, `epochs.csv` and
+`importances.csv`, and `confirmation.csv` where a winner was confirmed. No facts, no formatting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hpo import disk
 from hpo.errors import MachineError
 from hpo.reports.facts import StudyReport, gather
 from hpo.reports.render.confirmation import confirmation_csv
-from hpo.reports.render.csv import epochs_csv, trials_csv
+from hpo.reports.render.csv import epochs_csv, importances_csv, trials_csv
 from hpo.reports.render.html import render
 from hpo.reports.render.json import summary_json
 from hpo.reports.render.markdown import summary
@@ -18,7 +18,7 @@ from hpo.reports.render.markdown import summary
 if TYPE_CHECKING:
     from hpo.storage.store import Store
 
-TABLES = {"trials.csv": trials_csv, "epochs.csv": epochs_csv}
+TABLES = {"trials.csv": trials_csv, "epochs.csv": epochs_csv, "importances.csv": importances_csv}
 """File name -> CSV text of a report."""
 PAGES = {"summary.md": summary, "summary.json": summary_json, "index.html": render}
 """File name -> text of a report. The page comes last: if it is new, so are the files beside it."""

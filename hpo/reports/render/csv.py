@@ -37,6 +37,25 @@ def epochs_csv(report: StudyReport, *, spreadsheet: bool = False) -> str:
     return csv_text(list(frame.columns), cells, spreadsheet=spreadsheet)
 
 
+IMPORTANCE_COLUMNS = ("parameter", "with", "role", "importance", "low", "high", "chance", "applies_to", "trials")
+
+
+def importances_csv(report: StudyReport, *, spreadsheet: bool = False) -> str:
+    """One row per parameter and one per pair that stands out from chance, the largest share first; `with` is the second
+    parameter of a pair. docs/importances.md describes the columns."""
+    found = report.importances
+    rows = [
+        (
+            row.names[0],
+            row.names[1] if len(row.names) > 1 else None,
+            found.roles.of(row.name) or None,
+            *(getattr(row, column) for column in ("share", "low", "high", "chance", "applies_to", "trials")),
+        )
+        for row in (*found.rows, *found.pairs)
+    ]
+    return csv_text(IMPORTANCE_COLUMNS, rows, spreadsheet=spreadsheet)
+
+
 def csv_text(header: Sequence[str], rows: Iterable[Iterable[Any]], *, spreadsheet: bool = False) -> str:
     """CSV text with Unix line ends."""
     lines = (

@@ -1,57 +1,41 @@
-"""The report's plotly figures. The page's style sheet sets the colours of text and grid, for light and dark mode.
+"""What the report's figures show, as plain data that the page's own script draws. Computes no facts, draws nothing.
 
-The figure of the learning curves is empty: the page's own script draws the curves, smoothed as the reader chooses.
+A figure is a dictionary: axes `x` and `y` (`title`, `kind`: linear, log or category, `categories`, `whole` where only
+whole numbers are marked, and `range` where values far outside the rest are left out at first) and `layers` of points or
+a line (`style`, `name`, `x`, `y`, and `trials`, their numbers).
 """
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hpo.reports.importance.standing import tiers
 from hpo.reports.render.curves import evenly
-from hpo.reports.text import STATES, format_number, format_share, label
+from hpo.reports.text import STATES, format_number, label
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    from optuna.distributions import BaseDistribution
 
     from hpo.reports.facts import StudyReport
-    from hpo.reports.trials import TrialRow
 
-WINNER, FINISHED, PRUNED, FAILED = "#d9480f", "#3b82c4", "#8a94a3", "#b4232f"
-"""Colours that are readable on light and dark backgrounds, and distinct for colour-blind readers."""
+Figure = dict[str, Any]
+
 MOST_HISTORY = 3000
 MOST_SLICE = 400
-"""Largest number of points in one slice plot."""
-LONGEST_LABEL = 20
-"""Longest label of a category on an axis, in characters; hovering over a point shows the whole."""
+"""Largest number of points in one slice plot, of finished and of pruned trials each."""
+MOST_LINES = 1000
+"""Largest number of trials in the parallel coordinates."""
+MOST_AXES = 10
+"""Largest number of parameters in the parallel coordinates."""
+SHADES = 5
+"""Colours by standing, see the page's style sheet."""
 
 
-def _text(value: Any) -> str:
-    """The value as a plotly label. Labels are a subset of HTML with entities for `&`, `<` and `>` alone."""
-    return html.escape(format_number(value), quote=False)
-
-
-def _shortened(text: str) -> str:
-    """The label, cut to `LONGEST_LABEL` so that it leaves room for the points."""
-    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
-
-
-def _layout(height: int, x_title: str, y_title: str, **more: Any) -> dict[str, Any]:
-    axis = {"zeroline": False, "automargin": True, "ticks": "outside", "ticklen": 4, "exponentformat": "e"}
-    return {
-        "height": height,
-        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "system-ui, sans-serif", "size": 13},
-        "hovermode": "closest",
-        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "xanchor": "left"},
-        "xaxis": {**axis, "title": {"text": x_title, "font": {"size": 13}}},
-        "yaxis": {**axis, "title": {"text": y_title, "font": {"size": 13}}},
-        **more,
-    }
+def shortened(value: float, digits: int = 6) -> float:
+    """The value with so many significant digits, which exceed the resolution of a screen."""
+    return float(f"{value:.{digits}g}")
 
 
 def robust_range(values: Sequence[float]) -> list[float] | None:
@@ -73,133 +57,123 @@ def robust_range(values: Sequence[float]) -> list[float] | None:
 
 def history_figure(report: StudyReport) -> Figure:
     """Values by trial number, with the best so far as steps."""
-    import plotly.graph_objects as go
-
-    points = report.history
-    figure = go.Figure()
+    points = [point for point in report.history if point.value is not None and math.isfinite(point.value)]
     drawn = {trial.number for trial in evenly(report.trials, MOST_HISTORY)}
-    for state, colour, symbol, rank in (("PRUNED", PRUNED, "x-thin-open", 3), ("COMPLETE", FINISHED, "circle", 2)):
-        chosen = [p for p in points if p.state == state and p.value is not None and p.number in drawn]
-        figure.add_scatter(
-            x=[p.number for p in chosen],
-            y=[p.value for p in chosen],
-            mode="markers",
-            name=STATES[state],
-            legendrank=rank,
-            marker={"color": colour, "symbol": symbol, "size": 7, "line": {"color": colour, "width": 1.5}},
-            hovertext=[format_number(p.value, 5) for p in chosen],
-            hovertemplate="trial %{x}<br>%{hovertext}<extra>" + STATES[state] + "</extra>",
-        )
+    layers: list[dict[str, Any]] = []
+    for state, style in (("PRUNED", "pruned"), ("COMPLETE", "finished")):
+        chosen = [point for point in points if point.state == state and point.number in drawn]
+        layers.append(_points(style, STATES[state], [(p.number, p.number, p.value) for p in chosen]))
     steps = [p for i, p in enumerate(points) if p.best is not None and (i == 0 or p.best != points[i - 1].best)]
     if steps:
-        figure.add_scatter(
-            x=[*(p.number for p in steps), points[-1].number],
-            y=[*(p.best for p in steps), steps[-1].best],
-            mode="lines",
-            name="best so far",
-            legendrank=1,
-            line={"color": WINNER, "width": 2.5, "shape": "hv"},
-            hovertext=[format_number(p.best, 5) for p in (*steps, steps[-1])],
-            hovertemplate="trial %{x}<br>best %{hovertext}<extra></extra>",
+        ends = [*((p.number, p.best) for p in steps), (points[-1].number, steps[-1].best)]
+        layers.append(
+            {
+                "kind": "steps",
+                "style": "best",
+                "name": "best so far",
+                "x": [number for number, _ in ends],
+                "y": [shortened(best or 0.0) for _, best in ends],
+                "trials": [number for number, _ in ends],
+            }
         )
-    figure.update_layout(_layout(380, "trial (number)", _objective_title(report)))
-    wild = robust_range([p.value for p in points if p.value is not None])
-    if wild:
-        figure.update_yaxes(range=wild)
-    return figure
-
-
-def learning_curves_figure() -> Figure:
-    """The empty frame of the learning curves."""
-    import plotly.graph_objects as go
-
-    return go.Figure(layout=_layout(460, "epoch", ""))
-
-
-def importances_figure(report: StudyReport) -> Figure:
-    """Horizontal bars, the most important on top."""
-    import plotly.graph_objects as go
-
-    shares = report.importances.shares[:20]
-    figure = go.Figure()
-    figure.add_bar(
-        x=[100 * value for _, value in reversed(shares)],
-        y=[_text(name) for name, _ in reversed(shares)],
-        orientation="h",
-        marker={"color": FINISHED},
-        text=[format_share(value, 0) for _, value in reversed(shares)],
-        textposition="outside",
-        cliponaxis=False,
-        hovertext=[format_share(value) for _, value in reversed(shares)],
-        hovertemplate="%{y}: %{hovertext}<extra></extra>",
-    )
-    figure.update_layout(_layout(90 + 28 * len(shares), "importance (%)", "", showlegend=False, bargap=0.35))
-    figure.update_layout(margin={"l": 10, "r": 46, "t": 10, "b": 10})
-    figure.update_yaxes(type="category")
-    return figure
+    return {
+        "height": 360,
+        "x": {"title": "trial (number)", "kind": "linear", "whole": True},
+        "y": {"title": _objective(report), "kind": "linear", "range": robust_range([p.value or 0.0 for p in points])},
+        "layers": layers,
+        "legend": True,
+    }
 
 
 def slice_figure(report: StudyReport, name: str) -> Figure:
     """Objective against one parameter; categories and booleans on a categorical axis."""
-    import plotly.graph_objects as go
+    owners = [t for t in report.trials if name in t.params and t.value is not None and math.isfinite(t.value)]
+    axis = axis_of(name, owners[0].distributions[name]) if owners else {"title": name, "kind": "linear"}
+    layers = []
+    for style, trials in (
+        ("pruned", [t for t in owners if t.state == "PRUNED"]),
+        ("finished", [t for t in owners if t.state == "COMPLETE" and t != report.winner]),
+        ("winner", [t for t in owners if t == report.winner]),
+    ):
+        drawn = evenly(trials, MOST_SLICE)
+        points = [(trial.number, place_of(trial.params[name], axis), trial.value) for trial in drawn]
+        layers.append(_points(style, style, points))
+    return {
+        "height": 240,
+        "x": axis,
+        "y": {
+            "title": _objective(report),
+            "kind": "linear",
+            "range": robust_range([trial.value for trial in owners if trial.value is not None]),
+        },
+        "layers": layers,
+        "legend": False,
+    }
+
+
+def parallel_figure(report: StudyReport) -> Figure | None:
+    """Every trial as a line over the parameters and the objective; None with fewer than two trials to show."""
+    ranked = [
+        trial
+        for tier in tiers(report.trials, minimized=report.minimized, last=report.last)
+        for trial in tier
+        if trial.value is not None and math.isfinite(trial.value)
+    ]
+    shown = evenly(ranked, MOST_LINES)
+    names = [name for name in report.ordered_parameters if any(name in trial.params for trial in shown)][:MOST_AXES]
+    if len(shown) < 2 or not names:
+        return None
+    axes = []
+    for name in names:
+        drawn = next(trial.distributions[name] for trial in shown if name in trial.params)
+        axis = axis_of(name, drawn)
+        axis["values"] = [place_of(t.params[name], axis) if name in t.params else None for t in shown]
+        axes.append(axis)
+    values = [trial.value or 0.0 for trial in shown]
+    wild = robust_range(values) or [-math.inf, math.inf]
+    kept = [shortened(min(max(value, wild[0]), wild[1])) for value in values]
+    axes.append({"title": _objective(report), "kind": "linear", "values": kept})
+    return {
+        "omitted": len(ranked) - len(shown),
+        "trials": [trial.number for trial in shown],
+        "shades": [place * SHADES // len(shown) for place in range(len(shown))],
+        "scores": list(map(shortened, values)),
+        "less": report.minimized,
+        "axes": axes,
+    }
+
+
+def axis_of(name: str, drawn: BaseDistribution) -> dict[str, Any]:
+    """The axis of a parameter."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    owners = [t for t in report.trials if name in t.params and t.value is not None]
-    distribution = owners[0].distributions[name] if owners else None
-    categorical = isinstance(distribution, CategoricalDistribution)
-
-    def shown(trial: TrialRow) -> Any:
-        value = trial.params[name]
-        return _text(value) if categorical else value
-
-    figure = go.Figure()
-    groups = (
-        ("PRUNED", PRUNED, "x-thin-open", 6, [t for t in owners if t.state == "PRUNED"]),
-        ("COMPLETE", FINISHED, "circle", 6, [t for t in owners if t.state == "COMPLETE" and t != report.winner]),
-        ("winner", WINNER, "star", 13, [t for t in owners if t == report.winner]),
-    )
-    for state, colour, symbol, size, trials in groups:
-        drawn = evenly(trials, MOST_SLICE)
-        trace: dict[str, Any] = {
-            "x": [shown(trial) for trial in drawn],
-            "y": [trial.value for trial in drawn],
-            "customdata": [trial.number for trial in drawn],
-            "name": STATES.get(state, state),
-            "marker": {"color": colour, "symbol": symbol, "size": size, "line": {"color": colour, "width": 1.5}},
-            "hovertext": [f"{_text(trial.params[name])}<br>{format_number(trial.value, 5)}" for trial in drawn],
-            "hovertemplate": "trial %{customdata}<br>%{hovertext}<extra></extra>",
-        }
-        if categorical and state != "winner":
-            # Plotly spreads the points of a category sideways in box plots only, so this is one without boxes.
-            figure.add_box(
-                **trace,
-                boxpoints="all",
-                jitter=0.6,
-                pointpos=0,
-                fillcolor="rgba(0,0,0,0)",
-                line={"color": "rgba(0,0,0,0)"},
-                hoveron="points",
-            )
-        else:
-            figure.add_scatter(**trace, mode="markers")
-    figure.update_layout(_layout(260, _text(name), _objective_title(report), showlegend=False))
-    figure.update_layout(font_size=11, xaxis_title_font_size=12, yaxis_title_font_size=12)
-    if categorical:
-        assert isinstance(distribution, CategoricalDistribution)
-        options = [_text(option) for option in distribution.choices]
-        figure.update_layout(boxmode="overlay")
-        broken = [_text(_shortened(format_number(option))).replace("_", "_<br>") for option in distribution.choices]
-        figure.update_xaxes(type="category", categoryorder="array", categoryarray=options)
-        figure.update_xaxes(tickmode="array", tickvals=options, ticktext=broken)
-    elif isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log:
-        decades = math.log10(distribution.high / distribution.low)
-        ticks = {"dtick": max(1, round(decades / 5))} if decades >= 2 else {}
-        figure.update_xaxes(type="log", title={"text": f"{_text(name)} (log scale)"}, **ticks)
-    wild = robust_range([trial.value for trial in owners if trial.value is not None])
-    if wild:
-        figure.update_yaxes(range=wild)
-    return figure
+    if isinstance(drawn, CategoricalDistribution):
+        categories = list(dict.fromkeys(format_number(option) for option in drawn.choices))
+        return {"title": name, "kind": "category", "categories": categories}
+    log = isinstance(drawn, FloatDistribution | IntDistribution) and drawn.log
+    return {"title": name, "kind": "log" if log else "linear", "whole": isinstance(drawn, IntDistribution)}
 
 
-def _objective_title(report: StudyReport) -> str:
-    return _text(f"{report.part}{label(report.objective)}")
+def place_of(value: Any, axis: dict[str, Any]) -> float:
+    """Where a value lies on an axis: the number itself, or the number of its category, which is added if new."""
+    if axis["kind"] != "category":
+        return value if isinstance(value, int) else shortened(value)
+    text = format_number(value)
+    if text not in axis["categories"]:
+        axis["categories"].append(text)
+    return int(axis["categories"].index(text))
+
+
+def _points(style: str, name: str, points: Sequence[tuple[int, float, float | None]]) -> dict[str, Any]:
+    return {
+        "kind": "points",
+        "style": style,
+        "name": name,
+        "trials": [number for number, _, _ in points],
+        "x": [x for _, x, _ in points],
+        "y": [shortened(y or 0.0) for _, _, y in points],
+    }
+
+
+def _objective(report: StudyReport) -> str:
+    return f"{report.part}{label(report.objective)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.paths import argument, run_command, submit_command
 from hpo.reports.health import counted
-from hpo.reports.render import figures
+from hpo.reports.render import figures, matters
 from hpo.reports.render.confirmation import sentences
 from hpo.reports.render.curves import Curves, curves_of
 from hpo.reports.text import (
@@ -26,22 +26,19 @@ from hpo.reports.text import (
 
 if TYPE_CHECKING:
     from markupsafe import Markup
-    from plotly.graph_objects import Figure
 
     from hpo.reports.facts import StudyReport
     from hpo.reports.parts import BalanceRow
 
-CONFIG = {"displaylogo": False, "displayModeBar": False, "responsive": True}
-SCRIPTS = ("smoothing.js", "numbers.js", "report.js")
+SCRIPTS = ("numbers.js", "smoothing.js", "figures.js", "parallel.js", "report.js")
 MOST_SLICES = 24
-"""Parameters with a slice plot; the most important come first."""
+"""Parameters with a slice plot."""
 
 
 def render(report: StudyReport) -> str:
     """The whole page as text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
 
     environment = Environment(
         loader=PackageLoader("hpo.reports.render"),
@@ -59,30 +56,25 @@ def render(report: StudyReport) -> str:
         size=format_bytes,
         plural=plural,
     )
-    environment.filters["marked"] = marked
-    environment.filters["counted"] = counted
+    environment.filters.update(marked=marked, breakable=breakable, counted=counted)
     scripts = files("hpo.reports.render") / "templates"
 
-    def figure(plot: Figure, name: str) -> Markup:
-        # plotly escapes "<" and "/" in its JSON, so a parameter's value cannot end the script.
-        text = plot.to_html(full_html=False, include_plotlyjs=False, div_id=f"figure-{name}", config=CONFIG)
-        return Markup(text)
-
     curves = curves_of(report)
-    slices = sliced_parameters(report)
+    slices = report.ordered_parameters[:MOST_SLICES]
     return environment.get_template("report.html.j2").render(
         report=report,
         states=STATES,
-        plotly=Markup(get_plotlyjs()),
         css=Markup((scripts / "report.css").read_text()),
         scripts=Markup("".join((scripts / name).read_text() for name in SCRIPTS)),
-        history=figure(figures.history_figure(report), "history") if report.history else "",
         wild_values=figures.robust_range([p.value for p in report.history if p.value is not None]),
         curves=curves,
-        curve_figure=figure(figures.learning_curves_figure(), "curves") if curves.curves else "",
         curve_data=curve_data(report, curves),
-        importances=figure(figures.importances_figure(report), "importances") if report.importances.shares else "",
-        slices=[(name, figure(figures.slice_figure(report, name), f"slice-{i}")) for i, name in enumerate(slices)],
+        figure_data=figure_data(report, slices),
+        importance_most=matters.most(report),
+        importance_rows=matters.importance_rows(report),
+        heat_maps=[matters.heat_table(map) for map in report.importances.heat_maps],
+        isolations=[matters.isolation_plot(one) for one in report.importances.isolations],
+        slices=slices,
         slices_omitted=len(report.parameters) - len(slices),
         top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
         confirmed=sentences(report.confirmation, report.objective) if report.confirmation else [],
@@ -100,10 +92,19 @@ def marked(sentence: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
-def sliced_parameters(report: StudyReport) -> list[str]:
-    """Parameters to plot, by importance and then by name."""
-    important = [name for name, _ in report.importances.shares]
-    return [*important, *(name for name in report.parameters if name not in important)][:MOST_SLICES]
+def breakable(name: str) -> Markup:
+    """A name or a range as HTML that may go on in another line behind a dot or an underscore, or before "to"."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([._])(?=[A-Za-z])", r"\1<wbr>", str(escape(name))).replace(" to ", " to&nbsp;"))
+
+
+def figure_data(report: StudyReport, slices: Sequence[str]) -> dict[str, figures.Figure]:
+    """The figures that the page's script draws, by the name of their place."""
+    found = {"history": figures.history_figure(report)} if report.history else {}
+    if lines := figures.parallel_figure(report):
+        found["parallel"] = lines
+    return found | {f"slice-{place}": figures.slice_figure(report, name) for place, name in enumerate(slices)}
 
 
 def curve_data(report: StudyReport, curves: Curves) -> dict[str, Any]:

@@ -153,12 +153,21 @@ def _best(report: StudyReport) -> Iterable[str]:
 
 
 def _importances(report: StudyReport) -> Iterable[str]:
-    yield "## Parameter importances"
-    yield sentence(report.importances.note)
-    if report.importances.shares:
-        yield markdown_table(
-            ("parameter", "importance"), [(code(n), format_share(s)) for n, s in report.importances.shares]
-        )
+    found = report.importances
+    yield "## What mattered"
+    yield sentence(found.note)
+    if found.rows:
+        header = ("parameter", "share", "95 % interval", "applies to")
+        rows = [
+            (
+                " × ".join(map(code, row.names)),
+                format_share(row.share),
+                f"{format_share(row.low)} to {format_share(row.high)}",
+                format_share(row.applies_to, 0),
+            )
+            for row in (*found.rows, *found.pairs)
+        ]
+        yield markdown_table(header, rows)
 
 
 def _label(report: StudyReport) -> str:

@@ -47,6 +47,12 @@ else:
     Metric = Literal[tuple(METRICS)] | Annotated[str, Field(pattern=FREE_METRIC_PATTERN)]
 
 
+ROLES = ("scientific", "nuisance", "fixed")
+"""What a searched parameter may be for, each a key of `[study]`."""
+
+Names = Annotated[tuple[str, ...], Field(strict=False, max_length=1000)]
+
+
 class StudyTable(Record):
     """Name, objective and seed."""
 
@@ -74,6 +80,21 @@ class StudyTable(Record):
     """Whether simple models from scikit-learn are fitted on the same parts once the trials have ended, to be shown
     beside the winner: the most frequent class, or the mean or median; a linear model, for texts on TF-IDF; and gradient
     boosting. May be changed at any time."""
+    scientific: Names = ()
+    """Searched parameters whose effect the study is to measure, e.g. ["optimizer.name", "norm.kind"]. The report shows
+    them first, in this order, and has isolation plots of these alone. Without the key, it has plots of those that
+    explain most. The three lists of parameters change no trial and may be changed at any time."""
+    nuisance: Names = ()
+    """Searched parameters that are only optimised over, so that the values of scientific ones are compared each at its
+    best. The report shows them last."""
+    fixed: Names = ()
+    """Searched parameters that isolation plots hold at the winner's values: only trials with the same option, or a
+    number within a tenth of the range, count there."""
+
+    @property
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        """Searched parameters by what they are for; only roles that some have."""
+        return {role: names for role in ROLES if (names := getattr(self, role))}
 
     @property
     def minimized(self) -> bool:

@@ -9,10 +9,17 @@ from hpo.reports.render.build import write_report_files, write_text
 from tests.reports.factory import study
 
 
-def test_the_folder_holds_exactly_the_five_files(tmp_path):
+def test_the_folder_holds_exactly_its_files(tmp_path):
     page = write_report_files(study(15), tmp_path / "reports" / "digits")
     assert page == tmp_path / "reports" / "digits" / "index.html"
-    assert sorted(os.listdir(page.parent)) == ["epochs.csv", "index.html", "summary.json", "summary.md", "trials.csv"]
+    assert sorted(os.listdir(page.parent)) == [
+        "epochs.csv",
+        "importances.csv",
+        "index.html",
+        "summary.json",
+        "summary.md",
+        "trials.csv",
+    ]
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert b"\r" not in (page.parent / "trials.csv").read_bytes()
 

@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from hpo.reports.facts import report_of
-from hpo.reports.render.csv import cell, csv_text, epochs_csv, trials_csv, without_formula
+from hpo.reports.render.csv import cell, csv_text, epochs_csv, importances_csv, trials_csv, without_formula
 from tests.reports.factory import DROPOUT, EVERY, NESTEROV, epoch_rows, facts, failed, frozen_study, small, study, trial
 
 
@@ -126,3 +126,26 @@ def test_the_tables_of_a_report_are_neutralised_on_request_only():
     assert (plain["x"], plain["ended"], plain["value"]) == ("=1+1", "+ended", "-0.5")
     assert (safe["x"], safe["ended"], safe["value"]) == ("'=1+1", "'+ended", "-0.5")
     assert epochs_csv(report) == epochs_csv(report, spreadsheet=True)
+
+
+def test_importances_by_parameter_and_pair():
+    report = study(100)
+    found = rows(importances_csv(report))
+    assert list(found[0]) == [
+        "parameter",
+        "with",
+        "role",
+        "importance",
+        "low",
+        "high",
+        "chance",
+        "applies_to",
+        "trials",
+    ]
+    alone = [row for row in found if not row["with"]]
+    assert [(row["parameter"], float(row["importance"])) for row in alone] == list(report.importances.shares)
+    assert {row["parameter"]: float(row["applies_to"]) for row in alone}["optimizer.learning_rate"] == 1.0
+    pairs = [(row["parameter"], row["with"]) for row in found if row["with"]]
+    assert pairs == [pair.names for pair in report.importances.pairs]
+    assert all(0.0 <= float(row["low"]) <= float(row["high"]) <= 1.0 for row in found)
+    assert importances_csv(small([])).count("\n") == 1

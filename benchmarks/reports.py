@@ -1,0 +1,139 @@
+"""`hpo report` on a study of 2,000 trials of 30 epochs: time, size of the page, memory, on both databases.
+
+    python -m benchmarks.reports [--runs 3] [--trials 2000]
+
+The whole command is measured, from its start to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from optuna.trial import TrialState, create_trial
+
+from benchmarks.databases import NAME, STUDY, backends
+from benchmarks.importances import EPOCHS, SPACE, drawn, scores, valued
+from benchmarks.machine import processor, spread
+from hpo import __version__
+from hpo.endings import Ended, Ending
+from hpo.registry.studies import register_study
+from hpo.storage.open import open_store
+from hpo.storage.own_trials import MARK, mark
+from hpo.storage.rows import EpochRow
+
+
+def fill(url: str, count: int) -> None:
+    """Make the study, with eleven parameters and six measures an epoch."""
+    random = np.random.default_rng(0)
+    values, has = drawn(random, count)
+    ends = scores(values, has, random)
+    with closing(open_store(url)) as store:
+        study_id = register_study(
+            store,
+            name=NAME,
+            direction="maximize",
+            metric="accuracy",
+            spec_text=STUDY.format(sampler="random"),
+            source="benchmark.toml",
+            fingerprint="0" * 64,
+            dataset_fingerprint="0" * 64,
+            seed=0,
+            hpo_version=__version__,
+        )
+        text = store.get_study_system_attrs(study_id)[MARK]
+        for start in range(0, count, 200):
+            with store.transaction():
+                for number in range(start, min(count, start + 200)):
+                    params = {
+                        name: valued(name, column[number]) for name, column in values.items() if has[name][number]
+                    }
+                    curve = {
+                        epoch: round(float(ends[number] - np.exp(-epoch / 6)), 6) for epoch in range(1, EPOCHS + 1)
+                    }
+                    trial_id = store.create_new_trial(
+                        study_id,
+                        create_trial(
+                            state=TrialState.COMPLETE,
+                            params=params,
+                            distributions={name: SPACE[name] for name in params},
+                            value=curve[EPOCHS],
+                            intermediate_values=curve,
+                            user_attrs={
+                                **Ended(why=Ending.FINISHED).attributes(),
+                                "epochs": EPOCHS,
+                                "best_epoch": EPOCHS,
+                            },
+                            system_attrs={MARK: mark(text, number)},
+                        ),
+                    )
+                    store.add_epochs(_epoch(trial_id, epoch, value) for epoch, value in curve.items())
+
+
+def _epoch(trial_id: int, epoch: int, value: float) -> EpochRow:
+    loss = float(np.exp(-value))
+    return EpochRow(
+        trial_id=trial_id,
+        replica=0,
+        epoch=epoch,
+        objective=value,
+        train_loss=loss,
+        valid_loss=1.1 * loss,
+        learning_rate=0.01,
+        gradient_norm=1.0 + loss,
+        seconds=0.1,
+        metrics={"accuracy": value, "macro_f1": 0.9 * value},
+    )
+
+
+def measured(url: str, folder: Path) -> tuple[float, float, float, float]:
+    """Wall seconds, processor seconds, MB of the page and MB of memory at most."""
+    started = time.perf_counter()
+    command = [
+        sys.executable,
+        "-c",
+        "from hpo.cli import main; main()",
+        "report",
+        NAME,
+        "--storage",
+        url,
+        "-o",
+        str(folder),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    assert status == 0
+    wall = time.perf_counter() - started
+    page = (folder / "index.html").stat().st_size / 1e6
+    return wall, used.ru_utime + used.ru_stime, page, used.ru_maxrss / 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=2000)
+    args = parser.parse_args()
+    print(f"{processor()}, n = {args.runs}, median (range)\n")
+    print("| database | wall s | processor s | page MB | memory MB |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as place, backends(Path(place)) as kinds:
+        for kind in kinds:
+            url = kind.copy(kind.filled(0), "reports", plain=False)
+            with closing(open_store(url)) as store:
+                store.delete_study(store.get_study_id_from_name(NAME))
+            fill(url, args.trials)
+            runs = [measured(url, Path(place) / "report") for _ in range(args.runs)]
+            print(
+                f"| {kind.name} | " + " | ".join(spread(list(column)) for column in zip(*runs, strict=True)) + " |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
