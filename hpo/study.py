@@ -11,17 +11,14 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpo import environment
 from hpo.errors import InputError
-from hpo.paths import DICT, OBJECT
 from hpo.storage.open import reading, url_of
-from hpo.studyfile.file import find_study, parse_study, read_study_file
+from hpo.studyfile.file import find_study, parse_tables, read_study_file
 from hpo.studyfile.study import StudySpec, with_budget
-from hpo.studyfile.write import toml_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +34,6 @@ log = logging.getLogger(__name__)
 
 PathLike = str | os.PathLike[str]
 Auto = Literal["auto"]
-PLAIN = (str, os.PathLike, Real, type(None))
-"""Values of `data.dataset` and `data.test` that a study file has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -276,19 +271,8 @@ def compare(
 
 def _spec(study: PathLike | Mapping[str, Any]) -> StudySpec:
     if isinstance(study, Mapping):
-        named, given = _apart(study)
-        return replace(parse_study(toml_of(named), DICT), given=given)
+        return parse_tables(study)
     return read_study_file(find_study(os.fspath(study)))
-
-
-def _apart(study: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """The study with `OBJECT` where it has data as objects, and these by their key."""
-    table = study.get("data")
-    if not isinstance(table, Mapping):
-        return study, {}
-    found = {key: table[key] for key in ("dataset", "test") if not isinstance(table.get(key), PLAIN)}
-    data = {key: OBJECT if key in found else value for key, value in table.items()}
-    return {**study, "data": data}, {f"data.{key}": value for key, value in found.items()}
 
 
 def _place(home: PathLike | None, storage: str | None) -> tuple[Path, str]:

@@ -14,7 +14,7 @@ import pytest
 
 from hpo.cli import hpo
 from hpo.studyfile.fields import FIXED_TABLES, Shape, searched_tables, shape_of
-from hpo.studyfile.study import RENAMED
+from hpo.studyfile.settings import RENAMED
 from hpo.studyfile.tree import join
 
 MODULES = sorted(path for path in Path("hpo").rglob("*.py") if "migrations" not in path.parts)

@@ -19,7 +19,8 @@ from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.file import find_study, read_study_file
 from hpo.studyfile.records import DataTable, Record
 from hpo.studyfile.schema import schema_text, study_schema
-from hpo.studyfile.study import StudySpec, entries, fingerprint
+from hpo.studyfile.settings import entries, fingerprint
+from hpo.studyfile.study import StudySpec
 from hpo.studyfile.tree import toml
 
 if TYPE_CHECKING:

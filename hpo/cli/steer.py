@@ -132,7 +132,8 @@ def _extend_trials(store: Store, row: StudyRow, count: int) -> str:
 def _extend_epochs(store: Store, row: StudyRow, epochs: int, pruned: bool) -> str:
     from hpo.registry import control
     from hpo.studyfile.file import parse_study
-    from hpo.studyfile.study import fingerprint, trial_epochs, with_epochs
+    from hpo.studyfile.settings import fingerprint
+    from hpo.studyfile.study import trial_epochs, with_epochs
 
     spec = parse_study(row.spec_text, row.spec_source)
     before = row.trial_epochs or trial_epochs(spec)

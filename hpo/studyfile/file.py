@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import StudyFileError
+from hpo.paths import DICT, OBJECT
 from hpo.printable import listed, on_one_line, printable
 from hpo.studyfile.fields import FIXED_TABLES, OF_MODELS, SHORTHANDS, homes_of, searched_tables, shape_of
 from hpo.studyfile.problems import Problem, hint, quote, refuse
 from hpo.studyfile.records import Median
 from hpo.studyfile.rules import broken_rules
-from hpo.studyfile.study import StudySpec, changes, fingerprint
+from hpo.studyfile.settings import changes, fingerprint
+from hpo.studyfile.study import StudySpec
 from hpo.studyfile.tables import read_table
 from hpo.studyfile.tree import join
+from hpo.studyfile.write import toml_of
 
 __all__ = ["STUDIES", "StudySpec", "changes", "find_study", "fingerprint", "parse_study", "read_study_file"]
 
@@ -26,6 +32,8 @@ NO_STUDIES = (
     f"There is no folder {STUDIES}/ with studies here. Write a study of your own with `hpo init NAME --data DATA`, "
     "e.g. --data digits; the studies that the documentation names are in the folder studies/ of the source code"
 )
+PLAIN = (str, os.PathLike, Real, type(None))
+"""Values of `data.dataset` and `data.test` that a study file has."""
 EXCERPT = 60
 """Characters before and after a mistake that are shown of its line."""
 
@@ -89,6 +97,22 @@ def parse_study(text: str, source: str) -> StudySpec:
     if problems := broken_rules(spec):
         refuse(source, problems)
     return spec
+
+
+def parse_tables(study: Mapping[str, Any]) -> StudySpec:
+    """The study of a dict with the tables of a study file, in which data may be objects of Python."""
+    named, given = _apart(study)
+    return replace(parse_study(toml_of(named), DICT), given=given)
+
+
+def _apart(study: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The study with `OBJECT` where it has data as objects, and these by their key."""
+    table = study.get("data")
+    if not isinstance(table, Mapping):
+        return study, {}
+    found = {key: table[key] for key in ("dataset", "test") if not isinstance(table.get(key), PLAIN)}
+    data = {key: OBJECT if key in found else value for key, value in table.items()}
+    return {**study, "data": data}, {f"data.{key}": value for key, value in found.items()}
 
 
 def _load(text: str, source: str) -> dict[str, Any]:

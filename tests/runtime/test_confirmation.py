@@ -23,7 +23,8 @@ from hpo.runtime.local_run import run_study
 from hpo.runtime.session import Session
 from hpo.seeds import DEFAULT_CONFIGURATION, lane_of_repeat
 from hpo.storage.open import open_store, sqlite_url
-from hpo.studyfile.study import StudySpec, changes, fingerprint
+from hpo.studyfile.settings import changes, fingerprint
+from hpo.studyfile.study import StudySpec
 from hpo.training.trainer import Trainer
 from tests.runtime.small import in_session, run, small_study, train, trials_of, with_trials
 

@@ -15,7 +15,8 @@ from hpo.runtime import coordinator
 from hpo.runtime.local_run import run_study
 from hpo.runtime.resume import pick_up
 from hpo.storage.open import open_store, sqlite_url
-from hpo.studyfile.study import StudySpec, fingerprint, trial_epochs, with_epochs
+from hpo.studyfile.settings import fingerprint
+from hpo.studyfile.study import StudySpec, trial_epochs, with_epochs
 from tests.runtime.small import epochs_of, small_study, trials_of
 from tests.service.working import row_of, serve, submit, wait_for, working
 

@@ -18,7 +18,8 @@ from hpo.runtime.winner import Winner, find
 from hpo.service import attempt
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
-from hpo.studyfile.study import StudySpec, fingerprint, trial_epochs, with_epochs
+from hpo.studyfile.settings import fingerprint
+from hpo.studyfile.study import StudySpec, trial_epochs, with_epochs
 from tests.runtime.small import TABLES, epochs_of, result_of, run, small_study, trials_of, with_trials
 from tests.service.working import (
     LONG,

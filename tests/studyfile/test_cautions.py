@@ -8,7 +8,8 @@ import pytest
 
 from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS
 from hpo.studyfile.cautions import cautions
-from hpo.studyfile.study import fingerprint, fitting_concurrency, with_budget
+from hpo.studyfile.settings import fingerprint
+from hpo.studyfile.study import fitting_concurrency, with_budget
 from tests.studyfile.texts import study
 
 SEARCHED = "p = { low = 0.0, high = 0.5 }"

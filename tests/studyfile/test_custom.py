@@ -12,7 +12,8 @@ from hpo.space import alternatives, combinations, config_of, draw, parameters
 from hpo.studyfile.custom import Reference, modules_of
 from hpo.studyfile.file import fingerprint, parse_study
 from hpo.studyfile.records import Custom, TrialConfig
-from hpo.studyfile.study import StudySpec, entries
+from hpo.studyfile.settings import entries
+from hpo.studyfile.study import StudySpec
 from hpo.studyfile.tree import toml
 from tests.studyfile.texts import study, study_text
 

@@ -7,7 +7,8 @@ import pytest
 from hpo import space
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import parse_study
-from hpo.studyfile.study import StudySpec, fingerprint
+from hpo.studyfile.settings import fingerprint
+from hpo.studyfile.study import StudySpec
 from tests.studyfile.texts import study as study_of_models
 
 TRIAL = 'function = "train.py:train"\narguments = { rate = { low = 0.1, high = 1.0 }, sizes = [1, 2] }'

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hpo.studyfile.file import changes, fingerprint, parse_study
-from hpo.studyfile.study import entries, trial_epochs, with_epochs
+from hpo.studyfile.settings import entries
+from hpo.studyfile.study import trial_epochs, with_epochs
 from tests.studyfile.texts import study, study_text
 
 ASSETS = Path(__file__).parent.parent / "database" / "assets"

@@ -13,7 +13,7 @@ from hpo.printable import listed
 from hpo.registry.repeated import repeated_values
 from hpo.reports.facts import StudyReport, gather
 from hpo.studyfile.file import parse_study
-from hpo.studyfile.study import entries as settings_of
+from hpo.studyfile.settings import entries as settings_of
 
 if TYPE_CHECKING:
     from hpo.storage.store import Store
