@@ -16,11 +16,10 @@ from hpo.printable import few, on_one_line
 from hpo.reports.parts import BalanceRow, balance_rows, repeats_text, split_text
 from hpo.studyfile.cautions import Caution, cautions
 from hpo.studyfile.fields import searched_tables
-from hpo.studyfile.file import find_study, read_study_file
+from hpo.studyfile.file import StudySpec, find_study, fingerprint, read_study_file
 from hpo.studyfile.records import DataTable, Record
 from hpo.studyfile.schema import schema_text, study_schema
-from hpo.studyfile.settings import entries, fingerprint
-from hpo.studyfile.study import StudySpec
+from hpo.studyfile.settings import entries
 from hpo.studyfile.tree import toml
 
 if TYPE_CHECKING:
