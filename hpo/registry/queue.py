@@ -119,11 +119,10 @@ def begin_conclusion(store: Store, study_id: int, name: str, generation: int) ->
     """Make this worker the one that scores the winner, if no trial runs and no other living worker does it. Returns
     whether it is the one."""
     alive = concluding(name)
-    running = exists().where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING, ours())
     statement = (
         update(hpo_studies)
         .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
-        .where(hpo_studies.c.finished_at.is_(None), or_(hpo_studies.c.concluder.is_(None), ~alive), ~running)
+        .where(hpo_studies.c.finished_at.is_(None), or_(hpo_studies.c.concluder.is_(None), ~alive), ~_running(study_id))
         .values(concluder=name)
     )
     with store.writing() as connection:
@@ -131,16 +130,21 @@ def begin_conclusion(store: Store, study_id: int, name: str, generation: int) ->
 
 
 def finish(store: Store, study_id: int, name: str, generation: int) -> bool:
-    """Mark the study as finished, unless it was extended meanwhile or another worker concludes it. Returns whether it
-    was marked. In a transaction, nobody can extend the study from then on until the commit."""
+    """Mark the study as finished, unless it was extended meanwhile, a trial has gone on, or another worker concludes
+    it. Returns whether it was marked. In a transaction, nobody can extend the study from then on until the commit."""
     statement = (
         update(hpo_studies)
         .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
-        .where(hpo_studies.c.concluder == name)
+        .where(hpo_studies.c.concluder == name, ~_running(study_id))
         .values(finished_at=utc_now())
     )
     with store.writing() as connection:
         return connection.execute(statement).rowcount == 1
+
+
+def _running(study_id: int) -> Exists:
+    """Condition: a trial of the study runs."""
+    return exists().where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING, ours())
 
 
 def concluding(own: str | None = None) -> Exists:

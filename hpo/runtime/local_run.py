@@ -33,7 +33,7 @@ from hpo.registry.facts import StudyFacts
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.render.build import write_report
 from hpo.runtime import coordinator
-from hpo.runtime.confirmation import confirm
+from hpo.runtime.confirmation import confirm as confirm_winner
 from hpo.runtime.exclusive_claim import Claim
 from hpo.runtime.heartbeat import name_of_this_process
 from hpo.runtime.inputs import check_code, load_inputs
@@ -198,7 +198,7 @@ def _run(
                         patience.worked()
                         observer(replace(in_all(final), confirming=text))
 
-                    confirmation = confirm(session, lambda: nullcontext(executor), keep=claim.keep, watch=watch)
+                    confirmation = confirm_winner(session, lambda: nullcontext(executor), keep=claim.keep, watch=watch)
                     return in_all(final), confirmation
                 except LostConnectionError as lost:
                     patience.pause(lost, "Going on from what is saved.")

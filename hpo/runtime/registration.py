@@ -26,6 +26,7 @@ from hpo.registry.studies import StudyRow
 from hpo.runtime.inputs import Inputs
 from hpo.runtime.specs import spec_of, spent_by
 from hpo.search.objective import direction
+from hpo.search.promotion import promotion_of
 from hpo.storage.store import Store
 from hpo.studyfile.file import StudySpec, changes, fingerprint
 from hpo.studyfile.study import trial_epochs
@@ -115,7 +116,9 @@ def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
     if spent_by(spec, row) is not None:
         return running
     unasked = len(own) < space.budget(spec)
-    return reopen_cut(store, row.study_id) > 0 or running or unasked
+    promotion = promotion_of(spec, own)
+    paused = promotion is not None and bool(promotion.promotable(last=not unasked))
+    return reopen_cut(store, row.study_id) > 0 or running or unasked or paused
 
 
 def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, digest: str, place: str) -> None:

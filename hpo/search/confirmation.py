@@ -117,14 +117,16 @@ def standing(values: Values, default: int | None) -> list[int]:
     One leaves it with a repeat that diverged or failed, or at a look where it is behind the best by a one-sided t test,
     corrected for the number of configurations and of looks (Bonferroni).
     """
-    racing = [number for number, found in values.items() if None not in found]
+    racing = list(values)
     for look in LOOKS:
+        racing = [number for number in racing if None not in values[number][:look]]
         rivals = [number for number in racing if number != DEFAULT]
         if not rivals:
             return []
         if len(racing) < 2 or any(len(values[number]) < look for number in racing):
             break
-        seen = Means({n: found[:look] for n, found in _whole(values).items()}, default)
+        # By what was known at this look, so that a repeat that is lost later does not change what was dropped here.
+        seen = Means(_whole({n: found[:look] for n, found in values.items()}), default)
         level = DROPPED_WRONGLY / (len(LOOKS) * max(1, len(rivals) - 1))
         best = max(rivals, key=seen.mean)
         levels = {number: DEFAULT_BEHIND if number == DEFAULT else level for number in racing}

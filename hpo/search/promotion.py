@@ -18,10 +18,11 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import endings
+from hpo import endings, lengths
 from hpo.endings import Ending
 from hpo.search import objective
 from hpo.studyfile.records import StudyTable
+from hpo.studyfile.study import StudySpec, trial_epochs
 
 NAME = "promotion"
 """What an ending as pruned has as its detail where the trial has paused."""
@@ -163,7 +164,29 @@ _LOST = (Ending.DIVERGED, Ending.UNDEFINED, Ending.FAILED, Ending.REFUSED)
 _WANTED = (TrialState.RUNNING, TrialState.COMPLETE)
 
 
-def promotion_of(study: StudyTable, record: Any, epochs: int) -> Promotion:
-    """The promotion that `search.pruner` asks for, with trials of `epochs` epochs."""
-    factor = record.reduction_factor
-    return Promotion(study, rungs(epochs, factor=factor, least=record.min_epochs), factor=factor)
+def lengthened(rungs: Sequence[int], epochs: int, *, factor: int) -> tuple[int, ...]:
+    """The rungs of a study whose trials have got more epochs: those that it began with below its last epoch, so that
+    trials stay where they have paused, then its last epoch times powers of the factor, and the new last one."""
+    *below, last = rungs
+    while last * factor <= epochs:
+        below.append(last)
+        last *= factor
+    return (*below, epochs)
+
+
+def epochs_at_first(trials: Iterable[FrozenTrial], epochs: int) -> int:
+    """How many epochs trials had when the study began. `epochs`: as many as they have now."""
+    noted = (trial.system_attrs.get(lengths.ATTRIBUTE, ()) for trial in trials)
+    return min((pairs[0][1] for pairs in noted if pairs), default=epochs)
+
+
+def promotion_of(spec: StudySpec, trials: Sequence[FrozenTrial]) -> Promotion | None:
+    """The promotion of a study with these trials, which it has read; None where no trials pause."""
+    record: Any = spec.pruner
+    if record.name != NAME:
+        return None
+    epochs, factor = trial_epochs(spec), record.reduction_factor
+    begun = rungs(min(epochs, epochs_at_first(trials, epochs)), factor=factor, least=record.min_epochs)
+    promotion = Promotion(spec.study, lengthened(begun, epochs, factor=factor), factor=factor)
+    promotion.read(trials)
+    return promotion

@@ -83,8 +83,7 @@ class Searcher:
         """Epochs of each trial."""
         name = spec.study.name
         self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
-        named = spec.pruner.name == "promotion"
-        self.promotion = promotion_of(spec.study, spec.pruner, self.epochs) if named else None
+        self.promotion = promotion_of(spec, self.all_trials())
         self.sampling = sampling_for(spec, self.study, self.promotion)
 
     def all_trials(self) -> list[FrozenTrial]:
@@ -183,7 +182,10 @@ class Searcher:
         return CONTINUE
 
     def _pauses(self, trial: FrozenTrial) -> bool:
+        """Whether a trial pauses at a rung; one that had finished before it got more epochs does not."""
         if self.promotion is None or len(trial.intermediate_values) not in self.promotion.rungs:
+            return False
+        if endings.FINISHED_BEFORE in trial.system_attrs:
             return False
         self.promotion.read(self.all_trials())
         return not self.promotion.goes_on(trial)

@@ -25,7 +25,7 @@ from hpo.execution.supervised import Channel
 from hpo.registry import queue
 from hpo.registry.queue import StudyStatus
 from hpo.runtime import coordinator
-from hpo.runtime.confirmation import confirm
+from hpo.runtime.confirmation import confirm as confirm_winner
 from hpo.runtime.progress import LINE_SECONDS, Observer
 from hpo.runtime.registration import circumstances
 from hpo.runtime.session import Session
@@ -101,7 +101,7 @@ class Attempt:
         if not queue.begin_conclusion(store, study.study_id, self.name, study.generation):
             return False
         try:
-            confirmation = confirm(self.session, self._executor, keep=self._keep, watch=self._watch)
+            confirmation = confirm_winner(self.session, self._executor, keep=self._keep, watch=self._watch)
         except Changed:
             log.info("%s: left, it was stopped or extended", study.name)
             return False

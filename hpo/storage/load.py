@@ -56,8 +56,9 @@ def of_study(study_id: int, after: int = -1) -> Which:
 def read_trials(connection: Connection, which: Which) -> list[FrozenTrial]:
     """Read trials with all that belongs to them.
 
-    The rows of `trials` are read first. Nothing more is written about a trial that has ended by then, so what the later
-    statements read of it is complete, although each statement may see the database at another moment.
+    The rows of `trials` are read first. Nothing more is written about a trial that has ended by then, unless it is
+    reopened, after which it is read again. So what the later statements read of it is complete, although each statement
+    may see the database at another moment.
     """
     heads = connection.execute(
         select(
@@ -187,7 +188,7 @@ def refresh(connection: Connection, mirror: Mirror, *, spare_own: bool) -> bool:
 
 def reread(connection: Connection, mirror: Mirror, trial_ids: Collection[int]) -> None:
     """Read trials that have just been reopened, in the transaction that did it."""
-    read_into(connection, mirror, one_of(trial_ids))
+    read_into(connection, mirror, one_of(trial_ids), among=set(trial_ids))
     mirror.reopened = connection.execute(select(_reopened(mirror.study_id))).scalar()
 
 

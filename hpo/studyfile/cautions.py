@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hpo.studyfile.fields import searched_tables
-from hpo.studyfile.study import LEARNING, StudySpec, fitting_concurrency, options_of
+from hpo.studyfile.records import Promotion
+from hpo.studyfile.study import LEARNING, StudySpec, fitting_concurrency, options_of, trial_epochs
 from hpo.studyfile.tree import Choice, Range
 
-CautionCode = Literal["random_search", "batch_size", "does_not_fit", "not_fused", "softmax", "memory", "signs"]
+CautionCode = Literal[
+    "random_search", "no_finish", "batch_size", "does_not_fit", "not_fused", "softmax", "memory", "signs"
+]
 
 BLIND = 1 / 3
 """Share of the trials that may be drawn before any result is known, in a search that is to learn."""
@@ -29,6 +32,7 @@ def cautions(spec: StudySpec, examples: int | None = None) -> Iterator[Caution]:
     """Cautions about the study's settings. `examples`: those of its smallest training part; None where a function of
     the user's own makes the batches."""
     yield from _random_search(spec)
+    yield from _no_finish(spec)
     if examples is not None:
         yield from _batch_size(spec, examples)
 
@@ -48,6 +52,25 @@ def _random_search(spec: StudySpec) -> Iterator[Caution]:
         f"one has ended, so {search.sampler.name} learns little and the study is close to a random search; take "
         f"{fewer}more trials",
     )
+
+
+def _no_finish(spec: StudySpec) -> Iterator[Caution]:
+    """A budget of epochs that is spent before the first trial gets through all rungs."""
+    pruner, budget = spec.pruner, spec.search.epochs
+    if not isinstance(pruner, Promotion) or budget is None:
+        return
+    epochs, factor = trial_epochs(spec), pruner.reduction_factor
+    needed, reached, rung = 0, 1, epochs
+    while rung > max(1, pruner.min_epochs or -(-epochs // factor**2)):
+        below = -(-rung // factor)
+        needed, reached, rung = needed + reached * (rung - below), reached * factor, below
+    needed += reached * rung
+    if budget < needed:
+        yield Caution(
+            code="no_finish",
+            text=f"search.epochs = {budget}: with pruning by promotion, the first trial finishes after about {needed} "
+            'epochs of all trials, so the study may end without a winner; raise it, or take pruner = "none"',
+        )
 
 
 def _searches(node: object) -> bool:

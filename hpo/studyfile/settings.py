@@ -118,8 +118,7 @@ def entries(spec: StudySpec) -> dict[str, Setting]:
 def fingerprint(spec: StudySpec) -> str:
     """SHA-256 of the settings that trials depend on. Comments, layout, the order of keys, budgets and `[checkpoints]`
     do not change it."""
-    spec = replace(spec, search=spec.search.model_copy(update={"pruner": spec.pruner}))
-    decisive = {path: entry.value for path, entry in entries(spec).items() if not path.startswith(FREE)}
+    decisive = {path: value for path, value in _decided(spec).items() if not path.startswith(FREE)}
     if spec.conventions < CONCURRENCY_FOLLOWS_TRIALS:
         decisive["search.concurrency"] = toml(spec.concurrency)
     decisive = dict(RENAMED.get(item, item) for item in decisive.items() if item[1] != ADDED.get(item[0]))
@@ -128,12 +127,18 @@ def fingerprint(spec: StudySpec) -> str:
 
 def changes(old: StudySpec, new: StudySpec) -> list[str]:
     """The differences in settings that must not change, one line each: `optimizer.learning_rate: was 0.1, is 0.2`."""
-    before, after = ({path: entry.value for path, entry in entries(spec).items()} for spec in (old, new))
+    before, after = _decided(old), _decided(new)
     return [
         f"{path}: was {before.get(path, 'absent')}, is {after.get(path, 'absent')}"
         for path in dict.fromkeys([*before, *after])
         if before.get(path) != after.get(path) and not path.startswith(FREE)
     ]
+
+
+def _decided(spec: StudySpec) -> dict[str, str]:
+    """Every setting by its path, with the pruner that holds where the file names none."""
+    spec = replace(spec, search=spec.search.model_copy(update={"pruner": spec.pruner}))
+    return {path: entry.value for path, entry in entries(spec).items()}
 
 
 def _flat(table: dict[str, Any], path: str) -> dict[str, Any]:

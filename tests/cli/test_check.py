@@ -58,7 +58,7 @@ def test_the_summary_tells_goal_data_budget_and_strategies() -> None:
     assert "digits, seed 0" in lines["study"]
     assert "highest accuracy of the validation part, best epoch" in lines["objective"]
     assert "digits: 20% test, 20% validation, standard scaling" in lines["data"]
-    assert "trials of up to 30 epochs, 16 in flight" in lines["budget"]
+    assert "trials of up to 30 epochs, 8 in flight" in lines["budget"]
     assert "tpe (startup_trials = 10)" in lines["sampler"]
     assert "hyperband" in lines["pruner"]
     assert "9 parameters, continuous" in lines["space"]

@@ -35,6 +35,7 @@ from hpo.data.notes import Note
 from hpo.data.parts.repeats import Repeats
 from hpo.endings import Ended, Ending
 from hpo.execution.rehearsal import Rehearsed
+from hpo.printable import storable
 from hpo.registry import studies as table
 from hpo.registry.baselines import Baseline
 from hpo.registry.summaries import StudySummary
@@ -106,7 +107,7 @@ def test_json_of_nasty_texts_is_exact_under_every_encoding(home: Path, monkeypat
         done = Project(folder=home).hpo("show", "tiny", "--json", "--home", home)
         assert not ACTING.search(done.stdout)
         reasons = [failure["reason"] for failure in json.loads(done.stdout)["failures"]]
-        assert all(reason.startswith(f"{NASTY}\nhpo: done {MARKUP}") for reason in reasons)
+        assert all(reason.startswith(storable(f"{NASTY}\nhpo: done {MARKUP}")) for reason in reasons)
 
 
 CSV = "width;kind\n" + "".join(f"{n % 7}.5;{'ab'[n % 2]}\n" for n in range(40))
@@ -288,6 +289,7 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
     best = BestTrial(
         number=12_345, value=0.98765, spread=None, epochs=300, best_epoch=299, seconds=4_000.0,
         params={LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256-256-128-64", "größe": "日本語"},
+        signs=(),
     )  # fmt: skip
     details = StudyDetails(
         name="a-long-name-of-a-study", **SUMMARY, source="digits.toml", submitted_at=None, budget=2000, function=None,
@@ -296,7 +298,8 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
         test_ensemble=None, ended={"pruned by successive_halving": 900}, worker_status=(), best_trials=(best,) * 5,
         in_training=(TrialInTraining(number=1, worker="host-1-with-a-long-name", epoch=3, value=0.5),),
         failures=(Failure(number=2, reason=f"RuntimeError: {MARKUP} and a longer explanation of what happened"),),
-        foreign=(), baselines=(Baseline(name="majority", validation={"accuracy": 0.5}, test={"accuracy": 0.5}),),
+        signs=(), confirmation=None, foreign=(),
+        baselines=(Baseline(name="majority", validation={"accuracy": 0.5}, test={"accuracy": 0.5}),),
         health=(Check(code="edges", verdict=Verdict.WARN, sentence=f"{MARKUP} is bad.", way_out=""),),
     )  # fmt: skip
     studies._print_study(details, "")

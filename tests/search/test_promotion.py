@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.endings import Ended, Ending
-from hpo.search.promotion import NAME, Promotion, is_paused, rungs
+from hpo.search.promotion import NAME, Promotion, is_paused, lengthened, rungs
 from hpo.storage.cache import blank_trial
 from hpo.studyfile.records import StudyTable
 
@@ -67,6 +67,13 @@ def promotable(book: Promotion, trials: Sequence[FrozenTrial], *, last: bool = F
 )
 def test_rungs(epochs: int, factor: int, least: int | None, expected: tuple[int, ...]) -> None:
     assert rungs(epochs, factor=factor, least=least) == expected
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"), [(50, (6, 17, 50)), (60, (6, 17, 60)), (150, (6, 17, 50, 150)), (200, (6, 17, 50, 200))]
+)
+def test_rungs_stay_where_trials_get_more_epochs(epochs: int, expected: tuple[int, ...]) -> None:
+    assert lengthened((6, 17, 50), epochs, factor=3) == expected
 
 
 def test_one_of_three_goes_on_and_those_in_flight_count() -> None:

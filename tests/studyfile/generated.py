@@ -12,9 +12,9 @@ from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.tree import toml
 
 UNSUITED: dict[str, tuple[str, ...]] = {
-    "mlp": ("group", "spatial"),
-    "cnn": (),
-    "recurrent": ("spatial",),
+    "mlp": ("group", "spatial", "attention"),
+    "cnn": ("attention",),
+    "recurrent": ("spatial", "attention"),
     "transformer": ("batch", "group", "placement", "spatial"),
     "custom": (),
 }
@@ -77,6 +77,9 @@ def _table(draw: st.DrawFn, shape: Shape, variant: str, without: tuple[str, ...]
             table[slot.name] = draw(_tables(slot.shape, without, optional=slot.optional))
     if EQUAL.keys() & table.keys():
         table.pop("hidden", None)
+    if table.get("numbers") != "periodic":
+        for name in ("number_vector", "frequencies", "sigma"):
+            table.pop(name, None)
     if table.get("average", "none") == "none":
         table.pop("average_decay", None)  # of which there is none
     return table

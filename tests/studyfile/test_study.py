@@ -20,7 +20,7 @@ CHOICE = '[{ kind = "none" }, { kind = "batch", placement = "input" }, { kind = 
 @pytest.mark.parametrize(
     "tables",
     [
-        {"search": "trials = 7"},
+        {"search": 'trials = 7\npruner = "promotion"'},
         {"checkpoints": "keep = 9"},
         {"dropout": "p = 0.0"},
         {"dropout": "p = 0"},
@@ -43,9 +43,9 @@ def test_what_decides_nothing_leaves_the_fingerprint(tables: dict[str, str]) -> 
         {"study": "seed = 1"},
         {"study": 'name = "t"'},
         {"data": "test = 0.3"},
-        {"search": "concurrency = 4"},
+        {"search": 'concurrency = 4\npruner = "promotion"'},
         {"data": "standardize = false"},
-        {"search": 'sampler = "random"'},
+        {"search": 'sampler = "random"\npruner = "promotion"'},
         {"search": 'pruner = { name = "median", startup_trials = 6 }'},
         {"dropout": "p = 0.1"},
         {"dropout": "p = { choice = [0.0] }"},
@@ -70,7 +70,7 @@ def test_the_order_of_tables_is_not() -> None:
 
 def test_changes_name_the_setting_and_both_values() -> None:
     old = study(optimizer="learning_rate = { low = 1e-4, high = 1.0, log = true }")
-    new = study(optimizer="learning_rate = 0.1", search="trials = 9", norm='kind = "layer"')
+    new = study(optimizer="learning_rate = 0.1", search='trials = 9\npruner = "promotion"', norm='kind = "layer"')
     assert changes(old, new) == [
         'norm.kind: was "none", is "layer"',
         "optimizer.learning_rate: was { low = 0.0001, high = 1.0, log = true }, is 0.1",

@@ -26,6 +26,8 @@ def study_text(**tables: str) -> str:
         replaced = own.split("=")[0].strip() in keys or (name in TAGS and "choice" in keys)
         if name == "study" and "baselines" not in keys:
             added = f"{added}\nbaselines = false".strip()  # they would take longer than most of these studies
+        if name == "search" and "pruner" not in keys:
+            added = f'{added}\npruner = "median"'.strip()  # which leaves most of these studies' trials alone
         lines += [f"[{name}]", *([] if replaced else [own]), added, ""]
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpo.endings import Ending
 from hpo.reports.health import Finding, passed, unknown, warned
 from hpo.reports.text import plural
 
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from hpo.reports.evidence import Evidence
 
 FEW_FINISHED = 20
-"""Finished trials below which a ranking is weak evidence."""
+"""Finished trials below which a ranking is weak evidence; trials that paused at a rung, where the best go on, count."""
+PAUSES = "promotion"
+"""Pruner that compares all trials at rungs."""
 LATE = 0.9
 """A best value counts as late if its trial comes after this share of the trials."""
 
@@ -20,17 +23,18 @@ def few_trials(e: Evidence) -> Finding:
     """Of n random trials, the best is among the best 1/n of all configurations on average; with 20, the chance that one
     of them is among the best 14 % is 95 %."""
     finished = e.counts.finished
+    paused = sum(trial.ended.why is Ending.PRUNED and trial.ended.detail == PAUSES for trial in e.trials)
+    compared = finished + paused
     if e.winner is None:
         return unknown("There is no winner.")
     if e.grid:
         return unknown("The trials are the points of a grid.")
-    if finished >= FEW_FINISHED:
-        return passed(f"{finished} trials finished.", float(finished))
-    return warned(
-        f"Only {plural(finished, 'trial')} finished: the ranking may change with more trials.",
-        float(finished),
-        way_out=_way_out(e),
-    )
+    said = f"{plural(finished, 'trial')} finished"
+    if paused:
+        said = f"{plural(compared, 'trial')} were compared at the first rung, and {finished} of them finished"
+    if compared >= FEW_FINISHED:
+        return passed(f"{said}.", float(compared))
+    return warned(f"Only {said}: the ranking may change with more trials.", float(compared), way_out=_way_out(e))
 
 
 def found_late(e: Evidence) -> Finding:
