@@ -16,6 +16,9 @@ CODE, DETAIL, EPOCH = ATTRIBUTES = ("ended", "ended_detail", "ended_epoch")
 FINISHED_BEFORE = "finished_before"
 """System attribute of a trial that had finished when it was given more epochs: after how many."""
 
+PROMOTION = "promotion"
+"""Detail of a trial that was pruned where it had paused, and may go on."""
+
 UNITS = {"epochs": "epochs", "wall_seconds": "seconds", "cpu_seconds": "processor seconds"}
 """Budgets of `[search]` beside the one of trials, and what they count."""
 
@@ -104,6 +107,11 @@ class Ended:
         if self.why is Ending.UNDEFINED:
             return f"{words}: {self.detail} has no finite value on the validation part"
         return words
+
+    @property
+    def paused(self) -> bool:
+        """Whether the trial paused at a rung, where the best go on."""
+        return self.why is Ending.PRUNED and self.detail == PROMOTION
 
     def goes_on(self, *, also_pruned: bool) -> bool:
         """Whether the trial goes on when trials are given more epochs: all that it lacked was epochs, or, with

@@ -50,7 +50,7 @@ class Evidence:
     better; NaN where it was not finite."""
     replica_values: Mapping[int, tuple[float, ...]]
     """Number of a finished trial -> its unsmoothed objective of each replica at its best epoch, with that sign. Empty
-    where trials have one replica."""
+    where trials have one replica, or a split of their own for all replicas."""
     winner_metrics: Mapping[str, float]
     """The winner's metrics of the validation part at its best epoch, the mean over replicas."""
     scored_trial: int | None
@@ -120,6 +120,7 @@ def evidence_of(
     spec = spec_of(study)
     sign = -1.0 if study.direction == "minimize" else 1.0
     replicas = int(epochs["replica"].max()) + 1 if len(epochs) else 1
+    own_splits = study.facts.reshuffled and parts.folds <= 1  # all models of a trial share its split
     spreads = [trial.spread for trial in best_first[:POOLED] if trial.spread is not None]
     return Evidence(
         objective=study.objective,
@@ -131,7 +132,7 @@ def evidence_of(
         winner=winner,
         task=study.facts.task,
         curves=_curves(epochs, sign),
-        replica_values=_replica_values(epochs, best_first, sign) if replicas > 1 else {},
+        replica_values=_replica_values(epochs, best_first, sign) if replicas > 1 and not own_splits else {},
         winner_metrics=_metrics(epochs, winner),
         scored_trial=study.winner_number if study.test else None,
         test=test,

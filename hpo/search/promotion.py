@@ -24,8 +24,6 @@ from hpo.search import objective
 from hpo.studyfile.records import StudyTable
 from hpo.studyfile.study import StudySpec, trial_epochs
 
-NAME = "promotion"
-"""What an ending as pruned has as its detail where the trial has paused."""
 RUNGS_BELOW = 2
 """Rungs below the last epoch where the study does not say from which epoch on trials may be compared."""
 
@@ -47,10 +45,7 @@ def rungs(epochs: int, *, factor: int, least: int | None = None) -> tuple[int, .
 
 def is_paused(trial: FrozenTrial) -> bool:
     """Whether a trial waits at a rung: it ended there, and may go on."""
-    if trial.state != TrialState.PRUNED:
-        return False
-    ended = endings.of(trial.user_attrs)
-    return ended.why is Ending.PRUNED and ended.detail == NAME
+    return trial.state == TrialState.PRUNED and endings.of(trial.user_attrs).paused
 
 
 class Promotion:
@@ -183,7 +178,7 @@ def epochs_at_first(trials: Iterable[FrozenTrial], epochs: int) -> int:
 def promotion_of(spec: StudySpec, trials: Sequence[FrozenTrial]) -> Promotion | None:
     """The promotion of a study with these trials, which it has read; None where no trials pause."""
     record: Any = spec.pruner
-    if record.name != NAME:
+    if record.name != endings.PROMOTION:
         return None
     epochs, factor = trial_epochs(spec), record.reduction_factor
     begun = rungs(min(epochs, epochs_at_first(trials, epochs)), factor=factor, least=record.min_epochs)

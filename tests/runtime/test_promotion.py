@@ -89,7 +89,7 @@ def test_without_their_last_states_they_are_trained_again_to_the_same_end(
 
 
 def test_a_small_study_has_a_winner(tmp_path: Path) -> None:
-    spec = small_study(**TABLES | {"search": "trials = 2\nconcurrency = 1"})
+    spec = small_study(**TABLES | {"search": 'trials = 2\nconcurrency = 1\npruner = "promotion"'})
     assert [trial["state"] for trial in result_of(spec, tmp_path)[0]].count("COMPLETE") == 1
 
 
@@ -102,7 +102,7 @@ def test_one_worker_equals_a_run(whole: Result, tmp_path: Path) -> None:
 
 def test_workers_share_what_they_paused(tmp_path: Path) -> None:
     """What one worker paused another one has go on; each trial is trained once, and as it would be alone."""
-    spec = small_study(**TABLES | {"search": "trials = 30\nconcurrency = 4"})
+    spec = small_study(**TABLES | {"search": 'trials = 30\nconcurrency = 4\npruner = "promotion"'})
     submit(spec, tmp_path)
     with working(tmp_path), working(tmp_path):
         wait_for(lambda: row_of(tmp_path).finished_at is not None)
@@ -116,7 +116,7 @@ def test_workers_share_what_they_paused(tmp_path: Path) -> None:
 
 
 def test_only_few_states_of_paused_trials_are_kept(tmp_path: Path) -> None:
-    spec = small_study(**TABLES | {"search": "trials = 40\nconcurrency = 2"})
+    spec = small_study(**TABLES | {"search": 'trials = 40\nconcurrency = 2\npruner = "promotion"'})
     run(spec, tmp_path)
 
     def kept(session: Session) -> int:

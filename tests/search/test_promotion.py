@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.endings import Ended, Ending
-from hpo.search.promotion import NAME, Promotion, is_paused, lengthened, rungs
+from hpo.endings import PROMOTION, Ended, Ending
+from hpo.search.promotion import Promotion, is_paused, lengthened, rungs
 from hpo.storage.cache import blank_trial
 from hpo.studyfile.records import StudyTable
 
@@ -24,7 +24,9 @@ def trial(
     found.state = state
     found.intermediate_values = dict(enumerate(curve, 1))
     if why is not None:
-        found.user_attrs = Ended(why=why, detail=NAME if why is Ending.PRUNED else None, epoch=len(curve)).attributes()
+        found.user_attrs = Ended(
+            why=why, detail=PROMOTION if why is Ending.PRUNED else None, epoch=len(curve)
+        ).attributes()
     if state in (TrialState.COMPLETE, TrialState.PRUNED) and curve:
         found.values = [max(curve)]
     return found

@@ -14,6 +14,7 @@ from statistics import median
 from hpo.ranking import rank_key
 from hpo.reports.comparison.measures import Measure, trial_values
 from hpo.reports.facts import StudyReport
+from hpo.reports.trials import TrialRow
 
 CLOSE = 0.95
 """Share of the way from the usual to the best value at which a search counts as close."""
@@ -66,6 +67,14 @@ class Incumbents:
         return (total + value * (end - since)) / (end - start)
 
 
+def in_order_of_ending(trials: Sequence[TrialRow]) -> Sequence[TrialRow]:
+    """The trials by number, in which they end in a study whose trials are trained once; where trials pause and go on,
+    in the order in which they ended."""
+    if not any(trial.ended.paused for trial in trials):
+        return trials
+    return sorted(trials, key=lambda t: (t.completed is None, t.completed and t.completed.timestamp(), t.number))
+
+
 def incumbents_of(report: StudyReport, measure: Measure) -> Incumbents:
     """The search's curve. By another metric than the objective, it is that of the trial that was best by the objective,
     so it may also get worse."""
@@ -78,7 +87,7 @@ def incumbents_of(report: StudyReport, measure: Measure) -> Incumbents:
     started = [trial.started.timestamp() for trial in report.trials if trial.started is not None]
     steps: list[Step] = []
     best, epochs = None, 0
-    for count, trial in enumerate(report.trials, 1):
+    for count, trial in enumerate(in_order_of_ending(report.trials), 1):
         epochs += trial.epochs
         rank = ranks.get(trial.number)
         if rank is None or trial.number not in values or (best is not None and rank >= best):

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hpo.reports.comparison.incumbent import in_order_of_ending
 from hpo.reports.facts import StudyReport
 from hpo.reports.trials import ranked
 
@@ -22,7 +23,8 @@ def comparison_row(report: StudyReport) -> dict[str, Any]:
     """
     finished = [trial.value for trial in ranked(report.trials, report.minimized) if trial.value is not None]
     winner = report.winner
-    until = [trial for trial in report.trials if winner and trial.number <= winner.number]
+    trials = in_order_of_ending(report.trials)
+    until = trials[: trials.index(winner) + 1] if winner in trials else []
     return {
         "study": report.name,
         "objective": report.objective,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hpo.reports.trials import TrialRow
 
 FEWEST_FINISHED = 10
-"""Finished trials below which no importance is stated."""
+"""Finished trials, or such as paused at a rung, below which no importance is stated."""
 MOST_ISOLATED = 6
 """Isolation plots where the study file names no scientific parameters."""
 CHANCE = 0.05
@@ -111,7 +111,7 @@ def compute_importances(
     finished trials, the winner first; `error`: standard error of a trial's value, 0 where it is unknown."""
     order = tiers(trials, minimized=minimized, last=last)
     considered = [trial for tier in order for trial in tier]
-    finished = sum(trial.state == "COMPLETE" for trial in considered)
+    finished = sum(trial.state == "COMPLETE" or trial.ended.paused for trial in considered)
     if finished < FEWEST_FINISHED:
         return _untold(f"they need at least {FEWEST_FINISHED} finished trials, and this study has {finished}", roles)
     if len(order) < 2:

@@ -37,7 +37,7 @@ def imbalance(e: Evidence) -> Finding:
     return failed(
         f"{said}: the best of {e.counts.finished} trials that only name that class may be as good.",
         accuracy - share,
-        way_out='Take `study.objective = "balanced_accuracy"`, `"macro_f1"` or `"auroc"`, and `data.class_weights`.',
+        way_out='Take `study.objective = "balanced_accuracy"`, `"macro_f1"` or `"auroc"`, and `training.class_weight`.',
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpo.reports.checks.search.effects import design, place, varied
+from hpo.reports.checks.search.effects import compared, design, place, varied
 from hpo.reports.health import CHANCE, Finding, passed, unknown, warned
 from hpo.reports.statistics.effects import chance_of_slope, clipped, partial_chances, scores
 from hpo.reports.text import format_number, plural
@@ -45,7 +45,7 @@ def edges(e: Evidence) -> Finding:
     open_edges = [(name, side) for name in sorted(e.winner.params) for side in SIDES if has_room(e.winner, name, side)]
     if not open_edges:
         return unknown("No range could be wider.")
-    few = len(e.best_first) < FEWEST
+    few = len(compared(e)[-1].trials) < FEWEST
     rising = [one for one in open_edges if (_winner_at(e, *one) if few else _rises(e, *one, len(open_edges)))]
     if not rising:
         return passed(f"The winner lies at none of {plural(len(open_edges), 'edge')} with room beyond.", 0.0)

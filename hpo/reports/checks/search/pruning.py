@@ -52,6 +52,8 @@ def pruning(e: Evidence) -> Finding:
         return unknown("There is no winner.")
     if not cut:
         return unknown("No trial was pruned.")
+    if any(trial.ended.paused for trial in e.trials):
+        return unknown("Trials pause, and are judged again with every trial that arrives: no cut is final.")
     epoch = min(cut, key=lambda at: (-cut[at], at))
     seen = [
         (curve[epoch - 1], e.sign * trial.value, trial.number)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpo.endings import Ending
 from hpo.reports.health import Finding, passed, unknown, warned
 from hpo.reports.text import plural
 
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
 
 FEW_FINISHED = 20
 """Finished trials below which a ranking is weak evidence; trials that paused at a rung, where the best go on, count."""
-PAUSES = "promotion"
-"""Pruner that compares all trials at rungs."""
 LATE = 0.9
 """A best value counts as late if its trial comes after this share of the trials."""
 
@@ -23,7 +20,7 @@ def few_trials(e: Evidence) -> Finding:
     """Of n random trials, the best is among the best 1/n of all configurations on average; with 20, the chance that one
     of them is among the best 14 % is 95 %."""
     finished = e.counts.finished
-    paused = sum(trial.ended.why is Ending.PRUNED and trial.ended.detail == PAUSES for trial in e.trials)
+    paused = sum(trial.ended.paused for trial in e.trials)
     compared = finished + paused
     if e.winner is None:
         return unknown("There is no winner.")

@@ -16,6 +16,6 @@ def winner(e: Evidence) -> Finding:
     finished = float(e.counts.finished)
     if e.winner is not None:
         count = plural(e.counts.finished, "finished trial")
-        return passed(f"Trial {e.winner.number} is the best of {count}.", finished)
+        return passed(f"Trial {e.winner.number} is the winner of {count}.", finished)
     why = "The reasons stand in trials.csv, column ended." if e.counts.ended else ""
     return failed("No trial has finished, so there is no winner.", finished, way_out=why)

@@ -99,6 +99,6 @@ def _one_model(e: Evidence) -> Finding:
     if e.replica_values:
         return unknown(f"Fewer than {FEWEST} trials finished.")
     return unknown(
-        "Each trial is one model, so that luck and configuration cannot be told apart.",
+        "Each trial is one model, or has a split of its own, so that luck and configuration cannot be told apart.",
         way_out="`data.repeats` trains each trial with several seeds.",
     )
