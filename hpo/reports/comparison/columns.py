@@ -62,6 +62,9 @@ COLUMNS: dict[str, str] = {
 FURTHER: dict[str, str] = {
     "test.METRIC": "winner's score on the test part; with folds or repeats the mean over its models",
     "test_ensemble.METRIC": "score of the ensemble of its models there",
+    "confirmed": "mean of the repeats of a confirmed winner",
+    "confirmed_low": "lower end of its 95 % interval",
+    "confirmed_high": "upper end of its 95 % interval",
     "baseline.MODEL": "objective of a simple model on the validation part",
     "test_baseline.MODEL": "objective of a simple model on the test part",
     "file.SETTING": "setting of the study file in which some differ, as TOML; empty where the file does not have it",

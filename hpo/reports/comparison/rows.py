@@ -74,7 +74,7 @@ def merged_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _merged(name: str, values: Sequence[Any]) -> Any:
     same = all(value == values[0] for value in values)
-    if same or name in ("winner", "models") or name.startswith("winner."):
+    if same or name in ("winner", "models") or name.startswith(("winner.", "confirmed")):
         return values[0] if same else None
     numbers = [value for value in values if type(value) in (int, float)]
     if not numbers:
