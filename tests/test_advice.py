@@ -100,7 +100,7 @@ KEYS = {key for name, record in FIXED_TABLES.items() for key in keys_of(shape_of
     key for name, slot in searched_tables().items() if slot.shape for key in keys_of(slot.shape, name)
 }
 TABLES = "|".join([*FIXED_TABLES, *searched_tables()])
-OF_FUNCTIONS = {"trial.epochs"}
+OF_FUNCTIONS = {"trial.epochs", "trial.seed"}
 """What a training function asks its trial for, which is no key of a study file."""
 NAMED = {
     (path, key)
