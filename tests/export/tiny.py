@@ -79,7 +79,8 @@ def run(text: str, folder: Path) -> Path:
     source = folder / "study.toml"
     source.write_text(text)
     spec = parse_study(text, str(source))
-    run_study(spec, sqlite_url(home), home, lambda progress: None, lanes=8, device="cpu", threads=1)
+    lanes = 8 if spec.function is None else None
+    run_study(spec, sqlite_url(home), home, lambda progress: None, lanes=lanes, device="cpu", threads=1)
     return home
 
 
