@@ -4,7 +4,8 @@ the facts of the study. Which configurations are repeated is decided in `hpo.sea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,15 @@ def repeats_of(store: Store, study_id: int) -> list[Repeat]:
     with store.reading() as connection:
         rows = [dict(row._mapping) for row in connection.execute(statement)]
     return formed(rows, _REPEATS, "hpo_repeats")
+
+
+def values_of(repeats: Iterable[Repeat], number: int) -> tuple[float, ...]:
+    """The objective of each repeat of a trial's configuration, in their order, those of the longest trainings alone.
+    One that diverged or failed has no value and is left out."""
+    found = [repeat for repeat in repeats if repeat.number == number]
+    longest = max((repeat.length for repeat in found), default=0)
+    values = ((repeat.repeat, repeat.value) for repeat in found if repeat.length == longest)
+    return tuple(value for _, value in sorted(values) if value is not None and math.isfinite(value))
 
 
 def add_repeats(store: Store, study_id: int, repeats: Sequence[Repeat]) -> None:

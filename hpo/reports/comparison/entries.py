@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpo.errors import HpoError, InputError
 from hpo.printable import listed
-from hpo.registry.repeated import repeated_values
+from hpo.registry.confirmation import values_of
 from hpo.reports.facts import StudyReport, gather
 from hpo.studyfile.file import parse_study
 from hpo.studyfile.settings import entries as settings_of
@@ -73,7 +73,7 @@ def read_entries(store: Store, names: Sequence[str]) -> list[Entry]:
 def _read(store: Store, name: str) -> Entry:
     report = gather(store, name)
     number = None if report.winner is None else report.winner.number
-    return entry_of(report, () if number is None else repeated_values(store, name, number))
+    return entry_of(report, () if number is None else values_of(report.repeated, number))
 
 
 def rows_of(entries: Sequence[Entry], key: str | None) -> list[Row]:
