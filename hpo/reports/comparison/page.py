@@ -13,7 +13,8 @@ from hpo.reports.comparison.incumbent import Incumbents
 from hpo.reports.comparison.scores import SOURCES
 from hpo.reports.comparison.shown import chosen, shown, with_interval
 from hpo.reports.comparison.table import Comparison
-from hpo.reports.text import format_duration, format_number, label, plural
+from hpo.reports.render.environment import environment
+from hpo.reports.text import format_number, label
 
 WIDTH, HEIGHT = 720, 320
 """Of the drawing, in its own units."""
@@ -73,20 +74,12 @@ class Drawing:
 
 def page(comparison: Comparison) -> str:
     """The whole page as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("hpo.reports.render"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=format_number, duration=format_duration, plural=plural)
     told = [name for name in HEADS if any(cell.get(name) is not None for cell in comparison.cells)]
     heads = {name: HEADS[name] for name in told if name != "p_holm" or len(comparison.cells) > 2}
-    return environment.get_template("compare.html.j2").render(
+    template = environment().get_template("compare.html.j2")
+    return template.render(
         version=__version__,
         css=Markup((files("hpo.reports.render") / "templates" / "report.css").read_text()),
         comparison=comparison,

@@ -12,15 +12,13 @@ from hpo.reports.health import counted
 from hpo.reports.render import figures, matters
 from hpo.reports.render.confirmation import sentences
 from hpo.reports.render.curves import Curves, curves_of
+from hpo.reports.render.environment import environment
 from hpo.reports.text import (
     STATES,
     describe_training,
     format_bytes,
-    format_duration,
-    format_number,
     format_share,
     label,
-    plural,
     units,
 )
 
@@ -37,31 +35,16 @@ MOST_SLICES = 24
 
 def render(report: StudyReport) -> str:
     """The whole page as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("hpo.reports.render"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=format_number,
-        share=format_share,
-        duration=format_duration,
-        training=describe_training,
-        label=label,
-        size=format_bytes,
-        plural=plural,
-    )
-    environment.filters.update(marked=marked, breakable=breakable, counted=counted)
+    made = environment()
+    made.filters.update(share=format_share, training=describe_training, label=label, size=format_bytes)
+    made.filters.update(marked=marked, breakable=breakable, counted=counted)
     scripts = files("hpo.reports.render") / "templates"
 
     curves = curves_of(report)
     slices = report.ordered_parameters[:MOST_SLICES]
-    return environment.get_template("report.html.j2").render(
+    return made.get_template("report.html.j2").render(
         report=report,
         states=STATES,
         css=Markup((scripts / "report.css").read_text()),
