@@ -14,33 +14,18 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo import endings, lengths
 from hpo.endings import Ending
 from hpo.search import objective
+from hpo.studyfile import records
 from hpo.studyfile.records import StudyTable
 from hpo.studyfile.study import StudySpec, trial_epochs
 
-RUNGS_BELOW = 2
-"""Rungs below the last epoch where the study does not say from which epoch on trials may be compared."""
-
 Place = tuple[float, int]
 """Of a trial at a rung: its value, so that lower is better, and its number."""
-
-
-def rungs(epochs: int, *, factor: int, least: int | None = None) -> tuple[int, ...]:
-    """Epochs at which trials are compared, ascending: `epochs` divided by powers of `factor`, rounded up, from `least`
-    on. The last one is `epochs`."""
-    found = [epochs]
-    while found[-1] > 1 and (least is not None or len(found) <= RUNGS_BELOW):
-        below = math.ceil(epochs / factor ** len(found))
-        if below == found[-1] or below < (least or 1):
-            break
-        found.append(below)
-    return tuple(reversed(found))
 
 
 def is_paused(trial: FrozenTrial) -> bool:
@@ -177,11 +162,11 @@ def epochs_at_first(trials: Iterable[FrozenTrial], epochs: int) -> int:
 
 def promotion_of(spec: StudySpec, trials: Sequence[FrozenTrial]) -> Promotion | None:
     """The promotion of a study with these trials, which it has read; None where no trials pause."""
-    record: Any = spec.pruner
-    if record.name != endings.PROMOTION:
+    pruner = spec.pruner
+    if not isinstance(pruner, records.Promotion):
         return None
-    epochs, factor = trial_epochs(spec), record.reduction_factor
-    begun = rungs(min(epochs, epochs_at_first(trials, epochs)), factor=factor, least=record.min_epochs)
+    epochs, factor = trial_epochs(spec), pruner.reduction_factor
+    begun = pruner.rungs(min(epochs, epochs_at_first(trials, epochs)))
     promotion = Promotion(spec.study, lengthened(begun, epochs, factor=factor), factor=factor)
     promotion.read(trials)
     return promotion

@@ -59,12 +59,9 @@ def _no_finish(spec: StudySpec) -> Iterator[Caution]:
     pruner, budget = spec.pruner, spec.search.epochs
     if not isinstance(pruner, Promotion) or budget is None:
         return
-    epochs, factor = trial_epochs(spec), pruner.reduction_factor
-    needed, reached, rung = 0, 1, epochs
-    while rung > max(1, pruner.min_epochs or -(-epochs // factor**2)):
-        below = -(-rung // factor)
-        needed, reached, rung = needed + reached * (rung - below), reached * factor, below
-    needed += reached * rung
+    rungs = pruner.rungs(trial_epochs(spec))
+    arrived = [pruner.reduction_factor**above for above in reversed(range(len(rungs)))]
+    needed = sum(trials * (rung - below) for trials, rung, below in zip(arrived, rungs, (0, *rungs), strict=False))
     if budget < needed:
         yield Caution(
             code="no_finish",

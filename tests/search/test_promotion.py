@@ -9,8 +9,9 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.endings import PROMOTION, Ended, Ending
-from hpo.search.promotion import Promotion, is_paused, lengthened, rungs
+from hpo.search.promotion import Promotion, is_paused, lengthened
 from hpo.storage.cache import blank_trial
+from hpo.studyfile import records
 from hpo.studyfile.records import StudyTable
 
 STUDY = StudyTable(name="s", objective="accuracy")
@@ -45,7 +46,7 @@ def finished(number: int, curve: Sequence[float]) -> FrozenTrial:
 
 
 def promotion(epochs: int = 9, factor: int = 3, study: StudyTable = STUDY) -> Promotion:
-    return Promotion(study, rungs(epochs, factor=factor), factor=factor)
+    return Promotion(study, records.Promotion(reduction_factor=factor).rungs(epochs), factor=factor)
 
 
 def promotable(book: Promotion, trials: Sequence[FrozenTrial], *, last: bool = False) -> list[FrozenTrial]:
@@ -68,7 +69,7 @@ def promotable(book: Promotion, trials: Sequence[FrozenTrial], *, last: bool = F
     ],
 )
 def test_rungs(epochs: int, factor: int, least: int | None, expected: tuple[int, ...]) -> None:
-    assert rungs(epochs, factor=factor, least=least) == expected
+    assert records.Promotion(reduction_factor=factor, min_epochs=least).rungs(epochs) == expected
 
 
 @pytest.mark.parametrize(

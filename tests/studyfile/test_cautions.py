@@ -72,3 +72,23 @@ def test_trials_in_flight_follow_from_the_trials_of_the_file(search: str, expect
 
 def test_the_concurrency_that_fits_leaves_results_to_learn_from() -> None:
     assert [fitting_concurrency(trials) for trials in (1, 5, 20, 60, 100, 1000)] == [1, 1, 4, 8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("search", "needed"),
+    [
+        ("", 9 * 6 + 3 * 11 + 33),
+        ('pruner = { name = "promotion", min_epochs = 10 }', 3 * 17 + 33),
+        ('pruner = { name = "promotion", reduction_factor = 2, min_epochs = 25 }', 2 * 25 + 25),
+    ],
+)
+def test_a_budget_of_epochs_that_no_trial_gets_through_is_told(search: str, needed: int) -> None:
+    """Of nine trials at the first rung three go on to the second, and one of these to the end."""
+    search = search or 'pruner = "promotion"'
+
+    def codes(epochs: int) -> list[str]:
+        found = study(training="epochs = 50", search=f"{search}\ntrials = 50\nepochs = {epochs}")
+        return [caution.code for caution in cautions(found)]
+
+    assert "no_finish" in codes(needed - 1)
+    assert "no_finish" not in codes(needed)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from hpo.studyfile.records.base import Count, Positive, Record, WholeNumber
+
+RUNGS_BELOW = 2
+"""Rungs below the last epoch where the study does not say from which epoch on trials may be compared."""
 
 
 class Tpe(Record):
@@ -59,6 +63,17 @@ class Promotion(Record):
     """Epochs every trial gets. Absent: a ninth of the trial's epochs."""
     reduction_factor: Annotated[int, Field(ge=2, le=1_000_000_000)] = 3
     """One trial in this many goes on from a rung to the next."""
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs at which trials of `epochs` epochs are compared, ascending: `epochs` divided by powers of the factor,
+        rounded up, from `min_epochs` on. The last one is `epochs`."""
+        found = [epochs]
+        while found[-1] > 1 and (self.min_epochs is not None or len(found) <= RUNGS_BELOW):
+            below = math.ceil(epochs / self.reduction_factor ** len(found))
+            if below == found[-1] or below < (self.min_epochs or 1):
+                break
+            found.append(below)
+        return tuple(reversed(found))
 
 
 class Hyperband(Record):
