@@ -77,23 +77,28 @@ def for_optuna(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://")
 
 
+def registered(store: Store) -> int:
+    """Registers the study, which has no trials yet; its id."""
+    return register_study(
+        store,
+        name=NAME,
+        direction="maximize",
+        metric="accuracy",
+        spec_text=STUDY.format(sampler="random"),
+        source="benchmark.toml",
+        fingerprint="0" * 64,
+        dataset_fingerprint="0" * 64,
+        seed=0,
+        hpo_version=__version__,
+    )
+
+
 def fill(url: str, count: int) -> None:
     """Make the study with as many finished trials, whose values depend a little on their parameters."""
     rng = random.Random(0)
     known = distributions()
     with closing(open_store(url)) as store:
-        study_id = register_study(
-            store,
-            name=NAME,
-            direction="maximize",
-            metric="accuracy",
-            spec_text=STUDY.format(sampler="random"),
-            source="benchmark.toml",
-            fingerprint="0" * 64,
-            dataset_fingerprint="0" * 64,
-            seed=0,
-            hpo_version=__version__,
-        )
+        study_id = registered(store)
         for start in range(0, count, 500):
             with store.transaction():
                 for _ in range(start, min(count, start + 500)):

@@ -19,12 +19,10 @@ from pathlib import Path
 import numpy as np
 from optuna.trial import TrialState, create_trial
 
-from benchmarks.databases import NAME, STUDY, backends
+from benchmarks.databases import NAME, backends, registered
 from benchmarks.importances import EPOCHS, SPACE, drawn, scores, valued
 from benchmarks.machine import processor, spread
-from hpo import __version__
 from hpo.endings import Ended, Ending
-from hpo.registry.studies import register_study
 from hpo.storage.open import open_store
 from hpo.storage.own_trials import MARK, mark
 from hpo.storage.rows import EpochRow
@@ -36,18 +34,7 @@ def fill(url: str, count: int) -> None:
     values, has = drawn(random, count)
     ends = scores(values, has, random)
     with closing(open_store(url)) as store:
-        study_id = register_study(
-            store,
-            name=NAME,
-            direction="maximize",
-            metric="accuracy",
-            spec_text=STUDY.format(sampler="random"),
-            source="benchmark.toml",
-            fingerprint="0" * 64,
-            dataset_fingerprint="0" * 64,
-            seed=0,
-            hpo_version=__version__,
-        )
+        study_id = registered(store)
         text = store.get_study_system_attrs(study_id)[MARK]
         for start in range(0, count, 200):
             with store.transaction():
