@@ -26,8 +26,8 @@ from hpo.data.parts.splits import split_data
 from hpo.data.preprocessing.apply import apply
 from hpo.data.preprocessing.fit import Learner
 from hpo.data.readers import READERS
-from hpo.search.pruners import PRUNERS
-from hpo.search.samplers import SAMPLERS
+from hpo.search.pruning.by_name import PRUNERS
+from hpo.search.sampling.by_name import SAMPLERS
 from hpo.study import run
 from hpo.studyfile.fields import FIXED_TABLES
 from hpo.studyfile.file import parse_study

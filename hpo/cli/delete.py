@@ -30,7 +30,7 @@ def delete(place: Place, study: str, yes: bool, checkpoints: str | None) -> None
       hpo delete digits
       hpo delete digits --yes
     """
-    from hpo.cli.report import reading
+    from hpo.cli.results.report import reading
     from hpo.cli.terminal.status import study_details
     from hpo.reports.text import plural
     from hpo.runtime.deletion import delete_study

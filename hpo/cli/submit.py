@@ -46,8 +46,8 @@ def submit(place: Place, study: str, trials: int | None, priority: int | None) -
     if trials is not None:
         spec = with_budget(spec, trials=trials)
 
-    from hpo.runtime.specs import spent_by
-    from hpo.runtime.submission import submit_study
+    from hpo.runtime.setup.specs import spent_by
+    from hpo.runtime.setup.submission import submit_study
 
     found, name = submit_study(spec, place.storage_url, place.home, priority=priority), spec.study.name
     before, now = found.before, found.now

@@ -124,7 +124,7 @@ def worker(
 
 def _find_alive(place: Place) -> None:
     """Raises `MachineError` unless a worker of this machine is alive, by its heartbeat."""
-    from hpo.cli.report import reading
+    from hpo.cli.results.report import reading
     from hpo.errors import MachineError
     from hpo.registry.leases import workers
 

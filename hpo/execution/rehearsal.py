@@ -21,9 +21,9 @@ from hpo.errors import InputError
 from hpo.execution.job import TrainingJob
 from hpo.models.named_inputs import at_hand, own_module
 from hpo.signs import Code, Sign
-from hpo.studyfile.cautions import Caution
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import Custom, TrialConfig
+from hpo.studyfile.rules.cautions import Caution
 from hpo.studyfile.tree import toml
 from hpo.training import batches
 from hpo.training.architecture import ROWS

@@ -24,7 +24,7 @@ from hpo.execution.functions.states import SavedState, states_of
 from hpo.execution.functions.trial import ZIP
 from hpo.export.files import json_bytes, write_export
 from hpo.export.source import ExportableTrial
-from hpo.runtime.inputs import references
+from hpo.runtime.setup.inputs import references
 from hpo.storage.store import Store
 
 FORMAT = 1

@@ -22,10 +22,10 @@ from hpo.paths import argument, run_command
 from hpo.registry.confirmation import confirmed
 from hpo.registry.studies import StudyRow, study_row
 from hpo.reports.foreign import WORDS
-from hpo.runtime.inputs import Inputs, load_inputs
-from hpo.runtime.registration import changed_sources, changed_split
 from hpo.runtime.session import Session, session_of
-from hpo.runtime.specs import spec_of
+from hpo.runtime.setup.inputs import Inputs, load_inputs
+from hpo.runtime.setup.registration import changed_sources, changed_split
+from hpo.runtime.setup.specs import spec_of
 from hpo.runtime.winner import weights
 from hpo.search.searcher import Searcher
 from hpo.storage.own_view import own_trials_of

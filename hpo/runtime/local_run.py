@@ -36,11 +36,11 @@ from hpo.runtime import coordinator
 from hpo.runtime.confirmation import confirm as confirm_winner
 from hpo.runtime.exclusive_claim import Claim
 from hpo.runtime.heartbeat import name_of_this_process
-from hpo.runtime.inputs import check_code, load_inputs
 from hpo.runtime.ownership import SoleOwnership
 from hpo.runtime.progress import Observer, Progress
 from hpo.runtime.session import Session, anew, open_session
-from hpo.runtime.specs import as_begun, as_extended, known_before, known_study
+from hpo.runtime.setup.inputs import check_code, load_inputs
+from hpo.runtime.setup.specs import as_begun, as_extended, known_before, known_study
 from hpo.runtime.sweeping import sweep
 from hpo.runtime.winner import Winner, beside, find, note
 from hpo.storage.open import open_store

@@ -17,7 +17,7 @@ from hpo.endings import Spent
 from hpo.registry import studies
 from hpo.runtime.resume import Behind
 from hpo.runtime.session import Session
-from hpo.runtime.specs import spent_by
+from hpo.runtime.setup.specs import spent_by
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

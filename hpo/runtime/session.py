@@ -16,8 +16,8 @@ from hpo.execution.functions.job import FunctionJob, TrialData
 from hpo.execution.job import TrainingJob
 from hpo.execution.resources import CPU, Resources
 from hpo.registry import studies
-from hpo.runtime.inputs import Inputs, references
-from hpo.runtime.registration import register
+from hpo.runtime.setup.inputs import Inputs, references
+from hpo.runtime.setup.registration import register
 from hpo.search.searcher import Searcher
 from hpo.storage.own_view import own_trials_of
 from hpo.storage.store import Store

@@ -22,9 +22,9 @@ from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.lengths import Former
 from hpo.search import enqueued, objective
-from hpo.search.promotion import promotion_of
-from hpo.search.pruners import pruner_for
-from hpo.search.samplers import sampling_for
+from hpo.search.pruning.by_name import pruner_for
+from hpo.search.pruning.promotion import promotion_of
+from hpo.search.sampling.by_name import sampling_for
 from hpo.studyfile.records import TrialConfig
 from hpo.studyfile.study import LEARNING, StudySpec, trial_epochs, with_epochs
 

@@ -27,8 +27,8 @@ from hpo.registry.queue import StudyStatus
 from hpo.runtime import coordinator
 from hpo.runtime.confirmation import confirm as confirm_winner
 from hpo.runtime.progress import LINE_SECONDS, Observer
-from hpo.runtime.registration import circumstances
 from hpo.runtime.session import Session
+from hpo.runtime.setup.registration import circumstances
 from hpo.runtime.winner import beside, find, note
 from hpo.service.leased import ALL_ENDED, LeasedOwnership
 

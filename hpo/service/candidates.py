@@ -17,10 +17,10 @@ from hpo.errors import DataError
 from hpo.execution.resources import Resources
 from hpo.registry.queue import Key
 from hpo.registry.studies import StudyRow
-from hpo.runtime.inputs import Inputs, load_inputs
-from hpo.runtime.registration import changed_sources, changed_split
 from hpo.runtime.session import Session, session_of
-from hpo.runtime.specs import spec_of
+from hpo.runtime.setup.inputs import Inputs, load_inputs
+from hpo.runtime.setup.registration import changed_sources, changed_split
+from hpo.runtime.setup.specs import spec_of
 from hpo.service.modules import Modules
 from hpo.storage.store import Store
 from hpo.studyfile.file import StudySpec

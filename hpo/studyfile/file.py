@@ -17,7 +17,7 @@ from hpo.printable import listed, on_one_line, printable
 from hpo.studyfile.fields import FIXED_TABLES, OF_MODELS, SHORTHANDS, homes_of, searched_tables, shape_of
 from hpo.studyfile.problems import Problem, hint, quote, refuse
 from hpo.studyfile.records import Median
-from hpo.studyfile.rules import broken_rules
+from hpo.studyfile.rules.between_settings import broken_rules
 from hpo.studyfile.settings import changes, fingerprint
 from hpo.studyfile.study import StudySpec
 from hpo.studyfile.tables import read_table

@@ -20,7 +20,7 @@ from hpo.registry.studies import study_row
 from hpo.runtime.deletion import delete_study
 from hpo.runtime.local_run import run_study
 from hpo.runtime.session import Session
-from hpo.runtime.submission import submit_study
+from hpo.runtime.setup.submission import submit_study
 from hpo.runtime.sweeping import sweep
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store

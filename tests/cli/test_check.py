@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hpo.cli.check import check
+from hpo.cli.prepare.check import check
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import find_study, fingerprint, read_study_file
 from hpo.studyfile.schema import study_schema

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from hpo.cli import hpo, main
-from hpo.cli.export import export
+from hpo.cli.results.export import export
 from tests.export import tiny
 
 FILES = {"config.json", "model.py", "preprocessing.json", "weights.safetensors"}

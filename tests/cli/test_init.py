@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hpo.cli import hpo, init
+from hpo.cli import hpo
+from hpo.cli.prepare import init
 from hpo.errors import DataError, InputError
 from hpo.studyfile.file import read_study_file
 from hpo.studyfile.records import DataTable

@@ -1,5 +1,4 @@
-"""How text leaves the commands: nothing that others wrote acts on a terminal, data is exact, narrow terminals get whole
-words."""
+"""How text leaves the commands: text of others never acts on a terminal, data is exact, words are never broken."""
 
 from __future__ import annotations
 
@@ -25,7 +24,8 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpo.cli import check, report, studies
+from hpo.cli.prepare import check
+from hpo.cli.results import report, studies
 from hpo.cli.terminal.console import Terminal
 from hpo.cli.terminal.screen import Screen
 from hpo.cli.terminal.secret import Scrubbed
@@ -44,7 +44,7 @@ from hpo.reports.comparison.table import Comparison
 from hpo.reports.health import Check, Verdict
 from hpo.runtime.progress import Progress, Running
 from hpo.storage.open import open_store, sqlite_url
-from hpo.studyfile.cautions import Caution
+from hpo.studyfile.rules.cautions import Caution
 from tests.cli.runs import COMMAND, LIMIT, Project
 from tests.export import tiny
 from tests.forked import Forked

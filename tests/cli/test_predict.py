@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.cli.predict import predict
+from hpo.cli.results.predict import predict
 from tests.cli.test_export import called
 from tests.export import tiny
 

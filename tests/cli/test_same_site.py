@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hpo.cli.same_site import LOOPBACK, host_name, only_same_site
+from hpo.cli.results.same_site import LOOPBACK, host_name, only_same_site
 
 NAMED = {"studies.example.org"}
 NAMES = {*LOOPBACK, *NAMED, "192.168.1.5"}

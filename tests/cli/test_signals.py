@@ -103,7 +103,7 @@ def test_asked_twice_while_libraries_load_it_ends_at_once(project: Project) -> N
     assert (done.returncode, done.stderr) == (130, "hpo: interrupted\n")
 
 
-@pytest.mark.parametrize("module", ["hpo.cli.check", "pydantic.main"])
+@pytest.mark.parametrize("module", ["hpo.cli.prepare.check", "pydantic.main"])
 def test_another_command_interrupted_while_it_loads(module: str, project: Project) -> None:
     done = python(project, AT_IMPORT, int(signal.SIGINT), 1, module, "check", "small.toml")
     assert (done.returncode, done.stderr.strip()) == (130, "hpo: interrupted")

@@ -367,6 +367,6 @@ def test_neither_command_imports_torch(home: Path) -> None:
         "import sys; from hpo.cli import main\n"
         f"main(['studies', '--home', {str(home)!r}])\n"
         f"main(['show', 'tiny', '--home', {str(home)!r}])\n"
-        "assert 'hpo.cli.studies' in sys.modules and 'torch' not in sys.modules"
+        "assert 'hpo.cli.results.studies' in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=600, capture_output=True)

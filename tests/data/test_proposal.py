@@ -11,8 +11,8 @@ from hpo import space
 from hpo.data.describe import Description, Numbers
 from hpo.data.proposal import LEAST_EPOCHS, LEAST_TRIALS, propose
 from hpo.errors import DataError
-from hpo.studyfile.cautions import cautions
 from hpo.studyfile.file import parse_study
+from hpo.studyfile.rules.cautions import cautions
 from hpo.studyfile.study import StudySpec, options_of, trial_epochs
 
 TABLE = Description(

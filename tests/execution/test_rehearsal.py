@@ -9,7 +9,7 @@ import pytest
 
 from hpo.execution import rehearsal
 from hpo.execution.rehearsal import Rehearsed, rehearse
-from hpo.runtime.inputs import load_inputs
+from hpo.runtime.setup.inputs import load_inputs
 from hpo.studyfile.study import StudySpec
 from tests.runtime.small import small_study
 

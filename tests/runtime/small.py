@@ -13,10 +13,10 @@ from hpo.execution.engines import open_executor
 from hpo.execution.resources import Resources
 from hpo.registry.read import epochs_frame
 from hpo.runtime import coordinator
-from hpo.runtime.inputs import load_inputs
 from hpo.runtime.ownership import SoleOwnership
 from hpo.runtime.progress import Observer, Progress
 from hpo.runtime.session import Session, open_session
+from hpo.runtime.setup.inputs import load_inputs
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from hpo.studyfile.file import parse_study

@@ -9,7 +9,7 @@ import pytest
 
 from hpo.registry.facts import StudyFacts
 from hpo.runtime import winner
-from hpo.runtime.submission import submit_study
+from hpo.runtime.setup.submission import submit_study
 from hpo.storage.open import sqlite_url
 from hpo.studyfile.study import StudySpec
 from tests.runtime.small import in_session, small_study, with_trials

@@ -11,8 +11,8 @@ import torch
 
 from hpo import space
 from hpo.runtime.progress import Progress
-from hpo.search.pruners import PRUNERS
-from hpo.search.samplers import SAMPLERS
+from hpo.search.pruning.by_name import PRUNERS
+from hpo.search.sampling.by_name import SAMPLERS
 from hpo.training import metrics
 from tests.runtime.small import epochs_of, in_session, result_of, run, small_study, trials_of
 

@@ -18,7 +18,7 @@ from hpo.cli import hpo
 from hpo.execution.resources import Resources
 from hpo.registry import leases, studies
 from hpo.runtime.local_run import run_study
-from hpo.runtime.submission import submit_study
+from hpo.runtime.setup.submission import submit_study
 from hpo.service.worker import Worker
 from hpo.storage.open import open_store
 from hpo.training.trainer import Trainer

@@ -11,7 +11,7 @@ import pytest
 from hpo.conventions import FIRST, NEWEST
 from hpo.errors import StudyStateError
 from hpo.registry import studies
-from hpo.runtime.specs import as_begun, spec_of
+from hpo.runtime.setup.specs import as_begun, spec_of
 from hpo.service.candidates import Candidate
 from hpo.storage.open import open_store, sqlite_url
 from tests.runtime.small import open_study, small_study

@@ -18,11 +18,11 @@ from hpo.errors import DataError, StudyFileError, StudyStateError
 from hpo.execution.resources import Resources
 from hpo.export.source import find_trial, load_trained
 from hpo.registry import studies
-from hpo.runtime.inputs import load_inputs
 from hpo.runtime.local_run import run_study
 from hpo.runtime.session import open_session
-from hpo.runtime.specs import as_begun
-from hpo.runtime.submission import submit_study
+from hpo.runtime.setup.inputs import load_inputs
+from hpo.runtime.setup.specs import as_begun
+from hpo.runtime.setup.submission import submit_study
 from hpo.service.candidates import Candidate, Sessions
 from hpo.service.modules import Modules
 from hpo.storage.open import open_store, sqlite_url

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, create_trial
 
-from hpo.search.bayesian import BayesianSampler, expected_improvement, normal_scores
+from hpo.search.sampling.bayesian import BayesianSampler, expected_improvement, normal_scores
 from hpo.space import Parameter
 
 PARAMETERS = (

@@ -7,7 +7,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from hpo.search.gaussian_process import (
+from hpo.search.sampling.gaussian_process import (
     JITTER,
     LENGTH,
     LENGTH_SPREAD,
@@ -17,7 +17,7 @@ from hpo.search.gaussian_process import (
     VARIANCE_SPREAD,
     GaussianProcess,
 )
-from hpo.search.parzen import Floats
+from hpo.search.sampling.parzen import Floats
 
 OWNER = np.array([0, 1, 2, 2])
 """Two numbers and a category of two choices."""

@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma, default_weights
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.search.history import MOST, History
+from hpo.search.sampling.history import MOST, History
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "c": CategoricalDistribution(["a", "b"]), "n": IntDistribution(1, 9)}
 

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
 from optuna.samplers._tpe.sampler import default_weights
 
-from hpo.search.parzen import Domain, Floats, Kernels, beside, fit
+from hpo.search.sampling.parzen import Domain, Floats, Kernels, beside, fit
 
 PARAMETERS: tuple[BaseDistribution, ...] = (
     FloatDistribution(-3.0, 5.0),

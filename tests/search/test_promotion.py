@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.endings import PROMOTION, Ended, Ending
-from hpo.search.promotion import Promotion, is_paused, lengthened
+from hpo.search.pruning.promotion import Promotion, is_paused, lengthened
 from hpo.storage.cache import blank_trial
 from hpo.studyfile import records
 from hpo.studyfile.records import StudyTable

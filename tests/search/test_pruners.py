@@ -7,8 +7,8 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from hpo.search.pruners import PRUNERS, pruner_for
-from hpo.search.pruning import CachedPercentile
+from hpo.search.pruning.by_name import PRUNERS, pruner_for
+from hpo.search.pruning.optunas import CachedPercentile
 from tests.runtime.small import small_study
 
 EPOCHS = 27

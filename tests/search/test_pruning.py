@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, PercentilePruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from hpo.search.pruning import CachedHalving, CachedHyperband, CachedPercentile, percentile_of
+from hpo.search.pruning.optunas import CachedHalving, CachedHyperband, CachedPercentile, percentile_of
 
 EPOCHS = 9
 Pair = Callable[[], tuple[BasePruner, BasePruner]]

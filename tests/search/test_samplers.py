@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from hpo import space
 from hpo.search.objective import direction
-from hpo.search.samplers import SAMPLERS, sampling_for
+from hpo.search.sampling.by_name import SAMPLERS, sampling_for
 from hpo.studyfile.study import StudySpec
 from tests.runtime.small import small_study
 

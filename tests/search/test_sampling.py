@@ -11,9 +11,9 @@ from optuna.samplers import RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from hpo.search.parzen import Domain, Floats, Kernels, fit
-from hpo.search.sampling import AtOnce, OneByOne, Sampling
-from hpo.search.tpe import TpeSampler
+from hpo.search.sampling.batch import AtOnce, OneByOne, Sampling
+from hpo.search.sampling.parzen import Domain, Floats, Kernels, fit
+from hpo.search.sampling.tpe import TpeSampler
 from hpo.seeds import sampler_seed
 
 X, Y = FloatDistribution(0.0, 1.0), FloatDistribution(1e-3, 1.0, log=True)
@@ -87,6 +87,6 @@ def test_a_model_is_fitted_once_for_a_batch(study: Study, monkeypatch: pytest.Mo
         fits.append(domain)
         return fit(domain, points, weights)
 
-    monkeypatch.setattr("hpo.search.tpe.fit", counted)
+    monkeypatch.setattr("hpo.search.sampling.tpe.fit", counted)
     assert len({drawn["x"] for drawn in answers(sampling, asked(study, 16))}) == 16
     assert len(fits) == 2, "of the best and of the others"

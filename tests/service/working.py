@@ -20,7 +20,7 @@ from hpo.execution.shard import InProcessShard
 from hpo.registry import queue, studies
 from hpo.registry.studies import StudyRow
 from hpo.runtime.local_run import run_study
-from hpo.runtime.submission import submit_study
+from hpo.runtime.setup.submission import submit_study
 from hpo.service.worker import Worker
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hpo.search.samplers import SAMPLERS, sampling_for
+from hpo.search.sampling.by_name import SAMPLERS, sampling_for
 from hpo.space import config_of, draw
 from hpo.space.distributions import contains, count_values, on_grid, value_at
 from hpo.studyfile.file import parse_study

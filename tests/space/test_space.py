@@ -314,7 +314,7 @@ def test_a_grid_holds_every_combination_once(text: str) -> None:
 
 def test_reading_a_study_and_its_space_needs_no_torch() -> None:
     code = (
-        "import sys, hpo.space, hpo.studyfile.schema, hpo.cli.check; "
+        "import sys, hpo.space, hpo.studyfile.schema, hpo.cli.prepare.check; "
         "from hpo.studyfile.file import read_study_file, find_study; "
         "optuna_late = 'optuna' not in sys.modules; "
         "hpo.space.parameters(read_study_file(find_study('digits'))); "

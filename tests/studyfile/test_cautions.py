@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hpo.conventions import CONCURRENCY_FOLLOWS_TRIALS
-from hpo.studyfile.cautions import cautions
+from hpo.studyfile.rules.cautions import cautions
 from hpo.studyfile.settings import fingerprint
 from hpo.studyfile.study import fitting_concurrency, with_budget
 from tests.studyfile.texts import study

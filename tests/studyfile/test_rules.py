@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hpo.errors import StudyFileError
-from hpo.studyfile.rules import RULES
+from hpo.studyfile.rules import between_settings, functions
+from hpo.studyfile.rules.between_settings import RULES
 from tests.studyfile.texts import study
 
 STEPLESS = "p = { low = 0.0, high = 0.5 }"
@@ -174,11 +175,9 @@ def test_what_keeps_the_rules_is_accepted(tables: dict[str, str]) -> None:
 
 
 def test_every_rule_is_listed() -> None:
-    from hpo.studyfile import function_rules, rules
-
     written = {
         name
-        for module in (rules, function_rules)
+        for module in (between_settings, functions)
         for name, value in vars(module).items()
         if getattr(value, "__module__", "") == module.__name__ and name[0] != "_"
     }

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 from scipy.special import ndtr, ndtri
 
-from hpo.search.gaussian_process import GaussianProcess, Sight
-from hpo.search.history import History
-from hpo.search.parzen import Domain, Floats
+from hpo.search.sampling.gaussian_process import GaussianProcess, Sight
+from hpo.search.sampling.history import History
+from hpo.search.sampling.parzen import Domain, Floats
 from hpo.seeds import tpe_seed
 from hpo.space import Parameter
 

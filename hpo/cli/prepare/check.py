@@ -14,10 +14,10 @@ from hpo.cli.terminal.output import console, json_text, write_data
 from hpo.data.notes import grouped
 from hpo.printable import few, on_one_line
 from hpo.reports.parts import BalanceRow, balance_rows, repeats_text, split_text
-from hpo.studyfile.cautions import Caution, cautions
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.file import StudySpec, find_study, fingerprint, read_study_file
 from hpo.studyfile.records import DataTable, Record
+from hpo.studyfile.rules.cautions import Caution, cautions
 from hpo.studyfile.schema import schema_text, study_schema
 from hpo.studyfile.settings import entries
 from hpo.studyfile.tree import toml
@@ -92,7 +92,7 @@ def _quick(spec: StudySpec) -> Findings:
 def _whole(spec: StudySpec) -> Findings:
     """What `hpo run` would find, too: builds the models, and trains a batch of each."""
     from hpo.execution.rehearsal import rehearse
-    from hpo.runtime.inputs import check_code, load_inputs
+    from hpo.runtime.setup.inputs import check_code, load_inputs
 
     inputs = load_inputs(spec)
     check_code(spec, inputs)

@@ -8,7 +8,7 @@ from typing import Any
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 
 from hpo.conventions import LAST_VALUE_COUNTS
-from hpo.search.pruning import CachedHalving, CachedHyperband, CachedPercentile
+from hpo.search.pruning.optunas import CachedHalving, CachedHyperband, CachedPercentile
 from hpo.studyfile.file import StudySpec
 
 
@@ -50,7 +50,7 @@ PRUNERS: dict[str, Callable[[Any, StudySpec, int], BasePruner]] = {
     "median": _median,
     "percentile": _percentile,
     "threshold": _threshold,
-    "promotion": _none,  # trials pause, see `hpo.search.promotion`
+    "promotion": _none,  # trials pause, see `hpo.search.pruning.promotion`
     "none": _none,
 }
 

@@ -17,8 +17,8 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers._tpe.sampler import default_gamma
 from optuna.trial import FrozenTrial
 
-from hpo.search.history import MOST, History
-from hpo.search.parzen import Domain, Floats, beside, fit
+from hpo.search.sampling.history import MOST, History
+from hpo.search.sampling.parzen import Domain, Floats, beside, fit
 from hpo.seeds import tpe_seed
 
 CANDIDATES = 24

@@ -43,7 +43,7 @@ def export(place: Place, study: str, folder: Path, number: int | None, force: bo
       hpo export digits --trial 7 -o trial-7
       hpo export digits -o digits-model --force
     """
-    from hpo.cli.report import reading
+    from hpo.cli.results.report import reading
     from hpo.export import folder as exports
     from hpo.reports.text import format_number as written
 

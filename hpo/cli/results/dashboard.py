@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import click
 
-from hpo.cli.same_site import LOOPBACK, host_name, only_same_site
+from hpo.cli.results.same_site import LOOPBACK, host_name, only_same_site
 from hpo.cli.terminal.output import say
 from hpo.cli.terminal.place import Place, place_options
 from hpo.errors import InputError, MachineError

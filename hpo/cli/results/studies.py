@@ -48,7 +48,7 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
       hpo studies --json
       hpo studies --watch
     """
-    from hpo.cli.report import reading
+    from hpo.cli.results.report import reading
     from hpo.registry.summaries import list_studies
 
     def over(found: list[StudySummary]) -> bool:
@@ -108,7 +108,7 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
       hpo show digits --json
       hpo show digits --watch
     """
-    from hpo.cli.report import reading
+    from hpo.cli.results.report import reading
     from hpo.cli.terminal.status import study_details
     from hpo.cli.terminal.trial import show_trial
 

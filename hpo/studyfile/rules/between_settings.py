@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hpo.studyfile.fields import searched_tables
-from hpo.studyfile.function_rules import RULES as FUNCTION_RULES
 from hpo.studyfile.problems import Problem, hint, listing, quote
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
 from hpo.studyfile.records.model import EQUAL
+from hpo.studyfile.rules.functions import RULES as FUNCTION_RULES
 from hpo.studyfile.searched import searched
 from hpo.studyfile.study import StudySpec, normalises_batches, options_of
 from hpo.studyfile.tree import Choice, Range, join

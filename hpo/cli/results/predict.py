@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hpo import disk
-from hpo.cli.report import spreadsheet_option
+from hpo.cli.results.report import spreadsheet_option
 from hpo.cli.terminal.output import say, write_data
 from hpo.errors import MachineError
 from hpo.printable import few, listed

@@ -16,7 +16,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpo.search import enqueued
-from hpo.search.promotion import Promotion
+from hpo.search.pruning.promotion import Promotion
 from hpo.seeds import sampler_seed
 from hpo.space import Suggest
 from hpo.space.distributions import on_grid

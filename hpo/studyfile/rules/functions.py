@@ -1,5 +1,5 @@
 """Rules of studies whose trials a training function of the user's own trains, and rules that keep such settings out of
-other studies. `hpo.studyfile.rules` checks them with all others."""
+other studies. `hpo.studyfile.rules.between_settings` checks them with all others."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, SuccessiveHalvingPruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.search.parzen import Floats
+from hpo.search.sampling.parzen import Floats
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 OPEN = (TrialState.RUNNING, TrialState.WAITING)

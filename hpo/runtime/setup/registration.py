@@ -23,10 +23,10 @@ from hpo.registry.facts import StudyFacts
 from hpo.registry.lone_feature import LoneFeature
 from hpo.registry.reopening import reopen_cut
 from hpo.registry.studies import StudyRow
-from hpo.runtime.inputs import Inputs
-from hpo.runtime.specs import spec_of, spent_by
+from hpo.runtime.setup.inputs import Inputs
+from hpo.runtime.setup.specs import spec_of, spent_by
 from hpo.search.objective import direction
-from hpo.search.promotion import promotion_of
+from hpo.search.pruning.promotion import promotion_of
 from hpo.storage.store import Store
 from hpo.studyfile.file import StudySpec, changes, fingerprint
 from hpo.studyfile.study import trial_epochs

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import minimize
 
-from hpo.search.parzen import Floats
+from hpo.search.sampling.parzen import Floats
 
 LENGTH, LENGTH_SPREAD = math.log(0.7), 1.0
 """Prior of a length's logarithm, where parameters span 1: mean and standard deviation."""

@@ -13,9 +13,9 @@ from hpo.database.patience import retried
 from hpo.execution.resources import Compile, Resources
 from hpo.registry import control, studies
 from hpo.registry.studies import StudyRow
-from hpo.runtime.inputs import check_code, load_inputs
 from hpo.runtime.session import open_session
-from hpo.runtime.specs import as_begun, as_extended, known_before, known_study
+from hpo.runtime.setup.inputs import check_code, load_inputs
+from hpo.runtime.setup.specs import as_begun, as_extended, known_before, known_study
 from hpo.runtime.sweeping import sweep
 from hpo.storage.open import open_store
 from hpo.studyfile.study import StudySpec

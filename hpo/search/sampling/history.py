@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers._tpe.sampler import default_weights
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.search.parzen import Floats
+from hpo.search.sampling.parzen import Floats
 
 MOST = 600
 """Most trials outside the group of the best that are used. With more, the density would cost more and hardly change, as

@@ -15,10 +15,10 @@ from optuna.study import Study
 from hpo import space
 from hpo.conventions import OWN_PROCESS
 from hpo.search import objective
-from hpo.search.bayesian import BayesianSampler
-from hpo.search.promotion import Promotion
-from hpo.search.sampling import AtOnce, OneByOne, Sampling
-from hpo.search.tpe import TpeSampler
+from hpo.search.pruning.promotion import Promotion
+from hpo.search.sampling.batch import AtOnce, OneByOne, Sampling
+from hpo.search.sampling.bayesian import BayesianSampler
+from hpo.search.sampling.tpe import TpeSampler
 from hpo.seeds import sampler_seed
 from hpo.studyfile.file import StudySpec
 

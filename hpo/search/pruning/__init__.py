@@ -1,0 +1,1 @@
+"""Which trials stop, pause or go on: promotion at rungs, and pruners."""
