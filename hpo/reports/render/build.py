@@ -20,23 +20,29 @@ if TYPE_CHECKING:
 
 TABLES = {"trials.csv": trials_csv, "epochs.csv": epochs_csv, "importances.csv": importances_csv}
 """File name -> CSV text of a report."""
-PAGES = {"summary.md": summary, "summary.json": summary_json, "index.html": render}
-"""File name -> text of a report. The page comes last: if it is new, so are the files beside it."""
+TEXTS = {"summary.md": summary, "summary.json": summary_json}
+"""File name -> text of a report."""
 
 
-def write_report(store: Store, name: str, folder: Path, *, spreadsheet: bool = False) -> Path:
+def write_report(
+    store: Store, name: str, folder: Path, *, spreadsheet: bool = False, refresh: int | None = None
+) -> Path:
     """Write the report of study `name` into `folder` (made if missing) and return the path of its page. `spreadsheet`:
-    text in the CSV files that a spreadsheet would compute as a formula gets an apostrophe in front."""
-    return write_report_files(gather(store, name), folder, spreadsheet=spreadsheet)
+    text in the CSV files that a spreadsheet would compute as a formula gets an apostrophe in front. `refresh`: seconds
+    after which a browser is to load the page again."""
+    return write_report_files(gather(store, name), folder, spreadsheet=spreadsheet, refresh=refresh)
 
 
-def write_report_files(report: StudyReport, folder: Path, *, spreadsheet: bool = False) -> Path:
+def write_report_files(
+    report: StudyReport, folder: Path, *, spreadsheet: bool = False, refresh: int | None = None
+) -> Path:
     """Render everything first, then replace the files one by one; returns the path of the page. Raises MachineError if
     a file cannot be written."""
     texts = {name: table(report, spreadsheet=spreadsheet) for name, table in TABLES.items()}
     if report.repeated:
         texts["confirmation.csv"] = confirmation_csv(report.repeated, spreadsheet=spreadsheet)
-    texts |= {name: page(report) for name, page in PAGES.items()}
+    texts |= {name: text(report) for name, text in TEXTS.items()}
+    texts["index.html"] = render(report, refresh=refresh)  # the last: if it is new, so are the files beside it
     for name, text in texts.items():
         write_text(folder / name, text)
     return folder / "index.html"

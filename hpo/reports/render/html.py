@@ -33,8 +33,8 @@ MOST_SLICES = 24
 """Parameters with a slice plot."""
 
 
-def render(report: StudyReport) -> str:
-    """The whole page as text."""
+def render(report: StudyReport, *, refresh: int | None = None) -> str:
+    """The whole page as text. `refresh`: seconds after which a browser is to load it again; None: never."""
     from markupsafe import Markup
 
     made = environment()
@@ -46,6 +46,7 @@ def render(report: StudyReport) -> str:
     slices = report.ordered_parameters[:MOST_SLICES]
     return made.get_template("report.html.j2").render(
         report=report,
+        refresh=refresh,
         states=STATES,
         css=Markup((scripts / "report.css").read_text()),
         scripts=Markup("".join((scripts / name).read_text() for name in SCRIPTS)),
