@@ -22,10 +22,10 @@ from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import TrialRow, count, ranked, trial_row
 
 if TYPE_CHECKING:
-    import pandas as pd
     from optuna.trial import FrozenTrial
 
     from hpo.registry.confirmation import Confirmation, Repeat
+    from hpo.registry.read import Epochs
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
 
@@ -63,7 +63,7 @@ class StudyReport(Evidence):
     """All that the study noted about itself but its baselines, by the name that is shown."""
     last: bool
     """Whether a trial's value is that of its last epoch, not of its best one."""
-    epochs: pd.DataFrame
+    epochs: Epochs
     """One row per trial, replica and epoch."""
     test_ensemble: Mapping[str, float | None]
     """Metrics of the ensemble of its models on the test part; empty where it has one model."""
@@ -159,7 +159,7 @@ def choose_winner(best_first: Sequence[TrialRow], recorded: int | None, *, confi
 def report_of(
     study: StudyRow,
     frozen: Sequence[FrozenTrial],
-    epochs: pd.DataFrame,
+    epochs: Epochs,
     foreign: Sequence[ForeignTrial] = (),
     repeats: Sequence[Repeat] = (),
 ) -> StudyReport:
@@ -176,7 +176,7 @@ def report_of(
     test = dict(study.test or {}) if scored else {}
     balance = balance_rows(study.balance)
     if foreign:  # some may have been ours, until another program ended them
-        epochs = epochs[~epochs["number"].isin([trial.number for trial in foreign])]
+        epochs = epochs.of_trials({trial.number for trial in trials})
     parts, others = parts_of(balance), tuple(foreign)
     spec = spec_of(study)
     last = spec is not None and spec.study.epoch == "last"
@@ -219,11 +219,11 @@ def report_of(
 def gather(store: Store, name: str) -> StudyReport:
     """Read one study and compute its report. An unknown name raises StudyStateError."""
     from hpo.registry.confirmation import repeats_of
-    from hpo.registry.read import epochs_frame
+    from hpo.registry.read import read_epochs
     from hpo.registry.studies import study_row
 
     study = study_row(store, name)
     # The trials themselves, not their table: a parameter may be drawn from another range in another branch.
     own, foreign = store.own_trials(study.study_id), store.foreign_trials(study.study_id)
     others, repeats = [foreign_trial(*other) for other in foreign], repeats_of(store, study.study_id)
-    return report_of(study, own, epochs_frame(store, name), others, repeats)
+    return report_of(study, own, read_epochs(store, name), others, repeats)

@@ -81,6 +81,9 @@ def read_trials(connection: Connection, which: Which) -> list[FrozenTrial]:
         params[trial_id][name] = drawn(distribution, value, f"trial_params, {name} of trial id {trial_id},")
     reports: dict[int, dict[int, float]] = defaultdict(dict)
     for trial_id, step, value, kind in _rows(connection, trial_intermediate_values, which):
+        if type(step) is int and type(value) is float:  # as most are: nothing to check, no place to name
+            reports[trial_id][step] = value
+            continue
         place = f"trial_intermediate_values, step {step} of trial id {trial_id},"
         reports[trial_id][number(step, place)] = _measured(value, kind, _special_report, place)
     values: dict[int, list[float]] = defaultdict(list)

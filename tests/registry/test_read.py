@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from hpo.errors import StorageError, StudyStateError
-from hpo.registry.read import EPOCH_COLUMNS, epochs_frame
+from hpo.registry.read import EPOCH_COLUMNS, read_epochs
 from hpo.registry.studies import study_row
 from hpo.reports.facts import gather
 from hpo.storage.open import open_store
@@ -34,8 +34,8 @@ def test_a_study(store: Store, study_id: int, url: str) -> None:
 
 
 def test_a_study_without_trials_has_an_empty_frame(store: Store, study_id: int) -> None:
-    assert list(epochs_frame(store, "digits").columns) == list(EPOCH_COLUMNS)
-    assert len(epochs_frame(store, "digits")) == 0
+    assert list(read_epochs(store, "digits")) == list(EPOCH_COLUMNS)
+    assert len(read_epochs(store, "digits")) == 0
 
 
 def test_epochs(store: Store, study_id: int) -> None:
@@ -59,7 +59,7 @@ def test_epochs(store: Store, study_id: int) -> None:
         [row(ids[1], 0, 1, accuracy=0.25), row(ids[0], 1, 1, accuracy=float("nan")), row(ids[0], 0, 2, auroc=0.75)]
     )
     store.add_epochs([row(ids[0], 0, 1, accuracy=0.5)])
-    frame = epochs_frame(store, "digits")
+    frame = read_epochs(store, "digits").frame()
     assert list(frame.columns) == [*EPOCH_COLUMNS, "accuracy", "auroc"]
     assert frame[["number", "replica", "epoch"]].to_numpy().tolist() == [[0, 0, 1], [0, 0, 2], [0, 1, 1], [1, 0, 1]]
     assert frame["accuracy"].isna().tolist() == [False, True, True, False]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpo.reports.checks.search.effects import compared, design, place, varied
+from hpo.reports.checks.search.effects import compared, design, place, places, varied
 from hpo.reports.health import CHANCE, Finding, passed, unknown, warned
-from hpo.reports.statistics.effects import chance_of_slope, clipped, partial_chances, scores
+from hpo.reports.statistics.effects import Floats, chance_of_slope, clipped, partial_chances, scores
 from hpo.reports.text import format_number, plural
 from hpo.studyfile.fields import Slot, searched_tables
 
@@ -46,7 +48,8 @@ def edges(e: Evidence) -> Finding:
     if not open_edges:
         return unknown("No range could be wider.")
     few = len(compared(e)[-1].trials) < FEWEST
-    rising = [one for one in open_edges if (_winner_at(e, *one) if few else _rises(e, *one, len(open_edges)))]
+    models: Models = {}
+    rising = [one for one in open_edges if (_winner_at(e, *one) if few else _rises(e, *one, len(open_edges), models))]
     if not rising:
         return passed(f"The winner lies at none of {plural(len(open_edges), 'edge')} with room beyond.", 0.0)
     return warned(
@@ -89,7 +92,34 @@ def _winner_at(e: Evidence, name: str, side: Side) -> bool:
     return not is_coarse(e.winner, name) or (others > 0 and alike >= others / 2)
 
 
-def _rises(e: Evidence, name: str, side: Side, edges: int) -> bool:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Model:
+    """Trials whose parameters were drawn alike, and what is fitted to them."""
+
+    designs: dict[str, Floats]
+    """Of the parameters that vary, by name."""
+    matters: dict[str, float]
+    """p values of their partial F tests."""
+    values_N: Floats
+    """More is better, without wild ones."""
+
+
+Models = dict[tuple[int, ...], Model]
+"""By the numbers of the trials: most edges are tested with the same ones."""
+
+
+def _model(e: Evidence, trials: Sequence[TrialRow], models: Models) -> Model:
+    key = tuple(trial.number for trial in trials)
+    if key not in models:
+        designs = {one: design(trials, one) for one in varied(trials)}
+        values = [e.sign * (trial.value or 0.0) for trial in trials]
+        chances = partial_chances(scores(values), list(designs.values())) if designs else []
+        matters = dict(zip(designs, chances, strict=True))
+        models[key] = Model(designs=designs, matters=matters, values_N=clipped(values))
+    return models[key]
+
+
+def _rises(e: Evidence, name: str, side: Side, edges: int, models: Models) -> bool:
     """Whether one of the two rules finds the edge."""
     from scipy.special import bdtrc
 
@@ -102,16 +132,15 @@ def _rises(e: Evidence, name: str, side: Side, edges: int) -> bool:
     if abs(place(e.winner, name) - edge) > 0.5:
         return False
     trials = [t for t in e.best_first if t.distributions.get(name) == e.winner.distributions[name]]
-    names = varied(trials)
-    if len(trials) < FEWEST or name not in names:
+    if len(trials) < FEWEST:
         return False
-    designs = {one: design(trials, one) for one in names}
-    values = [e.sign * (trial.value or 0.0) for trial in trials]
-    matters = partial_chances(scores(values), list(designs.values()))[names.index(name)]
-    if matters >= level:
+    model = _model(e, trials, models)
+    if model.matters.get(name, 1.0) >= level:
         return False
-    others_NC = np.hstack([np.empty((len(trials), 0)), *(designs[one] for one in names if one != name)])
-    return chance_of_slope(clipped(values), np.array([place(t, name) for t in trials]), others_NC, edge) < SLOPE
+    others_NC = np.hstack(
+        [np.empty((len(trials), 0)), *(columns for one, columns in model.designs.items() if one != name)]
+    )
+    return chance_of_slope(model.values_N, np.array(places(trials, name)), others_NC, edge) < SLOPE
 
 
 def _share(trial: TrialRow, name: str) -> float:

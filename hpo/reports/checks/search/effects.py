@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,11 +121,13 @@ def compared(e: Evidence) -> list[Compared]:
 
 def varied(trials: Sequence[TrialRow]) -> list[str]:
     """Parameters with different values among the trials that have them, by name."""
-    values: dict[str, set[str]] = {}
+    first: dict[str, str] = {}
+    found: set[str] = set()
     for trial in trials:
         for name, value in trial.params.items():
-            values.setdefault(name, set()).add(repr(value))
-    return sorted(name for name, different in values.items() if len(different) > 1)
+            if name not in found and first.setdefault(name, repr(value)) != repr(value):
+                found.add(name)
+    return sorted(found)
 
 
 def design(trials: Sequence[TrialRow], name: str) -> Floats:
@@ -136,12 +138,13 @@ def design(trials: Sequence[TrialRow], name: str) -> Floats:
     present = np.array([value is not None for value in values])
     known: list[Any] = [value for value in values if value is not None]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
-        scaled = np.array([place(trial, name) for trial in trials if name in trial.params])
+        scaled = np.array(places([trial for trial in trials if name in trial.params], name))
         centred = scaled - scaled.mean()
         columns = np.column_stack([centred, centred**2])
     else:
         options = sorted({repr(value) for value in known})
-        columns = np.array([[float(repr(value) == option) for option in options[1:]] for value in known])
+        reprs = np.array([repr(value) for value in known])
+        columns = (reprs[:, None] == np.array(options[1:])[None, :]).astype(np.float64)
     found = np.zeros((len(trials), columns.shape[1]))
     found[present] = columns - columns.mean(0)
     return found
@@ -149,10 +152,26 @@ def design(trials: Sequence[TrialRow], name: str) -> Floats:
 
 def place(trial: TrialRow, name: str) -> float:
     """Where a number lies in the range that it was drawn from, on its scale: 0 to 1. Without a range, the number."""
-    distribution: Any = trial.distributions.get(name)
-    value = float(trial.params[name])
+    return places([trial], name)[0]
+
+
+def places(trials: Sequence[TrialRow], name: str) -> list[float]:
+    """The same of many trials that have the parameter."""
+    scales: dict[int, tuple[Callable[[float], float], float, float]] = {}
+    found = []
+    for trial in trials:
+        distribution = trial.distributions.get(name)
+        if id(distribution) not in scales:  # most trials share one object
+            scales[id(distribution)] = _scale(distribution)
+        scale, low, width = scales[id(distribution)]
+        found.append((scale(trial.params[name]) - low) / width)
+    return found
+
+
+def _scale(distribution: Any) -> tuple[Callable[[float], float], float, float]:
+    """The scale of a range, its lower end there and its width."""
     low, high = getattr(distribution, "low", None), getattr(distribution, "high", None)
     if low is None or high is None or low >= high:
-        return value
+        return float, 0.0, 1.0
     scale = math.log if getattr(distribution, "log", False) else float
-    return (scale(value) - scale(low)) / (scale(high) - scale(low))
+    return scale, scale(low), scale(high) - scale(low)
