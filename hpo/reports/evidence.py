@@ -18,6 +18,7 @@ from hpo.reports.trials import Counts, TrialRow
 
 if TYPE_CHECKING:
     from hpo.registry.baselines import Baseline
+    from hpo.registry.confirmation import Confirmation
     from hpo.registry.lone_feature import LoneFeature
     from hpo.registry.studies import Direction, StudyRow
     from hpo.reports.foreign import ForeignTrial
@@ -69,6 +70,8 @@ class Evidence:
     lone_feature: LoneFeature | None
     """The feature that predicts best alone; None where that is not known."""
     parts: Parts
+    confirmation: Confirmation | None
+    """What the repeats of the leading configurations say of the winner; None where it was not confirmed."""
     noise: Noise | None
     """Noise of the best values; None where it is not known."""
     grid: bool
@@ -117,6 +120,8 @@ def evidence_of(
     foreign: tuple[ForeignTrial, ...],
 ) -> Evidence:
     """The evidence from a study's row, its trials and its epochs."""
+    from hpo.registry.confirmation import confirmed
+
     spec = spec_of(study)
     sign = -1.0 if study.direction == "minimize" else 1.0
     replicas = int(epochs["replica"].max()) + 1 if len(epochs) else 1
@@ -142,6 +147,7 @@ def evidence_of(
         repeats=(study.facts.repeated, study.facts.conflicting, study.facts.across),
         lone_feature=study.facts.lone_feature,
         parts=parts,
+        confirmation=confirmed(study),
         noise=None
         if winner is None or winner.value is None
         else noise_of(study.objective, winner.value, spreads, replicas, parts, study.facts.test_error),

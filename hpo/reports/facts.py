@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from hpo.reports.baselines import baseline_rows
 from hpo.reports.checks import health
@@ -17,14 +17,16 @@ from hpo.reports.evidence import Evidence, evidence_of, spec_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.health import Check
 from hpo.reports.importance import Importances, Roles, compute_importances
+from hpo.reports.next_study import NextStudy, next_study
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
+from hpo.reports.provenance import Provenance, provenance_of
 from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import TrialRow, count, ranked, trial_row
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from hpo.registry.confirmation import Confirmation, Repeat
+    from hpo.registry.confirmation import Repeat
     from hpo.registry.read import Epochs
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
@@ -59,8 +61,9 @@ class StudyReport(Evidence):
     """SHA-256 of the examples."""
     split_fingerprint: str | None
     """SHA-256 of the positions of the examples in all parts; None where it is not recorded, or there are no parts."""
-    circumstances: Mapping[str, Any]
-    """All that the study noted about itself but its baselines, by the name that is shown."""
+    reshuffled: bool
+    """Whether each trial has a training and a validation part of its own."""
+    provenance: Provenance
     last: bool
     """Whether a trial's value is that of its last epoch, not of its best one."""
     epochs: Epochs
@@ -82,12 +85,12 @@ class StudyReport(Evidence):
     """Spent training and validating, added up over the workers that shared the wall time."""
     shared: bool
     """Whether the study was submitted to workers, which train at the same time."""
-    confirmation: Confirmation | None
-    """What the repeats of the leading configurations say of the winner; None where it was not confirmed."""
     repeated: tuple[Repeat, ...]
     """All repeats, also those of earlier confirmations."""
     checks: tuple[Check, ...]
     """The health card: what each check found, those with a finding first."""
+    next: NextStudy | None
+    """What to search next; None while no trial has finished, or where this version cannot read the study file."""
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -181,6 +184,15 @@ def report_of(
     spec = spec_of(study)
     last = spec is not None and spec.study.epoch == "last"
     evidence = evidence_of(study, trials, count(trials), best_first, winner, test, parts, epochs, others)
+    importances = compute_importances(
+        trials,
+        minimized,
+        last=last,
+        best_first=[*([winner] if winner else []), *(t for t in best_first if t is not winner)],
+        error=evidence.noise.error if evidence.noise else 0.0,
+        roles=Roles(**study.facts.roles or {}),
+    )
+    checks = health(evidence)
     return StudyReport(
         **{field.name: getattr(evidence, field.name) for field in fields(Evidence)},
         name=study.name,
@@ -190,29 +202,23 @@ def report_of(
         spec_text=study.spec_text,
         dataset_fingerprint=study.dataset_fingerprint,
         split_fingerprint=study.facts.split,
-        circumstances=replace(study.facts, baselines=(), confirmation=None, lone_feature=None, roles=None).as_dict(),
+        reshuffled=study.facts.reshuffled,
+        provenance=provenance_of(study),
         last=last,
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
         models=study.facts.models,
         history=history_of(trials, minimized),
-        importances=compute_importances(
-            trials,
-            minimized,
-            last=last,
-            best_first=[*([winner] if winner else []), *(t for t in best_first if t is not winner)],
-            error=evidence.noise.error if evidence.noise else 0.0,
-            roles=Roles(**study.facts.roles or {}),
-        ),
+        importances=importances,
         balance=balance,
         split=split_text(balance, reshuffled=study.facts.reshuffled),
         epochs_spent=sum(trial.epochs for trial in trials),
         wall_seconds=study.wall_seconds,
         train_seconds=study.train_seconds,
         shared=study.submitted_at is not None,
-        confirmation=confirmation,
         repeated=tuple(repeats),
-        checks=health(evidence),
+        checks=checks,
+        next=None if spec is None else next_study(spec, evidence, importances, checks),
     )
 
 

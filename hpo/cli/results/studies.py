@@ -93,7 +93,8 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or
     "taken", i.e. ended by another program, and reason) and health (what the checks of docs/report.md found, the gravest
     first, each with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence, figure and way_out;
-    empty with --watch).
+    empty with --watch) and next (what to search next, or null: name, command, which writes its file, and changes, each
+    with path, before, after and why).
 
     With --trial and --json an object with number, state, reason, value, spread, epochs, best_epoch, params, seconds,
     parameters (of the model), optimizer_state_bytes, peak_memory_bytes, peak_gpu_memory_bytes (of a training function),
@@ -219,6 +220,9 @@ def _print_study(found: StudyDetails, options: str) -> None:
         out.list_of(title, [f"{check.verdict.label} {check.title}: {check.text}".replace("`", "") for check in told])
         if not told:
             out.say(f"\n{title}")
+    if found.next and found.next.changes and found.state == "finished":
+        out.list_of("What next", [change.text for change in found.next.changes])
+        out.say_command(f"\nTo write the next study: {found.next.command}{options}")
     if way_on := _way_on(found, options):
         out.say_command(f"\n{way_on}")
 

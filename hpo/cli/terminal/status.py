@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hpo.registry.leases import Worker
     from hpo.registry.studies import StudyRow
     from hpo.reports.health import Check
+    from hpo.reports.next_study import NextStudy
     from hpo.storage.store import Store
 
 BEST = 5
@@ -148,6 +149,8 @@ class StudyDetails(StudySummary):
     """The trials that `waiting` and `others` count."""
     health: tuple[Check, ...]
     """What the checks of its conclusions found, the gravest first; empty where they were not asked for."""
+    next: NextStudy | None
+    """What to search next; None where that was not asked for, or no trial has finished."""
 
 
 def study_details(store: Store, name: str, *, health: bool = False) -> StudyDetails:
@@ -171,6 +174,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         trial.ended.cause or "without a reason" for trial in trials if trial.state in ("COMPLETE", "PRUNED")
     )
     best = ranked(trials, study.direction == "minimize")
+    report = gather(store, name) if health and trials else None
     at_work = tuple(worker.name for worker in known if works_on(worker, study))
     return StudyDetails(
         name=study.name,
@@ -244,7 +248,8 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
             if trial.state == "FAIL"
         ),
         foreign=foreign,
-        health=gather(store, name).checks if health and trials else (),
+        health=report.checks if report else (),
+        next=report.next if report else None,
     )
 
 

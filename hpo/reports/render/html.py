@@ -140,11 +140,9 @@ def commands(report: StudyReport) -> list[tuple[str, str]]:
         if report.shared
         else (run_command(report.source), f"runs {again}"),
         (f"hpo report {name}", "writes this report again"),
-        *(
-            []
-            if report.function
-            else [
-                (f"hpo export {name} -o {argument(report.name + '-winner')}", "takes the winner out as plain PyTorch")
-            ]
+        *([(report.next.command, "writes the file of the study after this one")] if report.next else []),
+        (
+            f"hpo export {name} -o {argument(report.name + '-winner')}",
+            "takes out what its function saved last" if report.function else "takes the winner out as plain PyTorch",
         ),
     ]

@@ -23,7 +23,7 @@ SHIPPED = Path(__file__).with_name("summary.schema.json")
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
 
 
 class CheckLine(_Record):
@@ -45,6 +45,59 @@ class WinnerLine(_Record):
     params: dict[str, Any] = Field(description="Searched parameters by dotted path.")
     test: dict[str, float | None] = Field(description="Metrics on the test part, the mean over its models.")
     test_ensemble: dict[str, float | None] = Field(description="The same of the ensemble of its models.")
+
+
+class EstimateLine(_Record):
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class ConfirmationLine(_Record):
+    """What the repeats of the leading configurations say; docs/confirmation.md says how."""
+
+    value: EstimateLine = Field(description="Of the winner over its repeats.")
+    spread: float = Field(description="Standard deviation of the winner's repeats.")
+    repeats: int = Field(description="Number of the winner's repeats.")
+    leaders: list[int] = Field(description="Trials that cannot be told from the winner, itself included.")
+    others: list[int] = Field(description="Finished trials that were not repeated and may be as good.")
+    searched: float = Field(description="The winner's value in the search.")
+    optimism: float = Field(description="How much better than the mean that was.")
+    gain: EstimateLine | None = Field(description="How much better the winner is than the default configuration.")
+
+
+class ChangeLine(_Record):
+    """One change of the study file that the results ask for."""
+
+    path: str = Field(description="Name of a parameter, or path of a setting.")
+    before: str
+    after: str
+    why: str = Field(description="The reason, a sentence.")
+
+
+class NextLine(_Record):
+    """The study after this one."""
+
+    name: str
+    command: str = Field(description="Writes its file.")
+    changes: list[ChangeLine] = Field(description="Empty where nothing calls for a change.")
+
+
+class ProvenanceLine(_Record):
+    """Where the results come from."""
+
+    command: str = Field(description="Repeats the study.")
+    source: str = Field(description="Path of the study file.")
+    study_file: str = Field(description="Its text.")
+    versions: dict[str, str] = Field(description="Of this program and of libraries, where the study was last run.")
+    commit: str | None = Field(description="Git commit of the study's folder when it was made; null if in none.")
+    data: str = Field(description="SHA-256 of the examples.")
+    split: str | None = Field(description="SHA-256 of which example is in which part; null where not recorded.")
+    code: dict[str, str] = Field(description="SHA-256 of the user's own code, by file or module.")
+    machine: dict[str, str] = Field(description="Device, processor and what else is known of where it ran.")
+    edits: list[str] = Field(description="Changes of the study while it ran.")
 
 
 class Summary(_Record):
@@ -69,6 +122,9 @@ class Summary(_Record):
     importances: dict[str, float] = Field(description="Shares of importance by parameter, the largest first.")
     health: dict[str, int] = Field(description="Number of checks by verdict.")
     checks: list[CheckLine] = Field(description="Every health check, the gravest first.")
+    confirmation: ConfirmationLine | None = Field(description="Null where the winner was not confirmed.")
+    next: NextLine | None = Field(description="What to search next; null while no trial has finished.")
+    provenance: ProvenanceLine
 
 
 def summary_json(report: StudyReport) -> str:
@@ -114,6 +170,9 @@ def summary_of(report: StudyReport) -> Summary:
             )
             for check in report.checks
         ],
+        confirmation=report.confirmation and ConfirmationLine.model_validate(report.confirmation),
+        next=report.next and NextLine.model_validate(report.next),
+        provenance=ProvenanceLine.model_validate(report.provenance),
     )
 
 

@@ -25,7 +25,7 @@ BEGINNING = re.compile(r"^(\d*)([-+=.)])(?=\s|[-=]|$)")
 
 
 def summary(report: StudyReport) -> str:
-    """Winner, figures, health checks, best configurations and importances."""
+    """Winner, figures, health checks, best configurations, importances, what to search next, and provenance."""
     sections = [
         f"# {escaped(report.name)}",
         *_winner(report),
@@ -35,6 +35,8 @@ def summary(report: StudyReport) -> str:
         *_diagnosis(report),
         *_best(report),
         *_importances(report),
+        *_next(report),
+        *_provenance(report),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -168,6 +170,34 @@ def _importances(report: StudyReport) -> Iterable[str]:
             for row in (*found.rows, *found.pairs)
         ]
         yield markdown_table(header, rows)
+
+
+def _next(report: StudyReport) -> Iterable[str]:
+    found = report.next
+    if found is None:
+        return
+    yield "## What next"
+    if not found.changes:
+        yield "Nothing that this study found calls for other ranges, choices or budgets."
+        return
+    yield f"{code(found.command)} writes the next study with these changes."
+    rows = [
+        (code(change.path), escaped(change.before), escaped(change.after), escaped(change.why))
+        for change in found.changes
+    ]
+    yield markdown_table(("setting", "now", "next", "why"), rows)
+
+
+def _provenance(report: StudyReport) -> Iterable[str]:
+    yield "## Provenance"
+    rows = [(escaped(name), code(value) if value else "") for name, value in report.provenance.rows()]
+    yield markdown_table(("what", "value"), rows)
+    text = report.provenance.study_file
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).rstrip()
+    yield "<details>\n<summary>The study file</summary>"
+    yield f"{fence}toml\n{text}\n{fence}"
+    yield "</details>"
 
 
 def _label(report: StudyReport) -> str:

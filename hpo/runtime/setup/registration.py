@@ -23,6 +23,7 @@ from hpo.registry.facts import StudyFacts
 from hpo.registry.lone_feature import LoneFeature
 from hpo.registry.reopening import reopen_cut
 from hpo.registry.studies import StudyRow
+from hpo.runtime.setup.commit import commit_of
 from hpo.runtime.setup.inputs import Inputs
 from hpo.runtime.setup.specs import spec_of, spent_by
 from hpo.search.objective import direction
@@ -77,6 +78,8 @@ def register(
             raise StudyStateError(f"the study {row.name!r} is just being deleted. Run the same command again.")
         studies.set_balance(store, study_id, inputs.splits.balance)
         facts = replace(now.facts, budget=space.budget(spec), compiled=compiled, roles=spec.study.roles or None)
+        if not now.facts.circumstances and (commit := commit_of(Path(spec.source).resolve().parent)):
+            facts = replace(facts, circumstances={"commit": commit})  # that of the beginning
         if _has_work(spec, store, now) or now.finished_at is None:  # else the study stays finished, with its facts
             facts = facts.updated(circumstances(spec, inputs, resources.device))
             studies.mark_unfinished(store, study_id)

@@ -56,6 +56,7 @@ def edges(e: Evidence) -> Finding:
         " ".join(_said(e, name, side) for name, side in rising[:NAMED]),
         float(len(rising)),
         way_out="A wider range may hold a better one.",
+        about=tuple(dict.fromkeys(name for name, _ in rising)),
     )
 
 

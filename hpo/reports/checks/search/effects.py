@@ -89,6 +89,7 @@ def dead_parameters(e: Evidence) -> Finding:
             f"{listed(dead, NAMED)}.{more}",
             float(len(dead)),
             way_out="Fix them at their defaults, so that the trials search the others.",
+            about=tuple(dead),
         )
     if unsure:
         return unknown(f"{len(seen)} of {len(names)} parameters are seen to matter.{more}")
