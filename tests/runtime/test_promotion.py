@@ -33,7 +33,7 @@ def test_trials_end_at_rungs_and_one_of_three_goes_on(whole: Result) -> None:
     for trial in whole[0]:
         finished = trial["state"] == "COMPLETE"
         assert finished == (len(trial["reports"]) == 9)
-        assert finished or trial["ended"] == f"pruned by promotion at epoch {len(trial['reports'])}"
+        assert finished or trial["ended"] == f"paused at a rung at epoch {len(trial['reports'])}"
     numbers: dict[int, set[int]] = defaultdict(set)
     for row in whole[1]:
         numbers[row[0]].add(row[2])

@@ -62,6 +62,7 @@ from hpo.studyfile.records.study import (
     CheckpointsTable,
     Metric,
     StudyTable,
+    possible,
 )
 from hpo.studyfile.records.training import (
     Constant,
@@ -156,4 +157,5 @@ __all__ = [
     "WarmupCosine",
     "WholeNumber",
     "Width",
+    "possible",
 ]
