@@ -171,7 +171,8 @@ def evidence(study: Study) -> Evidence:
             name="x3", metric="accuracy", constant=share, features=20, examples=sum(study.classes),
             score=min(1.0, share + study.lone * (winning - share)),
         ),
-        parts=parts, confirmation=None, noise=noise, grid=False, way_to_more_trials="", way_to_more_epochs="more epochs",
+        parts=parts, confirmation=None, noise=noise, grid=False, way_to_more_trials="",
+        way_to_more_epochs="more epochs",
     )  # fmt: skip
 
 

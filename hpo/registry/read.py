@@ -119,7 +119,7 @@ def read_epochs(store: Store, name: str) -> Epochs:
         .order_by(trials.c.number, hpo_epochs.c.replica, hpo_epochs.c.epoch)
     )
     with store.reading() as connection:
-        rows = [tuple(row) for row in connection.execute(statement)]
+        rows = [tuple(row) for row in connection.execute(statement).all()]
         place = f"hpo_epochs, study {name!r},"
         metrics = [_metrics(row[-1], place) for row in rows]
         measured = formed([row[:-1] for row in rows], _MEASURED, place)

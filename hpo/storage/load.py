@@ -204,7 +204,7 @@ def _rows(connection: Connection, table: Table, which: Which) -> list[tuple[Any,
     """A child table's rows without their own id, in the order in which they were first written."""
     own_id, *columns = table.c
     statement = select(*columns).where(which(table.c.trial_id)).order_by(own_id)
-    return [tuple(row) for row in connection.execute(statement)]
+    return [tuple(row) for row in connection.execute(statement).all()]  # one by one takes twice as long
 
 
 def _measured(value: Any, kind: Any, special: Callable[[Any, Any], float], place: str) -> float:

@@ -54,9 +54,9 @@ def _trials(spec: StudySpec, e: Evidence, found: Mapping[str, Check], wider: boo
     begun = e.trials[-1].number + 1
     trials, few = max(before, begun), found["few_trials"]
     if few.raised and few.figure:
-        wanted = min(MOST_AT_ONCE * trials, math.ceil(trials * FEW_FINISHED / few.figure))
+        wanted = _ten(min(MOST_AT_ONCE * trials, begun * FEW_FINISHED / few.figure))
         why = f"{format_number(few.figure)} of {begun} trials could be compared; {FEW_FINISHED} should be."
-        return [_set("search.trials", before, _ten(wanted), why)]
+        return [_set("search.trials", before, wanted, why)] if wanted > before else []
     if found["found_late"].raised:
         return [_set("search.trials", before, _ten(MORE * trials), found["found_late"].sentence)]
     enough = _enough(e)

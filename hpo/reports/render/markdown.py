@@ -195,9 +195,8 @@ def _provenance(report: StudyReport) -> Iterable[str]:
     text = report.provenance.study_file
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).rstrip()
-    yield "<details>\n<summary>The study file</summary>"
+    yield "The study file:"
     yield f"{fence}toml\n{text}\n{fence}"
-    yield "</details>"
 
 
 def _label(report: StudyReport) -> str:

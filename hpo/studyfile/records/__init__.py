@@ -55,6 +55,7 @@ from hpo.studyfile.records.search import (
     Tpe,
 )
 from hpo.studyfile.records.study import (
+    BOUNDS,
     CLASSIFICATION_METRICS,
     METRICS,
     MINIMIZED,
@@ -81,6 +82,7 @@ from hpo.studyfile.records.training import (
 from hpo.studyfile.records.trial import TrialConfig
 
 __all__ = [
+    "BOUNDS",
     "CLASSIFICATION_METRICS",
     "METRICS",
     "MINIMIZED",
