@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpo.reports.checks.search.effects import compared, design, place, places, varied
+from hpo.reports.checks.search.effects import Compared, compared, design, place, places, varied
 from hpo.reports.health import CHANCE, Finding, passed, unknown, warned
 from hpo.reports.statistics.effects import Floats, chance_of_slope, clipped, partial_chances, scores
 from hpo.reports.text import format_number, plural
@@ -39,16 +38,19 @@ def edges(e: Evidence) -> Finding:
 
     With `FEWEST` finished trials: where the parameter matters (partial F test) and the values still rise at the edge on
     whose side the winner lies, beside all other parameters (one-sided t test of the slope there, in a model of second
-    order); or where the winner lies at the edge, with more of the ten best than chance brings there (binomial). With
-    fewer, where the winner lies at the edge.
+    order); or where the winner lies at the edge, with more of the ten best than chance brings there (binomial). Where
+    trials pause, few finish, and those are alike: then all are compared at the epoch at which the first ones paused,
+    also where so few finished. With fewer trials, where the winner lies at the edge.
     """
     if e.winner is None:
         return unknown("There is no winner.")
     open_edges = [(name, side) for name in sorted(e.winner.params) for side in SIDES if has_room(e.winner, name, side)]
     if not open_edges:
         return unknown("No range could be wider.")
-    few = len(compared(e)[-1].trials) < FEWEST
-    models: Models = {}
+    groups = compared(e)
+    paused = any(trial.ended.paused for trial in e.trials)
+    among = groups[-1] if paused or len(groups[0].trials) < FEWEST else groups[0]
+    few, models = len(among.trials) < FEWEST, Models(among)
     rising = [one for one in open_edges if (_winner_at(e, *one) if few else _rises(e, *one, len(open_edges), models))]
     if not rising:
         return passed(f"The winner lies at none of {plural(len(open_edges), 'edge')} with room beyond.", 0.0)
@@ -105,19 +107,27 @@ class Model:
     """More is better, without wild ones."""
 
 
-Models = dict[tuple[int, ...], Model]
-"""By the numbers of the trials: most edges are tested with the same ones."""
+class Models:
+    """Models of the trials with the same ranges: most edges are tested with the same ones."""
 
+    def __init__(self, among: Compared) -> None:
+        self.among = among
+        self.made: dict[tuple[int, ...], Model] = {}
 
-def _model(e: Evidence, trials: Sequence[TrialRow], models: Models) -> Model:
-    key = tuple(trial.number for trial in trials)
-    if key not in models:
-        designs = {one: design(trials, one) for one in varied(trials)}
-        values = [e.sign * (trial.value or 0.0) for trial in trials]
-        chances = partial_chances(scores(values), list(designs.values())) if designs else []
-        matters = dict(zip(designs, chances, strict=True))
-        models[key] = Model(designs=designs, matters=matters, values_N=clipped(values))
-    return models[key]
+    def of(self, name: str, drawn: Any) -> tuple[list[TrialRow], Model] | None:
+        """The trials whose parameter was drawn from the range `drawn`, and their model; None for fewer than
+        `FEWEST`."""
+        kept = [at for at, trial in enumerate(self.among.trials) if trial.distributions.get(name) == drawn]
+        trials, values = [self.among.trials[at] for at in kept], [self.among.values[at] for at in kept]
+        key = tuple(trial.number for trial in trials)
+        if len(key) < FEWEST:
+            return None
+        if key not in self.made:
+            designs = {one: design(trials, one) for one in varied(trials)}
+            chances = partial_chances(scores(values), list(designs.values())) if designs else []
+            matters = dict(zip(designs, chances, strict=True))
+            self.made[key] = Model(designs=designs, matters=matters, values_N=clipped(values))
+        return trials, self.made[key]
 
 
 def _rises(e: Evidence, name: str, side: Side, edges: int, models: Models) -> bool:
@@ -132,10 +142,10 @@ def _rises(e: Evidence, name: str, side: Side, edges: int, models: Models) -> bo
     edge = 1.0 if side == "upper" else 0.0
     if abs(place(e.winner, name) - edge) > 0.5:
         return False
-    trials = [t for t in e.best_first if t.distributions.get(name) == e.winner.distributions[name]]
-    if len(trials) < FEWEST:
+    found = models.of(name, e.winner.distributions[name])
+    if found is None:
         return False
-    model = _model(e, trials, models)
+    trials, model = found
     if model.matters.get(name, 1.0) >= level:
         return False
     others_NC = np.hstack(

@@ -101,14 +101,16 @@ class Compared:
     """Trials whose values can be compared."""
 
     trials: list[TrialRow]
+    values: list[float]
+    """More is better."""
     score_N: Floats
-    """Normal scores of their ranks; more is better."""
+    """Normal scores of their ranks."""
 
 
 def compared(e: Evidence) -> list[Compared]:
     """The finished trials by their values. Where trials were pruned, which leaves those that finished alike, also all
     trials by their curves at the first epoch at which some were."""
-    found = [Compared(trials=list(e.best_first), score_N=scores(e.values))]
+    found = [Compared(trials=list(e.best_first), values=list(e.values), score_N=scores(e.values))]
     cuts = [trial.ended.epoch or trial.epochs for trial in e.trials if trial.ended.why is Ending.PRUNED]
     if not cuts:
         return found
@@ -116,7 +118,8 @@ def compared(e: Evidence) -> list[Compared]:
     early = {number: curve[at] for number, curve in e.curves.items() if len(curve) > at and math.isfinite(curve[at])}
     trials = [trial for trial in e.trials if trial.number in early]
     if len(trials) > len(found[0].trials):
-        found.append(Compared(trials=trials, score_N=scores([early[trial.number] for trial in trials])))
+        values = [early[trial.number] for trial in trials]
+        found.append(Compared(trials=trials, values=values, score_N=scores(values)))
     return found
 
 
