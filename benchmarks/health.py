@@ -11,8 +11,9 @@ sound studies.
 
 What is assumed of a sound study: responses of second order in each parameter, each of which explains 10 % of the
 variance at least; optima in the middle six tenths of the ranges; normal noise, independent over trials, replicas and
-epochs, a third of the spread between trials at most; curves that level off. Half of the studies are pruned: half of these at the median of the first rung, the others by
-promotion, where trials pause at three rungs.
+epochs, a third of the spread between trials at most; curves that level off. Half of the
+studies are pruned: half of these at the median of the first rung, the others by promotion, where trials pause at three
+rungs.
 """
 
 from __future__ import annotations

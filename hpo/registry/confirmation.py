@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
@@ -15,7 +15,6 @@ from sqlalchemy import select
 from hpo.database.decoding import formed
 from hpo.database.tables import hpo_repeats
 from hpo.storage.store import Store
-from hpo.studyfile.records import possible
 
 if TYPE_CHECKING:
     from hpo.registry.studies import StudyRow
@@ -92,10 +91,7 @@ def confirmed(study: StudyRow) -> Confirmation | None:
     """What the repeats say of a study's winner; None where it was not confirmed, or the study goes on and may get
     another winner."""
     found = study.facts.confirmation
-    if not found or study.finished_at is None or found.winner != study.winner_number:
-        return None
-    low, high = possible(study.objective, found.value.low, found.value.high)
-    return replace(found, value=replace(found.value, low=low, high=high))
+    return found if found and study.finished_at is not None and found.winner == study.winner_number else None
 
 
 _REPEATS = TypeAdapter(list[Repeat])

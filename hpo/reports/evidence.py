@@ -12,6 +12,7 @@ import numpy as np
 from hpo.errors import HpoError
 from hpo.paths import argument, submit_command
 from hpo.registry.read import EPOCH_COLUMNS, Epochs
+from hpo.reports.confirmed import shown_confirmation
 from hpo.reports.parts import Parts
 from hpo.reports.statistics.noise import Noise, noise_of
 from hpo.reports.trials import Counts, TrialRow
@@ -120,8 +121,6 @@ def evidence_of(
     foreign: tuple[ForeignTrial, ...],
 ) -> Evidence:
     """The evidence from a study's row, its trials and its epochs."""
-    from hpo.registry.confirmation import confirmed
-
     spec = spec_of(study)
     sign = -1.0 if study.direction == "minimize" else 1.0
     replicas = int(epochs["replica"].max()) + 1 if len(epochs) else 1
@@ -147,7 +146,7 @@ def evidence_of(
         repeats=(study.facts.repeated, study.facts.conflicting, study.facts.across),
         lone_feature=study.facts.lone_feature,
         parts=parts,
-        confirmation=confirmed(study),
+        confirmation=shown_confirmation(study),
         noise=None
         if winner is None or winner.value is None
         else noise_of(study.objective, winner.value, spreads, replicas, parts, study.facts.test_error),

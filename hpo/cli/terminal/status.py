@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.endings import Ending
 from hpo.registry.summaries import StudySummary, works_on
+from hpo.reports.confirmed import shown_confirmation
 from hpo.reports.diagnosis import counted
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.trials import count, ranked, trial_row
@@ -156,7 +157,6 @@ class StudyDetails(StudySummary):
 def study_details(store: Store, name: str, *, health: bool = False) -> StudyDetails:
     """Where a study stands; `StudyStateError` for an unknown name. `health`: also check its conclusions, for which all
     its epochs are read."""
-    from hpo.registry.confirmation import confirmed
     from hpo.registry.leases import holders, workers
     from hpo.registry.studies import study_row
     from hpo.reports.facts import gather
@@ -209,7 +209,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         test=study.test,
         test_ensemble=study.test_ensemble,
         baselines=study.facts.baselines,
-        confirmation=confirmed(study),
+        confirmation=shown_confirmation(study),
         ended=dict(ended.most_common()),
         worker_status=_worker_status(study, known, held, counts.running),
         best_trials=tuple(
