@@ -129,7 +129,7 @@ class Searcher:
 
     def _version(self, trial: FrozenTrial) -> StudySpec:
         """The study file that the trial began with."""
-        return self.versions[edits.number_of(trial.system_attrs, self.versions)]
+        return self.versions[edits.number_of(trial.system_attrs, len(self.versions))]
 
     def ask(self, count: int) -> list[Asked]:
         """New trials with their configurations; enqueued trials are taken first, by number."""

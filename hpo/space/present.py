@@ -38,7 +38,7 @@ class PresentTrials:
 
     def of(self, trial: FrozenTrial) -> tuple[FrozenTrial, bool]:
         """The trial, and whether it lies wholly inside the present ranges."""
-        number = number_of(trial.system_attrs, self.versions)
+        number = number_of(trial.system_attrs, len(self.versions))
         if self._alike[number]:
             return trial, True
         known = self._known.get(trial.number)
@@ -93,8 +93,8 @@ def _look(node: Any, value: Any, path: str, rename: Rename, params: Mapping[str,
             return _look(option, value, "", lambda below: rename(join(path, inner(below))), params, found)
         case dict() if isinstance(value, Mapping):
             # All are looked at: a parameter inside counts, whatever lies outside beside it.
-            inside = [_look(below, value.get(key), join(path, key), rename, params, found) for key, below in node.items()]
-            return all(inside)
+            places = {key: join(path, key) for key in node}
+            return all([_look(node[key], value.get(key), places[key], rename, params, found) for key in node])  # noqa: C419
         case dict():
             return False
         case _:

@@ -76,10 +76,10 @@ def numbered(specs: Sequence[StudySpec]) -> tuple[StudySpec, ...]:
     )
 
 
-def number_of(attributes: Mapping[str, Any], versions: Sequence[StudySpec]) -> int:
-    """Number of the version that a trial of these system attributes began with."""
+def number_of(attributes: Mapping[str, Any], versions: int) -> int:
+    """Number of the version that a trial of these system attributes began with, of so many versions."""
     number = attributes.get(ATTRIBUTE, 0)
-    return number if type(number) is int and 0 <= number < len(versions) else 0
+    return number if type(number) is int and 0 <= number < versions else 0
 
 
 def outside(spec: StudySpec, params: Mapping[str, Any]) -> dict[str, Any]:

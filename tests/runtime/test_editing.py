@@ -14,6 +14,9 @@ from hpo.registry import edits, studies
 from hpo.registry.edits import Edit
 from hpo.reports.facts import gather
 from hpo.reports.render.csv import trials_csv
+from hpo.reports.render.html import render
+from hpo.reports.render.json import summary_of
+from hpo.reports.render.markdown import summary
 from hpo.runtime import ownership
 from hpo.runtime.editing import edit_study
 from hpo.runtime.local_run import run_study
@@ -21,7 +24,7 @@ from hpo.runtime.progress import Progress
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.file import parse_study
 from hpo.studyfile.study import StudySpec
-from tests.runtime.small import TABLES, small_study
+from tests.runtime.small import small_study
 
 NARROW = {
     "optimizer": (
@@ -132,3 +135,51 @@ def test_the_same_log_gives_the_same_table(
 ) -> None:
     rows, log = live
     assert replayed(tmp_path, log, lanes=lanes) == rows
+
+
+def test_a_study_that_was_killed_and_edited_meanwhile(tmp_path: Path) -> None:
+    def dying(now: Progress) -> None:
+        if now.epochs >= 7:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(small_study(), tmp_path / "live", dying)
+    done = edit(small_study(**NARROW), tmp_path / "live")
+    assert done.edit.trials is not None, "nobody trains it, so the edit takes effect at once"
+    with pytest.raises(Killed):
+        run(small_study(**NARROW), tmp_path / "live", dying)
+    run(small_study(**NARROW), tmp_path / "live")
+    assert replayed(tmp_path / "again", log_of(tmp_path / "live")) == table(tmp_path / "live")
+
+
+def test_a_study_that_has_ended_goes_on_and_its_trials_remain(tmp_path: Path) -> None:
+    run(small_study(), tmp_path)
+    before = table(tmp_path)
+    with pytest.raises(StudyFileError, match=r"(?s)learning_rate: was .*`hpo edit small \S*small.toml`.*`hpo delete"):
+        run(small_study(**NARROW), tmp_path)
+    done = edit(small_study(**NARROW), tmp_path)
+    assert done.row.finished_at is None
+    assert done.outside, "else the study shows nothing"
+    run(small_study(**NARROW), tmp_path)
+    after = table(tmp_path)
+    assert len(after) == 1 + 10
+    assert after[:9] == before
+    with closing(open_store(sqlite_url(tmp_path), readonly=True)) as store:
+        report = gather(store, "small")
+        (line,) = report.edits
+        assert line.outside == done.outside
+        assert summary_of(report).edits[0].trials == 8
+    assert f"edit 1 by {line.editor}" in render(report)
+    assert "Outside of it: " in summary(report).replace("\\", "")
+
+
+def test_an_edit_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(small_study(), tmp_path, _kill)
+    other = small_study(study='name = "small"\nseed = 4')
+    for refused in (lambda: edit(other, tmp_path), lambda: run(other, tmp_path)):
+        with pytest.raises(InputError, match=r"(?s)cannot change\n  study.seed: .*`hpo init --from small` writes"):
+            refused()
+    with pytest.raises(InputError, match="says what the study 'small' has already"):
+        edit(small_study(), tmp_path)
+    assert log_of(tmp_path) == []

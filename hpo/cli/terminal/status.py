@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.endings import Ending
 from hpo.registry.summaries import StudySummary, works_on
 from hpo.reports.diagnosis import counted
+from hpo.reports.edits import EditLine, edit_lines
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.trials import count, ranked, trial_row
 
@@ -146,6 +147,8 @@ class StudyDetails(StudySummary):
     failures: tuple[Failure, ...]
     foreign: tuple[ForeignTrial, ...]
     """The trials that `waiting` and `others` count."""
+    edits: tuple[EditLine, ...]
+    """Edits of the study file since the study began."""
     health: tuple[Check, ...]
     """What the checks of its conclusions found, the gravest first; empty where they were not asked for."""
 
@@ -154,6 +157,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
     """Where a study stands; `StudyStateError` for an unknown name. `health`: also check its conclusions, for which all
     its epochs are read."""
     from hpo.registry.confirmation import confirmed
+    from hpo.registry.edits import edits_of
     from hpo.registry.leases import holders, workers
     from hpo.registry.studies import study_row
     from hpo.reports.facts import gather
@@ -244,6 +248,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
             if trial.state == "FAIL"
         ),
         foreign=foreign,
+        edits=edit_lines(edits_of(store, study.study_id), frozen),
         health=gather(store, name).checks if health and trials else (),
     )
 
