@@ -58,7 +58,7 @@ def register(
         split=inputs.splits.fingerprint,
     )
     row = studies.study_row(store, spec.study.name)
-    _refuse_changes(spec, row)
+    _refuse_changes(spec, row, store.place)
     if row.facts.conventions != spec.conventions:  # another process registered it after this one had split the data
         raise StudyStateError(f"the study {row.name!r} was begun at this moment. Run the same command again.")
     refuse_other_inputs(spec, row, inputs)
@@ -116,7 +116,7 @@ def has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
     return reopen_cut(store, row.study_id) > 0 or running or unasked or paused
 
 
-def _refuse_changes(spec: StudySpec, known: StudyRow) -> None:
+def _refuse_changes(spec: StudySpec, known: StudyRow, place: str) -> None:
     """Raises `StudyFileError` where the file differs from that of the study."""
     if known.fingerprint == fingerprint(spec):
         return
@@ -131,7 +131,8 @@ def _refuse_changes(spec: StudySpec, known: StudyRow) -> None:
         )
     raise StudyFileError(
         f"{spec.source}: study {spec.study.name!r} already has trials from another version of this file:\n{found}\n"
-        f"{way_on}, give the changed study another study.name, or delete its trials with `hpo delete {name}`."
+        f"{way_on}, give the changed study another study.name, or delete its trials from {place} with "
+        f"`hpo delete {name}`."
     )
 
 
