@@ -120,19 +120,19 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, place: str) -> None:
     """Raises `StudyFileError` where the file differs from that of the study."""
     if known.fingerprint == fingerprint(spec):
         return
-    before, name = spec_of(known), argument(spec.study.name)
+    before, name = spec_of(known), spec.study.name
     found = "\n".join(f"  {line}" for line in changes(before, spec))
     if refused := refusals(before, spec):
-        way_on = f"{cannot_change(spec.study.name, refused)}. Or undo the change"
+        way_on = f"{cannot_change(name, refused)}. Or undo the change"
     else:
         way_on = (
-            f"To go on with this file, edit the study with `hpo edit {name} {_file(spec)}`: the trials that it has "
-            "remain. Or undo the change"
+            f"To go on with this file, edit the study with `hpo edit {argument(name)} {_file(spec)}`: the trials that "
+            "it has remain. Or undo the change"
         )
     raise StudyFileError(
-        f"{spec.source}: study {spec.study.name!r} already has trials from another version of this file:\n{found}\n"
+        f"{spec.source}: study {name!r} already has trials from another version of this file:\n{found}\n"
         f"{way_on}, give the changed study another study.name, or delete its trials from {place} with "
-        f"`hpo delete {name}`."
+        f"`hpo delete {argument(name)}`."
     )
 
 
