@@ -23,6 +23,7 @@ COMMANDS = {
     "stop": "hpo.cli.steer:stop",
     "resume": "hpo.cli.steer:resume",
     "extend": "hpo.cli.steer:extend",
+    "edit": "hpo.cli.edit:edit",
     "studies": "hpo.cli.results.studies:studies",
     "show": "hpo.cli.results.studies:show",
     "report": "hpo.cli.results.report:report",

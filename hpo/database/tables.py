@@ -40,7 +40,7 @@ version_info: Table = OPTUNA.tables["version_info"]
 OWN = MetaData()
 VERSION_TABLE = "hpo_alembic_version"
 """Table with the revision of our migrations; Optuna's is `alembic_version`."""
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in migrations/versions."""
 
 hpo_studies = Table(
@@ -139,6 +139,22 @@ hpo_repeats = Table(
     Column("seconds", Float(53), nullable=False),
 )
 
+hpo_edits = Table(
+    "hpo_edits",
+    OWN,
+    Column("study_id", Integer, ForeignKey(studies.c.study_id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, doc="from 1; 0: the file that the study began with"),
+    Column("edited_at", DateTime, nullable=False, doc="naive UTC"),
+    Column("editor", Text, nullable=False, doc="user and machine"),
+    Column("spec_text", Text, nullable=False, doc="TOML source of the whole study file"),
+    Column("spec_source", Text, nullable=False, doc="path of the study file, as shown in messages"),
+    Column("changes_json", Text, nullable=False, doc="list of lines, one for each setting"),
+    Column("after_trials", Integer, nullable=False, doc="it waits until so many trials were asked for"),
+    Column("after_epochs", Integer, nullable=False, doc="and so many trial-epochs trained"),
+    Column("trials", Integer, doc="asked for when it took effect; NULL: it waits"),
+    Column("epochs", Integer, doc="trial-epochs trained when it took effect"),
+)
+
 KEYS: dict[Table, tuple[str, ...]] = {
     study_user_attributes: ("study_id", "key"),
     study_system_attributes: ("study_id", "key"),
@@ -151,5 +167,6 @@ KEYS: dict[Table, tuple[str, ...]] = {
     hpo_checkpoints: ("trial_id", "kind", "epoch"),
     hpo_leases: ("trial_id",),
     hpo_repeats: ("study_id", "number", "length", "repeat"),
+    hpo_edits: ("study_id", "number"),
 }
 """The natural key of every table that a transaction writes rows into: a row replaces the one with the same key."""

@@ -5,7 +5,7 @@ Also whether compiling pays for a study, and which configurations a trial may ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -178,6 +178,18 @@ class Variants:
                 others = [o.every for o in self.options["norm"] if o.kind == norm.kind]
                 for every in range(min(others) + 1, min(max(others), layers) + 1):
                     yield norm.model_copy(update={"every": every})
+
+
+def variants_of(versions: Sequence[StudySpec]) -> Callable[[TrialConfig], Iterable[TrialConfig]]:
+    """The variants of each trial of a study with these versions of its file, by the programs that it has."""
+    made: dict[int, Variants] = {}
+
+    def variants(config: TrialConfig) -> Iterable[TrialConfig]:
+        if config.layout not in made:
+            made[config.layout] = Variants(versions[config.layout])
+        return made[config.layout](config)
+
+    return variants
 
 
 def _extremes(spec: StudySpec, table: str) -> list[TrialConfig]:

@@ -25,7 +25,7 @@ from hpo.reports.foreign import WORDS
 from hpo.runtime.session import Session, session_of
 from hpo.runtime.setup.inputs import Inputs, load_inputs
 from hpo.runtime.setup.registration import changed_sources, changed_split
-from hpo.runtime.setup.specs import spec_of
+from hpo.runtime.setup.specs import spec_of, versions_of
 from hpo.runtime.winner import weights
 from hpo.search.searcher import Searcher
 from hpo.storage.own_view import own_trials_of
@@ -80,7 +80,8 @@ def find_trial(
             f"the study {name!r} is trained by {spec.function}, so no model of it is known. "
             f"`hpo export {argument(name)} -o DIR` writes what that function saved."
         )
-    searcher = Searcher(spec, own_trials_of(store), store, row.study_id)
+    *earlier, spec = versions_of(spec, store, row.study_id)
+    searcher = Searcher(spec, own_trials_of(store), store, row.study_id, earlier=earlier)
     trial = _best(searcher, row) if number is None else _numbered(store, searcher, number)
     return ExportableTrial(row=row, spec=spec, searcher=searcher, trial=trial, config=searcher.config(trial))
 

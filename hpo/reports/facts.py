@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hpo.reports.baselines import baseline_rows
 from hpo.reports.checks import health
 from hpo.reports.diagnosis import SignCount, counted
+from hpo.reports.edits import EditLine, edit_lines, unified
 from hpo.reports.evidence import Evidence, evidence_of, spec_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.health import Check
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from hpo.registry.confirmation import Repeat
+    from hpo.registry.edits import Edit
     from hpo.registry.read import Epochs
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
@@ -87,6 +89,8 @@ class StudyReport(Evidence):
     """Whether the study was submitted to workers, which train at the same time."""
     repeated: tuple[Repeat, ...]
     """All repeats, also those of earlier confirmations."""
+    edits: tuple[EditLine, ...]
+    """Edits of the study file since the study began."""
     checks: tuple[Check, ...]
     """The health card: what each check found, those with a finding first."""
     next: NextStudy | None
@@ -165,12 +169,15 @@ def report_of(
     epochs: Epochs,
     foreign: Sequence[ForeignTrial] = (),
     repeats: Sequence[Repeat] = (),
+    log: Sequence[Edit] = (),
 ) -> StudyReport:
-    """All facts of a study from its own row, its trials, its epochs and its repeats; `foreign`: trials that are not its
-    own."""
+    """All facts of a study from its own row, its trials, its epochs, its repeats and the log of its edits; `foreign`:
+    trials that are not its own."""
     from hpo.registry.confirmation import confirmed
 
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
+    if log:
+        trials = unified(trials)
     minimized = study.direction == "minimize"
     best_first = tuple(ranked(trials, minimized))
     confirmation = confirmed(study)
@@ -217,6 +224,7 @@ def report_of(
         train_seconds=study.train_seconds,
         shared=study.submitted_at is not None,
         repeated=tuple(repeats),
+        edits=edit_lines(log, frozen),
         checks=checks,
         next=None if spec is None else next_study(spec, evidence, importances, checks),
     )
@@ -225,6 +233,7 @@ def report_of(
 def gather(store: Store, name: str) -> StudyReport:
     """Read one study and compute its report. An unknown name raises StudyStateError."""
     from hpo.registry.confirmation import repeats_of
+    from hpo.registry.edits import edits_of
     from hpo.registry.read import read_epochs
     from hpo.registry.studies import study_row
 
@@ -232,4 +241,5 @@ def gather(store: Store, name: str) -> StudyReport:
     # The trials themselves, not their table: a parameter may be drawn from another range in another branch.
     own, foreign = store.own_trials(study.study_id), store.foreign_trials(study.study_id)
     others, repeats = [foreign_trial(*other) for other in foreign], repeats_of(store, study.study_id)
-    return report_of(study, own, read_epochs(store, name), others, repeats)
+    log = edits_of(store, study.study_id)
+    return report_of(study, own, read_epochs(store, name), others, repeats, log)

@@ -46,8 +46,6 @@ class Provenance:
     """The device, the processor and what else is known of where it ran."""
     notes: Mapping[str, str]
     """What else the study noted, by the name that is shown."""
-    edits: tuple[str, ...] = ()
-    """Changes of the study while it ran, in their order, each in words."""
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """(what, value) for people; the study file itself is not among them."""
@@ -65,7 +63,6 @@ class Provenance:
         yield from ((f"{name}, SHA-256", digest) for name, digest in self.code.items())
         yield from self.machine.items()
         yield from self.notes.items()
-        yield from ((f"edit {number}", edit) for number, edit in enumerate(self.edits, start=1))
 
 
 def provenance_of(study: StudyRow) -> Provenance:

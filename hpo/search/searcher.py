@@ -25,6 +25,9 @@ from hpo.search import enqueued, objective
 from hpo.search.pruning.by_name import pruner_for
 from hpo.search.pruning.promotion import promotion_of
 from hpo.search.sampling.by_name import sampling_for
+from hpo.search.sampling.edited import present_trials_of
+from hpo.space.present import PresentTrials
+from hpo.studyfile import edits
 from hpo.studyfile.records import TrialConfig
 from hpo.studyfile.study import LEARNING, StudySpec, trial_epochs, with_epochs
 
@@ -72,9 +75,20 @@ class TrialStore(Protocol):
 class Searcher:
     """The search of one study."""
 
-    def __init__(self, spec: StudySpec, storage: BaseStorage, trials: TrialStore, study_id: int) -> None:
-        """`storage`: shows only the trials of this program."""
+    def __init__(
+        self,
+        spec: StudySpec,
+        storage: BaseStorage,
+        trials: TrialStore,
+        study_id: int,
+        *,
+        earlier: Sequence[StudySpec] = (),
+    ) -> None:
+        """`storage`: shows only the trials of this program. `earlier`: the versions of an edited study's file before
+        `spec`."""
         self.spec = spec
+        self.versions = (*earlier, spec)
+        """By the number of the edit that made it."""
         self.parameters = space.parameters(spec)
         self.storage = storage
         self.trials = trials
@@ -84,7 +98,11 @@ class Searcher:
         name = spec.study.name
         self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
         self.promotion = promotion_of(spec, self.all_trials())
-        self.sampling = sampling_for(spec, self.study, self.promotion)
+        sampled = self.study
+        if earlier:
+            seen = present_trials_of(storage, PresentTrials(self.versions), whole=spec.search.sampler.name != "tpe")
+            sampled = optuna.load_study(study_name=name, storage=seen)
+        self.sampling = sampling_for(spec, sampled, self.promotion)
 
     def all_trials(self) -> list[FrozenTrial]:
         """All trials of the study that are this program's own, by number."""
@@ -94,13 +112,24 @@ class Searcher:
         """Running trials, e.g. those of a process that was killed, with their configurations. `only`: only trials with
         these ids."""
         wanted = None if only is None else set(only)
-        return self._draw(
-            [
-                t
-                for t in self.all_trials()
-                if t.state == TrialState.RUNNING and (wanted is None or t._trial_id in wanted)
-            ]
-        )
+        found = [
+            t for t in self.all_trials() if t.state == TrialState.RUNNING and (wanted is None or t._trial_id in wanted)
+        ]
+        present = {asked.number: asked for asked in self._draw([t for t in found if self._version(t) is self.spec])}
+        return [present[t.number] if t.number in present else self._begun(t) for t in found]
+
+    def _begun(self, trial: FrozenTrial) -> Asked:
+        """A running trial with the configuration that it began with, and as many epochs as trials have now."""
+        config, error = None, None
+        try:
+            config = space.config_of(with_epochs(self._version(trial), self.epochs), trial.params)
+        except InputError as found:
+            error = str(found)
+        return Asked(number=trial.number, trial_id=trial._trial_id, config=config, error=error)
+
+    def _version(self, trial: FrozenTrial) -> StudySpec:
+        """The study file that the trial began with."""
+        return self.versions[edits.number_of(trial.system_attrs, len(self.versions))]
 
     def ask(self, count: int) -> list[Asked]:
         """New trials with their configurations; enqueued trials are taken first, by number."""
@@ -113,6 +142,8 @@ class Searcher:
         ids = [*taken, *self.trials.create_trials(self.study_id, count - len(taken))]
         for trial_id in ids if known else ():
             self.storage.set_trial_system_attr(trial_id, seen.key(), known)
+        for trial_id in ids if self.spec.edit else ():
+            self.storage.set_trial_system_attr(trial_id, edits.ATTRIBUTE, self.spec.edit)
         return self._draw([self.storage.get_trial(trial_id) for trial_id in ids])
 
     def _take(self, count: int) -> list[int]:
@@ -142,8 +173,8 @@ class Searcher:
     def config(self, trial: FrozenTrial) -> TrialConfig:
         """The configuration of an ended trial; it may have had fewer epochs than trials have now."""
         pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
-        spec = with_epochs(self.spec, pairs[-1][1]) if lengths.is_open(pairs) else self.spec
-        return space.config_of(spec, trial.params)
+        epochs = pairs[-1][1] if lengths.is_open(pairs) else self.epochs
+        return space.config_of(with_epochs(self._version(trial), epochs), trial.params)
 
     def former(self, trial: FrozenTrial) -> Former:
         """The numbers of epochs that a trial was to have at earlier times."""

@@ -121,7 +121,8 @@ def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> Arc
     kinds, training = _unmixable(module) if compiled else (), config.training
     average = (training.average,) if training.average != "none" else ()
     accumulate = (f"accumulate {training.accumulate}",) if training.accumulate > 1 else ()
-    return (training.batch_size, training.last_batch, *models.shape_key(module), *kinds, *average, *accumulate)
+    edited = (f"layout {config.layout}",) if config.layout else ()
+    return (training.batch_size, training.last_batch, *models.shape_key(module), *kinds, *average, *accumulate, *edited)
 
 
 def _unmixable(module: nn.Sequential) -> tuple[str, ...]:

@@ -91,7 +91,9 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     with number, value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each with code, trials,
     example, way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason),
     foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or
-    "taken", i.e. ended by another program, and reason) and health (what the checks of docs/report.md found, the gravest
+    "taken", i.e. ended by another program, and reason), edits (of the study file, each with number, edited_at, editor,
+    source, changes, trials and epochs when it took effect, or null, and outside: trials that it does not allow) and
+    health (what the checks of docs/report.md found, the gravest
     first, each with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence, figure and way_out;
     empty with --watch) and next (what to search next, or null: name, command, which writes its file, and changes, each
     with path, before, after and why).
@@ -183,6 +185,7 @@ def _studies_table(found: list[StudySummary]) -> Table:
 
 
 def _print_study(found: StudyDetails, options: str) -> None:
+    from hpo.reports.edits import edit_sentences
     from hpo.reports.foreign import sentences
     from hpo.reports.health import counted
     from hpo.reports.text import describe_training, format_duration, plural
@@ -212,6 +215,7 @@ def _print_study(found: StudyDetails, options: str) -> None:
     out.list_of("Workers", [_worker(worker) for worker in found.worker_status])
     out.list_of("In training", [_progress(trial) for trial in found.in_training])
     out.list_of("Failed", [f"trial {trial.number}: {trial.reason}" for trial in found.failures])
+    out.list_of("Edits", edit_sentences(found.edits, found.winner))
     for sentence in sentences(found.foreign):
         out.say(f"\n{sentence}")
     if found.health:

@@ -15,6 +15,7 @@ from hpo.endings import Ending
 from hpo.registry.summaries import StudySummary, works_on
 from hpo.reports.confirmed import shown_confirmation
 from hpo.reports.diagnosis import counted
+from hpo.reports.edits import EditLine, edit_lines
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.trials import count, ranked, trial_row
 
@@ -148,6 +149,8 @@ class StudyDetails(StudySummary):
     failures: tuple[Failure, ...]
     foreign: tuple[ForeignTrial, ...]
     """The trials that `waiting` and `others` count."""
+    edits: tuple[EditLine, ...]
+    """Edits of the study file since the study began."""
     health: tuple[Check, ...]
     """What the checks of its conclusions found, the gravest first; empty where they were not asked for."""
     next: NextStudy | None
@@ -157,6 +160,7 @@ class StudyDetails(StudySummary):
 def study_details(store: Store, name: str, *, health: bool = False) -> StudyDetails:
     """Where a study stands; `StudyStateError` for an unknown name. `health`: also check its conclusions, for which all
     its epochs are read."""
+    from hpo.registry.edits import edits_of
     from hpo.registry.leases import holders, workers
     from hpo.registry.studies import study_row
     from hpo.reports.facts import gather
@@ -248,6 +252,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
             if trial.state == "FAIL"
         ),
         foreign=foreign,
+        edits=edit_lines(edits_of(store, study.study_id), frozen),
         health=report.checks if report else (),
         next=report.next if report else None,
     )

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hpo.paths import argument, run_command, submit_command
+from hpo.reports.edits import edit_sentences
 from hpo.reports.health import counted
 from hpo.reports.render import figures, matters
 from hpo.reports.render.confirmation import sentences
@@ -61,6 +62,7 @@ def render(report: StudyReport, *, refresh: int | None = None) -> str:
         slices=slices,
         slices_omitted=len(report.parameters) - len(slices),
         top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
+        edits=edit_sentences(report.edits, report.winner.number if report.winner else None),
         confirmed=sentences(report.confirmation, report.objective) if report.confirmation else [],
         balance=balance_table(report.balance),
         looks=len(report.looks),

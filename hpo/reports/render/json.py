@@ -97,7 +97,18 @@ class ProvenanceLine(_Record):
     split: str | None = Field(description="SHA-256 of which example is in which part; null where not recorded.")
     code: dict[str, str] = Field(description="SHA-256 of the user's own code, by file or module.")
     machine: dict[str, str] = Field(description="Device, processor and what else is known of where it ran.")
-    edits: list[str] = Field(description="Changes of the study while it ran.")
+
+
+class EditOfStudy(_Record):
+    """One edit of the study file since the study began."""
+
+    number: int = Field(description="From 1.")
+    edited_at: str = Field(description="In UTC, as ISO 8601 has it.")
+    editor: str = Field(description="User and machine.")
+    changes: list[str] = Field(description="One line for each setting that changed.")
+    trials: int | None = Field(description="Trials asked for when it took effect; null where it waits.")
+    epochs: int | None = Field(description="Epochs trained then, over all trials; null where it waits.")
+    outside: list[int] = Field(description="Trials from before whose values it does not allow.")
 
 
 class Summary(_Record):
@@ -120,6 +131,7 @@ class Summary(_Record):
         description="Metrics of simple models on the validation part, by name."
     )
     importances: dict[str, float] = Field(description="Shares of importance by parameter, the largest first.")
+    edits: list[EditOfStudy] = Field(description="Edits of the study file, in their order.")
     health: dict[str, int] = Field(description="Number of checks by verdict.")
     checks: list[CheckLine] = Field(description="Every health check, the gravest first.")
     confirmation: ConfirmationLine | None = Field(description="Null where the winner was not confirmed.")
@@ -159,6 +171,18 @@ def summary_of(report: StudyReport) -> Summary:
         ),
         baselines={one.name: dict(one.validation) for one in report.baselines},
         importances=dict(report.importances.shares),
+        edits=[
+            EditOfStudy(
+                number=edit.number,
+                edited_at=edit.edited_at.isoformat(timespec="seconds"),
+                editor=edit.editor,
+                changes=list(edit.changes),
+                trials=edit.trials,
+                epochs=edit.epochs,
+                outside=list(edit.outside),
+            )
+            for edit in report.edits
+        ],
         health={verdict: sum(check.verdict is verdict for check in report.checks) for verdict in Verdict},
         checks=[
             CheckLine(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hpo.reports.edits import edit_sentences
 from hpo.reports.health import counted
 from hpo.reports.render.confirmation import sentences
 from hpo.reports.text import describe_training, format_duration, format_number, format_share, label, units
@@ -31,6 +32,7 @@ def summary(report: StudyReport) -> str:
         *_winner(report),
         *_baselines(report),
         *_figures(report),
+        *_edits(report),
         *_health(report),
         *_diagnosis(report),
         *_best(report),
@@ -115,6 +117,13 @@ def _figures(report: StudyReport) -> Iterable[str]:
     yield markdown_table(("what", "value"), rows)
     if report.test and (said := units(report.task)):
         yield said
+
+
+def _edits(report: StudyReport) -> Iterable[str]:
+    if report.edits:
+        yield "## Edits"
+        winner = report.winner.number if report.winner else None
+        yield "\n".join(f"- {escaped(text)}" for text in edit_sentences(report.edits, winner))
 
 
 def _health(report: StudyReport) -> Iterable[str]:
