@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
+    from hpo.conclusions.confirmation import Confirmation
     from hpo.export.source import TrainedTrial
-    from hpo.registry.confirmation import Confirmation
     from hpo.reports.comparison.table import Comparison
     from hpo.reports.facts import StudyReport
     from hpo.runtime.progress import Progress

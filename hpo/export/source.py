@@ -19,7 +19,7 @@ from hpo.checkpoints.location import other_location
 from hpo.errors import StudyStateError
 from hpo.execution.resources import Resources
 from hpo.paths import argument, run_command
-from hpo.registry.confirmation import confirmed
+from hpo.registry.conclusions import confirmed
 from hpo.registry.studies import StudyRow, study_row
 from hpo.reports.foreign import WORDS
 from hpo.runtime.session import Session, session_of

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from optuna.trial import FrozenTrial
 
-    from hpo.registry.confirmation import Confirmation, Repeat
+    from hpo.conclusions.confirmation import Confirmation
+    from hpo.registry.repeats import Repeat
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
 
@@ -165,7 +166,7 @@ def report_of(
 ) -> StudyReport:
     """All facts of a study from its own row, its trials, its epochs and its repeats; `foreign`: trials that are not its
     own."""
-    from hpo.registry.confirmation import confirmed
+    from hpo.registry.conclusions import confirmed
 
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
     minimized = study.direction == "minimize"
@@ -218,8 +219,8 @@ def report_of(
 
 def gather(store: Store, name: str) -> StudyReport:
     """Read one study and compute its report. An unknown name raises StudyStateError."""
-    from hpo.registry.confirmation import repeats_of
     from hpo.registry.read import epochs_frame
+    from hpo.registry.repeats import repeats_of
     from hpo.registry.studies import study_row
 
     study = study_row(store, name)

@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from hpo import disk, endings
 from hpo.checkpoints.folder_lock import exclusive
 from hpo.checkpoints.location import other_location, record_location, recorded_location
+from hpo.conclusions.confirmation import Confirmation
 from hpo.data.notes import grouped
 from hpo.data.study import check_objective
 from hpo.database.patience import Patience, retried
@@ -27,7 +28,6 @@ from hpo.execution.prestart import ProcessPool
 from hpo.execution.resources import CPU, ClusterDevice, Compile, Engine, Resources
 from hpo.execution.sizing import usable_cores
 from hpo.registry import studies
-from hpo.registry.confirmation import Confirmation
 from hpo.registry.exclusive import RUN
 from hpo.registry.facts import StudyFacts
 from hpo.reports.foreign import ForeignTrial, foreign_trial

@@ -18,8 +18,8 @@ from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.trials import count, ranked, trial_row
 
 if TYPE_CHECKING:
+    from hpo.conclusions.confirmation import Confirmation
     from hpo.registry.baselines import Baseline
-    from hpo.registry.confirmation import Confirmation
     from hpo.registry.leases import Worker
     from hpo.registry.studies import StudyRow
     from hpo.reports.health import Check
@@ -153,7 +153,7 @@ class StudyDetails(StudySummary):
 def study_details(store: Store, name: str, *, health: bool = False) -> StudyDetails:
     """Where a study stands; `StudyStateError` for an unknown name. `health`: also check its conclusions, for which all
     its epochs are read."""
-    from hpo.registry.confirmation import confirmed
+    from hpo.registry.conclusions import confirmed
     from hpo.registry.leases import holders, workers
     from hpo.registry.studies import study_row
     from hpo.reports.facts import gather

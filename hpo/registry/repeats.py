@@ -1,5 +1,5 @@
-"""The repeats of a study's leading configurations, in `hpo_repeats`, and the record of what they say, which is among
-the facts of the study. Which configurations are repeated is decided in `hpo.search.confirmation`.
+"""Repeated trainings of a study's configurations, in `hpo_repeats`. What is repeated is decided in
+`hpo.search.confirmation` and `hpo.search.explanation`.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 from sqlalchemy import select
@@ -15,9 +14,6 @@ from sqlalchemy import select
 from hpo.database.decoding import formed
 from hpo.database.tables import hpo_repeats
 from hpo.storage.store import Store
-
-if TYPE_CHECKING:
-    from hpo.registry.studies import StudyRow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,56 +38,6 @@ class Repeat:
     """Why it ended, in the words of `hpo.endings`."""
     seconds: float
     """Time of its lanes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Interval:
-    """A mean and the 95 % interval around it, in the unit of the objective."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Confirmation:
-    """What the repeats of a study say, in the unit of the objective."""
-
-    winner: int
-    """Number of the trial whose configuration has the best mean."""
-    value: Interval
-    """Of the winner, over its repeats."""
-    spread: float
-    """Standard deviation of the winner's own repeats."""
-    repeats: int
-    """Number of the winner's repeats."""
-    configurations: int
-    """Number of configurations that were repeated, the default one included."""
-    leaders: tuple[int, ...]
-    """Trials whose configurations were repeated and cannot be told from the winner's, the winner included."""
-    others: tuple[int, ...]
-    """Finished trials whose configurations were not repeated, and that may be as good by their values in the search."""
-    searched: float
-    """The winner's value in the search."""
-    optimism: float
-    """How much better than its mean that was; negative where it was worse."""
-    gain: Interval | None
-    """How much better the winner is than the default configuration; None where that one has no mean, or is the
-    winner."""
-    default: int | None
-    """The trial with the default configuration, or `seeds.DEFAULT_CONFIGURATION` where no trial has it; None where it
-    was not repeated."""
-    epochs: int
-    """Epochs of all repeats."""
-    seconds: float
-    """Wall time of all repeats."""
-
-
-def confirmed(study: StudyRow) -> Confirmation | None:
-    """What the repeats say of a study's winner; None where it was not confirmed, or the study goes on and may get
-    another winner."""
-    found = study.facts.confirmation
-    return found if found and study.finished_at is not None and found.winner == study.winner_number else None
 
 
 _REPEATS = TypeAdapter(list[Repeat])
