@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from hpo.conclusions.confirmation import Confirmation
+    from hpo.conclusions.explanation import Explanation
     from hpo.registry.repeats import Repeat
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
@@ -87,6 +88,8 @@ class StudyReport(Evidence):
     """What the repeats of the leading configurations say of the winner; None where it was not confirmed."""
     repeated: tuple[Repeat, ...]
     """All repeats, also those of earlier confirmations."""
+    explanation: Explanation | None
+    """What `hpo explain` found of the winner; None where it was not asked."""
     checks: tuple[Check, ...]
     """The health card: what each check found, those with a finding first."""
 
@@ -166,7 +169,7 @@ def report_of(
 ) -> StudyReport:
     """All facts of a study from its own row, its trials, its epochs and its repeats; `foreign`: trials that are not its
     own."""
-    from hpo.registry.conclusions import confirmed
+    from hpo.registry.conclusions import confirmed, explained
 
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
     minimized = study.direction == "minimize"
@@ -191,7 +194,9 @@ def report_of(
         spec_text=study.spec_text,
         dataset_fingerprint=study.dataset_fingerprint,
         split_fingerprint=study.facts.split,
-        circumstances=replace(study.facts, baselines=(), confirmation=None, lone_feature=None, roles=None).as_dict(),
+        circumstances=replace(
+            study.facts, baselines=(), confirmation=None, explanation=None, lone_feature=None, roles=None
+        ).as_dict(),
         last=last,
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
@@ -213,6 +218,7 @@ def report_of(
         shared=study.submitted_at is not None,
         confirmation=confirmation,
         repeated=tuple(repeats),
+        explanation=explained(study),
         checks=health(evidence),
     )
 

@@ -141,9 +141,12 @@ class Searcher:
 
     def config(self, trial: FrozenTrial) -> TrialConfig:
         """The configuration of an ended trial; it may have had fewer epochs than trials have now."""
+        return space.config_of(self.spec_of(trial), trial.params)
+
+    def spec_of(self, trial: FrozenTrial) -> StudySpec:
+        """The spec with the epochs that an ended trial had."""
         pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
-        spec = with_epochs(self.spec, pairs[-1][1]) if lengths.is_open(pairs) else self.spec
-        return space.config_of(spec, trial.params)
+        return with_epochs(self.spec, pairs[-1][1]) if lengths.is_open(pairs) else self.spec
 
     def former(self, trial: FrozenTrial) -> Former:
         """The numbers of epochs that a trial was to have at earlier times."""

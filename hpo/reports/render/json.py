@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpo.conclusions.explanation import Explanation
 from hpo.reports.health import Verdict
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Summary(_Record):
     baselines: dict[str, dict[str, float | None]] = Field(
         description="Metrics of simple models on the validation part, by name."
     )
+    explanation: Explanation | None = Field(description="What `hpo explain` found; null where it was not asked.")
     importances: dict[str, float] = Field(description="Shares of importance by parameter, the largest first.")
     health: dict[str, int] = Field(description="Number of checks by verdict.")
     checks: list[CheckLine] = Field(description="Every health check, the gravest first.")
@@ -102,6 +104,7 @@ def summary_of(report: StudyReport) -> Summary:
             test_ensemble=dict(report.test_ensemble),
         ),
         baselines={one.name: dict(one.validation) for one in report.baselines},
+        explanation=report.explanation,
         importances=dict(report.importances.shares),
         health={verdict: sum(check.verdict is verdict for check in report.checks) for verdict in Verdict},
         checks=[

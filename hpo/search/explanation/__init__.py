@@ -179,6 +179,7 @@ class _Explained:
         worst = self._worst({*ladder, *tried, *alone})
         steps = []
         for place, unit in enumerate(order):
+            verdict: Verdict
             verdict, without = verdicts.get(unit, ("untried", None))
             steps.append(
                 StepOutcome(
