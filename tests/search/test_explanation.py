@@ -67,10 +67,10 @@ def test_there_is_no_plan_without_changes() -> None:
 
 @pytest.mark.parametrize(
     ("share", "searched", "length", "expected"),
-    [(0.1, 3000, 10, 30), (0.1, 360, 10, 12), (0.1, 350, 10, 3), (0.1, 29, 10, 0), (0.5, 240, 10, 12)],
+    [(None, 3000, 10, 30), (None, 360, 10, 12), (None, 350, 10, 3), (0.1, 360, 10, 3), (0.5, 240, 10, 12)],
 )
 def test_an_explanation_has_its_share_or_the_least_that_explains(
-    share: float, searched: int, length: int, expected: int
+    share: float | None, searched: int, length: int, expected: int
 ) -> None:
     assert trainings(share, searched, length, changes=5) == expected
 

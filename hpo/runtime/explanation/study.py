@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hpo import disk
 from hpo.conclusions.explanation import Explanation
 from hpo.errors import InputError
@@ -30,9 +32,6 @@ from hpo.search.explanation.plan import Plan, fewest, plan_of, trainings
 from hpo.search.searcher import Searcher
 from hpo.storage.open import open_store
 from hpo.storage.own_view import own_trials_of
-
-SHARE = 0.1
-"""Share of the epochs of the search that an explanation may train by default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,10 +77,12 @@ def explain_study(
         inputs = load_inputs(spec, home)
         again = "its winner cannot be trained again"
         check_unchanged(inputs, row, of_data=again, of_code=again)
+        before = torch.get_num_threads()
         usable = prepare_process(home, min(threads, usable_cores()))
         resources = Resources(device=device_of(device), workers=workers, threads=usable)
         session = session_of(replace(spec, given={}), inputs, store, row.study_id, home, resources)
         with ExitStack() as stack:
+            stack.callback(torch.set_num_threads, before)  # a caller's other computations keep their threads
             explanation = explain(
                 session,
                 lambda: stack.enter_context(open_executor(session.job, resources)),
@@ -95,10 +96,7 @@ def explain_study(
 
 def _plan(matter: Matter, share: float | None, epochs: int | None) -> Plan:
     changes = len(matter.changes)
-    if epochs is None:
-        count = trainings(SHARE if share is None else share, matter.searched, matter.length, changes)
-    else:
-        count = epochs // matter.length
+    count = trainings(share, matter.searched, matter.length, changes) if epochs is None else epochs // matter.length
     plan = plan_of(changes, count)
     if plan is None:
         name, least = matter.spec.study.name, fewest(changes)

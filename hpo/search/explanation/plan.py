@@ -21,6 +21,8 @@ FEWEST_STEPS = 2
 """Steps below which nothing is explained, where there are as many changes."""
 SCOUTING = 1 / 3
 """The largest share of the trainings by which steps are ordered."""
+SHARE = 0.1
+"""Share of the epochs of the search that an explanation has where none is given."""
 LONG = 1 / 3
 """The largest share of the epochs of the search that the least explanation may take without being asked for."""
 
@@ -52,12 +54,12 @@ def fewest(changes: int) -> int:
     return FEWEST_SEEDS * (min(changes, FEWEST_STEPS) + 1)
 
 
-def trainings(share: float, searched: int, length: int, changes: int) -> int:
+def trainings(share: float | None, searched: int, length: int, changes: int) -> int:
     """How many trainings of `length` epochs an explanation has after a search that trained `searched` epochs: `share`
-    of them, or the least that explains anything where that is no large part of the search."""
-    least = fewest(changes)
+    of them; where that is None, `SHARE`, or the least that explains anything if that is no large part of the search."""
+    least = fewest(changes) if share is None and fewest(changes) * length <= LONG * searched else 0
     # A share such as 0.1 is a little more than its decimal number: what it pays for must not depend on that.
-    return max(least if least * length <= LONG * searched else 0, math.floor(round(share * searched / length, 9)))
+    return max(least, math.floor(round((SHARE if share is None else share) * searched / length, 9)))
 
 
 def plan_of(changes: int, count: int) -> Plan | None:
