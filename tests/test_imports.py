@@ -27,6 +27,7 @@ BASE = (
     "ranking",
     "seeds",
     "signature",
+    "conclusions",
 )
 """Modules of one subject each that every part may use. They use those before them."""
 DESCRIBE = ("studyfile", "space")

@@ -27,6 +27,7 @@ COMMANDS = {
     "studies": "hpo.cli.results.studies:studies",
     "show": "hpo.cli.results.studies:show",
     "report": "hpo.cli.results.report:report",
+    "explain": "hpo.cli.results.explain:explain",
     "compare": "hpo.cli.results.report:compare",
     "export": "hpo.cli.results.export:export",
     "predict": "hpo.cli.results.predict:predict",

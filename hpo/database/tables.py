@@ -40,7 +40,7 @@ version_info: Table = OPTUNA.tables["version_info"]
 OWN = MetaData()
 VERSION_TABLE = "hpo_alembic_version"
 """Table with the revision of our migrations; Optuna's is `alembic_version`."""
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision in migrations/versions."""
 
 hpo_studies = Table(
@@ -128,7 +128,12 @@ hpo_repeats = Table(
     "hpo_repeats",
     OWN,
     Column("study_id", Integer, ForeignKey(studies.c.study_id, ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True, doc="of the trial with this configuration; -1: the default one"),
+    Column(
+        "number",
+        Integer,
+        primary_key=True,
+        doc="of the trial with this configuration; -1: the default one; below: of `hpo_configurations`",
+    ),
     Column("length", Integer, primary_key=True, doc="epochs that it was to have"),
     Column("repeat", Integer, primary_key=True, doc="from 1"),
     Column("epochs", Integer, nullable=False, doc="trained"),
@@ -155,6 +160,14 @@ hpo_edits = Table(
     Column("epochs", Integer, doc="trial-epochs trained when it took effect"),
 )
 
+hpo_configurations = Table(
+    "hpo_configurations",
+    OWN,
+    Column("study_id", Integer, ForeignKey(studies.c.study_id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, doc="-2 and below"),
+    Column("params_json", Text, nullable=False, doc="searched parameters by dotted path, sorted"),
+)
+
 KEYS: dict[Table, tuple[str, ...]] = {
     study_user_attributes: ("study_id", "key"),
     study_system_attributes: ("study_id", "key"),
@@ -168,5 +181,6 @@ KEYS: dict[Table, tuple[str, ...]] = {
     hpo_leases: ("trial_id",),
     hpo_repeats: ("study_id", "number", "length", "repeat"),
     hpo_edits: ("study_id", "number"),
+    hpo_configurations: ("study_id", "number"),
 }
 """The natural key of every table that a transaction writes rows into: a row replaces the one with the same key."""

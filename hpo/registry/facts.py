@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from hpo.conclusions.confirmation import Confirmation
+from hpo.conclusions.explanation import Explanation
 from hpo.conventions import FIRST
 from hpo.database.decoding import formed
 from hpo.registry.baselines import Baseline
-from hpo.registry.confirmation import Confirmation
 from hpo.registry.lone_feature import LoneFeature
 
 BEING_DELETED = "being deleted"
@@ -65,7 +66,9 @@ class StudyFacts:
     """What simple models score on the same parts, the simplest first; empty where the study did not ask for them, or
     has not ended since there are any."""
     confirmation: Confirmation | None = None
-    """What the repeats of the leading configurations said when the study ended; see `registry.confirmation`."""
+    """What the repeats of the leading configurations said when the study ended; see `hpo.conclusions`."""
+    explanation: Explanation | None = None
+    """What `hpo explain` found of the winner; see `hpo.conclusions`."""
     lone_feature: LoneFeature | None = field(default=None, metadata={"key": "lone feature"})
     """The feature that predicts best alone; None where that is not known, see `hpo.data.parts.lone_feature`."""
     roles: Mapping[str, tuple[str, ...]] | None = None
@@ -97,6 +100,8 @@ class StudyFacts:
             plain["baselines"] = [asdict(one) for one in self.baselines]
         if self.confirmation is not None:
             plain["confirmation"] = asdict(self.confirmation)
+        if self.explanation is not None:
+            plain["explanation"] = asdict(self.explanation)
         return {**plain, **{SHA256 + name: digest for name, digest in self.sources.items()}, **self.circumstances}
 
     def updated(self, newer: StudyFacts) -> StudyFacts:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from hpo.studyfile.records import possible
 
 if TYPE_CHECKING:
-    from hpo.registry.confirmation import Confirmation
+    from hpo.conclusions.confirmation import Confirmation
     from hpo.registry.studies import StudyRow
 
 
 def shown_confirmation(study: StudyRow) -> Confirmation | None:
-    """The record of `registry.confirmation.confirmed`, its winner's interval cut to the bounds of the objective."""
-    from hpo.registry.confirmation import confirmed
+    """The record of `registry.conclusions.confirmed`, its winner's interval cut to the bounds of the objective."""
+    from hpo.registry.conclusions import confirmed
 
     found = confirmed(study)
     if found is None:

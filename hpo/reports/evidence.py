@@ -18,8 +18,8 @@ from hpo.reports.statistics.noise import Noise, noise_of
 from hpo.reports.trials import Counts, TrialRow
 
 if TYPE_CHECKING:
+    from hpo.conclusions.confirmation import Confirmation
     from hpo.registry.baselines import Baseline
-    from hpo.registry.confirmation import Confirmation
     from hpo.registry.lone_feature import LoneFeature
     from hpo.registry.studies import Direction, StudyRow
     from hpo.reports.foreign import ForeignTrial

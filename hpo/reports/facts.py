@@ -27,9 +27,10 @@ from hpo.reports.trials import TrialRow, count, ranked, trial_row
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from hpo.registry.confirmation import Repeat
+    from hpo.conclusions.explanation import Explanation
     from hpo.registry.edits import Edit
     from hpo.registry.read import Epochs
+    from hpo.registry.repeats import Repeat
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
 
@@ -91,6 +92,8 @@ class StudyReport(Evidence):
     """All repeats, also those of earlier confirmations."""
     edits: tuple[EditLine, ...]
     """Edits of the study file since the study began."""
+    explanation: Explanation | None
+    """What `hpo explain` found of the winner; None where it was not asked."""
     checks: tuple[Check, ...]
     """The health card: what each check found, those with a finding first."""
     next: NextStudy | None
@@ -173,7 +176,7 @@ def report_of(
 ) -> StudyReport:
     """All facts of a study from its own row, its trials, its epochs, its repeats and the log of its edits; `foreign`:
     trials that are not its own."""
-    from hpo.registry.confirmation import confirmed
+    from hpo.registry.conclusions import confirmed, explained
 
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
     if log:
@@ -225,6 +228,7 @@ def report_of(
         shared=study.submitted_at is not None,
         repeated=tuple(repeats),
         edits=edit_lines(log, frozen),
+        explanation=explained(study),
         checks=checks,
         next=None if spec is None else next_study(spec, evidence, importances, checks),
     )
@@ -232,9 +236,9 @@ def report_of(
 
 def gather(store: Store, name: str) -> StudyReport:
     """Read one study and compute its report. An unknown name raises StudyStateError."""
-    from hpo.registry.confirmation import repeats_of
     from hpo.registry.edits import edits_of
     from hpo.registry.read import read_epochs
+    from hpo.registry.repeats import repeats_of
     from hpo.registry.studies import study_row
 
     study = study_row(store, name)

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from hpo import disk, endings
 from hpo.checkpoints.folder_lock import exclusive
 from hpo.checkpoints.location import other_location, record_location, recorded_location
+from hpo.conclusions.confirmation import Confirmation
 from hpo.data.notes import grouped
 from hpo.data.study import check_objective
 from hpo.database.patience import Patience, retried
@@ -28,7 +29,6 @@ from hpo.execution.prestart import ProcessPool
 from hpo.execution.resources import CPU, ClusterDevice, Compile, Engine, Resources
 from hpo.execution.sizing import usable_cores
 from hpo.registry import studies
-from hpo.registry.confirmation import Confirmation
 from hpo.registry.edits import is_due
 from hpo.registry.exclusive import RUN
 from hpo.registry.facts import StudyFacts

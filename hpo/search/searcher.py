@@ -172,9 +172,13 @@ class Searcher:
 
     def config(self, trial: FrozenTrial) -> TrialConfig:
         """The configuration of an ended trial; it may have had fewer epochs than trials have now."""
+        return space.config_of(self.spec_of(trial), trial.params)
+
+    def spec_of(self, trial: FrozenTrial) -> StudySpec:
+        """The spec with the epochs that an ended trial had."""
         pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
         epochs = pairs[-1][1] if lengths.is_open(pairs) else self.epochs
-        return space.config_of(with_epochs(self._version(trial), epochs), trial.params)
+        return with_epochs(self._version(trial), epochs)
 
     def former(self, trial: FrozenTrial) -> Former:
         """The numbers of epochs that a trial was to have at earlier times."""

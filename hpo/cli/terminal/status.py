@@ -20,8 +20,8 @@ from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.trials import count, ranked, trial_row
 
 if TYPE_CHECKING:
+    from hpo.conclusions.confirmation import Confirmation
     from hpo.registry.baselines import Baseline
-    from hpo.registry.confirmation import Confirmation
     from hpo.registry.leases import Worker
     from hpo.registry.studies import StudyRow
     from hpo.reports.health import Check

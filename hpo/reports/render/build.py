@@ -1,5 +1,6 @@
 """Writes the files of a report: a page, a summary as text and as JSON, the tables `trials.csv`, `epochs.csv` and
-`importances.csv`, and `confirmation.csv` where a winner was confirmed. No facts, no formatting."""
+`importances.csv`, and `confirmation.csv` and `explanation.csv` where a winner was confirmed or explained. No facts, no
+formatting."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from hpo.errors import MachineError
 from hpo.reports.facts import StudyReport, gather
 from hpo.reports.render.confirmation import confirmation_csv
 from hpo.reports.render.csv import epochs_csv, importances_csv, trials_csv
+from hpo.reports.render.explanation import explanation_csv
 from hpo.reports.render.html import render
 from hpo.reports.render.json import summary_json
 from hpo.reports.render.markdown import summary
@@ -58,6 +60,8 @@ def write_report_files(
     texts = {name: table(report, spreadsheet=spreadsheet) for name, table in TABLES.items()}
     if report.repeated:
         texts["confirmation.csv"] = confirmation_csv(report.repeated, spreadsheet=spreadsheet)
+    if report.explanation is not None:
+        texts["explanation.csv"] = explanation_csv(report.explanation, spreadsheet=spreadsheet)
     texts |= {name: text(report) for name, text in TEXTS.items()}
     texts["index.html"] = render(report, refresh=refresh)  # the last: if it is new, so are the files beside it
     for name, text in texts.items():

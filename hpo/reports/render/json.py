@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpo.conclusions.explanation import Explanation
 from hpo.reports.health import Verdict
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class Summary(_Record):
     baselines: dict[str, dict[str, float | None]] = Field(
         description="Metrics of simple models on the validation part, by name."
     )
+    explanation: Explanation | None = Field(description="What `hpo explain` found; null where it was not asked.")
     importances: dict[str, float] = Field(description="Shares of importance by parameter, the largest first.")
     edits: list[EditOfStudy] = Field(description="Edits of the study file, in their order.")
     health: dict[str, int] = Field(description="Number of checks by verdict.")
@@ -170,6 +172,7 @@ def summary_of(report: StudyReport) -> Summary:
             test_ensemble=dict(report.test_ensemble),
         ),
         baselines={one.name: dict(one.validation) for one in report.baselines},
+        explanation=report.explanation,
         importances=dict(report.importances.shares),
         edits=[
             EditOfStudy(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from hpo.reports.edits import edit_sentences
 from hpo.reports.health import counted
 from hpo.reports.render.confirmation import sentences
+from hpo.reports.render.explanation import PAIR_HEADER, pair_cells, rung_cells, rung_header, rungs
+from hpo.reports.render.explanation import sentences as explained
 from hpo.reports.text import describe_training, format_duration, format_number, format_share, label, units
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def summary(report: StudyReport) -> str:
         *_health(report),
         *_diagnosis(report),
         *_best(report),
+        *_explanation(report),
         *_importances(report),
         *_next(report),
         *_provenance(report),
@@ -161,6 +164,18 @@ def _best(report: StudyReport) -> Iterable[str]:
     ]
     yield "## Best configurations"
     yield markdown_table(("trial", _label(report), "epochs", *map(code, names)), rows)
+
+
+def _explanation(report: StudyReport) -> Iterable[str]:
+    found = report.explanation
+    if found is None:
+        return
+    yield "## Why it is better"
+    yield escaped(" ".join(explained(found, report.objective)))
+    rows = [tuple(map(escaped, ("; ".join(rung.details) or rung.title, *rung_cells(rung)))) for rung in rungs(found)]
+    yield markdown_table(("step", *map(escaped, rung_header(report.objective))), rows)
+    if found.pairs:
+        yield markdown_table(PAIR_HEADER, [tuple(map(escaped, pair_cells(pair))) for pair in found.pairs])
 
 
 def _importances(report: StudyReport) -> Iterable[str]:

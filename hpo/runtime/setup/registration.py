@@ -101,6 +101,22 @@ def changed_split(inputs: Inputs, row: StudyRow) -> str | None:
     return f"the data of {inputs.dataset.name!r} is split differently than when study {row.name!r} began{reason}"
 
 
+def check_unchanged(inputs: Inputs, row: StudyRow, *, of_data: str, of_code: str) -> None:
+    """Raises `StudyStateError` where the data, its parts or the code have changed since the study began. `of_data`,
+    `of_code`: what follows from that, in words."""
+    if inputs.dataset.fingerprint != row.dataset_fingerprint:
+        raise StudyStateError(
+            f"the data of {inputs.dataset.name!r} has changed since the study {row.name!r} began, so {of_data}. "
+            "Restore the data."
+        )
+    if other := changed_split(inputs, row):
+        raise StudyStateError(f"{other}, so {of_data}. Install the versions that it began with.")
+    if changed := changed_sources(inputs, row):
+        raise StudyStateError(
+            f"{' and '.join(changed)} has changed since the study {row.name!r} began, so {of_code}. Restore the code."
+        )
+
+
 def _drawing() -> dict[str, str]:
     """Versions of the libraries that draw the split."""
     return {name: version(name) for name in ("numpy", "scikit-learn")}

@@ -14,7 +14,7 @@ from hpo.reports.statistics.replicas import Floats
 from hpo.reports.text import format_number, format_share
 
 if TYPE_CHECKING:
-    from hpo.registry.confirmation import Confirmation
+    from hpo.conclusions.confirmation import Confirmation
     from hpo.reports.evidence import Evidence
 
 FEWEST = 5
