@@ -143,8 +143,8 @@ class Answer:
 class Started(Answer):
     """Reply: trials have been started, restored or loaded."""
 
-    sizes: dict[int, int]
-    """Number of parameters of each trial's model, by trial number."""
+    shapes: dict[int, tuple[tuple[int, ...], ...]]
+    """Shapes of the parameters of each trial's model, by trial number."""
     failures: tuple[Failure, ...]
     """Trials that could not be started."""
 

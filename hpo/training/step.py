@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo.optim import averages, fused, penalties, rules
-from hpo.optim.coefficients import coefficients_of
+from hpo.optim import averages, fused, penalties
 from hpo.studyfile.records import Optimizer, TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
@@ -27,10 +26,8 @@ from hpo.training.program import Bound, Program
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Numbers:
-    """The lanes' class weights, regularisation and update coefficients as columns; None where no lane uses the
-    coefficient."""
+    """The lanes' class weights and regularisation as columns; None where no lane uses the coefficient."""
 
-    coefficients: rules.LaneCoefficients
     weights_1P: Tensor
     class_weight_KC: Tensor | None
     smoothing_K1: Tensor | None
@@ -64,12 +61,6 @@ class Numbers:
             weights = torch.tensor(rows, device=device, dtype=dtype)
 
         return cls(
-            coefficients=rules.stack(
-                [coefficients_of(c.optimizer) for c in configs],
-                dtype,
-                device,
-                [coefficients_of(c.optimizer) for c in witnesses],
-            ),
             weights_1P=layout.weights().to(device),
             class_weight_KC=weights,
             smoothing_K1=column([r.label_smoothing for r in table], 0.0),
@@ -94,11 +85,6 @@ class Course:
     """For each step: the number of batches whose gradients its update averages; 0: none follows yet."""
     decays: tuple[float, ...]
     """Of the lanes' averages of the weights, where they have one."""
-
-    def columns(self, like: Tensor) -> rules.StepColumns:
-        """The columns of the update formula that change with every step, for parameters of this dtype and device."""
-        coefficients = [coefficients_of(optimizer) for optimizer in self.optimizers]
-        return rules.step_columns(coefficients, self.rate_SK, self.done, like.dtype, like.device)
 
     def newest(self, state: Mapping[str, Tensor]) -> Sequence[Tensor | None]:
         """For each update: the weight of the present parameters in the average, [K, 1]; None where there is none."""
@@ -172,15 +158,8 @@ def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers, cours
     """The step of these lanes without compiling. The state has `summed` where gradients are accumulated."""
     theta, m, v = state["theta"], state["m"], state["v"]
     bound = program.bind(theta, state["stats"])
-    update: Callable[[int], None]
-    if theta.device.type == "cpu":
-        update = fused.updater(course.optimizers, theta, bound.gradient_KP, m, v, course.rate_SK, course.done)
-    else:  # on a GPU starting a kernel takes longer than running it, so one kernel for all lanes is faster
-        columns = course.columns(theta)
-
-        def update(s: int) -> None:
-            rules.update_(theta, bound.gradient_KP, m, v, columns.at(s), numbers.coefficients)
-
+    places = [(entry.start, entry.shape) for entry in program.layout.parameters]
+    update = fused.updater(course.optimizers, theta, bound.gradient_KP, m, v, course.rate_SK, course.done, places)
     newest, summed = course.newest(state), state.get("summed")
     made = [0, *itertools.accumulate(map(bool, course.averaged))]
 

@@ -13,6 +13,7 @@ from hpo.data.catalogue import load_dataset
 from hpo.data.parts.splits import split_data
 from hpo.data.prepare import PreparedData, prepare_data
 from hpo.studyfile.records import (
+    Adafactor,
     Adagrad,
     Adam,
     AdamW,
@@ -62,6 +63,8 @@ OPTIMIZERS = (
     Lion(name="lion", learning_rate=3e-4, weight_decay=0.1),
     Radam(name="radam", learning_rate=2e-3),
 )
+"""Those of the common formula, which may be compiled."""
+ADAFACTOR = Adafactor(name="adafactor", learning_rate=0.02, weight_decay=0.05, eps=1e-3)
 
 
 @cache

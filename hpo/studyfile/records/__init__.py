@@ -25,6 +25,7 @@ from hpo.studyfile.records.function import FunctionCall, TrialResources
 from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model, Recurrent, Transformer
 from hpo.studyfile.records.norm import BatchNorm, Dropout, GroupNorm, LayerNorm, NoNorm, Norm, Placement, RmsNorm
 from hpo.studyfile.records.optimizer import (
+    Adafactor,
     Adagrad,
     Adam,
     AdamW,
@@ -89,6 +90,7 @@ __all__ = [
     "NAME_PATTERN",
     "REGRESSION_METRICS",
     "Activation",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
