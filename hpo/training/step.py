@@ -144,7 +144,10 @@ def descend(
     if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
         penalties.add_penalties_(bound.gradient_KP, theta_KP, numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
     norm_K = penalties.clip_(bound.gradient_KP, numbers.clip_K1)
+    held = _without_gradient(bound, state, numbers)
     update()
+    for rows, here_K, before in held:
+        rows[here_K] = before
     if numbers.max_norm_K1 is not None:
         for name, shape in bound.weights:
             penalties.max_norm_(bound.frame.parameters[name, shape], numbers.max_norm_K1)
@@ -154,6 +157,26 @@ def descend(
     return norm_K
 
 
+def _without_gradient(
+    bound: Bound, state: Mapping[str, Tensor], numbers: Numbers
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """What an update must not change, as PyTorch's optimizers leave alone what has no gradient: numbers of parameters,
+    or kept for them, that the batch's passes have not used, [K, ...], where [K], and what they are. A penalty gives a
+    weight a gradient."""
+    found = []
+    for entry in bound.layout.parameters:
+        here_K = bound.frame.unused.get((entry.name, entry.shape))
+        if here_K is None:
+            continue
+        if lay.is_weight(entry):
+            for penalty_K1 in (numbers.l1_K1, numbers.l2_K1):
+                here_K = here_K if penalty_K1 is None else here_K & (penalty_K1.squeeze(1) == 0.0)
+        for name in ("theta", "m", "v"):
+            rows = state[name][:, entry.start : entry.start + entry.size]
+            found.append((rows, here_K, rows[here_K]))
+    return found
+
+
 def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers, course: Course) -> Advance:
     """The step of these lanes without compiling. The state has `summed` where gradients are accumulated."""
     theta, m, v = state["theta"], state["m"], state["v"]
@@ -161,14 +184,20 @@ def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers, cours
     places = [(entry.start, entry.shape) for entry in program.layout.parameters]
     update = fused.updater(course.optimizers, theta, bound.gradient_KP, m, v, course.rate_SK, course.done, places)
     newest, summed = course.newest(state), state.get("summed")
+    unused: dict[tuple[str, tuple[int, ...]], Tensor] = {}
     made = [0, *itertools.accumulate(map(bool, course.averaged))]
 
     def advance(s: int, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        nonlocal unused
         loss_K = backward(bound, numbers, x, y, masks)
         if summed is not None:
             summed.add_(bound.gradient_KP)
+            now = dict(bound.frame.unused)
+            begins = s == 0 or course.averaged[s - 1] > 0
+            unused = now if begins else {key: here & now[key] for key, here in unused.items() if key in now}
             if not course.averaged[s]:
                 return loss_K, torch.zeros_like(loss_K)
+            bound.frame.unused = unused
             torch.div(summed, course.averaged[s], out=bound.gradient_KP)
             summed.zero_()
         number = made[s]
