@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from hpo import models, space
 from hpo.models.layers.attention import Attention
+from hpo.models.layers.normed_recurrent import NormedRecurrent
 from hpo.models.named_inputs import at_hand, example
 from hpo.signature import Signature
 from hpo.studyfile.file import StudySpec
@@ -125,6 +126,8 @@ def _uses(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], outp
         case nn.RNNBase() | nn.RNNCellBase():
             first = inputs[0].data if isinstance(inputs[0], PackedSequence) else inputs[0]
             return int(matrices * first.numel() // layer.input_size // 2)
+        case NormedRecurrent():  # whose own layer of PyTorch is not called
+            return int(matrices * inputs[0].shape[1])
         case nn.MultiheadAttention():
             given = (*inputs, *(named[name] for name in ("query", "key", "value") if name in named))
             asking, answering = (one.numel() // one.shape[-1] // 2 for one in given[:2])

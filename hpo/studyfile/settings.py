@@ -59,6 +59,7 @@ ADDED = {
     "model.number_vector": toml(8),
     "model.frequencies": toml(16),
     "model.sigma": toml(0.1),
+    "model.bins": toml(16),
     "data.header": toml(True),
     "dropout.attention": toml(None),
     "data.stream": toml(False),

@@ -17,6 +17,7 @@ from hpo.seeds import drawn_as, lane_seed
 from hpo.studyfile.records import BatchNorm, TrialConfig
 from hpo.training import randomness
 from hpo.training.batches import Examples, LanePart
+from hpo.training.layers.piecewise import fit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +101,7 @@ def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, fo
     with at_hand(setting.examples.some):
         module = models.build(config, setting.examples.signature, setting.examples.outputs, seed)
     models.initialize(module, config, randomness.generator("init", *numbers))
+    fit(module, examples, examples.part[replica])
     return Lane(trial=trial, replica=replica, config=config, module=module, examples=examples, former=former)
 
 
