@@ -55,8 +55,7 @@ def _layer(config: TrialConfig, layer: int, features: int, directions: int, pool
     model, norm = config.model, config.norm
     assert isinstance(model, Recurrent)
     given = _cell(model), features, model.width, directions, pooling
-    inside = not isinstance(norm, NoNorm) and norm.placement == "cell" and layer % norm.every == 0
-    if not inside or model.width == 1:
+    if isinstance(norm, NoNorm) or norm.placement != "cell" or layer % norm.every or model.width == 1:
         return Layer(*given)
     return NormedRecurrent(*given, norm.kind, norm.affine)
 

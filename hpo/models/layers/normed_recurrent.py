@@ -16,6 +16,8 @@ from hpo.models.layers.recurrent import Recurrent
 
 EPS = 1e-5
 """Added to the variance, or to the mean square."""
+OF_PRODUCTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+"""Parameters of a direction, as PyTorch names them."""
 
 
 class NormedRecurrent(Recurrent):
@@ -41,7 +43,8 @@ class NormedRecurrent(Recurrent):
         if affine:
             for suffix in self.suffixes:
                 for name, size in self.scales().items():
-                    self.register_parameter(name + suffix, nn.Parameter(torch.ones(size)))
+                    scale = nn.Parameter(torch.ones(size))
+                    self.register_parameter(name + suffix, scale)
 
     def scales(self) -> dict[str, int]:
         """Names of the scales of one direction, and how many numbers each has."""
@@ -69,9 +72,7 @@ class NormedRecurrent(Recurrent):
 
     def _run(self, x: Tensor, real: Tensor, suffix: str) -> Tensor:
         """One direction."""
-        weight, recurrent, bias, late = (
-            self.run.get_parameter(f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )
+        weight, recurrent, bias, late = (self.run.get_parameter(f"{name}_l0{suffix}") for name in OF_PRODUCTS)
         given = self._normed(x @ weight.T, "scale_ih" + suffix) + bias
         state = (x.new_zeros(len(x), self.units),) * (2 if self.cell == "LSTM" else 1)
         steps = range(x.shape[1])
@@ -90,10 +91,16 @@ class NormedRecurrent(Recurrent):
         gates, size = z.unflatten(-1, (-1, self.units)), (self.units,)
         functions = nn.functional
         kind = functions.layer_norm if self.norm == "layer" else functions.rms_norm
-        y = kind(gates, size, eps=EPS)
-        return y.flatten(-2) * self.get_parameter(scale) if self.affine else y.flatten(-2)
+        y = kind(gates, size, eps=EPS).flatten(-2)
+        return y * self.get_parameter(scale) if self.affine else y
 
-    def _cell(self, given: Tensor, product: Tensor, state: tuple[Tensor, ...], suffix: str) -> tuple[Tensor, ...]:
+    def _cell(
+        self,
+        given: Tensor,
+        product: Tensor,
+        state: tuple[Tensor, ...],
+        suffix: str,
+    ) -> tuple[Tensor, ...]:
         """The next state, whose first part is the output."""
         if self.cell == "GRU":
             r, z, n = given.chunk(3, dim=1)
