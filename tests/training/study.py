@@ -120,6 +120,13 @@ def mixed(trial: int, family: str = "mlp", epochs: int = 6) -> TrialConfig:
     )
 
 
+def quickly_compiled(its: Trainer, trial: int) -> TrialConfig:
+    """A configuration for a trainer that makes room for no other norms and optimizers: few operations are compiled."""
+    its.variants = lambda config: [config]
+    one = {"model": Mlp(family="mlp", hidden=(6,)), "norm": NORMS[1], "optimizer": OPTIMIZERS[1]}
+    return mixed(trial).model_copy(update=one)
+
+
 def variants(config: TrialConfig) -> list[TrialConfig]:
     norms = (config.norm, *NORMS, GroupNorm(kind="group", groups=2))
     options = [{"norm": norm} for norm in norms] + [{"optimizer": optimizer} for optimizer in OPTIMIZERS]
