@@ -72,7 +72,8 @@ class NormedRecurrent(Recurrent):
 
     def _run(self, x: Tensor, real: Tensor, suffix: str) -> Tensor:
         """One direction."""
-        weight, recurrent, bias, late = (self.run.get_parameter(f"{name}_l0{suffix}") for name in OF_PRODUCTS)
+        names = (f"{name}_l0{suffix}" for name in OF_PRODUCTS)
+        weight, recurrent, bias, late = map(self.run.get_parameter, names)
         given = self._normed(x @ weight.T, "scale_ih" + suffix) + bias
         state = (x.new_zeros(len(x), self.units),) * (2 if self.cell == "LSTM" else 1)
         steps = range(x.shape[1])

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 class PiecewiseLinear(nn.Module):
     """A piecewise linear encoding of each number, then a linear layer and ReLU for each
     column (Gorishniy et al. 2022). Of a bin below the number the encoding has 1, of one
-    above it 0, of its own the share of the bin below it; the first and the last bin have
-    no end."""
+    above it 0, of its own the share of the bin below it; the first and the last bin
+    have no end."""
 
     edges: Tensor
 
@@ -35,8 +35,8 @@ class PiecewiseLinear(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
-        """Takes quantiles of the columns of [R, F], at equal distances, for edges. A column
-        of fewer values has fewer bins: its last edges are equal."""
+        """Takes quantiles of the columns of [R, F], at equal distances, for edges. A
+        column of fewer values has fewer bins: its last edges are equal."""
         numbers = x[:, : self.columns].double().sort(dim=0).values
         places = torch.linspace(0, 1, self.bins + 1, dtype=torch.float64)
         places = places * (len(numbers) - 1)
