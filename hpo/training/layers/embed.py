@@ -33,8 +33,8 @@ def embed(context: LayerContext, layer: nn.Module) -> Pass:
         if words is not None:
             token = x[..., coded : coded + layer.tokens].long()
             real = (token > 0).to(x.dtype)
-            share = (real / real.sum(2, keepdim=True).clamp(min=1)).unsqueeze(3)
-            parts.append((words.vectors(token) * share).sum(2))
+            share = real / real.sum(2, keepdim=True).clamp(min=1)
+            parts.append(_sums(words.vector_KND, token, share))
         return torch.cat(parts, dim=2), (index, token, share)
 
     if not context.frame.training:
@@ -46,7 +46,8 @@ def embed(context: LayerContext, layer: nn.Module) -> Pass:
         if codes is not None and index is not None:
             codes.write_gradient(index, g[..., layer.values : end].reshape(*index.shape, layer.code_width))
         if words is not None and token is not None and share is not None:
-            words.write_gradient(token, g[..., end : end + layer.word_width].unsqueeze(2) * share)
+            assert words.gradient_KND is not None
+            _write_gradient_of_sums(words.gradient_KND, token, share, g[..., end : end + layer.word_width].contiguous())
 
     return Pass(forward, backward)
 
@@ -71,6 +72,40 @@ class Table:
         own = torch.arange(lanes, device=index.device).view(-1, 1, 1) * self.rows
         found = aten.embedding_dense_backward(g.flatten(0, 2), (index + own).flatten(), lanes * self.rows, -1, False)
         self.gradient_KND.copy_(found.view(lanes, self.rows, self.width))
+
+
+@torch.library.custom_op("hpo::sums_of_vectors", mutates_args=())
+def _sums(vector_KND: Tensor, index_KBT: Tensor, weight_KBT: Tensor) -> Tensor:
+    """[K, B, D] weighted sums of the vectors at [K, B, T]; those vectors are never all in memory."""
+    lanes, rows, width = vector_KND.shape
+    count, tokens = index_KBT.shape[1:]
+    own = torch.arange(lanes, device=index_KBT.device).view(-1, 1, 1) * rows
+    begins = torch.arange(lanes * count, device=index_KBT.device) * tokens
+    table, index, weight = vector_KND.reshape(-1, width), (index_KBT + own).flatten(), weight_KBT.flatten()
+    found = nn.functional.embedding_bag(index, table, begins, mode="sum", per_sample_weights=weight)
+    return found.view(lanes, count, width)
+
+
+@_sums.register_fake
+def _(vector_KND: Tensor, index_KBT: Tensor, weight_KBT: Tensor) -> Tensor:
+    return vector_KND.new_empty(*index_KBT.shape[:2], vector_KND.shape[2])
+
+
+@torch.library.custom_op("hpo::write_gradient_of_sums", mutates_args=("gradient_KND",))
+def _write_gradient_of_sums(gradient_KND: Tensor, index_KBT: Tensor, weight_KBT: Tensor, g_KBD: Tensor) -> None:
+    """The gradient of the vectors from that of their sums. Each row adds up in the order of the examples, lane by lane,
+    so that a lane's rows stay in the processor's cache."""
+    lanes, rows, width = gradient_KND.shape
+    if gradient_KND.device.type != "cpu":  # where the order of index_add is left to chance
+        own = torch.arange(lanes, device=index_KBT.device).view(-1, 1, 1) * rows
+        each = (g_KBD.unsqueeze(2) * weight_KBT.unsqueeze(3)).flatten(0, 2)
+        found = aten.embedding_dense_backward(each, (index_KBT + own).flatten(), lanes * rows, -1, False)
+        gradient_KND.copy_(found.view(lanes, rows, width))
+        return
+    gradient_KND.zero_()
+    for k in range(lanes):
+        each = (g_KBD[k].unsqueeze(1) * weight_KBT[k].unsqueeze(2)).flatten(0, 1)
+        gradient_KND[k].index_add_(0, index_KBT[k].flatten(), each)
 
 
 EMBEDDINGS: dict[type[nn.Module], Rule] = {Embed: embed}
