@@ -26,6 +26,7 @@ BASE = (
     "conventions",
     "ranking",
     "seeds",
+    "starts",
     "signature",
 )
 """Modules of one subject each that every part may use. They use those before them."""

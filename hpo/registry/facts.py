@@ -16,6 +16,7 @@ from hpo.database.decoding import formed
 from hpo.registry.baselines import Baseline
 from hpo.registry.confirmation import Confirmation
 from hpo.registry.lone_feature import LoneFeature
+from hpo.starts import Start
 
 BEING_DELETED = "being deleted"
 """Key of `StudyFacts.is_being_deleted`, for which SQL asks, too."""
@@ -68,6 +69,8 @@ class StudyFacts:
     """What the repeats of the leading configurations said when the study ended; see `registry.confirmation`."""
     lone_feature: LoneFeature | None = field(default=None, metadata={"key": "lone feature"})
     """The feature that predicts best alone; None where that is not known, see `hpo.data.parts.lone_feature`."""
+    starts: tuple[Start, ...] = ()
+    """Configurations that its first trials have, in this order, see `hpo.starts`."""
     roles: Mapping[str, tuple[str, ...]] | None = None
     """Searched parameters that the study file, when it was last run, calls `scientific`, `nuisance` or `fixed`."""
     circumstances: Mapping[str, Any] = field(default_factory=dict)
@@ -95,6 +98,8 @@ class StudyFacts:
             plain[_KEYS["lone_feature"]] = asdict(self.lone_feature)
         if self.baselines:
             plain["baselines"] = [asdict(one) for one in self.baselines]
+        if self.starts:
+            plain["starts"] = [asdict(one) for one in self.starts]
         if self.confirmation is not None:
             plain["confirmation"] = asdict(self.confirmation)
         return {**plain, **{SHA256 + name: digest for name, digest in self.sources.items()}, **self.circumstances}

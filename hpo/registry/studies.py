@@ -27,6 +27,7 @@ from hpo.database.tables import hpo_studies, studies, study_directions, study_sy
 from hpo.errors import StudyStateError
 from hpo.printable import listed
 from hpo.registry.facts import StudyFacts
+from hpo.starts import Start
 from hpo.storage import own_trials, study_rows
 from hpo.storage.store import Store
 
@@ -133,6 +134,7 @@ def register_study(
     hpo_version: str,
     conventions: int = NEWEST,
     split: str | None = None,
+    starts: tuple[Start, ...] = (),
 ) -> int:
     """Create a study in Optuna's tables and ours, or find the one of this name, and return its id.
 
@@ -162,7 +164,7 @@ def register_study(
                 "dataset_fingerprint": dataset_fingerprint,
                 "seed": seed,
                 "hpo_version": hpo_version,
-                "facts_json": json.dumps(StudyFacts(conventions=conventions, split=split).as_dict()),
+                "facts_json": json.dumps(StudyFacts(conventions=conventions, split=split, starts=starts).as_dict()),
                 "created_at": utc_now(),
             },
         )

@@ -20,12 +20,14 @@ from hpo.reports.importance import Importances, Roles, compute_importances
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
 from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import TrialRow, count, ranked, trial_row
+from hpo.starts import in_words
 
 if TYPE_CHECKING:
     import pandas as pd
     from optuna.trial import FrozenTrial
 
     from hpo.registry.confirmation import Confirmation, Repeat
+    from hpo.registry.facts import StudyFacts
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
 
@@ -190,7 +192,7 @@ def report_of(
         spec_text=study.spec_text,
         dataset_fingerprint=study.dataset_fingerprint,
         split_fingerprint=study.facts.split,
-        circumstances=replace(study.facts, baselines=(), confirmation=None, lone_feature=None, roles=None).as_dict(),
+        circumstances=_circumstances(study.facts),
         last=last,
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
@@ -214,6 +216,13 @@ def report_of(
         repeated=tuple(repeats),
         checks=health(evidence),
     )
+
+
+def _circumstances(facts: StudyFacts) -> dict[str, Any]:
+    """What the report shows of the facts as they are; others have places of their own."""
+    elsewhere = replace(facts, baselines=(), confirmation=None, lone_feature=None, roles=None, starts=())
+    starts = in_words(facts.starts)
+    return elsewhere.as_dict() | ({"starts": starts} if starts else {})
 
 
 def gather(store: Store, name: str) -> StudyReport:

@@ -92,9 +92,7 @@ def open_session(
 def anew(session: Session) -> Session:
     """The same session with a new searcher, so that all trials are read from the database again."""
     session.store.forget(session.study_id)
-    return replace(
-        session, searcher=Searcher(session.spec, own_trials_of(session.store), session.store, session.study_id)
-    )
+    return replace(session, searcher=_searcher(session.spec, session.store, session.study_id))
 
 
 def session_of(
@@ -164,7 +162,12 @@ def _session(
         inputs=inputs,
         store=store,
         study_id=study_id,
-        searcher=Searcher(spec, own_trials_of(store), store, study_id),
+        searcher=_searcher(spec, store, study_id),
         job=job,
         home=home,
     )
+
+
+def _searcher(spec: StudySpec, store: Store, study_id: int) -> Searcher:
+    starts = studies.study_row(store, spec.study.name).facts.starts
+    return Searcher(spec, own_trials_of(store), store, study_id, starts=starts)

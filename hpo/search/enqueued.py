@@ -37,7 +37,7 @@ def refusal(trial: FrozenTrial, parameters: Sequence[Parameter]) -> str | None:
             guess = f"Did you mean {close[0]}? " if close else ""
             return f"{name}: no such parameter is searched. {guess}The study searches {', '.join(known) or 'none'}"
         parameter = known[name]
-        if not _allows(parameter.distribution, value):
+        if not allows(parameter.distribution, value):
             return f"{name} = {value!r}: the study allows {_words(parameter.distribution)}"
         if trial.distributions.get(name, parameter.distribution) != parameter.distribution:
             return f"{name}: it was drawn from another range than the study's, {_words(parameter.distribution)}"
@@ -52,7 +52,8 @@ def plain(distribution: BaseDistribution, value: Any) -> Any:
     return on_grid(distribution, distribution.to_external_repr(distribution.to_internal_repr(value)))
 
 
-def _allows(distribution: BaseDistribution, value: Any) -> bool:
+def allows(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a given value may be drawn."""
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(distribution, FloatDistribution | IntDistribution) and not numeric:
         return False

@@ -7,7 +7,7 @@ trial numbers, so that what an ask or a decision knows does not depend on timing
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import endings, lengths, ranking, seen, space
+from hpo import endings, lengths, ranking, seen, space, starts
 from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.lengths import Former
@@ -25,6 +25,7 @@ from hpo.search import enqueued, objective
 from hpo.search.pruning.by_name import pruner_for
 from hpo.search.pruning.promotion import promotion_of
 from hpo.search.sampling.by_name import sampling_for
+from hpo.starts import Start
 from hpo.studyfile.records import TrialConfig
 from hpo.studyfile.study import LEARNING, StudySpec, trial_epochs, with_epochs
 
@@ -72,13 +73,22 @@ class TrialStore(Protocol):
 class Searcher:
     """The search of one study."""
 
-    def __init__(self, spec: StudySpec, storage: BaseStorage, trials: TrialStore, study_id: int) -> None:
-        """`storage`: shows only the trials of this program."""
+    def __init__(
+        self,
+        spec: StudySpec,
+        storage: BaseStorage,
+        trials: TrialStore,
+        study_id: int,
+        *,
+        starts: Sequence[Start] = (),
+    ) -> None:
+        """`storage`: shows only the trials of this program. `starts`: configurations of its first trials."""
         self.spec = spec
         self.parameters = space.parameters(spec)
         self.storage = storage
         self.trials = trials
         self.study_id = study_id
+        self.starts = starts
         self.epochs = trial_epochs(spec)
         """Epochs of each trial."""
         name = spec.study.name
@@ -103,17 +113,33 @@ class Searcher:
         )
 
     def ask(self, count: int) -> list[Asked]:
-        """New trials with their configurations; enqueued trials are taken first, by number."""
+        """New trials with their configurations; enqueued trials are taken first, by number, then come the starts."""
         if count <= 0:
             return []
         known = (
             seen.note(self.all_trials()) if self.spec.at_own_pace and self.spec.search.sampler.name in LEARNING else {}
         )
         taken = self._take(count)
-        ids = [*taken, *self.trials.create_trials(self.study_id, count - len(taken))]
+        new = self.trials.create_trials(self.study_id, count - len(taken))
+        self._begin_starts(new)
+        ids = [*taken, *new]
         for trial_id in ids if known else ():
             self.storage.set_trial_system_attr(trial_id, seen.key(), known)
         return self._draw([self.storage.get_trial(trial_id) for trial_id in ids])
+
+    def _begin_starts(self, trial_ids: Iterable[int]) -> None:
+        """Gives new trials the starts that none has had."""
+        if not self.starts:
+            return
+        had = {trial.system_attrs.get(starts.PLACE) for trial in self.all_trials()}
+        left = [place for place in range(len(self.starts)) if place not in had]
+        for trial_id, place in zip(trial_ids, left, strict=False):
+            start = self.starts[place]
+            self.storage.set_trial_system_attr(trial_id, starts.PLACE, place)
+            self.storage.set_trial_system_attr(trial_id, enqueued.FIXED, dict(start.values))
+            self.storage.set_trial_user_attr(trial_id, starts.ATTRIBUTE, str(start))
+        if not left:
+            self.starts = ()
 
     def _take(self, count: int) -> list[int]:
         """Begins enqueued trials. Those that the study cannot train are ended and do not count towards the budget."""

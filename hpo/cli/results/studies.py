@@ -15,6 +15,7 @@ from hpo.cli.terminal.watching import follow, follow_json, line_of
 from hpo.endings import Ended, Ending
 from hpo.paths import argument, run_command
 from hpo.printable import listed
+from hpo.starts import in_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -86,10 +87,11 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     where there is one), baselines (simple models, each with name, validation and test, which are metric to value, note,
     seconds), confirmation (what the repeats of the leading configurations say, or null: winner, value, which is mean,
     low and high of its 95 % interval, spread, repeats, configurations, leaders, others, searched, optimism, gain,
-    default, epochs, seconds), ended (reason to count of trials), worker_status (of those that work on it, have fallen
-    silent or cannot work on it, each with name, host, pid, alive, trials, complaint), best_trials (the best first, each
-    with number, value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each with code, trials,
-    example, way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason),
+    default, epochs, seconds), starts (configurations that its first trials have, each with source, which is "default",
+    "file" or "study", values, study, trial), ended (reason to count of trials), worker_status (of those that work on
+    it, have fallen silent or cannot work on it, each with name, host, pid, alive, trials, complaint), best_trials (the
+    best first, each with number, value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each
+    with code, trials, example, way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason),
     foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or
     "taken", i.e. ended by another program, and reason) and health (what the checks of docs/report.md found, the gravest
     first, each with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence, figure and way_out;
@@ -199,6 +201,8 @@ def _print_study(found: StudyDetails, options: str) -> None:
     reasons = listed(f"{count} {reason}" for reason, count in found.ended.items() if reason != finished)
     if reasons:
         out.say(f"Ended early: {reasons}")
+    if found.starts:
+        out.say(f"First tried: {in_words(found.starts)}")
     if found.best_trials:
         out.print()
         _print_best(out, found)

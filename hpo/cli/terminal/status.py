@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hpo.registry.leases import Worker
     from hpo.registry.studies import StudyRow
     from hpo.reports.health import Check
+    from hpo.starts import Start
     from hpo.storage.store import Store
 
 BEST = 5
@@ -135,6 +136,8 @@ class StudyDetails(StudySummary):
     """What simple models score on the same parts, the simplest first."""
     confirmation: Confirmation | None
     """What the repeats of the leading configurations say of the winner."""
+    starts: tuple[Start, ...]
+    """Configurations that its first trials have."""
     ended: Mapping[str, int]
     """Number of finished and pruned trials by the reason why they ended, the most frequent first."""
     worker_status: tuple[WorkerStatus, ...]
@@ -206,6 +209,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         test_ensemble=study.test_ensemble,
         baselines=study.facts.baselines,
         confirmation=confirmed(study),
+        starts=study.facts.starts,
         ended=dict(ended.most_common()),
         worker_status=_worker_status(study, known, held, counts.running),
         best_trials=tuple(
