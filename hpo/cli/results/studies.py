@@ -91,11 +91,11 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     "file" or "study", values, study, trial), ended (reason to count of trials), worker_status (of those that work on
     it, have fallen silent or cannot work on it, each with name, host, pid, alive, trials, complaint), best_trials (the
     best first, each with number, value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each
-    with code, trials, example, way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason),
-    foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or
-    "taken", i.e. ended by another program, and reason) and health (what the checks of docs/report.md found, the gravest
-    first, each with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence, figure and way_out;
-    empty with --watch).
+    with code, trials, example, way_out), in_training (each with number, worker, epoch, value), failures (each with
+    number, reason), foreign (the waiting and the others, each with number, kind, which is "waiting", "refused",
+    "running", "added" or "taken", i.e. ended by another program, and reason) and health (what the checks of
+    docs/report.md found, the gravest first, each with code, verdict, which is "fail", "warn", "pass" or
+    "not_applicable", sentence, figure and way_out; empty with --watch).
 
     With --trial and --json an object with number, state, reason, value, spread, epochs, best_epoch, params, seconds,
     parameters (of the model), optimizer_state_bytes, peak_memory_bytes, peak_gpu_memory_bytes (of a training function),
