@@ -63,7 +63,7 @@ def test_what_cannot_be_drawn_is_refused_with_place_and_way_out(start: str, plac
 
 @pytest.mark.parametrize("start", ["3", '["a"]', "{ dropout = 1 }"])
 def test_starts_are_a_list_of_tables(start: str) -> None:
-    with pytest.raises(StudyFileError, match="must be a list of tables of parameters"):
+    with pytest.raises(StudyFileError, match="must be a list of tables"):
         started(start)
 
 
