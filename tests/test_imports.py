@@ -21,13 +21,12 @@ BASE = (
     "environment",
     "endings",
     "signs",
-    "lengths",
-    "seen",
+    "attributes",
     "conventions",
     "ranking",
     "seeds",
-    "starts",
     "signature",
+    "conclusions",
 )
 """Modules of one subject each that every part may use. They use those before them."""
 DESCRIBE = ("studyfile", "space")

@@ -18,6 +18,7 @@ from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from pydantic import TypeAdapter
 from sqlalchemy import RowMapping, and_, case, delete, func, insert, or_, select, update
 
+from hpo.attributes.starts import Start
 from hpo.conventions import NEWEST
 from hpo.database.clock import DatabaseNow, utc_now
 from hpo.database.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
@@ -27,7 +28,6 @@ from hpo.database.tables import hpo_studies, studies, study_directions, study_sy
 from hpo.errors import StudyStateError
 from hpo.printable import listed
 from hpo.registry.facts import StudyFacts
-from hpo.starts import Start
 from hpo.storage import own_trials, study_rows
 from hpo.storage.store import Store
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from hpo import space
+from hpo.attributes.starts import Start
 from hpo.cli import main
 from hpo.endings import Ended, Ending
 from hpo.errors import StudyFileError
@@ -17,7 +19,6 @@ from hpo.registry.deletion import delete_study
 from hpo.registry.studies import all_rows, mark_finished, study_row
 from hpo.reports.facts import gather
 from hpo.search.searcher import Searcher
-from hpo.starts import Start
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from tests.runtime.small import open_study, small_study
@@ -107,8 +108,19 @@ def test_the_best_of_other_studies_are_taken_once_when_the_study_begins(tmp_path
         # The other studies are gone: the study goes on, and another process finds the same starts.
         mark_finished(store, study_row(store, "one").study_id)
         delete_study(store, "one")
-        assert searcher(store, tmp_path, "third", warm, **narrow).starts == starts
-        assert gather(store, "third").circumstances["starts"] == "5 of one, 5 of two"
+        assert searcher(store, tmp_path, "third", warm, **narrow).queue.starts == starts
+        assert gather(store, "third").provenance.notes["first configurations"] == "5 of one, 5 of two"
+
+
+def test_a_start_that_an_edited_study_no_longer_allows_is_left_out(tmp_path: Path) -> None:
+    starts = (f'{{ "optimizer.momentum" = {momentum}, "optimizer.name" = "sgd" }}' for momentum in (0.9, 0.2))
+    start = f"start = [{', '.join(starts)}]"
+    wide = {"optimizer": NARROW.replace("0.3 }", "0.99 }").replace('"sgd"', '{ choice = ["sgd"] }')}
+    with closing(open_store(sqlite_url(tmp_path))) as store:
+        found = searcher(store, tmp_path, "one", f"default_first = false\n{start}", **wide)
+        narrower = searcher(store, tmp_path, "narrower", optimizer=wide["optimizer"].replace("0.99", "0.5")).spec
+        found.queue.parameters = space.parameters(narrower)
+        assert params(found, 1)[0]["optimizer.momentum"] == 0.2
 
 
 def test_a_study_to_start_from_is_there_has_finished_and_shares_a_parameter(tmp_path: Path) -> None:

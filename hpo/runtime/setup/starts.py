@@ -11,13 +11,13 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo import ranking, space
+from hpo.attributes.starts import Start
 from hpo.errors import StudyFileError, StudyStateError
 from hpo.printable import listed
 from hpo.registry.studies import StudyRow, study_row
 from hpo.search.enqueued import allows, plain
 from hpo.space import Parameter
 from hpo.space.default import default_configuration
-from hpo.starts import Start
 from hpo.storage.store import Store
 from hpo.studyfile.starts import given_starts
 from hpo.studyfile.study import StudySpec
