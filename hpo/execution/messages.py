@@ -10,8 +10,8 @@ from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hpo.attributes.lengths import Former
 from hpo.execution.functions.states import SavedState
-from hpo.lengths import Former
 from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
 from hpo.training.packing import SavedLane, Written

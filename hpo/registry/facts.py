@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from hpo.attributes.starts import Start
 from hpo.conclusions.confirmation import Confirmation
 from hpo.conclusions.explanation import Explanation
 from hpo.conventions import FIRST
@@ -71,6 +72,8 @@ class StudyFacts:
     """What `hpo explain` found of the winner; see `hpo.conclusions`."""
     lone_feature: LoneFeature | None = field(default=None, metadata={"key": "lone feature"})
     """The feature that predicts best alone; None where that is not known, see `hpo.data.parts.lone_feature`."""
+    starts: tuple[Start, ...] = ()
+    """Configurations that its first trials have, in this order, see `hpo.attributes.starts`."""
     roles: Mapping[str, tuple[str, ...]] | None = None
     """Searched parameters that the study file, when it was last run, calls `scientific`, `nuisance` or `fixed`."""
     circumstances: Mapping[str, Any] = field(default_factory=dict)
@@ -98,6 +101,8 @@ class StudyFacts:
             plain[_KEYS["lone_feature"]] = asdict(self.lone_feature)
         if self.baselines:
             plain["baselines"] = [asdict(one) for one in self.baselines]
+        if self.starts:
+            plain["starts"] = [asdict(one) for one in self.starts]
         if self.confirmation is not None:
             plain["confirmation"] = asdict(self.confirmation)
         if self.explanation is not None:

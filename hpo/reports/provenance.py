@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hpo.attributes.starts import in_words
 from hpo.paths import run_command, submit_command
 from hpo.printable import listed
 
@@ -84,6 +85,7 @@ def provenance_of(study: StudyRow) -> Provenance:
         "budget of trials": facts.budget,
         "scored on the test part": _looks(facts.test_looks),
         "repeated rows": facts.repeated or None,
+        "first configurations": in_words(facts.starts) or None,
     }
     return Provenance(
         command=command(study.spec_source),

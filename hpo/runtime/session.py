@@ -97,7 +97,8 @@ def anew(session: Session) -> Session:
 
 
 def _searcher(versions: Sequence[StudySpec], store: Store, study_id: int) -> Searcher:
-    return Searcher(versions[-1], own_trials_of(store), store, study_id, earlier=versions[:-1])
+    starts = studies.study_row(store, versions[-1].study.name).facts.starts
+    return Searcher(versions[-1], own_trials_of(store), store, study_id, earlier=versions[:-1], starts=starts)
 
 
 def session_of(

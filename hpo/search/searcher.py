@@ -10,20 +10,22 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import endings, lengths, ranking, seen, space
+from hpo import endings, ranking, space
+from hpo.attributes import lengths, seen
+from hpo.attributes.lengths import Former
+from hpo.attributes.starts import Start
 from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
-from hpo.lengths import Former
-from hpo.search import enqueued, objective
+from hpo.search import objective
 from hpo.search.pruning.by_name import pruner_for
 from hpo.search.pruning.promotion import promotion_of
+from hpo.search.queue import Queue, TrialStore
 from hpo.search.sampling.by_name import sampling_for
 from hpo.search.sampling.edited import present_trials_of
 from hpo.space.present import PresentTrials
@@ -59,19 +61,6 @@ class Decision:
 CONTINUE = Decision(ended=None, state=TrialState.RUNNING)
 
 
-class TrialStore(Protocol):
-    """What the searcher needs beyond Optuna's storage contract."""
-
-    def create_trials(self, study_id: int, count: int) -> list[int]:
-        """Creates running trials with consecutive numbers and returns their ids."""
-
-    def waiting_trials(self, study_id: int) -> list[FrozenTrial]:
-        """The trials that other programs have enqueued, by number."""
-
-    def begin(self, trial_id: int) -> bool:
-        """Makes a waiting trial a running one of this program; False if another process was first."""
-
-
 class Searcher:
     """The search of one study."""
 
@@ -83,9 +72,10 @@ class Searcher:
         study_id: int,
         *,
         earlier: Sequence[StudySpec] = (),
+        starts: Sequence[Start] = (),
     ) -> None:
         """`storage`: shows only the trials of this program. `earlier`: the versions of an edited study's file before
-        `spec`."""
+        `spec`. `starts`: configurations of its first trials."""
         self.spec = spec
         self.versions = (*earlier, spec)
         """By the number of the edit that made it."""
@@ -93,6 +83,7 @@ class Searcher:
         self.storage = storage
         self.trials = trials
         self.study_id = study_id
+        self.queue = Queue(spec.study.name, storage, trials, study_id, self.parameters, starts)
         self.epochs = trial_epochs(spec)
         """Epochs of each trial."""
         name = spec.study.name
@@ -132,43 +123,21 @@ class Searcher:
         return self.versions[edits.number_of(trial.system_attrs, len(self.versions))]
 
     def ask(self, count: int) -> list[Asked]:
-        """New trials with their configurations; enqueued trials are taken first, by number."""
+        """New trials with their configurations; enqueued trials are taken first, by number, then come the starts."""
         if count <= 0:
             return []
         known = (
             seen.note(self.all_trials()) if self.spec.at_own_pace and self.spec.search.sampler.name in LEARNING else {}
         )
-        taken = self._take(count)
-        ids = [*taken, *self.trials.create_trials(self.study_id, count - len(taken))]
+        taken = self.queue.take(count)
+        new = self.trials.create_trials(self.study_id, count - len(taken))
+        self.queue.give_starts(new, self.all_trials)
+        ids = [*taken, *new]
         for trial_id in ids if known else ():
             self.storage.set_trial_system_attr(trial_id, seen.key(), known)
         for trial_id in ids if self.spec.edit else ():
             self.storage.set_trial_system_attr(trial_id, edits.ATTRIBUTE, self.spec.edit)
         return self._draw([self.storage.get_trial(trial_id) for trial_id in ids])
-
-    def _take(self, count: int) -> list[int]:
-        """Begins enqueued trials. Those that the study cannot train are ended and do not count towards the budget."""
-        taken: list[int] = []
-        for trial in self.trials.waiting_trials(self.study_id):
-            if len(taken) == count:
-                break
-            reason = enqueued.refusal(trial, self.parameters)
-            if reason is None and self.trials.begin(trial._trial_id):
-                taken.append(trial._trial_id)
-            elif reason is not None:
-                self._refuse(trial, reason)
-        return taken
-
-    def _refuse(self, trial: FrozenTrial, reason: str) -> None:
-        try:
-            if not self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                return
-        except UpdateFinishedTrialError:
-            return
-        log.warning("%s: trial %d, which was enqueued, is refused. %s.", self.spec.study.name, trial.number, reason)
-        for key, value in Ended(why=Ending.REFUSED, detail=reason).attributes().items():
-            self.storage.set_trial_user_attr(trial._trial_id, key, value)
-        self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def config(self, trial: FrozenTrial) -> TrialConfig:
         """The configuration of an ended trial; it may have had fewer epochs than trials have now."""

@@ -11,7 +11,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, Table, exists, select, union_all
 
-from hpo import lengths
+from hpo.attributes import lengths
 from hpo.database.clock import to_local
 from hpo.database.decoding import LENGTHS, drawn, formed, number, parse_distribution, plain_json, word
 from hpo.database.tables import (

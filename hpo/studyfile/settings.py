@@ -64,6 +64,9 @@ ADDED = {
     "dropout.attention": toml(None),
     "data.stream": toml(False),
     "data.reshuffle": toml(False),
+    "search.default_first": toml(True),
+    "search.start": toml([]),
+    "search.warm_start": toml([]),
     **dict.fromkeys(("study.direction", "search.pace", "trial"), toml(None)),
     **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(

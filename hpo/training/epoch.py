@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo import lengths
+from hpo.attributes import lengths
 from hpo.optim import schedules
 from hpo.seeds import drawn_as, lane_seed
 from hpo.studyfile.records import Optimizer, Training

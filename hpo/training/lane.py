@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from hpo import lengths, models
+from hpo import models
+from hpo.attributes import lengths
 from hpo.errors import InputError
 from hpo.models.named_inputs import at_hand
 from hpo.optim import schedules

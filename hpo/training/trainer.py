@@ -17,8 +17,8 @@ from types import MappingProxyType
 
 import torch
 
+from hpo.attributes.lengths import Former
 from hpo.errors import MachineError
-from hpo.lengths import Former
 from hpo.models.named_inputs import at_hand
 from hpo.studyfile.records import TrialConfig
 from hpo.training.architecture import Architecture, ArchitectureKey, key_of

@@ -20,6 +20,7 @@ from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.trials import count, ranked, trial_row
 
 if TYPE_CHECKING:
+    from hpo.attributes.starts import Start
     from hpo.conclusions.confirmation import Confirmation
     from hpo.registry.baselines import Baseline
     from hpo.registry.leases import Worker
@@ -138,6 +139,8 @@ class StudyDetails(StudySummary):
     """What simple models score on the same parts, the simplest first."""
     confirmation: Confirmation | None
     """What the repeats of the leading configurations say of the winner."""
+    starts: tuple[Start, ...]
+    """Configurations that its first trials have."""
     ended: Mapping[str, int]
     """Number of finished and pruned trials by the reason why they ended, the most frequent first."""
     worker_status: tuple[WorkerStatus, ...]
@@ -214,6 +217,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         test_ensemble=study.test_ensemble,
         baselines=study.facts.baselines,
         confirmation=shown_confirmation(study),
+        starts=study.facts.starts,
         ended=dict(ended.most_common()),
         worker_status=_worker_status(study, known, held, counts.running),
         best_trials=tuple(

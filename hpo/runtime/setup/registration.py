@@ -25,7 +25,8 @@ from hpo.registry.reopening import reopen_cut
 from hpo.registry.studies import StudyRow
 from hpo.runtime.setup.commit import commit_of
 from hpo.runtime.setup.inputs import Inputs
-from hpo.runtime.setup.specs import spec_of, spent_by
+from hpo.runtime.setup.specs import known_study, spec_of, spent_by
+from hpo.runtime.setup.starts import starts_of
 from hpo.search.objective import direction
 from hpo.search.pruning.promotion import promotion_of
 from hpo.storage.store import Store
@@ -57,6 +58,7 @@ def register(
         hpo_version=__version__,
         conventions=spec.conventions,
         split=inputs.splits.fingerprint,
+        starts=starts_of(spec, store) if known_study(store, spec) is None else (),
     )
     row = studies.study_row(store, spec.study.name)
     _refuse_changes(spec, row, store.place)

@@ -14,6 +14,7 @@ from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Th
 from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.rules.functions import RULES as FUNCTION_RULES
 from hpo.studyfile.searched import searched
+from hpo.studyfile.starts import starts_can_be_drawn, warm_starts_are_others
 from hpo.studyfile.study import StudySpec, normalises_batches, options_of
 from hpo.studyfile.tree import Choice, Range, join
 
@@ -247,6 +248,8 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     smoothing_needs_classes,
     decay_has_average,
     roles_are_of_parameters,
+    starts_can_be_drawn,
+    warm_starts_are_others,
     *FUNCTION_RULES,
 )
 
