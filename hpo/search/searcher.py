@@ -91,7 +91,7 @@ class Searcher:
         self.promotion = promotion_of(spec, self.all_trials())
         sampled = self.study
         if earlier:
-            seen = present_trials_of(storage, PresentTrials(self.versions), whole=spec.search.sampler.name != "tpe")
+            seen = present_trials_of(storage, PresentTrials(self.versions), whole=spec.sampler.name != "tpe")
             sampled = optuna.load_study(study_name=name, storage=seen)
         self.sampling = sampling_for(spec, sampled, self.promotion)
 
@@ -126,9 +126,7 @@ class Searcher:
         """New trials with their configurations; enqueued trials are taken first, by number, then come the starts."""
         if count <= 0:
             return []
-        known = (
-            seen.note(self.all_trials()) if self.spec.at_own_pace and self.spec.search.sampler.name in LEARNING else {}
-        )
+        known = seen.note(self.all_trials()) if self.spec.at_own_pace and self.spec.sampler.name in LEARNING else {}
         taken = self.queue.take(count)
         new = self.trials.create_trials(self.study_id, count - len(taken))
         self.queue.give_starts(new, self.all_trials)

@@ -201,7 +201,7 @@ def _dashboard_attributes(spec: StudySpec, inputs: Inputs) -> dict[str, Any]:
         }
     return {
         **about,
-        "sampler": spec.search.sampler.name,
+        "sampler": spec.sampler.name,
         "pruner": spec.pruner.name,
         "seed": spec.study.seed,
         "study file": spec.source,

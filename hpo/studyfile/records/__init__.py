@@ -38,6 +38,7 @@ from hpo.studyfile.records.optimizer import (
     Sgd,
 )
 from hpo.studyfile.records.search import (
+    Auto,
     Cmaes,
     Gp,
     Grid,
@@ -95,6 +96,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Augmentation",
+    "Auto",
     "BatchNorm",
     "CheckpointsTable",
     "Cmaes",

@@ -138,7 +138,13 @@ class NoPruner(Record):
     name: Literal["none"] = "none"
 
 
-Sampler = Annotated[Tpe | Gp | Cmaes | Qmc | RandomSearch | Grid, Field(discriminator="name")]
+class Auto(Record):
+    """Chooses `grid`, `gp` or `tpe` by space, trials and concurrency; see docs/search.md."""
+
+    name: Literal["auto"] = "auto"
+
+
+Sampler = Annotated[Tpe | Gp | Cmaes | Qmc | RandomSearch | Grid | Auto, Field(discriminator="name")]
 Pruner = Annotated[
     Promotion | Hyperband | SuccessiveHalving | Median | Percentile | Threshold | NoPruner, Field(discriminator="name")
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from hpo.studyfile.auto import MOST_GRIDDED
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.problems import Problem, hint, listing, quote
 from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
@@ -17,10 +18,6 @@ from hpo.studyfile.searched import searched
 from hpo.studyfile.starts import starts_can_be_drawn, warm_starts_are_others
 from hpo.studyfile.study import StudySpec, normalises_batches, options_of
 from hpo.studyfile.tree import Choice, Range, join
-
-MOST_GRIDDED = 100_000
-"""Largest number of values of one range of a grid, because the sampler lists all of them for each trial."""
-
 
 WAYS = ("periodic", "piecewise_linear")
 """How a model takes a table's numbers by vectors."""

@@ -40,7 +40,7 @@ def cautions(spec: StudySpec, examples: int | None = None) -> Iterator[Caution]:
 
 def _random_search(spec: StudySpec) -> Iterator[Caution]:
     search = spec.search
-    if search.sampler.name not in LEARNING or not any(map(_searches, spec.tree.values())):
+    if spec.sampler.name not in LEARNING or not any(map(_searches, spec.tree.values())):
         return
     if spec.concurrency < search.trials * BLIND:
         return
@@ -50,7 +50,7 @@ def _random_search(spec: StudySpec) -> Iterator[Caution]:
     yield Caution(
         code="random_search",
         text=f"search.concurrency = {spec.concurrency}: {begun} of {search.trials} trials are drawn before the first "
-        f"one has ended, so {search.sampler.name} learns little and the study is close to a random search; take "
+        f"one has ended, so {spec.sampler.name} learns little and the study is close to a random search; take "
         f"{fewer}more trials",
     )
 
