@@ -259,5 +259,5 @@ def _budget(found: Description) -> Iterator[str]:
     yield "[search]"
     yield f"trials = {trials}  # `hpo run --trials N` goes on with more"
     yield f"concurrency = {fitting_concurrency(trials)}  # trials in flight; with fewer, the sampler learns more"
-    yield 'sampler = "tpe"  # learns from results; or "random", "gp", "cmaes", "qmc", "grid"'
+    yield 'sampler = "tpe"  # learns from results; or "auto", "random", "gp", "cmaes", "qmc", "grid"'
     yield 'pruner = "promotion"  # trials pause, the best third goes on; or "none", "median", "hyperband"'

@@ -42,3 +42,10 @@ def baseline_rows(
         validated, tested = (format_number(part.get(objective)) for part in (one.validation, one.test))
         found.append((name_of(one), validated, tested, one.note))
     return found
+
+
+def baseline_sentence(one: Baseline, objective: str) -> str:
+    """`majority class: validation accuracy 0.1, test accuracy 0.1`"""
+    parts = (("validation", one.validation), ("test", one.test))
+    scores = [f"{part} {objective} {format_number(scores[objective])}" for part, scores in parts if objective in scores]
+    return f"{name_of(one)}: {', '.join(filter(None, (*scores, one.note)))}"

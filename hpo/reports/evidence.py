@@ -150,7 +150,7 @@ def evidence_of(
         noise=None
         if winner is None or winner.value is None
         else noise_of(study.objective, winner.value, spreads, replicas, parts, study.facts.test_error),
-        grid=spec is not None and spec.search.sampler.name == "grid",
+        grid=spec is not None and spec.sampler.name == "grid",
         way_to_more_trials=_way_to_more_trials(study, spec, counts),
         way_to_more_epochs=_way_to_more_epochs(study),
     )

@@ -141,7 +141,7 @@ def _take_up_next(store: Store, row: StudyRow) -> None:
             changed = {name: limit for name, limit in limits.items() if limit != getattr(old.search, name)}
             columns |= {"max_trials": trials, **{f"max_{name}": limit for name, limit in changed.items()}}
         connection.execute(update(hpo_studies).where(hpo_studies.c.study_id == row.study_id).values(**columns))
-        for key, value in {"sampler": new.search.sampler.name, "pruner": new.pruner.name}.items():
+        for key, value in {"sampler": new.sampler.name, "pruner": new.pruner.name}.items():
             store.set_study_user_attr(row.study_id, key, value)
         now = studies.study_row(store, row.name)
         if has_work(with_budget(new, trials=trials), store, now):

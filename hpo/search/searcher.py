@@ -23,8 +23,7 @@ from hpo.attributes.starts import Start
 from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.search import objective
-from hpo.search.pruning.by_name import pruner_for
-from hpo.search.pruning.promotion import promotion_of
+from hpo.search.pruning.by_name import promotion_of, pruner_for
 from hpo.search.queue import Queue, TrialStore
 from hpo.search.sampling.by_name import sampling_for
 from hpo.search.sampling.edited import present_trials_of
@@ -91,7 +90,7 @@ class Searcher:
         self.promotion = promotion_of(spec, self.all_trials())
         sampled = self.study
         if earlier:
-            seen = present_trials_of(storage, PresentTrials(self.versions), whole=spec.search.sampler.name != "tpe")
+            seen = present_trials_of(storage, PresentTrials(self.versions), whole=spec.sampler.name != "tpe")
             sampled = optuna.load_study(study_name=name, storage=seen)
         self.sampling = sampling_for(spec, sampled, self.promotion)
 
@@ -126,9 +125,7 @@ class Searcher:
         """New trials with their configurations; enqueued trials are taken first, by number, then come the starts."""
         if count <= 0:
             return []
-        known = (
-            seen.note(self.all_trials()) if self.spec.at_own_pace and self.spec.search.sampler.name in LEARNING else {}
-        )
+        known = seen.note(self.all_trials()) if self.spec.at_own_pace and self.spec.sampler.name in LEARNING else {}
         taken = self.queue.take(count)
         new = self.trials.create_trials(self.study_id, count - len(taken))
         self.queue.give_starts(new, self.all_trials)

@@ -10,7 +10,6 @@ Nothing is sampled here: `draw` gets each value from the function that it is giv
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from hpo.errors import InputError
 from hpo.space.distributions import contains, count_values, distribution_of, value_at
 from hpo.studyfile.records import TrialConfig
 from hpo.studyfile.searched import Conditions, Rename, contested, renamed, searched
+from hpo.studyfile.searched import combinations as combinations_of
 from hpo.studyfile.study import StudySpec
 from hpo.studyfile.tree import Choice, Range, join, toml
 
@@ -120,12 +120,12 @@ def alternatives(spec: StudySpec, table: str, *, highest: bool = False) -> Itera
 def budget(spec: StudySpec) -> int:
     """The budget of trials: `search.trials`, but for a grid at most the number of its combinations."""
     trials = spec.search.trials
-    return min(trials, combinations(spec) or trials) if spec.search.sampler.name == "grid" else trials
+    return min(trials, combinations(spec) or trials) if spec.sampler.name == "grid" else trials
 
 
 def combinations(spec: StudySpec) -> int | None:
     """The number of different configurations in the space; None if a continuous range makes it infinite."""
-    return _count(spec.tree)
+    return combinations_of(spec.tree)
 
 
 def grid(spec: StudySpec) -> Iterator[dict[str, Any]]:
@@ -178,20 +178,3 @@ def _concrete(node: Any, path: str, rename: Rename, suggest: Suggest) -> Any:
             return {key: _concrete(value, join(path, key), rename, suggest) for key, value in node.items()}
         case _:
             return node
-
-
-def _count(node: Any) -> int | None:
-    match node:
-        case Range():
-            countable = isinstance(node.low, int) or node.step is not None
-            return count_values(distribution_of(node)) if countable else None
-        case Choice(tag=None):
-            return len(node.options)
-        case Choice():
-            counts = [_count(option) for option in node.options]
-            return None if None in counts else sum(count for count in counts if count)
-        case dict():
-            counts = [_count(value) for value in node.values()]
-            return None if None in counts else math.prod(count for count in counts if count)
-        case _:
-            return 1

@@ -10,7 +10,7 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from hpo.studyfile.tree import Choice, Range
+from hpo.studyfile.tree import Choice, Range, count_steps
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution, FloatDistribution
@@ -37,8 +37,8 @@ def count_values(distribution: BaseDistribution) -> int:
     if isinstance(distribution, CategoricalDistribution):
         return len(distribution.choices)
     assert isinstance(distribution, IntDistribution | FloatDistribution)
-    low, high, step = (Decimal(str(end)) for end in (distribution.low, distribution.high, distribution.step))
-    return int((high - low) / step) + 1
+    assert distribution.step is not None
+    return count_steps(distribution.low, distribution.high, distribution.step)
 
 
 def value_at(distribution: BaseDistribution, turn: int) -> Any:

@@ -7,11 +7,12 @@ A parameter's name is its dotted path. A choice of tables is a parameter named b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.studyfile.tree import Choice, Label, Range, join
+from hpo.studyfile.tree import Choice, Label, Range, count_steps, join
 
 Conditions = tuple[tuple[str, tuple[Label, ...]], ...]
 """All must hold: the path of another parameter and the labels it may have."""
@@ -76,3 +77,21 @@ def contested(choice: Choice) -> frozenset[str]:
 def renamed(label: str, differing: frozenset[str]) -> Rename:
     """From a path below an option to the path below its choice."""
     return lambda path: join(label, path) if path in differing else path
+
+
+def combinations(node: Any) -> int | None:
+    """How many different values a node can have; None where a continuous range makes them infinite."""
+    match node:
+        case Range(low=low, high=high, step=step):
+            countable = isinstance(low, int) or step is not None
+            return count_steps(low, high, step or 1) if countable else None
+        case Choice(tag=None):
+            return len(node.options)
+        case Choice():
+            counts = [combinations(option) for option in node.options]
+            return None if None in counts else sum(count for count in counts if count)
+        case dict():
+            counts = [combinations(value) for value in node.values()]
+            return None if None in counts else math.prod(count for count in counts if count)
+        case _:
+            return 1

@@ -18,13 +18,16 @@ from hpo.conventions import (
     TEXTS_ARE_TOKENS,
     WINNERS_ARE_CONFIRMED,
 )
+from hpo.studyfile.auto import sampler_for
 from hpo.studyfile.custom import Reference, is_reference, modules_of
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.records import (
+    Auto,
     CheckpointsTable,
     DataTable,
     Median,
     Pruner,
+    Sampler,
     SearchTable,
     StudyTable,
 )
@@ -84,15 +87,27 @@ class StudySpec:
         return self.search.pruner if given or self.conventions >= PROMOTES else Median()
 
     @property
+    def sampler(self) -> Sampler:
+        """What proposes the next trials."""
+        if not isinstance(self.search.sampler, Auto):
+            return self.search.sampler
+        concurrency = self.search.concurrency or self._concurrency_of_learning
+        return sampler_for(self.tree, trials=self.planned, concurrency=concurrency)
+
+    @property
     def concurrency(self) -> int:
         """Trials in flight."""
         if self.search.concurrency is not None:
             return self.search.concurrency
-        sampler = self.search.sampler
-        learns = sampler.name in LEARNING and self.planned > getattr(sampler, "startup_trials", 0)
+        learns = self.sampler.name in LEARNING and self.planned > getattr(self.sampler, "startup_trials", 0)
         follows = self.conventions >= CONCURRENCY_FOLLOWS_TRIALS and learns
+        return self._concurrency_of_learning if follows else MOST_IN_FLIGHT
+
+    @property
+    def _concurrency_of_learning(self) -> int:
+        """Trials in flight of a sampler that learns, where the study does not say how many."""
         most = MOST_LEARNING if self.conventions >= FEWER_IN_FLIGHT else MOST_IN_FLIGHT
-        return fitting_concurrency(self.planned, most) if follows else MOST_IN_FLIGHT
+        return fitting_concurrency(self.planned, most)
 
     @property
     def confirm(self) -> float:

@@ -9,6 +9,7 @@ import datetime
 import json
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 RANGE_KEYS = ("low", "high", "log", "step")
@@ -46,6 +47,12 @@ class Choice:
 def join(path: str, key: str) -> str:
     """The dotted path of `key` below `path`."""
     return f"{path}.{key}" if path else key
+
+
+def count_steps(low: float, high: float, step: float) -> int:
+    """How many values a range with a step has."""
+    first, last, distance = (Decimal(str(number)) for number in (low, high, step))
+    return int((last - first) / distance) + 1
 
 
 def as_written(node: Any) -> Any:

@@ -122,10 +122,9 @@ def _as_json(spec: StudySpec) -> dict[str, Any]:
     return {
         "source": spec.source,
         "fingerprint": fingerprint(spec),
-        "study": spec.study.model_dump(mode="json"),
         "data": spec.data and spec.data.model_dump(mode="json"),
-        "search": spec.search.model_dump(mode="json"),
-        "checkpoints": spec.checkpoints.model_dump(mode="json"),
+        **{name: getattr(spec, name).model_dump(mode="json") for name in ("study", "search", "checkpoints")},
+        "sampler": spec.sampler.model_dump(mode="json"),
         "parameters": [
             {
                 "name": parameter.name,
@@ -191,7 +190,7 @@ def _summary(spec: StudySpec, findings: Findings) -> Table:
     others = ((search.epochs, "epochs in all"), (search.wall_seconds, "s"), (search.cpu_seconds, "s of processors"))
     if any(limit is not None for limit, _ in others):
         table.add_row("ends after", ", ".join(f"{limit:.15g} {unit}" for limit, unit in others if limit is not None))
-    table.add_row("sampler", _named(search.sampler))
+    table.add_row("sampler", _named(spec.sampler) + (", chosen by auto" if search.sampler.name == "auto" else ""))
     table.add_row("pruner", _named(spec.pruner))
     table.add_row("space", _size(spec))
     if (rehearsed := findings.rehearsed) and rehearsed.parameters:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from hpo.cli.terminal.console import Terminal
     from hpo.cli.terminal.status import SignOfTrouble, StudyDetails, TrialInTraining, WorkerStatus
-    from hpo.registry.baselines import Baseline
     from hpo.registry.summaries import StudySummary
 
 
@@ -86,17 +85,18 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     where there is one), baselines (simple models, each with name, validation and test, which are metric to value, note,
     seconds), confirmation (what the repeats of the leading configurations say, or null: winner, value, which is mean,
     low and high of its 95 % interval, spread, repeats, configurations, leaders, others, searched, optimism, gain,
-    default, epochs, seconds), starts (of its first trials, each with source, which is "default", "file" or "study",
-    values, study, trial), ended (reason to count of trials), worker_status (of those that work on it, have fallen
-    silent or cannot work on it, each with name, host, pid, alive, trials, complaint), best_trials (the best first, each
-    with number, value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each with code, trials,
-    example, way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason),
-    foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or
-    "taken", i.e. ended by another program, and reason), edits (of the study file, each with number, edited_at, editor,
-    source, changes, trials and epochs when it took effect, or null, and outside: trials that it does not allow) and
-    health (what the checks of docs/report.md found, the gravest first, each with code, verdict, which is "fail",
-    "warn", "pass" or "not_applicable", sentence, figure and way_out; empty with --watch) and next (what to search next,
-    or null: name, command, which writes its file, and changes, each with path, before, after and why).
+    default, epochs, seconds), sampler (where the file says "auto", the chosen one), starts (of its first trials, each
+    with source, which is "default", "file" or "study", values, study, trial), ended (reason to count of trials),
+    worker_status (of those that work on it, have fallen silent or cannot work on it, each with name, host, pid, alive,
+    trials, complaint), best_trials (the best first, each with number, value, spread, epochs, best_epoch, seconds,
+    params, signs), signs (of trouble, each with code, trials, example, way_out), in_training (each with number, worker,
+    epoch, value), failures (each with number, reason), foreign (the waiting and the others, each with number, kind,
+    which is "waiting", "refused", "running", "added" or "taken", i.e. ended by another program, and reason), edits (of
+    the study file, each with number, edited_at, editor, source, changes, trials and epochs when it took effect, or
+    null, and outside: trials that it does not allow) and health (what the checks of docs/report.md found, the gravest
+    first, each with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence, figure and way_out;
+    empty with --watch) and next (what to search next, or null: name, command, which writes its file, and changes, each
+    with path, before, after and why).
 
     With --trial and --json an object with number, state, reason, value, spread, epochs, best_epoch, params, seconds,
     parameters (of the model), optimizer_state_bytes, peak_memory_bytes, peak_gpu_memory_bytes (of a training function),
@@ -185,6 +185,7 @@ def _studies_table(found: list[StudySummary]) -> Table:
 
 
 def _print_study(found: StudyDetails, options: str) -> None:
+    from hpo.reports.baselines import baseline_sentence
     from hpo.reports.edits import edit_sentences
     from hpo.reports.foreign import sentences
     from hpo.reports.health import counted
@@ -203,6 +204,8 @@ def _print_study(found: StudyDetails, options: str) -> None:
     reasons = listed(f"{count} {reason}" for reason, count in found.ended.items() if reason != finished)
     if reasons:
         out.say(f"Ended early: {reasons}")
+    if found.sampler:
+        out.say(f"Sampler: {found.sampler}")
     if found.starts:
         out.say(f"First tried: {in_words(found.starts)}")
     if found.best_trials:
@@ -212,7 +215,7 @@ def _print_study(found: StudyDetails, options: str) -> None:
         from hpo.reports.render.confirmation import sentences as confirmed
 
         out.list_of(f"Confirmed, trial {found.winner}", confirmed(found.confirmation, found.objective))
-    out.list_of("Baselines", [_baseline(one, found.objective) for one in found.baselines])
+    out.list_of("Baselines", [baseline_sentence(one, found.objective) for one in found.baselines])
     out.list_of("Signs of trouble", [_sign(sign) for sign in found.signs])
     out.list_of("Workers", [_worker(worker) for worker in found.worker_status])
     out.list_of("In training", [_progress(trial) for trial in found.in_training])
@@ -275,15 +278,6 @@ def _sign(sign: SignOfTrouble) -> str:
 
     named = plural(len(sign.trials), "trial")
     return f"{sign.code.replace('_', ' ')} in {named}, e.g. {sign.trials[0]}: {sign.example}; {sign.way_out}"
-
-
-def _baseline(one: Baseline, objective: str) -> str:
-    from hpo.reports.baselines import name_of
-    from hpo.reports.text import format_number
-
-    parts = (("validation", one.validation), ("test", one.test))
-    scores = [f"{part} {objective} {format_number(scores[objective])}" for part, scores in parts if objective in scores]
-    return f"{name_of(one)}: {', '.join(filter(None, (*scores, one.note)))}"
 
 
 def _progress(trial: TrialInTraining) -> str:

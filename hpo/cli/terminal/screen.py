@@ -84,7 +84,7 @@ class Screen:
             verb = f"continues after {plural(now.ended, 'ended trial')}" if begun else "begins"
             text = (
                 f"{verb}: {about}, {spec.study.objective}, {plural(now.budget, 'trial')}, "
-                f"sampler {spec.search.sampler.name}, pruner {spec.pruner.name}"
+                f"sampler {spec.sampler.name}, pruner {spec.pruner.name}"
             )
         self.console.say(f"Study {spec.study.name} {text}")
 

@@ -139,6 +139,8 @@ class StudyDetails(StudySummary):
     """What simple models score on the same parts, the simplest first."""
     confirmation: Confirmation | None
     """What the repeats of the leading configurations say of the winner."""
+    sampler: str | None
+    """What proposes its trials; None where this version cannot read the study file."""
     starts: tuple[Start, ...]
     """Configurations that its first trials have."""
     ended: Mapping[str, int]
@@ -166,6 +168,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
     from hpo.registry.edits import edits_of
     from hpo.registry.leases import holders, workers
     from hpo.registry.studies import study_row
+    from hpo.reports.evidence import spec_of
     from hpo.reports.facts import gather
 
     study = study_row(store, name)
@@ -217,6 +220,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         test_ensemble=study.test_ensemble,
         baselines=study.facts.baselines,
         confirmation=shown_confirmation(study),
+        sampler=spec.sampler.name if (spec := spec_of(study)) else None,
         starts=study.facts.starts,
         ended=dict(ended.most_common()),
         worker_status=_worker_status(study, known, held, counts.running),

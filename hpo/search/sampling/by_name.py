@@ -66,7 +66,7 @@ def _tpe(spec: StudySpec, study: Study, promotion: Promotion | None) -> Sampling
         groups.setdefault(parameter.condition, {})[parameter.name] = parameter.distribution
     maximize = objective.direction(spec.study) == "maximize"
     tpe = TpeSampler(list(groups.values()), seed=spec.study.seed, maximize=maximize)
-    record: Any = spec.search.sampler
+    record: Any = spec.sampler
     return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials, promotion=promotion)
 
 
@@ -75,7 +75,7 @@ def _gp(spec: StudySpec, study: Study, promotion: Promotion | None) -> Sampling:
         return _each(_gp_of_optuna)(spec, study, promotion)
     maximize = objective.direction(spec.study) == "maximize"
     process = BayesianSampler(space.parameters(spec), seed=spec.study.seed, maximize=maximize)
-    record: Any = spec.search.sampler
+    record: Any = spec.sampler
     return AtOnce(study, process, seed=spec.study.seed, startup_trials=record.startup_trials, promotion=promotion)
 
 
@@ -90,7 +90,7 @@ def _each(make: Callable[[Any, int, StudySpec], BaseSampler]) -> Make:
         def sampler_of(trial: int) -> BaseSampler:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return make(spec.search.sampler, sampler_seed(spec.study.seed, trial), spec)
+                return make(spec.sampler, sampler_seed(spec.study.seed, trial), spec)
 
         return OneByOne(study, sampler_of)
 
@@ -110,4 +110,4 @@ SAMPLERS: dict[str, Make] = {
 def sampling_for(spec: StudySpec, study: Study, promotion: Promotion | None = None) -> Sampling:
     """How the trials of a study are drawn; `study` is Optuna's, in the storage that holds them. `promotion`: by which
     trials that pause are compared; None where none pause."""
-    return SAMPLERS[spec.search.sampler.name](spec, study, promotion)
+    return SAMPLERS[spec.sampler.name](spec, study, promotion)
