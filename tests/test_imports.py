@@ -52,7 +52,11 @@ RULES: dict[str, tuple[str, ...]] = {
     "export": (*TRAIN, "search", "execution", *KEEP, "reports", "checkpoints", "runtime"),
     "service": (*TRAIN, "search", "execution", *KEEP, "checkpoints", "runtime"),
     "study": (*DESCRIBE, "data", "execution", *KEEP, "reports", "runtime", "export"),
-    "cli": (*DESCRIBE, "data", "execution", *KEEP, "reports", "checkpoints", "runtime", "export", "service", "study"),
+    "questions": (*DESCRIBE, *KEEP, "reports", "study"),
+    "cli": (
+        *(*DESCRIBE, "data", "execution", *KEEP, "reports", "checkpoints", "runtime", "export", "service", "study"),
+        "questions",
+    ),
 }
 PACKAGE = {"errors", "export", "study"}
 """Where the names are that the package itself gives, once they are asked for."""
@@ -61,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {part: set(BASE[:place]) for place, part in en
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = (*BASE, *DESCRIBE, "own_code", "data", *KEEP, "reports", "study", "cli")
+WITHOUT_TORCH = (*BASE, *DESCRIBE, "own_code", "data", *KEEP, "reports", "study", "questions", "cli")
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "show": "hpo.cli.results.studies:show",
     "report": "hpo.cli.results.report:report",
     "compare": "hpo.cli.results.report:compare",
+    "ask": "hpo.cli.ask:ask",
     "export": "hpo.cli.results.export:export",
     "predict": "hpo.cli.results.predict:predict",
     "dashboard": "hpo.cli.results.dashboard:dashboard",
