@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,6 +91,7 @@ def ask(
 
 def _run(place: Place, question: Question, jobs: int | None) -> dict[str, dict[str, float | None]]:
     from hpo.errors import Interrupted
+    from hpo.execution.sizing import usable_cores
     from hpo.questions.run import run_question
     from hpo.reports.text import format_duration
 
@@ -102,9 +102,8 @@ def _run(place: Place, question: Question, jobs: int | None) -> dict[str, dict[s
         soon = f"; about {format_duration(round(left))} left" if left else ""
         say(f"{question.name}: {now.done} of {now.all} studies{soon}", err=True)
 
-    many = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
     try:
-        found = run_question(question, place.home, place.storage_url, jobs=many, progress=tell)
+        found = run_question(question, place.home, place.storage_url, jobs=jobs or usable_cores(), progress=tell)
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted. Every trial in flight is saved at its last complete epoch; to continue:\n  "

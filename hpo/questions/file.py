@@ -139,7 +139,9 @@ def read_question(path: Path, *, quick: bool = False, first_seed: int = 0, seeds
     table = read_table(document.get("question", {}), shape_of(QuestionTable), "question", problems, searched=False)
     arms = _labelled(document.get("arms"), "arms", problems, least=2)
     cases = _labelled(document.get("cases", {ONE_CASE: {}}), "cases", problems, least=1)
-    effects = list(_effects(document.get("effects"), arms, cases, problems))
+    effects = _effects(document.get("effects"), arms, cases, problems)
+    if not isinstance(document.get("quick", {}), dict):
+        problems.append(Problem(path="quick", text="must be a table, with tables of a study file"))
     if not re.match(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,29}$", path.stem):
         text = "the file's name is that of the question: a letter or digit, then at most 29 of these or . _ -"
         problems.append(Problem(path="question", text=text))
@@ -149,8 +151,6 @@ def read_question(path: Path, *, quick: bool = False, first_seed: int = 0, seeds
     base = {name: value for name, value in document.items() if name not in OWN_TABLES}
     if own.study is not None:
         base = merged(_load(path.parent / own.study), base)
-    if quick:
-        base = merged(base, document.get("quick", {}))
     last = document.get("quick", {}) if quick else {}
     count = seeds or (1 if quick else own.seeds)
     studies = [
@@ -176,8 +176,8 @@ def merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
     for table in tables:
         for key, value in table.items():
             before = found.get(key)
-            deeper = _is_table(before) and _is_table(value)
-            found[key] = merged(before, value) if deeper else value
+            both = isinstance(before, Mapping) and _is_table(before) and _is_table(value)
+            found[key] = merged(before, value) if both else value
     return found
 
 
@@ -247,13 +247,12 @@ def _effects(
         except FormulaError as error:
             problems.append(Problem(path=f"{path}.effect", text=f"{quote(table['effect'])} {error}"))
             named = []
-        for name, where, what in [
-            *((n, arms, "arm") for n in named),
-            *((n, cases, "case") for n in table.get("cases", ())),
-        ]:
-            if where and name not in where:
-                text = f"there is no {what} {quote(name)}.{hint(name, where)} There are: {listed(where)}"
-                problems.append(Problem(path=f"{path}.{'effect' if what == 'arm' else 'cases'}", text=text))
+        mentioned = [(name, "arm", arms) for name in named]
+        mentioned += [(name, "case", cases) for name in table.get("cases", ())]
+        for name, what, there in mentioned:
+            if there and name not in there:
+                wrong = f"there is no {what} {quote(name)}.{hint(name, there)} There are: {listed(there)}"
+                problems.append(Problem(path=f"{path}.{'effect' if what == 'arm' else 'cases'}", text=wrong))
         if text := trouble_with(table.get("measure", "test.objective"), table.get("within")):
             problems.append(Problem(path=f"{path}.measure", text=f"{text}. Measures: {', '.join(KINDS)}"))
     return read

@@ -112,7 +112,7 @@ def markdown(answers: Sequence[Answer], command: str, figures: str) -> str:
     ]
     for answer in answers:
         question = answer.question
-        for place, one in enumerate(answer.effects):
+        for place, one in enumerate(answer.effects if answer.ended else answer.effects[:1]):
             found, first = one.estimate, place == 0
             ends = found.interval() if found else None
             cells = (
@@ -152,7 +152,7 @@ def _section(answer: Answer, figures: str) -> list[str]:
     text = [f"## {question.name}", "", f"{question.table.claim} **{verdict_of(answer).capitalize()}.**", ""]
     if answer.ended:
         text += [f"![Effects of {question.name}]({figures}/{question.name}.svg)", ""]
-    text += [f"- {line}" for line in _told(question)]
+    text += [f"- {line}" for line in told(question)]
     for one in answer.effects:
         says = SAYS[one.effect.expect].format(by=format_number(one.effect.by))
         within = f" ({format_number(one.effect.within)})" if one.effect.within else ""
@@ -169,7 +169,7 @@ def _section(answer: Answer, figures: str) -> list[str]:
     return [*text, "", "```sh", f"hpo ask {argument(question.source)}", "```", ""]
 
 
-def _told(question: Question) -> list[str]:
+def told(question: Question) -> list[str]:
     """What is varied, searched and fixed, in words."""
     arms = "; ".join(f"{arm}: {_settings(tables)}" for arm, tables in question.arms.items())
     found = [f"varied: {arms}"]
@@ -191,7 +191,7 @@ def plan(question: Question) -> list[str]:
     found = [
         f"{question.name}: {question.table.claim}",
         f"{len(question.studies)} studies of {trials} trials in all",
-        *_told(question),
+        *told(question),
     ]
     without = [
         study.arm
