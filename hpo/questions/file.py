@@ -176,8 +176,8 @@ def merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
     for table in tables:
         for key, value in table.items():
             before = found.get(key)
-            both = isinstance(before, Mapping) and _is_table(before) and _is_table(value)
-            found[key] = merged(before, value) if both else value
+            deeper = isinstance(before, Mapping) and _is_table(before) and _is_table(value)
+            found[key] = merged(before or {}, value) if deeper else value
     return found
 
 
@@ -253,8 +253,8 @@ def _effects(
             if there and name not in there:
                 wrong = f"there is no {what} {quote(name)}.{hint(name, there)} There are: {listed(there)}"
                 problems.append(Problem(path=f"{path}.{'effect' if what == 'arm' else 'cases'}", text=wrong))
-        if text := trouble_with(table.get("measure", "test.objective"), table.get("within")):
-            problems.append(Problem(path=f"{path}.measure", text=f"{text}. Measures: {', '.join(KINDS)}"))
+        if trouble := trouble_with(table.get("measure", "test.objective"), table.get("within")):
+            problems.append(Problem(path=f"{path}.measure", text=f"{trouble}. Measures: {', '.join(KINDS)}"))
     return read
 
 
