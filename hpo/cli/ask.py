@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,29 +66,40 @@ def ask(
     from hpo.questions.page import plan as planned
     from hpo.questions.run import stored_values
 
+    chosen = [f"--seeds {seeds}"] if seeds else []
+    chosen += [f"--first-seed {first_seed}"] if first_seed else []
+    chosen += ["--quick"] if quick else []
+    chosen += [f"--page {argument(page)}"] if page else []
+    command = " ".join(["hpo ask", *map(argument, questions), *chosen])
     read = [read_question(path, quick=quick, first_seed=first_seed, seeds=seeds) for path in find_questions(questions)]
     if plan:
         for question in read:
-            first, *rest = planned(question)
-            say("\n".join([first, *(f"  {line}" for line in rest)]))
+            _say(planned(question))
         return
     answers = []
     for question in read:
-        values = stored_values(question, place.home, place.storage_url) if no_run else _run(place, question, jobs)
+        if no_run:
+            values = stored_values(question, place.home, place.storage_url)
+        else:
+            values = _run(place, question, jobs, command)
         answer = answer_of(question, values)
         answers.append(answer)
         if not no_run:
             _keep(place.home, answer)
         if not as_json:
-            first, *rest = lines(answer)
-            say("\n".join([first, *(f"  {line}" for line in rest)]))
+            _say(lines(answer))
     if as_json:
         write_data(json_text([as_dict(answer) for answer in answers]))
     if page is not None:
-        _write_page(page, answers, shlex.join(["hpo", "ask", *questions, "--page", str(page)]))
+        _write_page(page, answers, command)
 
 
-def _run(place: Place, question: Question, jobs: int | None) -> dict[str, dict[str, float | None]]:
+def _say(told: Sequence[str]) -> None:
+    for number, line in enumerate(told):
+        say(f"  {line}" if number else line)
+
+
+def _run(place: Place, question: Question, jobs: int | None, command: str) -> dict[str, dict[str, float | None]]:
     from hpo.errors import Interrupted
     from hpo.execution.sizing import usable_cores
     from hpo.questions.run import run_question
@@ -107,7 +117,7 @@ def _run(place: Place, question: Question, jobs: int | None) -> dict[str, dict[s
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted. Every trial in flight is saved at its last complete epoch; to continue:\n  "
-            f"hpo ask {argument(question.source)}{place.options}"
+            f"{command}{f' --jobs {jobs}' if jobs else ''}{place.options}"
         ) from None
     return {name: dict(figures) for name, figures in found.items()}
 

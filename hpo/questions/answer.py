@@ -92,7 +92,10 @@ def _effect(question: Question, effect: Effect, measured: Measured) -> EffectAns
     for (case, seed), figures in measured.items():
         if case not in by_case or not all(arm in figures for arm in arms):
             continue
-        numbers = {arm: number for arm in arms if (number := figures[arm].get(key)) is not None}
+        given = {arm: figures[arm].get(key) for arm in arms}
+        numbers = {
+            arm: n for arm, number in given.items() if (n := effect.missing if number is None else number) is not None
+        }
         value = value_of(effect.effect, numbers) if len(numbers) == len(arms) else None
         if value is None:
             left_out += 1

@@ -57,8 +57,13 @@ class Effect(Record):
 
     effect: Annotated[str, Field(min_length=1)]
     """A formula of arms, computed for each case and seed, e.g. `batch - none`."""
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """What it is called where it is shown, in place of a long formula."""
     measure: str = "test.objective"
     """What the names of arms stand for."""
+    missing: float | None = None
+    """What stands for a figure that a study does not have, e.g. because all its trials diverged. Without it, the case
+    and seed are left out."""
     within: Positive | None = None
     """For the measure near_best: how far from the best a trial may be."""
     expect: Literal["above", "not_below", "near"] = "above"
@@ -68,6 +73,11 @@ class Effect(Record):
     """The smallest effect of interest, in the unit of the formula."""
     cases: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Cases that the effect is taken over; by default all."""
+
+    @property
+    def label(self) -> str:
+        """How it is shown."""
+        return self.name or self.effect
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

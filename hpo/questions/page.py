@@ -39,7 +39,7 @@ def lines(answer: Answer) -> list[str]:
     for one in answer.effects:
         says = SAYS[one.effect.expect].format(by=format_number(one.effect.by))
         reason = f" ({one.reason})" if one.reason else ""
-        found.append(f"{one.effect.effect} of {one.effect.measure} {says}: {one.verdict}{reason}")
+        found.append(f"{one.effect.label} of {one.effect.measure} {says}: {one.verdict}{reason}")
         for label, value, low, high in _rows(one):
             found.append(f"  {label}: {_with_interval(value, low, high)}")
     if not answer.complete:
@@ -55,7 +55,7 @@ def figure(answer: Answer) -> str:
             Bar(label=label, value=value, low=low, high=high, whole=label == WHOLE)
             for label, value, low, high in _rows(one)
         ]
-        title = f"{one.effect.effect}, {one.effect.measure}: {one.verdict}"
+        title = f"{one.effect.label}, {one.effect.measure}: {one.verdict}"
         panels.append(Panel(title=title, by=one.effect.by, bars=tuple(bars)))
     return svg(panels)
 
@@ -63,7 +63,7 @@ def figure(answer: Answer) -> str:
 def values(answer: Answer) -> list[tuple[str, int, str, float]]:
     """Every effect that was measured: case, seed, formula and value, sorted as in the question file."""
     return [
-        (case, seed, one.effect.effect, value)
+        (case, seed, one.effect.label, value)
         for one in answer.effects
         for case, by_seed in one.by_case.items()
         for seed, value in sorted(by_seed.items())
@@ -85,6 +85,7 @@ def as_dict(answer: Answer) -> dict[str, Any]:
         "undecided_when_shuffled": answer.undecided_when_shuffled,
         "effects": [
             {
+                "name": one.effect.label,
                 "effect": one.effect.effect,
                 "measure": one.effect.measure,
                 "expect": one.effect.expect,

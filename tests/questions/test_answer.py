@@ -15,7 +15,7 @@ from hpo.questions.file import Question, read_question
 from hpo.questions.page import as_dict, figure, lines, markdown, told, values
 from hpo.questions.run import keys_of
 from hpo.questions.verdict import Verdict
-from tests.questions.test_file import written
+from tests.questions.test_file import TEXT, written
 
 CLAIMS = sorted(Path("studies/claims").glob("*.toml"))
 PAGE = Path("docs/claims.md").read_text(encoding="utf-8")
@@ -57,6 +57,14 @@ def test_measurements_without_a_value_are_left_out_and_counted(question: Questio
     assert found.verdict is Verdict.SUPPORTED
     found = answered(question, 0.1, lost=8).effects[0]
     assert (found.verdict, found.reason[:24]) == (Verdict.UNDECIDED, "too many studies have no")
+
+
+def test_a_value_may_stand_for_those_that_are_missing(tmp_path: Path) -> None:
+    path = written(tmp_path, TEXT.replace("by = 0.01", 'by = 0.01\nmissing = 0.0\nname = "gain"'))
+    found = answered(read_question(path, seeds=6), 0.1, lost=1)
+    assert found.effects[0].left_out == 0
+    assert found.effects[0].by_case["wine"][0] == pytest.approx(0.9, abs=0.02)
+    assert lines(found)[1].startswith("gain of test.objective is above 0")
 
 
 def test_studies_that_have_not_ended_are_no_measurements(question: Question) -> None:
