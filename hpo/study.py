@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
+    from hpo.conclusions.confirmation import Confirmation
+    from hpo.conclusions.explanation import Explanation
     from hpo.export.source import TrainedTrial
-    from hpo.registry.confirmation import Confirmation
     from hpo.reports.comparison.table import Comparison
     from hpo.reports.facts import StudyReport
     from hpo.runtime.progress import Progress
@@ -56,8 +57,8 @@ class Best:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
-    """A study as it was in the database when it was loaded; load it again to see later changes. Writes nothing to the
-    database."""
+    """A study as it was in the database when it was loaded; load it again to see later changes. Only `explain` writes
+    to the database."""
 
     name: str
     home: Path
@@ -134,6 +135,14 @@ class Study:
                 given=self._given,
             )
         return Path(folder)
+
+    def explain(self, *, share: float | None = None, epochs: int | None = None) -> Explanation:
+        """Explains the winner by experiment, as `hpo explain` does, and records it. `share`: of the epochs of the
+        search that may be trained, by default 0.1; `epochs`: a number, instead. `StudyStateError` if there is no winner
+        to explain, `InputError` if the budget does not pay for it."""
+        from hpo.runtime.explanation.study import explain_study
+
+        return explain_study(self.name, self._url, self.home, share=share, epochs=epochs, given=self._given).explanation
 
     def model(self, *, trial: int | None = None, replica: int = 0) -> nn.Module:
         """The model of a trial with its weights, in evaluation mode. `trial`: number, by default that of the best

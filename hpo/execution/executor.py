@@ -7,6 +7,7 @@ depend on which shard trains a trial, or on whether a shard died and was replace
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -34,8 +35,8 @@ class Executor:
         self.train_seconds = 0.0
         """Seconds spent training: the sum over epochs of the slowest shard's time."""
         self._shards: list[SupervisedShard] = []
-        self._sizes: dict[int, int] = {}
-        """Number of parameters of each trial's model, by trial number."""
+        self._shapes: dict[int, tuple[tuple[int, ...], ...]] = {}
+        """Shapes of the parameters of each trial's model, by trial number."""
         self._busy: list[SupervisedShard] = []
         """Shards that are training an epoch."""
         try:
@@ -142,7 +143,7 @@ class Executor:
                 )
             )
         for number in ended:
-            self._sizes.pop(number, None)
+            self._shapes.pop(number, None)
         return _gather(shards, Settled)
 
     def halt(self) -> None:
@@ -156,8 +157,11 @@ class Executor:
 
     def costs(self, trial: int, config: TrialConfig) -> dict[str, int]:
         """Number of parameters of the trial's model, and bytes of its optimizer's state."""
-        size = self._sizes[trial]
-        return {"parameters": size, "optimizer_state_bytes": state_bytes(config.optimizer, size)}
+        shapes = self._shapes[trial]
+        return {
+            "parameters": sum(map(prod, shapes)),
+            "optimizer_state_bytes": state_bytes(config.optimizer, shapes),
+        }
 
     def close(self) -> None:
         for shard in self._shards:
@@ -174,7 +178,7 @@ class Executor:
             shard.send(order)
         failures: list[Failure] = []
         for reply in _gather([shard for shard, _ in sent], Started):
-            self._sizes |= reply.sizes
+            self._shapes |= reply.shapes
             failures += reply.failures
         return sorted(failures, key=lambda failure: failure.trial)
 

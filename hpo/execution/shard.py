@@ -159,8 +159,8 @@ class Shard:
 
     def _started(self, trials: Iterable[int], failures: list[Failure]) -> Started:
         present = sorted(set(trials) - {failure.trial for failure in failures})
-        sizes = {number: self._trainer_of(number).parameters(number) for number in present}
-        return Started(sizes=sizes, failures=tuple(failures))
+        shapes = {number: self._trainer_of(number).shapes(number) for number in present}
+        return Started(shapes=shapes, failures=tuple(failures))
 
 
 def _lanes(lanes: Written | bytes) -> dict[tuple[int, int], SavedLane]:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, delete, select, update
 
-from hpo import endings, lengths, ranking
+from hpo import endings, ranking
+from hpo.attributes import lengths
 from hpo.database.tables import (
     hpo_checkpoints,
     hpo_studies,

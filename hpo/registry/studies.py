@@ -18,6 +18,7 @@ from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from pydantic import TypeAdapter
 from sqlalchemy import RowMapping, and_, case, delete, func, insert, or_, select, update
 
+from hpo.attributes.starts import Start
 from hpo.conventions import NEWEST
 from hpo.database.clock import DatabaseNow, utc_now
 from hpo.database.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
@@ -133,6 +134,7 @@ def register_study(
     hpo_version: str,
     conventions: int = NEWEST,
     split: str | None = None,
+    starts: tuple[Start, ...] = (),
 ) -> int:
     """Create a study in Optuna's tables and ours, or find the one of this name, and return its id.
 
@@ -162,7 +164,7 @@ def register_study(
                 "dataset_fingerprint": dataset_fingerprint,
                 "seed": seed,
                 "hpo_version": hpo_version,
-                "facts_json": json.dumps(StudyFacts(conventions=conventions, split=split).as_dict()),
+                "facts_json": json.dumps(StudyFacts(conventions=conventions, split=split, starts=starts).as_dict()),
                 "created_at": utc_now(),
             },
         )

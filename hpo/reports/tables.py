@@ -24,15 +24,22 @@ def trial_columns(report: StudyReport) -> list[str]:
 
 def trial_cells(report: StudyReport) -> list[list[Any]]:
     """One row per trial, by number; None where a parameter is not active."""
+    parameters = report.parameters
     return [
         [
             *(getattr(trial, column) for column in BEFORE_PARAMETERS),
-            *(trial.params.get(name) for name in report.parameters),
+            *(trial.params.get(name) for name in parameters),
             *(getattr(trial, column) for column in WHOLE),
             str(trial.ended),
         ]
         for trial in report.trials
     ]
+
+
+def epoch_columns(report: StudyReport) -> list[str]:
+    """Names of the columns of the epochs' table: metrics in alphabetical order, seconds last."""
+    *first, seconds = EPOCH_COLUMNS
+    return [*first, *sorted(set(report.epochs) - set(EPOCH_COLUMNS)), seconds]
 
 
 def trials_frame(report: StudyReport) -> pd.DataFrame:
@@ -45,8 +52,5 @@ def trials_frame(report: StudyReport) -> pd.DataFrame:
 
 
 def epochs_frame(report: StudyReport) -> pd.DataFrame:
-    """One row per trial, replica and epoch; metrics in alphabetical order, seconds last."""
-    *first, seconds = EPOCH_COLUMNS
-    metrics = sorted(set(report.epochs.columns) - set(EPOCH_COLUMNS))
-    ordered = report.epochs.sort_values(["number", "replica", "epoch"], ignore_index=True)
-    return ordered[[*first, *metrics, seconds]]
+    """One row per trial, replica and epoch; the columns of `epoch_columns`."""
+    return report.epochs.frame()[epoch_columns(report)]

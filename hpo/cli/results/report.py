@@ -31,6 +31,9 @@ REFRESH_SECONDS = 10
 BUSY = 0.1
 """Largest share of the time that following a study takes for writing, so that little is taken from training."""
 
+LEAST_BESIDE = 3
+"""Rows of a comparison that are shown even if they do not fit beside each other."""
+
 
 @click.command()
 @click.argument("study")
@@ -167,9 +170,15 @@ def print_comparison(comparison: Comparison) -> None:
     """Prints the comparison with one column per study, because there are few studies and many measures."""
     from hpo.reports.comparison.shown import shown
 
+    out = console()
     texts = shown(comparison)
-    console().side_by_side("", texts.heads, texts.lines)
+    while len(texts.heads) > LEAST_BESIDE and not out.fits_beside("", texts.heads, texts.lines):
+        texts = shown(comparison, len(texts.heads) - 1)
+    out.side_by_side("", texts.heads, texts.lines)
     if texts.settings_omitted:
         say(f"{plural(texts.settings_omitted, 'more setting')} of the study files differ: --csv FILE has them.")
     if texts.omitted:
-        say(f"{plural(texts.omitted, 'more row')}: --csv FILE has all, these are the first and the best of the others.")
+        say(
+            f"{plural(texts.omitted, 'more row')}: --csv FILE and --html FILE have all; these are the first and the "
+            "best of the others."
+        )

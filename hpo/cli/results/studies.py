@@ -1,5 +1,4 @@
-"""`hpo studies` and `hpo show`: the studies in the database, for people or as JSON. What both show of a study is in
-`registry.summaries`, what only `hpo show` does in `terminal.status`."""
+"""`hpo studies` and `hpo show`: what is in `registry.summaries` and `terminal.status`, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpo.attributes.starts import in_words
 from hpo.cli.terminal.output import console, redraws, say
 from hpo.cli.terminal.place import Place, place_options
 from hpo.cli.terminal.watching import follow, follow_json, line_of
@@ -86,14 +86,17 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     where there is one), baselines (simple models, each with name, validation and test, which are metric to value, note,
     seconds), confirmation (what the repeats of the leading configurations say, or null: winner, value, which is mean,
     low and high of its 95 % interval, spread, repeats, configurations, leaders, others, searched, optimism, gain,
-    default, epochs, seconds), ended (reason to count of trials), worker_status (of those that work on it, have fallen
+    default, epochs, seconds), starts (of its first trials, each with source, which is "default", "file" or "study",
+    values, study, trial), ended (reason to count of trials), worker_status (of those that work on it, have fallen
     silent or cannot work on it, each with name, host, pid, alive, trials, complaint), best_trials (the best first, each
     with number, value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each with code, trials,
     example, way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason),
     foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or
-    "taken", i.e. ended by another program, and reason) and health (what the checks of docs/report.md found, the gravest
-    first, each with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence, figure and way_out;
-    empty with --watch).
+    "taken", i.e. ended by another program, and reason), edits (of the study file, each with number, edited_at, editor,
+    source, changes, trials and epochs when it took effect, or null, and outside: trials that it does not allow) and
+    health (what the checks of docs/report.md found, the gravest first, each with code, verdict, which is "fail",
+    "warn", "pass" or "not_applicable", sentence, figure and way_out; empty with --watch) and next (what to search next,
+    or null: name, command, which writes its file, and changes, each with path, before, after and why).
 
     With --trial and --json an object with number, state, reason, value, spread, epochs, best_epoch, params, seconds,
     parameters (of the model), optimizer_state_bytes, peak_memory_bytes, peak_gpu_memory_bytes (of a training function),
@@ -182,6 +185,7 @@ def _studies_table(found: list[StudySummary]) -> Table:
 
 
 def _print_study(found: StudyDetails, options: str) -> None:
+    from hpo.reports.edits import edit_sentences
     from hpo.reports.foreign import sentences
     from hpo.reports.health import counted
     from hpo.reports.text import describe_training, format_duration, plural
@@ -199,6 +203,8 @@ def _print_study(found: StudyDetails, options: str) -> None:
     reasons = listed(f"{count} {reason}" for reason, count in found.ended.items() if reason != finished)
     if reasons:
         out.say(f"Ended early: {reasons}")
+    if found.starts:
+        out.say(f"First tried: {in_words(found.starts)}")
     if found.best_trials:
         out.print()
         _print_best(out, found)
@@ -211,6 +217,7 @@ def _print_study(found: StudyDetails, options: str) -> None:
     out.list_of("Workers", [_worker(worker) for worker in found.worker_status])
     out.list_of("In training", [_progress(trial) for trial in found.in_training])
     out.list_of("Failed", [f"trial {trial.number}: {trial.reason}" for trial in found.failures])
+    out.list_of("Edits", edit_sentences(found.edits, found.winner))
     for sentence in sentences(found.foreign):
         out.say(f"\n{sentence}")
     if found.health:
@@ -219,6 +226,9 @@ def _print_study(found: StudyDetails, options: str) -> None:
         out.list_of(title, [f"{check.verdict.label} {check.title}: {check.text}".replace("`", "") for check in told])
         if not told:
             out.say(f"\n{title}")
+    if found.next and found.next.changes and found.state == "finished":
+        out.list_of("What next", [change.text for change in found.next.changes])
+        out.say_command(f"\nTo write the next study: {found.next.command}{options}")
     if way_on := _way_on(found, options):
         out.say_command(f"\n{way_on}")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from hpo.registry.read import EPOCH_COLUMNS, epochs_frame
+from hpo.registry.read import EPOCH_COLUMNS, read_epochs
 from hpo.registry.studies import study_row
 from hpo.reports.trials import trial_row
 
@@ -55,7 +55,7 @@ class Run:
 def runs_of(store: Store, name: str) -> tuple[Run, ...]:
     """The trials of the study `name` by number, those that wait apart. Raises `StudyStateError` for an unknown one."""
     study = study_row(store, name)
-    frame = epochs_frame(store, name)
+    frame = read_epochs(store, name).frame()
     metrics = [*CURVES, *(column for column in frame.columns if column not in EPOCH_COLUMNS)]
     means = frame.groupby(["number", "epoch"])[[*metrics, "seconds"]].mean()
     points: dict[int, dict[int, dict[str, float]]] = {}

@@ -25,6 +25,7 @@ from hpo.studyfile.records.function import FunctionCall, TrialResources
 from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model, Recurrent, Transformer
 from hpo.studyfile.records.norm import BatchNorm, Dropout, GroupNorm, LayerNorm, NoNorm, Norm, Placement, RmsNorm
 from hpo.studyfile.records.optimizer import (
+    Adafactor,
     Adagrad,
     Adam,
     AdamW,
@@ -55,6 +56,7 @@ from hpo.studyfile.records.search import (
     Tpe,
 )
 from hpo.studyfile.records.study import (
+    BOUNDS,
     CLASSIFICATION_METRICS,
     METRICS,
     MINIMIZED,
@@ -62,6 +64,7 @@ from hpo.studyfile.records.study import (
     CheckpointsTable,
     Metric,
     StudyTable,
+    possible,
 )
 from hpo.studyfile.records.training import (
     Constant,
@@ -80,12 +83,14 @@ from hpo.studyfile.records.training import (
 from hpo.studyfile.records.trial import TrialConfig
 
 __all__ = [
+    "BOUNDS",
     "CLASSIFICATION_METRICS",
     "METRICS",
     "MINIMIZED",
     "NAME_PATTERN",
     "REGRESSION_METRICS",
     "Activation",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -156,4 +161,5 @@ __all__ = [
     "WarmupCosine",
     "WholeNumber",
     "Width",
+    "possible",
 ]
