@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ from hpo.paths import argument
 if TYPE_CHECKING:
     from hpo.questions.answer import Answer
     from hpo.questions.file import Question
-    from hpo.questions.run import Told
+    from hpo.questions.measures import Figures
+    from hpo.questions.run import QuestionProgress
 
 
 @click.command()
@@ -99,13 +100,13 @@ def _say(told: Sequence[str]) -> None:
         say(f"  {line}" if number else line)
 
 
-def _run(place: Place, question: Question, jobs: int | None, command: str) -> dict[str, dict[str, float | None]]:
+def _run(place: Place, question: Question, jobs: int | None, command: str) -> Mapping[str, Figures]:
     from hpo.errors import Interrupted
     from hpo.execution.sizing import usable_cores
     from hpo.questions.run import run_question
     from hpo.reports.text import format_duration
 
-    def tell(now: Told) -> None:
+    def tell(now: QuestionProgress) -> None:
         if now.ran == 0 and now.done == now.all:
             return
         left = now.seconds / now.ran * (now.all - now.done) if now.ran else None
@@ -113,13 +114,12 @@ def _run(place: Place, question: Question, jobs: int | None, command: str) -> di
         say(f"{question.name}: {now.done} of {now.all} studies{soon}", err=True)
 
     try:
-        found = run_question(question, place.home, place.storage_url, jobs=jobs or usable_cores(), progress=tell)
+        return run_question(question, place.home, place.storage_url, jobs=jobs or usable_cores(), progress=tell)
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted. Every trial in flight is saved at its last complete epoch; to continue:\n  "
             f"{command}{f' --jobs {jobs}' if jobs else ''}{place.options}"
         ) from None
-    return {name: dict(figures) for name, figures in found.items()}
 
 
 def _keep(home: Path, answer: Answer) -> None:

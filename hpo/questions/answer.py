@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 from hpo.questions.file import ArmStudy, Effect, Question
 from hpo.questions.formula import names_in, value_of
-from hpo.questions.measures import key_of
-from hpo.questions.verdict import Estimate, Verdict, estimate, judge_cases, together
+from hpo.questions.measures import Figures, key_of
+from hpo.questions.verdict import LEAST_SEEDS, Estimate, Verdict, estimate, judge_cases, together
 
 SHUFFLES = 200
 """How often the labels of arms are shuffled."""
 MOST_LEFT_OUT = 0.2
 """Share of measurements that may be missing before nothing is decided."""
 
-Figures = Mapping[str, float | None]
 Measured = Mapping[tuple[str, int], Mapping[str, Figures]]
 """Case and seed -> arm -> measure -> its figure."""
 
@@ -48,8 +47,8 @@ class Answer:
     ended: int
     """Studies that have ended."""
     undecided_when_shuffled: float | None
-    """Share of `SHUFFLES` answers with shuffled labels that neither support nor contradict the claim. None before
-    three seeds are there."""
+    """Share of `SHUFFLES` answers with shuffled labels that neither support nor contradict the claim. None where a case
+    has fewer than `LEAST_SEEDS`."""
 
     @property
     def seeds(self) -> int:
@@ -64,16 +63,16 @@ class Answer:
 
 def answer_of(question: Question, values: Mapping[str, Figures]) -> Answer:
     """The answer from the figures of the studies that have ended, by their name."""
-    there = [study for study in question.studies if study.name in values]
-    measured = _by_block(there, values)
+    ended = [study for study in question.studies if study.name in values]
+    measured = _by_block(ended, values)
     effects = tuple(_effect(question, effect, measured) for effect in question.effects)
     verdict = together(effect.verdict for effect in effects)
-    enough = all(effect.reason == "" or effect.reason.startswith("the ") for effect in effects)
+    enough = all(effect.estimate and effect.estimate.seeds >= LEAST_SEEDS for effect in effects)
     return Answer(
         question=question,
         effects=effects,
         verdict=verdict,
-        ended=len(there),
+        ended=len(ended),
         undecided_when_shuffled=_when_shuffled(question, measured) if enough else None,
     )
 
@@ -92,11 +91,9 @@ def _effect(question: Question, effect: Effect, measured: Measured) -> EffectAns
     for (case, seed), figures in measured.items():
         if case not in by_case or not all(arm in figures for arm in arms):
             continue
-        given = {arm: figures[arm].get(key) for arm in arms}
-        numbers = {
-            arm: n for arm, number in given.items() if (n := effect.missing if number is None else number) is not None
-        }
-        value = value_of(effect.effect, numbers) if len(numbers) == len(arms) else None
+        numbers = {arm: effect.missing if (n := figures[arm].get(key)) is None else n for arm in arms}
+        known = {arm: number for arm, number in numbers.items() if number is not None}
+        value = value_of(effect.effect, known) if len(known) == len(arms) else None
         if value is None:
             left_out += 1
         else:
@@ -117,16 +114,16 @@ def _effect(question: Question, effect: Effect, measured: Measured) -> EffectAns
 
 def _when_shuffled(question: Question, measured: Measured) -> float:
     """How often nothing is said of the claim where the labels of the arms are shuffled within each case and seed."""
-    random_order = random.Random(0)
-    silent = 0
+    source = random.Random(0)
+    nothing_said = 0
     for _ in range(SHUFFLES):
-        shuffled = {block: _shuffled(figures, random_order) for block, figures in measured.items()}
+        shuffled = {block: _shuffled(figures, source) for block, figures in measured.items()}
         verdict = together(_effect(question, effect, shuffled).verdict for effect in question.effects)
-        silent += verdict in (Verdict.UNDECIDED, Verdict.NEGLIGIBLE)
-    return silent / SHUFFLES
+        nothing_said += verdict in (Verdict.UNDECIDED, Verdict.NEGLIGIBLE)
+    return nothing_said / SHUFFLES
 
 
-def _shuffled(figures: Mapping[str, Figures], order: random.Random) -> dict[str, Figures]:
+def _shuffled(figures: Mapping[str, Figures], source: random.Random) -> dict[str, Figures]:
     found = list(figures.values())
-    order.shuffle(found)
+    source.shuffle(found)
     return dict(zip(figures, found, strict=True))

@@ -6,6 +6,7 @@ Reading only; `run` runs the studies.
 
 from __future__ import annotations
 
+import keyword
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from hpo.studyfile.tables import read_table
 from hpo.studyfile.tree import RANGE_KEYS, join
 from hpo.studyfile.write import toml_of
 
-LABEL = r"^[A-Za-z_][A-Za-z0-9_]{0,29}$"
+LABEL = r"^[A-Za-z_][A-Za-z0-9_]{0,23}$"
 """Names of arms and cases: formulas contain them, and names of studies."""
 OWN_TABLES = ("question", "arms", "cases", "effects", "quick")
 """Tables that a study file does not have."""
@@ -139,7 +140,8 @@ def find_questions(names: Sequence[str]) -> list[Path]:
 
 def read_question(path: Path, *, quick: bool = False, first_seed: int = 0, seeds: int | None = None) -> Question:
     """Reads and checks a question file and the study files of all its arms. `quick`: with the tables of `[quick]`, and
-    one seed unless `seeds` says how many. Raises StudyFileError with every mistake."""
+    one seed unless `seeds` says how many. Raises StudyFileError with every mistake of the tables of a question, else
+    with those of the first study that cannot be read."""
     document = _load(path)
     problems: list[Problem] = []
     known = [*OWN_TABLES, *FIXED_TABLES, *searched_tables()]
@@ -223,18 +225,22 @@ def _labelled(found: Any, path: str, problems: list[Problem], *, least: int) -> 
         problems.append(Problem(path=path, text=f"must hold {few}, one a line, e.g. {example}"))
         return {}
     for label, value in found.items():
-        if not re.match(LABEL, label):
-            text = "a name begins with a letter and holds letters, digits and _, at most 30"
-            problems.append(Problem(path=join(path, label), text=text))
-        if not isinstance(value, dict):
-            problems.append(
-                Problem(path=join(path, label), text=f"found {quote(value)}; must be tables of a study file")
-            )
-        elif "study" in value and {"name", "seed"} & set(value["study"]):
-            problems.append(
-                Problem(path=join(path, label), text="names and seeds of studies are not given; see [question]")
-            )
+        if trouble := _trouble_with(label, value):
+            problems.append(Problem(path=join(path, label), text=trouble))
     return found
+
+
+def _trouble_with(label: str, value: Any) -> str | None:
+    """What is wrong with an arm or a case."""
+    if not re.match(LABEL, label):
+        return "a name begins with a letter and holds letters, digits and _, at most 24"
+    if keyword.iskeyword(label):
+        return f"formulas cannot hold the word {quote(label)}; take another name, e.g. {label}_it"
+    if not isinstance(value, dict):
+        return f"found {quote(value)}; must be tables of a study file"
+    if isinstance(value.get("study"), dict) and {"name", "seed"} & set(value["study"]):
+        return "names and seeds of studies are not given; see [question]"
+    return None
 
 
 def _effects(
@@ -271,9 +277,15 @@ def _effects(
 def _study(path: Path, arm: str, case: str, seed: int, tables: Mapping[str, Any]) -> ArmStudy:
     """The study of an arm. Its name ends with a digest of its settings: a question that was changed has new studies,
     and those that did not change are not run again."""
-    given = {key: value for key, value in tables.get("study", {}).items() if key not in ("name", "seed")}
+    own = tables.get("study", {})
+    if not isinstance(own, Mapping):
+        raise StudyFileError(
+            f"{path}: study: found {quote(own)}; must be a table. The path of a study file to start from is given in "
+            "question.study"
+        )
+    given = {key: value for key, value in own.items() if key not in ("name", "seed")}
     settings = toml_of({**tables, "study": given})
-    name = f"{path.stem}.{arm}.{case}.{seed}-{digest(settings)[:6]}"[-100:]
+    name = f"{path.stem}.{arm}.{case}.{seed}-{digest(settings)[:6]}"
     text = toml_of({**tables, "study": {"name": name, "seed": seed, **given}})
     try:
         spec = parse_study(text, str(path))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hpo.endings import Ending
+from hpo.errors import InputError
+from hpo.printable import listed
 from hpo.signs import Code
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ KINDS: dict[str, str] = {
 }
 """Measure -> what it is."""
 
+Figures = Mapping[str, float | None]
+"""Figures of one study by their key; None where it has none, e.g. because no trial finished."""
+
 
 def trouble_with(measure: str, within: float | None) -> str | None:
     """What is wrong with the name of a measure; None if nothing is. Metrics are known only once a study has run."""
@@ -53,8 +58,9 @@ def key_of(measure: str, within: float | None) -> str:
 
 
 def measured(report: StudyReport, key: str, weights: Callable[[], list[Any]]) -> float | None:
-    """The figure of a study that has ended; None where it has none, e.g. because no trial finished. `weights`: gives
-    the winner's weight matrices as NumPy arrays. Raises InputError for a metric that the study did not record."""
+    """The figure of a study that has ended; None where it has none. `weights`: gives the winner's weight matrices as
+    NumPy arrays. Raises InputError for a metric that the study did not record and a parameter that it does not
+    search."""
     kind, _, rest = key.partition(".")
     trials, winner = report.trials, report.winner
     if kind == "signs":
@@ -66,6 +72,9 @@ def measured(report: StudyReport, key: str, weights: Callable[[], list[Any]]) ->
     if key.startswith("near_best("):
         return _near_best(report, float(key.removeprefix("near_best(").removesuffix(")")))
     if kind == "winner":
+        if not any(rest in trial.params for trial in trials):
+            searched = listed(dict.fromkeys(name for trial in trials for name in trial.params)) or "nothing"
+            raise InputError(f"{report.name} does not search {rest}. It searches: {searched}")
         value = winner.params.get(rest)
         return float(value) if isinstance(value, int | float) else None
     if key == "optimizer_state_bytes":
@@ -85,8 +94,13 @@ def _metric(report: StudyReport, name: str) -> float | None:
     before, _, last = name.rpartition("objective")
     if last == "" and before in ("", "test."):
         name = before + report.objective
-    if name.startswith("test."):
-        return report.test.get(name.removeprefix("test."))
+    if name.startswith("test.") and not report.test:
+        raise InputError(
+            f"{report.name} has no test part, so it has no {name}. Give data.test, or take a measure of the validation "
+            'part, e.g. measure = "objective"'
+        )
+    if (of_test := name.removeprefix("test.")) != name and of_test in report.test:
+        return report.test[of_test]
     return trial_values(report, measure_of([report], name)).get(report.winner.number)
 
 

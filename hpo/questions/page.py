@@ -16,7 +16,7 @@ from hpo.questions.verdict import LEAST_SEEDS, estimate
 from hpo.reports.text import format_number, plural
 from hpo.studyfile.tree import toml
 
-SAYS = {
+EXPECTED = {
     "above": "is above 0, by {by} or more",
     "not_below": "is not below 0 by {by} or more",
     "near": "is within {by} of 0",
@@ -37,7 +37,7 @@ def lines(answer: Answer) -> list[str]:
     question = answer.question
     found = [f"{question.name}: {verdict_of(answer)}. {question.table.claim}"]
     for one in answer.effects:
-        says = SAYS[one.effect.expect].format(by=format_number(one.effect.by))
+        says = EXPECTED[one.effect.expect].format(by=format_number(one.effect.by))
         reason = f" ({one.reason})" if one.reason else ""
         found.append(f"{one.effect.label} of {one.effect.measure} {says}: {one.verdict}{reason}")
         for label, value, low, high in _rows(one):
@@ -153,14 +153,16 @@ def _section(answer: Answer, figures: str) -> list[str]:
     text = [f"## {question.name}", "", f"{question.table.claim} **{verdict_of(answer).capitalize()}.**", ""]
     if answer.ended:
         text += [f"![Effects of {question.name}]({figures}/{question.name}.svg)", ""]
-    text += [f"- {line}" for line in told(question)]
+    text += [f"- {line}" for line in design(question)]
     for one in answer.effects:
-        says = SAYS[one.effect.expect].format(by=format_number(one.effect.by))
+        says = EXPECTED[one.effect.expect].format(by=format_number(one.effect.by))
         within = f" ({format_number(one.effect.within)})" if one.effect.within else ""
         where = f" on {', '.join(one.effect.cases)}" if one.effect.cases else ""
         reason = f" ({one.reason})" if one.reason and answer.ended else ""
         verdict = f": {one.verdict}{reason}" if answer.ended else ""
         text.append(f"- expected{where}: `{one.effect.effect}` of `{one.effect.measure}`{within} {says}{verdict}")
+        if one.effect.missing is not None:
+            text.append(f"  (a figure that a study does not have counts as {format_number(one.effect.missing)})")
         if one.left_out:
             text.append(f"  ({plural(one.left_out, 'measurement')} without a value left out)")
     if answer.ended and not answer.complete:
@@ -170,7 +172,7 @@ def _section(answer: Answer, figures: str) -> list[str]:
     return [*text, "", "```sh", f"hpo ask {argument(question.source)}", "```", ""]
 
 
-def told(question: Question) -> list[str]:
+def design(question: Question) -> list[str]:
     """What is varied, searched and fixed, in words."""
     arms = "; ".join(f"{arm}: {_settings(tables)}" for arm, tables in question.arms.items())
     found = [f"varied: {arms}"]
@@ -192,7 +194,7 @@ def plan(question: Question) -> list[str]:
     found = [
         f"{question.name}: {question.table.claim}",
         f"{len(question.studies)} studies of {trials} trials in all",
-        *told(question),
+        *design(question),
     ]
     without = [
         study.arm

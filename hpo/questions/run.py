@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
@@ -18,21 +18,18 @@ from typing import TYPE_CHECKING, Any
 from hpo import disk
 from hpo.errors import HpoError, MachineError, StudyStateError
 from hpo.questions.file import ArmStudy, Question
-from hpo.questions.measures import key_of, measured
+from hpo.questions.measures import Figures, key_of, measured
 from hpo.studyfile.study import StudySpec
 
 if TYPE_CHECKING:
-    from hpo.reports.facts import StudyReport
     from hpo.storage.store import Store
 
-Values = Mapping[str, Mapping[str, float | None]]
-"""Study -> measure -> its figure, None where the study has none."""
 WATCH_SECONDS = 1.0
 """Time between two looks of a process whether its parent still lives."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class QuestionProgress:
     """How far a question is."""
 
     done: int
@@ -49,34 +46,39 @@ def keys_of(question: Question) -> list[str]:
     return list(dict.fromkeys(key_of(effect.measure, effect.within) for effect in question.effects))
 
 
-def stored_values(question: Question, home: Path, url: str) -> dict[str, Mapping[str, float | None]]:
-    """What the studies of a question that have ended say. Runs nothing; where there is no database yet, nothing."""
+def stored_values(question: Question, home: Path, url: str) -> dict[str, Figures]:
+    """The figures of the studies of a question that have ended, by their name. Runs nothing."""
     from hpo.storage.open import reading, url_of
 
     if url == url_of(None, home) and not (home / "hpo.db").exists():
         return {}
-    found: dict[str, Mapping[str, float | None]] = {}
+    found: dict[str, Figures] = {}
     with reading(url) as store:
         for study in question.studies:
-            report = _report(store, study.name)
-            if report is not None and _is_done(report, study.spec):
-                found[study.name] = _figures(report, keys_of(question), home, url)
+            if _has_ended(store, study.name):
+                found[study.name] = _figures(store, study.name, keys_of(question), home, url)
     return found
 
 
 def run_question(
-    question: Question, home: Path, url: str, *, jobs: int, progress: Callable[[Told], None] = lambda now: None
-) -> dict[str, Mapping[str, float | None]]:
-    """Runs what is missing, `jobs` studies at once, and returns what all say. Raises the HpoError of a study that
-    cannot be run; those that have ended stay. KeyboardInterrupt: each trial in flight is saved at its last epoch."""
+    question: Question,
+    home: Path,
+    url: str,
+    *,
+    jobs: int,
+    progress: Callable[[QuestionProgress], None] = lambda now: None,
+) -> dict[str, Figures]:
+    """Runs what is missing, `jobs` studies at once, and returns the figures of all by their name. Raises the HpoError
+    of a study that cannot be run; those that have ended stay. KeyboardInterrupt: each trial in flight is saved at its
+    last epoch."""
     disk.make_home(home)
     values = stored_values(question, home, url)
     missing = [study for study in question.studies if study.name not in values]
     keys, begun, before = keys_of(question), time.monotonic(), len(values)
 
     def tell() -> None:
-        seconds = time.monotonic() - begun
-        progress(Told(done=len(values), all=len(question.studies), ran=len(values) - before, seconds=seconds))
+        done, seconds = len(values), time.monotonic() - begun
+        progress(QuestionProgress(done=done, all=len(question.studies), ran=done - before, seconds=seconds))
 
     tell()
     results = _in_turn(missing, keys, home, url) if jobs == 1 else _at_once(missing, keys, home, url, jobs)
@@ -86,43 +88,38 @@ def run_question(
     return values
 
 
-def _report(store: Store, name: str) -> StudyReport | None:
-    from hpo.reports.facts import gather
+def _has_ended(store: Store, name: str) -> bool:
+    from hpo.registry.studies import study_row
 
     try:
-        return gather(store, name)
+        return study_row(store, name).finished_at is not None
     except StudyStateError:  # there is no such study yet
-        return None
+        return False
 
 
-def _is_done(report: StudyReport, spec: StudySpec) -> bool:
-    """Whether a study has nothing left to do: all trials have ended, and the winner was scored."""
-    scored = report.winner is None or bool(report.test) or spec.data is None or spec.data.test == 0
-    return scored and report.counts.ended >= spec.search.trials and not report.counts.running
+def _figures(store: Store, name: str, keys: Sequence[str], home: Path, url: str) -> Figures:
+    from hpo.reports.facts import gather
 
-
-def _figures(report: StudyReport, keys: Sequence[str], home: Path, url: str) -> dict[str, float | None]:
     def weights() -> list[Any]:
         from hpo.study import load
 
-        model = load(report.name, home=home, storage=url).model()
+        model = load(name, home=home, storage=url).model()
         return [p.detach().numpy() for p in model.parameters() if p.ndim >= 2]
 
+    report = gather(store, name)
     return {key: measured(report, key, weights) for key in keys}
 
 
-def _run(spec: StudySpec, keys: Sequence[str], home: Path, url: str) -> dict[str, float | None]:
+def _run(spec: StudySpec, keys: Sequence[str], home: Path, url: str) -> Figures:
     from hpo.storage.open import reading
     from hpo.study import run
 
     run(spec, home=home, storage=url)
     with reading(url) as store:
-        report = _report(store, spec.study.name)
-    assert report is not None
-    return _figures(report, keys, home, url)
+        return _figures(store, spec.study.name, keys, home, url)
 
 
-Found = tuple[str, Mapping[str, float | None]]
+Found = tuple[str, Figures]
 
 
 def _in_turn(studies: Sequence[ArmStudy], keys: Sequence[str], home: Path, url: str) -> Iterator[Found]:

@@ -12,7 +12,7 @@ import pytest
 
 from hpo.questions.answer import Answer, answer_of
 from hpo.questions.file import Question, read_question
-from hpo.questions.page import as_dict, figure, lines, markdown, told, values
+from hpo.questions.page import as_dict, design, figure, lines, markdown, values
 from hpo.questions.run import keys_of
 from hpo.questions.verdict import Verdict
 from tests.questions.test_file import TEXT, written
@@ -87,9 +87,9 @@ def test_an_answer_in_all_its_forms(question: Question) -> None:
     table = values(found)
     assert len(table) == 12
     assert table[0][:3] == ("wine", 0, "two - one")
-    told = json.loads(json.dumps(as_dict(found)))
-    assert (told["verdict"], told["seeds"], told["ended"]) == ("supported", 6, 24)
-    assert told["effects"][0]["values"]["iris"]["5"] == table[-1][3]
+    data = json.loads(json.dumps(as_dict(found)))
+    assert (data["verdict"], data["seeds"], data["ended"]) == ("supported", 6, 24)
+    assert data["effects"][0]["values"]["iris"]["5"] == table[-1][3]
 
 
 def test_the_page_has_a_row_and_a_section_for_each_question(question: Question) -> None:
@@ -108,7 +108,7 @@ def test_shuffled_labels_decide_no_shipped_claim(path: Path) -> None:
     """Arms that differ clearly, shuffled 200 times within each case and seed: the null version of each claim. The page
     of claims tells what the question asks."""
     question = read_question(path)
-    assert {f"- {line}" for line in told(question)} <= set(PAGE.splitlines())
+    assert {f"- {line}" for line in design(question)} <= set(PAGE.splitlines())
     assert f"\n{question.table.claim} **" in PAGE
     draw = np.random.default_rng(0)
     levels = dict(zip(question.arms, np.linspace(0.1, 0.9, len(question.arms)), strict=True))

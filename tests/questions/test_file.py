@@ -106,7 +106,7 @@ def test_a_range_or_a_choice_is_one_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("[cases]", "[case]", 'case: unknown table. Did you mean "cases"?'),
         (
@@ -125,6 +125,8 @@ def test_a_range_or_a_choice_is_one_value() -> None:
         ),
         ("two = ", "2 = ", "arms.2: a name begins with a letter"),
         ("one = { model.hidden = [4] }\n", "", "arms: must hold two tables or more"),
+        ("two = ", "with = ", 'arms.with: formulas cannot hold the word "with"; take another name, e.g. with_it'),
+        ("model.hidden = [4]", "study = 4", "study: found 4; must be a table. The path of a study file"),
         ("model.hidden = [4]", "study.seed = 4", "names and seeds of studies are not given; see [question]"),
         (
             "model.hidden = [4]",
@@ -135,8 +137,8 @@ def test_a_range_or_a_choice_is_one_value() -> None:
         ("[quick]", "[quick", "broken TOML"),
     ],
 )
-def test_mistakes_are_told(tmp_path: Path, old: str, new: str, told: str) -> None:
-    assert told in refused(tmp_path, old, new)
+def test_mistakes_are_told(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert message in refused(tmp_path, old, new)
 
 
 def test_files_and_folders(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hpo.questions.answer import answer_of
 from hpo.questions.file import read_question
-from hpo.questions.run import Told, keys_of, run_question, stored_values
+from hpo.questions.run import QuestionProgress, keys_of, run_question, stored_values
 from hpo.questions.verdict import Verdict
 from hpo.storage.open import sqlite_url
 from tests.data.catalogue.standins import stand_in
@@ -25,14 +25,14 @@ def test_claims_in_their_quick_form(name: str, tmp_path: Path, monkeypatch: pyte
     question = read_question(Path(f"studies/claims/{name}.toml"), quick=True)
     for data in {study.spec.data.dataset for study in question.studies if study.spec.data}:
         stand_in(data, monkeypatch)
-    told: list[Told] = []
+    seen: list[QuestionProgress] = []
     home, url = tmp_path / "home", sqlite_url(tmp_path / "home")
     assert stored_values(question, home, url) == {}
-    values = run_question(question, home, url, jobs=1, progress=told.append)
+    values = run_question(question, home, url, jobs=1, progress=seen.append)
     assert set(values) == {study.name for study in question.studies}
     assert all(set(figures) == set(keys_of(question)) for figures in values.values())
     assert all(figure is not None for figures in values.values() for figure in figures.values())
-    assert (told[0].done, told[-1].done, told[-1].ran) == (0, told[-1].all, told[-1].all)
+    assert (seen[0].done, seen[-1].done, seen[-1].ran) == (0, seen[-1].all, seen[-1].all)
     assert stored_values(question, home, url) == values
     found = answer_of(question, values)
     assert (found.verdict, found.complete, found.seeds) == (Verdict.UNDECIDED, True, 1)
