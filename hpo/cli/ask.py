@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,7 +100,7 @@ def _say(told: Sequence[str]) -> None:
         say(f"  {line}" if number else line)
 
 
-def _run(place: Place, question: Question, jobs: int | None, command: str) -> Mapping[str, Figures]:
+def _run(place: Place, question: Question, jobs: int | None, command: str) -> dict[str, Figures]:
     from hpo.errors import Interrupted
     from hpo.execution.sizing import usable_cores
     from hpo.questions.run import run_question

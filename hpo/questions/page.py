@@ -160,7 +160,9 @@ def _section(answer: Answer, figures: str) -> list[str]:
         where = f" on {', '.join(one.effect.cases)}" if one.effect.cases else ""
         reason = f" ({one.reason})" if one.reason and answer.ended else ""
         verdict = f": {one.verdict}{reason}" if answer.ended else ""
-        text.append(f"- expected{where}: `{one.effect.effect}` of `{one.effect.measure}`{within} {says}{verdict}")
+        name = f"{one.effect.name}, which is " if one.effect.name else ""
+        what = f"{name}`{one.effect.effect}` of `{one.effect.measure}`{within}"
+        text.append(f"- expected{where}: {what} {says}{verdict}")
         if one.effect.missing is not None:
             text.append(f"  (a figure that a study does not have counts as {format_number(one.effect.missing)})")
         if one.left_out:
