@@ -63,8 +63,7 @@ def ask(
     """
     from hpo.questions.answer import answer_of
     from hpo.questions.file import find_questions, read_question
-    from hpo.questions.page import as_dict, lines
-    from hpo.questions.page import plan as planned
+    from hpo.questions.page import as_dict, lines, plan_lines
     from hpo.questions.run import stored_values
 
     chosen = [f"--seeds {seeds}"] if seeds else []
@@ -75,7 +74,7 @@ def ask(
     read = [read_question(path, quick=quick, first_seed=first_seed, seeds=seeds) for path in find_questions(questions)]
     if plan:
         for question in read:
-            _say(planned(question))
+            _say(plan_lines(question))
         return
     answers = []
     for question in read:
@@ -85,7 +84,7 @@ def ask(
             values = _run(place, question, jobs, command)
         answer = answer_of(question, values)
         answers.append(answer)
-        if not no_run:
+        if not (no_run or quick):
             _keep(place.home, answer)
         if not as_json:
             _say(lines(answer))
@@ -95,8 +94,8 @@ def ask(
         _write_page(page, answers, command)
 
 
-def _say(told: Sequence[str]) -> None:
-    for number, line in enumerate(told):
+def _say(lines: Sequence[str]) -> None:
+    for number, line in enumerate(lines):
         say(f"  {line}" if number else line)
 
 

@@ -190,7 +190,7 @@ def design(question: Question) -> list[str]:
     return found
 
 
-def plan(question: Question) -> list[str]:
+def plan_lines(question: Question) -> list[str]:
     """What a question will run, in words, with what speaks against the comparison."""
     trials = sum(study.spec.search.trials for study in question.studies)
     found = [

@@ -12,7 +12,7 @@ from hpo.data.study import check_objective, load_data
 from hpo.errors import InputError, StudyFileError
 from hpo.execution.rehearsal import rehearse
 from hpo.questions.file import find_questions, flat, merged, read_question
-from hpo.questions.page import plan
+from hpo.questions.page import plan_lines
 from tests.data.catalogue.standins import stand_in
 
 CLAIMS = sorted(Path("studies/claims").glob("*.toml"))
@@ -152,7 +152,7 @@ def test_files_and_folders(tmp_path: Path) -> None:
 
 def test_the_plan_warns_of_what_speaks_against_the_comparison(tmp_path: Path) -> None:
     text = TEXT.replace("{ choice = [0.01, 0.1] }", "0.01").replace("seeds = 3", "seeds = 2")
-    lines = plan(read_question(written(tmp_path, text)))
+    lines = plan_lines(read_question(written(tmp_path, text)))
     assert lines[1] == "8 studies of 16 trials in all"
     assert "caution: no learning rate is searched in one, two; an effect may be one of the rate alone" in lines
     assert "caution: with fewer than 3 seeds nothing is decided" in lines
