@@ -184,7 +184,7 @@ class Study:
 
 
 def run(
-    study: PathLike | Mapping[str, Any],
+    study: PathLike | Mapping[str, Any] | StudySpec,
     *,
     trials: int | None = None,
     workers: int | Auto = 1,
@@ -199,12 +199,12 @@ def run(
 ) -> Study:
     """Runs a study to the end of its budget, or continues it, as `hpo run` does.
 
-    `study` is the path of a study file, a name under `studies/`, or a dict with the tables of a study file; relative
-    paths in a dict start at the working directory. Its `data.dataset` and `data.test` may also be a pandas frame, or
-    what a function of one's own may return: it is not stored, and the same call with other data is refused. `progress`
-    is called with the study's progress about once per epoch. The other arguments are the options of the command.
-    Without `home`, `storage` or `checkpoints`, the same environment variables are used as by the command. Raises
-    subclasses of `hpo.HpoError`.
+    `study` is the path of a study file, a name under `studies/`, a dict with the tables of a study file, or a study
+    that was read already; relative paths in a dict start at the working directory. Its `data.dataset` and `data.test`
+    may also be a pandas frame, or what a function of one's own may return: it is not stored, and the same call with
+    other data is refused. `progress` is called with the study's progress about once per epoch. The other arguments are
+    the options of the command. Without `home`, `storage` or `checkpoints`, the same environment variables are used as
+    by the command. Raises subclasses of `hpo.HpoError`.
     """
     _check(trials=trials, workers=workers, lanes=lanes, threads=threads)
     if compile not in ("auto", "on", "off"):
@@ -278,7 +278,9 @@ def compare(
         return table.compare(store, names, metric=metric, group_by=group_by, anyway=anyway)
 
 
-def _spec(study: PathLike | Mapping[str, Any]) -> StudySpec:
+def _spec(study: PathLike | Mapping[str, Any] | StudySpec) -> StudySpec:
+    if isinstance(study, StudySpec):
+        return study
     if isinstance(study, Mapping):
         return parse_tables(study)
     return read_study_file(find_study(os.fspath(study)))

@@ -52,7 +52,11 @@ RULES: dict[str, tuple[str, ...]] = {
     "export": (*TRAIN, "search", "execution", *KEEP, "reports", "checkpoints", "runtime"),
     "service": (*TRAIN, "search", "execution", *KEEP, "checkpoints", "runtime"),
     "study": (*DESCRIBE, "data", "execution", *KEEP, "reports", "runtime", "export"),
-    "cli": (*DESCRIBE, "data", "execution", *KEEP, "reports", "checkpoints", "runtime", "export", "service", "study"),
+    "questions": (*DESCRIBE, *KEEP, "reports", "study"),
+    "cli": (
+        *(*DESCRIBE, "data", "execution", *KEEP, "reports", "checkpoints", "runtime", "export", "service", "study"),
+        "questions",
+    ),
     "__main__": ("cli",),
 }
 PACKAGE = {"errors", "export", "study"}
@@ -62,7 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {part: set(BASE[:place]) for place, part in en
 }
 """Part of the package -> the parts it may use; itself always. Every part comes after those it may use."""
 
-WITHOUT_TORCH = (*BASE, *DESCRIBE, "own_code", "data", *KEEP, "reports", "study", "cli", "__main__")
+WITHOUT_TORCH = (*BASE, *DESCRIBE, "own_code", "data", *KEEP, "reports", "study", "questions", "cli", "__main__")
 """Parts that torch must not be imported in, at least not when the module is loaded."""
 
 

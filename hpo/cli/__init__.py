@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "hpo.cli.results.report:report",
     "explain": "hpo.cli.results.explain:explain",
     "compare": "hpo.cli.results.report:compare",
+    "ask": "hpo.cli.ask:ask",
     "export": "hpo.cli.results.export:export",
     "predict": "hpo.cli.results.predict:predict",
     "dashboard": "hpo.cli.results.dashboard:dashboard",
