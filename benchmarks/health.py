@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from hpo.endings import PROMOTION, Ended, Ending
+from hpo.endings import Ended, Ending
 from hpo.registry.lone_feature import LoneFeature
 from hpo.reports.checks import CHECKS, health
 from hpo.reports.evidence import Evidence
@@ -153,7 +153,7 @@ def evidence(study: Study) -> Evidence:
         elif reached_N is not None:
             epochs = reached_N[number]
             if epochs < EPOCHS:
-                ended, state = Ended(why=Ending.PRUNED, detail=PROMOTION, epoch=epochs), "PRUNED"
+                ended, state = Ended(why=Ending.PRUNED, detail="promotion", epoch=epochs), "PRUNED"
                 value = measured[number][epochs - 1]
         elif study.pruned:
             early = float(curve_NE[number, rung - 1])

@@ -16,8 +16,8 @@ CODE, DETAIL, EPOCH = ATTRIBUTES = ("ended", "ended_detail", "ended_epoch")
 FINISHED_BEFORE = "finished_before"
 """System attribute of a trial that had finished when it was given more epochs: after how many."""
 
-PROMOTION = "promotion"
-"""Detail of a trial that was pruned where it had paused, and may go on."""
+PAUSING = ("promotion", "asha", "pasha", "constant")
+"""Names of the pruners at whose rungs trials pause: the details of trials that have paused, and may go on."""
 
 UNITS = {"epochs": "epochs", "wall_seconds": "seconds", "cpu_seconds": "processor seconds"}
 """Budgets of `[search]` beside the one of trials, and what they count."""
@@ -76,7 +76,7 @@ _CAUSES = {
     Ending.REFUSED: "refused: {detail}",
 }
 _PAUSED = "paused at a rung"
-"""Words of a trial that was pruned by promotion: it was not judged to be bad, others were better then."""
+"""Words of a trial that has paused: it was not judged to be bad, others were better then."""
 _WITHOUT_EPOCH = (Ending.FINISHED, Ending.FAILED, Ending.REFUSED)
 _FORMERLY_UNDEFINED = "diverged at epoch {epoch}: the objective is not finite"
 """Words of versions that took an undefined objective for a divergence."""
@@ -115,7 +115,7 @@ class Ended:
     @property
     def paused(self) -> bool:
         """Whether the trial paused at a rung, where the best go on."""
-        return self.why is Ending.PRUNED and self.detail == PROMOTION
+        return self.why is Ending.PRUNED and self.detail in PAUSING
 
     def goes_on(self, *, also_pruned: bool) -> bool:
         """Whether the trial goes on when trials are given more epochs: all that it lacked was epochs, or, with

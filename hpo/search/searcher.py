@@ -23,8 +23,7 @@ from hpo.attributes.starts import Start
 from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.search import objective
-from hpo.search.pruning.by_name import pruner_for
-from hpo.search.pruning.promotion import promotion_of
+from hpo.search.pruning.by_name import promotion_of, pruner_for
 from hpo.search.queue import Queue, TrialStore
 from hpo.search.sampling.by_name import sampling_for
 from hpo.search.sampling.edited import present_trials_of

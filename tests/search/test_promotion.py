@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.endings import PROMOTION, Ended, Ending
+from hpo.endings import Ended, Ending
 from hpo.search.pruning.promotion import Promotion, is_paused, lengthened
 from hpo.storage.cache import blank_trial
 from hpo.studyfile import records
@@ -26,7 +26,7 @@ def trial(
     found.intermediate_values = dict(enumerate(curve, 1))
     if why is not None:
         found.user_attrs = Ended(
-            why=why, detail=PROMOTION if why is Ending.PRUNED else None, epoch=len(curve)
+            why=why, detail="promotion" if why is Ending.PRUNED else None, epoch=len(curve)
         ).attributes()
     if state in (TrialState.COMPLETE, TrialState.PRUNED) and curve:
         found.values = [max(curve)]
@@ -70,6 +70,24 @@ def promotable(book: Promotion, trials: Sequence[FrozenTrial], *, last: bool = F
 )
 def test_rungs(epochs: int, factor: int, least: int | None, expected: tuple[int, ...]) -> None:
     assert records.Promotion(reduction_factor=factor, min_epochs=least).rungs(epochs) == expected
+
+
+@pytest.mark.parametrize(
+    ("pruner", "epochs", "expected"),
+    [
+        (records.Asha(), 50, (1, 4, 16, 50)),
+        (records.Asha(min_epochs=2, reduction_factor=3), 54, (2, 6, 18, 54)),
+        (records.Asha(), 1, (1,)),
+        (records.Pasha(), 50, (1, 3, 9, 27, 50)),
+        (records.ConstantEpochs(), 50, (9, 50)),
+        (records.ConstantEpochs(min_epochs=8), 50, (8, 50)),
+        (records.ConstantEpochs(), 1, (1,)),
+    ],
+)
+def test_rungs_of_its_variants(
+    pruner: records.Asha | records.Pasha | records.ConstantEpochs, epochs: int, expected: tuple[int, ...]
+) -> None:
+    assert pruner.rungs(epochs) == expected
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,9 @@ def test_the_concurrency_that_fits_leaves_results_to_learn_from() -> None:
         ("", 9 * 6 + 3 * 11 + 33),
         ('pruner = { name = "promotion", min_epochs = 10 }', 3 * 17 + 33),
         ('pruner = { name = "promotion", reduction_factor = 2, min_epochs = 25 }', 2 * 25 + 25),
+        ('pruner = { name = "asha", min_epochs = 4 }', 16 * 4 + 4 * 12 + 34),
+        ('pruner = { name = "pasha", min_epochs = 2 }', 50 * 2 + 48),
+        ('pruner = { name = "constant", min_epochs = 8, wave = 10 }', 10 * 8 + 42),
     ],
 )
 def test_a_budget_of_epochs_that_no_trial_gets_through_is_told(search: str, needed: int) -> None:

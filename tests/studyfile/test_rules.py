@@ -32,6 +32,10 @@ REFUSED = [
         "search.pruner.lower: found 0.5; must be below upper = 0.4",
     ),
     (
+        {"search": 'pruner = { name = "constant", wave = 4, best = 4 }'},
+        "search.pruner.best: found 4, but a wave has 4 trials; must be less, or all go on",
+    ),
+    (
         {"training": "epochs = 5", "search": 'pruner = { name = "hyperband", min_epochs = 5 }'},
         "search.pruner.min_epochs: found 5, but training.epochs is 5; must be less",
     ),

@@ -28,7 +28,7 @@ from hpo.runtime.setup.inputs import Inputs
 from hpo.runtime.setup.specs import known_study, spec_of, spent_by
 from hpo.runtime.setup.starts import starts_of
 from hpo.search.objective import direction
-from hpo.search.pruning.promotion import promotion_of
+from hpo.search.pruning.by_name import promotion_of
 from hpo.storage.store import Store
 from hpo.studyfile.edits import refusals
 from hpo.studyfile.file import StudySpec, changes, fingerprint

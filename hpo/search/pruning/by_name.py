@@ -1,15 +1,22 @@
-"""Pruners by name. They decide as Optuna's do, except that the last value can count; a step is an epoch, from 1."""
+"""Pruners by name. Those of Optuna decide as there, except that the last value can count; a step is an epoch, from 1.
+Those at whose rungs trials pause have a `Promotion` instead."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
+from optuna.trial import FrozenTrial
 
 from hpo.conventions import LAST_VALUE_COUNTS
+from hpo.endings import PAUSING
 from hpo.search.pruning.optunas import CachedHalving, CachedHyperband, CachedPercentile
-from hpo.studyfile.file import StudySpec
+from hpo.search.pruning.progressive import Progressive
+from hpo.search.pruning.promotion import Promotion, epochs_at_first, lengthened
+from hpo.search.pruning.waves import Waves
+from hpo.studyfile import records
+from hpo.studyfile.study import StudySpec, trial_epochs
 
 
 def _hyperband(record: Any, spec: StudySpec, epochs: int) -> BasePruner:
@@ -50,9 +57,27 @@ PRUNERS: dict[str, Callable[[Any, StudySpec, int], BasePruner]] = {
     "median": _median,
     "percentile": _percentile,
     "threshold": _threshold,
-    "promotion": _none,  # trials pause, see `hpo.search.pruning.promotion`
     "none": _none,
+    **dict.fromkeys(PAUSING, _none),
 }
+
+
+def promotion_of(spec: StudySpec, trials: Sequence[FrozenTrial]) -> Promotion | None:
+    """The promotion of a study with these trials, which it has read; None where no trials pause."""
+    pruner, study, epochs = spec.pruner, spec.study, trial_epochs(spec)
+    first = min(epochs, epochs_at_first(trials, epochs))
+    promotion: Promotion
+    match pruner:
+        case records.Promotion(reduction_factor=factor) | records.Asha(reduction_factor=factor):
+            promotion = Promotion(study, lengthened(pruner.rungs(first), epochs, factor=factor), factor=factor)
+        case records.Pasha(reduction_factor=factor):
+            promotion = Progressive(study, lengthened(pruner.rungs(first), epochs, factor=factor), factor=factor)
+        case records.ConstantEpochs(wave=wave, best=best):
+            promotion = Waves(study, (*pruner.rungs(first)[:-1], epochs), wave=wave, best=best)
+        case _:
+            return None
+    promotion.read(trials)
+    return promotion
 
 
 def pruner_for(spec: StudySpec, epochs: int) -> BasePruner:

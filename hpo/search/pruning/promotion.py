@@ -4,7 +4,7 @@ At a rung, the best third of the trials that have arrived may go on (a half with
 trial's place is by its value at the rung's epoch, so trials are compared after the same training, those in flight
 among them. The others end as pruned, with their last state kept. As more trials arrive, one of them may come to belong
 to the best third: then it goes on under its own number, before new trials begin. This is asynchronous successive
-halving (Li et al. 2020) whose pauses are no verdicts.
+halving with promotion (ASHA, Li et al. 2018, arXiv:1810.05934). `progressive` and `waves` decide otherwise who goes on.
 
 A trial that was lost, e.g. diverged, has arrived at every rung as the last one, however far it came.
 """
@@ -21,9 +21,7 @@ from hpo import endings
 from hpo.attributes import lengths
 from hpo.endings import Ending
 from hpo.search import objective
-from hpo.studyfile import records
 from hpo.studyfile.records import StudyTable
-from hpo.studyfile.study import StudySpec, trial_epochs
 
 Place = tuple[float, int]
 """Of a trial at a rung: its value, so that lower is better, and its number."""
@@ -90,9 +88,11 @@ class Promotion:
         found: list[FrozenTrial] = []
         for rung in reversed(self.rungs[:-1]):
             found += self._waiting(rung, self._best(rung))
-        if not found and last and not self._wanted:
-            found = [self.paused[number] for number in self.order() if number in self.paused][:1]
-        return found
+        return found or (self._last() if last else [])
+
+    def _last(self) -> list[FrozenTrial]:
+        """Paused trials that go on only because no more will begin."""
+        return [] if self._wanted else [self.paused[number] for number in self.order() if number in self.paused][:1]
 
     def rung_of(self, trial: FrozenTrial) -> int | None:
         """The highest rung that a trial has reached; None below the first."""
@@ -129,6 +129,7 @@ class Promotion:
         return [trial for trial in here if self.rung_of(trial) == rung]
 
     def _best(self, rung: int) -> list[Place]:
+        """Places of the trials that may go on from a rung, the best first."""
         return self.arrived[rung][: len(self.arrived[rung]) // self.factor]
 
     def _value(self, trial: FrozenTrial, rung: int) -> float:
@@ -159,15 +160,3 @@ def epochs_at_first(trials: Iterable[FrozenTrial], epochs: int) -> int:
     """How many epochs trials had when the study began. `epochs`: as many as they have now."""
     noted = (trial.system_attrs.get(lengths.ATTRIBUTE, ()) for trial in trials)
     return min((pairs[0][1] for pairs in noted if pairs), default=epochs)
-
-
-def promotion_of(spec: StudySpec, trials: Sequence[FrozenTrial]) -> Promotion | None:
-    """The promotion of a study with these trials, which it has read; None where no trials pause."""
-    pruner = spec.pruner
-    if not isinstance(pruner, records.Promotion):
-        return None
-    epochs, factor = trial_epochs(spec), pruner.reduction_factor
-    begun = pruner.rungs(min(epochs, epochs_at_first(trials, epochs)))
-    promotion = Promotion(spec.study, lengthened(begun, epochs, factor=factor), factor=factor)
-    promotion.read(trials)
-    return promotion

@@ -12,6 +12,9 @@ from hpo.studyfile.records.base import NAME_PATTERN, Count, Positive, Record, Wh
 RUNGS_BELOW = 2
 """Rungs below the last epoch where the study does not say from which epoch on trials may be compared."""
 
+EARLY = 6
+"""All trials train for one epoch in so many where a study with waves does not say for how many."""
+
 
 class Tpe(Record):
     """Tree-structured Parzen estimator (Bergstra et al. 2011)."""
@@ -74,6 +77,57 @@ class Promotion(Record):
                 break
             found.append(below)
         return tuple(reversed(found))
+
+
+class Upwards(Record):
+    """Rungs that are counted from the first epoch on."""
+
+    min_epochs: Count = 1
+    """Epochs every trial gets: the first rung. Each of the next ones has `reduction_factor` times as many epochs."""
+    reduction_factor: Annotated[int, Field(ge=2, le=1_000_000_000)] = 3
+    """One trial in this many goes on from a rung to the next."""
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs at which trials of `epochs` epochs are compared, ascending. The last one is `epochs`."""
+        found = []
+        rung = self.min_epochs
+        while rung < epochs:
+            found.append(rung)
+            rung *= self.reduction_factor
+        return (*found, epochs)
+
+
+class Asha(Upwards):
+    """Asynchronous successive halving (ASHA): promotion with rungs from `min_epochs` upwards (Li et al. 2018,
+    arXiv:1810.05934)."""
+
+    name: Literal["asha"] = "asha"
+    reduction_factor: Annotated[int, Field(ge=2, le=1_000_000_000)] = 4
+    """One trial in this many goes on from a rung to the next."""
+
+
+class Pasha(Upwards):
+    """Progressive ASHA (PASHA): the next rung is opened once the two highest rungs rank trials differently; at the end
+    the best trial goes on to its last epoch (Bohdal et al. 2022, arXiv:2207.06940)."""
+
+    name: Literal["pasha"] = "pasha"
+
+
+class ConstantEpochs(Record):
+    """Trials come in waves: all of a wave train for the same number of epochs, then the best of it to the end."""
+
+    name: Literal["constant"] = "constant"
+    min_epochs: Count | None = None
+    """Epochs every trial gets. Absent: a sixth of the trial's epochs."""
+    wave: Annotated[int, Field(ge=2, le=1_000_000)] = 16
+    """Trials that are compared with each other."""
+    best: Count = 2
+    """How many of a wave go on to the end."""
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs at which trials of `epochs` epochs are compared, ascending. The last one is `epochs`."""
+        first = self.min_epochs or math.ceil(epochs / EARLY)
+        return (first, epochs) if first < epochs else (epochs,)
 
 
 class Hyperband(Record):
@@ -146,7 +200,17 @@ class Auto(Record):
 
 Sampler = Annotated[Tpe | Gp | Cmaes | Qmc | RandomSearch | Grid | Auto, Field(discriminator="name")]
 Pruner = Annotated[
-    Promotion | Hyperband | SuccessiveHalving | Median | Percentile | Threshold | NoPruner, Field(discriminator="name")
+    Promotion
+    | Asha
+    | Pasha
+    | ConstantEpochs
+    | Hyperband
+    | SuccessiveHalving
+    | Median
+    | Percentile
+    | Threshold
+    | NoPruner,
+    Field(discriminator="name"),
 ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from hpo.studyfile.auto import MOST_GRIDDED
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.problems import Problem, hint, listing, quote
-from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
+from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, ConstantEpochs, Threshold
 from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.rules.functions import RULES as FUNCTION_RULES
 from hpo.studyfile.searched import searched
@@ -99,6 +99,13 @@ def threshold_has_bounds(spec: StudySpec) -> Iterator[Problem]:
     elif pruner.lower is not None and pruner.upper is not None and pruner.lower >= pruner.upper:
         text = f"found {pruner.lower}; must be below upper = {pruner.upper}"
         yield Problem(path="search.pruner.lower", text=text)
+
+
+def wave_has_losers(spec: StudySpec) -> Iterator[Problem]:
+    pruner = spec.pruner
+    if isinstance(pruner, ConstantEpochs) and pruner.best >= pruner.wave:
+        text = f"found {pruner.best}, but a wave has {pruner.wave} trials; must be less, or all go on"
+        yield Problem(path="search.pruner.best", text=f'{text} (pruner = "none" says so)')
 
 
 def pruner_has_time(spec: StudySpec) -> Iterator[Problem]:
@@ -234,6 +241,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     one_way_to_divide,
     fresh_splits_are_drawn,
     threshold_has_bounds,
+    wave_has_losers,
     equal_epochs,
     pruner_has_time,
     grid_is_finite,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hpo.studyfile.fields import searched_tables
-from hpo.studyfile.records import Promotion
+from hpo.studyfile.problems import quote
+from hpo.studyfile.records import Asha, ConstantEpochs, Pasha, Promotion
 from hpo.studyfile.study import LEARNING, StudySpec, fitting_concurrency, options_of, trial_epochs
 from hpo.studyfile.tree import Choice, Range
 
@@ -69,18 +70,31 @@ def _starts(spec: StudySpec) -> Iterator[Caution]:
 
 def _no_finish(spec: StudySpec) -> Iterator[Caution]:
     """A budget of epochs that is spent before the first trial gets through all rungs."""
-    pruner, budget = spec.pruner, spec.search.epochs
-    if not isinstance(pruner, Promotion) or budget is None:
-        return
-    rungs = pruner.rungs(trial_epochs(spec))
-    arrived = [pruner.reduction_factor**above for above in reversed(range(len(rungs)))]
-    needed = sum(trials * (rung - below) for trials, rung, below in zip(arrived, rungs, (0, *rungs), strict=False))
-    if budget < needed:
+    budget, needed = spec.search.epochs, _epochs_to_finish(spec)
+    if budget is not None and needed is not None and budget < needed:
         yield Caution(
             code="no_finish",
-            text=f"search.epochs = {budget}: with pruning by promotion, the first trial finishes after about {needed} "
-            'epochs of all trials, so the study may end without a winner; raise it, or take pruner = "none"',
+            text=f"search.epochs = {budget}: with pruner = {quote(spec.pruner.name)}, the first trial finishes after "
+            f"about {needed} epochs of all trials, so the study may end without a winner; raise it, or take "
+            'pruner = "none"',
         )
+
+
+def _epochs_to_finish(spec: StudySpec) -> int | None:
+    """How many epochs all trials train until the first one finishes, where they pause, in a search without surprises;
+    None where they do not."""
+    pruner, epochs, trials = spec.pruner, trial_epochs(spec), spec.search.trials
+    arrived: list[int]
+    match pruner:
+        case Promotion() | Asha():
+            rungs = pruner.rungs(epochs)
+            arrived = [pruner.reduction_factor**above for above in reversed(range(len(rungs)))]
+        case Pasha() | ConstantEpochs():
+            rungs = (pruner.rungs(epochs)[0], epochs)
+            arrived = [min(trials, pruner.wave) if isinstance(pruner, ConstantEpochs) else trials, 1]
+        case _:
+            return None
+    return sum(count * (rung - below) for count, rung, below in zip(arrived, rungs, (0, *rungs), strict=False))
 
 
 def _searches(node: object) -> bool:
