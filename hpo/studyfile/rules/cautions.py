@@ -84,6 +84,7 @@ def _epochs_to_finish(spec: StudySpec) -> int | None:
     """How many epochs all trials train until the first one finishes, where they pause, in a search without surprises;
     None where they do not."""
     pruner, epochs, trials = spec.pruner, trial_epochs(spec), spec.search.trials
+    arrived: list[int]
     match pruner:
         case Promotion() | Asha():
             rungs = pruner.rungs(epochs)
