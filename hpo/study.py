@@ -44,6 +44,8 @@ class Best:
     """The trial's number."""
     value: float
     """Its objective on the validation part."""
+    values: Mapping[str, float]
+    """All its objectives by name: one, or several if the study has them."""
     params: Mapping[str, Any]
     """Searched parameters by dotted path."""
     test: Mapping[str, float | None]
@@ -76,7 +78,8 @@ class Study:
     @property
     def trials(self) -> pd.DataFrame:
         """One row per trial, by number, with the columns of `trials.csv`: number, state, value, spread, the searched
-        parameters by dotted path, epochs, best_epoch, model_parameters, optimizer_state_bytes, ended."""
+        parameters by dotted path, epochs, best_epoch, model_parameters, optimizer_state_bytes, flops, ended. With
+        several objectives, `value.NAME` of each after the first, and `pareto`, follow spread."""
         from hpo.reports.tables import trials_frame
 
         return trials_frame(self._facts)
@@ -96,9 +99,15 @@ class Study:
         if winner is None:
             return None
         assert winner.value is not None
-        scores = {"test": facts.test, "test_ensemble": facts.test_ensemble}
-        confirmation = self._facts.confirmation
-        return Best(number=winner.number, value=winner.value, params=winner.params, confirmation=confirmation, **scores)
+        return Best(
+            number=winner.number,
+            value=winner.value,
+            values=dict(zip(facts.objectives, winner.values, strict=True)),
+            params=winner.params,
+            test=facts.test,
+            test_ensemble=facts.test_ensemble,
+            confirmation=facts.confirmation,
+        )
 
     @property
     def summary(self) -> str:

@@ -35,6 +35,7 @@ class Executor:
         """Seconds spent training: the sum over epochs of the slowest shard's time."""
         self._shards: list[SupervisedShard] = []
         self._sizes: dict[int, int] = {}
+        self._flops: dict[int, int] = {}
         """Number of parameters of each trial's model, by trial number."""
         self._busy: list[SupervisedShard] = []
         """Shards that are training an epoch."""
@@ -143,6 +144,7 @@ class Executor:
             )
         for number in ended:
             self._sizes.pop(number, None)
+            self._flops.pop(number, None)
         return _gather(shards, Settled)
 
     def halt(self) -> None:
@@ -155,9 +157,11 @@ class Executor:
         self.settle(best=(), wanted=(), ended={number for shard in self._shards for number in shard.configs})
 
     def costs(self, trial: int, config: TrialConfig) -> dict[str, int]:
-        """Number of parameters of the trial's model, and bytes of its optimizer's state."""
+        """Number of parameters of the trial's model, bytes of its optimizer's state, and operations of a forward pass
+        of one example where they can be counted."""
         size = self._sizes[trial]
-        return {"parameters": size, "optimizer_state_bytes": state_bytes(config.optimizer, size)}
+        flops = {"flops": self._flops[trial]} if trial in self._flops else {}
+        return {"parameters": size, "optimizer_state_bytes": state_bytes(config.optimizer, size), **flops}
 
     def close(self) -> None:
         for shard in self._shards:
@@ -175,6 +179,7 @@ class Executor:
         failures: list[Failure] = []
         for reply in _gather([shard for shard, _ in sent], Started):
             self._sizes |= reply.sizes
+            self._flops |= reply.flops
             failures += reply.failures
         return sorted(failures, key=lambda failure: failure.trial)
 

@@ -59,7 +59,7 @@ class TrainingJob:
         setting = Setting(
             examples=examples,
             seed=self.spec.study.seed,
-            metrics=metrics.names_for(examples.task, self.spec.study.objective),
+            metrics=metrics.names_for(examples.task, *self.spec.study.objectives),
             dtype=examples.dtype,
             compiled_lanes=self.compiled_lanes,
             of_trial=None if self.reshuffled is None else TrialExamples(examples, self.reshuffled),

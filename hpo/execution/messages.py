@@ -145,6 +145,8 @@ class Started(Answer):
 
     sizes: dict[int, int]
     """Number of parameters of each trial's model, by trial number."""
+    flops: dict[int, int]
+    """Operations of each trial's model for one example, where they can be counted."""
     failures: tuple[Failure, ...]
     """Trials that could not be started."""
 

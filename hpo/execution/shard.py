@@ -160,7 +160,9 @@ class Shard:
     def _started(self, trials: Iterable[int], failures: list[Failure]) -> Started:
         present = sorted(set(trials) - {failure.trial for failure in failures})
         sizes = {number: self._trainer_of(number).parameters(number) for number in present}
-        return Started(sizes=sizes, failures=tuple(failures))
+        counted = {number: self._trainer_of(number).flops(number) for number in present}
+        flops = {number: count for number, count in counted.items() if count is not None}
+        return Started(sizes=sizes, flops=flops, failures=tuple(failures))
 
 
 def _lanes(lanes: Written | bytes) -> dict[tuple[int, int], SavedLane]:

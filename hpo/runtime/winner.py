@@ -21,6 +21,7 @@ from hpo.registry import studies
 from hpo.registry.baselines import Baseline
 from hpo.registry.confirmation import Confirmation
 from hpo.registry.facts import StudyFacts
+from hpo.registry.winner import set_winner
 from hpo.runtime.resume import retrain
 from hpo.runtime.session import Session
 from hpo.studyfile.records import TrialConfig
@@ -73,7 +74,7 @@ def find(
     if test is None and scored:
         data = session.inputs.of_trial(trial.number)
         saved = weights(session, trial, config, go_on)
-        test, together, error = _score(data, config, saved, session.spec.study.objective)
+        test, together, error = _score(data, config, saved, session.spec.study.metric)
         looks = (*looks, trial.number)
     return Winner(
         number=trial.number,
@@ -97,8 +98,8 @@ def note(session: Session, winner: Winner | None, facts: StudyFacts) -> None:
     confirmation = winner.confirmation if winner else None
     studies.set_facts(store, study_id, replace(known.updated(facts).updated(looks), confirmation=confirmation))
     if winner is not None:
-        scores = winner.test, study.objective
-        studies.set_winner(store, study_id, winner.number, *scores, ensemble=winner.ensemble)
+        scores = winner.test, study.metric
+        set_winner(store, study_id, winner.number, *scores, ensemble=winner.ensemble)
 
 
 def beside(session: Session, go_on: Callable[[], None] = lambda: None) -> tuple[Baseline, ...]:

@@ -24,14 +24,17 @@ from hpo.studyfile.records import (
     CheckpointsTable,
     DataTable,
     Median,
+    NoPruner,
     Pruner,
     SearchTable,
     StudyTable,
 )
 from hpo.studyfile.tree import Choice
 
-LEARNING = ("tpe", "gp", "cmaes")
+LEARNING = ("tpe", "gp", "cmaes", "nsga2")
 """Samplers that learn from results."""
+FOR_ONE_OBJECTIVE = ("gp", "cmaes")
+"""Samplers that search by one objective."""
 CONFIRMED = 0.1
 """Share of the epochs of the search that its confirmation gets where the study does not say."""
 MOST_IN_FLIGHT = 16
@@ -75,8 +78,11 @@ class StudySpec:
 
     @property
     def pruner(self) -> Pruner:
-        """What ends or pauses unpromising trials."""
+        """What ends or pauses unpromising trials. With several objectives nothing does unless the file says so: a
+        pruner sees the first one alone, and would end the trials that are best in the others."""
         given = "pruner" in self.search.model_fields_set
+        if not given and len(self.study.objectives) > 1:
+            return NoPruner()
         return self.search.pruner if given or self.conventions >= PROMOTES else Median()
 
     @property

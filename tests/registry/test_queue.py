@@ -18,7 +18,8 @@ from hpo.errors import StudyStateError
 from hpo.lengths import ATTRIBUTE as LENGTHS
 from hpo.registry import control, exclusive, leases, queue
 from hpo.registry.facts import StudyFacts
-from hpo.registry.studies import StudyRow, add_seconds, register_study, set_facts, set_winner, study_row
+from hpo.registry.studies import StudyRow, add_seconds, register_study, set_facts, study_row
+from hpo.registry.winner import set_winner
 from hpo.storage.open import open_store
 from hpo.storage.own_trials import MARK
 from hpo.storage.rows import CheckpointRow

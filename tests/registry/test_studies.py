@@ -17,16 +17,15 @@ from hpo.errors import StudyStateError
 from hpo.registry.facts import StudyFacts
 from hpo.registry.studies import (
     add_seconds,
-    forget_winner,
     mark_finished,
     mark_unfinished,
     register_study,
     set_balance,
     set_facts,
-    set_winner,
     study_row,
 )
 from hpo.registry.summaries import list_studies
+from hpo.registry.winner import forget_winner, set_winner
 from hpo.storage.open import open_store
 from hpo.storage.store import Store
 

@@ -175,14 +175,15 @@ def _print(spec: StudySpec, findings: Findings) -> None:
 
 def _summary(spec: StudySpec, findings: Findings) -> Table:
     study, search = spec.study, spec.search
-    goal = "lowest" if study.minimized else "highest"
+    goals = ["lowest" if goal == "minimize" else "highest" for goal in study.directions]
     newest = f"the newest epoch weighs {1 - study.smoothing:g}"
     smoothed = f", smoothed by {study.smoothing} ({newest})" if study.smoothing else ""
+    others = "".join(f"; {goal} {name}" for goal, name in zip(goals[1:], study.objectives[1:], strict=True))
     of_part = " of the validation part" if spec.function is None else ""
     epochs = _fixed(spec, defaults=True)["training.epochs"]
     table = _grid()
     table.add_row("study", f"{study.name}, seed {study.seed}")
-    table.add_row("objective", f"{goal} {study.objective}{of_part}, {study.epoch} epoch{smoothed}")
+    table.add_row("objective", f"{goals[0]} {study.metric}{of_part}, {study.epoch} epoch{smoothed}{others}")
     if spec.function is not None:
         pace = "at its own pace" if spec.at_own_pace else "in lock step"
         table.add_row("function", f"{spec.function}, each trial in a process of its own, {pace}")

@@ -87,19 +87,20 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     seconds), confirmation (what the repeats of the leading configurations say, or null: winner, value, which is mean,
     low and high of its 95 % interval, spread, repeats, configurations, leaders, others, searched, optimism, gain,
     default, epochs, seconds), ended (reason to count of trials), worker_status (of those that work on it, have fallen
-    silent or cannot work on it, each with name, host, pid, alive, trials, complaint), best_trials (the best first, each
-    with number, value, spread, epochs, best_epoch, seconds, params, signs), signs (of trouble, each with code, trials,
-    example, way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason),
-    foreign (the waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or
-    "taken", i.e. ended by another program, and reason) and health (what the checks of docs/report.md found, the gravest
-    first, each with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence, figure and way_out;
-    empty with --watch).
+    silent or cannot work on it, each with name, host, pid, alive, trials, complaint), objectives (their names),
+    best_trials (the best first, each with number, value, values (objective to value), spread, epochs, best_epoch,
+    seconds, params, signs), front (the same of the trials on the Pareto front, where there are several objectives),
+    signs (of trouble, each with code, trials, example, way_out), in_training (each with number, worker, epoch, value),
+    failures (each with number, reason), foreign (the waiting and the others, each with number, kind, which is
+    "waiting", "refused", "running", "added" or "taken", i.e. ended by another program, and reason) and health (what the
+    checks of docs/report.md found, the gravest first, each with code, verdict, which is "fail", "warn", "pass" or
+    "not_applicable", sentence, figure and way_out; empty with --watch).
 
-    With --trial and --json an object with number, state, reason, value, spread, epochs, best_epoch, params, seconds,
-    parameters (of the model), optimizer_state_bytes, peak_memory_bytes, peak_gpu_memory_bytes (of a training function),
-    signs, drawn_after and decided_after (epoch to the same): what the sampler and the pruner had seen of a study whose
-    trials advance at their own pace, with trials (their number) and training (number of each that was in training to
-    the epochs that it had reported; all others had ended).
+    With --trial and --json an object with number, state, reason, value, values, spread, epochs, best_epoch, params,
+    seconds, parameters (of the model), optimizer_state_bytes, flops (of an example), peak_memory_bytes,
+    peak_gpu_memory_bytes (of a training function), signs, drawn_after and decided_after (epoch to the same): what the
+    sampler and the pruner had seen of a study whose trials advance at their own pace, with trials (their number) and
+    training (number of each that was in training to the epochs that it had reported; all others had ended).
 
     \b
     Examples:
@@ -182,6 +183,7 @@ def _studies_table(found: list[StudySummary]) -> Table:
 
 
 def _print_study(found: StudyDetails, options: str) -> None:
+    from hpo.cli.terminal.front import front_lines
     from hpo.reports.foreign import sentences
     from hpo.reports.health import counted
     from hpo.reports.text import describe_training, format_duration, plural
@@ -202,6 +204,7 @@ def _print_study(found: StudyDetails, options: str) -> None:
     if found.best_trials:
         out.print()
         _print_best(out, found)
+    out.list_of("Pareto front", front_lines(found.front))
     if found.confirmation is not None:
         from hpo.reports.render.confirmation import sentences as confirmed
 
@@ -248,6 +251,7 @@ def _print_best(out: Terminal, found: StudyDetails) -> None:
     objective = found.objective
     part = "validation " if found.function is None else ""
     rows = {f"{part}{objective}": [format_number(trial.value) for trial in best]}
+    rows |= {name: [format_number(trial.values[name]) for trial in best] for name in found.objectives[1:]}
     tested = found.test or {}, found.test_ensemble, found.models
     for name, score in scores_on_test(objective, *tested, name=objective):
         rows[name] = [score if trial.number == found.winner else "" for trial in best]

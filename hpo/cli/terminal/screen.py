@@ -81,7 +81,7 @@ class Screen:
             begun = now.ended or any(trial.epoch for trial in now.running)
             verb = f"continues after {plural(now.ended, 'ended trial')}" if begun else "begins"
             text = (
-                f"{verb}: {about}, {spec.study.objective}, {plural(now.budget, 'trial')}, "
+                f"{verb}: {about}, {', '.join(spec.study.objectives)}, {plural(now.budget, 'trial')}, "
                 f"sampler {spec.search.sampler.name}, pruner {spec.pruner.name}"
             )
         self.console.say(f"Study {spec.study.name} {text}")
@@ -120,7 +120,7 @@ class Screen:
         lines = self.console.render_lines(text)
         shown = max(min(SHOWN, self.console.height - len(lines) - 4), 1)
         table = plain_table(header_style="dim")
-        for name in ("trial", "epoch", self.spec.study.objective):
+        for name in ("trial", "epoch", self.spec.study.metric):
             table.add_column(name, justify="right", no_wrap=True)
         for trial in now.running[:shown]:
             value = "" if trial.value is None else format_number(trial.value)
@@ -163,7 +163,7 @@ def conclusion(spec: StudySpec, result: Result) -> None:
         out.say(f"Winner: trial {winner.number}")
         for name, value in winner.params.items():
             out.entry(f"{name} = {format_number(value, 6)}")
-        objective = spec.study.objective
+        objective = spec.study.metric
         part = "validation " if spec.function is None else ""
         out.entry(f"{part}{objective}: {format_number(winner.value)}")
         if winner.test is None and spec.function is None:

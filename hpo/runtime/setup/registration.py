@@ -25,7 +25,6 @@ from hpo.registry.reopening import reopen_cut
 from hpo.registry.studies import StudyRow
 from hpo.runtime.setup.inputs import Inputs
 from hpo.runtime.setup.specs import spec_of, spent_by
-from hpo.search.objective import direction
 from hpo.search.pruning.promotion import promotion_of
 from hpo.storage.store import Store
 from hpo.studyfile.file import StudySpec, changes, fingerprint
@@ -47,8 +46,9 @@ def register(
     study_id = studies.register_study(
         store,
         name=spec.study.name,
-        direction=direction(spec.study),
-        metric=spec.study.objective,
+        direction=spec.study.directions[0],
+        metric=spec.study.metric,
+        further=dict(zip(spec.study.objectives[1:], spec.study.directions[1:], strict=True)),
         spec_text=spec.text,
         source=str(Path(spec.source).resolve()),
         fingerprint=fingerprint(spec),
@@ -151,12 +151,13 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, digest: st
 
 def _dashboard_attributes(spec: StudySpec, inputs: Inputs) -> dict[str, Any]:
     """User attributes that optuna-dashboard shows of the study."""
+    further = f"; {' and '.join(spec.study.objectives[1:])}" if len(spec.study.objectives) > 1 else ""
     if spec.data is None:
-        about = {"objective": f"{spec.study.objective}, {spec.study.epoch} epoch"}
+        about = {"objective": f"{spec.study.metric}, {spec.study.epoch} epoch{further}"}
     else:
         about = {
             "data": f"{inputs.dataset.name}, {inputs.dataset.size} examples, {inputs.dataset.task}",
-            "objective": f"validation {spec.study.objective}, {spec.study.epoch} epoch",
+            "objective": f"validation {spec.study.metric}, {spec.study.epoch} epoch{further}",
         }
     return {
         **about,

@@ -9,7 +9,15 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, BruteForceSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler
+from optuna.samplers import (
+    BaseSampler,
+    BruteForceSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+)
 from optuna.study import Study
 
 from hpo import space
@@ -41,6 +49,10 @@ def _cmaes(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
     )
 
 
+def _nsga2(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
+    return NSGAIISampler(population_size=record.population, seed=seed)
+
+
 def _qmc(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
     # The scrambling of the sequence must be the same for all trials; parameters outside it are drawn per trial.
     return QMCSampler(
@@ -64,9 +76,12 @@ def _tpe(spec: StudySpec, study: Study, promotion: Promotion | None) -> Sampling
     groups: dict[str | None, dict[str, BaseDistribution]] = {}
     for parameter in space.parameters(spec):
         groups.setdefault(parameter.condition, {})[parameter.name] = parameter.distribution
+    record: Any = spec.search.sampler
+    if len(spec.study.objectives) > 1:  # the places of trials that pause are by the first objective alone
+        tpe = TpeSampler(list(groups.values()), seed=spec.study.seed, several=spec.study.directions)
+        return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials)
     maximize = objective.direction(spec.study) == "maximize"
     tpe = TpeSampler(list(groups.values()), seed=spec.study.seed, maximize=maximize)
-    record: Any = spec.search.sampler
     return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials, promotion=promotion)
 
 
@@ -101,6 +116,7 @@ SAMPLERS: dict[str, Make] = {
     "tpe": _tpe,
     "gp": _gp,
     "cmaes": _each(_cmaes),
+    "nsga2": _each(_nsga2),
     "qmc": _each(_qmc),
     "random": _each(_random),
     "grid": _each(_grid),

@@ -43,6 +43,7 @@ from hpo.studyfile.records.search import (
     Hyperband,
     Median,
     NoPruner,
+    Nsga2,
     Percentile,
     Promotion,
     Pruner,
@@ -56,9 +57,11 @@ from hpo.studyfile.records.search import (
 )
 from hpo.studyfile.records.study import (
     CLASSIFICATION_METRICS,
+    COSTS,
     METRICS,
     MINIMIZED,
     REGRESSION_METRICS,
+    TAKEN,
     CheckpointsTable,
     Metric,
     StudyTable,
@@ -81,10 +84,12 @@ from hpo.studyfile.records.trial import TrialConfig
 
 __all__ = [
     "CLASSIFICATION_METRICS",
+    "COSTS",
     "METRICS",
     "MINIMIZED",
     "NAME_PATTERN",
     "REGRESSION_METRICS",
+    "TAKEN",
     "Activation",
     "Adagrad",
     "Adam",
@@ -122,6 +127,7 @@ __all__ = [
     "NoPruner",
     "NonNegative",
     "Norm",
+    "Nsga2",
     "OneCycle",
     "Optimizer",
     "OptimizerBase",

@@ -10,9 +10,10 @@ from typing import Any
 
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.problems import Problem, hint, listing, quote
-from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, Threshold
+from hpo.studyfile.records import CLASSIFICATION_METRICS, METRICS, REGRESSION_METRICS, Threshold
 from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.rules.functions import RULES as FUNCTION_RULES
+from hpo.studyfile.rules.objectives import RULES as OBJECTIVE_RULES
 from hpo.studyfile.searched import searched
 from hpo.studyfile.study import StudySpec, normalises_batches, options_of
 from hpo.studyfile.tree import Choice, Range, join
@@ -30,11 +31,12 @@ def objective_suits_task(spec: StudySpec) -> Iterator[Problem]:
     if spec.data is None or spec.function is not None:
         return
     suitable = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}
-    task, objective = spec.data.task, spec.study.objective
-    if task != "auto" and objective not in suitable[task]:
-        names = ", ".join(sorted(suitable[task]))
-        text = f"found {quote(objective)}, but data.task is {quote(task)}; must be one of {names}"
-        yield Problem(path="study.objective", text=text)
+    task, unsuitable = spec.data.task, (METRICS.keys() - suitable[spec.data.task] if spec.data.task != "auto" else ())
+    for objective in spec.study.objectives:
+        if objective in unsuitable:
+            names = ", ".join(sorted(suitable[task]))
+            text = f"found {quote(objective)}, but data.task is {quote(task)}; must be one of {names}"
+            yield Problem(path="study.objective", text=text)
 
 
 def one_way_to_validate(spec: StudySpec) -> Iterator[Problem]:
@@ -238,6 +240,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     smoothing_needs_classes,
     decay_has_average,
     roles_are_of_parameters,
+    *OBJECTIVE_RULES,
     *FUNCTION_RULES,
 )
 

@@ -28,6 +28,7 @@ def test_columns_of_trials():
         "best_epoch",
         "model_parameters",
         "optimizer_state_bytes",
+        "flops",
         "ended",
     ]
 
