@@ -22,8 +22,9 @@ from statistics import fmean
 
 import numpy as np
 
+from hpo.conclusions.confirmation import Confirmation
 from hpo.search import confirmation
-from hpo.search.confirmation import DEFAULT, Outcome
+from hpo.search.confirmation import DEFAULT
 
 CONFIGURATIONS = 40
 """Finished trials of a simulated study."""
@@ -39,7 +40,7 @@ class Simulated:
     """True values, best first by the search."""
     default: float
     """The true value of the default configuration."""
-    outcome: Outcome
+    outcome: Confirmation
     trainings: int
     """How many trainings were spent."""
 

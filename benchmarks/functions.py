@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.chaos import Server, server
 from benchmarks.crowd import Crowd, inspect
 from benchmarks.machine import processor
-from hpo.registry.read import epochs_frame
+from hpo.registry.read import read_epochs
 from hpo.storage.open import open_store
 
 CODE = """
@@ -110,7 +110,7 @@ def kills(postgresql: Server, home: Path, trials: int, count: int) -> str:
         crowd.drain()
         found = inspect(crowd, "functions", trials)
         with closing(open_store(crowd.url)) as store:
-            epochs = epochs_frame(store, "functions")
+            epochs = read_epochs(store, "functions").frame()
     resumed = epochs[epochs["starts"] > 1]
     assert (resumed["from"] > 0).all(), "a trial continued from nothing, though it had saved something"
     states = ", ".join(f"{number} {state}" for state, number in found.states.items())

@@ -11,7 +11,9 @@ sound studies.
 
 What is assumed of a sound study: responses of second order in each parameter, each of which explains 10 % of the
 variance at least; optima in the middle six tenths of the ranges; normal noise, independent over trials, replicas and
-epochs, a third of the spread between trials at most; curves that level off.
+epochs, a third of the spread between trials at most; curves that level off. Half of the
+studies are pruned: half of these at the median of the first rung, the others by promotion, where trials pause at three
+rungs.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from hpo.endings import Ended, Ending
+from hpo.endings import PROMOTION, Ended, Ending
 from hpo.registry.lone_feature import LoneFeature
 from hpo.reports.checks import CHECKS, health
 from hpo.reports.evidence import Evidence
@@ -47,6 +49,8 @@ RANGES: dict[str, BaseDistribution] = {
 """Searched parameters, of which a study has three or four."""
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 EPOCHS = 30
+RUNGS = (3, 10, EPOCHS)
+"""Where trials pause."""
 EXAMPLES = 2_000
 """In the validation part, and in the test part."""
 
@@ -76,6 +80,8 @@ class Study:
     hidden: float = 0.3
     """What a curve's height at the first rung says nothing of, as a share of the spread of the final values."""
     pruned: bool = False
+    promoted: bool = False
+    """Whether trials pause at rungs, of which the best third goes on, instead of being pruned for good."""
     adaptive: bool = False
     """Whether the sampler learns from the trials."""
     lone: float = 0.0
@@ -109,6 +115,7 @@ def sound(seed: int) -> Study:
         adaptive=bool(draw.random() < 0.5),
         lone=float(draw.uniform(0.0, 0.6)),
         repeated=(int(draw.integers(0, 20)), 0, 0),
+        promoted=bool(draw.random() < 0.5),
     )
 
 
@@ -136,12 +143,18 @@ def evidence(study: Study) -> Evidence:
     means, deviations = value_NR.mean(1).tolist(), value_NR.std(1, ddof=1).tolist()
     measured, replicated = curve_NE.tolist(), value_NR.tolist()
     rung = 3
+    reached_N = _promoted(curve_NE) if study.pruned and study.promoted else None
     rows, curves, replicas = [], {}, {}
     seen: list[float] = []
     for number in range(n):
         value, epochs, ended, state = means[number], EPOCHS, Ended(why=Ending.FINISHED), "COMPLETE"
         if study.undefined and draw.random() < study.undefined:
             ended, state, epochs = Ended(why=Ending.UNDEFINED, detail="accuracy", epoch=1), "PRUNED", 1
+        elif reached_N is not None:
+            epochs = reached_N[number]
+            if epochs < EPOCHS:
+                ended, state = Ended(why=Ending.PRUNED, detail=PROMOTION, epoch=epochs), "PRUNED"
+                value = measured[number][epochs - 1]
         elif study.pruned:
             early = float(curve_NE[number, rung - 1])
             insort(seen, early)
@@ -171,8 +184,23 @@ def evidence(study: Study) -> Evidence:
             name="x3", metric="accuracy", constant=share, features=20, examples=sum(study.classes),
             score=min(1.0, share + study.lone * (winning - share)),
         ),
-        parts=parts, noise=noise, grid=False, way_to_more_trials="", way_to_more_epochs="more epochs",
+        parts=parts, confirmation=None, noise=noise, grid=False, way_to_more_trials="",
+        way_to_more_epochs="more epochs",
     )  # fmt: skip
+
+
+def _promoted(curve_NE: Floats) -> list[int]:
+    """[n] Epochs of each trial where at every rung the best third of the trials so far goes on at once, also such as
+    paused there before."""
+    reached = [0] * len(curve_NE)
+    for number in range(len(curve_NE)):
+        reached[number] = RUNGS[0]
+        for at, rung in enumerate(RUNGS[:-1]):
+            came = [one for one in range(number + 1) if reached[one] >= rung]
+            best = sorted(came, key=lambda one: -curve_NE[one, rung - 1])[: len(came) // 3]
+            for one in best:
+                reached[one] = max(reached[one], RUNGS[at + 1])
+    return reached
 
 
 def _drawn(study: Study, luck_N: Floats) -> tuple[list[dict[str, float]], Floats]:
@@ -257,7 +285,7 @@ def narrow_range(study: Study) -> None:
 
 def sharp_pruner(study: Study) -> None:
     """It cuts at an epoch at which curves say nothing of their ends."""
-    study.pruned, study.hidden = True, float(study.draw.uniform(20.0, 40.0))
+    study.pruned, study.promoted, study.hidden = True, False, float(study.draw.uniform(20.0, 40.0))
 
 
 def duplicate_rows(study: Study) -> None:

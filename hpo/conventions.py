@@ -66,7 +66,10 @@ slower. Before, they were in long studies. Compiled steps round otherwise."""
 WINNERS_ARE_CONFIRMED = 5
 """Where a study does not say which share of the epochs a confirmation of its winner gets (`search.confirm`), it is a
 tenth; before, there was none."""
-NEWEST = 5
+UNUSED_STAY = 6
+"""Parameters of a module of the user's own without a gradient, because the pass did not use them, are not updated, as
+in PyTorch. Before, optimizers took 0 for it, and weight decay shrank them."""
+NEWEST = 6
 
 KEY = "conventions"
 """Where the configuration of a trial, which an export contains, notes them."""

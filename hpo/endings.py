@@ -75,6 +75,8 @@ _CAUSES = {
     Ending.FAILED: "failed: {detail}",
     Ending.REFUSED: "refused: {detail}",
 }
+_PAUSED = "paused at a rung"
+"""Words of a trial that was pruned by promotion: it was not judged to be bad, others were better then."""
 _WITHOUT_EPOCH = (Ending.FINISHED, Ending.FAILED, Ending.REFUSED)
 _FORMERLY_UNDEFINED = "diverged at epoch {epoch}: the objective is not finite"
 """Words of versions that took an undefined objective for a divergence."""
@@ -94,6 +96,8 @@ class Ended:
     @property
     def cause(self) -> str:
         """The words without the epoch, which trials have in common."""
+        if self.paused:
+            return _PAUSED
         return str(self.detail or "") if self.why is None else _CAUSES[self.why].format(detail=self.detail)
 
     def __str__(self) -> str:

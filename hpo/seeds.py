@@ -15,6 +15,8 @@ Purpose = Literal["init", "order", "windows", "dropout", "augmentation", "mixup"
 
 DEFAULT_CONFIGURATION = -1
 """In the place of a trial's number: the default configuration, where no trial has it."""
+FIRST_OF_EXPLANATIONS = -2
+"""In the place of a trial's number: the first configuration that an explanation trains; others are -3, -4 ..."""
 
 
 def lane_seed(purpose: Purpose, *numbers: int) -> int:
@@ -25,9 +27,18 @@ def lane_seed(purpose: Purpose, *numbers: int) -> int:
 
 def lane_of_repeat(number: int, repeat: int) -> int:
     """What stands for the trial's number among the seeds of a repeat of its configuration (from 1), so that these
-    differ from those of every trial and of every other repeat. `number`: of the trial, or
-    `DEFAULT_CONFIGURATION`."""
+    differ from those of every trial and of every other repeat. `number`: of the trial, or a negative one, see
+    above."""
     return (repeat << 32) + number % (1 << 32)
+
+
+def drawn_as(lane: int) -> int:
+    """What stands for the trial's number among a lane's seeds, given what identifies the lane: the same. But all
+    configurations of an explanation, whose numbers are `FIRST_OF_EXPLANATIONS` and below, share the seeds of a repeat,
+    so that differences between them are paired."""
+    repeat, number = lane >> 32, lane % (1 << 32)
+    shared = FIRST_OF_EXPLANATIONS % (1 << 32)
+    return (repeat << 32) + shared if repeat and 1 << 31 <= number < shared else lane
 
 
 def sampler_seed(study_seed: int, trial: int) -> int:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
+    from hpo.conclusions.confirmation import Confirmation
+    from hpo.conclusions.explanation import Explanation
     from hpo.export.source import TrainedTrial
-    from hpo.registry.confirmation import Confirmation
     from hpo.reports.comparison.table import Comparison
     from hpo.reports.facts import StudyReport
     from hpo.runtime.progress import Progress
@@ -58,8 +59,8 @@ class Best:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
-    """A study as it was in the database when it was loaded; load it again to see later changes. Writes nothing to the
-    database."""
+    """A study as it was in the database when it was loaded; load it again to see later changes. Only `explain` writes
+    to the database."""
 
     name: str
     home: Path
@@ -78,8 +79,8 @@ class Study:
     @property
     def trials(self) -> pd.DataFrame:
         """One row per trial, by number, with the columns of `trials.csv`: number, state, value, spread, the searched
-        parameters by dotted path, epochs, best_epoch, model_parameters, optimizer_state_bytes, flops, ended. With
-        several objectives, `value.NAME` of each after the first, and `pareto`, follow spread."""
+        parameters by dotted path, epochs, best_epoch, model_parameters, optimizer_state_bytes, ended. With several
+        objectives, `value.NAME` of each after the first, and `pareto`, follow spread."""
         from hpo.reports.tables import trials_frame
 
         return trials_frame(self._facts)
@@ -96,18 +97,11 @@ class Study:
     def best(self) -> Best | None:
         """The winner; None while no trial has finished."""
         facts, winner = self._facts, self._facts.winner
-        if winner is None:
+        if winner is None or winner.value is None:
             return None
-        assert winner.value is not None
-        return Best(
-            number=winner.number,
-            value=winner.value,
-            values=dict(zip(facts.objectives, winner.values, strict=True)),
-            params=winner.params,
-            test=facts.test,
-            test_ensemble=facts.test_ensemble,
-            confirmation=facts.confirmation,
-        )
+        about: dict[str, Any] = {name: getattr(facts, name) for name in ("test", "test_ensemble", "confirmation")}
+        values = dict(zip(facts.objectives, winner.values, strict=True))
+        return Best(number=winner.number, value=winner.value, values=values, params=winner.params, **about)
 
     @property
     def summary(self) -> str:
@@ -143,6 +137,14 @@ class Study:
                 given=self._given,
             )
         return Path(folder)
+
+    def explain(self, *, share: float | None = None, epochs: int | None = None) -> Explanation:
+        """Explains the winner by experiment, as `hpo explain` does, and records it. `share`: of the epochs of the
+        search that may be trained, by default 0.1; `epochs`: a number, instead. `StudyStateError` if there is no winner
+        to explain, `InputError` if the budget does not pay for it."""
+        from hpo.runtime.explanation.study import explain_study
+
+        return explain_study(self.name, self._url, self.home, share=share, epochs=epochs, given=self._given).explanation
 
     def model(self, *, trial: int | None = None, replica: int = 0) -> nn.Module:
         """The model of a trial with its weights, in evaluation mode. `trial`: number, by default that of the best

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Tab:
         """The answer of one call of the protocol."""
         self._calls += 1
         data = json.dumps({"id": self._calls, "method": method, "params": params}).encode()
-        size = struct.pack(">BH", 0xFE, len(data)) if len(data) > 125 else bytes([0x80 | len(data)])
+        size = struct.pack(">BQ", 0xFF, len(data))  # the longest form of a size; its first bit says that a mask follows
         self._socket.sendall(b"\x81" + size + bytes(4) + data)  # a mask of zeros leaves the data as they are
         while True:
             answer = json.loads(self._message())
@@ -85,6 +86,14 @@ class Tab:
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def barriers(self) -> list[str]:
+        """What axe-core finds on the page that keeps people out, as a line for each element."""
+        self.run(files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8") + "; 0")
+        return self.run(
+            "axe.run(document).then((found) => found.violations.flatMap("
+            "(rule) => rule.nodes.map((node) => rule.impact + ' ' + rule.id + ': ' + node.html.slice(0, 200))))"
+        )
 
 
 @contextmanager

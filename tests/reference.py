@@ -83,6 +83,8 @@ def _schema(schema: Any) -> str:
         return ", ".join(f'`"{value}"`' for value in values)
     if schema["type"] == "object":
         values = schema["additionalProperties"]
+        if values is True:
+            return "tables"
         return f"a table; each value {'one of' if 'enum' in values else 'a'} {_schema(values)}"
     if schema["type"] == "array":
         return "a list of " + _schema(schema["items"]).replace("number", "numbers", 1)

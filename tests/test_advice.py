@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -25,13 +26,16 @@ FILES = "csv|toml|py|json|html|md|pt|npz|db"
 
 def texts(path: Path) -> Iterator[str]:
     """Every text of a module, neighbours joined as Python does, with a placeholder for what is filled in."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
-    for node in ast.walk(tree):
+    tree: ast.AST = ast.parse(path.read_text(encoding="utf-8"))
+    unread = deque([(tree, False)])
+    while unread:
+        node, inside = unread.popleft()
         if isinstance(node, ast.JoinedStr):
             yield "".join(map(_piece, node.values))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            inside = True
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not inside:
             yield node.value
+        unread.extend((part, inside) for part in ast.iter_child_nodes(node))
 
 
 def _piece(part: ast.expr) -> str:
@@ -45,6 +49,7 @@ def _piece(part: ast.expr) -> str:
 ADVISED = [
     (path, line)
     for path in MODULES
+    if "hpo " in path.read_text(encoding="utf-8").replace("from hpo import", "")  # reading all takes seconds
     for text in texts(path)
     for line in re.findall(r"`(hpo [a-z][^`\n]*)`|: (hpo [a-z]+ (?:5|--|STUDY)[^\n]*?)(?=[.,;)]?(?:\n|$))", text)
     for line in line
@@ -102,16 +107,16 @@ KEYS = {key for name, record in FIXED_TABLES.items() for key in keys_of(shape_of
 TABLES = "|".join([*FIXED_TABLES, *searched_tables()])
 OF_FUNCTIONS = {"trial.epochs", "trial.seed"}
 """What a training function asks its trial for, which is no key of a study file."""
-NAMED = {
-    (path, key)
-    for path in MODULES
-    for text in texts(path)
-    for key in re.findall(rf"(?<![\w./{{`-])({TABLES})\.([a-z_]+(?:\.[a-z_]+)?)(?![\w/(])", text)
-}
 
 
 def test_keys_that_are_named_exist() -> None:
-    named = {(path, f"{table}.{key}") for path, (table, key) in NAMED if not re.fullmatch(FILES, key.split(".")[-1])}
+    named = {
+        (path, f"{table}.{key}")
+        for path in MODULES
+        for text in texts(path)
+        for table, key in re.findall(rf"(?<![\w./{{`-])({TABLES})\.([a-z_]+(?:\.[a-z_]+)?)(?![\w/(])", text)
+        if not re.fullmatch(FILES, key.split(".")[-1])
+    }
     assert len(named) > 20
     earlier = {key for key, _ in RENAMED.values()}
     for path, key in sorted(named):

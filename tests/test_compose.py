@@ -24,6 +24,7 @@ import yaml
 from jsonschema import Draft7Validator, FormatChecker
 
 from hpo.storage.open import open_store
+from tests.forked import Forked
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -139,24 +140,23 @@ def test_what_the_image_needs_is_copied_into_it() -> None:
             assert (ROOT / source).exists()
 
 
-PROGRAMS = {
-    "hpo": [sys.executable, "-c", "from hpo.cli import main; main()"],
-    "python": [sys.executable],
-}
-
-
-def command_of(service: str) -> list[str]:
-    program, *arguments = SERVICES[service]["command"]
-    assert program == "hpo"
-    return [*PROGRAMS[program], *arguments]
+def started(program: str, *arguments: str, env: dict[str, str]) -> Forked | subprocess.Popen[str]:
+    if program == "hpo":
+        return Forked(arguments, cwd=ROOT, env=env)
+    assert program == "python"
+    return subprocess.Popen(
+        [sys.executable, *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def health(service: str, settings: dict[str, str], instead: tuple[str, str] = ("", "")) -> int:
     """What the service's health check exits with. `instead`: an address and the one to take in its place."""
-    kind, program, *arguments = SERVICES[service]["healthcheck"]["test"]
+    kind, *command = SERVICES[service]["healthcheck"]["test"]
     assert kind == "CMD"
-    command = [*PROGRAMS[program], *(argument.replace(*instead) for argument in arguments)]
-    return subprocess.run(command, env=settings, capture_output=True, timeout=600).returncode
+    process = started(*(word.replace(*instead) for word in command), env=settings)
+    process.communicate(timeout=600)
+    assert process.returncode is not None
+    return process.returncode
 
 
 def environment(url: str, home: Path) -> dict[str, str]:
@@ -170,10 +170,11 @@ def test_the_migration_the_worker_and_its_end(new_database: Callable[[], str], t
     url = new_database()
     settings = environment(url, tmp_path)
     for said in ("none ->", "nothing was changed"):
-        done = subprocess.run(command_of("migration"), env=settings, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr
-        assert said in done.stdout
-    worker = subprocess.Popen(command_of("worker"), env=settings, stderr=subprocess.PIPE, text=True)
+        migration = started(*SERVICES["migration"]["command"], env=settings)
+        out, err = migration.communicate(timeout=600)
+        assert migration.returncode == 0, err
+        assert said in out
+    worker = started(*SERVICES["worker"]["command"], env=settings)
     assert worker.stderr is not None
     first = worker.stderr.readline()
     assert "begins at" in first
@@ -189,11 +190,11 @@ def test_the_migration_the_worker_and_its_end(new_database: Callable[[], str], t
 def test_the_dashboard(new_database: Callable[[], str], tmp_path: Path) -> None:
     url = new_database()
     open_store(url).close()
-    command = [*command_of("dashboard")]
+    command = [*SERVICES["dashboard"]["command"]]
     # Only the address differs: the test must not listen on all of the machine's.
     command[command.index("--host") + 1] = "127.0.0.1"
     command[command.index("--port") + 1] = "0"
-    dashboard = subprocess.Popen(command, env=environment(url, tmp_path), stderr=subprocess.PIPE, text=True)
+    dashboard = started(*command, env=environment(url, tmp_path))
     try:
         assert dashboard.stderr is not None
         address = re.search(r"http://127\.0\.0\.1:\d+", dashboard.stderr.readline())

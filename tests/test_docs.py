@@ -50,7 +50,7 @@ WAYS = {
 """Page of a way to run -> the commands whose options it tells."""
 STEPS = {
     "local.md": small_text(study='name = "digits"', training="epochs = 1", search="trials = 60\nconcurrency = 30"),
-    "service.md": small_text(study='name = "digits"', training="epochs = 30", search="trials = 60\nconcurrency = 3"),
+    "service.md": small_text(study='name = "digits"', training="epochs = 30", search="trials = 60\nconcurrency = 12"),
 }
 """Studies for the steps of a page; that of workers is longer than the steps up to `hpo resume` take."""
 
@@ -175,7 +175,7 @@ def test_the_training_function_of_your_own_runs(tmp_path: Path) -> None:
     (train, *_), (study, *_) = blocks(page, "python"), blocks(page, "toml")
     (tmp_path / "train.py").write_text(train, encoding="utf-8")
     (tmp_path / "study.toml").write_text(study, encoding="utf-8")
-    arguments = ["run", str(tmp_path / "study.toml"), "--trials", "4", "--home", str(tmp_path / "runs")]
+    arguments = ["run", str(tmp_path / "study.toml"), "--trials", "2", "--home", str(tmp_path / "runs")]
     result = CliRunner().invoke(hpo, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     assert ", 0 failed" in result.output

@@ -21,12 +21,12 @@ BASE = (
     "environment",
     "endings",
     "signs",
-    "lengths",
-    "seen",
+    "attributes",
     "conventions",
     "ranking",
     "seeds",
     "signature",
+    "conclusions",
 )
 """Modules of one subject each that every part may use. They use those before them."""
 DESCRIBE = ("studyfile", "space")

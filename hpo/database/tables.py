@@ -40,7 +40,7 @@ version_info: Table = OPTUNA.tables["version_info"]
 OWN = MetaData()
 VERSION_TABLE = "hpo_alembic_version"
 """Table with the revision of our migrations; Optuna's is `alembic_version`."""
-HEAD = "0004"
+HEAD = "0006"
 """The newest revision in migrations/versions."""
 
 hpo_studies = Table(
@@ -128,7 +128,12 @@ hpo_repeats = Table(
     "hpo_repeats",
     OWN,
     Column("study_id", Integer, ForeignKey(studies.c.study_id, ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True, doc="of the trial with this configuration; -1: the default one"),
+    Column(
+        "number",
+        Integer,
+        primary_key=True,
+        doc="of the trial with this configuration; -1: the default one; below: of `hpo_configurations`",
+    ),
     Column("length", Integer, primary_key=True, doc="epochs that it was to have"),
     Column("repeat", Integer, primary_key=True, doc="from 1"),
     Column("epochs", Integer, nullable=False, doc="trained"),
@@ -137,6 +142,30 @@ hpo_repeats = Table(
     Column("valid_loss", Float(53), doc="at that epoch"),
     Column("ended", Text, nullable=False, doc="why, in words"),
     Column("seconds", Float(53), nullable=False),
+)
+
+hpo_edits = Table(
+    "hpo_edits",
+    OWN,
+    Column("study_id", Integer, ForeignKey(studies.c.study_id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, doc="from 1; 0: the file that the study began with"),
+    Column("edited_at", DateTime, nullable=False, doc="naive UTC"),
+    Column("editor", Text, nullable=False, doc="user and machine"),
+    Column("spec_text", Text, nullable=False, doc="TOML source of the whole study file"),
+    Column("spec_source", Text, nullable=False, doc="path of the study file, as shown in messages"),
+    Column("changes_json", Text, nullable=False, doc="list of lines, one for each setting"),
+    Column("after_trials", Integer, nullable=False, doc="it waits until so many trials were asked for"),
+    Column("after_epochs", Integer, nullable=False, doc="and so many trial-epochs trained"),
+    Column("trials", Integer, doc="asked for when it took effect; NULL: it waits"),
+    Column("epochs", Integer, doc="trial-epochs trained when it took effect"),
+)
+
+hpo_configurations = Table(
+    "hpo_configurations",
+    OWN,
+    Column("study_id", Integer, ForeignKey(studies.c.study_id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, doc="-2 and below"),
+    Column("params_json", Text, nullable=False, doc="searched parameters by dotted path, sorted"),
 )
 
 KEYS: dict[Table, tuple[str, ...]] = {
@@ -151,5 +180,7 @@ KEYS: dict[Table, tuple[str, ...]] = {
     hpo_checkpoints: ("trial_id", "kind", "epoch"),
     hpo_leases: ("trial_id",),
     hpo_repeats: ("study_id", "number", "length", "repeat"),
+    hpo_edits: ("study_id", "number"),
+    hpo_configurations: ("study_id", "number"),
 }
 """The natural key of every table that a transaction writes rows into: a row replaces the one with the same key."""

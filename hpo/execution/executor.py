@@ -7,6 +7,7 @@ depend on which shard trains a trial, or on whether a shard died and was replace
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -34,9 +35,10 @@ class Executor:
         self.train_seconds = 0.0
         """Seconds spent training: the sum over epochs of the slowest shard's time."""
         self._shards: list[SupervisedShard] = []
-        self._sizes: dict[int, int] = {}
+        self._shapes: dict[int, tuple[tuple[int, ...], ...]] = {}
+        """Shapes of the parameters of each trial's model, by trial number."""
         self._flops: dict[int, int] = {}
-        """Number of parameters of each trial's model, by trial number."""
+        """Operations of each trial's model for one example, where they were counted."""
         self._busy: list[SupervisedShard] = []
         """Shards that are training an epoch."""
         try:
@@ -143,7 +145,7 @@ class Executor:
                 )
             )
         for number in ended:
-            self._sizes.pop(number, None)
+            self._shapes.pop(number, None)
             self._flops.pop(number, None)
         return _gather(shards, Settled)
 
@@ -157,11 +159,14 @@ class Executor:
         self.settle(best=(), wanted=(), ended={number for shard in self._shards for number in shard.configs})
 
     def costs(self, trial: int, config: TrialConfig) -> dict[str, int]:
-        """Number of parameters of the trial's model, bytes of its optimizer's state, and operations of a forward pass
-        of one example where they can be counted."""
-        size = self._sizes[trial]
-        flops = {"flops": self._flops[trial]} if trial in self._flops else {}
-        return {"parameters": size, "optimizer_state_bytes": state_bytes(config.optimizer, size), **flops}
+        """Number of parameters of the trial's model, bytes of its optimizer's state, and operations of the model for
+        one example where they were counted."""
+        shapes = self._shapes[trial]
+        costs = {
+            "parameters": sum(map(prod, shapes)),
+            "optimizer_state_bytes": state_bytes(config.optimizer, shapes),
+        }
+        return costs | ({"flops": self._flops[trial]} if trial in self._flops else {})
 
     def close(self) -> None:
         for shard in self._shards:
@@ -178,7 +183,7 @@ class Executor:
             shard.send(order)
         failures: list[Failure] = []
         for reply in _gather([shard for shard, _ in sent], Started):
-            self._sizes |= reply.sizes
+            self._shapes |= reply.shapes
             self._flops |= reply.flops
             failures += reply.failures
         return sorted(failures, key=lambda failure: failure.trial)

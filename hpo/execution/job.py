@@ -14,7 +14,7 @@ import torch
 
 from hpo import own_code
 from hpo.data.reshuffled import Reshuffled
-from hpo.execution.resources import Resources, Variants
+from hpo.execution.resources import Resources, variants_of
 from hpo.studyfile.custom import Reference
 from hpo.studyfile.file import StudySpec
 from hpo.training import metrics
@@ -45,11 +45,18 @@ class TrainingJob:
     """Processes that share this machine's memory."""
     reshuffled: Reshuffled | None = None
     """Splits of the trials' own, where the study asks for them."""
+    earlier: tuple[StudySpec, ...] = ()
+    """The versions of an edited study's file before `spec`, by the number of the edit; trials keep their programs."""
 
     @property
     def replicas(self) -> int:
         """Lanes of a trial."""
         return self.examples.replicas
+
+    @property
+    def counts_flops(self) -> bool:
+        """Whether the operations of each model are counted: only where they are an objective."""
+        return "flops" in self.spec.study.objectives
 
     def trainer(self) -> Trainer:
         """A trainer on the device, with no trials yet."""
@@ -67,7 +74,7 @@ class TrainingJob:
         # A compiled program has a fixed number of lanes; numbers found by timing are stored by machine.
         machine = f"{_processor(device)}, torch {torch.__version__}"
         limits = Limits(self.lanes or self.compiled_lanes, self.lanes_file, machine, SHARE / self.processes)
-        return Trainer(setting, Variants(self.spec), limits)
+        return Trainer(setting, variants_of((*self.earlier, self.spec)), limits)
 
 
 def worker_job(

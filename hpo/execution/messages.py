@@ -10,8 +10,8 @@ from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hpo.attributes.lengths import Former
 from hpo.execution.functions.states import SavedState
-from hpo.lengths import Former
 from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
 from hpo.training.packing import SavedLane, Written
@@ -143,10 +143,10 @@ class Answer:
 class Started(Answer):
     """Reply: trials have been started, restored or loaded."""
 
-    sizes: dict[int, int]
-    """Number of parameters of each trial's model, by trial number."""
+    shapes: dict[int, tuple[tuple[int, ...], ...]]
+    """Shapes of the parameters of each trial's model, by trial number."""
     flops: dict[int, int]
-    """Operations of each trial's model for one example, where they can be counted."""
+    """Operations of each trial's model for one example, where they are an objective and can be counted."""
     failures: tuple[Failure, ...]
     """Trials that could not be started."""
 

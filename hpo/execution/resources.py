@@ -5,7 +5,7 @@ Also whether compiling pays for a study, and which configurations a trial may ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from hpo import models, space
 from hpo.models.layers.attention import Attention
+from hpo.models.layers.normed_recurrent import NormedRecurrent
 from hpo.models.named_inputs import at_hand, example
 from hpo.signature import Signature
 from hpo.studyfile.file import StudySpec
@@ -125,6 +126,8 @@ def _uses(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], outp
         case nn.RNNBase() | nn.RNNCellBase():
             first = inputs[0].data if isinstance(inputs[0], PackedSequence) else inputs[0]
             return int(matrices * first.numel() // layer.input_size // 2)
+        case NormedRecurrent():  # whose own layer of PyTorch is not called
+            return int(matrices * inputs[0].shape[1])
         case nn.MultiheadAttention():
             given = (*inputs, *(named[name] for name in ("query", "key", "value") if name in named))
             asking, answering = (one.numel() // one.shape[-1] // 2 for one in given[:2])
@@ -178,6 +181,18 @@ class Variants:
                 others = [o.every for o in self.options["norm"] if o.kind == norm.kind]
                 for every in range(min(others) + 1, min(max(others), layers) + 1):
                     yield norm.model_copy(update={"every": every})
+
+
+def variants_of(versions: Sequence[StudySpec]) -> Callable[[TrialConfig], Iterable[TrialConfig]]:
+    """The variants of each trial of a study with these versions of its file, by the programs that it has."""
+    made: dict[int, Variants] = {}
+
+    def variants(config: TrialConfig) -> Iterable[TrialConfig]:
+        if config.layout not in made:
+            made[config.layout] = Variants(versions[config.layout])
+        return made[config.layout](config)
+
+    return variants
 
 
 def _extremes(spec: StudySpec, table: str) -> list[TrialConfig]:

@@ -25,7 +25,9 @@ from hpo.models.layers import (
     attention,
     embed,
     flow,
+    normed_recurrent,
     periodic,
+    piecewise,
     pooling,
     recurrent,
     step_convolution,
@@ -112,7 +114,8 @@ def _helpers(code: str) -> tuple[list[str], list[str]]:
 def _layers(model: nn.Sequential) -> list[str]:
     """The source of the layers that PyTorch lacks, after that of the classes they use."""
     known: dict[str, str] = {}
-    for module in (attention, embed, flow, periodic, pooling, recurrent, step_convolution, step_norms, steps):
+    numbers, cells_of = (periodic, piecewise), (recurrent, normed_recurrent)
+    for module in (attention, embed, flow, *numbers, pooling, *cells_of, step_convolution, step_norms, steps):
         known |= _definitions(module)
     needed = {type(layer).__name__ for layer in (model, *model)} & set(LAYERS)
     while more := {name for used in needed for name in _names(known[used]) & set(known)} - needed:

@@ -19,13 +19,13 @@ from hpo.checkpoints.location import other_location
 from hpo.errors import StudyStateError
 from hpo.execution.resources import Resources
 from hpo.paths import argument, run_command
-from hpo.registry.confirmation import confirmed
+from hpo.registry.conclusions import confirmed
 from hpo.registry.studies import StudyRow, study_row
 from hpo.reports.foreign import WORDS
 from hpo.runtime.session import Session, session_of
 from hpo.runtime.setup.inputs import Inputs, load_inputs
-from hpo.runtime.setup.registration import changed_sources, changed_split
-from hpo.runtime.setup.specs import spec_of
+from hpo.runtime.setup.registration import check_unchanged
+from hpo.runtime.setup.specs import spec_of, versions_of
 from hpo.runtime.winner import weights
 from hpo.search.searcher import Searcher
 from hpo.storage.own_view import own_trials_of
@@ -80,7 +80,8 @@ def find_trial(
             f"the study {name!r} is trained by {spec.function}, so no model of it is known. "
             f"`hpo export {argument(name)} -o DIR` writes what that function saved."
         )
-    searcher = Searcher(spec, own_trials_of(store), store, row.study_id)
+    *earlier, spec = versions_of(spec, store, row.study_id)
+    searcher = Searcher(spec, own_trials_of(store), store, row.study_id, earlier=earlier)
     trial = _best(searcher, row) if number is None else _numbered(store, searcher, number)
     return ExportableTrial(row=row, spec=spec, searcher=searcher, trial=trial, config=searcher.config(trial))
 
@@ -92,21 +93,12 @@ def load_trained(
     where workers keep checkpoints, if not at the place recorded with the study. Raises `StudyStateError` if the data or
     the code has changed since the study began."""
     inputs = load_inputs(source.spec, home)
-    if inputs.dataset.fingerprint != source.row.dataset_fingerprint:
-        raise StudyStateError(
-            f"the data of {inputs.dataset.name!r} has changed since the study {source.row.name!r} began, so the "
-            "preprocessing its models were trained with cannot be found again. Restore the data."
-        )
-    if other := changed_split(inputs, source.row):
-        raise StudyStateError(
-            f"{other}, so the preprocessing its models were trained with cannot be found again. Install the versions "
-            "that it began with."
-        )
-    if changed := changed_sources(inputs, source.row):
-        raise StudyStateError(
-            f"{' and '.join(changed)} has changed since the study {source.row.name!r} began, so the model that was "
-            "trained cannot be built again. Restore the code."
-        )
+    check_unchanged(
+        inputs,
+        source.row,
+        of_data="the preprocessing its models were trained with cannot be found again",
+        of_code="the model that was trained cannot be built again",
+    )
     row, spec = source.row, replace(source.spec, given={})
     checkpoint_store = other_location(store, row.study_id, place, home)
     session = replace(

@@ -15,6 +15,7 @@ from hpo.models.layers.attention import ClassToken, Positions
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import SkipConv2d, SkipLinear
 from hpo.models.layers.periodic import Periodic
+from hpo.models.layers.piecewise import PiecewiseLinear
 from hpo.models.layers.recurrent import Recurrent
 from hpo.models.layers.step_convolution import SkipStepConv
 from hpo.models.layers.steps import WordSteps
@@ -128,9 +129,13 @@ def initialize(model: nn.Sequential, config: TrialConfig, generator: Generator) 
                 else:
                     for gate in tensor.detach().split(child.units):
                         scheme(gate, 1.0, config.init, generator)
-        elif isinstance(child, Periodic):
-            assert isinstance(config.model, Mlp)
-            _normal(child.frequency, config.model.sigma**2, generator)
+            for which, tensor in child.named_parameters(recurse=False):
+                assert which.startswith("scale")
+                nn.init.ones_(tensor)
+        elif isinstance(child, Periodic | PiecewiseLinear):
+            if isinstance(child, Periodic):
+                assert isinstance(config.model, Mlp)
+                _normal(child.frequency, config.model.sigma**2, generator)
             for of_column in child.weight.detach().split(child.width):
                 scheme(of_column, GAINS["relu"], config.init, generator)
             nn.init.zeros_(child.bias)

@@ -1,15 +1,17 @@
-"""The coefficients of every update rule in the common formula of `hpo.optim.rules`, from the record of an optimizer.
+"""The coefficients of every update rule in the common formula of `hpo.optim.rules`, from the record of an optimizer,
+and what every optimizer keeps. Adafactor is not of that formula, see `hpo.optim.factored`.
 
 No tensors: what changes with the steps is computed in `hpo.optim.rules`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
-from hpo.studyfile.records import Adagrad, Adam, AdamW, Lion, Nadam, Optimizer, Radam, Rmsprop, Sgd
+from hpo.studyfile.records import Adafactor, Adagrad, Adam, AdamW, Lion, Nadam, Optimizer, Radam, Rmsprop, Sgd
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,17 +141,30 @@ RULES: dict[str, Callable[[Any], Coefficients]] = {
 
 
 def coefficients_of(optimizer: Optimizer) -> Coefficients:
-    """The numbers of the formula for one trial's optimizer."""
+    """The numbers of the formula for one trial's optimizer, which must be one of `RULES`."""
     return RULES[optimizer.name](optimizer)
 
 
 def state_tensors(optimizer: Optimizer) -> int:
-    """Number of buffers of the parameters' size that the rule needs: sgd 0, with momentum 1, adagrad, rmsprop and
-    lion 1, adam and its kin 2. (A program of many lanes has the largest number that any lane needs.)"""
+    """Number of buffers of the parameters' size that a rule of `RULES` needs: sgd 0, with momentum 1, adagrad, rmsprop
+    and lion 1, adam and its kin 2. (A program of many lanes has room for two in each.)"""
     lane = coefficients_of(optimizer)
     return sum((hasattr(optimizer, "beta1") or lane.momentum != 0.0, lane.scale != 0.0))
 
 
-def state_bytes(optimizer: Optimizer, parameters: int) -> int:
-    """Memory of its buffers in float32."""
-    return state_tensors(optimizer) * parameters * 4
+def state_bytes(optimizer: Optimizer, shapes: Iterable[tuple[int, ...]]) -> int:
+    """Memory of what it keeps for tensors of these shapes, in float32."""
+    if isinstance(optimizer, Adafactor):
+        return 4 * sum(map(_factored, shapes))
+    return 4 * state_tensors(optimizer) * sum(map(prod, shapes))
+
+
+def _factored(shape: tuple[int, ...]) -> int:
+    """Numbers that adafactor keeps for a tensor: of a matrix, means of its rows and columns."""
+    size = prod(shape)
+    return size if len(shape) < 2 else size // shape[-1] + size // shape[-2]
+
+
+def initial_v(optimizer: Optimizer) -> float:
+    """Value of every element of v before the first step."""
+    return 0.0 if isinstance(optimizer, Adafactor) else coefficients_of(optimizer).initial_v

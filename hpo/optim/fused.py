@@ -1,8 +1,10 @@
-"""The update rules on CPU: by PyTorch's fused kernels where it has one, which are called lane by lane and pass over
-memory only once; else by the common formula of `hpo.optim.rules` for neighbouring lanes with the same rule.
+"""The updates of lanes with any optimizers: on CPU by PyTorch's fused kernels where it has one, which are called lane
+by lane and pass over memory only once; adafactor by `hpo.optim.factored`; all else by the common formula of
+`hpo.optim.rules` for neighbouring lanes.
 
-For large models a fused kernel is several times as fast as the formula, and a lane does not depend on the others. Rules
-and state are the same as there: m starts at 0, v at `Coefficients.initial_v`.
+For large models a fused kernel is several times as fast as the formula, and a lane does not depend on the others. On a
+GPU, where starting a kernel takes longer than running it, the formula is faster for all lanes that it can step. Rules
+and state are the same: m starts at 0, v at `coefficients.initial_v`.
 
 Shapes: S steps, K lanes, P parameters per lane.
 """
@@ -20,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo.optim import rules
+from hpo.optim import factored, rules
 from hpo.optim.coefficients import coefficients_of
-from hpo.studyfile.records import Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
+from hpo.studyfile.records import Adafactor, Adagrad, Adam, AdamW, Optimizer, Rmsprop, Sgd
 
 kernels: Any = torch
 """The module of PyTorch's fused kernels, which are behind `torch.optim.SGD(fused=True)` etc. They have no types."""
@@ -129,28 +131,32 @@ def updater(
     v_KP: Tensor,
     rate_SK: NDArray[np.float64],
     done: Sequence[int],
+    places: factored.Places,
 ) -> Callable[[int], None]:
     """Returns a function that makes step s of S of every lane, in place on theta, m and v. The gradient must have been
     written before each call.
 
-    `done`: number of steps that each lane has made before.
+    `done`: number of steps that each lane has made before. `places`: where a lane's tensors are.
     """
+    on_cpu = theta_KP.device.type == "cpu"
     step_SK = np.arange(1, len(rate_SK) + 1)[:, None] + np.asarray(done)[None, :]
-    steps = [[[step] for step in row] for row in torch.from_numpy(step_SK).float()]
-    calls: list[list[Callable[[], None]]] = [[] for _ in steps]
-    for name, members in groupby(range(len(optimizers)), key=lambda lane: optimizers[lane].name):
+    steps = [[[step] for step in row] for row in torch.from_numpy(step_SK).float()] if on_cpu else []
+    calls: list[list[Callable[[], None]]] = [[] for _ in rate_SK]
+    for way, members in groupby(range(len(optimizers)), key=lambda lane: _way(optimizers[lane], on_cpu=on_cpu)):
         lanes = list(members)
-        if name not in RULES:
+        if way not in RULES:
             rows = slice(lanes[0], lanes[-1] + 1)
             tensors = theta_KP[rows], gradient_KP[rows], m_KP[rows], v_KP[rows]
-            for s, call in enumerate(_formula([optimizers[k] for k in lanes], tensors, rate_SK[:, rows], done[rows])):
-                calls[s].append(call)
+            part = optimizers[rows], tensors, rate_SK[:, rows], done[rows]
+            together = factored.updater(*part, places) if way == "adafactor" else _formula(*part)
+            for s, call in enumerate(calls):
+                call.append(partial(together, s))
             continue
         for k in lanes:
             lane = LaneTensors(theta=[theta_KP[k]], gradient=[gradient_KP[k]], m=[m_KP[k]], v=[v_KP[k]])
             for s, rate in enumerate(rate_SK[:, k].tolist()):
                 first = s == 0 and done[k] == 0
-                calls[s].append(partial(RULES[name], optimizers[k], lane, rate, steps[s][k], first))
+                calls[s].append(partial(RULES[way], optimizers[k], lane, rate, steps[s][k], first))
 
     def update(s: int) -> None:
         for call in calls[s]:
@@ -159,14 +165,19 @@ def updater(
     return update
 
 
+def _way(optimizer: Optimizer, *, on_cpu: bool) -> str:
+    """How a lane is stepped; neighbours with the same are stepped together, unless by a kernel."""
+    return optimizer.name if on_cpu or isinstance(optimizer, Adafactor) else "formula"
+
+
 def _formula(
     optimizers: Sequence[Optimizer],
     tensors: tuple[Tensor, Tensor, Tensor, Tensor],
     rate_SK: NDArray[np.float64],
     done: Sequence[int],
-) -> list[Callable[[], None]]:
-    """Each step of lanes by the common formula."""
-    lanes = [coefficients_of(optimizer) for optimizer in optimizers]
-    stacked = rules.stack(lanes, tensors[0].dtype, "cpu")
-    columns = rules.step_columns(lanes, rate_SK, done, tensors[0].dtype, "cpu")
-    return [partial(rules.update_, *tensors, columns.at(s), stacked) for s in range(len(rate_SK))]
+) -> Callable[[int], None]:
+    """A function that makes step s of lanes by the common formula."""
+    lanes, (theta_KP, *_) = [coefficients_of(optimizer) for optimizer in optimizers], tensors
+    stacked = rules.stack(lanes, theta_KP.dtype, theta_KP.device)
+    columns = rules.step_columns(lanes, rate_SK, done, theta_KP.dtype, theta_KP.device)
+    return lambda s: rules.update_(*tensors, columns.at(s), stacked)

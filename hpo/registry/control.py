@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import Connection, func, update
 
 from hpo import endings
 from hpo.database.clock import utc_now
 from hpo.database.patience import one_transaction
 from hpo.database.tables import hpo_studies
 from hpo.errors import StudyStateError
-from hpo.paths import run_command, submit_command
-from hpo.registry import exclusive, leases
+from hpo.paths import argument, run_command, submit_command
+from hpo.registry import edits, exclusive, leases
 from hpo.registry.queue import status
 from hpo.registry.reopening import note_lengths, reopen
 from hpo.registry.studies import StudyRow, study_row
@@ -71,6 +71,7 @@ def extend_trials(store: Store, row: StudyRow, count: int) -> None:
     spent."""
     with locked(store, row) as now:
         _refuse_spent(store, now)
+        _note(store, now, f"search.trials: was {now.max_trials}, is {count}")
         _set(store, now, max_trials=count, finished_at=None, generation=now.generation + 1)
 
 
@@ -89,15 +90,8 @@ def extend_epochs(
                 f"the study {row.name!r} got {now.trial_epochs} epochs at the same moment; look at it, then try again."
             )
         _refuse_spent(store, row)
-        store.forget(row.study_id)  # trials that ended may have run again since they were read
-        found = store.own_trials(row.study_id)
-        note_lengths(connection, found, before)
-        ended = [
-            trial
-            for trial in found
-            if trial.state.is_finished() and endings.of(trial.user_attrs).goes_on(also_pruned=pruned)
-        ]
-        reopen(store, connection, row.study_id, ended)
+        _note(store, now, f"training.epochs: was {before}, is {epochs}")
+        numbers = lengthen(store, connection, row.study_id, before, pruned=pruned)
         _set(
             store,
             row,
@@ -107,7 +101,35 @@ def extend_epochs(
             generation=now.generation + 1,
         )
     store.forget(row.study_id)
+    return numbers
+
+
+def lengthen(store: Store, connection: Connection, study_id: int, before: int, *, pruned: bool = False) -> list[int]:
+    """With the study locked: have the ended trials run again that more epochs than `before` let go on, and return their
+    numbers; see `extend_epochs`."""
+    store.forget(study_id)  # trials that ended may have run again since they were read
+    found = store.own_trials(study_id)
+    note_lengths(connection, found, before)
+    ended = [
+        trial
+        for trial in found
+        if trial.state.is_finished() and endings.of(trial.user_attrs).goes_on(also_pruned=pruned)
+    ]
+    reopen(store, connection, study_id, ended)
     return [trial.number for trial in ended]
+
+
+def _note(store: Store, row: StudyRow, change: str) -> None:
+    """Add an extension, which takes effect at once, to the log of edits; `StudyStateError` while an edit waits."""
+    known = edits.edits_of(store, row.study_id)
+    if any(edit.waits for edit in known):
+        raise StudyStateError(
+            f"the study {row.name!r} has been edited, and the edit has not taken effect yet. `hpo show "
+            f"{argument(row.name)}` says when it does; extend the study then."
+        )
+    place = (len(store.own_trials(row.study_id)), row.epochs_spent)
+    with store.writing() as connection:
+        edits.add(connection, row, known, [change], text=row.spec_text, source=row.spec_source, at=place)
 
 
 def _refuse_spent(store: Store, row: StudyRow) -> None:

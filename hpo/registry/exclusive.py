@@ -91,11 +91,23 @@ def free_from_runs(connection: Connection, study_id: int, study: str, *, dead: s
 def is_worked_on(connection: Connection, study_id: int) -> bool:
     """Whether a living worker holds trials of the study or scores its winner, or a transaction has locked its
     leases."""
-    alive = hpo_workers.c.expires > DatabaseNow()
-    held = hpo_leases.c.trial_id.in_(_trials(study_id))
-    holding = exists().where(held, hpo_workers.c.name == hpo_leases.c.worker, alive)
     concluding = queue.concluding().where(hpo_studies.c.study_id == study_id)
-    if connection.execute(select(holding | concluding)).scalar_one():
+    return bool(connection.execute(select(concluding)).scalar_one()) or _is_leased(connection, study_id)
+
+
+def is_trained(connection: Connection, study_id: int) -> bool:
+    """Whether a living process trains the study: workers hold trials of it, or there is a valid exclusive claim."""
+    own = hpo_workers.c
+    claimed = exists().where(
+        own.study_id == study_id, own.name.startswith(RUN, autoescape=True), own.expires > DatabaseNow()
+    )
+    return bool(connection.execute(select(claimed)).scalar_one()) or _is_leased(connection, study_id)
+
+
+def _is_leased(connection: Connection, study_id: int) -> bool:
+    held = hpo_leases.c.trial_id.in_(_trials(study_id))
+    holding = exists().where(held, hpo_workers.c.name == hpo_leases.c.worker, hpo_workers.c.expires > DatabaseNow())
+    if connection.execute(select(holding)).scalar_one():
         return True
     return bool(leases.locked_elsewhere(connection, held))
 

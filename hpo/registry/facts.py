@@ -11,10 +11,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from hpo.attributes.starts import Start
+from hpo.conclusions.confirmation import Confirmation
+from hpo.conclusions.explanation import Explanation
 from hpo.conventions import FIRST
 from hpo.database.decoding import formed
 from hpo.registry.baselines import Baseline
-from hpo.registry.confirmation import Confirmation
 from hpo.registry.lone_feature import LoneFeature
 
 BEING_DELETED = "being deleted"
@@ -65,9 +67,13 @@ class StudyFacts:
     """What simple models score on the same parts, the simplest first; empty where the study did not ask for them, or
     has not ended since there are any."""
     confirmation: Confirmation | None = None
-    """What the repeats of the leading configurations said when the study ended; see `registry.confirmation`."""
+    """What the repeats of the leading configurations said when the study ended; see `hpo.conclusions`."""
+    explanation: Explanation | None = None
+    """What `hpo explain` found of the winner; see `hpo.conclusions`."""
     lone_feature: LoneFeature | None = field(default=None, metadata={"key": "lone feature"})
     """The feature that predicts best alone; None where that is not known, see `hpo.data.parts.lone_feature`."""
+    starts: tuple[Start, ...] = ()
+    """Configurations that its first trials have, in this order, see `hpo.attributes.starts`."""
     roles: Mapping[str, tuple[str, ...]] | None = None
     """Searched parameters that the study file, when it was last run, calls `scientific`, `nuisance` or `fixed`."""
     circumstances: Mapping[str, Any] = field(default_factory=dict)
@@ -95,8 +101,12 @@ class StudyFacts:
             plain[_KEYS["lone_feature"]] = asdict(self.lone_feature)
         if self.baselines:
             plain["baselines"] = [asdict(one) for one in self.baselines]
+        if self.starts:
+            plain["starts"] = [asdict(one) for one in self.starts]
         if self.confirmation is not None:
             plain["confirmation"] = asdict(self.confirmation)
+        if self.explanation is not None:
+            plain["explanation"] = asdict(self.explanation)
         return {**plain, **{SHA256 + name: digest for name, digest in self.sources.items()}, **self.circumstances}
 
     def updated(self, newer: StudyFacts) -> StudyFacts:

@@ -21,6 +21,7 @@ from hpo.database.tables import (
     trials,
 )
 from hpo.endings import Spent
+from hpo.registry import edits
 from hpo.registry.leases import free
 from hpo.storage.own_trials import ours
 from hpo.storage.store import Store
@@ -60,6 +61,8 @@ class StudyStatus:
     """Number of living workers that work on it or wait for a place in it."""
     concluding: bool
     """Whether a living worker scores its winner."""
+    edited: bool
+    """Whether an edit is to take effect now, see `registry.edits`."""
 
     @property
     def key(self) -> Key:
@@ -123,6 +126,7 @@ def begin_conclusion(store: Store, study_id: int, name: str, generation: int) ->
         update(hpo_studies)
         .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
         .where(hpo_studies.c.finished_at.is_(None), or_(hpo_studies.c.concluder.is_(None), ~alive), ~_running(study_id))
+        .where(~edits.due())
         .values(concluder=name)
     )
     with store.writing() as connection:
@@ -135,7 +139,7 @@ def finish(store: Store, study_id: int, name: str, generation: int) -> bool:
     statement = (
         update(hpo_studies)
         .where(hpo_studies.c.study_id == study_id, hpo_studies.c.generation == generation)
-        .where(hpo_studies.c.concluder == name, ~_running(study_id))
+        .where(hpo_studies.c.concluder == name, ~_running(study_id), ~edits.due())
         .values(finished_at=utc_now())
     )
     with store.writing() as connection:
@@ -188,6 +192,7 @@ def _statuses(own_name: str | None = None) -> Select[Any]:
         free(own.study_id).with_only_columns(func.count()).scalar_subquery().label("free"),
         at_work.scalar_subquery().label("workers"),
         concluding(own_name).label("concluding"),
+        edits.due().label("edited"),
     ).join_from(hpo_studies, studies, studies.c.study_id == own.study_id)
 
 

@@ -1,10 +1,14 @@
-"""Reading the epochs of a study's trials as a data frame, for reports."""
+"""Reading the epochs of a study's trials as columns of numbers, for reports."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 
 from hpo.database.decoding import METRICS, formed, json_of
@@ -26,21 +30,87 @@ EPOCH_COLUMNS = (
     "gradient_norm",
     "seconds",
 )
-"""The first columns of `epochs_frame`; one for each further metric follows."""
+"""The first columns of `Epochs`; one for each further metric follows."""
+WHOLE = EPOCH_COLUMNS[:3]
 
+Column = NDArray[Any]
 
 _Cell = float | None
 _MEASURED = TypeAdapter(list[tuple[int, int, int, _Cell, _Cell, _Cell, _Cell, _Cell, _Cell]])
 
 
-def epochs_frame(store: Store, name: str) -> pd.DataFrame:
-    """One row per trial, replica and epoch, in this order.
+@dataclass(frozen=True, slots=True, eq=False)
+class Epochs:
+    """A row for each trial, replica and epoch, in this order."""
 
-    Columns: `EPOCH_COLUMNS`, then one per metric, in the order in which they first appear. Values that were not
-    finite, or not measured, are missing.
-    """
-    import pandas as pd
+    columns: Mapping[str, Column]
+    """Name -> values, shape [rows]: whole numbers in the first three columns, else floats, NaN where a value was not
+    finite or not measured."""
 
+    @classmethod
+    def of(cls, columns: Mapping[str, Any] | pd.DataFrame) -> Epochs:
+        """From columns of equal length, in any order of rows."""
+        found = {
+            str(name): np.asarray(column, np.int64 if name in WHOLE else np.float64) for name, column in columns.items()
+        }
+        if len(columns) and len(found["number"]):
+            order = np.lexsort([found[name] for name in reversed(WHOLE)])
+            found = {name: column[order] for name, column in found.items()}
+        return cls(found)
+
+    def __getitem__(self, name: str) -> Column:
+        return self.columns[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.columns["number"]) if self.columns else 0
+
+    def where(self, chosen: NDArray[np.bool_]) -> Epochs:
+        """These rows alone; `chosen`: shape [rows]."""
+        return Epochs({name: column[chosen] for name, column in self.columns.items()})
+
+    def of_trials(self, numbers: Iterable[int]) -> Epochs:
+        """The rows of these trials."""
+        return self.where(np.isin(self["number"], list(numbers)))
+
+    def at(self, epochs: Mapping[int, int]) -> Epochs:
+        """The rows of each trial at the epoch that `epochs` gives for its number."""
+        numbers, places = np.unique(self["number"], return_inverse=True)
+        wanted = np.array([epochs.get(number, -1) for number in numbers.tolist()], np.int64)
+        return self.where(self["epoch"] == wanted[places])
+
+    def means(self, names: Sequence[str]) -> dict[int, tuple[list[int], dict[str, list[float]]]]:
+        """Trial number -> its epochs, and by name the means over replicas at these; NaN where that of a replica is."""
+        if not len(self):
+            return {}
+        order = np.lexsort([self["epoch"], self["number"]])
+        number, epoch = self["number"][order], self["epoch"][order]
+        starts = np.flatnonzero(np.r_[True, (np.diff(number) != 0) | (np.diff(epoch) != 0)])
+        counts = np.diff(np.r_[starts, len(number)])
+        with np.errstate(invalid="ignore"):
+            means = {name: (np.add.reduceat(self[name][order], starts) / counts).tolist() for name in names}
+        number, epochs = number[starts], epoch[starts].tolist()
+        firsts = np.flatnonzero(np.r_[True, np.diff(number) != 0]).tolist()
+        return {
+            one: (epochs[first:end], {name: column[first:end] for name, column in means.items()})
+            for one, first, end in zip(number[firsts].tolist(), firsts, [*firsts[1:], len(number)], strict=True)
+        }
+
+    def frame(self) -> pd.DataFrame:
+        """The same as a data frame."""
+        import pandas as pd
+
+        return pd.DataFrame(dict(self.columns))
+
+
+def read_epochs(store: Store, name: str) -> Epochs:
+    """All epochs of a study. Columns: `EPOCH_COLUMNS`, then one per metric, in the order in which they first appear."""
     own = [hpo_epochs.c[column] for column in EPOCH_COLUMNS if column != "number"]
     statement = (
         select(trials.c.number, *own, hpo_epochs.c.metrics_json)
@@ -49,13 +119,22 @@ def epochs_frame(store: Store, name: str) -> pd.DataFrame:
         .order_by(trials.c.number, hpo_epochs.c.replica, hpo_epochs.c.epoch)
     )
     with store.reading() as connection:
-        rows = connection.execute(statement).all()
+        rows = [tuple(row) for row in connection.execute(statement).all()]
         place = f"hpo_epochs, study {name!r},"
-        metrics = [json_of(row.metrics_json, METRICS, place) for row in rows]
-        measured = formed([tuple(row)[:-1] for row in rows], _MEASURED, place)
-    names = list(dict.fromkeys(name for found in metrics for name in found))
-    frame = pd.DataFrame(measured, columns=list(EPOCH_COLUMNS))
-    frame = frame.astype({column: "int64" if column in EPOCH_COLUMNS[:3] else "float64" for column in EPOCH_COLUMNS})
-    further = [name for name in names if name not in frame]
-    cells = {name: [found.get(name) for found in metrics] for name in further}
-    return frame.join(pd.DataFrame(cells, index=frame.index, dtype="float64"))
+        metrics = [_metrics(row[-1], place) for row in rows]
+        measured = formed([row[:-1] for row in rows], _MEASURED, place)
+    columns: dict[str, Any] = dict(
+        zip(EPOCH_COLUMNS, zip(*measured, strict=True) if measured else [()] * 9, strict=True)
+    )
+    for further in dict.fromkeys(name for found in metrics for name in found):
+        if further not in columns:
+            columns[further] = [found.get(further) for found in metrics]
+    return Epochs.of(columns)
+
+
+def _metrics(text: Any, place: str) -> dict[str, float | None]:
+    """The metrics in a cell. pydantic's own parser is faster; what it does not take is read with all care."""
+    try:
+        return METRICS.validate_json(text)
+    except ValidationError:
+        return json_of(text, METRICS, place)

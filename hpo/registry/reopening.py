@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, delete, select, update
 
-from hpo import endings, lengths, ranking
+from hpo import endings, ranking
+from hpo.attributes import lengths
 from hpo.database.tables import (
     hpo_checkpoints,
     hpo_studies,
@@ -21,7 +22,7 @@ from hpo.database.tables import (
     trial_values,
     trials,
 )
-from hpo.registry.winner import forget_winner
+from hpo.registry.conclusions import forget_winner
 from hpo.signs import SIGNS
 from hpo.storage.rows import attribute_row
 from hpo.storage.store import Store

@@ -18,6 +18,7 @@ from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from pydantic import Field, TypeAdapter
 from sqlalchemy import Connection, RowMapping, and_, case, func, insert, select, update
 
+from hpo.attributes.starts import Start
 from hpo.conventions import NEWEST
 from hpo.database.clock import DatabaseNow, utc_now
 from hpo.database.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
@@ -142,6 +143,7 @@ def register_study(
     conventions: int = NEWEST,
     split: str | None = None,
     further: Mapping[str, Direction] | None = None,
+    starts: tuple[Start, ...] = (),
 ) -> int:
     """Create a study in Optuna's tables and ours, or find the one of this name, and return its id. `further`: the
     objectives after the metric, with their directions.
@@ -173,7 +175,7 @@ def register_study(
                 "dataset_fingerprint": dataset_fingerprint,
                 "seed": seed,
                 "hpo_version": hpo_version,
-                "facts_json": json.dumps(StudyFacts(conventions=conventions, split=split).as_dict()),
+                "facts_json": json.dumps(StudyFacts(conventions=conventions, split=split, starts=starts).as_dict()),
                 "created_at": utc_now(),
             },
         )

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hpo.errors import HpoError
 from hpo.paths import argument, submit_command
-from hpo.registry.read import EPOCH_COLUMNS
+from hpo.registry.read import EPOCH_COLUMNS, Epochs
+from hpo.reports.confirmed import shown_confirmation
 from hpo.reports.parts import Parts
 from hpo.reports.statistics.noise import Noise, noise_of
 from hpo.reports.trials import Counts, TrialRow
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from hpo.conclusions.confirmation import Confirmation
     from hpo.ranking import Direction
     from hpo.registry.baselines import Baseline
     from hpo.registry.lone_feature import LoneFeature
@@ -70,6 +72,8 @@ class Evidence:
     lone_feature: LoneFeature | None
     """The feature that predicts best alone; None where that is not known."""
     parts: Parts
+    confirmation: Confirmation | None
+    """What the repeats of the leading configurations say of the winner; None where it was not confirmed."""
     noise: Noise | None
     """Noise of the best values; None where it is not known."""
     grid: bool
@@ -114,7 +118,7 @@ def evidence_of(
     winner: TrialRow | None,
     test: Mapping[str, float | None],
     parts: Parts,
-    epochs: pd.DataFrame,
+    epochs: Epochs,
     foreign: tuple[ForeignTrial, ...],
 ) -> Evidence:
     """The evidence from a study's row, its trials and its epochs."""
@@ -143,6 +147,7 @@ def evidence_of(
         repeats=(study.facts.repeated, study.facts.conflicting, study.facts.across),
         lone_feature=study.facts.lone_feature,
         parts=parts,
+        confirmation=shown_confirmation(study),
         noise=None
         if winner is None or winner.value is None
         else noise_of(study.objective, winner.value, spreads, replicas, parts, study.facts.test_error),
@@ -162,20 +167,15 @@ def spec_of(study: StudyRow) -> StudySpec | None:
         return None
 
 
-def _curves(epochs: pd.DataFrame, sign: float) -> dict[int, tuple[float, ...]]:
+def _curves(epochs: Epochs, sign: float) -> dict[int, tuple[float, ...]]:
     """The mean over replicas by trial and epoch; not finite where that of a replica is not."""
-    rows = epochs.groupby(["number", "epoch"])["objective"]
-    means = (sign * rows.mean()).where(rows.count() == rows.size())
-    found: dict[int, list[float]] = {}
-    for (number, _), value in zip(means.index.tolist(), means.tolist(), strict=True):
-        found.setdefault(number, []).append(float(value))
-    return {number: tuple(curve) for number, curve in found.items()}
+    means = epochs.means(["objective"])
+    return {number: tuple([sign * value for value in found["objective"]]) for number, (_, found) in means.items()}
 
 
-def _replica_values(epochs: pd.DataFrame, trials: Sequence[TrialRow], sign: float) -> dict[int, tuple[float, ...]]:
+def _replica_values(epochs: Epochs, trials: Sequence[TrialRow], sign: float) -> dict[int, tuple[float, ...]]:
     """Those of trials that have as many replicas as most."""
-    best = {trial.number: trial.best_epoch or trial.epochs for trial in trials}
-    rows = epochs[epochs["epoch"] == epochs["number"].map(best)]
+    rows = epochs.at({trial.number: trial.best_epoch or trial.epochs for trial in trials})
     found: dict[int, list[float]] = {}
     for number, value in zip(rows["number"].tolist(), rows["objective"].tolist(), strict=True):
         found.setdefault(int(number), []).append(sign * float(value))
@@ -187,12 +187,13 @@ def _replica_values(epochs: pd.DataFrame, trials: Sequence[TrialRow], sign: floa
     }
 
 
-def _metrics(epochs: pd.DataFrame, winner: TrialRow | None) -> dict[str, float]:
+def _metrics(epochs: Epochs, winner: TrialRow | None) -> dict[str, float]:
     if winner is None:
         return {}
-    rows = epochs[(epochs["number"] == winner.number) & (epochs["epoch"] == (winner.best_epoch or winner.epochs))]
-    measured = rows.drop(columns=[*EPOCH_COLUMNS[:4], "learning_rate", "gradient_norm", "seconds"]).mean()
-    return {str(name): float(value) for name, value in measured.items() if math.isfinite(value)}
+    rows = epochs.at({winner.number: winner.best_epoch or winner.epochs})
+    others = {*EPOCH_COLUMNS} - {"train_loss", "valid_loss"}
+    known = {name: rows[name][np.isfinite(rows[name])] for name in rows if name not in others}
+    return {name: float(values.mean()) for name, values in known.items() if len(values)}
 
 
 def _way_to_more_trials(study: StudyRow, spec: StudySpec | None, counts: Counts) -> str:

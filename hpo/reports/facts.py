@@ -7,26 +7,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from hpo.reports.baselines import baseline_rows
 from hpo.reports.checks import health
 from hpo.reports.diagnosis import SignCount, counted
+from hpo.reports.edits import EditLine, edit_lines, unified
 from hpo.reports.evidence import Evidence, evidence_of, spec_of
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.health import Check
 from hpo.reports.importance import Importances, Roles, compute_importances
+from hpo.reports.next_study import NextStudy, next_study
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
+from hpo.reports.provenance import Provenance, provenance_of
 from hpo.reports.text import label, scores_on_test
 from hpo.reports.trials import TrialRow, count, front_of, ranked, trial_row
 
 if TYPE_CHECKING:
-    import pandas as pd
     from optuna.trial import FrozenTrial
 
+    from hpo.conclusions.explanation import Explanation
     from hpo.ranking import Direction
-    from hpo.registry.confirmation import Confirmation, Repeat
+    from hpo.registry.edits import Edit
+    from hpo.registry.read import Epochs
+    from hpo.registry.repeats import Repeat
     from hpo.registry.studies import StudyRow
     from hpo.storage.store import Store
 
@@ -64,11 +69,12 @@ class StudyReport(Evidence):
     """SHA-256 of the examples."""
     split_fingerprint: str | None
     """SHA-256 of the positions of the examples in all parts; None where it is not recorded, or there are no parts."""
-    circumstances: Mapping[str, Any]
-    """All that the study noted about itself but its baselines, by the name that is shown."""
+    reshuffled: bool
+    """Whether each trial has a training and a validation part of its own."""
+    provenance: Provenance
     last: bool
     """Whether a trial's value is that of its last epoch, not of its best one."""
-    epochs: pd.DataFrame
+    epochs: Epochs
     """One row per trial, replica and epoch."""
     test_ensemble: Mapping[str, float | None]
     """Metrics of the ensemble of its models on the test part; empty where it has one model."""
@@ -89,12 +95,16 @@ class StudyReport(Evidence):
     """Spent training and validating, added up over the workers that shared the wall time."""
     shared: bool
     """Whether the study was submitted to workers, which train at the same time."""
-    confirmation: Confirmation | None
-    """What the repeats of the leading configurations say of the winner; None where it was not confirmed."""
     repeated: tuple[Repeat, ...]
     """All repeats, also those of earlier confirmations."""
+    edits: tuple[EditLine, ...]
+    """Edits of the study file since the study began."""
+    explanation: Explanation | None
+    """What `hpo explain` found of the winner; None where it was not asked."""
     checks: tuple[Check, ...]
     """The health card: what each check found, those with a finding first."""
+    next: NextStudy | None
+    """What to search next; None while no trial has finished, or where this version cannot read the study file."""
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -166,15 +176,18 @@ def choose_winner(best_first: Sequence[TrialRow], recorded: int | None, *, confi
 def report_of(
     study: StudyRow,
     frozen: Sequence[FrozenTrial],
-    epochs: pd.DataFrame,
+    epochs: Epochs,
     foreign: Sequence[ForeignTrial] = (),
     repeats: Sequence[Repeat] = (),
+    log: Sequence[Edit] = (),
 ) -> StudyReport:
-    """All facts of a study from its own row, its trials, its epochs and its repeats; `foreign`: trials that are not its
-    own."""
-    from hpo.registry.confirmation import confirmed
+    """All facts of a study from its own row, its trials, its epochs, its repeats and the log of its edits; `foreign`:
+    trials that are not its own."""
+    from hpo.registry.conclusions import confirmed, explained
 
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
+    if log:
+        trials = unified(trials)
     minimized = study.direction == "minimize"
     best_first = tuple(ranked(trials, study.directions))
     confirmation = confirmed(study)
@@ -183,11 +196,20 @@ def report_of(
     test = dict(study.test or {}) if scored else {}
     balance = balance_rows(study.balance)
     if foreign:  # some may have been ours, until another program ended them
-        epochs = epochs[~epochs["number"].isin([trial.number for trial in foreign])]
+        epochs = epochs.of_trials({trial.number for trial in trials})
     parts, others = parts_of(balance), tuple(foreign)
     spec = spec_of(study)
     last = spec is not None and spec.study.epoch == "last"
     evidence = evidence_of(study, trials, count(trials), best_first, winner, test, parts, epochs, others)
+    importances = compute_importances(
+        trials,
+        minimized,
+        last=last,
+        best_first=[*([winner] if winner else []), *(t for t in best_first if t is not winner)],
+        error=evidence.noise.error if evidence.noise else 0.0,
+        roles=Roles(**study.facts.roles or {}),
+    )
+    checks = health(evidence)
     return StudyReport(
         **{field.name: getattr(evidence, field.name) for field in fields(Evidence)},
         name=study.name,
@@ -199,41 +221,39 @@ def report_of(
         spec_text=study.spec_text,
         dataset_fingerprint=study.dataset_fingerprint,
         split_fingerprint=study.facts.split,
-        circumstances=replace(study.facts, baselines=(), confirmation=None, lone_feature=None, roles=None).as_dict(),
+        reshuffled=study.facts.reshuffled,
+        provenance=provenance_of(study),
         last=last,
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
         models=study.facts.models,
         history=history_of(trials, minimized),
         front=front_of(best_first, study.directions),
-        importances=compute_importances(
-            trials,
-            minimized,
-            last=last,
-            best_first=[*([winner] if winner else []), *(t for t in best_first if t is not winner)],
-            error=evidence.noise.error if evidence.noise else 0.0,
-            roles=Roles(**study.facts.roles or {}),
-        ),
+        importances=importances,
         balance=balance,
         split=split_text(balance, reshuffled=study.facts.reshuffled),
         epochs_spent=sum(trial.epochs for trial in trials),
         wall_seconds=study.wall_seconds,
         train_seconds=study.train_seconds,
         shared=study.submitted_at is not None,
-        confirmation=confirmation,
         repeated=tuple(repeats),
-        checks=health(evidence),
+        edits=edit_lines(log, frozen),
+        explanation=explained(study),
+        checks=checks,
+        next=None if spec is None else next_study(spec, evidence, importances, checks),
     )
 
 
 def gather(store: Store, name: str) -> StudyReport:
     """Read one study and compute its report. An unknown name raises StudyStateError."""
-    from hpo.registry.confirmation import repeats_of
-    from hpo.registry.read import epochs_frame
+    from hpo.registry.edits import edits_of
+    from hpo.registry.read import read_epochs
+    from hpo.registry.repeats import repeats_of
     from hpo.registry.studies import study_row
 
     study = study_row(store, name)
     # The trials themselves, not their table: a parameter may be drawn from another range in another branch.
     own, foreign = store.own_trials(study.study_id), store.foreign_trials(study.study_id)
     others, repeats = [foreign_trial(*other) for other in foreign], repeats_of(store, study.study_id)
-    return report_of(study, own, epochs_frame(store, name), others, repeats)
+    log = edits_of(store, study.study_id)
+    return report_of(study, own, read_epochs(store, name), others, repeats, log)

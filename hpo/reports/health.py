@@ -40,6 +40,8 @@ class Finding:
     """What the verdict rests on; `docs/report.md` says of each check what it is. None where there is none."""
     way_out: str = ""
     """What may help, as a sentence; empty where nothing is to be done."""
+    about: tuple[str, ...] = ()
+    """Names of the parameters that it finds at fault, where a check does that."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +72,9 @@ def passed(sentence: str, figure: float | None = None) -> Finding:
     return Finding(verdict=Verdict.PASS, sentence=sentence, figure=figure)
 
 
-def warned(sentence: str, figure: float | None = None, *, way_out: str = "") -> Finding:
+def warned(sentence: str, figure: float | None = None, *, way_out: str = "", about: tuple[str, ...] = ()) -> Finding:
     """A reservation."""
-    return Finding(verdict=Verdict.WARN, sentence=sentence, figure=figure, way_out=way_out)
+    return Finding(verdict=Verdict.WARN, sentence=sentence, figure=figure, way_out=way_out, about=about)
 
 
 def failed(sentence: str, figure: float | None = None, *, way_out: str = "") -> Finding:

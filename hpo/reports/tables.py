@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpo.reports.trials import TrialRow
 
 BEFORE_PARAMETERS = ("number", "state", "value", "spread")
-WHOLE = ("epochs", "best_epoch", "model_parameters", "optimizer_state_bytes", "flops")
+WHOLE = ("epochs", "best_epoch", "model_parameters", "optimizer_state_bytes")
 """Columns of trials with whole numbers, some of which may be missing."""
 PARETO = "pareto"
 """Column that says whether a trial is on the Pareto front."""
@@ -34,12 +34,12 @@ def further_columns(report: StudyReport) -> list[str]:
 
 def trial_cells(report: StudyReport) -> list[list[Any]]:
     """One row per trial, by number; None where a parameter is not active."""
-    front = {trial.number for trial in report.front}
+    parameters, front = report.parameters, {trial.number for trial in report.front}
     return [
         [
             *(getattr(trial, column) for column in BEFORE_PARAMETERS),
             *_further_cells(report, trial, front),
-            *(trial.params.get(name) for name in report.parameters),
+            *(trial.params.get(name) for name in parameters),
             *(getattr(trial, column) for column in WHOLE),
             str(trial.ended),
         ]
@@ -51,6 +51,12 @@ def _further_cells(report: StudyReport, trial: TrialRow, front: Set[int]) -> lis
     further = len(report.objectives) - 1
     values = trial.further if len(trial.further) == further else (None,) * further
     return [*values, trial.number in front] if further else []
+
+
+def epoch_columns(report: StudyReport) -> list[str]:
+    """Names of the columns of the epochs' table: metrics in alphabetical order, seconds last."""
+    *first, seconds = EPOCH_COLUMNS
+    return [*first, *sorted(set(report.epochs) - set(EPOCH_COLUMNS)), seconds]
 
 
 def trials_frame(report: StudyReport) -> pd.DataFrame:
@@ -65,8 +71,5 @@ def trials_frame(report: StudyReport) -> pd.DataFrame:
 
 
 def epochs_frame(report: StudyReport) -> pd.DataFrame:
-    """One row per trial, replica and epoch; metrics in alphabetical order, seconds last."""
-    *first, seconds = EPOCH_COLUMNS
-    metrics = sorted(set(report.epochs.columns) - set(EPOCH_COLUMNS))
-    ordered = report.epochs.sort_values(["number", "replica", "epoch"], ignore_index=True)
-    return ordered[[*first, *metrics, seconds]]
+    """One row per trial, replica and epoch; the columns of `epoch_columns`."""
+    return report.epochs.frame()[epoch_columns(report)]

@@ -82,8 +82,8 @@ class _Loop:
                 self._pick_up(turn.take, trains=turn.spent is None)
             if turn.spent is not None:
                 self._cut(turn.spent)
-            elif turn.ask and not self.executor.behind:
-                self._fill()
+            elif turn.ask and not self.executor.behind and self._fill():
+                continue  # where an edit takes effect is told by the trials that were asked for before
             self.executor.start()
             self.manager.sweep()
             self._observe()
@@ -115,9 +115,10 @@ class _Loop:
             self.watch.resume(trial.number, self.session.store.curves_of(trial.trial_id))
         self._fail(failures)
 
-    def _fill(self) -> None:
-        """Has paused trials go on and asks for new ones until there is no room for more."""
-        searcher = self.session.searcher
+    def _fill(self) -> bool:
+        """Has paused trials go on and asks for new ones until there is no room for more. Returns whether it asked for
+        any."""
+        searcher, begun = self.session.searcher, False
         while True:
             with self.session.store.transaction():
                 room = self.ownership.room(len(self.flight))
@@ -129,7 +130,8 @@ class _Loop:
                 self.manager.adopt(promoted)
                 self._pick_up(promoted, trains=True)
             if not asked and not promoted:
-                return
+                return begun
+            begun = begun or bool(asked)
             self.flight.update({trial.number: trial for trial in asked})
             unbuilt = self.executor.admit({t.number: t.config for t in asked if t.config is not None})
             self._fail([*undrawn(asked), *unbuilt])

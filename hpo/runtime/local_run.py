@@ -7,6 +7,7 @@ import logging
 import time
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +18,7 @@ from optuna.trial import TrialState
 from hpo import disk, endings
 from hpo.checkpoints.folder_lock import exclusive
 from hpo.checkpoints.location import other_location, record_location, recorded_location
+from hpo.conclusions.confirmation import Confirmation
 from hpo.data.notes import grouped
 from hpo.data.study import check_objective
 from hpo.database.patience import Patience, retried
@@ -27,13 +29,14 @@ from hpo.execution.prestart import ProcessPool
 from hpo.execution.resources import CPU, ClusterDevice, Compile, Engine, Resources
 from hpo.execution.sizing import usable_cores
 from hpo.registry import studies
-from hpo.registry.confirmation import Confirmation
+from hpo.registry.edits import is_due
 from hpo.registry.exclusive import RUN
 from hpo.registry.facts import StudyFacts
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.render.build import write_report
 from hpo.runtime import coordinator
 from hpo.runtime.confirmation import confirm as confirm_winner
+from hpo.runtime.editing import continued, take_up
 from hpo.runtime.exclusive_claim import Claim
 from hpo.runtime.heartbeat import name_of_this_process
 from hpo.runtime.ownership import SoleOwnership
@@ -116,8 +119,9 @@ def run_study(
         Claim(store, name, dead=last) as claim,
     ):
         inputs.keep()
-        known = known_study(store, spec)
-        spec = as_extended(spec, known)
+        if (known := known_study(store, spec)) is not None:
+            known = take_up(store, known.name)
+        spec = as_extended(as_begun(spec, known), known)
         # Opened before the study is claimed: where it cannot be opened, the command ends and the workers keep the
         # study.
         checkpoint_store = other_location(store, known.study_id, checkpoints, home) if known else None
@@ -125,9 +129,7 @@ def run_study(
         session = replace(session, checkpoint_store=checkpoint_store)
         if checkpoint_store is not None and recorded_location(store, session.study_id) is None:
             record_location(store, session.study_id, checkpoint_store, home)
-        progress, confirmation = _run(session, resources, observer, pool, claim)
-        winner, simple = find(session, confirmation=confirmation), beside(session)
-        retried(lambda: _end(session, winner, StudyFacts(baselines=simple), claim))
+        session, progress, winner = _run_to_the_end(session, resources, observer, pool, claim)
         report = write_report(store, spec.study.name, disk.study_folder(home / "reports", spec.study.name))
         failed = (trial for trial in session.searcher.all_trials() if trial.state == TrialState.FAIL)
         failure = next((str(endings.of(trial.user_attrs)) for trial in failed), None)
@@ -169,16 +171,42 @@ def prepare_process(home: Path, threads: int) -> int:
     return min(threads, cores)
 
 
+class _Edited(Exception):
+    """An edit of the study is to take effect."""
+
+
+def _run_to_the_end(
+    session: Session, resources: Resources, observer: Observer, pool: ProcessPool | None, claim: Claim
+) -> tuple[Session, Progress, Winner | None]:
+    """Runs the study until it has ended, by all edits that are made meanwhile, and scores the winner. Returns the
+    session in the end."""
+    began, epochs, latest = time.perf_counter(), 0, 0
+
+    def in_all(now: Progress) -> Progress:
+        nonlocal latest
+        latest = epochs + now.epochs
+        return replace(now, epochs=latest, wall_seconds=time.perf_counter() - began)
+
+    while True:
+        try:
+            progress, confirmation = _run(session, resources, lambda now: observer(in_all(now)), pool, claim)
+            winner, simple = find(session, confirmation=confirmation), beside(session)
+            retried(partial(_end, session, winner, StudyFacts(baselines=simple), claim))
+        except _Edited:
+            session, epochs = continued(session, resources), latest
+        else:
+            return session, in_all(progress), winner
+
+
 def _run(
     session: Session, resources: Resources, observer: Observer, pool: ProcessPool | None, claim: Claim
 ) -> tuple[Progress, Confirmation | None]:
-    """Trains to the end of the budget, and confirms the winner. After a lost connection to the database, it continues
-    from what is saved."""
-    began, patience = time.perf_counter(), Patience()
-    epochs = latest = 0
+    """Trains to the end of the budget, and confirms the winner; raises `_Edited` where an edit is to take effect. After
+    a lost connection to the database, it continues from what is saved."""
+    patience, epochs, latest = Patience(), 0, 0
 
     def in_all(now: Progress) -> Progress:
-        return replace(now, epochs=epochs + now.epochs, wall_seconds=time.perf_counter() - began)
+        return replace(now, epochs=epochs + now.epochs)
 
     def observe(now: Progress) -> None:
         nonlocal latest
@@ -192,13 +220,20 @@ def _run(
             while True:
                 latest = 0
                 try:
-                    final = coordinator.run(session, executor, observe, SoleOwnership(session, claim.keep))
+                    ownership = SoleOwnership(session, claim.keep)
+                    final = coordinator.run(session, executor, observe, ownership)
+                    if ownership.edited:
+                        raise _Edited
+
+                    def keep(session: Session = session) -> None:
+                        claim.keep()
+                        _leave_if_edited(session)
 
                     def watch(text: str, final: Progress = final) -> None:
                         patience.worked()
                         observer(replace(in_all(final), confirming=text))
 
-                    confirmation = confirm_winner(session, lambda: nullcontext(executor), keep=claim.keep, watch=watch)
+                    confirmation = confirm_winner(session, lambda: nullcontext(executor), keep=keep, watch=watch)
                     return in_all(final), confirmation
                 except LostConnectionError as lost:
                     patience.pause(lost, "Going on from what is saved.")
@@ -217,8 +252,14 @@ def _end(session: Session, winner: Winner | None, facts: StudyFacts, claim: Clai
     with session.store.transaction() as transaction:
         transaction.lock_study(session.study_id)
         claim.keep()
+        _leave_if_edited(session)
         note(session, winner, facts)
         studies.mark_finished(session.store, session.study_id)
+
+
+def _leave_if_edited(session: Session) -> None:
+    if is_due(session.store, session.study_id):
+        raise _Edited
 
 
 def device_of(name: str) -> torch.device:

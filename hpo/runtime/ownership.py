@@ -6,6 +6,7 @@ still owns its trials. It reports which trials begin and end.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,10 +15,13 @@ from optuna.trial import TrialState
 
 from hpo import space
 from hpo.endings import Spent
-from hpo.registry import studies
+from hpo.registry import edits, studies
 from hpo.runtime.resume import Behind
 from hpo.runtime.session import Session
 from hpo.runtime.setup.specs import spent_by
+
+EDIT_CHECK_SECONDS = 0.5
+"""Time between two checks whether somebody has edited the study, while no edit waits for its place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,8 +92,16 @@ class SoleOwnership:
         search = session.spec.search
         self.budgeted = any(limit is not None for limit in (search.epochs, search.wall_seconds, search.cpu_seconds))
         self.begun = False
+        self.edited = False
+        """Whether it left the study because an edit is to take effect."""
+        self._awaited = edits.next_place(session.store, session.study_id)
+        """Where the next edit takes effect, as far as this process knows."""
+        self._looked = time.monotonic()
 
     def turn(self, flight: Collection[int]) -> Turn | None:
+        self.edited = self._is_edited()
+        if self.edited:
+            return None
         if not self.begun:
             self.begun = True
             running = [t._trial_id for t in self.session.searcher.all_trials() if t.state == TrialState.RUNNING]
@@ -116,6 +128,14 @@ class SoleOwnership:
 
     def report_behind(self, trials: Sequence[Behind]) -> None:
         """Nothing to record: the epochs are trained again with the same outcome."""
+
+    def _is_edited(self) -> bool:
+        now = time.monotonic()
+        if self._awaited is None and now - self._looked < EDIT_CHECK_SECONDS:
+            return False
+        self._looked = now
+        self._awaited = edits.next_place(self.session.store, self.session.study_id)
+        return self._awaited is not None and edits.is_due(self.session.store, self.session.study_id)
 
     def _has_more(self) -> bool:
         return self._left() > 0 or bool(self.session.searcher.promotable(last=True))

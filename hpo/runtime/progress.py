@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -27,6 +28,10 @@ class Running:
     epoch: int
     value: float | None
     """Its latest intermediate value."""
+    best: float | None = None
+    """The best one so far."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Its values of the study's parameters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +46,7 @@ class Progress:
     best: tuple[int, float] | None
     """Number and value of the best finished trial."""
     running: tuple[Running, ...]
+    """The trials in flight, the best one so far first, those without a value last."""
     epochs: int
     """Trial-epochs trained by this process."""
     train_seconds: float
@@ -70,7 +76,10 @@ def progress(
         trials = session.searcher.all_trials()
         best = next((t for t in session.searcher.ranking()[:1] if t.state == TrialState.COMPLETE), None)
         curves = {number: session.searcher.curve(trial.trial_id) for number, trial in sorted(flight.items())}
+    params = {trial.number: trial.params for trial in trials if trial.number in flight}
     count = {state: sum(t.state == state for t in trials) for state in TrialState}
+    sign = 1 if session.spec.study.minimized else -1
+    best_so_far = {number: min((sign * value for value in curve), default=None) for number, curve in curves.items()}
     return Progress(
         budget=space.budget(session.spec),
         finished=count[TrialState.COMPLETE],
@@ -78,8 +87,14 @@ def progress(
         failed=count[TrialState.FAIL],
         best=(best.number, best.values[0]) if best else None,
         running=tuple(
-            Running(number=number, epoch=len(curve), value=curve[-1] if curve else None)
-            for number, curve in curves.items()
+            Running(
+                number=number,
+                epoch=len(curves[number]),
+                value=curves[number][-1] if curves[number] else None,
+                best=None if so_far is None else sign * so_far,
+                params=params.get(number, {}),
+            )
+            for number, so_far in sorted(best_so_far.items(), key=lambda one: (one[1] is None, one[1] or 0.0))
         ),
         epochs=epochs,
         train_seconds=executor.train_seconds,

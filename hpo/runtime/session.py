@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hpo.execution.resources import CPU, Resources
 from hpo.registry import studies
 from hpo.runtime.setup.inputs import Inputs, references
 from hpo.runtime.setup.registration import register
+from hpo.runtime.setup.specs import versions_of
 from hpo.search.searcher import Searcher
 from hpo.storage.own_view import own_trials_of
 from hpo.storage.store import Store
@@ -92,9 +93,12 @@ def open_session(
 def anew(session: Session) -> Session:
     """The same session with a new searcher, so that all trials are read from the database again."""
     session.store.forget(session.study_id)
-    return replace(
-        session, searcher=Searcher(session.spec, own_trials_of(session.store), session.store, session.study_id)
-    )
+    return replace(session, searcher=_searcher(session.searcher.versions, session.store, session.study_id))
+
+
+def _searcher(versions: Sequence[StudySpec], store: Store, study_id: int) -> Searcher:
+    starts = studies.study_row(store, versions[-1].study.name).facts.starts
+    return Searcher(versions[-1], own_trials_of(store), store, study_id, earlier=versions[:-1], starts=starts)
 
 
 def session_of(
@@ -144,6 +148,8 @@ def _session(
     compiled: bool,
 ) -> Session:
     job: TrainingJob | FunctionJob
+    versions = versions_of(spec, store, study_id)
+    spec = versions[-1]
     if examples is None:
         assert spec.function is not None
         folder = trial_folder(store, studies.study_row(store, spec.study.name), home, claim=True)
@@ -156,15 +162,16 @@ def _session(
             lanes=resources.lanes,
             compiled_lanes=resources.compiled_lanes(spec, examples, compiled=compiled),
             lanes_file=home / "cache" / "lanes.json",
-            sources=own_code.pinned(references(spec)),
+            sources=own_code.pinned(list(dict.fromkeys(one for version in versions for one in references(version)))),
             reshuffled=inputs.reshuffled,
+            earlier=versions[:-1],
         )
     return Session(
         spec=spec,
         inputs=inputs,
         store=store,
         study_id=study_id,
-        searcher=Searcher(spec, own_trials_of(store), store, study_id),
+        searcher=_searcher(versions, store, study_id),
         job=job,
         home=home,
     )

@@ -14,14 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo import models
 from hpo.baselines.scores import fitted
+from hpo.conclusions.confirmation import Confirmation
 from hpo.data.prepare import prepare_test
 from hpo.data.streaming.mapped import in_portions
 from hpo.data.study import StudyData
 from hpo.registry import studies
 from hpo.registry.baselines import Baseline
-from hpo.registry.confirmation import Confirmation
+from hpo.registry.conclusions import set_winner
 from hpo.registry.facts import StudyFacts
-from hpo.registry.winner import set_winner
 from hpo.runtime.resume import retrain
 from hpo.runtime.session import Session
 from hpo.studyfile.records import TrialConfig

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from scipy.special import stdtrit
 
+from hpo.conclusions import Interval
+from hpo.conclusions.confirmation import Confirmation
 from hpo.seeds import DEFAULT_CONFIGURATION as DEFAULT
 
 FEWEST = 6
@@ -44,34 +45,6 @@ COVERED = 0.95
 Values = Mapping[int, Sequence[float | None]]
 """The values of the repeats of each configuration, in the order of the repeats; None for one that diverged or failed.
 The configurations are in the order of the search's ranking."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """A mean with its interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """What the repeats say."""
-
-    winner: int
-    """The configuration with the best mean among those that were not dropped."""
-    value: Estimate
-    spread: float
-    """Standard deviation of the winner's own repeats."""
-    leaders: tuple[int, ...]
-    """Repeated configurations that cannot be told from the winner, itself included, in the order of the ranking."""
-    others: tuple[int, ...]
-    """Configurations that were not repeated, and that may be as good by their values in the search."""
-    optimism: float
-    """The winner's value in the search less its mean."""
-    gain: Estimate | None
-    """The winner's mean less that of the default configuration; None where that one has no mean, or is the winner."""
 
 
 def trainings(share: float, searched: int, length: int) -> int:
@@ -135,11 +108,19 @@ def standing(values: Values, default: int | None) -> list[int]:
 
 
 def conclude(
-    values: Values, searched: Mapping[int, float], others: Mapping[int, float], default: int | None
-) -> Outcome | None:
+    values: Values,
+    searched: Mapping[int, float],
+    others: Mapping[int, float],
+    default: int | None,
+    *,
+    sign: float = 1.0,
+    epochs: int = 0,
+    seconds: float = 0.0,
+) -> Confirmation | None:
     """What follows from the repeats; None where no trial's configuration has the repeats that it needs. `searched`: the
     values in the search of the repeated configurations that are trials; `others`: those of finished trials that were
-    not repeated; `default`: which one is the default configuration."""
+    not repeated; `default`: which one is the default configuration; `sign`: factor of a value of the objective that
+    makes more better; `epochs`, `seconds`: what all repeats took."""
     whole = _whole(values)
     candidates = [number for number in standing(values, default) if number in whole and number != DEFAULT]
     if not candidates:
@@ -157,15 +138,22 @@ def conclude(
     gain = None
     if default in whole and default != winner:
         lead = means.mean(winner) - means.mean(default)
-        gain = _estimate(lead, *means.error(winner, default), lower)
-    return Outcome(
+        gain = _interval(lead, *means.error(winner, default), lower)
+    value = _interval(means.mean(winner), math.sqrt(squared / len(whole[winner])), freedom, lower)
+    return Confirmation(
         winner=winner,
-        value=_estimate(means.mean(winner), math.sqrt(squared / len(whole[winner])), freedom, lower),
+        value=value.times(sign),
         spread=stdev(whole[winner]),
+        repeats=len(values[winner]),
+        configurations=len(values),
         leaders=tuple(n for n in candidates if not means.behind(n, winner, level)),
         others=tuple(number for number, value in others.items() if means.mean(winner) - value <= reach),
+        searched=sign * searched[winner],
         optimism=searched[winner] - means.mean(winner),
         gain=gain,
+        default=default if default in values else None,
+        epochs=epochs,
+        seconds=seconds,
     )
 
 
@@ -211,9 +199,9 @@ class Means:
         return self.mean(best) - self.mean(number) > float(stdtrit(freedom, 1 - level)) * error
 
 
-def _estimate(mean: float, error: float, freedom: float, lower: float) -> Estimate:
+def _interval(mean: float, error: float, freedom: float, lower: float) -> Interval:
     low, high = (float(stdtrit(freedom, level)) * error for level in (lower, (1 + COVERED) / 2))
-    return Estimate(mean=mean, low=mean - low, high=mean + high)
+    return Interval(mean=mean, low=mean - low, high=mean + high)
 
 
 def _whole(values: Values) -> dict[int, list[float]]:

@@ -31,16 +31,26 @@ def refusal(trial: FrozenTrial, parameters: Sequence[Parameter]) -> str | None:
     if trial.intermediate_values:
         return "it comes with intermediate values, which this program has not measured"
     values, known = given(trial), {parameter.name: parameter for parameter in parameters}
+    reason = contradiction(values, parameters)
+    if reason is not None:
+        return reason
+    for name in values:
+        if trial.distributions.get(name, known[name].distribution) != known[name].distribution:
+            return f"{name}: it was drawn from another range than the study's, {_words(known[name].distribution)}"
+    return None
+
+
+def contradiction(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> str | None:
+    """Why a study with these parameters cannot draw the given values; None if it can."""
+    known = {parameter.name: parameter for parameter in parameters}
     for name, value in values.items():
         if name not in known:
             close = get_close_matches(name, known, n=1)
             guess = f"Did you mean {close[0]}? " if close else ""
             return f"{name}: no such parameter is searched. {guess}The study searches {', '.join(known) or 'none'}"
         parameter = known[name]
-        if not _allows(parameter.distribution, value):
+        if not allows(parameter.distribution, value):
             return f"{name} = {value!r}: the study allows {_words(parameter.distribution)}"
-        if trial.distributions.get(name, parameter.distribution) != parameter.distribution:
-            return f"{name}: it was drawn from another range than the study's, {_words(parameter.distribution)}"
     for name in values:
         if any(values.get(other) not in labels for other, labels in known[name].conditions):
             return f"{name} is drawn only where {known[name].condition}: enqueue it together with that"
@@ -52,7 +62,8 @@ def plain(distribution: BaseDistribution, value: Any) -> Any:
     return on_grid(distribution, distribution.to_external_repr(distribution.to_internal_repr(value)))
 
 
-def _allows(distribution: BaseDistribution, value: Any) -> bool:
+def allows(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a given value may be drawn."""
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(distribution, FloatDistribution | IntDistribution) and not numeric:
         return False

@@ -9,22 +9,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import endings, lengths, ranking, seen, space
+from hpo import endings, ranking, space
+from hpo.attributes import lengths, seen
+from hpo.attributes.lengths import Former
+from hpo.attributes.starts import Start
 from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
-from hpo.lengths import Former
-from hpo.search import enqueued, objective
+from hpo.search import objective
 from hpo.search.pruning.by_name import pruner_for
 from hpo.search.pruning.first_objective import by_first_objective
 from hpo.search.pruning.promotion import promotion_of
+from hpo.search.queue import Queue, TrialStore
 from hpo.search.sampling.by_name import sampling_for
+from hpo.search.sampling.edited import present_trials_of
+from hpo.space.present import PresentTrials
+from hpo.studyfile import edits
 from hpo.studyfile.records import TrialConfig
 from hpo.studyfile.study import LEARNING, StudySpec, trial_epochs, with_epochs
 
@@ -56,29 +61,29 @@ class Decision:
 CONTINUE = Decision(ended=None, state=TrialState.RUNNING)
 
 
-class TrialStore(Protocol):
-    """What the searcher needs beyond Optuna's storage contract."""
-
-    def create_trials(self, study_id: int, count: int) -> list[int]:
-        """Creates running trials with consecutive numbers and returns their ids."""
-
-    def waiting_trials(self, study_id: int) -> list[FrozenTrial]:
-        """The trials that other programs have enqueued, by number."""
-
-    def begin(self, trial_id: int) -> bool:
-        """Makes a waiting trial a running one of this program; False if another process was first."""
-
-
 class Searcher:
     """The search of one study."""
 
-    def __init__(self, spec: StudySpec, storage: BaseStorage, trials: TrialStore, study_id: int) -> None:
-        """`storage`: shows only the trials of this program."""
+    def __init__(
+        self,
+        spec: StudySpec,
+        storage: BaseStorage,
+        trials: TrialStore,
+        study_id: int,
+        *,
+        earlier: Sequence[StudySpec] = (),
+        starts: Sequence[Start] = (),
+    ) -> None:
+        """`storage`: shows only the trials of this program. `earlier`: the versions of an edited study's file before
+        `spec`. `starts`: configurations of its first trials."""
         self.spec = spec
+        self.versions = (*earlier, spec)
+        """By the number of the edit that made it."""
         self.parameters = space.parameters(spec)
         self.storage = storage
         self.trials = trials
         self.study_id = study_id
+        self.queue = Queue(spec.study.name, storage, trials, study_id, self.parameters, starts)
         self.epochs = trial_epochs(spec)
         """Epochs of each trial."""
         name = spec.study.name
@@ -86,7 +91,11 @@ class Searcher:
         self.judged = by_first_objective(self.study)
         """The study as its pruner sees it."""
         self.promotion = promotion_of(spec, self.all_trials())
-        self.sampling = sampling_for(spec, self.study, self.promotion)
+        sampled = self.study
+        if earlier:
+            seen = present_trials_of(storage, PresentTrials(self.versions), whole=spec.search.sampler.name != "tpe")
+            sampled = optuna.load_study(study_name=name, storage=seen)
+        self.sampling = sampling_for(spec, sampled, self.promotion)
 
     def all_trials(self) -> list[FrozenTrial]:
         """All trials of the study that are this program's own, by number."""
@@ -96,56 +105,51 @@ class Searcher:
         """Running trials, e.g. those of a process that was killed, with their configurations. `only`: only trials with
         these ids."""
         wanted = None if only is None else set(only)
-        return self._draw(
-            [
-                t
-                for t in self.all_trials()
-                if t.state == TrialState.RUNNING and (wanted is None or t._trial_id in wanted)
-            ]
-        )
+        found = [
+            t for t in self.all_trials() if t.state == TrialState.RUNNING and (wanted is None or t._trial_id in wanted)
+        ]
+        present = {asked.number: asked for asked in self._draw([t for t in found if self._version(t) is self.spec])}
+        return [present[t.number] if t.number in present else self._begun(t) for t in found]
+
+    def _begun(self, trial: FrozenTrial) -> Asked:
+        """A running trial with the configuration that it began with, and as many epochs as trials have now."""
+        config, error = None, None
+        try:
+            config = space.config_of(with_epochs(self._version(trial), self.epochs), trial.params)
+        except InputError as found:
+            error = str(found)
+        return Asked(number=trial.number, trial_id=trial._trial_id, config=config, error=error)
+
+    def _version(self, trial: FrozenTrial) -> StudySpec:
+        """The study file that the trial began with."""
+        return self.versions[edits.number_of(trial.system_attrs, len(self.versions))]
 
     def ask(self, count: int) -> list[Asked]:
-        """New trials with their configurations; enqueued trials are taken first, by number."""
+        """New trials with their configurations; enqueued trials are taken first, by number, then come the starts."""
         if count <= 0:
             return []
         known = (
             seen.note(self.all_trials()) if self.spec.at_own_pace and self.spec.search.sampler.name in LEARNING else {}
         )
-        taken = self._take(count)
-        ids = [*taken, *self.trials.create_trials(self.study_id, count - len(taken))]
+        taken = self.queue.take(count)
+        new = self.trials.create_trials(self.study_id, count - len(taken))
+        self.queue.give_starts(new, self.all_trials)
+        ids = [*taken, *new]
         for trial_id in ids if known else ():
             self.storage.set_trial_system_attr(trial_id, seen.key(), known)
+        for trial_id in ids if self.spec.edit else ():
+            self.storage.set_trial_system_attr(trial_id, edits.ATTRIBUTE, self.spec.edit)
         return self._draw([self.storage.get_trial(trial_id) for trial_id in ids])
-
-    def _take(self, count: int) -> list[int]:
-        """Begins enqueued trials. Those that the study cannot train are ended and do not count towards the budget."""
-        taken: list[int] = []
-        for trial in self.trials.waiting_trials(self.study_id):
-            if len(taken) == count:
-                break
-            reason = enqueued.refusal(trial, self.parameters)
-            if reason is None and self.trials.begin(trial._trial_id):
-                taken.append(trial._trial_id)
-            elif reason is not None:
-                self._refuse(trial, reason)
-        return taken
-
-    def _refuse(self, trial: FrozenTrial, reason: str) -> None:
-        try:
-            if not self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                return
-        except UpdateFinishedTrialError:
-            return
-        log.warning("%s: trial %d, which was enqueued, is refused. %s.", self.spec.study.name, trial.number, reason)
-        for key, value in Ended(why=Ending.REFUSED, detail=reason).attributes().items():
-            self.storage.set_trial_user_attr(trial._trial_id, key, value)
-        self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def config(self, trial: FrozenTrial) -> TrialConfig:
         """The configuration of an ended trial; it may have had fewer epochs than trials have now."""
+        return space.config_of(self.spec_of(trial), trial.params)
+
+    def spec_of(self, trial: FrozenTrial) -> StudySpec:
+        """The spec with the epochs that an ended trial had."""
         pairs = trial.system_attrs.get(lengths.ATTRIBUTE, ())
-        spec = with_epochs(self.spec, pairs[-1][1]) if lengths.is_open(pairs) else self.spec
-        return space.config_of(spec, trial.params)
+        epochs = pairs[-1][1] if lengths.is_open(pairs) else self.epochs
+        return with_epochs(self._version(trial), epochs)
 
     def former(self, trial: FrozenTrial) -> Former:
         """The numbers of epochs that a trial was to have at earlier times."""

@@ -39,7 +39,7 @@ OpenChannel = Callable[[TrainingJob], Channel]
 
 
 class Changed(Exception):
-    """The study was stopped or extended while its winner was confirmed."""
+    """The study was stopped, extended or edited while its winner was confirmed."""
 
 
 class EndRequested(Exception):
@@ -103,7 +103,7 @@ class Attempt:
         try:
             confirmation = confirm_winner(self.session, self._executor, keep=self._keep, watch=self._watch)
         except Changed:
-            log.info("%s: left, it was stopped or extended", study.name)
+            log.info("%s: left, it was stopped, extended or edited", study.name)
             return False
         winner = find(self.session, self._raise_if_ending, confirmation=confirmation)
         simple = beside(self.session, self._raise_if_ending)
@@ -126,7 +126,7 @@ class Attempt:
     def _keep(self) -> None:
         """In a transaction: raises if people have changed the study."""
         now = queue.status_now(self.session.store, self.study.study_id)
-        if now.key != self.study.key or not now.active:
+        if now.key != self.study.key or not now.active or now.edited:
             raise Changed
 
     def _watch(self, text: str) -> None:

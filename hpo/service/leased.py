@@ -33,7 +33,7 @@ WAITING_SECONDS = 0.5
 
 def has_work(status: StudyStatus, budget: int, concurrency: int) -> bool:
     """Whether a worker that holds no trials of the study could train or conclude some of it."""
-    if not status.active:
+    if not status.active or status.edited:
         return False
     if status.free > 0:
         return True
@@ -140,7 +140,7 @@ class LeasedOwnership:
         store, study_id = self.session.store, self.session.study_id
         store.lock_study(study_id)
         status = queue.status(store, study_id)
-        if status is None or not status.active or status.key != self.key or status.spent is not None:
+        if status is None or not status.active or status.key != self.key or status.edited or status.spent is not None:
             return Room(free=0, new=0)
         free = min(self._share(status) - flight, self.concurrency - status.running)
         return Room(free=free, new=self.budget - status.trials)
@@ -180,7 +180,7 @@ class LeasedOwnership:
             return "deleted"
         if not status.active:
             return "stopped"
-        if status.key != self.key:
+        if status.key != self.key or status.edited:
             return "changed"
         return self.leave()
 

@@ -23,6 +23,7 @@ from hpo.execution.resources import Resources
 from hpo.execution.shard import InProcessShard
 from hpo.registry import leases, queue, studies
 from hpo.registry.queue import Key, StudyStatus
+from hpo.runtime.editing import take_up
 from hpo.runtime.heartbeat import Heartbeat, name_of_this_process
 from hpo.runtime.ownership import LostTrials
 from hpo.runtime.progress import Lines, Observer, Progress
@@ -109,7 +110,7 @@ class Worker:
         """Works on the first study for which something can be done; False if there is none."""
         self._release_leases()
         self._record_refusals()
-        found = queue.queue(self.store, self.name)
+        found = self._take_up_edits(queue.queue(self.store, self.name))
         self._forget_others({study.key for study in found})
         for study in found:
             if self._has_work_in(study) and self._work_on(study):
@@ -118,6 +119,17 @@ class Worker:
                 return False
         self._wait_for_place(found)
         return False
+
+    def _take_up_edits(self, found: Sequence[StudyStatus]) -> Sequence[StudyStatus]:
+        """Has edits take effect that are due in studies that nobody trains. Returns the queue after that."""
+        edited = [study for study in found if study.edited and study.free == study.running and self._is_for_it(study)]
+        for study in edited:
+            try:
+                take_up(self.store, study.name)
+            except InputError as error:
+                if not self._is_deleted(study):
+                    self._back_off(study, str(error))
+        return queue.queue(self.store, self.name) if edited else found
 
     def _release_leases(self) -> None:
         """Releases leases that the worker still has after an error, although it no longer trains these trials."""
@@ -156,7 +168,7 @@ class Worker:
 
     def _candidate(self, study: StudyStatus) -> Candidate | None:
         """The study, parsed; None where this worker is not to work on it, backs off from it, or cannot read it."""
-        if (self.names and study.name not in self.names) or self.backoff.is_paused(study.key):
+        if not self._is_for_it(study):
             return None
         if study.key not in self._candidates:
             try:
@@ -164,6 +176,10 @@ class Worker:
             except InputError as error:
                 self._back_off(study, str(error))
         return self._candidates.get(study.key)
+
+    def _is_for_it(self, study: StudyStatus) -> bool:
+        """Whether this worker is to work on the study, and does not back off from it."""
+        return (not self.names or study.name in self.names) and not self.backoff.is_paused(study.key)
 
     def _work_on(self, study: StudyStatus) -> bool:
         """Works on a study until there is a reason to leave it. Returns whether it was trained or concluded."""

@@ -62,7 +62,8 @@ def draw(spec: StudySpec, suggest: Suggest) -> TrialConfig:
     the drawn values contradict each other."""
     concrete = _concrete(spec.tree, "", lambda path: path, suggest)
     try:
-        return TrialConfig.model_validate({**concrete, KEY: spec.conventions}).below(Path(spec.source).parent)
+        hidden = {KEY: spec.conventions, "layout": spec.layout}
+        return TrialConfig.model_validate({**concrete, **hidden}).below(Path(spec.source).parent)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])

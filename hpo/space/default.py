@@ -27,9 +27,7 @@ def default_configuration(spec: StudySpec) -> tuple[dict[str, Any], TrialConfig]
     chosen: dict[str, Any] = {}
 
     def suggest(name: str, distribution: BaseDistribution) -> Any:
-        value = _of_program(spec.tree, name, chosen)
-        known = value is not None and contains(distribution, value)
-        chosen[name] = value if known else middle(distribution)
+        chosen[name] = default_value(spec, name, distribution, chosen)
         return chosen[name]
 
     try:
@@ -37,6 +35,12 @@ def default_configuration(spec: StudySpec) -> tuple[dict[str, Any], TrialConfig]
     except InputError:
         return None
     return chosen, config
+
+
+def default_value(spec: StudySpec, name: str, distribution: BaseDistribution, chosen: Mapping[str, Any]) -> Any:
+    """The value of one parameter. `chosen`: those of the parameters before it."""
+    value = _of_program(spec.tree, name, chosen)
+    return value if value is not None and contains(distribution, value) else middle(distribution)
 
 
 def middle(distribution: BaseDistribution) -> Any:

@@ -38,7 +38,8 @@ class Mirror:
         self.unread: set[int] = set()
         """Trials that this process ended and has not read since."""
         self.distributions: dict[str, BaseDistribution] = {}
-        """The first distribution seen of each parameter; all later ones must be compatible with it."""
+        """The first distribution seen of each parameter of another program's study; all later ones must be compatible
+        with it."""
         self.reopened: str | None = None
         """The database's text about how often ended trials were reopened, see `own_trials.REOPENED`."""
         self.last = -1
@@ -66,13 +67,15 @@ class Mirror:
         (self.begun.add if begun else self.begun.discard)(trial._trial_id)
         self.put(trial)
         self.unread.discard(trial._trial_id)
-        # Trials of other programs must not determine the distributions of a study of ours.
-        if begun or not self.registered:
+        if not self.registered:
             for name, distribution in trial.distributions.items():
                 self.distributions.setdefault(name, distribution)
 
     def accept(self, name: str, distribution: BaseDistribution) -> None:
-        """Check that a parameter has a compatible distribution in all trials; `ValueError` if it has not."""
+        """Check that a parameter has a compatible distribution in all trials; `ValueError` if it has not. In a study of
+        this program, the study file decides, and an edit may change it."""
+        if self.registered:
+            return
         check_distribution_compatibility(self.distributions.setdefault(name, distribution), distribution)
 
     def select(self, states: Container[TrialState] | None, *, ours: bool = False) -> list[FrozenTrial]:

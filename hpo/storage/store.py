@@ -133,7 +133,7 @@ class Store(Records):
     ) -> None:
         with self._changes() as transaction:
             mirror, trial = self._updatable(transaction, trial_id)
-            if transaction.single and param_name not in mirror.distributions:
+            if transaction.single and not mirror.registered and param_name not in mirror.distributions:
                 self._refresh_again(mirror)
             mirror.accept(param_name, distribution)
             value = distribution.to_external_repr(float(param_value_internal))

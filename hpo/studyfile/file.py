@@ -39,17 +39,12 @@ EXCERPT = 60
 
 
 def find_study(name_or_path: str) -> Path:
-    """The file meant by a path or by a name under `studies/`."""
+    """The file meant by a path, by a name under `studies/`, or by that of a file NAME.toml here."""
     path = Path(name_or_path)
-    candidates = [path, STUDIES / f"{name_or_path}.toml", STUDIES / name_or_path]
+    candidates = [path, STUDIES / f"{name_or_path}.toml", STUDIES / name_or_path, Path(f"{name_or_path}.toml")]
     for candidate in candidates:
         if os.path.isfile(candidate):  # unlike `Path.is_file`, False where the name is too long or unreadable
             return candidate
-    beside = Path(f"{name_or_path}.toml")
-    if os.path.isfile(beside):
-        raise StudyFileError(
-            f"{on_one_line(name_or_path)}: no such study file. Did you mean {on_one_line(str(beside))}?"
-        )
     known = sorted(study.stem for study in STUDIES.glob("*.toml"))
     there = f"Studies there: {listed(known)}" if known else NO_STUDIES
     raise StudyFileError(

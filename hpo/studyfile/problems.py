@@ -32,6 +32,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "number": ("a number", "numbers"),
     "string": ("text", "texts"),
     "boolean": ("true or false", "true or false"),
+    "object": ("a table", "tables"),
 }
 
 
@@ -115,7 +116,7 @@ def describe(schema: Mapping[str, Any]) -> str:
         inside = f" of {NOUNS[items['type']][1]}{_bounds(items, 'each ')}"
         fewest = schema.get("minItems", 0)
         return f"a list{inside}" + (f", with at least {fewest} of them" if fewest else "")
-    if schema["type"] == "object":
+    if schema["type"] == "object" and schema["additionalProperties"] is not True:
         return f"a table, each of whose values is {describe(schema['additionalProperties'])}"
     if schema["type"] == "string" and "pattern" in schema:
         return PATTERNS[schema["pattern"]]

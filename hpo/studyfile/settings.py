@@ -59,10 +59,14 @@ ADDED = {
     "model.number_vector": toml(8),
     "model.frequencies": toml(16),
     "model.sigma": toml(0.1),
+    "model.bins": toml(16),
     "data.header": toml(True),
     "dropout.attention": toml(None),
     "data.stream": toml(False),
     "data.reshuffle": toml(False),
+    "search.default_first": toml(True),
+    "search.start": toml([]),
+    "search.warm_start": toml([]),
     **dict.fromkeys(("study.direction", "search.pace", "trial"), toml(None)),
     **{f"augmentation.{key}": toml(strength) for key, strength in Augmentation().model_dump().items()},
     **dict.fromkeys(
@@ -118,7 +122,7 @@ def entries(spec: StudySpec) -> dict[str, Setting]:
 def fingerprint(spec: StudySpec) -> str:
     """SHA-256 of the settings that trials depend on. Comments, layout, the order of keys, budgets and `[checkpoints]`
     do not change it."""
-    decisive = {path: value for path, value in _decided(spec).items() if not path.startswith(FREE)}
+    decisive = {path: value for path, value in decided(spec).items() if not path.startswith(FREE)}
     if spec.conventions < CONCURRENCY_FOLLOWS_TRIALS:
         decisive["search.concurrency"] = toml(spec.concurrency)
     decisive = dict(RENAMED.get(item, item) for item in decisive.items() if item[1] != ADDED.get(item[0]))
@@ -127,7 +131,7 @@ def fingerprint(spec: StudySpec) -> str:
 
 def changes(old: StudySpec, new: StudySpec) -> list[str]:
     """The differences in settings that must not change, one line each: `optimizer.learning_rate: was 0.1, is 0.2`."""
-    before, after = _decided(old), _decided(new)
+    before, after = decided(old), decided(new)
     return [
         f"{path}: was {before.get(path, 'absent')}, is {after.get(path, 'absent')}"
         for path in dict.fromkeys([*before, *after])
@@ -135,7 +139,7 @@ def changes(old: StudySpec, new: StudySpec) -> list[str]:
     ]
 
 
-def _decided(spec: StudySpec) -> dict[str, str]:
+def decided(spec: StudySpec) -> dict[str, str]:
     """Every setting by its path, with the pruner that holds where the file names none."""
     spec = replace(spec, search=spec.search.model_copy(update={"pruner": spec.pruner}))
     return {path: entry.value for path, entry in entries(spec).items()}

@@ -64,6 +64,10 @@ class StudySpec:
     """Data given as objects of Python, by the key that has `hpo.paths.OBJECT` in their place, e.g. `data.dataset`."""
     conventions: int = NEWEST
     """The convention that the study began with, see `hpo.conventions`."""
+    edit: int = 0
+    """Number of the edit that gave the study this file, see `hpo.studyfile.edits`; 0: it began with it."""
+    layout: int = 0
+    """Number of the first edit whose trials have the same programs."""
 
     @property
     def function(self) -> Reference | None:

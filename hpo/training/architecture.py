@@ -13,7 +13,9 @@ from hpo import models
 from hpo.errors import InputError
 from hpo.models.layers.attention import Attention
 from hpo.models.layers.embed import Embed
+from hpo.models.layers.normed_recurrent import NormedRecurrent
 from hpo.models.layers.periodic import Periodic
+from hpo.models.layers.piecewise import PiecewiseLinear
 from hpo.models.layers.recurrent import Recurrent
 from hpo.models.layers.steps import Steps, WordSteps
 from hpo.models.named_inputs import at_hand
@@ -36,6 +38,8 @@ SUM_ROWS = 1
 """Further rows where gradients are accumulated."""
 KEPT = 4
 """Tensors of the size of a layer's output that a training step holds at once."""
+NORMED = 3
+"""Times as many numbers are kept in recurrent cells with normalisation."""
 
 CACHE = 2**23
 """Bytes of the outputs of all layers in a step of convolutional lanes that train together. More of them would gain less
@@ -82,6 +86,7 @@ class Architecture:
         sizes = [prod(shape) for shape in shapes.values()]
         sizes += [child.tokens * child.word_width for child in module if isinstance(child, Embed)]
         sizes += 3 * [child.columns * 2 * child.waves for child in module if isinstance(child, Periodic)]
+        sizes += 2 * [child.columns * child.bins for child in module if isinstance(child, PiecewiseLinear)]
         sizes += [
             child.heads * shapes[name][0] ** 2
             for name, child in module.named_children()
@@ -113,7 +118,9 @@ def _within_recurrent(module: nn.Sequential) -> list[int]:
     """Numbers of an example that recurrent layers keep beside their outputs, where all steps are real."""
     length = next((child.length for child in module if isinstance(child, Steps | WordSteps)), 0)
     layers = [child for child in module if isinstance(child, Recurrent)]
-    return [length * layer.directions * layer.units * CELLS[layer.cell].kept // KEPT for layer in layers]
+    kept = [CELLS[layer.cell].kept * (NORMED if isinstance(layer, NormedRecurrent) else 1) for layer in layers]
+    each = [length * layer.directions * layer.units for layer in layers]
+    return [one * numbers // KEPT for one, numbers in zip(each, kept, strict=True)]
 
 
 def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> ArchitectureKey:
@@ -121,7 +128,8 @@ def key_of(config: TrialConfig, module: nn.Sequential, *, compiled: bool) -> Arc
     kinds, training = _unmixable(module) if compiled else (), config.training
     average = (training.average,) if training.average != "none" else ()
     accumulate = (f"accumulate {training.accumulate}",) if training.accumulate > 1 else ()
-    return (training.batch_size, training.last_batch, *models.shape_key(module), *kinds, *average, *accumulate)
+    edited = (f"layout {config.layout}",) if config.layout else ()
+    return (training.batch_size, training.last_batch, *models.shape_key(module), *kinds, *average, *accumulate, *edited)
 
 
 def _unmixable(module: nn.Sequential) -> tuple[str, ...]:

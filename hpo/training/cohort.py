@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from hpo.models.named_inputs import at_hand
 from hpo.optim import schedules
-from hpo.optim.coefficients import coefficients_of
+from hpo.optim.coefficients import RULES, initial_v
 from hpo.training import compiled, metrics, step
 from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
@@ -61,7 +61,7 @@ class Cohort:
         device, dtype = setting.examples.device, setting.dtype
         theta = torch.stack([r[0] for r in rows]).to(device, dtype)
         stats = torch.stack([r[1] for r in rows]).to(device, dtype)
-        accumulator = [[coefficients_of(lane.config.optimizer).initial_v] for lane in lanes]
+        accumulator = [[initial_v(lane.config.optimizer)] for lane in lanes]
         state = {
             "theta": theta,
             "stats": stats,
@@ -199,6 +199,8 @@ class Cohort:
         fill it. None if the step is not to be compiled, or too few lanes are left for compiling to pay."""
         if self.lanes[0].config.training.accumulate > 1:  # not every step has an update, which takes another program
             return None
+        if any(config.optimizer.name not in RULES for config in self.architecture.configs):  # not of the one formula
+            return None
         wanted, have = self.setting.compiled_lanes, len(self.lanes)
         if wanted is None or not wanted < 2 * have <= 2 * wanted:
             return None
@@ -228,8 +230,13 @@ class Cohort:
             index = torch.tensor(stretch.lanes, device=setting.examples.device)
             moving, program = {name: value[index] for name, value in state.items()}, self._program_of(chosen)
         numbers = Numbers.of(chosen, self.layout, setting.examples, witnesses)
-        kind = compiled.native if native else step.plain
-        found = train(stretch, plans, setting.examples, program, lambda course: kind(program, moving, numbers, course))
+
+        def advance_on(course: step.Course) -> step.Advance:
+            if native:
+                return compiled.native(program, moving, numbers, course, witnesses)
+            return step.plain(program, moving, numbers, course)
+
+        found = train(stretch, plans, setting.examples, program, advance_on)
         if partial:
             for name, value in moving.items():
                 state[name][index] = value

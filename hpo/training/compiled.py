@@ -10,7 +10,7 @@ The compiler's libraries take longer to load than the rest of PyTorch: they are 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from hpo.optim import rules
+from hpo.optim.coefficients import coefficients_of
+from hpo.studyfile.records import TrialConfig
 from hpo.training.custom.module import CustomModules
 from hpo.training.layers.kinds import kind
 from hpo.training.layers.loss import Mixed
@@ -36,14 +38,27 @@ _compiled: dict[Any, Any] = {}
 """Native code by form; None where compiling failed."""
 
 
-def native(program: Program, state: dict[str, Tensor], numbers: Numbers, course: Course) -> Advance:
-    """The compiled step of these lanes. The first call for a form compiles it."""
+def native(
+    program: Program,
+    state: dict[str, Tensor],
+    numbers: Numbers,
+    course: Course,
+    witnesses: Sequence[TrialConfig],
+) -> Advance:
+    """The compiled step of these lanes. The first call for a form compiles it. Terms that the optimizer of a witness
+    has are computed, even if no lane's has them."""
     from torch._dynamo.exc import TorchDynamoException
 
-    lanes = (state, program.columns, program.momentum_KQ, numbers)
+    theta = state["theta"]
+    coefficients = [coefficients_of(optimizer) for optimizer in course.optimizers]
+    stacked = rules.stack(
+        coefficients, theta.dtype, theta.device, [coefficients_of(one.optimizer) for one in witnesses]
+    )
+    lanes = (state, program.columns, program.momentum_KQ, numbers, stacked)
     fixed = list(_tensors(lanes))
     form = (_program_form(program), _form(lanes))
-    columns, newest = course.columns(state["theta"]), course.newest(state)
+    columns = rules.step_columns(coefficients, course.rate_SK, course.done, theta.dtype, theta.device)
+    newest = course.newest(state)
     fallback = plain(program, state, numbers, course)
 
     def advance(s: int, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -71,7 +86,7 @@ def _compile(program: Program, lanes: Any, batch: Any) -> Any:
 
     def flat(*tensors: Tensor) -> tuple[Tensor, Tensor]:
         given = iter(tensors)
-        state, columns, momentum_KQ, numbers = _refilled(lanes, given)
+        state, columns, momentum_KQ, numbers, stacked = _refilled(lanes, given)
         x, y, masks, now, newest_K1 = _refilled(batch, given)
         twin = copy(program)
         twin.columns, twin.momentum_KQ = columns, momentum_KQ
@@ -79,7 +94,7 @@ def _compile(program: Program, lanes: Any, batch: Any) -> Any:
         bound = twin.bind(theta, state["stats"], separate=True)
 
         def update() -> None:
-            rules.update_(theta, bound.gradient_KP, m, v, now, numbers.coefficients)
+            rules.update_(theta, bound.gradient_KP, m, v, now, stacked)
 
         return step(bound, state, numbers, x, y, masks, update, newest_K1)
 

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo import lengths
+from hpo.attributes import lengths
 from hpo.optim import schedules
-from hpo.seeds import lane_seed
+from hpo.seeds import drawn_as, lane_seed
 from hpo.studyfile.records import Optimizer, Training
 from hpo.training import randomness
 from hpo.training.augment.plan import Augmenter, LaneChanges
@@ -57,7 +57,7 @@ class LaneSteps:
     def of(cls, lane: Lane, setting: Setting) -> LaneSteps:
         """The lane's next epoch."""
         config, (examples, part), sizes = lane.config, lane.part, lane.batch_sizes
-        numbers = setting.seed, lane.trial, lane.replica, lane.epoch + 1
+        numbers = setting.seed, drawn_as(lane.trial), lane.replica, lane.epoch + 1
         updates = -(-len(sizes) // config.training.accumulate)
         return cls(
             sizes=sizes,

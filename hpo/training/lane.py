@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from hpo import lengths, models
+from hpo import models
+from hpo.attributes import lengths
 from hpo.errors import InputError
 from hpo.models.named_inputs import at_hand
 from hpo.optim import schedules
-from hpo.seeds import lane_seed
+from hpo.seeds import drawn_as, lane_seed
 from hpo.studyfile.records import BatchNorm, TrialConfig
 from hpo.training import randomness
 from hpo.training.batches import Examples, LanePart
+from hpo.training.layers.piecewise import fit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,14 +93,16 @@ class Setting:
 
 def new_lane(setting: Setting, trial: int, replica: int, config: TrialConfig, former: lengths.Former = ()) -> Lane:
     """Builds and initialises a lane's module from its own random numbers."""
-    examples = setting.examples if setting.of_trial is None else setting.of_trial(trial)
+    drawn = drawn_as(trial)
+    examples = setting.examples if setting.of_trial is None else setting.of_trial(drawn)
     if isinstance(config.norm, BatchNorm):
         _check_batches(examples.batch_sizes(replica, config.training))
-    numbers = setting.seed, trial, replica
+    numbers = setting.seed, drawn, replica
     seed = lane_seed("init", *numbers)
     with at_hand(setting.examples.some):
         module = models.build(config, setting.examples.signature, setting.examples.outputs, seed)
     models.initialize(module, config, randomness.generator("init", *numbers))
+    fit(module, examples, examples.part[replica])
     return Lane(trial=trial, replica=replica, config=config, module=module, examples=examples, former=former)
 
 

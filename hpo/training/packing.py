@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from hpo import disk
+from hpo.attributes.lengths import Former
 from hpo.errors import MachineError
-from hpo.lengths import Former
 from hpo.optim import schedules
 from hpo.studyfile.records import TrialConfig
 from hpo.training.cohort import Cohort

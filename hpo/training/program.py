@@ -36,13 +36,29 @@ from hpo.training.layers.masks import AnyDrop, drops_of, late_columns
 from hpo.training.layers.mixed_norm import MixedNorm, is_dense_norm
 from hpo.training.layers.norms import NORMS
 from hpo.training.layers.periodic import PERIODIC
+from hpo.training.layers.piecewise import PIECEWISE, edge_columns
 from hpo.training.ragged.attention import ATTENTION
 from hpo.training.recurrent.layer import RECURRENT
+from hpo.training.recurrent.normed import NORMED_RECURRENT
 from hpo.training.sequences.convolution import STEP_CONVOLUTIONS
 from hpo.training.sequences.norms import STEP_NORMS
 from hpo.training.sequences.pooling import POOLING
 
-TABLES = ATTENTION, DENSE, EMBEDDINGS, FLOW, IMAGES, NORMS, PERIODIC, POOLING, RECURRENT, STEP_CONVOLUTIONS, STEP_NORMS
+TABLES = (
+    ATTENTION,
+    DENSE,
+    EMBEDDINGS,
+    FLOW,
+    IMAGES,
+    NORMED_RECURRENT,
+    NORMS,
+    PERIODIC,
+    PIECEWISE,
+    POOLING,
+    RECURRENT,
+    STEP_CONVOLUTIONS,
+    STEP_NORMS,
+)
 RULES = {kind: rule for table in TABLES for kind, rule in table.items()}
 """Type of a plain layer -> how it is bound."""
 
@@ -169,7 +185,7 @@ class Program:
         layers = possible[: len(modules)]
         if any(isinstance(run.layer, MixedNorm) for run in position.runs):
             return mixed_norm.mixed_norm_columns(layers, dtype, device)
-        return biases.bias_columns(layers, possible, device)
+        return biases.bias_columns(layers, possible, device) | edge_columns(layers, dtype, device)
 
     def portion(self, lanes: int, batch: int) -> int:
         """Steps to prepare at once: enough to save calls, few enough that the prepared tensors stay in the cache."""

@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo.optim import averages, fused, penalties, rules
-from hpo.optim.coefficients import coefficients_of
+from hpo.optim import averages, fused, penalties
 from hpo.studyfile.records import Optimizer, TrialConfig
 from hpo.training import layout as lay
 from hpo.training.batches import Examples
@@ -27,10 +26,8 @@ from hpo.training.program import Bound, Program
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Numbers:
-    """The lanes' class weights, regularisation and update coefficients as columns; None where no lane uses the
-    coefficient."""
+    """The lanes' class weights and regularisation as columns; None where no lane uses the coefficient."""
 
-    coefficients: rules.LaneCoefficients
     weights_1P: Tensor
     class_weight_KC: Tensor | None
     smoothing_K1: Tensor | None
@@ -64,12 +61,6 @@ class Numbers:
             weights = torch.tensor(rows, device=device, dtype=dtype)
 
         return cls(
-            coefficients=rules.stack(
-                [coefficients_of(c.optimizer) for c in configs],
-                dtype,
-                device,
-                [coefficients_of(c.optimizer) for c in witnesses],
-            ),
             weights_1P=layout.weights().to(device),
             class_weight_KC=weights,
             smoothing_K1=column([r.label_smoothing for r in table], 0.0),
@@ -94,11 +85,6 @@ class Course:
     """For each step: the number of batches whose gradients its update averages; 0: none follows yet."""
     decays: tuple[float, ...]
     """Of the lanes' averages of the weights, where they have one."""
-
-    def columns(self, like: Tensor) -> rules.StepColumns:
-        """The columns of the update formula that change with every step, for parameters of this dtype and device."""
-        coefficients = [coefficients_of(optimizer) for optimizer in self.optimizers]
-        return rules.step_columns(coefficients, self.rate_SK, self.done, like.dtype, like.device)
 
     def newest(self, state: Mapping[str, Tensor]) -> Sequence[Tensor | None]:
         """For each update: the weight of the present parameters in the average, [K, 1]; None where there is none."""
@@ -158,7 +144,10 @@ def descend(
     if numbers.l1_K1 is not None or numbers.l2_K1 is not None:
         penalties.add_penalties_(bound.gradient_KP, theta_KP, numbers.weights_1P, numbers.l1_K1, numbers.l2_K1)
     norm_K = penalties.clip_(bound.gradient_KP, numbers.clip_K1)
+    held = _without_gradient(bound, state, numbers)
     update()
+    for rows, here_K, before in held:
+        rows[here_K] = before
     if numbers.max_norm_K1 is not None:
         for name, shape in bound.weights:
             penalties.max_norm_(bound.frame.parameters[name, shape], numbers.max_norm_K1)
@@ -168,28 +157,47 @@ def descend(
     return norm_K
 
 
+def _without_gradient(
+    bound: Bound, state: Mapping[str, Tensor], numbers: Numbers
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """What an update must not change, as PyTorch's optimizers leave alone what has no gradient: numbers of parameters,
+    or kept for them, that the batch's passes have not used, [K, ...], where [K], and what they are. A penalty gives a
+    weight a gradient."""
+    found = []
+    for entry in bound.layout.parameters:
+        here_K = bound.frame.unused.get((entry.name, entry.shape))
+        if here_K is None:
+            continue
+        if lay.is_weight(entry):
+            for penalty_K1 in (numbers.l1_K1, numbers.l2_K1):
+                here_K = here_K if penalty_K1 is None else here_K & (penalty_K1.squeeze(1) == 0.0)
+        for name in ("theta", "m", "v"):
+            rows = state[name][:, entry.start : entry.start + entry.size]
+            found.append((rows, here_K, rows[here_K]))
+    return found
+
+
 def plain(program: Program, state: Mapping[str, Tensor], numbers: Numbers, course: Course) -> Advance:
     """The step of these lanes without compiling. The state has `summed` where gradients are accumulated."""
     theta, m, v = state["theta"], state["m"], state["v"]
     bound = program.bind(theta, state["stats"])
-    update: Callable[[int], None]
-    if theta.device.type == "cpu":
-        update = fused.updater(course.optimizers, theta, bound.gradient_KP, m, v, course.rate_SK, course.done)
-    else:  # on a GPU starting a kernel takes longer than running it, so one kernel for all lanes is faster
-        columns = course.columns(theta)
-
-        def update(s: int) -> None:
-            rules.update_(theta, bound.gradient_KP, m, v, columns.at(s), numbers.coefficients)
-
+    places = [(entry.start, entry.shape) for entry in program.layout.parameters]
+    update = fused.updater(course.optimizers, theta, bound.gradient_KP, m, v, course.rate_SK, course.done, places)
     newest, summed = course.newest(state), state.get("summed")
+    unused: dict[tuple[str, tuple[int, ...]], Tensor] = {}
     made = [0, *itertools.accumulate(map(bool, course.averaged))]
 
     def advance(s: int, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        nonlocal unused
         loss_K = backward(bound, numbers, x, y, masks)
         if summed is not None:
             summed.add_(bound.gradient_KP)
+            now = dict(bound.frame.unused)
+            begins = s == 0 or course.averaged[s - 1] > 0
+            unused = now if begins else {key: here & now[key] for key, here in unused.items() if key in now}
             if not course.averaged[s]:
                 return loss_K, torch.zeros_like(loss_K)
+            bound.frame.unused = unused
             torch.div(summed, course.averaged[s], out=bound.gradient_KP)
             summed.zero_()
         number = made[s]

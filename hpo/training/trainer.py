@@ -12,13 +12,14 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from types import MappingProxyType
 
 import torch
 
 from hpo import models
+from hpo.attributes.lengths import Former
 from hpo.errors import MachineError
-from hpo.lengths import Former
 from hpo.models.flops import flops
 from hpo.models.named_inputs import at_hand
 from hpo.studyfile.records import TrialConfig
@@ -151,7 +152,11 @@ class Trainer:
 
     def parameters(self, trial: int) -> int:
         """Number of parameters of the trial's model."""
-        return sum(p.numel() for p in self._lane(trial).module.parameters())
+        return sum(map(prod, self.shapes(trial)))
+
+    def shapes(self, trial: int) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the parameters of the trial's model."""
+        return tuple(tuple(p.shape) for p in self._lane(trial).module.parameters())
 
     def flops(self, trial: int) -> int | None:
         """Operations of the trial's model for one example, see `hpo.models.flops`; None where they cannot be

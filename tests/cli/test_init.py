@@ -44,6 +44,24 @@ def test_the_file_is_valid_and_runs_as_it_is() -> None:
     assert ran.exit_code == 0
     assert "Winner: trial" in ran.output
     assert "0 failed" in ran.output
+    following = called("init", "--from", "flowers")
+    assert following.exit_code == 0
+    assert Path(following.stdout.strip()) == Path("flowers-2.toml").resolve()
+    spec = read_study_file(Path("flowers-2.toml"))
+    assert spec.study.name == "flowers-2"
+    assert "flowers-2.toml is a valid study." in called("check", "flowers-2.toml", "--quick").output
+    assert "hpo init --from flowers" in Path("runs/reports/flowers/index.html").read_text()
+    with pytest.raises(InputError, match=r"flowers-2\.toml exists\. Take another name, or --force"):
+        called("init", "--from", "flowers")
+    assert called("init", "wider", "--from", "flowers").exit_code == 0
+    assert "wider" in Path("wider.toml").read_text()
+
+
+@pytest.mark.parametrize("arguments", [(), ("flowers",), ("--from", "flowers", "--data", "flowers.csv")])
+def test_init_says_how_it_is_called(arguments: tuple[str, ...]) -> None:
+    done = called("init", *arguments)
+    assert done.exit_code == 2
+    assert "--from" in done.output
 
 
 def test_images_of_the_catalogue_get_a_convolutional_network() -> None:

@@ -76,7 +76,7 @@ def said(project: Project, *arguments: object) -> str:
 
 
 def test_from_submitting_to_the_end(project: Project) -> None:
-    project.write(training="epochs = 300", search='trials = 3\nconcurrency = 3\npruner = "none"')
+    project.write(training="epochs = 120", search='trials = 3\nconcurrency = 3\npruner = "none"')
     assert "Study small is submitted." in said(project, "submit", "small.toml")
     assert json_of(project, "studies")[0]["workers"] == 0
     assert "To continue: hpo worker" in said(project, "show", "small")
@@ -107,19 +107,19 @@ def test_from_submitting_to_the_end(project: Project) -> None:
     assert re.search(r"small: left, (stopped|this worker is to end)\n", log)
 
     assert said(project, "extend", "small", "--trials", 5) == "Study small has a budget of 5 trials.\n"
-    assert "train 310 epochs; 0 that had ended continue" in said(project, "extend", "small", "--epochs", 310)
+    assert "train 125 epochs; 0 that had ended continue" in said(project, "extend", "small", "--epochs", 125)
     watch = project.start("show", "small", "--watch")
     with worker(project):
         out, _ = watch.communicate(timeout=LIMIT)
         assert watch.returncode == 0
     assert "small: finished, 5 trials" in out
     found = json_of(project, "show", "small")
-    assert (found["finished"], found["epochs_spent"], found["running"]) == (5, 1550, 0)
+    assert (found["finished"], found["epochs_spent"], found["running"]) == (5, 625, 0)
     assert found["winner"] is not None
-    assert not any(trial["epochs"] != 310 for trial in found["best_trials"])
+    assert not any(trial["epochs"] != 125 for trial in found["best_trials"])
     # Its report, and the way back to `hpo run`, which finds nothing left to do.
     said(project, "report", "small")
-    assert {trial["epochs"] for trial in project.trials()} == {"310"}
+    assert {trial["epochs"] for trial in project.trials()} == {"125"}
 
 
 def test_what_cannot_be_done_is_said(project: Project) -> None:

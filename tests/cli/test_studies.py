@@ -21,8 +21,8 @@ from hpo.cli.terminal.status import study_details
 from hpo.endings import Ended, Ending
 from hpo.errors import StudyStateError
 from hpo.registry import control, leases, studies, summaries
+from hpo.registry.conclusions import set_winner
 from hpo.registry.facts import StudyFacts
-from hpo.registry.winner import set_winner
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
 from hpo.studyfile.file import parse_study

@@ -17,7 +17,7 @@ from hpo.database import schema
 from hpo.database.tables import HEAD
 from hpo.database.upgrade import upgrade
 from hpo.errors import StorageError
-from hpo.registry.read import epochs_frame
+from hpo.registry.read import read_epochs
 from hpo.registry.studies import study_row
 from hpo.reports.trials import trial_row
 from hpo.storage.open import open_store
@@ -72,7 +72,7 @@ def test_an_old_file_is_read_after_an_upgrade(old: Path) -> None:
             pruned = ["pruned by median at epoch 1"] * (len(trials) - 4)
             assert [str(row.ended) for row in rows] == (["finished"] * 4 + pruned)[: len(trials)]
             assert study_row(store, "small").spec_source == "studies/small.toml"
-            assert len(epochs_frame(store, "small")) == sum(epochs)
+            assert len(read_epochs(store, "small")) == sum(epochs)
             assert [row.kind for row in store.checkpoints(study._study_id)].count("best") == 3
         else:
             assert study.user_attrs == {"about": "kept as a test asset"}

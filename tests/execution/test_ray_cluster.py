@@ -30,34 +30,19 @@ ROOT = Path(__file__).parents[2]
 STUDY = {"training": "epochs = 12", "search": 'trials = 10\nconcurrency = 6\npruner = "hyperband"'}
 
 
-@pytest.fixture
-def nodes() -> Iterator[Cluster]:
-    """A head node that runs no workers, and two nodes that run one worker each."""
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A head node that runs no workers."""
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
+    yield made
+    made.shutdown()
 
 
-def test_a_node_is_removed_in_mid_study(nodes: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(ray_cluster, "ROOM_SECONDS", 3.0)
-    doomed, _ = nodes.add_node(num_cpus=1), nodes.add_node(num_cpus=1)
-    nodes.wait_for_nodes()
-    seen: list[Progress] = []
-
-    def watch(progress: Progress) -> None:
-        seen.append(progress)
-        if len(seen) == 4:
-            nodes.remove_node(doomed, allow_graceful=False)
-            while sum(node["Alive"] for node in ray.nodes()) > 2:
-                time.sleep(0.1)
-
-    resources = Resources(engine="ray", address=nodes.address, workers=2)
-    result: Any = result_of(small_study(**STUDY), tmp_path / "ray", resources=resources, observer=watch)
-    assert seen[-1].deaths > 0
-    assert result == result_of(small_study(**STUDY), tmp_path / "alone")
+@pytest.fixture
+def nodes(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, from which this process is disconnected afterwards."""
+    yield cluster
+    ray.shutdown()
 
 
 def test_ray_gets_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -84,13 +69,6 @@ def test_ray_gets_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert any("ray::" in text for text in found)
     assert not [text for text in found if SECRET in text]
     assert os.environ["PGPASSWORD"] == SECRET
-
-
-def test_a_cluster_of_another_version(nodes: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(ray, "__version__", "1.2.3")
-    with pytest.raises(MachineError, match=r"Ray: \d+\.\d.*Ray: 1\.2\.3.*Install the same versions of Ray") as caught:
-        run(small_study(), tmp_path, resources=Resources(engine="ray", address=nodes.address))
-    assert f"--address {nodes.address}" in str(caught.value)
 
 
 PROGRAM = """
@@ -124,15 +102,6 @@ def test_a_machine_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert "(ModuleNotFoundError: No module named 'hpo'). Install the same versions of hpo" in done.stdout, done.stderr
 
 
-def test_a_cluster_that_wants_a_token(nodes: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def refuse(**_: object) -> None:
-        raise ConnectionError(f"Failed to connect to Ray cluster at {nodes.address}")
-
-    monkeypatch.setattr(ray, "init", refuse)  # it takes half a minute to say so itself
-    with pytest.raises(MachineError, match="it may ask for a token: set RAY_AUTH_MODE=token"):
-        run(small_study(), tmp_path, resources=Resources(engine="ray", address=nodes.address))
-
-
 def test_an_address_of_the_environment_is_tried_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(MachineError, match=r"no Ray cluster answers at RAY_ADDRESS 127\.0\.0\.1:1 "):
@@ -153,3 +122,38 @@ def test_an_address_where_no_cluster_is(address: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where Ray looks for clusters of this machine
     with pytest.raises(MachineError, match=f"no Ray cluster answers at --address {address} "):
         run(small_study(), tmp_path, resources=Resources(engine="ray", address=address))
+
+
+def test_a_node_is_removed_in_mid_study(nodes: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ray_cluster, "ROOM_SECONDS", 3.0)
+    doomed, _ = nodes.add_node(num_cpus=1), nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    seen: list[Progress] = []
+
+    def watch(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) == 4:
+            nodes.remove_node(doomed, allow_graceful=False)
+            while sum(node["Alive"] for node in ray.nodes()) > 2:
+                time.sleep(0.1)
+
+    resources = Resources(engine="ray", address=nodes.address, workers=2)
+    result: Any = result_of(small_study(**STUDY), tmp_path / "ray", resources=resources, observer=watch)
+    assert seen[-1].deaths > 0
+    assert result == result_of(small_study(**STUDY), tmp_path / "alone")
+
+
+def test_a_cluster_of_another_version(nodes: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ray, "__version__", "1.2.3")
+    with pytest.raises(MachineError, match=r"Ray: \d+\.\d.*Ray: 1\.2\.3.*Install the same versions of Ray") as caught:
+        run(small_study(), tmp_path, resources=Resources(engine="ray", address=nodes.address))
+    assert f"--address {nodes.address}" in str(caught.value)
+
+
+def test_a_cluster_that_wants_a_token(nodes: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(**_: object) -> None:
+        raise ConnectionError(f"Failed to connect to Ray cluster at {nodes.address}")
+
+    monkeypatch.setattr(ray, "init", refuse)  # it takes half a minute to say so itself
+    with pytest.raises(MachineError, match="it may ask for a token: set RAY_AUTH_MODE=token"):
+        run(small_study(), tmp_path, resources=Resources(engine="ray", address=nodes.address))

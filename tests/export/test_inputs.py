@@ -108,12 +108,12 @@ pooling = "mean"
 hidden = [4]
 
 [norm]
-kind = "batch"
+kind = "{kind}"
 placement = "{placement}"
 """
 
 
-@pytest.mark.parametrize("model", ["own", "before_activation", "after_activation", "input"])
+@pytest.mark.parametrize("model", ["own", "before_activation", "after_activation", "input", "cell"])
 def test_sequences_of_unequal_length(model: str, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     lengths = draw.integers(1, 7, 60)
@@ -123,7 +123,8 @@ def test_sequences_of_unequal_length(model: str, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(NET)
     study = STUDY.format(data='dataset = "steps.npz"', name="Steps")
     if model != "own":
-        study = study.replace('family = "custom"\nmodule = "net.py:Steps"\n', RECURRENT.format(placement=model))
+        norm = RECURRENT.format(placement=model, kind="layer" if model == "cell" else "batch")
+        study = study.replace('family = "custom"\nmodule = "net.py:Steps"\n', norm)
     exported(study, tmp_path)
     predictor = Predictor.load(tmp_path / "export")
     frame = read_frame(str(tmp_path / "steps.npz"), (6, 2))

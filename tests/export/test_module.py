@@ -164,9 +164,10 @@ def test_the_file_builds_the_model_with_the_trials_weights(name: str) -> None:
     assert sum(isinstance(child, nn.Dropout | nn.Dropout2d) for child in copy) == len(trained)
 
 
-def test_vectors_of_numbers_are_built_as_in_training() -> None:
+@pytest.mark.parametrize("numbers", ["periodic", "piecewise_linear"])
+def test_vectors_of_numbers_are_built_as_in_training(numbers: str) -> None:
     model = models.build(
-        TrialConfig.model_validate({"model": {"family": "mlp", "numbers": "periodic"}, "optimizer": {"name": "adam"}}),
+        TrialConfig.model_validate({"model": {"family": "mlp", "numbers": numbers}, "optimizer": {"name": "adam"}}),
         MIXED.signature,
         3,
     )

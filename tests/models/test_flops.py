@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-import torch
-from torch import nn
-
 from hpo import models
 from hpo.models.flops import flops
 from hpo.signature import Signature
-from hpo.studyfile.records import TrialConfig
 from tests.models.test_build import config
 
 GATES = {"gru": 3, "lstm": 4, "rnn": 1}

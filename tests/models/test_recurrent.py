@@ -10,6 +10,7 @@ from torch import nn
 
 from hpo import models
 from hpo.errors import InputError
+from hpo.models.layers.normed_recurrent import NormedRecurrent
 from hpo.models.layers.recurrent import Recurrent
 from hpo.models.layers.step_norms import StepBatchNorm, StepGroupNorm
 from hpo.signature import Input, Signature
@@ -66,6 +67,21 @@ def test_norms_stand_before_or_after_layers(norm: dict[str, Any], between: type,
     before = build(config({**norm, "every": 2}, layers=3), TOKENS)
     found = [type(before.get_submodule(f"norm{n}_before")) for n in (1, 2, 3)]
     assert found == [between, nn.Identity, between]
+
+
+def test_norms_in_the_cell_are_part_of_every_nth_layer() -> None:
+    its = config({"kind": "rms", "placement": "cell", "every": 2, "affine": True}, layers=3, cell="lstm")
+    model = build(its)
+    assert repr(model.get_submodule("recurrent1")) == (
+        "NormedRecurrent(cell='LSTM', features=3, units=4, directions=1, pooling='', norm='rms', affine=True)"
+    )
+    assert [type(model.get_submodule(f"recurrent{n}")) for n in (2, 3)] == [Recurrent, NormedRecurrent]
+    assert all(isinstance(model.get_submodule(f"norm{n}_after"), nn.Identity) for n in (1, 2, 3))
+    nn.init.zeros_(model.get_parameter("recurrent1.scale_c"))
+    models.initialize(model, its, torch.Generator().manual_seed(0))
+    assert torch.equal(model.get_parameter("recurrent1.scale_c"), torch.ones(4))
+    single = build(its.model_copy(update={"model": its.model.model_copy(update={"width": 1})}))
+    assert type(single.get_submodule("recurrent1")) is Recurrent, "of one number, norms make 0"
 
 
 def test_the_scheme_acts_on_each_gate_alone() -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from hpo.optim import fused
-from hpo.optim.coefficients import coefficients_of
-from hpo.studyfile.records import Adam, Nadam, Optimizer, Sgd
+from hpo.optim.coefficients import initial_v
+from hpo.studyfile.records import Adafactor, Adam, Nadam, Optimizer, Sgd
 from tests.optim.test_rules import NAMES, OPTIMIZERS, STEPS, gradient, plain_run, reference, start
 from tests.optim.test_rules import run as run_formula
 
@@ -25,9 +25,9 @@ def run(
     """Parameters after 20 steps; `lanes` seeds the starts."""
     theta = torch.stack([start(lane, dtype, size) for lane in lanes])
     m, found = torch.zeros_like(theta), torch.zeros_like(theta)
-    v = m + torch.tensor([[coefficients_of(o).initial_v] for o in optimizers], dtype=dtype)
+    v = m + torch.tensor([[initial_v(o)] for o in optimizers], dtype=dtype)
     rates = np.array([[o.learning_rate for o in optimizers]] * STEPS)
-    update = fused.updater(optimizers, theta, found, m, v, rates, done or [0] * len(lanes))
+    update = fused.updater(optimizers, theta, found, m, v, rates, done or [0] * len(lanes), [(0, (size,))])
     for step in range(STEPS):
         found.copy_(gradient(theta))
         update(step)
@@ -50,9 +50,10 @@ def test_all_rules_step_like_the_common_formula(done: int) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [1, 37, 4001])
 def test_a_lane_among_all_other_rules_equals_it_alone_bit_for_bit(dtype: torch.dtype, size: int) -> None:
-    together = run(OPTIMIZERS, list(range(len(OPTIMIZERS))), dtype=dtype, size=size)
-    for lane, optimizer in enumerate(OPTIMIZERS):
-        assert torch.equal(together[lane], run([optimizer], [lane], dtype=dtype, size=size)[0]), NAMES[lane]
+    everything = [*OPTIMIZERS, Adafactor(name="adafactor"), Adafactor(name="adafactor", beta2_decay=-0.3)]
+    together = run(everything, list(range(len(everything))), dtype=dtype, size=size)
+    for lane, optimizer in enumerate(everything):
+        assert torch.equal(together[lane], run([optimizer], [lane], dtype=dtype, size=size)[0]), repr(optimizer)
 
 
 def test_lanes_with_one_rule_that_has_no_kernel_equal_each_alone_bit_for_bit() -> None:
@@ -74,7 +75,7 @@ def test_a_changing_rate_acts_at_its_own_step() -> None:
     rates = np.array([[0.01 * (step + 1)] for step in range(STEPS)])
     theta, plain = start(0).unsqueeze(0), start(0).requires_grad_()
     m, v, found = (torch.zeros_like(theta) for _ in range(3))
-    update = fused.updater([optimizer], theta, found, m, v, rates, [0])
+    update = fused.updater([optimizer], theta, found, m, v, rates, [0], [])
     torch_optimizer = reference(optimizer, [plain])
     for step in range(STEPS):
         found.copy_(gradient(theta))

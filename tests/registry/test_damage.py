@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from hpo.errors import StorageError
 from hpo.registry.leases import workers
-from hpo.registry.read import epochs_frame
+from hpo.registry.read import read_epochs
 from hpo.registry.summaries import list_studies
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.rows import EpochRow
@@ -48,7 +48,7 @@ def change(home: Path, statement: str) -> None:
         ("UPDATE hpo_checkpoints SET sha256 = x'ff'", lambda store, study_id: store.checkpoints(study_id)),
         ("UPDATE hpo_workers SET complaints_json = '[1]'", lambda store, study_id: workers(store)),
         ("UPDATE trial_values SET value = 'many'", lambda store, study_id: list_studies(store)),
-        ("UPDATE hpo_epochs SET metrics_json = '[]'", lambda store, study_id: epochs_frame(store, "digits")),
+        ("UPDATE hpo_epochs SET metrics_json = '[]'", lambda store, study_id: read_epochs(store, "digits")),
     ],
 )
 def test_damaged_cells(damage: str, read: Callable[[Store, int], Any], tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_half_a_surrogate_pair_is_a_question_mark(tmp_path: Path) -> None:
     filled(tmp_path)
     change(tmp_path, r"""UPDATE hpo_epochs SET metrics_json = '{"f\ud800": 0.25, "\ud83d\ude00": NaN}'""")
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        frame = epochs_frame(store, "digits")
+        frame = read_epochs(store, "digits").frame()
     assert frame["f?"].tolist() == [0.25]
     assert frame["\U0001f600"].isna().all()
 
@@ -75,6 +75,6 @@ def test_many_metrics_take_a_moment(tmp_path: Path) -> None:
     cells = ", ".join(f'"m{number}": {number}' for number in range(2000))
     change(tmp_path, f"UPDATE hpo_epochs SET metrics_json = '{{{cells}, \"seconds\": 9}}'")
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        frame = epochs_frame(store, "digits")
+        frame = read_epochs(store, "digits").frame()
     assert frame["m1999"].tolist() == [1999.0]
     assert frame["seconds"].tolist() == [0.5]

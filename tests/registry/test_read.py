@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from hpo.errors import StorageError, StudyStateError
-from hpo.registry.read import EPOCH_COLUMNS, epochs_frame
+from hpo.registry.read import EPOCH_COLUMNS, Epochs, read_epochs
 from hpo.registry.studies import study_row
 from hpo.reports.facts import gather
 from hpo.storage.open import open_store
@@ -34,8 +35,8 @@ def test_a_study(store: Store, study_id: int, url: str) -> None:
 
 
 def test_a_study_without_trials_has_an_empty_frame(store: Store, study_id: int) -> None:
-    assert list(epochs_frame(store, "digits").columns) == list(EPOCH_COLUMNS)
-    assert len(epochs_frame(store, "digits")) == 0
+    assert list(read_epochs(store, "digits")) == list(EPOCH_COLUMNS)
+    assert len(read_epochs(store, "digits")) == 0
 
 
 def test_epochs(store: Store, study_id: int) -> None:
@@ -59,7 +60,7 @@ def test_epochs(store: Store, study_id: int) -> None:
         [row(ids[1], 0, 1, accuracy=0.25), row(ids[0], 1, 1, accuracy=float("nan")), row(ids[0], 0, 2, auroc=0.75)]
     )
     store.add_epochs([row(ids[0], 0, 1, accuracy=0.5)])
-    frame = epochs_frame(store, "digits")
+    frame = read_epochs(store, "digits").frame()
     assert list(frame.columns) == [*EPOCH_COLUMNS, "accuracy", "auroc"]
     assert frame[["number", "replica", "epoch"]].to_numpy().tolist() == [[0, 0, 1], [0, 0, 2], [0, 1, 1], [1, 0, 1]]
     assert frame["accuracy"].isna().tolist() == [False, True, True, False]
@@ -122,3 +123,18 @@ def test_a_damaged_page_is_told_with_the_place_that_was_given(tmp_path: Path) ->
     with closing(open_store(f"sqlite:///{place}", readonly=True)) as store, pytest.raises(StorageError) as caught:
         study_row(store, "digits")
     assert f"the database sqlite:///{place} is damaged." in str(caught.value)
+
+
+def test_epochs_are_ordered_and_averaged_over_replicas() -> None:
+    epochs = Epochs.of(
+        {"number": [1, 0, 0, 0, 0], "replica": [0, 1, 0, 1, 0], "epoch": [1, 2, 1, 1, 2], "loss": [9, 4, 1, 3, None]}
+    )
+    assert list(zip(epochs["number"], epochs["replica"], epochs["epoch"], strict=True))[1] == (0, 0, 2)
+    means = epochs.means(["loss"])
+    assert means[0][0] == [1, 2]
+    assert means[0][1]["loss"][0] == 2.0
+    assert math.isnan(means[0][1]["loss"][1])  # one replica has none
+    assert means[1] == ([1], {"loss": [9.0]})
+    assert epochs.at({0: 2, 1: 1})["loss"].tolist()[1:] == [4.0, 9.0]
+    assert len(epochs.of_trials([1])) == 1
+    assert Epochs({}).means(["loss"]) == {}

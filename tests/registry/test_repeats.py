@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.registry.confirmation import Repeat, add_repeats, repeats_of, values_of
+from hpo.registry.repeats import Repeat, add_repeats, repeats_of, values_of
 from hpo.storage.store import Store
 from tests.registry.test_studies import register
 

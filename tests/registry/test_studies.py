@@ -14,6 +14,7 @@ from hpo.conventions import NEWEST
 from hpo.database.tables import hpo_studies
 from hpo.endings import CODE, Ending
 from hpo.errors import StudyStateError
+from hpo.registry.conclusions import forget_winner, set_winner
 from hpo.registry.facts import StudyFacts
 from hpo.registry.studies import (
     add_seconds,
@@ -25,7 +26,6 @@ from hpo.registry.studies import (
     study_row,
 )
 from hpo.registry.summaries import list_studies
-from hpo.registry.winner import forget_winner, set_winner
 from hpo.storage.open import open_store
 from hpo.storage.store import Store
 

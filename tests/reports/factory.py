@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.endings import Ended, Ending, Spent
 from hpo.registry.facts import StudyFacts
+from hpo.registry.read import Epochs
 from hpo.registry.studies import StudyRow
 from hpo.reports.facts import StudyReport, report_of
 from hpo.studyfile.records import MINIMIZED
@@ -225,7 +226,7 @@ def study(count: int = 100, seed: int = 0, **changes: Any) -> StudyReport:
     finished = [t for t in trials if t.state == TrialState.COMPLETE]
     winner = max(finished, key=lambda t: (t.value or 0.0, -t.number))
     row = facts(**{"winner_number": winner.number, "test": {"accuracy": 0.9722, "loss": 0.1131}, **changes})
-    return report_of(row, trials, epochs)
+    return report_of(row, trials, Epochs.of(epochs))
 
 
 def small(
@@ -246,7 +247,7 @@ def small(
     if curve is not None:
         rows = [{**row, "objective": curve[row["epoch"] - 1]} for row in rows]
     columns = list(epoch_rows(0, 1, 0.9)[0])
-    return report_of(facts(**changes), trials, pd.DataFrame(rows, columns=columns))
+    return report_of(facts(**changes), trials, Epochs.of(pd.DataFrame(rows, columns=columns)))
 
 
 def balance(

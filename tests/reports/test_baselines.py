@@ -84,7 +84,7 @@ def test_the_report_has_them_beside_the_winner() -> None:
     assert "| logistic regression | 0.93 | 0.92 |  |" in text
     assert text.index("## Beside simple models") < text.index("## Figures")
     assert '<tr><th scope="row">Logistic regression</th><td>0.93</td><td>0.92</td><td></td></tr>' in page
-    assert "baselines" not in made.circumstances
+    assert "baselines" not in dict(made.provenance.rows())
 
 
 def test_a_study_without_them_shows_none() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hpo.cli import main
+from hpo.registry.conclusions import set_winner
+from hpo.registry.read import Epochs
 from hpo.registry.studies import add_seconds, register_study, set_balance, set_facts
-from hpo.registry.winner import set_winner
 from hpo.reports.facts import gather, report_of
 from hpo.reports.render.csv import trials_csv
 from hpo.storage.open import open_store, sqlite_url
@@ -81,7 +82,7 @@ def test_what_the_database_holds_is_what_the_report_shows(home):
     report = gather(store, "digits")
     store.close()
     trials, epochs = frozen_study(40)
-    assert trials_csv(report) == trials_csv(report_of(facts(), trials, epochs))
+    assert trials_csv(report) == trials_csv(report_of(facts(), trials, Epochs.of(epochs)))
     assert len(report.epochs) == len(epochs)
     assert report.test == {"accuracy": 0.9722}
     assert report.wall_seconds == pytest.approx(81.4)

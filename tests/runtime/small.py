@@ -11,7 +11,7 @@ from typing import Any
 from hpo import endings
 from hpo.execution.engines import open_executor
 from hpo.execution.resources import Resources
-from hpo.registry.read import epochs_frame
+from hpo.registry.read import read_epochs
 from hpo.runtime import coordinator
 from hpo.runtime.ownership import SoleOwnership
 from hpo.runtime.progress import Observer, Progress
@@ -127,7 +127,7 @@ def epochs_of(spec: StudySpec, home: Path) -> list[tuple[Any, ...]]:
 
 def epochs_in(store: Store, name: str) -> list[tuple[Any, ...]]:
     """The same of a study in an open database."""
-    frame = epochs_frame(store, name).drop(columns="seconds")
+    frame = read_epochs(store, name).frame().drop(columns="seconds")
     return [tuple(None if cell != cell else cell for cell in row) for row in frame.itertuples(index=False)]
 
 

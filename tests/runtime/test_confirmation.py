@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from hpo.conclusions.confirmation import Confirmation
 from hpo.execution.engines import open_executor
 from hpo.execution.resources import Resources
-from hpo.registry.confirmation import Confirmation, Repeat, add_repeats, confirmed, repeats_of
+from hpo.registry.conclusions import confirmed
 from hpo.registry.deletion import delete_study
+from hpo.registry.repeats import Repeat, add_repeats, repeats_of
 from hpo.registry.studies import study_row
 from hpo.reports.facts import gather
 from hpo.runtime.confirmation import confirm

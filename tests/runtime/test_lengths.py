@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -66,18 +67,19 @@ def same(one: list[dict[str, torch.Tensor]], other: list[dict[str, torch.Tensor]
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_lost_state_and_a_kept_one_go_on_alike(schedule: str, tmp_path: Path) -> None:
-    """Also after several extensions, whatever was lost between them."""
+    """Also after several extensions, whatever was lost between them. Homes that have the same past are copies."""
     spec = study(schedule)
-    for name, lost in (("kept", ()), ("at once", (6, 9)), ("late", (9,)), ("early", (6,))):
-        home = tmp_path / name
-        submit(spec, home)
-        serve(home)
-        for epochs in (6, 9):
-            assert extend(spec, home, epochs) == list(range(6))
-            if epochs in lost:
-                lose(home)
-            serve(home)
-        assert found(spec, home) == found(spec, tmp_path / "kept"), name
+    submit(spec, tmp_path / "kept")
+    serve(tmp_path / "kept")
+    for epochs, pairs in ((6, {"kept": "early"}), (9, {"kept": "late", "early": "at once"})):
+        for name, twin in pairs.items():
+            assert extend(spec, tmp_path / name, epochs) == list(range(6))
+            shutil.copytree(tmp_path / name, tmp_path / twin)
+            lose(tmp_path / twin)
+        for name in (*pairs, *pairs.values()):
+            serve(tmp_path / name)
+    for name in ("at once", "late", "early"):
+        assert found(spec, tmp_path / name) == found(spec, tmp_path / "kept"), name
     kept = [weights(tmp_path / "kept", number) for number in range(6)]
     lose(tmp_path / "kept")
     for number in range(6):

@@ -41,7 +41,9 @@ def test_every_sampler_draws_the_same_twice_whatever_the_lanes(sampler: str, tmp
 
 @pytest.mark.parametrize("sampler", FOR_ONE_OBJECTIVE)
 def test_samplers_for_one_objective_are_refused_with_the_others(sampler: str) -> None:
-    with pytest.raises(StudyFileError, match='searches by one objective; study.objective has 3. Take "tpe", "nsga2"'):
+    with pytest.raises(
+        StudyFileError, match=r'searches by one objective; study\.objective has 3\. Take "tpe", "nsga2"'
+    ):
         small_study(study=STUDY, search=f'sampler = "{sampler}"')
 
 

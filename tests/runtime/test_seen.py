@@ -10,7 +10,7 @@ from statistics import median
 from click.testing import CliRunner
 
 import hpo
-from hpo import seen
+from hpo.attributes import seen
 from hpo.cli import hpo as command
 from hpo.registry.studies import study_row
 from hpo.storage.open import open_store

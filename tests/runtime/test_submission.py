@@ -62,7 +62,7 @@ def test_a_file_with_other_epochs_is_refused(
     with pytest.raises(StudyFileError) as refused:
         give(study(epochs), home)
     assert f"\n  training.epochs: was 6, is {epochs}\n" in str(refused.value)
-    assert ("`hpo extend small --epochs N`" in str(refused.value)) == way_out
+    assert ("`hpo edit small small.toml`" in str(refused.value)) == way_out
 
 
 @pytest.mark.parametrize("epochs", [4, 6])

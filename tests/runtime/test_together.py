@@ -15,7 +15,7 @@ from tests.crowd import ForkedCrowd
 from tests.runtime.small import small_text
 from tests.service.working import wait_for
 
-WORKERS, CONCURRENCY, EPOCHS = 3, 6, 40
+WORKERS, CONCURRENCY, EPOCHS = 3, 6, 25
 LIMIT = 240.0
 """Seconds after which a study counts as stuck."""
 
@@ -32,7 +32,7 @@ def crowd(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize(
-    ("budget", "trials", "limit"), [("trials", 16, 0), ("epochs", 200, 500), ("cpu_seconds", 200, 6)]
+    ("budget", "trials", "limit"), [("trials", 16, 0), ("epochs", 200, 300), ("cpu_seconds", 200, 6)]
 )
 def test_a_budget_holds_over_workers_at_the_same_time(budget: str, trials: int, limit: int, crowd: ForkedCrowd) -> None:
     """`trials` exactly; the others up to the epochs in hand when they were spent."""

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.confirmation import rates
+from hpo.conclusions.confirmation import Confirmation
 from hpo.search.confirmation import (
     DEFAULT,
     ENOUGH,
     FEWEST,
     MOST_REPEATS,
-    Outcome,
     conclude,
     configurations,
     next_round,
@@ -72,7 +72,7 @@ def test_rounds_end_within_the_budget_whatever_the_values(means: list[float], co
     assert outcome.value.low <= outcome.value.mean <= outcome.value.high
 
 
-def concluded(values: Table, default: int | None = DEFAULT, **others: float) -> Outcome:
+def concluded(values: Table, default: int | None = DEFAULT, **others: float) -> Confirmation:
     searched = dict.fromkeys((number for number in values if number != DEFAULT), 1.0)
     outcome = conclude(values, searched, {int(key[1:]): value for key, value in others.items()}, default)
     assert outcome is not None

@@ -58,8 +58,9 @@ def test_pretending_is_observing_the_expected_value() -> None:
     more = np.vstack((more, more[:1]))  # the same point twice
     sight = found.sight(others)
     before = sight.mean.copy()
-    for point in more:
-        sight.pretend(point)
+    sight.pretend(more[:2])
+    for point in more[2:]:
+        sight.pretend(point[None])
     expected = reference(found, np.vstack((points, more)), np.concatenate((values, found.mean(more))))
     mean, deviation = expected.predict(others, return_std=True)
     np.testing.assert_allclose(sight.mean, before)

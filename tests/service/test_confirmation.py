@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from hpo.database.tables import hpo_workers
 from hpo.registry import control
-from hpo.registry.confirmation import confirmed, repeats_of
+from hpo.registry.conclusions import confirmed
+from hpo.registry.repeats import repeats_of
 from hpo.runtime.local_run import run_study
 from hpo.service import attempt
 from hpo.storage.open import open_store, sqlite_url

@@ -56,11 +56,9 @@ def patched(place: Any, name: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(place, name, wrapped)
 
 
-@pytest.mark.parametrize("call", [2, 7, 20])
 @pytest.mark.parametrize("moment", ["status", "train", "save", "sweep"])
 def test_a_database_that_fails_at_any_moment_changes_nothing(
     moment: str,
-    call: int,
     spec: StudySpec,
     expected: Found,
     tmp_path: Path,
@@ -68,7 +66,7 @@ def test_a_database_that_fails_at_any_moment_changes_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     submit(spec, tmp_path)
-    fault = Fault(call, StorageError("planted. Run the same command again.", finding="planted."))
+    fault = Fault((2, 7, 20), StorageError("planted. Run the same command again.", finding="planted."))
     options: dict[str, Any] = {}
     if moment == "status":
         patched(queue, "status", fault, monkeypatch)
@@ -79,9 +77,9 @@ def test_a_database_that_fails_at_any_moment_changes_nothing(
     else:
         patched(CheckpointManager, "sweep", fault, monkeypatch)
     serve(tmp_path, **options)
-    assert fault.calls > call
+    assert fault.calls > 20
     assert found(spec, tmp_path) == expected
-    assert "small: planted. Going on from what is saved." in caplog.messages
+    assert caplog.messages.count("small: planted. Going on from what is saved.") == 3
     assert "command" not in caplog.text
 
 
@@ -114,7 +112,7 @@ def test_a_bug_in_one_study_does_not_end_the_worker(tmp_path: Path, caplog: pyte
     second = small_study(search="trials = 2")
     submit(first, tmp_path, priority=1)
     submit(second, tmp_path)
-    serve(tmp_path, open_channel=before(Admit, Fault(1, ZeroDivisionError("planted"))))
+    serve(tmp_path, open_channel=before(Admit, Fault((1,), ZeroDivisionError("planted"))))
     assert "first: left to other workers for a while: ZeroDivisionError: planted" in caplog.text
     assert row_of(tmp_path, "first").finished_at is None
     serve(tmp_path, "first")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -65,16 +65,16 @@ def shards(
 
 
 class Fault:
-    """Raises an error at one of its calls."""
+    """Raises an error at some of its calls."""
 
-    def __init__(self, call: int, error: Exception) -> None:
-        self.call = call
+    def __init__(self, at: Collection[int], error: Exception) -> None:
+        self.at = at
         self.error = error
         self.calls = 0
 
     def __call__(self) -> None:
         self.calls += 1
-        if self.calls == self.call:
+        if self.calls in self.at:
             raise self.error
 
 

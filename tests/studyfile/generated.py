@@ -77,9 +77,15 @@ def _table(draw: st.DrawFn, shape: Shape, variant: str, without: tuple[str, ...]
             table[slot.name] = draw(_tables(slot.shape, without, optional=slot.optional))
     if EQUAL.keys() & table.keys():
         table.pop("hidden", None)
-    if table.get("numbers") != "periodic":
-        for name in ("number_vector", "frequencies", "sigma"):
+    for names, ways in (
+        (("number_vector",), ("periodic", "piecewise_linear")),
+        (("frequencies", "sigma"), ("periodic",)),
+        (("bins",), ("piecewise_linear",)),
+    ):
+        for name in names if table.get("numbers") not in ways else ():
             table.pop(name, None)
+    if "recurrent" in without and "cell" in repr(table.get("placement")):
+        table.pop("placement")
     if table.get("average", "none") == "none":
         table.pop("average_decay", None)  # of which there is none
     return table

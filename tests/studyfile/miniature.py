@@ -36,7 +36,9 @@ def _holds(keyword: str, rule: Any, schema: dict[str, Any], value: Any, root: di
             return isinstance(value, dict) and value.keys() >= set(rule)
         case "additionalProperties":
             further = value.keys() - schema.get("properties", {}).keys() if isinstance(value, dict) else set()
-            return not further if rule is False else all(accepts(rule, value[key], root) for key in further)
+            if isinstance(rule, bool):
+                return rule or not further
+            return all(accepts(rule, value[key], root) for key in further)
         case "propertyNames":
             return isinstance(value, dict) and all(accepts(rule, key, root) for key in value)
         case "properties":

@@ -40,10 +40,11 @@ def test_an_unknown_study_is_answered_with_the_nearest_one(folder: Path) -> None
         find_study("digitz")
 
 
-def test_the_name_of_a_file_here_is_answered_with_the_file(folder: Path) -> None:
+def test_the_name_of_a_file_here_is_that_file_unless_studies_has_one(folder: Path) -> None:
     (folder / "mine.toml").write_text(study_text())
-    with pytest.raises(StudyFileError, match=r"mine: no such study file\. Did you mean mine\.toml\?"):
-        find_study("mine")
+    assert find_study("mine") == Path("mine.toml")
+    (folder / "digits.toml").write_text(study_text())
+    assert find_study("digits") == Path("studies") / "digits.toml"
 
 
 def test_a_name_that_no_file_can_have_is_answered_like_an_unknown_one(folder: Path) -> None:

@@ -234,7 +234,7 @@ def test_what_is_missing_is_named_all_at_once() -> None:
         "folder of images, relative to the study file, or a function, FILE.py:NAME or PACKAGE.MODULE:NAME.",
         '  model.family: missing; must be one of "mlp", "cnn", "recurrent", "transformer", "custom"',
         '  optimizer.name: missing; must be one of "sgd", "adagrad", "rmsprop", "adam", "adamw", "nadam", "radam", '
-        '"lion"',
+        '"lion", "adafactor"',
     ]
 
 

@@ -76,11 +76,27 @@ REFUSED = [
         {"model": 'family = "mlp"\nnumber_vector = 4'},
         "model.number_vector: found 4, but numbers are taken as they are. Remove it, or add numbers = ",
     ),
+    (
+        {"model": 'family = "mlp"\nnumbers = "piecewise_linear"\nfrequencies = 4'},
+        "model.frequencies: found 4, but numbers are taken by other vectors. Remove it, or add numbers = ",
+    ),
+    (
+        {"model": 'family = "mlp"\nnumbers = "periodic"\nbins = 4'},
+        'model.bins: found 4, but numbers are taken by other vectors. Remove it, or add numbers = "piecewise_linear"',
+    ),
     ({"model": 'family = "mlp"\nsigma = { low = 0.1, high = 1.0 }'}, "model.sigma: found { low = 0.1, high = 1.0 }"),
     ({"model": ENCODER, "norm": 'kind = "batch"'}, 'norm.kind: found "batch", but a transformer normalises each step'),
     (
         {"model": ENCODER, "norm": 'kind = "rms"\nplacement = "after_activation"'},
         'norm.placement: found "after_activation", but a transformer normalises where model.norm_first says. Remove it',
+    ),
+    (
+        {"model": 'family = "mlp"', "norm": 'kind = "layer"\nplacement = { choice = ["cell", "input"] }'},
+        'norm.placement: found "cell", in the cells of recurrent layers, but an mlp has none. Use ',
+    ),
+    (
+        {"model": 'family = "recurrent"', "norm": 'kind = "batch"\nplacement = "cell"'},
+        'norm.placement: found "cell"; must be one of "before_activation", "after_activation", "input"',
     ),
     *(
         (
@@ -156,6 +172,8 @@ ACCEPTED = [
     {"search": 'sampler = "grid"', "training": "batch_size = { low = 1, high = 4 }"},
     {"model": 'family = "cnn"', "norm": MIXED_NORM, "dropout": "spatial = true"},
     {"model": 'family = "transformer"', "dropout": "attention = 0.1"},
+    {"model": 'family = "recurrent"', "norm": 'kind = "layer"\nplacement = { choice = ["cell", "input"] }'},
+    {"model": 'numbers = { choice = ["plain", "piecewise_linear"] }\nbins = 8'},
     {"model": 'numbers = { choice = ["plain", "periodic"] }\nnumber_vector = 4'},
     {"model": 'choice = [{ family = "mlp" }, { family = "cnn" }]', "dropout": "spatial = { choice = [false, true] }"},
     {"data": 'task = "regression"', "study": 'objective = "r2"', "regularization": "label_smoothing = 0.0"},

@@ -13,6 +13,7 @@ from hpo.data.catalogue import load_dataset
 from hpo.data.parts.splits import split_data
 from hpo.data.prepare import PreparedData, prepare_data
 from hpo.studyfile.records import (
+    Adafactor,
     Adagrad,
     Adam,
     AdamW,
@@ -62,6 +63,8 @@ OPTIMIZERS = (
     Lion(name="lion", learning_rate=3e-4, weight_decay=0.1),
     Radam(name="radam", learning_rate=2e-3),
 )
+"""Those of the common formula, which may be compiled."""
+ADAFACTOR = Adafactor(name="adafactor", learning_rate=0.02, weight_decay=0.05, eps=1e-3)
 
 
 @cache
@@ -115,6 +118,13 @@ def mixed(trial: int, family: str = "mlp", epochs: int = 6) -> TrialConfig:
             sampling="balanced" if trial % 5 == 3 else "shuffled",
         ),
     )
+
+
+def quickly_compiled(its: Trainer, trial: int) -> TrialConfig:
+    """A configuration for a trainer that makes room for no other norms and optimizers: few operations are compiled."""
+    its.variants = lambda config: [config]
+    one = {"model": Mlp(family="mlp", hidden=(6,)), "norm": NORMS[1], "optimizer": OPTIMIZERS[1]}
+    return mixed(trial).model_copy(update=one)
 
 
 def variants(config: TrialConfig) -> list[TrialConfig]:

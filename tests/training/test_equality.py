@@ -15,7 +15,7 @@ from hpo.training.architecture import Architecture
 from hpo.training.lane import LaneEpoch, new_lane
 from hpo.training.layers import convolution
 from tests.optim.test_rules import PlainLion
-from tests.training.study import NORMS, OPTIMIZERS, mixed, plain_batches, setting, trainer
+from tests.training.study import ADAFACTOR, NORMS, OPTIMIZERS, mixed, plain_batches, setting, trainer
 
 TORCH_OPTIMIZERS: dict[str, Any] = {
     "sgd": lambda p, o: torch.optim.SGD(p, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov),
@@ -28,6 +28,9 @@ TORCH_OPTIMIZERS: dict[str, Any] = {
     "nadam": lambda p, o: torch.optim.NAdam(p, lr=o.learning_rate),
     "radam": lambda p, o: torch.optim.RAdam(p, lr=o.learning_rate),
     "lion": lambda p, o: PlainLion(p, lr=o.learning_rate, betas=(o.beta1, o.beta2), weight_decay=o.weight_decay),
+    "adafactor": lambda p, o: torch.optim.Adafactor(
+        p, lr=o.learning_rate, eps=(o.eps, o.eps2), weight_decay=o.weight_decay
+    ),
 }
 
 DATA: dict[str, dict[str, Any]] = {
@@ -85,7 +88,7 @@ def test_lanes_equal_a_plain_loop(family: str) -> None:
                 "training": Training(epochs=3, batch_size=32),
             }
         )
-        for trial, optimizer in enumerate(OPTIMIZERS)
+        for trial, optimizer in enumerate([*OPTIMIZERS, *[ADAFACTOR] * 3])
     }
     assert its.admit(configs.items()) == []
     epochs = 2

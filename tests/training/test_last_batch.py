@@ -16,7 +16,7 @@ from hpo.training.epoch import Stretch, stretches
 from hpo.training.lane import new_lane
 from tests.training import own
 from tests.training.custom.test_module import config as own_config
-from tests.training.study import NORMS, mixed, setting, trainer
+from tests.training.study import NORMS, mixed, quickly_compiled, setting, trainer
 from tests.training.test_equality import numbers, plain_losses
 
 RULES = ("fill", "drop", "short")
@@ -139,7 +139,7 @@ def test_compiled_steps_go_on_with_the_short_batch(caplog: pytest.LogCaptureFixt
     eager, fast = trainer(dtype=torch.float64, **FOLDS), trainer(dtype=torch.float64, **FOLDS)
     fast.setting = replace(fast.setting, compiled_lanes=8)
     for its in (eager, fast):
-        its.admit((trial, with_rule(mixed(3 * trial), "short")) for trial in range(2))
+        its.admit((trial, with_rule(quickly_compiled(its, trial), "short")) for trial in range(2))
     for _ in range(2):
         one, other = (
             torch.tensor([numbers(e) for e in its.tick().epochs], dtype=torch.float64) for its in (eager, fast)

@@ -14,7 +14,9 @@ import click
 from pydantic import ValidationError
 
 from hpo import disk
+from hpo.cli.prepare.following import write_following
 from hpo.cli.terminal.output import ask, say, write_path
+from hpo.cli.terminal.place import Place, place_options
 from hpo.errors import DataError, InputError, MachineError
 from hpo.paths import argument
 from hpo.printable import listed
@@ -32,8 +34,8 @@ SETTABLE = (
 
 
 @click.command()
-@click.argument("name")
-@click.option("--data", "source", required=True, metavar="PATH", help="The data: a file, or a name of the catalogue.")
+@click.argument("name", required=False)
+@click.option("--data", "source", metavar="PATH", help="The data: a file, or a name of the catalogue.")
 @click.option("--target", metavar="COLUMN", help="Column to predict.  [default: target, label, class or y]")
 @click.option(
     "--set",
@@ -42,26 +44,46 @@ SETTABLE = (
     metavar="KEY=VALUE",
     help="A key of [data] that the data need, e.g. encoding=cp1252, header=false or shape=[3,32,32].",
 )
+@click.option(
+    "--from", "study", metavar="STUDY", help="Write the study that comes after this one, by what it found, instead."
+)
 @click.option("--force", is_flag=True, help="Replace NAME.toml if it exists.")
-def init(name: str, source: str, target: str | None, settings: tuple[str, ...], force: bool) -> None:
+@place_options
+@click.pass_obj
+def init(
+    place: Place,
+    name: str | None,
+    source: str | None,
+    target: str | None,
+    settings: tuple[str, ...],
+    study: str | None,
+    force: bool,
+) -> None:
     """Look at data and write a first study file for it, NAME.toml.
 
     The file has a model that suits the data and its size, ranges to search, an objective for the balance of the
     classes, and a budget; each setting has a comment. It runs as it is. If no column has an obvious name, --target
     names the one to predict; on a terminal, the last column is asked for.
 
+    With --from, write the study that comes after STUDY, beside its file: ranges moved beyond an edge at which the best
+    values lie, parameters without effect fixed, options that lose left out, epochs and trials as its curves ask for.
+    Comments say why. Without NAME it is STUDY-2.
+
     \b
     Examples:
       hpo init flowers --data flowers.csv --target species
       hpo init my-adult --data adult
       hpo init prices --data prices.csv --target price --set encoding=cp1252
+      hpo init --from flowers
     """
-    name = name.removesuffix(".toml")
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise InputError(
-            f"{name}: no name for a study. Names have letters, digits, dots, underscores and hyphens, and no folder: "
-            "the file is written to the working directory."
-        )
+    if study is not None and (source or target or settings):
+        raise click.UsageError("--from takes the data from the study: leave out --data, --target and --set.")
+    name = None if name is None else _checked(name)
+    if study is not None:
+        write_following(place, study, name, force=force)
+        return
+    if name is None or source is None:
+        raise click.UsageError("name the study and its data: hpo init NAME --data PATH; or: hpo init --from STUDY")
     path = Path(f"{name}.toml")
     if os.path.lexists(path) and not force:
         raise InputError(f"{path} exists. Take another name, or --force to replace it.")
@@ -78,6 +100,17 @@ def init(name: str, source: str, target: str | None, settings: tuple[str, ...], 
         raise MachineError(f"cannot write {path}: {error.strerror}.") from error
     write_path(path)
     say(f"To see what was found: hpo check {argument(path)}\nTo run it: hpo run {argument(path)}", err=True)
+
+
+def _checked(name: str) -> str:
+    """The name of a study, without the ending of its file."""
+    name = name.removesuffix(".toml")
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InputError(
+            f"{name}: no name for a study. Names have letters, digits, dots, underscores and hyphens, and no folder: "
+            "the file is written to the working directory, or beside that of the study that it comes after."
+        )
+    return name
 
 
 def _given(settings: Iterable[str]) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,13 @@ spreadsheet_option = click.option(
     help="For spreadsheets: text in CSV cells that begins like a formula (= + - @) gets an apostrophe in front.",
 )
 """Option of every command that writes CSV."""
+REFRESH_SECONDS = 10
+"""Seconds between two reports of a study that is followed."""
+BUSY = 0.1
+"""Largest share of the time that following a study takes for writing, so that little is taken from training."""
+
+LEAST_BESIDE = 3
+"""Rows of a comparison that are shown even if they do not fit beside each other."""
 
 
 @click.command()
@@ -35,23 +44,31 @@ spreadsheet_option = click.option(
     metavar="DIR",
     help="Folder for the report.  [default: reports/STUDY in the home folder]",
 )
+@click.option(
+    "--follow", is_flag=True, help="Write it again and again until the study ends; the page in a browser keeps up."
+)
 @spreadsheet_option
 @place_options
 @click.pass_obj
-def report(place: Place, study: str, output: Path | None, spreadsheet: bool) -> None:
+def report(place: Place, study: str, output: Path | None, follow: bool, spreadsheet: bool) -> None:
     """Write the report of STUDY again and print the path of its page.
 
     \b
     Examples:
       hpo report digits
+      hpo report digits --follow
       hpo report digits -o digits-report
       hpo report digits --spreadsheet
     """
     from hpo.reports.render.build import write_report
 
     with reading(place) as store:
-        page = write_report(store, study, output or _folder(place, study), spreadsheet=spreadsheet)
-    write_path(page)
+        folder = output or _folder(place, study)
+        write = partial(write_report, store, study, folder, spreadsheet=spreadsheet)
+        page = write(refresh=REFRESH_SECONDS) if follow else write()
+        write_path(page)
+        if follow:
+            _follow(store, study, write)
 
 
 @click.command()
@@ -121,6 +138,20 @@ def compare(
             say(f"Written: {written}", err=True)
 
 
+def _follow(store: Store, study: str, write: Callable[..., Path]) -> None:
+    """Writes the report again and again until the study has ended, then once more as a page that stays as it is."""
+    from hpo.registry.studies import study_row
+
+    took = 0.0
+    while (row := study_row(store, study)).state != "finished":
+        time.sleep(max(REFRESH_SECONDS, took / BUSY))
+        store.forget(row.study_id)  # trials that ended may have been reopened
+        begun = time.monotonic()
+        write(refresh=REFRESH_SECONDS)
+        took = time.monotonic() - begun
+    write()
+
+
 def _folder(place: Place, study: str) -> Path:
     disk.make_home(place.home)
     return disk.study_folder(place.home / "reports", study)
@@ -139,9 +170,15 @@ def print_comparison(comparison: Comparison) -> None:
     """Prints the comparison with one column per study, because there are few studies and many measures."""
     from hpo.reports.comparison.shown import shown
 
+    out = console()
     texts = shown(comparison)
-    console().side_by_side("", texts.heads, texts.lines)
+    while len(texts.heads) > LEAST_BESIDE and not out.fits_beside("", texts.heads, texts.lines):
+        texts = shown(comparison, len(texts.heads) - 1)
+    out.side_by_side("", texts.heads, texts.lines)
     if texts.settings_omitted:
         say(f"{plural(texts.settings_omitted, 'more setting')} of the study files differ: --csv FILE has them.")
     if texts.omitted:
-        say(f"{plural(texts.omitted, 'more row')}: --csv FILE has all, these are the first and the best of the others.")
+        say(
+            f"{plural(texts.omitted, 'more row')}: --csv FILE and --html FILE have all; these are the first and the "
+            "best of the others."
+        )

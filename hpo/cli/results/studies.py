@@ -1,5 +1,4 @@
-"""`hpo studies` and `hpo show`: the studies in the database, for people or as JSON. What both show of a study is in
-`registry.summaries`, what only `hpo show` does in `terminal.status`."""
+"""`hpo studies` and `hpo show`: what is in `registry.summaries` and `terminal.status`, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpo.attributes.starts import in_words
 from hpo.cli.terminal.output import console, redraws, say
 from hpo.cli.terminal.place import Place, place_options
 from hpo.cli.terminal.watching import follow, follow_json, line_of
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hpo.cli.terminal.console import Terminal
-    from hpo.cli.terminal.status import SignOfTrouble, StudyDetails, TrialInTraining, WorkerStatus
-    from hpo.registry.baselines import Baseline
+    from hpo.cli.terminal.status import StudyDetails
     from hpo.registry.summaries import StudySummary
 
 
@@ -86,15 +85,19 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     where there is one), baselines (simple models, each with name, validation and test, which are metric to value, note,
     seconds), confirmation (what the repeats of the leading configurations say, or null: winner, value, which is mean,
     low and high of its 95 % interval, spread, repeats, configurations, leaders, others, searched, optimism, gain,
-    default, epochs, seconds), ended (reason to count of trials), worker_status (of those that work on it, have fallen
+    default, epochs, seconds), starts (of its first trials, each with source, which is "default", "file" or "study",
+    values, study, trial), ended (reason to count of trials), worker_status (of those that work on it, have fallen
     silent or cannot work on it, each with name, host, pid, alive, trials, complaint), objectives (their names),
     best_trials (the best first, each with number, value, values (objective to value), spread, epochs, best_epoch,
     seconds, params, signs), front (the same of the trials on the Pareto front, where there are several objectives),
     signs (of trouble, each with code, trials, example, way_out), in_training (each with number, worker, epoch, value),
     failures (each with number, reason), foreign (the waiting and the others, each with number, kind, which is
-    "waiting", "refused", "running", "added" or "taken", i.e. ended by another program, and reason) and health (what the
-    checks of docs/report.md found, the gravest first, each with code, verdict, which is "fail", "warn", "pass" or
-    "not_applicable", sentence, figure and way_out; empty with --watch).
+    "waiting", "refused", "running", "added" or "taken", i.e. ended by another program, and reason), edits (of the study
+    file, each with number, edited_at, editor, source, changes, trials and epochs when it took effect, or null, and
+    outside: trials that it does not allow) and health (what the checks of docs/report.md found, the gravest first, each
+    with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence, figure and way_out; empty with
+    --watch) and next (what to search next, or null: name, command, which writes its file, and changes, each with path,
+    before, after and why).
 
     With --trial and --json an object with number, state, reason, value, values, spread, epochs, best_epoch, params,
     seconds, parameters (of the model), optimizer_state_bytes, flops (of an example), peak_memory_bytes,
@@ -141,7 +144,9 @@ def _lines(found: list[StudySummary]) -> dict[str, str]:
 
 
 def _line(found: StudyDetails) -> dict[str, str]:
-    refusals = (_worker(worker) for worker in found.worker_status if worker.alive and worker.complaint)
+    from hpo.cli.terminal.lines import worker_line
+
+    refusals = (worker_line(worker) for worker in found.worker_status if worker.alive and worker.complaint)
     return {found.name: "; ".join((line_of(found), *refusals))}
 
 
@@ -183,7 +188,8 @@ def _studies_table(found: list[StudySummary]) -> Table:
 
 
 def _print_study(found: StudyDetails, options: str) -> None:
-    from hpo.cli.terminal.front import front_lines
+    from hpo.cli.terminal.lines import baseline_line, front_lines, sign_line, training_line, worker_line
+    from hpo.reports.edits import edit_sentences
     from hpo.reports.foreign import sentences
     from hpo.reports.health import counted
     from hpo.reports.text import describe_training, format_duration, plural
@@ -201,6 +207,8 @@ def _print_study(found: StudyDetails, options: str) -> None:
     reasons = listed(f"{count} {reason}" for reason, count in found.ended.items() if reason != finished)
     if reasons:
         out.say(f"Ended early: {reasons}")
+    if found.starts:
+        out.say(f"First tried: {in_words(found.starts)}")
     if found.best_trials:
         out.print()
         _print_best(out, found)
@@ -209,11 +217,12 @@ def _print_study(found: StudyDetails, options: str) -> None:
         from hpo.reports.render.confirmation import sentences as confirmed
 
         out.list_of(f"Confirmed, trial {found.winner}", confirmed(found.confirmation, found.objective))
-    out.list_of("Baselines", [_baseline(one, found.objective) for one in found.baselines])
-    out.list_of("Signs of trouble", [_sign(sign) for sign in found.signs])
-    out.list_of("Workers", [_worker(worker) for worker in found.worker_status])
-    out.list_of("In training", [_progress(trial) for trial in found.in_training])
+    out.list_of("Baselines", [baseline_line(one, found.objective) for one in found.baselines])
+    out.list_of("Signs of trouble", [sign_line(sign) for sign in found.signs])
+    out.list_of("Workers", [worker_line(worker) for worker in found.worker_status])
+    out.list_of("In training", [training_line(trial) for trial in found.in_training])
     out.list_of("Failed", [f"trial {trial.number}: {trial.reason}" for trial in found.failures])
+    out.list_of("Edits", edit_sentences(found.edits, found.winner))
     for sentence in sentences(found.foreign):
         out.say(f"\n{sentence}")
     if found.health:
@@ -222,6 +231,9 @@ def _print_study(found: StudyDetails, options: str) -> None:
         out.list_of(title, [f"{check.verdict.label} {check.title}: {check.text}".replace("`", "") for check in told])
         if not told:
             out.say(f"\n{title}")
+    if found.next and found.next.changes and found.state == "finished":
+        out.list_of("What next", [change.text for change in found.next.changes])
+        out.say_command(f"\nTo write the next study: {found.next.command}{options}")
     if way_on := _way_on(found, options):
         out.say_command(f"\n{way_on}")
 
@@ -262,33 +274,3 @@ def _print_best(out: Terminal, found: StudyDetails) -> None:
     if any(trial.signs for trial in best):
         rows["signs"] = [str(len(trial.signs) or "") for trial in best]
     out.side_by_side("best trials", [str(trial.number) for trial in best], rows)
-
-
-def _sign(sign: SignOfTrouble) -> str:
-    from hpo.reports.text import plural
-
-    named = plural(len(sign.trials), "trial")
-    return f"{sign.code.replace('_', ' ')} in {named}, e.g. {sign.trials[0]}: {sign.example}; {sign.way_out}"
-
-
-def _baseline(one: Baseline, objective: str) -> str:
-    from hpo.reports.baselines import name_of
-    from hpo.reports.text import format_number
-
-    parts = (("validation", one.validation), ("test", one.test))
-    scores = [f"{part} {objective} {format_number(scores[objective])}" for part, scores in parts if objective in scores]
-    return f"{name_of(one)}: {', '.join(filter(None, (*scores, one.note)))}"
-
-
-def _progress(trial: TrialInTraining) -> str:
-    from hpo.reports.text import format_number
-
-    value = "" if trial.value is None else f", {format_number(trial.value)}"
-    worker = "" if trial.worker is None else f", {trial.worker}"
-    return f"trial {trial.number}: epoch {trial.epoch}{value}{worker}"
-
-
-def _worker(worker: WorkerStatus) -> str:
-    if worker.complaint:
-        return f"{worker.name}: cannot work on it: {worker.complaint}"
-    return f"{worker.name}: {worker.trials} trials" if worker.alive else f"{worker.name}: silent"

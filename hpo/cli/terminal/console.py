@@ -86,13 +86,7 @@ class Terminal(Console):
     def side_by_side(self, title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
         """Prints a table with a column for each head and a row for each label. Columns that do not fit beside the
         others go into further tables below. On a terminal, long texts are broken between words."""
-        columns = [[head, *(row[place] for row in rows.values())] for place, head in enumerate(heads)]
-        columns = [[on_one_line(text) for text in column] for column in columns]
-        names = [on_one_line(label) for label in (title, *rows)]
-        if self.is_terminal:
-            names = [self._broken(name, self.width // 2) for name in names]
-            room = self.width - GAP - max(map(self._wide, names))
-            columns = [[self._broken(text, min(room, WIDEST_CELL)) for text in column] for column in columns]
+        names, columns = self._beside(title, heads, rows)
         begin = 0
         while begin < len(columns):
             end = begin + 1
@@ -103,6 +97,23 @@ class Terminal(Console):
             self.fits(table := self._table(names, columns[begin:end]))
             self.print(table)
             begin = end
+
+    def fits_beside(self, title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> bool:
+        """Whether one table holds all columns."""
+        return self.fits(self._table(*self._beside(title, heads, rows)))
+
+    def _beside(
+        self, title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]
+    ) -> tuple[list[str], list[list[str]]]:
+        """The names of the rows and the columns of a table, broken into lines where it is a terminal's."""
+        columns = [[head, *(row[place] for row in rows.values())] for place, head in enumerate(heads)]
+        columns = [[on_one_line(text) for text in column] for column in columns]
+        names = [on_one_line(label) for label in (title, *rows)]
+        if self.is_terminal:
+            names = [self._broken(name, self.width // 2) for name in names]
+            room = self.width - GAP - max(map(self._wide, names))
+            columns = [[self._broken(text, min(room, WIDEST_CELL)) for text in column] for column in columns]
+        return names, columns
 
     def _table(self, names: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:
         table = plain_table()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from hpo import space
-from hpo.cli.terminal.console import Terminal, plain_table
+from hpo.cli.terminal.console import GAP, Terminal, plain_table
 from hpo.cli.terminal.output import console, redraws
 from hpo.printable import few
 from hpo.reports.foreign import sentences
@@ -24,7 +26,7 @@ from hpo.studyfile.file import StudySpec
 
 if TYPE_CHECKING:
     from hpo.runtime.local_run import Result
-    from hpo.runtime.progress import Progress
+    from hpo.runtime.progress import Progress, Running
 
 SHOWN = 12
 """Largest number of running trials in the live view; on a small terminal fewer, because more would scroll away."""
@@ -89,13 +91,24 @@ class Screen:
     def _headline(self, now: Progress) -> str:
         if now.confirming:
             return f"confirming the winner: {now.confirming}"
-        best = f"best {format_number(now.best[1])} (trial {now.best[0]})" if now.best else "no trial finished yet"
+        found = (f"best {format_number(now.best[1])} (trial {now.best[0]})",) if now.best else ()
+        ahead = self._ahead(now)
+        so_far = (f"best in training {format_number(ahead.best)} (trial {ahead.number})",) if ahead else ()
+        best = ", ".join((*found, *so_far)) or "no score yet"
         left = self._time_left(now)
         soon = f"; about {left} left" if left else ""
         return (
             f"{now.ended}/{now.budget} trials: {now.finished} finished, {now.pruned} pruned, {now.failed} failed; "
             f"{len(now.running)} running{self._depth(now)}{_workers(now)}; {best}{soon}"
         )
+
+    def _ahead(self, now: Progress) -> Running | None:
+        """The best trial in training, unless a finished one is better."""
+        first = now.running[0] if now.running and now.running[0].best is not None else None
+        if first is None or now.best is None:
+            return first
+        sign = 1 if self.spec.study.minimized else -1
+        return first if sign * (first.best or 0.0) < sign * now.best[1] else None
 
     @staticmethod
     def _depth(now: Progress) -> str:
@@ -120,14 +133,41 @@ class Screen:
         lines = self.console.render_lines(text)
         shown = max(min(SHOWN, self.console.height - len(lines) - 4), 1)
         table = plain_table(header_style="dim")
-        for name in ("trial", "epoch", self.spec.study.metric):
+        first, objective = now.running[:shown], self.spec.study.metric
+        columns = [
+            ("trial", [str(trial.number) for trial in first]),
+            ("epoch", [f"{trial.epoch}/{self.epochs}" for trial in first]),
+            (objective, [_cell(trial.value) for trial in first]),
+        ]
+        left = self.console.width - sum(map(_width, columns))
+        for column in [("best", [_cell(trial.best) for trial in first]), *_differences(first)]:
+            if (left := left - _width(column)) >= 0:
+                columns.append(column)
+        for name, _ in columns:
             table.add_column(name, justify="right", no_wrap=True)
-        for trial in now.running[:shown]:
-            value = "" if trial.value is None else format_number(trial.value)
-            table.add_row(str(trial.number), f"{trial.epoch}/{self.epochs}", value)
+        for row in zip(*(cells for _, cells in columns), strict=True):
+            table.add_row(*row)
         hidden = len(now.running) - shown
         more = [f"and {hidden} more"] if hidden > 0 else []
         return Group(head, text, table, *more)
+
+
+def _differences(running: Sequence[Running]) -> list[tuple[str, list[str]]]:
+    """The parameters in which trials differ, by as much of their names as tells them apart, and their values."""
+    params = list(dict.fromkeys(name for trial in running for name in trial.params))
+    ends = {name: name.removesuffix(".name").removesuffix(".kind").rpartition(".")[2] for name in params}
+    count = Counter(ends.values())
+    columns = [(name, [_cell(trial.params.get(name)) for trial in running]) for name in params]
+    return [(ends[n] if count[ends[n]] == 1 else n, cells) for n, cells in columns if len(set(cells)) > 1]
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else format_number(value)
+
+
+def _width(column: tuple[str, list[str]]) -> int:
+    """The columns of a terminal that a column of a table takes."""
+    return max(map(cell_len, (column[0], *column[1]))) + GAP
 
 
 @contextmanager

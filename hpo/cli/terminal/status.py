@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.endings import Ending
 from hpo.registry.summaries import StudySummary, works_on
+from hpo.reports.confirmed import shown_confirmation
 from hpo.reports.diagnosis import counted
+from hpo.reports.edits import EditLine, edit_lines
 from hpo.reports.foreign import ForeignTrial, foreign_trial
 from hpo.reports.trials import TrialRow, count, front_of, ranked, trial_row
 
 if TYPE_CHECKING:
+    from hpo.attributes.starts import Start
+    from hpo.conclusions.confirmation import Confirmation
     from hpo.registry.baselines import Baseline
-    from hpo.registry.confirmation import Confirmation
     from hpo.registry.leases import Worker
     from hpo.registry.studies import StudyRow
     from hpo.reports.health import Check
+    from hpo.reports.next_study import NextStudy
     from hpo.storage.store import Store
 
 BEST = 5
@@ -137,6 +141,8 @@ class StudyDetails(StudySummary):
     """What simple models score on the same parts, the simplest first."""
     confirmation: Confirmation | None
     """What the repeats of the leading configurations say of the winner."""
+    starts: tuple[Start, ...]
+    """Configurations that its first trials have."""
     ended: Mapping[str, int]
     """Number of finished and pruned trials by the reason why they ended, the most frequent first."""
     worker_status: tuple[WorkerStatus, ...]
@@ -152,14 +158,18 @@ class StudyDetails(StudySummary):
     failures: tuple[Failure, ...]
     foreign: tuple[ForeignTrial, ...]
     """The trials that `waiting` and `others` count."""
+    edits: tuple[EditLine, ...]
+    """Edits of the study file since the study began."""
     health: tuple[Check, ...]
     """What the checks of its conclusions found, the gravest first; empty where they were not asked for."""
+    next: NextStudy | None
+    """What to search next; None where that was not asked for, or no trial has finished."""
 
 
 def study_details(store: Store, name: str, *, health: bool = False) -> StudyDetails:
     """Where a study stands; `StudyStateError` for an unknown name. `health`: also check its conclusions, for which all
     its epochs are read."""
-    from hpo.registry.confirmation import confirmed
+    from hpo.registry.edits import edits_of
     from hpo.registry.leases import holders, workers
     from hpo.registry.studies import study_row
     from hpo.reports.facts import gather
@@ -177,6 +187,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         trial.ended.cause or "without a reason" for trial in trials if trial.state in ("COMPLETE", "PRUNED")
     )
     best = ranked(trials, study.directions)
+    report = gather(store, name) if health and trials else None
     at_work = tuple(worker.name for worker in known if works_on(worker, study))
     return StudyDetails(
         name=study.name,
@@ -211,7 +222,8 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         test=study.test,
         test_ensemble=study.test_ensemble,
         baselines=study.facts.baselines,
-        confirmation=confirmed(study),
+        confirmation=shown_confirmation(study),
+        starts=study.facts.starts,
         ended=dict(ended.most_common()),
         worker_status=_worker_status(study, known, held, counts.running),
         objectives=study.objectives,
@@ -240,7 +252,9 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
             if trial.state == "FAIL"
         ),
         foreign=foreign,
-        health=gather(store, name).checks if health and trials else (),
+        edits=edit_lines(edits_of(store, study.study_id), frozen),
+        health=report.checks if report else (),
+        next=report.next if report else None,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo import seen
+from hpo.attributes import seen
 from hpo.cli.terminal.output import console, json_text, write_data
 from hpo.cli.terminal.status import SignOfTrouble
 from hpo.errors import StudyStateError
@@ -45,7 +45,7 @@ class TrialDetails:
     """Largest memory of a GPU that PyTorch allocated in it."""
     signs: tuple[SignOfTrouble, ...]
     drawn_after: Mapping[str, Any] | None
-    """What its draw had seen, where trials advance at their own pace and the sampler learns (`hpo.seen`)."""
+    """What its draw had seen, where trials advance at their own pace and the sampler learns (`hpo.attributes.seen`)."""
     decided_after: Mapping[int, Mapping[str, Any]]
     """What the decisions about it had seen, by epoch, where there is a pruner."""
 

@@ -8,6 +8,7 @@ from hpo.errors import InputError
 from hpo.models.layers.embed import embed_of, width_of
 from hpo.models.layers.flow import Add, Skip, SkipLinear
 from hpo.models.layers.periodic import Periodic
+from hpo.models.layers.piecewise import PiecewiseLinear
 from hpo.models.slots import Children, activation_slots, dense_part, dropout_slot, input_slots
 from hpo.signature import Signature
 from hpo.studyfile.records import Mlp, TrialConfig
@@ -32,7 +33,7 @@ def mlp(config: TrialConfig, signature: Signature, outputs: int) -> Children:
     ]
 
 
-def numbers_of(signature: Signature, model: Mlp) -> Periodic | None:
+def numbers_of(signature: Signature, model: Mlp) -> Periodic | PiecewiseLinear | None:
     """The layer that gives a vector for each number; None where numbers are taken as they are. Raises InputError if the
     data have no columns of numbers."""
     if model.numbers == "plain":
@@ -43,6 +44,8 @@ def numbers_of(signature: Signature, model: Mlp) -> Periodic | None:
             f'model.numbers = "{model.numbers}" is for the columns of numbers of a table, but the data have none. '
             'Take model.numbers = "plain".'
         )
+    if model.numbers == "piecewise_linear":
+        return PiecewiseLinear(columns=values[0].numeric, bins=model.bins, width=model.number_vector)
     return Periodic(columns=values[0].numeric, waves=model.frequencies, width=model.number_vector)
 
 

@@ -3,6 +3,7 @@
 from torch import nn
 
 from hpo.errors import InputError
+from hpo.models.layers.normed_recurrent import NormedRecurrent
 from hpo.models.layers.recurrent import Recurrent as Layer
 from hpo.models.layers.steps import Steps
 from hpo.models.norm import norm_at, step_norm
@@ -19,7 +20,8 @@ def recurrent(config: TrialConfig, signature: Signature, outputs: int) -> Childr
     dropout1, of which the last one pools, then hidden linear layers numbered on from the layers, and output.
 
     A norm before the activation stands in front of a layer, where its inputs come from, one after it behind the layer
-    or its pooling: inside a cell there is none. Raises InputError for inputs other than sequences or texts.
+    or its pooling, one in the cell is part of a recurrent layer, and hidden layers have none. Raises InputError for
+    inputs other than sequences or texts.
     """
     model = config.model
     assert isinstance(model, Recurrent)
@@ -33,7 +35,7 @@ def recurrent(config: TrialConfig, signature: Signature, outputs: int) -> Childr
     for layer in range(model.layers):
         last = layer == model.layers - 1
         number, units = layer + 1, directions * model.width
-        cell = Layer(_cell(model), features, model.width, directions, model.pooling if last else "")
+        cell = _layer(config, layer, features, directions, model.pooling if last else "")
         if last:
             after = norm_at(config.norm, "after_activation", layer, (units,), f"recurrent layer {number}")
         else:
@@ -46,6 +48,16 @@ def recurrent(config: TrialConfig, signature: Signature, outputs: int) -> Childr
         ]
         features = units
     return [*children, *dense_part(config, (features,), model.layers, outputs)]
+
+
+def _layer(config: TrialConfig, layer: int, features: int, directions: int, pooling: str) -> nn.Module:
+    """A recurrent layer. A single unit is left as it is by norms, which would make it 0."""
+    model, norm = config.model, config.norm
+    assert isinstance(model, Recurrent)
+    given = _cell(model), features, model.width, directions, pooling
+    if isinstance(norm, NoNorm) or norm.placement != "cell" or layer % norm.every or model.width == 1:
+        return Layer(*given)
+    return NormedRecurrent(*given, norm.kind, norm.affine)
 
 
 def _cell(model: Recurrent) -> str:

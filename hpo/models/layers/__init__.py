@@ -7,7 +7,9 @@ from torch import nn
 from hpo.models.layers.attention import Attention, ClassToken, Positions
 from hpo.models.layers.embed import Embed
 from hpo.models.layers.flow import Add, Carried, Flow, Skip, SkipConv2d, SkipLinear
+from hpo.models.layers.normed_recurrent import NormedRecurrent
 from hpo.models.layers.periodic import Periodic
+from hpo.models.layers.piecewise import PiecewiseLinear
 from hpo.models.layers.pooling import Pool
 from hpo.models.layers.recurrent import Recurrent
 from hpo.models.layers.step_convolution import SkipStepConv, StepConv, StepPool
@@ -24,7 +26,9 @@ LAYERS: dict[str, type[nn.Module]] = {
         Attention,
         ClassToken,
         Flow,
+        NormedRecurrent,
         Periodic,
+        PiecewiseLinear,
         Pool,
         Positions,
         Recurrent,

@@ -10,10 +10,11 @@ from typing import Any
 from hpo.printable import listed
 from hpo.reports.comparison.entries import NAMED, Row, differing
 from hpo.reports.comparison.incumbent import Incumbents, reached, span_of, thresholds_of
-from hpo.reports.comparison.measures import Measure, trial_values
+from hpo.reports.comparison.measures import TEST, Measure, trial_values
 from hpo.reports.comparison.rows import comparison_row, merged_row
 from hpo.reports.comparison.scores import spread_of
 from hpo.reports.comparison.significance import ALPHA, Scores, difference, holm, interval
+from hpo.studyfile.records import possible
 
 
 def described(row: Row) -> dict[str, Any]:
@@ -31,11 +32,13 @@ def scored(rows: Sequence[Row], scores: Sequence[Scores], measure: Measure) -> l
     found = []
     for row, of in zip(rows, scores, strict=True):
         ends = interval(of)
-        told = f"{len(of.units)} {'folds' if of.folds else 'studies' if of.source == 'studies' else 'scores'}"
+        told = f"{len(of.units)} {_units_of(of)}"
         report, noise = row.reports[0], row.reports[0].noise
         if ends is None and noise is not None and of.mean is not None and measure.is_objective_of(report):
             reach = noise.limit(noise.error)
             ends, told = (of.mean - reach, of.mean + reach), noise.source
+        if ends is not None and report.function is None:
+            ends = possible(measure.name.removeprefix(TEST), *ends)
         found.append(
             {
                 "metric": measure.name,
@@ -49,6 +52,12 @@ def scored(rows: Sequence[Row], scores: Sequence[Scores], measure: Measure) -> l
             }
         )
     return found
+
+
+def _units_of(scores: Scores) -> str:
+    if scores.folds or scores.clustered:
+        return "folds" if scores.folds else "splits"
+    return "studies" if scores.source == "studies" else "scores"
 
 
 def against_first(scores: Sequence[Scores], measure: Measure) -> list[dict[str, Any]]:

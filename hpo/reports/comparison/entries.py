@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpo.errors import HpoError, InputError
 from hpo.printable import listed
-from hpo.registry.confirmation import values_of
+from hpo.registry.repeats import values_of
 from hpo.reports.facts import StudyReport, gather
 from hpo.studyfile.file import parse_study
 from hpo.studyfile.settings import entries as settings_of

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from hpo.errors import InputError
 from hpo.printable import listed
 from hpo.registry.read import EPOCH_COLUMNS
@@ -57,7 +59,8 @@ def measure_of(reports: Sequence[StudyReport], metric: str | None) -> Measure:
         guess = f"Did you mean {close[0]!r}? " if close else ""
         raise InputError(f"no study recorded the metric {metric!r}. {guess}There are: {listed(recorded, NAMED)}.")
     name = metric.removeprefix(TEST)
-    directions = {report.objective: report.minimized for report in reversed(reports)}
+    goals = (zip(report.objectives, report.directions, strict=True) for report in reversed(reports))
+    directions = {name: goal == "minimize" for goal_of in goals for name, goal in goal_of}
     if name in directions:
         return Measure(name=metric, minimized=directions[name])
     if name not in METRICS and name not in LOSSES:
@@ -71,7 +74,7 @@ def measure_of(reports: Sequence[StudyReport], metric: str | None) -> Measure:
 def recorded_by(report: StudyReport) -> list[str]:
     """Every metric by which the study's trials, or its winner on the test part, can be compared."""
     others = {"learning_rate", "gradient_norm", "objective", *EPOCH_COLUMNS} - set(LOSSES)
-    found = [name for name in report.epochs.columns if name not in others and bool(report.epochs[name].notna().any())]
+    found = [name for name in report.epochs if name not in others and not bool(np.isnan(report.epochs[name]).all())]
     return list(dict.fromkeys([report.objective, *found, *(f"{TEST}{name}" for name in report.test)]))
 
 
@@ -81,9 +84,8 @@ def replica_values(report: StudyReport, measure: Measure, trial: TrialRow) -> di
     column = _column(report, measure)
     if column is None:
         return {}
-    rows = report.epochs[report.epochs["number"] == trial.number]
-    at = trial.best_epoch or (int(rows["epoch"].max()) if len(rows) else 0)
-    rows = rows[rows["epoch"] == at]
+    rows = report.epochs.of_trials([trial.number])
+    rows = rows.at({trial.number: trial.best_epoch or max(rows["epoch"].tolist(), default=0)})
     pairs = zip(rows["replica"].tolist(), rows[column].tolist(), strict=True)
     return {int(replica): float(value) for replica, value in pairs if math.isfinite(value)}
 
@@ -98,16 +100,14 @@ def trial_values(report: StudyReport, measure: Measure) -> Mapping[int, float]:
     if column is None:
         return {}
     at = {trial.number: trial.best_epoch or trial.epochs for trial in finished}
-    rows = report.epochs[report.epochs["epoch"] == report.epochs["number"].map(at)]
-    means = rows.groupby("number")[column].agg(lambda values: values.mean(skipna=False))
-    pairs = zip(means.index.tolist(), means.tolist(), strict=True)
-    return {int(number): float(value) for number, value in pairs if math.isfinite(value)}
+    means = {number: found[column][0] for number, (_, found) in report.epochs.at(at).means([column]).items()}
+    return {number: value for number, value in means.items() if math.isfinite(value)}
 
 
 def _column(report: StudyReport, measure: Measure) -> str | None:
     if measure.is_objective_of(report):
         return "objective"
-    names = report.epochs.columns
+    names = report.epochs
     if measure.name == "loss" and "loss" not in names:
         return "valid_loss"
     return measure.name if measure.name in names else None

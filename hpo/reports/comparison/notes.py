@@ -27,6 +27,16 @@ def facts_to_know(rows: Sequence[Row], scores: Sequence[Scores], comparable: boo
             f"No p value for {listed(once, NAMED)}: one score each. Give the studies data.repeats or data.folds, or "
             "compare several seeds of each with --group-by file."
         )
+    alike = [
+        row.label
+        for row, of in zip(rows, scores, strict=True)
+        if of.source == "studies" and len(of.blocks) == 1 and len(of.units) > 1
+    ]
+    if alike:
+        found.append(
+            f"The studies of {listed(alike, NAMED)} divide the data alike: their interval says how far seeds change "
+            "the score on these examples, not how far other examples would."
+        )
     several = [(row.label, of.source) for row, of in zip(rows, scores, strict=True) if len(of.units) > 1]
     if selected := [name for name, source in several if source == "selection"]:
         found.append(

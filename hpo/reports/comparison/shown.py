@@ -43,9 +43,9 @@ class Shown:
     """Settings that differ and are not shown."""
 
 
-def shown(comparison: Comparison) -> Shown:
-    """The first row and the best of the others, ten in all, in their order; what none of them has is left out."""
-    places = chosen(comparison)
+def shown(comparison: Comparison, most: int = NAMED) -> Shown:
+    """The first row and the best of the others, `most` in all, in their order; what none of them has is left out."""
+    places = chosen(comparison, most)
     cells = [comparison.cells[place] for place in places]
     settings = [name for name in comparison.columns if name.startswith(SETTINGS)]
     left_out = {*UNTOLD, *settings[NAMED:]}

@@ -35,8 +35,16 @@ class Scores:
 
     @property
     def units(self) -> tuple[float, ...]:
-        """The scores that count as separate measurements: the means of folds, else all."""
-        return tuple(fmean(values) for values in self.blocks.values()) if self.folds else self.all
+        """The scores that count as separate measurements: the means of folds, or of splits where studies share some,
+        else all."""
+        means = self.folds or self.clustered
+        return tuple(fmean(values) for values in self.blocks.values()) if means else self.all
+
+    @property
+    def clustered(self) -> bool:
+        """Whether there are several blocks, some with several scores, which have luck with their examples in common and
+        are not independent."""
+        return len(self.blocks) > 1 and len(self.all) > len(self.blocks)
 
     @property
     def mean(self) -> float | None:

@@ -80,8 +80,14 @@ def block(trials: Sequence[TrialRow], name: str) -> Block | None:
     """The terms of a parameter's effect; None if it did not vary, or too few trials have it."""
     rows = np.array([name in trial.params for trial in trials])
     found: list[Array] = []
-    for distribution in dict.fromkeys(t.distributions[name] for t in trials if name in t.params):
-        among = [i for i, t in enumerate(trials) if name in t.params and t.distributions[name] == distribution]
+    places: dict[int, list[int]] = {}
+    kinds: dict[int, Any] = {}  # most trials share one object, and comparing objects takes long
+    for i, trial in enumerate(trials):
+        if name in trial.params:
+            kinds[id(trial.distributions[name])] = trial.distributions[name]
+            places.setdefault(id(trial.distributions[name]), []).append(i)
+    for distribution in dict.fromkeys(kinds.values()):
+        among = sorted(i for key, ones in places.items() if kinds[key] == distribution for i in ones)
         terms = terms_of([trials[i].params[name] for i in among])
         if terms is not None:
             wide = np.zeros((len(trials), terms.shape[1]))
@@ -161,8 +167,9 @@ class Fit:
         """How often each trial is drawn more than once, shape [resamples, trials]; the same each time."""
         count = len(self.centred)
         times = max(FEWEST_RESAMPLES, min(RESAMPLES, MOST_NUMBERS // count))
-        drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=times)
-        return (drawn - 1).astype(np.float64)
+        drawn = np.random.default_rng(0).integers(0, count, (times, count))
+        drawn += count * np.arange(times)[:, None]
+        return np.bincount(drawn.ravel(), minlength=times * count).reshape(times, count) - 1.0
 
 
 def fit(blocks: Sequence[Block], standing: Array) -> Fit:

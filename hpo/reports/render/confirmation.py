@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hpo.conclusions import Interval
+from hpo.conclusions.confirmation import Confirmation
 from hpo.printable import listed
-from hpo.registry.confirmation import Confirmation, Interval, Repeat
+from hpo.registry.repeats import Repeat
 from hpo.reports.render.csv import csv_text
 from hpo.reports.text import format_duration, format_number, label, plural
 from hpo.seeds import DEFAULT_CONFIGURATION

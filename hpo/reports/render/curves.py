@@ -6,15 +6,15 @@ A curve is the mean over a trial's replicas (folds and repeats) at each epoch.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hpo.reports.trials import TrialRow, ranked
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hpo.reports.facts import StudyReport
 
 MOST_TRIALS = 60
@@ -79,39 +79,34 @@ def choose(report: StudyReport, numbers_with_epochs: set[int]) -> list[tuple[int
 
 def curves_of(report: StudyReport) -> Curves:
     """Choose, average over replicas and thin out the learning curves."""
-    frame = report.epochs
-    present = [name for name in FIRST_MEASURES if name in frame.columns]
-    others = sorted(name for name in frame.columns if name not in NOT_MEASURES and name != report.objective)
-    measures = tuple(name for name in [*present, *others] if bool(frame[name].notna().any()))
-    with_epochs = {int(number) for number in frame["number"].unique()}
+    epochs = report.epochs
+    present = [name for name in FIRST_MEASURES if name in epochs]
+    others = sorted(name for name in epochs if name not in NOT_MEASURES and name != report.objective)
+    measures = tuple(name for name in [*present, *others] if not bool(np.isnan(epochs[name]).all()))
+    with_epochs = set(epochs["number"].tolist()) if len(epochs) else set()
     chosen = choose(report, with_epochs)
-    longest = int(frame["epoch"].max()) if len(frame) else 0
+    longest = int(epochs["epoch"].max()) if len(epochs) else 0
     most_points = max(50, MOST_NUMBERS // max(1, len(chosen) * len(measures)))
     stride = max(1, math.ceil(longest / most_points))
-    wanted = frame[frame["number"].isin([trial.number for _, trial in chosen])]
+    if not chosen:
+        return Curves(curves=(), measures=measures, omitted=0, stride=stride)
+    wanted = epochs.of_trials(trial.number for _, trial in chosen)
     if stride > 1:
-        wanted = wanted[(wanted["epoch"] - 1) % stride == 0]
-    means = _means(wanted, measures)
-    curves = tuple(_curve(rank, trial, means.loc[[trial.number]].droplevel(0), measures) for rank, trial in chosen)
+        wanted = wanted.where((wanted["epoch"] - 1) % stride == 0)
+    # If one replica is not finite, neither is the mean: an average of the others would show a curve of no trial.
+    means = wanted.means(measures)
+    curves = tuple(_curve(rank, trial, *means[trial.number]) for rank, trial in chosen)
     return Curves(curves=curves, measures=measures, omitted=len(with_epochs) - len(curves), stride=stride)
 
 
-def _means(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """The mean over replicas by trial number and epoch."""
-    groups = rows.groupby(["number", "epoch"])
-    # If one replica is not finite, neither is the mean: an average of the others would show a curve of no trial.
-    finite = groups[list(measures)].count().eq(groups.size(), axis=0)
-    return groups[list(measures)].mean().where(finite)
-
-
-def _curve(rank: int | None, trial: TrialRow, means: pd.DataFrame, measures: Sequence[str]) -> Curve:
+def _curve(rank: int | None, trial: TrialRow, epochs: Sequence[int], means: Mapping[str, Sequence[float]]) -> Curve:
     return Curve(
         number=trial.number,
         state=trial.state,
         value=trial.value,
         rank=rank,
-        epochs=tuple(int(epoch) for epoch in means.index),
-        series={name: tuple(map(_short, means[name].tolist())) for name in measures},
+        epochs=tuple(epochs),
+        series={name: tuple(map(_short, values)) for name, values in means.items()},
     )
 
 

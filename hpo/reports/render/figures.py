@@ -130,10 +130,11 @@ def slice_figure(report: StudyReport, name: str) -> Figure:
     owners = [t for t in report.trials if name in t.params and t.value is not None and math.isfinite(t.value)]
     axis = axis_of(name, owners[0].distributions[name]) if owners else {"title": name, "kind": "linear"}
     layers = []
+    winner = report.winner.number if report.winner else None
     for style, trials in (
         ("pruned", [t for t in owners if t.state == "PRUNED"]),
-        ("finished", [t for t in owners if t.state == "COMPLETE" and t != report.winner]),
-        ("winner", [t for t in owners if t == report.winner]),
+        ("finished", [t for t in owners if t.state == "COMPLETE" and t.number != winner]),
+        ("winner", [t for t in owners if t.number == winner]),
     ):
         drawn = evenly(trials, MOST_SLICE)
         points = [(trial.number, place_of(trial.params[name], axis), trial.value) for trial in drawn]

@@ -8,11 +8,14 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hpo.paths import argument, run_command, submit_command
+from hpo.reports.edits import edit_sentences
 from hpo.reports.health import counted
 from hpo.reports.render import figures, matters
 from hpo.reports.render.confirmation import sentences
 from hpo.reports.render.curves import Curves, curves_of
 from hpo.reports.render.environment import environment
+from hpo.reports.render.explanation import pair_cells, rungs
+from hpo.reports.render.explanation import sentences as explained
 from hpo.reports.text import (
     STATES,
     describe_training,
@@ -35,8 +38,8 @@ MOST_SLICES = 24
 """Parameters with a slice plot."""
 
 
-def render(report: StudyReport) -> str:
-    """The whole page as text."""
+def render(report: StudyReport, *, refresh: int | None = None) -> str:
+    """The whole page as text. `refresh`: seconds after which a browser is to load it again; None: never."""
     from markupsafe import Markup
 
     made = environment()
@@ -48,6 +51,7 @@ def render(report: StudyReport) -> str:
     slices = report.ordered_parameters[:MOST_SLICES]
     return made.get_template("report.html.j2").render(
         report=report,
+        refresh=refresh,
         states=STATES,
         css=Markup((scripts / "report.css").read_text()),
         scripts=Markup("".join((scripts / name).read_text() for name in SCRIPTS)),
@@ -64,7 +68,9 @@ def render(report: StudyReport) -> str:
         front=report.front[:MOST_FRONT],
         front_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.front)],
         top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
+        edits=edit_sentences(report.edits, report.winner.number if report.winner else None),
         confirmed=sentences(report.confirmation, report.objective) if report.confirmation else [],
+        explanation=explanation_data(report),
         balance=balance_table(report.balance),
         looks=len(report.looks),
         commands=commands(report),
@@ -120,6 +126,25 @@ def curve_data(report: StudyReport, curves: Curves) -> dict[str, Any]:
     }
 
 
+def explanation_data(report: StudyReport) -> dict[str, Any] | None:
+    """What `hpo explain` found, with the places of the dots and intervals from 0 to 1."""
+    found = report.explanation
+    if found is None:
+        return None
+    lines = rungs(found)
+    low, high = min(line.value.low for line in lines), max(line.value.high for line in lines)
+    reach = (high - low) or 1.0
+    rows = [
+        {
+            **{key: getattr(line, key) for key in ("title", "details", "value", "lost", "gain", "set_back")},
+            "at": {key: round((getattr(line.value, key) - low) / reach, 4) for key in ("mean", "low", "high")},
+        }
+        for line in lines
+    ]
+    pairs = [pair_cells(pair) for pair in found.pairs]
+    return {"sentences": explained(found, report.objective), "rungs": rows, "pairs": pairs, "low": low, "high": high}
+
+
 def balance_table(rows: Sequence[BalanceRow]) -> dict[str, Any]:
     """The table of the split balance: a row for each group, a column for each part, and the largest difference of a
     group's share between two parts."""
@@ -144,11 +169,9 @@ def commands(report: StudyReport) -> list[tuple[str, str]]:
         if report.shared
         else (run_command(report.source), f"runs {again}"),
         (f"hpo report {name}", "writes this report again"),
-        *(
-            []
-            if report.function
-            else [
-                (f"hpo export {name} -o {argument(report.name + '-winner')}", "takes the winner out as plain PyTorch")
-            ]
+        *([(report.next.command, "writes the file of the study after this one")] if report.next else []),
+        (
+            f"hpo export {name} -o {argument(report.name + '-winner')}",
+            "takes out what its function saved last" if report.function else "takes the winner out as plain PyTorch",
         ),
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpo.conclusions.explanation import Explanation
 from hpo.reports.health import Verdict
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ SHIPPED = Path(__file__).with_name("summary.schema.json")
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
 
 
 class CheckLine(_Record):
@@ -62,6 +63,70 @@ class FrontLine(_Record):
     params: dict[str, Any] = Field(description="Searched parameters by dotted path.")
 
 
+class EstimateLine(_Record):
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class ConfirmationLine(_Record):
+    """What the repeats of the leading configurations say; docs/confirmation.md says how."""
+
+    value: EstimateLine = Field(description="Of the winner over its repeats.")
+    spread: float = Field(description="Standard deviation of the winner's repeats.")
+    repeats: int = Field(description="Number of the winner's repeats.")
+    leaders: list[int] = Field(description="Trials that cannot be told from the winner, itself included.")
+    others: list[int] = Field(description="Finished trials that were not repeated and may be as good.")
+    searched: float = Field(description="The winner's value in the search.")
+    optimism: float = Field(description="How much better than the mean that was.")
+    gain: EstimateLine | None = Field(description="How much better the winner is than the default configuration.")
+
+
+class ChangeLine(_Record):
+    """One change of the study file that the results ask for."""
+
+    path: str = Field(description="Name of a parameter, or path of a setting.")
+    before: str
+    after: str
+    why: str = Field(description="The reason, a sentence.")
+
+
+class NextLine(_Record):
+    """The study after this one."""
+
+    name: str
+    command: str = Field(description="Writes its file.")
+    changes: list[ChangeLine] = Field(description="Empty where nothing calls for a change.")
+
+
+class ProvenanceLine(_Record):
+    """Where the results come from."""
+
+    command: str = Field(description="Repeats the study.")
+    source: str = Field(description="Path of the study file.")
+    study_file: str = Field(description="Its text.")
+    versions: dict[str, str] = Field(description="Of this program and of libraries, where the study was last run.")
+    commit: str | None = Field(description="Git commit of the study's folder when it was made; null if in none.")
+    data: str = Field(description="SHA-256 of the examples.")
+    split: str | None = Field(description="SHA-256 of which example is in which part; null where not recorded.")
+    code: dict[str, str] = Field(description="SHA-256 of the user's own code, by file or module.")
+    machine: dict[str, str] = Field(description="Device, processor and what else is known of where it ran.")
+
+
+class EditOfStudy(_Record):
+    """One edit of the study file since the study began."""
+
+    number: int = Field(description="From 1.")
+    edited_at: str = Field(description="In UTC, as ISO 8601 has it.")
+    editor: str = Field(description="User and machine.")
+    changes: list[str] = Field(description="One line for each setting that changed.")
+    trials: int | None = Field(description="Trials asked for when it took effect; null where it waits.")
+    epochs: int | None = Field(description="Epochs trained then, over all trials; null where it waits.")
+    outside: list[int] = Field(description="Trials from before whose values it does not allow.")
+
+
 class Summary(_Record):
     """The conclusions of a study's report."""
 
@@ -85,9 +150,14 @@ class Summary(_Record):
     baselines: dict[str, dict[str, float | None]] = Field(
         description="Metrics of simple models on the validation part, by name."
     )
+    explanation: Explanation | None = Field(description="What `hpo explain` found; null where it was not asked.")
     importances: dict[str, float] = Field(description="Shares of importance by parameter, the largest first.")
+    edits: list[EditOfStudy] = Field(description="Edits of the study file, in their order.")
     health: dict[str, int] = Field(description="Number of checks by verdict.")
     checks: list[CheckLine] = Field(description="Every health check, the gravest first.")
+    confirmation: ConfirmationLine | None = Field(description="Null where the winner was not confirmed.")
+    next: NextLine | None = Field(description="What to search next; null while no trial has finished.")
+    provenance: ProvenanceLine
 
 
 def summary_json(report: StudyReport) -> str:
@@ -133,7 +203,20 @@ def summary_of(report: StudyReport) -> Summary:
             for trial in report.front
         ],
         baselines={one.name: dict(one.validation) for one in report.baselines},
+        explanation=report.explanation,
         importances=dict(report.importances.shares),
+        edits=[
+            EditOfStudy(
+                number=edit.number,
+                edited_at=edit.edited_at.isoformat(timespec="seconds"),
+                editor=edit.editor,
+                changes=list(edit.changes),
+                trials=edit.trials,
+                epochs=edit.epochs,
+                outside=list(edit.outside),
+            )
+            for edit in report.edits
+        ],
         health={verdict: sum(check.verdict is verdict for check in report.checks) for verdict in Verdict},
         checks=[
             CheckLine(
@@ -145,6 +228,9 @@ def summary_of(report: StudyReport) -> Summary:
             )
             for check in report.checks
         ],
+        confirmation=report.confirmation and ConfirmationLine.model_validate(report.confirmation),
+        next=report.next and NextLine.model_validate(report.next),
+        provenance=ProvenanceLine.model_validate(report.provenance),
     )
 
 

@@ -9,8 +9,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hpo.reports.edits import edit_sentences
 from hpo.reports.health import counted
 from hpo.reports.render.confirmation import sentences
+from hpo.reports.render.explanation import PAIR_HEADER, pair_cells, rung_cells, rung_header, rungs
+from hpo.reports.render.explanation import sentences as explained
 from hpo.reports.text import describe_training, format_duration, format_number, format_share, label, plural, units
 
 if TYPE_CHECKING:
@@ -27,17 +30,21 @@ BEGINNING = re.compile(r"^(\d*)([-+=.)])(?=\s|[-=]|$)")
 
 
 def summary(report: StudyReport) -> str:
-    """Winner, figures, health checks, best configurations and importances."""
+    """Winner, figures, health checks, best configurations, importances, what to search next, and provenance."""
     sections = [
         f"# {escaped(report.name)}",
         *_winner(report),
         *_front(report),
         *_baselines(report),
         *_figures(report),
+        *_edits(report),
         *_health(report),
         *_diagnosis(report),
         *_best(report),
+        *_explanation(report),
         *_importances(report),
+        *_next(report),
+        *_provenance(report),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -131,6 +138,13 @@ def _figures(report: StudyReport) -> Iterable[str]:
         yield said
 
 
+def _edits(report: StudyReport) -> Iterable[str]:
+    if report.edits:
+        yield "## Edits"
+        winner = report.winner.number if report.winner else None
+        yield "\n".join(f"- {escaped(text)}" for text in edit_sentences(report.edits, winner))
+
+
 def _health(report: StudyReport) -> Iterable[str]:
     yield "## Health"
     yield f"{counted(report.checks)}."
@@ -168,6 +182,18 @@ def _best(report: StudyReport) -> Iterable[str]:
     yield markdown_table(("trial", _label(report), "epochs", *map(code, names)), rows)
 
 
+def _explanation(report: StudyReport) -> Iterable[str]:
+    found = report.explanation
+    if found is None:
+        return
+    yield "## Why it is better"
+    yield escaped(" ".join(explained(found, report.objective)))
+    rows = [tuple(map(escaped, ("; ".join(rung.details) or rung.title, *rung_cells(rung)))) for rung in rungs(found)]
+    yield markdown_table(("step", *map(escaped, rung_header(report.objective))), rows)
+    if found.pairs:
+        yield markdown_table(PAIR_HEADER, [tuple(map(escaped, pair_cells(pair))) for pair in found.pairs])
+
+
 def _importances(report: StudyReport) -> Iterable[str]:
     found = report.importances
     yield "## What mattered"
@@ -184,6 +210,33 @@ def _importances(report: StudyReport) -> Iterable[str]:
             for row in (*found.rows, *found.pairs)
         ]
         yield markdown_table(header, rows)
+
+
+def _next(report: StudyReport) -> Iterable[str]:
+    found = report.next
+    if found is None:
+        return
+    yield "## What next"
+    if not found.changes:
+        yield "Nothing that this study found calls for other ranges, choices or budgets."
+        return
+    yield f"{code(found.command)} writes the next study with these changes."
+    rows = [
+        (code(change.path), escaped(change.before), escaped(change.after), escaped(change.why))
+        for change in found.changes
+    ]
+    yield markdown_table(("setting", "now", "next", "why"), rows)
+
+
+def _provenance(report: StudyReport) -> Iterable[str]:
+    yield "## Provenance"
+    rows = [(escaped(name), code(value) if value else "") for name, value in report.provenance.rows()]
+    yield markdown_table(("what", "value"), rows)
+    text = report.provenance.study_file
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).rstrip()
+    yield "The study file:"
+    yield f"{fence}toml\n{text}\n{fence}"
 
 
 def _label(report: StudyReport) -> str:

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
+from hpo.conclusions.confirmation import Confirmation
 from hpo.execution.engines import AnyExecutor
 from hpo.registry import studies
-from hpo.registry.confirmation import Confirmation, Interval, Repeat, add_repeats, repeats_of
+from hpo.registry.repeats import Repeat, add_repeats, repeats_of
 from hpo.runtime.confirmation.contest import Contest, contest_of
-from hpo.runtime.confirmation.repeats import Watch, train
+from hpo.runtime.repeats import Watch, train
 from hpo.runtime.session import Session
-from hpo.search.confirmation import Estimate, conclude, next_round
+from hpo.search.confirmation import conclude, next_round
 
 
 def confirm(
@@ -47,7 +48,7 @@ def confirm(
             opened = opened or stack.enter_context(executor())
             began, cpu = time.perf_counter(), time.process_time() + opened.cpu_seconds
             trained = opened.train_seconds
-            found = train(session, opened, contest, missing, watch)
+            found = train(session, opened, contest.configs, missing, watch)
             with session.store.transaction():
                 keep()
                 add_repeats(session.store, session.study_id, found)
@@ -64,29 +65,12 @@ def _confirmation(contest: Contest, repeats: list[Repeat]) -> Confirmation | Non
     values = contest.values(repeats)
     searched = {number: value for number, value in contest.searched.items() if number in values}
     others = {number: value for number, value in contest.searched.items() if number not in values}
-    outcome = conclude(values, searched, others, contest.default)
-    if outcome is None:
-        return None
-    sign = contest.sign
-
-    def plain(estimate: Estimate) -> Interval:
-        """In the unit of the objective, which may be minimized."""
-        ends = sorted((sign * estimate.low, sign * estimate.high))
-        return Interval(mean=sign * estimate.mean, low=ends[0], high=ends[1])
-
-    gain = outcome.gain
-    return Confirmation(
-        winner=outcome.winner,
-        value=plain(outcome.value),
-        spread=outcome.spread,
-        repeats=len(values[outcome.winner]),
-        configurations=len(values),
-        leaders=outcome.leaders,
-        others=outcome.others,
-        searched=sign * contest.searched[outcome.winner],
-        optimism=outcome.optimism,
-        gain=None if gain is None else Interval(mean=gain.mean, low=gain.low, high=gain.high),
-        default=contest.default if contest.default in values else None,
+    return conclude(
+        values,
+        searched,
+        others,
+        contest.default,
+        sign=contest.sign,
         epochs=sum(repeat.epochs for repeat in repeats),
         seconds=sum(repeat.seconds for repeat in repeats),
     )

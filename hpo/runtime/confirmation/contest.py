@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from hpo.registry.confirmation import Repeat
+from hpo.registry.repeats import Repeat
 from hpo.runtime.session import Session
 from hpo.search.confirmation import FEWEST, configurations, trainings
 from hpo.seeds import DEFAULT_CONFIGURATION

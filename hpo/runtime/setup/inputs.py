@@ -47,11 +47,12 @@ def load_inputs(spec: StudySpec, home: Path | None = None) -> Inputs:
         prepared=data.prepared,
         reshuffled=data.reshuffled,
         unkept=data.unkept,
-        sources=_sources(spec),
+        sources=sources_of(spec),
     )
 
 
-def _sources(spec: StudySpec) -> dict[str, str]:
+def sources_of(spec: StudySpec) -> dict[str, str]:
+    """SHA-256 of the code of the user's own, see `Inputs.sources`. Raises `StudyFileError` where it cannot be read."""
     named = (reference.module for reference in named_code(spec))
     try:
         return dict(zip(named, map(own_code.pin, references(spec)), strict=True))

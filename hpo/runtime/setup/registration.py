@@ -4,7 +4,7 @@ people."""
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,18 +17,20 @@ from hpo import __version__, space
 from hpo.data.parts.lone_feature import lone_feature
 from hpo.errors import StudyFileError, StudyStateError
 from hpo.execution.resources import Resources
-from hpo.paths import argument, submit_command
+from hpo.paths import DICT, argument
 from hpo.registry import studies
 from hpo.registry.facts import StudyFacts
 from hpo.registry.lone_feature import LoneFeature
 from hpo.registry.reopening import reopen_cut
 from hpo.registry.studies import StudyRow
+from hpo.runtime.setup.commit import commit_of
 from hpo.runtime.setup.inputs import Inputs
-from hpo.runtime.setup.specs import spec_of, spent_by
+from hpo.runtime.setup.specs import known_study, spec_of, spent_by
+from hpo.runtime.setup.starts import starts_of
 from hpo.search.pruning.promotion import promotion_of
 from hpo.storage.store import Store
+from hpo.studyfile.edits import refusals
 from hpo.studyfile.file import StudySpec, changes, fingerprint
-from hpo.studyfile.study import trial_epochs
 from hpo.training.batches import Examples
 
 
@@ -42,7 +44,6 @@ def register(
 ) -> tuple[int, bool]:
     """Registers the study, or checks that it has not changed, and claims it. Returns its id, and whether its training
     steps are compiled. `examples`: None where a training function of the user's own trains."""
-    digest = inputs.dataset.fingerprint
     study_id = studies.register_study(
         store,
         name=spec.study.name,
@@ -52,32 +53,31 @@ def register(
         spec_text=spec.text,
         source=str(Path(spec.source).resolve()),
         fingerprint=fingerprint(spec),
-        dataset_fingerprint=digest,
+        dataset_fingerprint=inputs.dataset.fingerprint,
         seed=spec.study.seed,
         hpo_version=__version__,
         conventions=spec.conventions,
         split=inputs.splits.fingerprint,
+        starts=starts_of(spec, store) if known_study(store, spec) is None else (),
     )
     row = studies.study_row(store, spec.study.name)
-    _refuse_changes(spec, row, inputs, digest, store.place)
+    _refuse_changes(spec, row, store.place)
     if row.facts.conventions != spec.conventions:  # another process registered it after this one had split the data
         raise StudyStateError(f"the study {row.name!r} was begun at this moment. Run the same command again.")
-    if other := changed_split(inputs, row):
-        raise StudyFileError(
-            f"{spec.source}: {other}, so new trials would not be comparable. Continue the study with the versions that "
-            "it began with, or give it another study.name."
-        )
+    refuse_other_inputs(spec, row, inputs)
     compiled = examples is not None and resources.compiles(spec, examples, row.facts.compiled)
     with store.transaction():
         claim(study_id)
         now = studies.study_row(store, spec.study.name)
         if now.fingerprint != row.fingerprint:
-            raise StudyStateError(f"the study {row.name!r} was extended at this moment. Run the same command again.")
+            raise StudyStateError(f"the study {row.name!r} was edited at this moment. Run the same command again.")
         if now.facts.is_being_deleted:
             raise StudyStateError(f"the study {row.name!r} is just being deleted. Run the same command again.")
         studies.set_balance(store, study_id, inputs.splits.balance)
         facts = replace(now.facts, budget=space.budget(spec), compiled=compiled, roles=spec.study.roles or None)
-        if _has_work(spec, store, now) or now.finished_at is None:  # else the study stays finished, with its facts
+        if not now.facts.circumstances and (commit := commit_of(Path(spec.source).resolve().parent)):
+            facts = replace(facts, circumstances={"commit": commit})  # that of the beginning
+        if has_work(spec, store, now) or now.finished_at is None:  # else the study stays finished, with its facts
             facts = facts.updated(circumstances(spec, inputs, resources.device))
             studies.mark_unfinished(store, study_id)
         studies.set_facts(store, study_id, facts)
@@ -103,12 +103,28 @@ def changed_split(inputs: Inputs, row: StudyRow) -> str | None:
     return f"the data of {inputs.dataset.name!r} is split differently than when study {row.name!r} began{reason}"
 
 
+def check_unchanged(inputs: Inputs, row: StudyRow, *, of_data: str, of_code: str) -> None:
+    """Raises `StudyStateError` where the data, its parts or the code have changed since the study began. `of_data`,
+    `of_code`: what follows from that, in words."""
+    if inputs.dataset.fingerprint != row.dataset_fingerprint:
+        raise StudyStateError(
+            f"the data of {inputs.dataset.name!r} has changed since the study {row.name!r} began, so {of_data}. "
+            "Restore the data."
+        )
+    if other := changed_split(inputs, row):
+        raise StudyStateError(f"{other}, so {of_data}. Install the versions that it began with.")
+    if changed := changed_sources(inputs, row):
+        raise StudyStateError(
+            f"{' and '.join(changed)} has changed since the study {row.name!r} began, so {of_code}. Restore the code."
+        )
+
+
 def _drawing() -> dict[str, str]:
     """Versions of the libraries that draw the split."""
     return {name: version(name) for name in ("numpy", "scikit-learn")}
 
 
-def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
+def has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
     """In a transaction: whether the study's budgets leave anything to train. Where no budget is spent, trials that a
     budget had cut run again."""
     own = store.own_trials(row.study_id)
@@ -121,23 +137,43 @@ def _has_work(spec: StudySpec, store: Store, row: StudyRow) -> bool:
     return reopen_cut(store, row.study_id) > 0 or running or unasked or paused
 
 
-def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, digest: str, place: str) -> None:
-    """Raises `StudyFileError` where the file, the data or the code differ from those that the study began with.
-    `digest`: the data's fingerprint."""
-    name = spec.study.name
-    if known.fingerprint != fingerprint(spec):
-        before = spec_of(known)
-        longer = trial_epochs(spec) > trial_epochs(before)
-        extend = f"`hpo extend {argument(name)} --epochs N`"
-        submit = f", give it to workers with `{submit_command(spec.source)}`" if known.submitted_at is None else ""
-        raise StudyFileError(
-            f"{spec.source}: study {name!r} already has trials from another version of this file:\n"
-            + "\n".join(f"  {line}" for line in changes(before, spec))
-            + (f"\nFor more epochs, undo that change{submit}, then {extend}." if longer else "")
-            + "\nGive the changed study another study.name, undo the change, or delete its trials from "
-            f"{place} with `hpo delete {argument(name)}`."
+def _refuse_changes(spec: StudySpec, known: StudyRow, place: str) -> None:
+    """Raises `StudyFileError` where the file differs from that of the study."""
+    if known.fingerprint == fingerprint(spec):
+        return
+    before, name = spec_of(known), spec.study.name
+    found = "\n".join(f"  {line}" for line in changes(before, spec))
+    if refused := refusals(before, spec):
+        way_on = f"{cannot_change(name, refused)}. Or undo the change"
+    else:
+        way_on = (
+            f"To go on with this file, edit the study with `hpo edit {argument(name)} {_file(spec)}`: the trials that "
+            "it has remain. Or undo the change"
         )
-    if known.dataset_fingerprint != digest:
+    raise StudyFileError(
+        f"{spec.source}: study {name!r} already has trials from another version of this file:\n{found}\n"
+        f"{way_on}, give the changed study another study.name, or delete its trials from {place} with "
+        f"`hpo delete {argument(name)}`."
+    )
+
+
+def cannot_change(name: str, refused: Sequence[str]) -> str:
+    """The message about changes that no edit of a study can make, each with its reason."""
+    lines = "\n".join(f"  {line}" for line in refused)
+    return (
+        f"An edit of the study {name!r} cannot change\n{lines}\n"
+        f"`hpo init --from {argument(name)}` writes the file of the next study, with what this one found"
+    )
+
+
+def _file(spec: StudySpec) -> str:
+    return "FILE" if Path(spec.source).name == DICT else argument(spec.source)
+
+
+def refuse_other_inputs(spec: StudySpec, known: StudyRow, inputs: Inputs) -> None:
+    """Raises `StudyFileError` where the data, their split or the code differ from those that the study began with."""
+    name = spec.study.name
+    if known.dataset_fingerprint != inputs.dataset.fingerprint:
         raise StudyFileError(
             f"{spec.source}: the data of {inputs.dataset.name!r} has changed since study {name!r} began, so new "
             "trials would not be comparable. Restore the data, or give the study another study.name."
@@ -146,6 +182,11 @@ def _refuse_changes(spec: StudySpec, known: StudyRow, inputs: Inputs, digest: st
         raise StudyFileError(
             f"{spec.source}: {' and '.join(changed)} has changed since study {name!r} began, so new trials would not "
             "be comparable. Restore the code, or give the study another study.name."
+        )
+    if other := changed_split(inputs, known):
+        raise StudyFileError(
+            f"{spec.source}: {other}, so new trials would not be comparable. Continue the study with the versions that "
+            "it began with, or give it another study.name."
         )
 
 

@@ -13,10 +13,12 @@ from dataclasses import replace
 from hpo.database.patience import retried
 from hpo.endings import Spent
 from hpo.errors import LostConnectionError, StorageError, StudyStateError
+from hpo.registry.edits import edits_of
 from hpo.registry.queue import spent
 from hpo.registry.studies import StudyRow, study_row
 from hpo.storage.open import open_store
 from hpo.storage.store import Store
+from hpo.studyfile.edits import numbered
 from hpo.studyfile.file import parse_study
 from hpo.studyfile.study import StudySpec, trial_epochs, with_epochs
 
@@ -68,6 +70,16 @@ def spec_of(row: StudyRow) -> StudySpec:
     """The spec from the stored study file, with the epochs that trials have now and the conventions that the study
     began with. Raises `InputError` where this version of the program cannot read the file."""
     return with_epochs(as_begun(parse_study(row.spec_text, row.spec_source), row), row.trial_epochs)
+
+
+def versions_of(spec: StudySpec, store: Store, study_id: int) -> tuple[StudySpec, ...]:
+    """The versions of a study's file that have been in effect, with their numbers; the last one is `spec`. Raises
+    `InputError` where this version of the program cannot read one of them."""
+    log = [edit for edit in edits_of(store, study_id) if not edit.waits]
+    earlier = (
+        replace(parse_study(edit.spec_text, edit.spec_source), conventions=spec.conventions) for edit in log[:-1]
+    )
+    return numbered([*earlier, spec])
 
 
 def spent_by(spec: StudySpec, row: StudyRow) -> Spent | None:

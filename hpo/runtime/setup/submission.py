@@ -13,6 +13,7 @@ from hpo.database.patience import retried
 from hpo.execution.resources import Compile, Resources
 from hpo.registry import control, studies
 from hpo.registry.studies import StudyRow
+from hpo.runtime.editing import take_up
 from hpo.runtime.session import open_session
 from hpo.runtime.setup.inputs import check_code, load_inputs
 from hpo.runtime.setup.specs import as_begun, as_extended, known_before, known_study
@@ -45,8 +46,9 @@ def submit_study(
     with closing(open_store(url)) as store:
         sweep(store, home)
         inputs.keep()
-        known = known_study(store, spec)
-        spec = as_extended(spec, known)
+        if (known := known_study(store, spec)) is not None:
+            known = take_up(store, known.name)
+        spec = as_extended(as_begun(spec, known), known)
         search = spec.search
         budgets = {
             "max_trials": space.budget(spec),

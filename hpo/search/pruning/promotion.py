@@ -17,7 +17,8 @@ from collections.abc import Iterable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import endings, lengths
+from hpo import endings
+from hpo.attributes import lengths
 from hpo.endings import Ending
 from hpo.search import objective
 from hpo.studyfile import records

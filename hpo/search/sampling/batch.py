@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpo.search import enqueued
 from hpo.search.pruning.promotion import Promotion
+from hpo.search.sampling.edited import unedited
 from hpo.seeds import sampler_seed
 from hpo.space import Suggest
 from hpo.space.distributions import on_grid
@@ -159,10 +160,10 @@ class AtOnce:
         ones, and their ranks by number; else those that have ended."""
         if self.promotion is None:
             return self._read(TrialState.COMPLETE, TrialState.PRUNED), None
-        trials = self._read(*TrialState)
-        self.promotion.read(trials)
+        storage = unedited(self.study._storage)
+        self.promotion.read(storage.get_all_trials(self.study._study_id, deepcopy=False))
         ranks = self.promotion.ranks()
-        return [trial for trial in trials if trial.number in ranks], ranks
+        return [trial for trial in self._read(*TrialState) if trial.number in ranks], ranks
 
     def _read(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study._storage.get_all_trials(self.study._study_id, deepcopy=False, states=states)

@@ -149,7 +149,7 @@ class BayesianBatch:
             self._sight = self._fit()
         place = self.numbers.index(number) * CANDIDATES
         own = slice(place, place + CANDIDATES)
-        gain = expected_improvement(self._sight.mean[own], self._sight.deviations()[own], self._best)
+        gain = expected_improvement(self._sight.mean[own], self._sight.deviations(own), self._best)
         return sampler.values(self._points[own][int(np.argmax(gain))])
 
     def drawn(self, params: Mapping[str, Any]) -> None:
@@ -158,7 +158,7 @@ class BayesianBatch:
         point = [d.to_internal_repr(params[name]) if name in params else np.nan for name, d in space.items()]
         self.running.append(np.array(point))
         if self._sight is not None:
-            self._pretend(self._sight, self.running[-1])
+            self._pretend(self._sight, self.running[-1:])
 
     def _fit(self) -> Sight:
         sampler = self.sampler
@@ -167,16 +167,16 @@ class BayesianBatch:
         features, scores = sampler.features(points), normal_scores(sampler.history.ranks[chosen])
         fitted = np.unique(np.linspace(0, len(chosen) - 1, min(FITTED, len(chosen))).astype(np.intp))
         process = GaussianProcess(features, scores, sampler.owner, fitted)
-        self._best = float(process.mean(features).max())
+        self._best = float(process.seen.max())
         best = points[: max(5, len(points) // 10)]
         self._points = np.concatenate([sampler.candidates(number, best) for number in self.numbers])
         sight = process.sight(sampler.features(sampler.active(self._points)))
-        for point in self.running:
-            self._pretend(sight, point)
+        self._pretend(sight, self.running)
         return sight
 
-    def _pretend(self, sight: Sight, point: Floats) -> None:
-        sight.pretend(self.sampler.features(self.sampler.scaled(point[None]))[0])
+    def _pretend(self, sight: Sight, points: Sequence[Floats]) -> None:
+        if points:
+            sight.pretend(self.sampler.features(self.sampler.scaled(np.stack(points))))
 
 
 def _chosen(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:

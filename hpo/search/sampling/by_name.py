@@ -19,6 +19,7 @@ from optuna.samplers import (
     RandomSampler,
 )
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from hpo import space
 from hpo.conventions import OWN_PROCESS
@@ -29,6 +30,14 @@ from hpo.search.sampling.bayesian import BayesianSampler
 from hpo.search.sampling.tpe import TpeSampler
 from hpo.seeds import sampler_seed
 from hpo.studyfile.file import StudySpec
+
+
+class _Nsga2(NSGAIISampler):
+    """Optuna's, whose generations may lose trials: an edited study hides those that lie outside its ranges."""
+
+    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        found: list[FrozenTrial] = super().get_parent_population(study, generation)
+        return found if len(found) > 1 else []  # too few to cross are drawn at random
 
 
 def _gp_of_optuna(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
@@ -50,7 +59,7 @@ def _cmaes(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
 
 
 def _nsga2(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
-    return NSGAIISampler(population_size=record.population, seed=seed)
+    return _Nsga2(population_size=record.population, seed=seed)
 
 
 def _qmc(record: Any, seed: int, spec: StudySpec) -> BaseSampler:

@@ -28,41 +28,57 @@ STEPS = 30
 """Most steps of the search for lengths, variance and noise."""
 JITTER = 1e-6
 """Added to the noise, so that equal points do not make the covariance singular."""
+ALL = slice(None)
+AT_ONCE = 128
+"""Points whose covariances are computed at once: they and what they need stay in the processor's cache."""
 
 
 class GaussianProcess:
-    """A process that has seen n values; `pretend` adds points whose value is not known yet."""
+    """A process that has seen n values."""
 
     def __init__(self, points: Floats, values: Floats, owner: NDArray[np.intp], fitted: NDArray[np.intp]) -> None:
         """`points`: [n, f]; `values`: [n], of mean 0 and variance 1. `owner`: [f], the parameter of each feature.
         `fitted`: indices of the points by which lengths, variance and noise are found, as that takes the cube of their
         number."""
-        self.points = points
         lengths, self.variance, self.noise = _most_probable(points[fitted], values[fitted], owner)
         self.scale = 1 / lengths[owner]
-        covariance = self._kernel(points, points)
+        self._points = points * self.scale
+        covariance = self.covariances(points)
         covariance[np.diag_indices(len(points))] += self.noise + JITTER
         self.root = np.linalg.cholesky(covariance)
         self.weights = cho_solve((self.root, True), values)
+        self.seen: Floats = values - (self.noise + JITTER) * self.weights
+        """Expected values of the observed points themselves. [n]"""
+
+    def covariances(self, points: Floats) -> Floats:
+        """Of the values at some points with those that were observed. [m, n]"""
+        return self.between(points * self.scale, self._points)
 
     def mean(self, points: Floats) -> Floats:
         """Expected values. [m]"""
-        found: Floats = self._kernel(points, self.points) @ self.weights
+        found: Floats = self.covariances(points) @ self.weights
         return found
 
     def sight(self, points: Floats) -> Sight:
         """What the process knows about some points."""
         return Sight(self, points)
 
-    def whitened(self, points: Floats) -> Floats:
-        """The part of the points' values that the observed ones explain, in units of their own. [n, m]"""
-        found: Floats = solve_triangular(self.root, self._kernel(self.points, points), lower=True, check_finite=False)
+    def whitened(self, covariances: Floats) -> Floats:
+        """The part of some points' values that the observed ones explain, in units of their own, by their covariances
+        [m, n], whose memory it may take. [m, n]"""
+        right = covariances.T
+        found: Floats = solve_triangular(self.root, right, lower=True, overwrite_b=True, check_finite=False).T
         return found
 
-    def _kernel(self, one: Floats, other: Floats) -> Floats:
-        one, other = one * self.scale, other * self.scale
-        squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
-        return self.variance * _matern(np.maximum(squares, 0.0))
+    def between(self, one: Floats, other: Floats) -> Floats:
+        """The covariances of the values at scaled points. [len(one), len(other)]"""
+        found = np.empty((len(one), len(other)))
+        sizes = (other**2).sum(1)[None]
+        for begin in range(0, len(one), AT_ONCE):
+            part = one[begin : begin + AT_ONCE]
+            squares = (part**2).sum(1)[:, None] + sizes - 2 * part @ other.T
+            np.multiply(self.variance, _matern(squares), out=found[begin : begin + AT_ONCE])
+        return found
 
 
 class Sight:
@@ -71,37 +87,45 @@ class Sight:
 
     def __init__(self, process: GaussianProcess, points: Floats) -> None:
         self.process = process
-        self.points = points
-        self.mean = process.mean(points)
-        self.explained = process.whitened(points)
-        self.variances = process.variance - (self.explained**2).sum(0)
-        self._pretended: list[tuple[Floats, Floats, float]] = []
-        """Of each pretended point: the point [1, f], what explains it, and the deviation that is left."""
+        covariances = process.covariances(points)
+        self.mean: Floats = covariances @ process.weights
+        self._points = points * process.scale
+        self._explained = process.whitened(covariances)
+        """By the observed points. [m, n]"""
+        self._variances: Floats = process.variance - (self._explained**2).sum(1)
+        self._pretended: Floats = np.empty((0, points.shape[1]))
+        """Scaled points. [p, f]"""
+        self._known: Floats = np.empty((0, self._explained.shape[1]))
+        """What the observed points explain of them. [p, n]"""
 
-    def pretend(self, point: Floats) -> None:
-        """Takes a point [f] as observed from now on."""
-        process, at = self.process, point[None]
-        explained = process.whitened(at)[:, 0]
-        for other, known, left in self._pretended:
-            rest = (process._kernel(other, at)[0, 0] - known @ explained) / left
-            explained = np.append(explained, rest)
-        variance = float(process.variance + process.noise + JITTER - explained @ explained)
-        left = math.sqrt(max(variance, JITTER))
-        rest_of_all = (process._kernel(at, self.points)[0] - explained @ self.explained) / left
-        self.explained = np.vstack((self.explained, rest_of_all))
-        self.variances = self.variances - rest_of_all**2
-        self._pretended.append((at, explained, left))
+    def pretend(self, points: Floats) -> None:
+        """Takes points [any, f] as observed from now on."""
+        scaled = points * self.process.scale
+        self._pretended = np.concatenate((self._pretended, scaled))
+        self._known = np.concatenate((self._known, self.process.whitened(self.process.covariances(points))))
 
-    def deviations(self) -> Floats:
-        """Standard deviations of the true values, without noise. [m]"""
-        found: Floats = np.sqrt(np.maximum(self.variances, 1e-9))
+    def deviations(self, which: slice = ALL) -> Floats:
+        """Standard deviations of the true values of some of the points, without noise. [which]"""
+        variances = self._variances[which]
+        if len(self._pretended):
+            process, known = self.process, self._known
+            left = process.between(self._pretended, self._pretended) - known @ known.T
+            left[np.diag_indices(len(left))] += process.noise + JITTER
+            of_these = process.between(self._points[which], self._pretended) - self._explained[which] @ known.T
+            by_pretended = solve_triangular(np.linalg.cholesky(left), of_these.T, lower=True, check_finite=False)
+            variances = variances - (by_pretended**2).sum(0)
+        found: Floats = np.sqrt(np.maximum(variances, 1e-9))
         return found
 
 
 def _matern(squares: Floats) -> Floats:
-    """Matérn 5/2 of squared distances."""
-    distance = np.sqrt(5.0 * squares)
-    found: Floats = (1.0 + distance + distance**2 / 3.0) * np.exp(-distance)
+    """Matérn 5/2 of squared distances, in their memory. Those that rounding made negative are 0."""
+    distance = np.sqrt(np.multiply(5.0, np.maximum(squares, 0.0, out=squares), out=squares), out=squares)
+    found = distance * distance
+    found /= 3.0
+    found += distance
+    found += 1.0
+    found *= np.exp(np.negative(distance, out=distance), out=distance)
     return found
 
 
@@ -122,13 +146,14 @@ def _most_probable(points: Floats, values: Floats, owner: NDArray[np.intp]) -> t
         variance, noise = np.exp(theta[parameters:])
         distance = np.sqrt(5.0 * (inverse @ flat).reshape(count, count))
         decay = np.exp(-distance)
-        kernel = variance * (1.0 + distance + distance**2 / 3.0) * decay
+        slope = 1.0 + distance
+        kernel = variance * (slope + distance**2 / 3.0) * decay
         root = np.linalg.cholesky(kernel + (noise + JITTER) * one)
         inverted = cho_solve((root, True), one, check_finite=False)
         weights = inverted @ values
         off = (theta - prior) / spread
         outer = inverted - np.outer(weights, weights)
-        by_square = (outer * (-5.0 / 6.0 * variance * (1.0 + distance) * decay)).ravel()
+        by_square = (outer * (-5.0 / 6.0 * variance * slope * decay)).ravel()
         gradient = np.empty_like(theta)
         gradient[:parameters] = -inverse * (flat @ by_square)
         gradient[parameters] = 0.5 * (outer * kernel).sum()

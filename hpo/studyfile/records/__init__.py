@@ -25,6 +25,7 @@ from hpo.studyfile.records.function import FunctionCall, TrialResources
 from hpo.studyfile.records.model import Activation, Cnn, Custom, Init, Mlp, Model, Recurrent, Transformer
 from hpo.studyfile.records.norm import BatchNorm, Dropout, GroupNorm, LayerNorm, NoNorm, Norm, Placement, RmsNorm
 from hpo.studyfile.records.optimizer import (
+    Adafactor,
     Adagrad,
     Adam,
     AdamW,
@@ -56,6 +57,7 @@ from hpo.studyfile.records.search import (
     Tpe,
 )
 from hpo.studyfile.records.study import (
+    BOUNDS,
     CLASSIFICATION_METRICS,
     COSTS,
     METRICS,
@@ -65,6 +67,7 @@ from hpo.studyfile.records.study import (
     CheckpointsTable,
     Metric,
     StudyTable,
+    possible,
 )
 from hpo.studyfile.records.training import (
     Constant,
@@ -83,6 +86,7 @@ from hpo.studyfile.records.training import (
 from hpo.studyfile.records.trial import TrialConfig
 
 __all__ = [
+    "BOUNDS",
     "CLASSIFICATION_METRICS",
     "COSTS",
     "METRICS",
@@ -91,6 +95,7 @@ __all__ = [
     "REGRESSION_METRICS",
     "TAKEN",
     "Activation",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -162,4 +167,5 @@ __all__ = [
     "WarmupCosine",
     "WholeNumber",
     "Width",
+    "possible",
 ]

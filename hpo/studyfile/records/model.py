@@ -45,16 +45,19 @@ class Mlp(Record):
     """Numbers of the vector that stands for a category, where data.categories = "codes"."""
     word_vector: Width = 32
     """Numbers of the vector that stands for a word; a text is the mean of its words."""
-    numbers: Literal["plain", "periodic"] = "plain"
+    numbers: Literal["plain", "periodic", "piecewise_linear"] = "plain"
     """How the model takes a table's columns of numbers. `periodic`: by a vector for each number, from waves with
-    learned frequencies, a linear layer and ReLU (Gorishniy et al. 2022)."""
+    learned frequencies, a linear layer and ReLU (Gorishniy et al. 2022); `piecewise_linear`: the same from the number's
+    place in bins between quantiles of the training part."""
     number_vector: Width = 8
     """Numbers of the vector that stands for a number."""
     frequencies: Annotated[int, Field(ge=1, le=1024)] = 16
-    """Frequencies of each column."""
+    """Frequencies of each column, where numbers = "periodic"."""
     sigma: Positive = 0.1
     """Standard deviation of the initial frequencies, in waves per unit of the scaled column: the larger, the finer the
     differences that count."""
+    bins: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Bins of each column, where numbers = "piecewise_linear"; a column of few values has fewer."""
 
     @model_validator(mode="before")
     @classmethod

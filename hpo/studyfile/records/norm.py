@@ -16,6 +16,7 @@ class NoNorm(Record):
 
 
 Placement = Literal["before_activation", "after_activation", "input"]
+PlacementOrCell = Literal["before_activation", "after_activation", "input", "cell"]
 
 
 class BatchNorm(Record):
@@ -37,8 +38,10 @@ class LayerNorm(Record):
     """Statistics per sample over the features (Ba et al. 2016)."""
 
     kind: Literal["layer"]
-    placement: Placement = "before_activation"
-    """Between a layer and its activation, behind the activation, or on the model's input alone."""
+    placement: PlacementOrCell = "before_activation"
+    """Between a layer and its activation, behind the activation, or on the model's input alone; "cell": in the cells of
+    recurrent layers, where each gate's products with the input and with the state are normalised, and the inner state
+    of an LSTM before its output."""
     every: Count = 1
     """Normalise every n-th hidden layer only, from the first."""
     affine: bool = True
@@ -50,8 +53,10 @@ class RmsNorm(Record):
     mean and shift."""
 
     kind: Literal["rms"]
-    placement: Placement = "before_activation"
-    """Between a layer and its activation, behind the activation, or on the model's input alone."""
+    placement: PlacementOrCell = "before_activation"
+    """Between a layer and its activation, behind the activation, or on the model's input alone; "cell": in the cells of
+    recurrent layers, where each gate's products with the input and with the state are normalised, and the inner state
+    of an LSTM before its output."""
     every: Count = 1
     """Normalise every n-th hidden layer only, from the first."""
     affine: bool = True

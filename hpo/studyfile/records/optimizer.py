@@ -127,7 +127,27 @@ class Lion(OptimizerBase):
     """Forgetting factor of the average, which changes after the step."""
 
 
+class Adafactor(OptimizerBase):
+    """Adam's steps in little memory: of a matrix's squared gradients it keeps the means of rows and columns alone
+    (Shazeer & Stern 2018). Each tensor's steps are in proportion to the size of its numbers."""
+
+    name: Literal["adafactor"]
+    learning_rate: Positive = 1e-2
+    """Largest step relative to the root mean square of a tensor; the schedule scales it down, and at update t the step
+    is 1 / sqrt(t) at most."""
+    weight_decay: NonNegative = 0.0
+    """Decoupled decay, as in adamw."""
+    beta2_decay: Annotated[float, Field(le=0.0)] = -0.8
+    """The squared gradient of update t enters its average with weight t^beta2_decay."""
+    eps: Positive = 2.0**-23
+    """Least root of the average squared gradient; the precision of the numbers, as in PyTorch."""
+    eps2: Positive = 1e-3
+    """Least root mean square of a tensor that its steps are relative to: tensors that start at 0 can leave it."""
+    clip_threshold: Annotated[float, Field(ge=1.0)] = 1.0
+    """Largest root mean square of a tensor's step before it is scaled."""
+
+
 Optimizer = Annotated[
-    Sgd | Adagrad | Rmsprop | Adam | AdamW | Nadam | Radam | Lion,
+    Sgd | Adagrad | Rmsprop | Adam | AdamW | Nadam | Radam | Lion | Adafactor,
     Field(discriminator="name"),
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hpo.studyfile.records.base import Count, Positive, Record, WholeNumber
+from hpo.studyfile.records.base import NAME_PATTERN, Count, Positive, Record, WholeNumber
 
 RUNGS_BELOW = 2
 """Rungs below the last epoch where the study does not say from which epoch on trials may be compared."""
@@ -153,6 +153,10 @@ Pruner = Annotated[
 ]
 
 
+Starts = Annotated[tuple[dict[str, Any], ...], Field(strict=False, max_length=1000)]
+StudyNames = Annotated[tuple[Annotated[str, Field(pattern=NAME_PATTERN)], ...], Field(strict=False, max_length=100)]
+
+
 class SearchTable(Record):
     """How the space is searched. `sampler = "tpe"` is short for `sampler = { name = "tpe" }`; pruner too."""
 
@@ -176,6 +180,16 @@ class SearchTable(Record):
     """How trials in flight advance. `lockstep`: epoch by epoch together, so that a study gives the same table each time
     that it is run. `own`: each as fast as it can. Absent: `own` for a training function of your own, whose trials may
     differ in length, and else `lockstep`, the only way."""
+    default_first: bool = True
+    """Whether trial 0 of a new study has the default configuration: each searched parameter at the value that it has
+    where a study file does not give it, if the study searches that value, else at its first option or in the middle of
+    its range."""
+    start: Starts = ()
+    """Configurations to try next, in this order, as tables of some or all searched parameters, e.g.
+    [{ "optimizer.learning_rate" = 0.1, "norm.kind" = "batch" }]. The sampler draws what they leave out."""
+    warm_start: StudyNames = ()
+    """Names of studies of the same database whose best configurations are tried next: of each the best five that differ
+    and that this study may draw, the best of each study first. They are read when the study begins."""
     sampler: Sampler = Tpe()
     """Proposes the next trials."""
     pruner: Pruner = Promotion()

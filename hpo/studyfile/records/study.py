@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import Field, field_validator
@@ -36,6 +37,13 @@ METRICS: dict[str, Traits] = {
 """Every metric. `hpo.training.metrics` has the function of the same name that computes it."""
 MINIMIZED = frozenset(name for name, traits in METRICS.items() if traits.better == "lower")
 """Metrics where less is better; for all others more is better."""
+BOUNDS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("accuracy", "balanced_accuracy", "min_recall", "f1", "macro_f1"), (0.0, 1.0)),
+    **dict.fromkeys(("auroc", "average_precision", "ece"), (0.0, 1.0)),
+    **dict.fromkeys(("loss", "rmse", "mae", "median_absolute_error", "quantile_loss"), (0.0, math.inf)),
+    "r2": (-math.inf, 1.0),
+}
+"""Least and largest value of each metric, where this program computes it."""
 REGRESSION_METRICS = frozenset(name for name, traits in METRICS.items() if traits.task != "classification")
 CLASSIFICATION_METRICS = frozenset(name for name, traits in METRICS.items() if traits.task != "regression")
 
@@ -63,6 +71,13 @@ ROLES = ("scientific", "nuisance", "fixed")
 """What a searched parameter may be for, each a key of `[study]`."""
 
 Names = Annotated[tuple[str, ...], Field(strict=False, max_length=1000)]
+
+
+def possible(metric: str, low: float, high: float) -> tuple[float, float]:
+    """The part of an interval of a metric's mean in which the mean can lie at all. The interval covers it as often as
+    before. One of a metric that this program does not compute stays as it is."""
+    least, most = BOUNDS.get(metric, (-math.inf, math.inf))
+    return max(low, min(least, high)), min(high, max(most, low))
 
 
 MOST_OBJECTIVES = 4

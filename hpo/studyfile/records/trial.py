@@ -48,6 +48,9 @@ class TrialConfig(Record):
     """A training function of the user's own instead of a model and an optimizer."""
     conventions: int = NEWEST
     """The convention of the study, see `hpo.conventions`; study files do not contain it."""
+    layout: int = Field(0, exclude=True)
+    """Which programs of an edited study train it, see `StudySpec.layout`; neither study files nor exports contain
+    it."""
 
     def below(self, folder: Path) -> Self:
         """The configuration with the path of code of the user's own resolved from the folder."""

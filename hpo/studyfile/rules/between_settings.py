@@ -15,11 +15,16 @@ from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.rules.functions import RULES as FUNCTION_RULES
 from hpo.studyfile.rules.objectives import RULES as OBJECTIVE_RULES
 from hpo.studyfile.searched import searched
+from hpo.studyfile.starts import starts_can_be_drawn, warm_starts_are_others
 from hpo.studyfile.study import StudySpec, normalises_batches, options_of
 from hpo.studyfile.tree import Choice, Range, join
 
 MOST_GRIDDED = 100_000
 """Largest number of values of one range of a grid, because the sampler lists all of them for each trial."""
+
+
+WAYS = ("periodic", "piecewise_linear")
+"""How a model takes a table's numbers by vectors."""
 
 
 def broken_rules(spec: StudySpec) -> list[Problem]:
@@ -136,6 +141,10 @@ def layers_suit_model(spec: StudySpec) -> Iterator[Problem]:
     if "mlp" in families and any(norm["kind"] == "group" for norm in options_of(spec, "norm")):
         text = 'found "group", which groups channels, but an mlp has none. Use "layer", or family = "cnn"'
         yield Problem(path="norm.kind", text=text)
+    without = next((family for family in families if family not in ("recurrent", "custom")), None)
+    if without and any(_may_be(norm.get("placement"), "cell") for norm in options_of(spec, "norm")):
+        text = f'found "cell", in the cells of recurrent layers, but {_with_article(without)} has none. '
+        yield Problem(path="norm.placement", text=f'{text}Use "before_activation", or family = "recurrent"')
     spatial = any(_may_be(table.get("spatial"), True) for table in options_of(spec, "dropout"))
     ready_made = [family for family in families if family != "custom"]
     if spatial and ready_made and "cnn" not in families:
@@ -165,13 +174,14 @@ def hidden_layers_are_given_once(spec: StudySpec) -> Iterator[Problem]:
 
 
 def vectors_of_numbers_are_asked_for(spec: StudySpec) -> Iterator[Problem]:
+    ways = {"number_vector": WAYS, "frequencies": WAYS[:1], "sigma": WAYS[:1], "bins": WAYS[1:]}
     for model in options_of(spec, "model"):
-        if model["family"] != "mlp" or _may_be(model.get("numbers"), "periodic"):
-            continue
-        for key in ("number_vector", "frequencies", "sigma"):
-            if key in model:
-                text = f"found {quote(model[key])}, but numbers are taken as they are. Remove it, or add numbers = "
-                yield Problem(path=f"model.{key}", text=f"{text}{quote('periodic')}")
+        taken = [way for way in WAYS if _may_be(model.get("numbers"), way)] if model["family"] == "mlp" else WAYS
+        for key, wanted in ways.items():
+            if key in model and not set(wanted) & set(taken):
+                how = "by other vectors" if taken else "as they are"
+                text = f"found {quote(model[key])}, but numbers are taken {how}. Remove it, or add numbers = "
+                yield Problem(path=f"model.{key}", text=f"{text}{quote(wanted[0])}")
 
 
 def batch_norm_has_batches(spec: StudySpec) -> Iterator[Problem]:
@@ -240,6 +250,8 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     smoothing_needs_classes,
     decay_has_average,
     roles_are_of_parameters,
+    starts_can_be_drawn,
+    warm_starts_are_others,
     *OBJECTIVE_RULES,
     *FUNCTION_RULES,
 )

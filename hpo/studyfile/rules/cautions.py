@@ -12,7 +12,7 @@ from hpo.studyfile.study import LEARNING, StudySpec, fitting_concurrency, option
 from hpo.studyfile.tree import Choice, Range
 
 CautionCode = Literal[
-    "random_search", "no_finish", "batch_size", "does_not_fit", "not_fused", "softmax", "memory", "signs"
+    "random_search", "starts", "no_finish", "batch_size", "does_not_fit", "not_fused", "softmax", "memory", "signs"
 ]
 
 BLIND = 1 / 3
@@ -32,6 +32,7 @@ def cautions(spec: StudySpec, examples: int | None = None) -> Iterator[Caution]:
     """Cautions about the study's settings. `examples`: those of its smallest training part; None where a function of
     the user's own makes the batches."""
     yield from _random_search(spec)
+    yield from _starts(spec)
     yield from _no_finish(spec)
     if examples is not None:
         yield from _batch_size(spec, examples)
@@ -51,6 +52,18 @@ def _random_search(spec: StudySpec) -> Iterator[Caution]:
         text=f"search.concurrency = {spec.concurrency}: {begun} of {search.trials} trials are drawn before the first "
         f"one has ended, so {search.sampler.name} learns little and the study is close to a random search; take "
         f"{fewer}more trials",
+    )
+
+
+def _starts(spec: StudySpec) -> Iterator[Caution]:
+    """Starts that would have a trial only if the budget were larger."""
+    search = spec.search
+    if not search.start or (known := search.default_first + len(search.start)) <= search.trials:
+        return
+    yield Caution(
+        code="starts",
+        text=f"search.start: with the default configuration, {known} configurations are to be tried first, but "
+        f"search.trials = {search.trials}, so the last ones are not; take more trials",
     )
 
 

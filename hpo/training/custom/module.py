@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from hpo.conventions import NEWEST, OWN_NORMS_MAY_STAND_STILL
+from hpo.conventions import NEWEST, OWN_NORMS_MAY_STAND_STILL, UNUSED_STAY
 from hpo.models import CUSTOM
 from hpo.models.frozen import frozen_parameters, trained_parameters
 from hpo.models.likeness import PER_LANE
@@ -166,9 +166,15 @@ class CustomModules:
         def backward(kept: tuple[Tensor, Leaves], g: Tensor, wanted: bool) -> None:
             y, leaves = kept
             with torch.inference_mode(False):
-                found = torch.autograd.grad(y, leaves.all, g.clone(), materialize_grads=True)
+                found = torch.autograd.grad(y, leaves.all, g.clone(), allow_unused=True)
             places = [row for one in gradients for row in one.unbind()] if leaves.by_lane else gradients
-            torch._foreach_copy_(places, list(found))
+            used = [(place, one) for place, one in zip(places, found, strict=True) if one is not None]
+            torch._foreach_copy_([place for place, _ in used], [one for _, one in used])
+            if len(used) < len(found) and context.frame.conventions >= UNUSED_STAY:
+                for name, missing in leaves.by_name([one is None for one in found]).items():
+                    if any(missing):
+                        key = f"{context.name}.{name}", self.shapes[name]
+                        context.frame.unused[key] = torch.tensor(missing, device=g.device).expand(len(g))
 
         return Pass(forward, backward)
 

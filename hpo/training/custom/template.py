@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from hpo.models.likeness import PER_LANE
 from hpo.training.custom.masks import Masked, mask_prefix
 
+T = TypeVar("T")
 Tensors = Mapping[str, Tensor]
 Slot = tuple[dict[str, Tensor | None], str]
 """Where a module keeps a tensor."""
@@ -89,10 +91,13 @@ class Leaves:
 
     def lanes(self) -> dict[str, Sequence[Tensor]]:
         """By name, those of each lane."""
-        if not self.by_lane:
-            return {name: rows.unbind() for name, rows in zip(self.names, self.all, strict=True)}
+        found = self.by_name(self.all)
+        return found if self.by_lane else {name: rows.unbind() for name, (rows,) in found.items()}
+
+    def by_name(self, each: Sequence[T]) -> dict[str, Sequence[T]]:
+        """By name, what there is for each tensor: one thing, or one for each lane."""
         count = len(self.all) // max(1, len(self.names))
-        return {name: self.all[number * count : (number + 1) * count] for number, name in enumerate(self.names)}
+        return {name: each[number * count : (number + 1) * count] for number, name in enumerate(self.names)}
 
 
 @contextmanager

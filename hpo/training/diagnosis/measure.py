@@ -23,6 +23,7 @@ from hpo.training.diagnosis import rules
 from hpo.training.diagnosis.probe import probe
 from hpo.training.feed.drawn import DrawnRows
 from hpo.training.feed.streamed import StreamedRows
+from hpo.training.layers.piecewise import fit
 
 
 class Diagnosis:
@@ -43,6 +44,7 @@ class Diagnosis:
             with at_hand(self.examples.some):
                 module = models.build(config, self.examples.signature, self.examples.outputs, checked=False)
             models.initialize(module, config, randomness.generator("init", 0, 0, 0))
+            fit(module, self.examples, 0)
             seen = probe(module, self.x, self._loss)
             if unnormalised(module):  # branches that begin as the identity have no signal and no gradient at the start
                 seen = replace(seen, layers=())

@@ -50,6 +50,10 @@ class Frame:
     real: Tensor | None = None
     """[K, B, T] True where an example of the present pass has a step; None where all have all."""
 
+    unused: dict[tuple[str, tuple[int, ...]], Tensor] = field(default_factory=dict)
+    """[K] True where the pass back found that a lane's pass had not used a parameter, by name and shape; of modules of
+    the user's own."""
+
     ragged: bool = False
     """Whether steps of sequences are rows [K, N, F] without padding, see `hpo.training.ragged`; set when a layer that
     asks for it is bound."""
@@ -77,6 +81,7 @@ class Frame:
         """Forgets what a pass before has carried past layers."""
         self.kept.clear()
         self.kept_gradients.clear()
+        self.unused.clear()
         self.real = self.ragged_rows = None
 
 

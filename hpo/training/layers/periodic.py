@@ -29,7 +29,7 @@ def periodic(context: LayerContext, layer: nn.Module) -> Pass:
         numbers = x[..., :columns]
         angle = 2 * torch.pi * numbers.unsqueeze(3) * frequency_K1NW
         wave = torch.cat([_exact(torch.sin, angle), _exact(torch.cos, angle)], dim=3)
-        vectors = _by_column(wave, weight.transpose(2, 3)).add_(bias_K1ND).relu_()
+        vectors = by_column(wave, weight.transpose(2, 3)).add_(bias_K1ND).relu_()
         return torch.cat([vectors.flatten(2), x[..., columns:]], dim=2), (numbers, wave, vectors)
 
     if not context.frame.training:
@@ -41,8 +41,8 @@ def periodic(context: LayerContext, layer: nn.Module) -> Pass:
         of_vectors, of_others = g.split([columns * width, g.shape[2] - columns * width], dim=2)
         d = of_vectors.unflatten(2, (columns, width)) * (vectors > 0).to(g.dtype)
         torch.sum(d.flatten(2), 1, out=d_bias)
-        d_weight.copy_(_products(d.permute(0, 2, 3, 1), wave.transpose(1, 2)).flatten(1, 2).view_as(d_weight))
-        d_sin, d_cos = _by_column(d, weight).split(waves, dim=3)
+        d_weight.copy_(products(d.permute(0, 2, 3, 1), wave.transpose(1, 2)).flatten(1, 2).view_as(d_weight))
+        d_sin, d_cos = by_column(d, weight).split(waves, dim=3)
         sin, cos = wave.split(waves, dim=3)
         d_angle = d_sin * cos - d_cos * sin
         d_frequency.copy_((d_angle * (2 * torch.pi * numbers.unsqueeze(3))).flatten(2).sum(1))
@@ -51,12 +51,12 @@ def periodic(context: LayerContext, layer: nn.Module) -> Pass:
     return Pass(forward, backward)
 
 
-def _by_column(a_KBNL: Tensor, b_KNLM: Tensor) -> Tensor:
+def by_column(a_KBNL: Tensor, b_KNLM: Tensor) -> Tensor:
     """[K, B, N, M] products of each column."""
-    return _products(a_KBNL.transpose(1, 2), b_KNLM).transpose(1, 2).contiguous()
+    return products(a_KBNL.transpose(1, 2), b_KNLM).transpose(1, 2).contiguous()
 
 
-def _products(a_KNBL: Tensor, b_KNLM: Tensor) -> Tensor:
+def products(a_KNBL: Tensor, b_KNLM: Tensor) -> Tensor:
     found: Tensor = product(a_KNBL.flatten(0, 1), b_KNLM.flatten(0, 1)).unflatten(0, a_KNBL.shape[:2])
     return found
 

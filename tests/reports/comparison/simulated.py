@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hpo.registry.read import Epochs
 from hpo.reports.comparison.entries import Entry, entry_of
 from hpo.reports.facts import report_of
 from tests.reports.factory import DROPOUT, balance, epoch_rows, facts, trial
@@ -58,4 +59,4 @@ def searched(
             **changes,
         }
     )
-    return entry_of(report_of(row, made, pd.DataFrame(rows)), new_seeds)
+    return entry_of(report_of(row, made, Epochs.of(pd.DataFrame(rows))), new_seeds)

@@ -8,6 +8,7 @@ from scipy import stats
 
 from benchmarks.compare import METHODS, rates
 from hpo.reports.comparison.significance import Scores, difference, holm, interval
+from hpo.studyfile.records import BOUNDS, METRICS, possible
 
 A, B = (0.91, 0.93, 0.90, 0.94, 0.92), (0.88, 0.92, 0.89, 0.90, 0.91)
 
@@ -93,3 +94,17 @@ def test_equal_methods_are_rarely_called_different_and_better_ones_often(method:
     found = rates(method, comparisons=300, seed=1)
     assert 0.02 * METHODS[method].exact <= found.equal <= 0.09
     assert found.power > 0.4
+
+
+def test_studies_of_one_split_count_as_one_among_several_splits():
+    alike = Scores(blocks={"a": (0.9, 0.92), "b": (0.8,)})
+    assert alike.units == pytest.approx((0.91, 0.8))
+    assert Scores(blocks={"a": (0.9, 0.92)}).units == (0.9, 0.92)
+    assert Scores(blocks={"a": (0.9,), "b": (0.92,)}).units == (0.9, 0.92)
+
+
+def test_every_metric_has_bounds_and_intervals_end_there():
+    assert BOUNDS.keys() == METRICS.keys()
+    assert possible("accuracy", 0.9, 1.1) == (0.9, 1.0)
+    assert possible("rmse", -1.0, 3.0) == (0.0, 3.0)
+    assert possible("own", -1.0, 3.0) == (-1.0, 3.0)

@@ -2,8 +2,10 @@
 
 import pytest
 
+from hpo.reports.comparison.table import compared
 from hpo.reports.render.html import render
 from tests.browser import browser
+from tests.reports.comparison.simulated import searched
 from tests.reports.factory import study
 
 BY_KEYBOARD = """(() => {
@@ -33,6 +35,13 @@ def page(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    path = tmp_path_factory.mktemp("comparison") / "compare.html"
+    compared([searched("a", mean=0.9), searched("b", mean=0.8), searched("c", mean=0.85)]).write_html(path)
+    return path
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_the_page_fits_and_is_drawn_without_a_complaint(tab, page, width, dark):
@@ -44,6 +53,22 @@ def test_the_page_fits_and_is_drawn_without_a_complaint(tab, page, width, dark):
     beyond = "one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.scroll, pre')"
     assert tab.run(f"[...document.querySelectorAll('main *')].filter((one) => {beyond}).length") == 0
     assert tab.complaints == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("kind", ["page", "comparison"])
+def test_a_page_has_no_barriers(tab, request, kind, width, dark):
+    tab.open(request.getfixturevalue(kind), width=width, dark=dark)
+    assert tab.run("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.barriers() == []
+
+
+def test_barriers_are_found(tab, tmp_path):
+    page = tmp_path / "index.html"
+    page.write_text("<!doctype html><html lang='en'><title>t</title><main><h1>t</h1><img src='data:,'></main></html>")
+    tab.open(page, width=390, dark=False)
+    assert [line.split(":")[0] for line in tab.barriers()] == ["critical image-alt"]
 
 
 def test_labels_of_an_axis_do_not_overlap(tab, page):

@@ -8,6 +8,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
+from hpo.registry.read import Epochs
 from hpo.reports.facts import report_of
 from hpo.reports.render.csv import cell, csv_text, epochs_csv, importances_csv, trials_csv, without_formula
 from tests.reports.factory import DROPOUT, EVERY, NESTEROV, epoch_rows, facts, failed, frozen_study, small, study, trial
@@ -28,7 +29,6 @@ def test_columns_of_trials():
         "best_epoch",
         "model_parameters",
         "optimizer_state_bytes",
-        "flops",
         "ended",
     ]
 
@@ -67,8 +67,8 @@ def test_two_runs_that_differ_in_time_alone_give_the_same_bytes():
         slower.datetime_start = slower.datetime_start.replace(year=2030)
         slower.user_attrs = {**slower.user_attrs, "seconds": 99.0}
     later = epochs.assign(seconds=epochs["seconds"] * 7)
-    first = report_of(facts(wall_seconds=1.0), trials, epochs)
-    second = report_of(facts(wall_seconds=500.0), list(reversed(again)), later)
+    first = report_of(facts(wall_seconds=1.0), trials, Epochs.of(epochs))
+    second = report_of(facts(wall_seconds=500.0), list(reversed(again)), Epochs.of(later))
     assert trials_csv(first) == trials_csv(second)
     strip = [line.rsplit(",", 1)[0] for line in epochs_csv(first).splitlines()]
     assert strip == [line.rsplit(",", 1)[0] for line in epochs_csv(second).splitlines()]
@@ -77,7 +77,7 @@ def test_two_runs_that_differ_in_time_alone_give_the_same_bytes():
 def test_epochs_are_ordered_exact_and_end_with_seconds():
     made = epoch_rows(1, 2, 0.9, replicas=2) + epoch_rows(0, 1, 0.8)
     made[0]["objective"] = None
-    report = report_of(facts(), [trial(0, 0.8), trial(1, 0.9)], pd.DataFrame(made))
+    report = report_of(facts(), [trial(0, 0.8), trial(1, 0.9)], Epochs.of(pd.DataFrame(made)))
     text = epochs_csv(report)
     read = rows(text)
     assert text.splitlines()[0].endswith(",accuracy,macro_f1,seconds")

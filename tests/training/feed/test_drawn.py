@@ -14,12 +14,12 @@ from hpo.data.parts.splits import split_data
 from hpo.data.prepare import PreparedData
 from hpo.data.reshuffled import Reshuffled
 from hpo.errors import InputError
-from hpo.studyfile.records import DataTable
+from hpo.studyfile.records import DataTable, Mlp
 from hpo.training import packing
 from hpo.training.batches import Examples, on_device
 from hpo.training.feed.reshuffled import TrialExamples, with_shared_rows
 from hpo.training.feed.validation import inputs, of_one_size
-from hpo.training.lane import Setting
+from hpo.training.lane import Setting, new_lane
 from hpo.training.limits import Limits
 from hpo.training.metrics import names_for
 from hpo.training.trainer import Trainer
@@ -220,3 +220,15 @@ def test_a_number_too_large_beside_the_training_part_fails_the_trial_by_name() -
         its.of_trial(trial)
     (failure,) = its.trainer().admit([(trial, mixed(1))])
     assert 'Column "b"' in failure.error
+
+
+def test_the_edges_of_bins_are_those_of_the_split_alone() -> None:
+    its = study("folds")
+    config = mixed(1).model_copy(update={"model": Mlp(family="mlp", numbers="piecewise_linear", bins=5)})
+    edges = []
+    for trial, replica in ((3, 0), (3, 1), (4, 0)):
+        lanes = (new_lane(t.setting, trial, replica, config) for t in (its.trainer(), its.trainer(plain=trial)))
+        one, other = (lane.module.state_dict()["numbers.edges"] for lane in lanes)
+        assert torch.equal(one, other)
+        edges.append(one.tolist())
+    assert edges[0] != edges[1] != edges[2] != edges[0]

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from hpo.errors import MachineError
-from hpo.studyfile.records import Augmentation, Training, TrialConfig
+from hpo.studyfile.records import Augmentation, Mlp, Training, TrialConfig
 from hpo.training.batches import Examples, on_device
 from hpo.training.feed import streamed, windows
 from hpo.training.feed.streamed import StreamedParts, StreamedRows
 from hpo.training.feed.windows import WindowOrder
-from hpo.training.lane import Setting
+from hpo.training.lane import Setting, new_lane
 from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
 from tests.data.streaming.files import loaded, write
@@ -110,6 +110,18 @@ def test_a_lane_trains_as_in_memory_in_the_same_order(
 
     monkeypatch.setattr(Examples, "order", same_order)
     assert trained(in_memory(examples), kind, range(6)) == found
+
+
+def test_the_edges_of_bins_are_those_of_rows_in_memory(tmp_path: Path) -> None:
+    streamed_rows = examples_of(tmp_path, "parquet", folds=3)
+    model = Mlp(family="mlp", numbers="piecewise_linear", bins=5)
+    config = config_of(0, "parquet").model_copy(update={"model": model})
+    for replica in (0, 2):
+        lanes = [
+            new_lane(Setting(examples=examples, seed=7, metrics=("loss",)), 0, replica, config)
+            for examples in (streamed_rows, in_memory(streamed_rows))
+        ]
+        assert torch.equal(*(lane.module.state_dict()["numbers.edges"] for lane in lanes))
 
 
 def test_a_lane_is_the_same_alone_and_where_windows_are_read_again(

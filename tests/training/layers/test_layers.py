@@ -15,9 +15,11 @@ from hpo.training.layers.flow import FLOW
 from hpo.training.layers.frame import Frame, LayerContext
 from hpo.training.layers.mixed_norm import MixedNorm
 from hpo.training.layers.periodic import PERIODIC
+from hpo.training.layers.piecewise import PIECEWISE
 from hpo.training.program import RULES
 from hpo.training.ragged.attention import ATTENTION
 from hpo.training.recurrent.layer import RECURRENT
+from hpo.training.recurrent.normed import NORMED_RECURRENT
 from hpo.training.sequences.convolution import STEP_CONVOLUTIONS
 from hpo.training.sequences.norms import STEP_NORMS
 from hpo.training.sequences.pooling import POOLING
@@ -147,8 +149,8 @@ def test_a_layer_equals_the_plain_module(name: str) -> None:
 def test_every_layer_is_tested() -> None:
     """Masks, vectors, and layers that carry something past others: `test_randomness`, `test_embed`, `test_flow`,
     `test_perceptrons`, `test_steps`, `test_recurrent`, `test_cnn`, `ragged/test_transformer`."""
-    sequences = {*ATTENTION, *POOLING, *RECURRENT, *STEP_CONVOLUTIONS, *STEP_NORMS}
-    elsewhere = {nn.Dropout, nn.Dropout2d, Embed, *FLOW, *PERIODIC, *sequences}
+    sequences = {*ATTENTION, *NORMED_RECURRENT, *POOLING, *RECURRENT, *STEP_CONVOLUTIONS, *STEP_NORMS}
+    elsewhere = {nn.Dropout, nn.Dropout2d, Embed, *FLOW, *PERIODIC, *PIECEWISE, *sequences}
     assert {type(make()) for make, _ in LAYERS.values()} | elsewhere == set(RULES)
 
 

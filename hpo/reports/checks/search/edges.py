@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpo.reports.checks.search.effects import compared, design, place, varied
+from hpo.reports.checks.search.effects import Compared, compared, design, place, places, varied
 from hpo.reports.health import CHANCE, Finding, passed, unknown, warned
-from hpo.reports.statistics.effects import chance_of_slope, clipped, partial_chances, scores
+from hpo.reports.statistics.effects import Floats, chance_of_slope, clipped, partial_chances, scores
 from hpo.reports.text import format_number, plural
 from hpo.studyfile.fields import Slot, searched_tables
 
@@ -37,22 +38,27 @@ def edges(e: Evidence) -> Finding:
 
     With `FEWEST` finished trials: where the parameter matters (partial F test) and the values still rise at the edge on
     whose side the winner lies, beside all other parameters (one-sided t test of the slope there, in a model of second
-    order); or where the winner lies at the edge, with more of the ten best than chance brings there (binomial). With
-    fewer, where the winner lies at the edge.
+    order); or where the winner lies at the edge, with more of the ten best than chance brings there (binomial). Where
+    trials pause, few finish, and those are alike: then all are compared at the epoch at which the first ones paused,
+    also where so few finished. With fewer trials, where the winner lies at the edge.
     """
     if e.winner is None:
         return unknown("There is no winner.")
     open_edges = [(name, side) for name in sorted(e.winner.params) for side in SIDES if has_room(e.winner, name, side)]
     if not open_edges:
         return unknown("No range could be wider.")
-    few = len(compared(e)[-1].trials) < FEWEST
-    rising = [one for one in open_edges if (_winner_at(e, *one) if few else _rises(e, *one, len(open_edges)))]
+    groups = compared(e)
+    paused = any(trial.ended.paused for trial in e.trials)
+    among = groups[-1] if paused or len(groups[0].trials) < FEWEST else groups[0]
+    few, models = len(among.trials) < FEWEST, Models(among)
+    rising = [one for one in open_edges if (_winner_at(e, *one) if few else _rises(e, *one, len(open_edges), models))]
     if not rising:
         return passed(f"The winner lies at none of {plural(len(open_edges), 'edge')} with room beyond.", 0.0)
     return warned(
         " ".join(_said(e, name, side) for name, side in rising[:NAMED]),
         float(len(rising)),
         way_out="A wider range may hold a better one.",
+        about=tuple(dict.fromkeys(name for name, _ in rising)),
     )
 
 
@@ -89,7 +95,42 @@ def _winner_at(e: Evidence, name: str, side: Side) -> bool:
     return not is_coarse(e.winner, name) or (others > 0 and alike >= others / 2)
 
 
-def _rises(e: Evidence, name: str, side: Side, edges: int) -> bool:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Model:
+    """Trials whose parameters were drawn alike, and what is fitted to them."""
+
+    designs: dict[str, Floats]
+    """Of the parameters that vary, by name."""
+    matters: dict[str, float]
+    """p values of their partial F tests."""
+    values_N: Floats
+    """More is better, without wild ones."""
+
+
+class Models:
+    """Models of the trials with the same ranges: most edges are tested with the same ones."""
+
+    def __init__(self, among: Compared) -> None:
+        self.among = among
+        self.made: dict[tuple[int, ...], Model] = {}
+
+    def of(self, name: str, drawn: Any) -> tuple[list[TrialRow], Model] | None:
+        """The trials whose parameter was drawn from the range `drawn`, and their model; None for fewer than
+        `FEWEST`."""
+        kept = [at for at, trial in enumerate(self.among.trials) if trial.distributions.get(name) == drawn]
+        trials, values = [self.among.trials[at] for at in kept], [self.among.values[at] for at in kept]
+        key = tuple(trial.number for trial in trials)
+        if len(key) < FEWEST:
+            return None
+        if key not in self.made:
+            designs = {one: design(trials, one) for one in varied(trials)}
+            chances = partial_chances(scores(values), list(designs.values())) if designs else []
+            matters = dict(zip(designs, chances, strict=True))
+            self.made[key] = Model(designs=designs, matters=matters, values_N=clipped(values))
+        return trials, self.made[key]
+
+
+def _rises(e: Evidence, name: str, side: Side, edges: int, models: Models) -> bool:
     """Whether one of the two rules finds the edge."""
     from scipy.special import bdtrc
 
@@ -101,17 +142,16 @@ def _rises(e: Evidence, name: str, side: Side, edges: int) -> bool:
     edge = 1.0 if side == "upper" else 0.0
     if abs(place(e.winner, name) - edge) > 0.5:
         return False
-    trials = [t for t in e.best_first if t.distributions.get(name) == e.winner.distributions[name]]
-    names = varied(trials)
-    if len(trials) < FEWEST or name not in names:
+    found = models.of(name, e.winner.distributions[name])
+    if found is None:
         return False
-    designs = {one: design(trials, one) for one in names}
-    values = [e.sign * (trial.value or 0.0) for trial in trials]
-    matters = partial_chances(scores(values), list(designs.values()))[names.index(name)]
-    if matters >= level:
+    trials, model = found
+    if model.matters.get(name, 1.0) >= level:
         return False
-    others_NC = np.hstack([np.empty((len(trials), 0)), *(designs[one] for one in names if one != name)])
-    return chance_of_slope(clipped(values), np.array([place(t, name) for t in trials]), others_NC, edge) < SLOPE
+    others_NC = np.hstack(
+        [np.empty((len(trials), 0)), *(columns for one, columns in model.designs.items() if one != name)]
+    )
+    return chance_of_slope(model.values_N, np.array(places(trials, name)), others_NC, edge) < SLOPE
 
 
 def _share(trial: TrialRow, name: str) -> float:

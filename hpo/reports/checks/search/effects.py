@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,7 @@ def dead_parameters(e: Evidence) -> Finding:
             f"{listed(dead, NAMED)}.{more}",
             float(len(dead)),
             way_out="Fix them at their defaults, so that the trials search the others.",
+            about=tuple(dead),
         )
     if unsure:
         return unknown(f"{len(seen)} of {len(names)} parameters are seen to matter.{more}")
@@ -100,14 +101,16 @@ class Compared:
     """Trials whose values can be compared."""
 
     trials: list[TrialRow]
+    values: list[float]
+    """More is better."""
     score_N: Floats
-    """Normal scores of their ranks; more is better."""
+    """Normal scores of their ranks."""
 
 
 def compared(e: Evidence) -> list[Compared]:
     """The finished trials by their values. Where trials were pruned, which leaves those that finished alike, also all
     trials by their curves at the first epoch at which some were."""
-    found = [Compared(trials=list(e.best_first), score_N=scores(e.values))]
+    found = [Compared(trials=list(e.best_first), values=list(e.values), score_N=scores(e.values))]
     cuts = [trial.ended.epoch or trial.epochs for trial in e.trials if trial.ended.why is Ending.PRUNED]
     if not cuts:
         return found
@@ -115,17 +118,20 @@ def compared(e: Evidence) -> list[Compared]:
     early = {number: curve[at] for number, curve in e.curves.items() if len(curve) > at and math.isfinite(curve[at])}
     trials = [trial for trial in e.trials if trial.number in early]
     if len(trials) > len(found[0].trials):
-        found.append(Compared(trials=trials, score_N=scores([early[trial.number] for trial in trials])))
+        values = [early[trial.number] for trial in trials]
+        found.append(Compared(trials=trials, values=values, score_N=scores(values)))
     return found
 
 
 def varied(trials: Sequence[TrialRow]) -> list[str]:
     """Parameters with different values among the trials that have them, by name."""
-    values: dict[str, set[str]] = {}
+    first: dict[str, str] = {}
+    found: set[str] = set()
     for trial in trials:
         for name, value in trial.params.items():
-            values.setdefault(name, set()).add(repr(value))
-    return sorted(name for name, different in values.items() if len(different) > 1)
+            if name not in found and first.setdefault(name, repr(value)) != repr(value):
+                found.add(name)
+    return sorted(found)
 
 
 def design(trials: Sequence[TrialRow], name: str) -> Floats:
@@ -136,12 +142,13 @@ def design(trials: Sequence[TrialRow], name: str) -> Floats:
     present = np.array([value is not None for value in values])
     known: list[Any] = [value for value in values if value is not None]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
-        scaled = np.array([place(trial, name) for trial in trials if name in trial.params])
+        scaled = np.array(places([trial for trial in trials if name in trial.params], name))
         centred = scaled - scaled.mean()
         columns = np.column_stack([centred, centred**2])
     else:
         options = sorted({repr(value) for value in known})
-        columns = np.array([[float(repr(value) == option) for option in options[1:]] for value in known])
+        reprs = np.array([repr(value) for value in known])
+        columns = (reprs[:, None] == np.array(options[1:])[None, :]).astype(np.float64)
     found = np.zeros((len(trials), columns.shape[1]))
     found[present] = columns - columns.mean(0)
     return found
@@ -149,10 +156,26 @@ def design(trials: Sequence[TrialRow], name: str) -> Floats:
 
 def place(trial: TrialRow, name: str) -> float:
     """Where a number lies in the range that it was drawn from, on its scale: 0 to 1. Without a range, the number."""
-    distribution: Any = trial.distributions.get(name)
-    value = float(trial.params[name])
+    return places([trial], name)[0]
+
+
+def places(trials: Sequence[TrialRow], name: str) -> list[float]:
+    """The same of many trials that have the parameter."""
+    scales: dict[int, tuple[Callable[[float], float], float, float]] = {}
+    found = []
+    for trial in trials:
+        distribution = trial.distributions.get(name)
+        if id(distribution) not in scales:  # most trials share one object
+            scales[id(distribution)] = _scale(distribution)
+        scale, low, width = scales[id(distribution)]
+        found.append((scale(trial.params[name]) - low) / width)
+    return found
+
+
+def _scale(distribution: Any) -> tuple[Callable[[float], float], float, float]:
+    """The scale of a range, its lower end there and its width."""
     low, high = getattr(distribution, "low", None), getattr(distribution, "high", None)
     if low is None or high is None or low >= high:
-        return value
+        return float, 0.0, 1.0
     scale = math.log if getattr(distribution, "log", False) else float
-    return (scale(value) - scale(low)) / (scale(high) - scale(low))
+    return scale, scale(low), scale(high) - scale(low)

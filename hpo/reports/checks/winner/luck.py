@@ -14,6 +14,7 @@ from hpo.reports.statistics.replicas import Floats
 from hpo.reports.text import format_number, format_share
 
 if TYPE_CHECKING:
+    from hpo.conclusions.confirmation import Confirmation
     from hpo.reports.evidence import Evidence
 
 FEWEST = 5
@@ -22,7 +23,9 @@ FEWEST = 5
 
 def optimism(e: Evidence) -> Finding:
     """The best of many noisy values is too good. A finding where it is so by more than the standard error that the luck
-    of training and of folds gives a value."""
+    of training and of folds gives a value: measured where the winner was confirmed, else estimated."""
+    if e.confirmation is not None:
+        return _measured(e.confirmation)
     values_NR = _values(e)
     if values_NR is None:
         return _one_model(e)
@@ -40,6 +43,22 @@ def optimism(e: Evidence) -> Finding:
         f"{said}: much of its lead is selection.",
         excess,
         way_out="More repeats (`data.repeats`) make values surer; score the leading configurations with new seeds.",
+    )
+
+
+def _measured(found: Confirmation) -> Finding:
+    """The winner's value in the search against the mean of its repeats, whose seeds did not choose it."""
+    gap = f"{format_number(abs(found.optimism), 2)} {'better' if found.optimism > 0 else 'worse'}"
+    said = (
+        f"In the search, the winner's value was {gap} than the mean of its {found.repeats} repeats with new seeds; one "
+        f"repeat varies by {format_number(found.spread, 2)} (standard deviation)"
+    )
+    if found.optimism <= found.spread:
+        return passed(f"{said}.", found.optimism)
+    return warned(
+        f"{said}: the search had chosen a lucky value.",
+        found.optimism,
+        way_out="Tell the mean of the repeats, not the value in the search.",
     )
 
 

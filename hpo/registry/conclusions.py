@@ -1,4 +1,4 @@
-"""Recording the winner of a study, and removing the record. `studies.study_row` reads it."""
+"""A study's winner: recording it, removing the record, and what repeats say of it, as long as it is the winner."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 from sqlalchemy import delete, or_, update
 
+from hpo.conclusions.confirmation import Confirmation
+from hpo.conclusions.explanation import Explanation
 from hpo.database.tables import hpo_studies, study_user_attributes
-from hpo.registry.studies import ENSEMBLE
+from hpo.registry.studies import ENSEMBLE, StudyRow
 from hpo.storage.store import Store
 
 WINNER, WINNERS_TEST, ENSEMBLES_TEST = "winner", "test {} of the winner", "test {} of the winner's ensemble"
@@ -40,6 +42,19 @@ def forget_winner(store: Store, study_id: int) -> None:
     key = study_user_attributes.c.key
     shown = or_(key == WINNER, *(key.like(name.format("%")) for name in (WINNERS_TEST, ENSEMBLES_TEST)))
     store.write(delete(study_user_attributes).where(study_user_attributes.c.study_id == study_id, shown))
+
+
+def confirmed(study: StudyRow) -> Confirmation | None:
+    """What the repeats say of a study's winner; None where it was not confirmed, or the study goes on and may get
+    another winner."""
+    found = study.facts.confirmation
+    return found if found and study.finished_at is not None and found.winner == study.winner_number else None
+
+
+def explained(study: StudyRow) -> Explanation | None:
+    """What `hpo explain` found of a study's winner; None where it was not explained, or has another winner now."""
+    found = study.facts.explanation
+    return found if found and study.finished_at is not None and found.winner == study.winner_number else None
 
 
 def _put(store: Store, study_id: int, number: int | None, scores: str | None) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
 from hpo.endings import Ended, Ending
 from hpo.execution.engines import AnyExecutor
-from hpo.registry.confirmation import Repeat
-from hpo.runtime.confirmation.contest import Contest
+from hpo.registry.repeats import Repeat
 from hpo.runtime.session import Session
 from hpo.search.objective import best_epoch, next_value, rounded, stops_early
 from hpo.seeds import lane_of_repeat
@@ -68,12 +67,17 @@ class _Running:
 
 
 def train(
-    session: Session, executor: AnyExecutor, contest: Contest, missing: Sequence[tuple[int, int]], watch: Watch
+    session: Session,
+    executor: AnyExecutor,
+    configs: Mapping[int, TrialConfig],
+    missing: Sequence[tuple[int, int]],
+    watch: Watch,
 ) -> list[Repeat]:
-    """Trains the missing repeats, given as (configuration, number of the repeat), to their ends."""
+    """Trains the missing repeats, given as (configuration, number of the repeat), to their ends. `configs`: by the
+    numbers that the configurations have in `hpo_repeats`."""
     study = session.spec.study
     running = {
-        lane_of_repeat(number, repeat): _Running(number=number, repeat=repeat, config=contest.configs[number])
+        lane_of_repeat(number, repeat): _Running(number=number, repeat=repeat, config=configs[number])
         for number, repeat in missing
     }
     what = f"{len(missing)} repeats of {len({number for number, _ in missing})} configurations"

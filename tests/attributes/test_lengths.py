@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo import lengths
+from hpo.attributes import lengths
 
 
 def test_what_was_trained_between_two_extensions_has_its_length() -> None:
