@@ -68,7 +68,7 @@ def test_the_page_has_the_front(report: StudyReport) -> None:
     page = render(report)
     assert '<section id="front"' in page
     (figure,) = front_figures(report)
-    assert figure["x"] == {"title": "optimizer_bytes", "kind": "log"}
+    assert figure["x"] == {"title": "optimizer bytes", "kind": "log"}
     named = {layer["name"]: layer for layer in figure["layers"]}
     assert {"finished", "Pareto front", "winner"} <= named.keys()
     assert "are the first" not in page
