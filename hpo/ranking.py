@@ -46,10 +46,10 @@ def is_whole(values: Sequence[float | None], directions: Sequence[Direction]) ->
 
 def pareto_front(values: Mapping[int, Sequence[float]], directions: Sequence[Direction]) -> tuple[int, ...]:
     """Numbers of the trials that no other one dominates, the best in the first objective first. Trials with the same
-    values are all on the front."""
+    values are all on the front, in the order in which they are given."""
     points: dict[tuple[float, ...], list[int]] = {}
-    for number in sorted(values):
-        points.setdefault(lowered(values[number], directions), []).append(number)
+    for number, of_trial in values.items():
+        points.setdefault(lowered(of_trial, directions), []).append(number)
     front: list[tuple[float, ...]] = []
     for point in sorted(points):  # only a point before it in this order can dominate another
         if not any(all(a <= b for a, b in zip(other, point, strict=True)) for other in front):
