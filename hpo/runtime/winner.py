@@ -3,8 +3,8 @@ baselines beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -53,6 +53,8 @@ class Winner:
     continued."""
     confirmation: Confirmation | None = None
     """What its repeats say; None where it was not repeated."""
+    further: Mapping[str, float] = field(default_factory=dict)
+    """Its values of the objectives after the first, by name."""
 
 
 def find(
@@ -87,6 +89,7 @@ def find(
         error=error,
         looks=looks,
         confirmation=confirmation,
+        further=dict(zip(session.spec.study.objectives[1:], trial.values[1:], strict=True)),
     )
 
 

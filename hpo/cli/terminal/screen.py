@@ -206,6 +206,8 @@ def conclusion(spec: StudySpec, result: Result) -> None:
         objective = spec.study.metric
         part = "validation " if spec.function is None else ""
         out.entry(f"{part}{objective}: {format_number(winner.value)}")
+        for name, value in winner.further.items():
+            out.entry(f"{name}: {format_number(value)}")
         if winner.test is None and spec.function is None:
             out.entry("no test part (data.test = 0)")
         elif winner.test is not None:
