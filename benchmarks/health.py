@@ -165,7 +165,7 @@ def evidence(study: Study) -> Evidence:
         if state == "COMPLETE":
             replicas[number] = tuple(replicated[number])
         rows.append(_row(study, number, state, value, params[number], ended, epochs, deviations[number]))
-    best_first = tuple(ranked(rows, False))
+    best_first = tuple(ranked(rows, ["maximize"]))
     winner = best_first[0]
     parts = Parts(validation=study.classes, test=study.classes)
     spreads = [trial.spread for trial in best_first[:10] if trial.spread is not None]

@@ -1,18 +1,23 @@
-"""The order of trials from best to worst, for the winner, the kept weights, lists and reports.
+"""The order of trials from best to worst, for the winner, the kept weights, lists and reports; and the Pareto front.
 
 Trials are ordered by the objective, then by the validation loss at the epoch that counts, then by number. A trial
 without a recorded loss, which an earlier version trained, comes before trials of the same objective with one, so that a
 study that continues keeps its winner.
+
+Of several objectives, the first decides, and the others in their order where it is equal, before the loss. So the best
+trial is always on the Pareto front: the trials to which no other is at least equal in all objectives and better in one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 LOSS = "valid_loss"
 """The trial's user attribute that holds the loss, the mean over folds and repeats."""
+
+Direction = Literal["minimize", "maximize"]
 
 
 def valid_loss_of(attributes: Mapping[str, Any]) -> float | None:
@@ -22,6 +27,31 @@ def valid_loss_of(attributes: Mapping[str, Any]) -> float | None:
     return loss if type(loss) in (int, float) else None
 
 
-def rank_key(value: float, valid_loss: float | None, number: int, *, minimized: bool) -> tuple[float, float, int]:
-    """The key that trials are sorted by, best first."""
-    return (value if minimized else -value), (-math.inf if valid_loss is None else valid_loss), number
+def rank_key(
+    values: Sequence[float], valid_loss: float | None, number: int, directions: Sequence[Direction]
+) -> tuple[float, ...]:
+    """The key that trials are sorted by, best first. `values`: of all objectives, each with its direction."""
+    return (*lowered(values, directions), -math.inf if valid_loss is None else valid_loss, number)
+
+
+def lowered(values: Sequence[float], directions: Sequence[Direction]) -> tuple[float, ...]:
+    """The values of all objectives with the sign that makes less better."""
+    return tuple(v if goal == "minimize" else -v for v, goal in zip(values, directions, strict=True))
+
+
+def is_whole(values: Sequence[float | None], directions: Sequence[Direction]) -> bool:
+    """Whether a trial has a finite value of each objective, so that it can be ordered."""
+    return len(values) == len(directions) and all(value is not None and math.isfinite(value) for value in values)
+
+
+def pareto_front(values: Mapping[int, Sequence[float]], directions: Sequence[Direction]) -> tuple[int, ...]:
+    """Numbers of the trials that no other one dominates, the best in the first objective first. Trials with the same
+    values are all on the front, in the order in which they are given."""
+    points: dict[tuple[float, ...], list[int]] = {}
+    for number, of_trial in values.items():
+        points.setdefault(lowered(of_trial, directions), []).append(number)
+    front: list[tuple[float, ...]] = []
+    for point in sorted(points):  # only a point before it in this order can dominate another
+        if not any(all(a <= b for a, b in zip(other, point, strict=True)) for other in front):
+            front.append(point)
+    return tuple(number for point in front for number in points[point])

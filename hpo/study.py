@@ -45,6 +45,8 @@ class Best:
     """The trial's number."""
     value: float
     """Its objective on the validation part."""
+    values: Mapping[str, float]
+    """All its objectives by name: one, or several if the study has them."""
     params: Mapping[str, Any]
     """Searched parameters by dotted path."""
     test: Mapping[str, float | None]
@@ -77,7 +79,8 @@ class Study:
     @property
     def trials(self) -> pd.DataFrame:
         """One row per trial, by number, with the columns of `trials.csv`: number, state, value, spread, the searched
-        parameters by dotted path, epochs, best_epoch, model_parameters, optimizer_state_bytes, ended."""
+        parameters by dotted path, epochs, best_epoch, model_parameters, optimizer_state_bytes, ended. With several
+        objectives, `value.NAME` of each after the first, and `pareto`, follow spread."""
         from hpo.reports.tables import trials_frame
 
         return trials_frame(self._facts)
@@ -94,12 +97,11 @@ class Study:
     def best(self) -> Best | None:
         """The winner; None while no trial has finished."""
         facts, winner = self._facts, self._facts.winner
-        if winner is None:
+        if winner is None or winner.value is None:
             return None
-        assert winner.value is not None
-        scores = {"test": facts.test, "test_ensemble": facts.test_ensemble}
-        confirmation = self._facts.confirmation
-        return Best(number=winner.number, value=winner.value, params=winner.params, confirmation=confirmation, **scores)
+        about: dict[str, Any] = {name: getattr(facts, name) for name in ("test", "test_ensemble", "confirmation")}
+        values = dict(zip(facts.objectives, winner.values, strict=True))
+        return Best(number=winner.number, value=winner.value, values=values, params=winner.params, **about)
 
     @property
     def summary(self) -> str:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 def fitted(study: StudyTable, data: StudyData, go_on: Callable[[], None] = lambda: None) -> tuple[Baseline, ...]:
     """All baselines of a study of these data, the simplest first."""
     folds = fitting.folds_of(data)
-    problem = fitting.problem_of(data, study.objective, study.seed, len(folds))
+    problem = fitting.problem_of(data, study.metric, study.seed, len(folds))
     metrics = metrics_of(data.prepared.task)
     return tuple(_baseline(name, problem, folds, metrics, go_on) for name in fitting.names(problem, folds))
 

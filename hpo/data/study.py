@@ -20,7 +20,7 @@ from hpo.data.reshuffled import Reshuffled
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.problems import listing, quote
-from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from hpo.studyfile.records import CLASSIFICATION_METRICS, METRICS, REGRESSION_METRICS
 from hpo.studyfile.study import options_of, takes_words
 
 
@@ -60,11 +60,12 @@ def load_data(spec: StudySpec, home: Path | None = None) -> StudyData:
     kept = slot.load() if slot is not None else None
     dataset = read = load_dataset(spec.data, base, spec.given, home) if kept is None else kept
     suited = REGRESSION_METRICS if dataset.task == "regression" else CLASSIFICATION_METRICS
-    if spec.function is None and spec.study.objective not in suited:
-        raise StudyFileError(
-            f"{spec.source}: study.objective is {spec.study.objective!r}, which does not suit {dataset.task}, "
-            f"the task of {dataset.name!r}. Allowed here: {', '.join(sorted(suited))}."
-        )
+    for objective in spec.study.objectives if spec.function is None else ():
+        if objective in METRICS and objective not in suited:
+            raise StudyFileError(
+                f"{spec.source}: study.objective is {objective!r}, which does not suit {dataset.task}, "
+                f"the task of {dataset.name!r}. Allowed here: {', '.join(sorted(suited))}."
+            )
     _check_classes(spec, dataset)
     if not takes_words(spec):
         dataset = without_texts(dataset)
@@ -133,11 +134,15 @@ def check_objective(spec: StudySpec, data: StudyData, *, begun: bool = False) ->
     on."""
     if spec.function is not None or spec.data is None:  # the function reports what it likes
         return
-    objective = spec.study.objective
-    found = [gap for gap in gaps(objective, data.dataset, data.splits, data.prepared) if not begun or gap[0] != TEST]
+    found = [
+        (objective, *gap)
+        for objective in spec.study.objectives
+        for gap in gaps(objective, data.dataset, data.splits, data.prepared)
+        if not begun or gap[0] != TEST
+    ]
     if not found:
         return
-    part, reason = found[0]
+    objective, part, reason = found[0]
     others = f" (and on {len(found) - 1} more)" if len(found) > 1 else ""
     suited = REGRESSION_METRICS if data.dataset.task == "regression" else CLASSIFICATION_METRICS
     always = ", ".join(sorted(suited - REASONS.keys()))

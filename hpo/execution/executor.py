@@ -37,6 +37,8 @@ class Executor:
         self._shards: list[SupervisedShard] = []
         self._shapes: dict[int, tuple[tuple[int, ...], ...]] = {}
         """Shapes of the parameters of each trial's model, by trial number."""
+        self._flops: dict[int, int] = {}
+        """Operations of each trial's model for one example, where they were counted."""
         self._busy: list[SupervisedShard] = []
         """Shards that are training an epoch."""
         try:
@@ -144,6 +146,7 @@ class Executor:
             )
         for number in ended:
             self._shapes.pop(number, None)
+            self._flops.pop(number, None)
         return _gather(shards, Settled)
 
     def halt(self) -> None:
@@ -156,12 +159,14 @@ class Executor:
         self.settle(best=(), wanted=(), ended={number for shard in self._shards for number in shard.configs})
 
     def costs(self, trial: int, config: TrialConfig) -> dict[str, int]:
-        """Number of parameters of the trial's model, and bytes of its optimizer's state."""
+        """Number of parameters of the trial's model, bytes of its optimizer's state, and operations of the model for
+        one example where they were counted."""
         shapes = self._shapes[trial]
-        return {
+        costs = {
             "parameters": sum(map(prod, shapes)),
             "optimizer_state_bytes": state_bytes(config.optimizer, shapes),
         }
+        return costs | ({"flops": self._flops[trial]} if trial in self._flops else {})
 
     def close(self) -> None:
         for shard in self._shards:
@@ -179,6 +184,7 @@ class Executor:
         failures: list[Failure] = []
         for reply in _gather([shard for shard, _ in sent], Started):
             self._shapes |= reply.shapes
+            self._flops |= reply.flops
             failures += reply.failures
         return sorted(failures, key=lambda failure: failure.trial)
 

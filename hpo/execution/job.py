@@ -53,6 +53,11 @@ class TrainingJob:
         """Lanes of a trial."""
         return self.examples.replicas
 
+    @property
+    def counts_flops(self) -> bool:
+        """Whether the operations of each model are counted: only where they are an objective."""
+        return "flops" in self.spec.study.objectives
+
     def trainer(self) -> Trainer:
         """A trainer on the device, with no trials yet."""
         own_code.pin_all(self.sources)
@@ -61,7 +66,7 @@ class TrainingJob:
         setting = Setting(
             examples=examples,
             seed=self.spec.study.seed,
-            metrics=metrics.names_for(examples.task, self.spec.study.objective),
+            metrics=metrics.names_for(examples.task, *self.spec.study.objectives),
             dtype=examples.dtype,
             compiled_lanes=self.compiled_lanes,
             of_trial=None if self.reshuffled is None else TrialExamples(examples, self.reshuffled),

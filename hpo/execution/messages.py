@@ -145,6 +145,8 @@ class Started(Answer):
 
     shapes: dict[int, tuple[tuple[int, ...], ...]]
     """Shapes of the parameters of each trial's model, by trial number."""
+    flops: dict[int, int]
+    """Operations of each trial's model for one example, where they are an objective and can be counted."""
     failures: tuple[Failure, ...]
     """Trials that could not be started."""
 

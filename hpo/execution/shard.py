@@ -42,6 +42,7 @@ class Shard:
     """Trains trials of one study."""
 
     def __init__(self, job: TrainingJob) -> None:
+        self.counts_flops = job.counts_flops
         self.trainer = job.trainer()
         self.behind_trainer = Trainer(self.trainer.setting, self.trainer.variants, self.trainer.limits)
         """Trains the trials that are behind, until they have reached their goals."""
@@ -160,7 +161,9 @@ class Shard:
     def _started(self, trials: Iterable[int], failures: list[Failure]) -> Started:
         present = sorted(set(trials) - {failure.trial for failure in failures})
         shapes = {number: self._trainer_of(number).shapes(number) for number in present}
-        return Started(shapes=shapes, failures=tuple(failures))
+        counted = {number: self._trainer_of(number).flops(number) for number in present if self.counts_flops}
+        flops = {number: count for number, count in counted.items() if count is not None}
+        return Started(shapes=shapes, flops=flops, failures=tuple(failures))
 
 
 def _lanes(lanes: Written | bytes) -> dict[tuple[int, int], SavedLane]:

@@ -98,7 +98,7 @@ def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
         "format": FORMAT,
         "study": source.row.name,
         "trial": trial.number,
-        "objective": source.spec.study.objective,
+        "objective": source.spec.study.metric,
         "value": trial.values[0],
         "test": source.row.test if scored else None,
         "test_ensemble": source.row.test_ensemble if scored else None,

@@ -125,7 +125,7 @@ def _contents(
         "study": source.row.name,
         "trial": trial.number,
         "function": str(source.spec.function),
-        "objective": source.spec.study.objective,
+        "objective": source.spec.study.metric,
         "value": trial.values[0] if trial.values else None,
         "best_epoch": trial.user_attrs.get("best_epoch"),
         "state": name,

@@ -22,7 +22,7 @@ from hpo.database.tables import (
     trial_values,
     trials,
 )
-from hpo.registry.studies import forget_winner
+from hpo.registry.conclusions import forget_winner
 from hpo.signs import SIGNS
 from hpo.storage.rows import attribute_row
 from hpo.storage.store import Store

@@ -11,12 +11,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from optuna.study import StudyDirection
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
-from pydantic import TypeAdapter
-from sqlalchemy import RowMapping, and_, case, delete, func, insert, or_, select, update
+from pydantic import Field, TypeAdapter
+from sqlalchemy import Connection, RowMapping, and_, case, func, insert, select, update
 
 from hpo.attributes.starts import Start
 from hpo.conventions import NEWEST
@@ -24,18 +24,15 @@ from hpo.database.clock import DatabaseNow, utc_now
 from hpo.database.decoding import BALANCE, FACTS, SCORES, formed, json_of, word
 from hpo.database.faults import UndecodableError
 from hpo.database.patience import one_transaction
-from hpo.database.tables import hpo_studies, studies, study_directions, study_system_attributes, study_user_attributes
+from hpo.database.tables import hpo_studies, studies, study_directions, study_system_attributes
 from hpo.errors import StudyStateError
 from hpo.printable import listed
+from hpo.ranking import Direction
 from hpo.registry.facts import StudyFacts
 from hpo.storage import own_trials, study_rows
 from hpo.storage.store import Store
 
-Direction = Literal["maximize", "minimize"]
 StudyState = Literal["finished", "unfinished", "stopped"]
-
-WINNER, WINNERS_TEST, ENSEMBLES_TEST = "winner", "test {} of the winner", "test {} of the winner's ensemble"
-"""User attributes of a study that show its winner in optuna-dashboard."""
 
 ENSEMBLE = "ensemble"
 """Key of the ensemble's metrics among the winner's in `test_json`."""
@@ -47,9 +44,10 @@ class StudyRow:
 
     study_id: int
     name: str
-    direction: Direction
-    objective: str
-    """Name of the metric that the search optimises."""
+    directions: tuple[Direction, ...]
+    """Of the objectives."""
+    objectives: tuple[str, ...]
+    """Names of what the search optimises, the metric first that has a curve."""
     spec_text: str
     """TOML source of the study file."""
     spec_source: str
@@ -108,6 +106,16 @@ class StudyRow:
     version that did not record them."""
 
     @property
+    def objective(self) -> str:
+        """Name of the first objective."""
+        return self.objectives[0]
+
+    @property
+    def direction(self) -> Direction:
+        """Whether less or more of the first objective is better."""
+        return self.directions[0]
+
+    @property
     def state(self) -> StudyState:
         """Whether it has ended, or goes on unless it was stopped."""
         if self.finished_at is not None:
@@ -116,7 +124,7 @@ class StudyRow:
 
 
 _STUDY_ROW = TypeAdapter(StudyRow)
-_ONE_NAME = TypeAdapter(tuple[str])
+_NAMES: TypeAdapter[tuple[str, ...]] = TypeAdapter(Annotated[tuple[str, ...], Field(min_length=1)])
 
 
 @one_transaction
@@ -134,15 +142,18 @@ def register_study(
     hpo_version: str,
     conventions: int = NEWEST,
     split: str | None = None,
+    further: Mapping[str, Direction] | None = None,
     starts: tuple[Start, ...] = (),
 ) -> int:
-    """Create a study in Optuna's tables and ours, or find the one of this name, and return its id.
+    """Create a study in Optuna's tables and ours, or find the one of this name, and return its id. `further`: the
+    objectives after the metric, with their directions.
 
     An existing study keeps what it was registered with; the caller checks whether that fits. A study that another
     program made with Optuna is refused, since nothing says what its trials mean.
     """
+    goals = {metric: direction, **(further or {})}
     with store.writing() as connection:
-        study_id = study_rows.create(connection, name, [StudyDirection[direction.upper()]])
+        study_id = study_rows.create(connection, name, [StudyDirection[goal.upper()] for goal in goals.values()])
         if study_id is None:
             study_id = study_rows.id_of(connection, name)
             if not connection.execute(select(hpo_studies).where(hpo_studies.c.study_id == study_id)).first():
@@ -151,7 +162,7 @@ def register_study(
                     "Give [study] name another value, or use another database with --storage URL."
                 )
             return study_id
-        metric_names = {"study_id": study_id, "key": _SYSTEM_ATTR_METRIC_NAMES, "value_json": json.dumps([metric])}
+        metric_names = {"study_id": study_id, "key": _SYSTEM_ATTR_METRIC_NAMES, "value_json": json.dumps([*goals])}
         mark = {"study_id": study_id, "key": own_trials.MARK, "value_json": json.dumps(uuid.uuid4().hex)}
         connection.execute(insert(study_system_attributes), [metric_names, mark])
         connection.execute(
@@ -178,19 +189,21 @@ def study_row(store: Store, name: str) -> StudyRow:
         if row is None:
             names = [word(row.study_name, "studies") for row in connection.execute(_ROWS)]
             raise StudyStateError(f"no study {name!r} in {store.place}. {_alternatives(name, names)}")
-        return _formed(row)
+        return _formed(row, connection)
 
 
 def all_rows(store: Store) -> list[StudyRow]:
     """The rows of all studies, oldest first."""
     with store.reading() as connection:
-        return [_formed(row) for row in connection.execute(_ROWS).mappings()]
+        return [_formed(row, connection) for row in connection.execute(_ROWS).mappings().all()]
 
 
 _ROWS = (
     select(studies.c.study_name, study_directions.c.direction, study_system_attributes.c.value_json, hpo_studies)
     .join(hpo_studies, hpo_studies.c.study_id == studies.c.study_id)
-    .outerjoin(study_directions, study_directions.c.study_id == studies.c.study_id)
+    .outerjoin(
+        study_directions, and_(study_directions.c.study_id == studies.c.study_id, study_directions.c.objective == 0)
+    )
     .outerjoin(
         study_system_attributes,
         and_(
@@ -202,15 +215,19 @@ _ROWS = (
 )
 
 
-def _formed(row: RowMapping) -> StudyRow:
+def _formed(row: RowMapping, connection: Connection) -> StudyRow:
     own = dict(row)
     own["name"] = name = word(own.pop("study_name"), "studies")
     place = f"hpo_studies, study {name!r},"
     if own["direction"] is None:
         raise UndecodableError(f"study_directions has no row of the study {name!r}")
-    own["direction"] = direction_name(own["direction"])
     metric = f"study_system_attributes, the metric of study {name!r},"
-    [own["objective"]] = json_of(own.pop("value_json") or '["objective"]', _ONE_NAME, metric)
+    own["objectives"] = names = json_of(own.pop("value_json") or '["objective"]', _NAMES, metric)
+    first = own.pop("direction")
+    directions = [first] if len(names) == 1 else study_rows.directions_of(connection, own["study_id"])
+    if len(directions) != len(names):
+        raise UndecodableError(f"study_directions has {len(directions)} rows of {name!r}, which has {len(names)} names")
+    own["directions"] = tuple(map(direction_name, directions))
     own["balance"] = json_of(own.pop("balance_json") or "[]", BALANCE, place)
     own["facts"] = StudyFacts.of(json_of(own.pop("facts_json") or "{}", FACTS, place), place)
     scores = json_of(own.pop("test_json") or "null", SCORES, place)
@@ -244,33 +261,6 @@ def set_balance(store: Store, study_id: int, balance: Sequence[Mapping[str, Any]
 def set_facts(store: Store, study_id: int, facts: StudyFacts) -> None:
     """Record the facts, in place of those before."""
     _update(store, study_id, facts_json=json.dumps(facts.as_dict()))
-
-
-def set_winner(
-    store: Store,
-    study_id: int,
-    number: int,
-    test: Mapping[str, float | None] | None,
-    objective: str,
-    *,
-    ensemble: Mapping[str, float | None] | None = None,
-) -> None:
-    """Record the winner and its metrics on the test part (None without a test part), also for optuna-dashboard."""
-    together = {} if ensemble is None else {ENSEMBLE: dict(ensemble)}
-    text = None if test is None else json.dumps({**test, **together}, allow_nan=False)
-    _update(store, study_id, winner_number=number, test_json=text)
-    store.set_study_user_attr(study_id, WINNER, f"trial {number}")
-    for shown, scores in ((WINNERS_TEST, test), (ENSEMBLES_TEST, ensemble)):
-        if scores is not None and objective in scores:
-            store.set_study_user_attr(study_id, shown.format(objective), scores[objective])
-
-
-def forget_winner(store: Store, study_id: int) -> None:
-    """Remove the recorded winner, because its trial runs again."""
-    _update(store, study_id, winner_number=None, test_json=None)
-    key = study_user_attributes.c.key
-    shown = or_(key == WINNER, *(key.like(name.format("%")) for name in (WINNERS_TEST, ENSEMBLES_TEST)))
-    store.write(delete(study_user_attributes).where(study_user_attributes.c.study_id == study_id, shown))
 
 
 def mark_finished(store: Store, study_id: int) -> None:

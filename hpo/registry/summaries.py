@@ -12,8 +12,9 @@ from sqlalchemy import func, select
 
 from hpo.database.decoding import formed
 from hpo.database.tables import trial_values, trials
+from hpo.ranking import Direction
 from hpo.registry.leases import Worker, workers
-from hpo.registry.studies import Direction, StudyRow, StudyState, all_rows
+from hpo.registry.studies import StudyRow, StudyState, all_rows
 from hpo.storage import own_trials
 from hpo.storage.store import Store
 
@@ -31,10 +32,10 @@ class StudySummary:
     worker_names: tuple[str, ...]
     """The names of these."""
     objective: str
-    """Name of the metric that the search optimises."""
+    """Name of the metric that the search optimises; of several objectives, the first one's."""
     direction: Direction
     best: float | None
-    """Best value of a finished trial."""
+    """Best value of a finished trial in it."""
     finished: int
     pruned: int
     failed: int
@@ -76,7 +77,7 @@ def list_studies(store: Store) -> list[StudySummary]:
         extremes = (
             select(trials.c.study_id, func.min(value).label("lowest"), func.max(value).label("highest"))
             .join(trial_values, trial_values.c.trial_id == trials.c.trial_id)
-            .where(trials.c.state == TrialState.COMPLETE, own_trials.ours())
+            .where(trials.c.state == TrialState.COMPLETE, trial_values.c.objective == 0, own_trials.ours())
             .group_by(trials.c.study_id)
         )
         extremes_of = {

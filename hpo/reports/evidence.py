@@ -19,9 +19,10 @@ from hpo.reports.trials import Counts, TrialRow
 
 if TYPE_CHECKING:
     from hpo.conclusions.confirmation import Confirmation
+    from hpo.ranking import Direction
     from hpo.registry.baselines import Baseline
     from hpo.registry.lone_feature import LoneFeature
-    from hpo.registry.studies import Direction, StudyRow
+    from hpo.registry.studies import StudyRow
     from hpo.reports.foreign import ForeignTrial
     from hpo.studyfile.study import StudySpec
 

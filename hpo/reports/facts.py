@@ -22,12 +22,13 @@ from hpo.reports.next_study import NextStudy, next_study
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
 from hpo.reports.provenance import Provenance, provenance_of
 from hpo.reports.text import label, scores_on_test
-from hpo.reports.trials import TrialRow, count, ranked, trial_row
+from hpo.reports.trials import TrialRow, count, front_of, ranked, trial_row
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from hpo.conclusions.explanation import Explanation
+    from hpo.ranking import Direction
     from hpo.registry.edits import Edit
     from hpo.registry.read import Epochs
     from hpo.registry.repeats import Repeat
@@ -54,6 +55,10 @@ class StudyReport(Evidence):
     """Everything that a report of one study shows."""
 
     name: str
+    objectives: tuple[str, ...]
+    """Names of all objectives, the metric first that `objective` is."""
+    directions: tuple[Direction, ...]
+    """Of all objectives."""
     seed: int
     hpo_version: str
     source: str
@@ -76,6 +81,8 @@ class StudyReport(Evidence):
     models: int
     """Of each trial: one for each fold and repeat."""
     history: tuple[HistoryPoint, ...]
+    front: tuple[TrialRow, ...]
+    """The Pareto front, the best in the first objective first; empty with one objective."""
     importances: Importances
     balance: tuple[BalanceRow, ...]
     split: str
@@ -161,7 +168,7 @@ def choose_winner(best_first: Sequence[TrialRow], recorded: int | None, *, confi
     for trial in best_first:
         if trial.number == recorded and confirmed:
             return trial
-        if trial.number == recorded and (trial.value, trial.valid_loss) == (best.value, best.valid_loss):
+        if trial.number == recorded and (trial.values, trial.valid_loss) == (best.values, best.valid_loss):
             return trial
     return best
 
@@ -182,7 +189,7 @@ def report_of(
     if log:
         trials = unified(trials)
     minimized = study.direction == "minimize"
-    best_first = tuple(ranked(trials, minimized))
+    best_first = tuple(ranked(trials, study.directions))
     confirmation = confirmed(study)
     winner = choose_winner(best_first, study.winner_number, confirmed=confirmation is not None)
     scored = winner is not None and winner.number == study.winner_number
@@ -206,6 +213,8 @@ def report_of(
     return StudyReport(
         **{field.name: getattr(evidence, field.name) for field in fields(Evidence)},
         name=study.name,
+        objectives=study.objectives,
+        directions=study.directions,
         seed=study.seed,
         hpo_version=study.hpo_version,
         source=study.spec_source,
@@ -219,6 +228,7 @@ def report_of(
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
         models=study.facts.models,
         history=history_of(trials, minimized),
+        front=front_of(best_first, study.directions),
         importances=importances,
         balance=balance,
         split=split_text(balance, reshuffled=study.facts.reshuffled),

@@ -27,6 +27,7 @@ LABELS: dict[str, str] = {
     "median_absolute_error": "median absolute error",
     "quantile_loss": "quantile loss",
     "r2": "R²",
+    "flops": "FLOPs of an example",
 }
 """Names of metrics and curves in headings and on axes."""
 

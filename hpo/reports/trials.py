@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo import endings, signs
 from hpo.endings import Ended
-from hpo.ranking import rank_key, valid_loss_of
+from hpo.ranking import Direction, is_whole, pareto_front, rank_key, valid_loss_of
 from hpo.signs import Sign
 
 if TYPE_CHECKING:
@@ -65,6 +64,15 @@ class TrialRow:
     """Largest memory of a GPU that PyTorch allocated in it."""
     curve: Mapping[int, float] = field(default_factory=dict)
     """Intermediate values by epoch, from 1."""
+    further: tuple[float, ...] = ()
+    """Values of the objectives after the first; empty where there is one, or the trial has none."""
+    flops: int | None = None
+    """Operations of the model's forward pass for one example."""
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Of all objectives, the first one first; empty where there is none."""
+        return () if self.value is None else (self.value, *self.further)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +117,8 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         peak_memory_bytes=_whole(attributes.get("peak_memory_bytes"), None),
         peak_gpu_memory_bytes=_whole(attributes.get("peak_gpu_memory_bytes"), None),
         curve=dict(trial.intermediate_values),
+        further=tuple(trial.values[1:]) if trial.values else (),
+        flops=_whole(attributes.get("flops"), None),
     )
 
 
@@ -121,10 +131,18 @@ def _real(value: Any) -> float | None:
     return value if type(value) in (int, float) else None
 
 
-def ranked(trials: Sequence[TrialRow], minimized: bool) -> list[TrialRow]:
-    """Finished trials with a finite value, best first; see `hpo.ranking`."""
-    finished = [t for t in trials if t.state == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
-    return sorted(finished, key=lambda t: rank_key(t.value or 0.0, t.valid_loss, t.number, minimized=minimized))
+def ranked(trials: Sequence[TrialRow], directions: Sequence[Direction]) -> list[TrialRow]:
+    """Finished trials with finite values, best first; see `hpo.ranking`. `directions`: of the objectives."""
+    finished = [t for t in trials if t.state == "COMPLETE" and is_whole(t.values, directions)]
+    return sorted(finished, key=lambda t: rank_key(t.values, t.valid_loss, t.number, directions))
+
+
+def front_of(best_first: Sequence[TrialRow], directions: Sequence[Direction]) -> tuple[TrialRow, ...]:
+    """The Pareto front of ranked trials, the best in the first objective first; empty with one objective."""
+    if len(directions) == 1:
+        return ()
+    by_number = {trial.number: trial for trial in best_first}
+    return tuple(by_number[number] for number in pareto_front({t.number: t.values for t in best_first}, directions))
 
 
 def count(trials: Sequence[TrialRow]) -> Counts:

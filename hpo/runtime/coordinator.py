@@ -11,12 +11,11 @@ import math
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from optuna.trial import TrialState
 
-from hpo import ranking
 from hpo.checkpoints.manager import CheckpointManager
 from hpo.checkpoints.retention import trials_with_ends, worth_keeping
 from hpo.endings import Ended, Ending, Spent
@@ -28,8 +27,9 @@ from hpo.registry.reopening import go_on
 from hpo.runtime.ownership import Ownership
 from hpo.runtime.progress import Observer, Progress, progress
 from hpo.runtime.resume import pick_up, undrawn
+from hpo.runtime.scores import Scores, loss_of
 from hpo.runtime.session import Session
-from hpo.search.objective import best_epoch, rounded
+from hpo.search.objective import best_epoch
 from hpo.search.searcher import Asked, Decision
 from hpo.signs import SIGNS, Sign, stored
 from hpo.storage.rows import EpochRow
@@ -72,10 +72,9 @@ class _Loop:
         self.manager = manager
         self.flight: dict[int, Asked] = {}
         self.seconds: dict[int, float] = {}
-        self.scores: dict[int, list[tuple[float, float]]] = {}
-        """Objective and validation loss of a trial's replicas, at the epoch that counts."""
+        self.scores = Scores(session)
         job = session.job
-        self.watch = Watch(session.spec.study.objective, job.examples if isinstance(job, TrainingJob) else None)
+        self.watch = Watch(session.spec.study.metric, job.examples if isinstance(job, TrainingJob) else None)
 
     def run(self) -> Progress:
         while (turn := self.ownership.turn([trial.trial_id for trial in self.flight.values()])) is not None:
@@ -112,7 +111,7 @@ class _Loop:
         for trial in trials:
             self.flight[trial.number] = trial
             self.seconds[trial.number] = self.session.store.seconds_of(trial.trial_id)
-            self.scores[trial.number] = self._known_scores(trial)
+            self.scores.resume(trial)
             self.watch.resume(trial.number, self.session.store.curves_of(trial.trial_id))
         self._fail(failures)
 
@@ -181,7 +180,7 @@ class _Loop:
             decisions |= dict.fromkeys(tick.returned, finished)
             best = {number for number in by_trial.keys() - lost.keys() if self._is_best(number)}
             for number in best:
-                self.scores[number] = [(self._objective(lane), _loss(lane)) for lane in by_trial[number]]
+                self.scores.note(number, by_trial[number])
             self._settle(best, {number: d for number, d in decisions.items() if d.ended is not None})
             now, cpu = time.perf_counter(), self._cpu()
             spent = {"train": train_seconds, "wall": now - self.noted, "cpu": cpu - self.cpu_noted}
@@ -225,7 +224,7 @@ class _Loop:
             replica=lane.replica,
             epoch=lane.epoch,
             train_loss=lane.train_loss,
-            valid_loss=_loss(lane),
+            valid_loss=loss_of(lane),
             objective=self._objective(lane),
             learning_rate=lane.learning_rate,
             gradient_norm=lane.gradient_norm,
@@ -234,15 +233,15 @@ class _Loop:
         )
 
     def _objective(self, lane: LaneEpoch) -> float:
-        return lane.metrics[self.session.spec.study.objective]
+        return lane.metrics[self.session.spec.study.metric]
 
     def _lost(self, lanes: Sequence[LaneEpoch]) -> Decision | None:
-        """How a trial ends that diverged or whose objective is undefined; None if it has a value to report."""
+        """How a trial ends that diverged or of which an objective is undefined; None if it has a value to report."""
         epoch = lanes[0].epoch
         if any(lane.diverged for lane in lanes):
             return Decision(ended=Ended(why=Ending.DIVERGED, epoch=epoch), state=TrialState.PRUNED)
-        if not all(math.isfinite(self._objective(lane)) for lane in lanes):
-            ended = Ended(why=Ending.UNDEFINED, detail=self.session.spec.study.objective, epoch=epoch)
+        if name := self.scores.undefined(lanes):
+            ended = Ended(why=Ending.UNDEFINED, detail=name, epoch=epoch)
             return Decision(ended=ended, state=TrialState.PRUNED)
         return None
 
@@ -250,12 +249,6 @@ class _Loop:
         trial = self.flight[number]
         assert trial.config is not None
         return self.session.searcher.decide(trial.trial_id, trial.config)
-
-    def _known_scores(self, trial: Asked) -> list[tuple[float, float]]:
-        """The scores of a resumed trial at the epoch that counts, from the database."""
-        curve = self.session.searcher.curve(trial.trial_id)
-        epoch = best_epoch(self.session.spec.study, curve) if curve else 0
-        return self.session.store.scores_of(trial.trial_id, epoch)
 
     def _is_best(self, number: int) -> bool:
         """Whether the epoch just trained is the trial's best so far, or its last where the last one counts."""
@@ -266,15 +259,11 @@ class _Loop:
         trial = self.flight.pop(number)
         assert trial.config is not None
         assert decision.ended is not None
+        costs = self.executor.costs(number, trial.config)
+        scored, further = self.scores.end(number, costs)
         facts: dict[str, Any] = {"seconds": round(self.seconds.get(number, 0.0), 3), SIGNS: stored(signs)}
-        facts |= self.executor.costs(number, trial.config)
-        if scores := self.scores.pop(number, []):
-            objectives, losses = zip(*scores, strict=True)
-            if math.isfinite(loss := fmean(losses)):
-                facts[ranking.LOSS] = rounded(loss)
-            if len(objectives) > 1:
-                facts["spread"] = rounded(stdev(objectives))
-        self.session.searcher.tell(trial.trial_id, decision.state, decision.ended, facts)
+        facts |= costs | scored
+        self.session.searcher.tell(trial.trial_id, decision.state, decision.ended, facts, further)
         self.ownership.end([trial.trial_id])
 
     def _observe(self) -> None:
@@ -291,8 +280,3 @@ class _Loop:
     def _cpu(self) -> float:
         """Processor time of this process and of the workers beside it."""
         return time.process_time() + self.executor.cpu_seconds
-
-
-def _loss(lane: LaneEpoch) -> float:
-    """The validation loss; NaN where a function of the user's own has not reported it."""
-    return lane.metrics.get("loss", math.nan)

@@ -36,11 +36,11 @@ class _Running:
         """Adds an epoch; returns why the repeat ends with it, or None."""
         self.seconds += sum(lane.seconds for lane in lanes)
         epoch = self.epochs = lanes[0].epoch
-        values = [lane.metrics[study.objective] for lane in lanes]
+        values = [lane.metrics[study.metric] for lane in lanes]
         if any(lane.diverged for lane in lanes):
             return Ended(why=Ending.DIVERGED, epoch=epoch)
         if not all(map(math.isfinite, values)):
-            return Ended(why=Ending.UNDEFINED, detail=study.objective, epoch=epoch)
+            return Ended(why=Ending.UNDEFINED, detail=study.metric, epoch=epoch)
         self.curve.append(next_value(study, fmean(values), self.curve))
         self.losses.append(fmean(lane.metrics["loss"] for lane in lanes))
         if epoch >= self.config.training.epochs:

@@ -125,7 +125,7 @@ def _function_job(spec: StudySpec, inputs: Inputs, function: Reference, folder: 
         study=spec.study.name,
         function=function.below(Path(spec.source).parent),
         sources=own_code.pinned(references(spec)),
-        objective=spec.study.objective,
+        objectives=spec.study.objectives,
         seed=spec.study.seed,
         data=None if spec.data is None else TrialData.of(inputs.prepared),
         folder=folder,

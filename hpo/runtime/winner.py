@@ -3,8 +3,8 @@ baselines beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -20,6 +20,7 @@ from hpo.data.streaming.mapped import in_portions
 from hpo.data.study import StudyData
 from hpo.registry import studies
 from hpo.registry.baselines import Baseline
+from hpo.registry.conclusions import set_winner
 from hpo.registry.facts import StudyFacts
 from hpo.runtime.resume import retrain
 from hpo.runtime.session import Session
@@ -52,6 +53,8 @@ class Winner:
     continued."""
     confirmation: Confirmation | None = None
     """What its repeats say; None where it was not repeated."""
+    further: Mapping[str, float] = field(default_factory=dict)
+    """Its values of the objectives after the first, by name."""
 
 
 def find(
@@ -73,7 +76,7 @@ def find(
     if test is None and scored:
         data = session.inputs.of_trial(trial.number)
         saved = weights(session, trial, config, go_on)
-        test, together, error = _score(data, config, saved, session.spec.study.objective)
+        test, together, error = _score(data, config, saved, session.spec.study.metric)
         looks = (*looks, trial.number)
     return Winner(
         number=trial.number,
@@ -86,6 +89,7 @@ def find(
         error=error,
         looks=looks,
         confirmation=confirmation,
+        further=dict(zip(session.spec.study.objectives[1:], trial.values[1:], strict=True)),
     )
 
 
@@ -97,8 +101,8 @@ def note(session: Session, winner: Winner | None, facts: StudyFacts) -> None:
     confirmation = winner.confirmation if winner else None
     studies.set_facts(store, study_id, replace(known.updated(facts).updated(looks), confirmation=confirmation))
     if winner is not None:
-        scores = winner.test, study.objective
-        studies.set_winner(store, study_id, winner.number, *scores, ensemble=winner.ensemble)
+        scores = winner.test, study.metric
+        set_winner(store, study_id, winner.number, *scores, ensemble=winner.ensemble)
 
 
 def beside(session: Session, go_on: Callable[[], None] = lambda: None) -> tuple[Baseline, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import optuna
@@ -24,6 +23,7 @@ from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.search import objective
 from hpo.search.pruning.by_name import promotion_of, pruner_for
+from hpo.search.pruning.first_objective import by_first_objective
 from hpo.search.queue import Queue, TrialStore
 from hpo.search.sampling.by_name import sampling_for
 from hpo.search.sampling.edited import present_trials_of
@@ -87,6 +87,8 @@ class Searcher:
         """Epochs of each trial."""
         name = spec.study.name
         self.study = optuna.load_study(study_name=name, storage=storage, pruner=pruner_for(spec, self.epochs))
+        self.judged = by_first_objective(self.study)
+        """The study as its pruner sees it."""
         self.promotion = promotion_of(spec, self.all_trials())
         sampled = self.study
         if earlier:
@@ -177,7 +179,7 @@ class Searcher:
             return Decision(ended=Ended(why=Ending.STOPPED_EARLY, epoch=epoch), state=TrialState.COMPLETE)
         if self.spec.at_own_pace and self.spec.pruner.name != "none":
             self.storage.set_trial_system_attr(trial_id, seen.key(epoch), seen.note(self.all_trials()))
-        if self._pauses(trial) or self.study.pruner.prune(self.study, trial):
+        if self._pauses(trial) or self.judged.pruner.prune(self.judged, trial):
             ended = Ended(why=Ending.PRUNED, detail=self.spec.pruner.name, epoch=epoch)
             return Decision(ended=ended, state=TrialState.PRUNED)
         return CONTINUE
@@ -215,8 +217,11 @@ class Searcher:
             state=TrialState.COMPLETE if finished else TrialState.PRUNED,
         )
 
-    def tell(self, trial_id: int, state: TrialState, ended: Ended, facts: dict[str, Any]) -> None:
-        """Ends a trial with its value (of its best or last epoch), the reason and facts for people."""
+    def tell(
+        self, trial_id: int, state: TrialState, ended: Ended, facts: dict[str, Any], further: Sequence[float] = ()
+    ) -> None:
+        """Ends a trial with its value (of its best or last epoch), the reason and facts for people. `further`: its
+        values of the objectives after the first."""
         curve = self.curve(trial_id)
         value = None if state == TrialState.FAIL else objective.trial_value(self.spec.study, curve)
         about = {**ended.attributes(), "epochs": len(curve), **facts}
@@ -224,22 +229,27 @@ class Searcher:
             about["best_epoch"] = objective.best_epoch(self.spec.study, curve)
         for key, fact in about.items():
             self.storage.set_trial_user_attr(trial_id, key, fact)
-        self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+        self.storage.set_trial_state_values(trial_id, state, None if value is None else [value, *further])
 
     def ranking(self) -> list[FrozenTrial]:
-        """Ended trials with a finite value: finished before pruned ones, the best first; see `hpo.ranking`."""
+        """Ended trials with finite values: finished before pruned ones, the best first; see `hpo.ranking`."""
+        directions = self.spec.study.directions
         ended = [
             t
             for t in self.all_trials()
-            if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.values is not None and isfinite(t.values[0])
+            if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and ranking.is_whole(t.values or (), directions)
         ]
-        minimized = self.spec.study.minimized
 
-        def place(t: FrozenTrial) -> tuple[bool, tuple[float, float, int]]:
+        def place(t: FrozenTrial) -> tuple[bool, tuple[float, ...]]:
             loss = ranking.valid_loss_of(t.user_attrs)
-            return t.state != TrialState.COMPLETE, ranking.rank_key(t.values[0], loss, t.number, minimized=minimized)
+            return t.state != TrialState.COMPLETE, ranking.rank_key(t.values, loss, t.number, directions)
 
         return sorted(ended, key=place)
+
+    def front(self) -> tuple[int, ...]:
+        """Numbers of the finished trials on the Pareto front, see `hpo.ranking`; with one objective, of the best."""
+        values = {t.number: t.values for t in self.ranking() if t.state == TrialState.COMPLETE}
+        return ranking.pareto_front(values, self.spec.study.directions)
 
     def _draw(self, trials: Sequence[FrozenTrial]) -> list[Asked]:
         """The configurations of trials; missing values are drawn."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import fields
+from statistics import fmean
 
 from pydantic import TypeAdapter
 from sqlalchemy import bindparam, delete, func, select
 
-from hpo.database.decoding import formed
+from hpo.database.decoding import METRICS, formed, json_of
 from hpo.database.tables import hpo_checkpoints, hpo_epochs, trials
 from hpo.storage.rows import CheckpointRow, EpochRow, checkpoint_values, epoch_values
 from hpo.storage.study_store import StudyStore
@@ -58,6 +59,17 @@ class Records(StudyStore):
         statement = select(*columns).where(rows.trial_id == trial_id, rows.epoch == epoch).order_by(rows.replica)
         with self.reading() as connection:
             return [(value, loss) for value, loss in connection.execute(statement) if None not in (value, loss)]
+
+    def means_of(self, trial_id: int, epoch: int, names: Collection[str]) -> dict[str, float]:
+        """Further metrics of an epoch of a trial by name, means over replicas; those not finite are left out."""
+        rows = hpo_epochs.c
+        statement = select(rows.metrics_json, rows.valid_loss).where(rows.trial_id == trial_id, rows.epoch == epoch)
+        place = f"hpo_epochs, trial id {trial_id},"
+        with self.reading() as connection:
+            stored = connection.execute(statement.order_by(rows.replica)).all()
+        found = [json_of(row.metrics_json, METRICS, place) | {"loss": row.valid_loss} for row in stored]
+        values = {name: [value for row in found if (value := row.get(name)) is not None] for name in names}
+        return {name: fmean(of_all) for name, of_all in values.items() if len(of_all) == len(found) > 0}
 
     def curves_of(self, trial_id: int) -> list[tuple[float, float, float, float]]:
         """Training loss, validation loss, objective and gradient norm of each epoch of a trial, means over replicas;

@@ -19,7 +19,7 @@ MOST_IN_FLIGHT = 8
 """The same of trials in flight: with 16, a Gaussian process was behind TPE on tables of learning curves."""
 
 
-def sampler_for(tree: Any, *, trials: int, concurrency: int) -> Sampler:
+def sampler_for(tree: Any, *, trials: int, concurrency: int, objectives: int = 1) -> Sampler:
     """The sampler of a study with this tree of searched tables."""
     parameters = searched(tree)
     nodes = [found.node for found in parameters.values()]
@@ -30,4 +30,5 @@ def sampler_for(tree: Any, *, trials: int, concurrency: int) -> Sampler:
         return Grid()
     few = trials <= MOST_TRIALS and len(nodes) <= MOST_PARAMETERS and concurrency <= MOST_IN_FLIGHT
     conditional = any(found.conditions for found in parameters.values())
-    return Gp() if few and not conditional and numbers > len(nodes) / 2 else Tpe()
+    numeric = not conditional and numbers > len(nodes) / 2
+    return Gp() if few and numeric and objectives == 1 else Tpe()

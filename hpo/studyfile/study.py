@@ -26,6 +26,7 @@ from hpo.studyfile.records import (
     CheckpointsTable,
     DataTable,
     Median,
+    NoPruner,
     Pruner,
     Sampler,
     SearchTable,
@@ -33,8 +34,10 @@ from hpo.studyfile.records import (
 )
 from hpo.studyfile.tree import Choice
 
-LEARNING = ("tpe", "gp", "cmaes")
+LEARNING = ("tpe", "gp", "cmaes", "nsga2")
 """Samplers that learn from results."""
+FOR_ONE_OBJECTIVE = ("gp", "cmaes")
+"""Samplers that search by one objective."""
 CONFIRMED = 0.1
 """Share of the epochs of the search that its confirmation gets where the study does not say."""
 MOST_IN_FLIGHT = 16
@@ -82,8 +85,11 @@ class StudySpec:
 
     @property
     def pruner(self) -> Pruner:
-        """What ends or pauses unpromising trials."""
+        """What ends or pauses unpromising trials. With several objectives nothing does unless the file says so: a
+        pruner sees the first one alone, and would end the trials that are best in the others."""
         given = "pruner" in self.search.model_fields_set
+        if not given and len(self.study.objectives) > 1:
+            return NoPruner()
         return self.search.pruner if given or self.conventions >= PROMOTES else Median()
 
     @property
@@ -92,7 +98,8 @@ class StudySpec:
         if not isinstance(self.search.sampler, Auto):
             return self.search.sampler
         concurrency = self.search.concurrency or self._concurrency_of_learning
-        return sampler_for(self.tree, trials=self.planned, concurrency=concurrency)
+        several = len(self.study.objectives)
+        return sampler_for(self.tree, trials=self.planned, concurrency=concurrency, objectives=several)
 
     @property
     def concurrency(self) -> int:

@@ -178,11 +178,11 @@ METRICS: dict[str, Callable[[Outcome], Tensor]] = {name: globals()[name] for nam
 """The function of this module by the name of its metric."""
 
 
-def names_for(task: str, objective: str) -> tuple[str, ...]:
-    """Names of the metrics that are recorded every epoch: the usual ones of the task, and the objective. The others are
-    computed on the test part only: some are slow."""
+def names_for(task: str, *objectives: str) -> tuple[str, ...]:
+    """Names of the metrics that are recorded every epoch: the usual ones of the task, and those among the objectives.
+    The others are computed on the test part only: some are slow."""
     usual = ("rmse", "mae", "r2") if task == "regression" else ("accuracy", "balanced_accuracy", "macro_f1")
-    return tuple(dict.fromkeys(("loss", *usual, objective)))
+    return tuple(dict.fromkeys(("loss", *usual, *(name for name in objectives if name in METRICS))))
 
 
 def score(outcome: Outcome, names: tuple[str, ...]) -> dict[str, list[float]]:

@@ -17,8 +17,10 @@ from types import MappingProxyType
 
 import torch
 
+from hpo import models
 from hpo.attributes.lengths import Former
 from hpo.errors import MachineError
+from hpo.models.flops import flops
 from hpo.models.named_inputs import at_hand
 from hpo.studyfile.records import TrialConfig
 from hpo.training.architecture import Architecture, ArchitectureKey, key_of
@@ -70,6 +72,7 @@ class Trainer:
         self.variants = variants
         self.limits = limits
         self.cohorts: dict[ArchitectureKey, list[Cohort]] = {}
+        self._flops: dict[tuple[str, ...], int | None] = {}
         self._architectures: dict[ArchitectureKey, Architecture] = {}
 
     def admit(
@@ -154,6 +157,15 @@ class Trainer:
     def shapes(self, trial: int) -> tuple[tuple[int, ...], ...]:
         """Shapes of the parameters of the trial's model."""
         return tuple(tuple(p.shape) for p in self._lane(trial).module.parameters())
+
+    def flops(self, trial: int) -> int | None:
+        """Operations of the trial's model for one example, see `hpo.models.flops`; None where they cannot be
+        counted."""
+        module = self._lane(trial).module
+        key = models.shape_key(module)
+        if key not in self._flops:
+            self._flops[key] = flops(module, self.setting.examples.signature)
+        return self._flops[key]
 
     def _lane(self, trial: int) -> Lane:
         return next(lane for cohort in self.all_cohorts() for lane in cohort.lanes if lane.trial == trial)

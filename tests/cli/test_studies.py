@@ -21,6 +21,7 @@ from hpo.cli.terminal.status import study_details
 from hpo.endings import Ended, Ending
 from hpo.errors import StudyStateError
 from hpo.registry import control, leases, studies, summaries
+from hpo.registry.conclusions import set_winner
 from hpo.registry.facts import StudyFacts
 from hpo.storage.open import open_store, sqlite_url
 from hpo.storage.store import Store
@@ -322,7 +323,7 @@ def test_undefined_scores_are_null(home: Path, tmp_path: Path) -> None:
     shutil.copytree(home, tmp_path / "home")
     with closing(open_store(sqlite_url(tmp_path / "home"))) as store:
         study_id = store.get_study_id_from_name("tiny")
-        studies.set_winner(store, study_id, 0, {"accuracy": 0.5, "auroc": None}, "accuracy")
+        set_winner(store, study_id, 0, {"accuracy": 0.5, "auroc": None}, "accuracy")
     assert as_json(tmp_path / "home", "show", "tiny")["test"] == {"accuracy": 0.5, "auroc": None}
 
 

@@ -17,8 +17,9 @@ from hpo.database.tables import hpo_studies
 from hpo.endings import FINISHED_BEFORE, Ended, Ending, Spent
 from hpo.errors import StudyStateError
 from hpo.registry import control, exclusive, leases, queue
+from hpo.registry.conclusions import set_winner
 from hpo.registry.facts import StudyFacts
-from hpo.registry.studies import StudyRow, add_seconds, register_study, set_facts, set_winner, study_row
+from hpo.registry.studies import StudyRow, add_seconds, register_study, set_facts, study_row
 from hpo.storage.open import open_store
 from hpo.storage.own_trials import MARK
 from hpo.storage.rows import CheckpointRow

@@ -14,16 +14,15 @@ from hpo.conventions import NEWEST
 from hpo.database.tables import hpo_studies
 from hpo.endings import CODE, Ending
 from hpo.errors import StudyStateError
+from hpo.registry.conclusions import forget_winner, set_winner
 from hpo.registry.facts import StudyFacts
 from hpo.registry.studies import (
     add_seconds,
-    forget_winner,
     mark_finished,
     mark_unfinished,
     register_study,
     set_balance,
     set_facts,
-    set_winner,
     study_row,
 )
 from hpo.registry.summaries import list_studies

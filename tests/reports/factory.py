@@ -51,8 +51,8 @@ def facts(**changes: Any) -> StudyRow:
         "dataset_fingerprint": "d" * 64,
         "created_at": START,
         "finished_at": None,
-        "objective": "accuracy",
-        "direction": "maximize",
+        "objectives": ("accuracy",),
+        "directions": ("maximize",),
         "seed": 0,
         "hpo_version": "0.1.0",
         "spec_text": '[study]\nname = "digits"\nseed = 0\n\n[data]\ndataset = "digits"\n',
@@ -87,7 +87,8 @@ def facts(**changes: Any) -> StudyRow:
         "concluder": None,
     }
     if "objective" in changes:
-        values["direction"] = "minimize" if changes["objective"] in MINIMIZED else "maximize"
+        name = changes.pop("objective")
+        values |= {"objectives": (name,), "directions": ("minimize" if name in MINIMIZED else "maximize",)}
     row = {**values, **changes}
     return StudyRow(**{**row, "facts": StudyFacts.of(row["facts"])})
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hpo.cli import main
+from hpo.registry.conclusions import set_winner
 from hpo.registry.read import Epochs
-from hpo.registry.studies import add_seconds, register_study, set_balance, set_facts, set_winner
+from hpo.registry.studies import add_seconds, register_study, set_balance, set_facts
 from hpo.reports.facts import gather, report_of
 from hpo.reports.render.csv import trials_csv
 from hpo.storage.open import open_store, sqlite_url

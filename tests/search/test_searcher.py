@@ -116,6 +116,6 @@ def test_of_equal_values_the_lower_validation_loss_is_better_and_none_noted_come
         searcher.tell(trial.trial_id, TrialState.COMPLETE, FINISHED, {} if loss is None else {"valid_loss": loss})
     assert [trial.number for trial in searcher.ranking()] == [1, 2, 3, 0, 4]
     rows = [trial_row(trial) for trial in searcher.all_trials()]
-    assert [row.number for row in ranked(rows, minimized=False)] == [1, 2, 3, 0, 4], "reports agree"
-    assert choose_winner(ranked(rows, minimized=False), 0) == rows[1], "trial 0 is beaten"
-    assert choose_winner(ranked(rows, minimized=False), 3) == rows[1]
+    assert [row.number for row in ranked(rows, ["maximize"])] == [1, 2, 3, 0, 4], "reports agree"
+    assert choose_winner(ranked(rows, ["maximize"]), 0) == rows[1], "trial 0 is beaten"
+    assert choose_winner(ranked(rows, ["maximize"]), 3) == rows[1]

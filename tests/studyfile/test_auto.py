@@ -45,6 +45,11 @@ def test_the_sampler_follows_from_space_budget_and_concurrency(
     assert auto(search, **tables).sampler.name == expected
 
 
+def test_several_objectives_get_a_sampler_that_takes_them() -> None:
+    several = 'objective = ["accuracy", "parameters"]'
+    assert auto(optimizer=NUMBER, study=f'name = "small"\n{several}').sampler.name == "tpe"
+
+
 def test_a_named_sampler_is_taken_as_it_is() -> None:
     assert study(search='sampler = "qmc"', optimizer=NUMBER).sampler.name == "qmc"
     assert study(optimizer=NUMBER).sampler.name == "tpe"

@@ -30,6 +30,7 @@ def test_every_difference_is_named_also_of_budgets_and_of_what_follows_from_them
     [
         (study(study="seed = 1"), "study.seed: all random numbers follow from it"),
         (study(study='objective = "loss"'), "study.objective: trials would not be comparable"),
+        (study(study='objective = ["accuracy", "flops"]'), "study.objective: trials would not be comparable"),
         (study(data='dataset = "wine"'), "data.dataset: trials of other data, or of another split,"),
         (study(data="repeats = 2"), "data.repeats: a trial's value is the mean over its seeds,"),
         (study(training="epochs = 7"), "training.epochs: trials have up to 20 epochs, and none is taken back"),

@@ -6,7 +6,7 @@ import pytest
 
 from hpo.errors import StudyFileError
 from hpo.studyfile import starts
-from hpo.studyfile.rules import between_settings, functions
+from hpo.studyfile.rules import between_settings, functions, objectives
 from hpo.studyfile.rules.between_settings import RULES
 from tests.studyfile.texts import study
 
@@ -200,7 +200,7 @@ def test_what_keeps_the_rules_is_accepted(tables: dict[str, str]) -> None:
 def test_every_rule_is_listed() -> None:
     written = {
         name
-        for module in (between_settings, functions, starts)
+        for module in (between_settings, functions, objectives, starts)
         for name, value in vars(module).items()
         if getattr(value, "__module__", "") == module.__name__ and name[0] != "_"
     }

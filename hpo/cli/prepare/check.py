@@ -174,28 +174,28 @@ def _print(spec: StudySpec, findings: Findings) -> None:
 
 def _summary(spec: StudySpec, findings: Findings) -> Table:
     study, search = spec.study, spec.search
-    goal = "lowest" if study.minimized else "highest"
+    ends = ("lowest" if goal == "minimize" else "highest" for goal in study.directions)
+    first, *others = map(" ".join, zip(ends, study.objectives, strict=True))
     newest = f"the newest epoch weighs {1 - study.smoothing:g}"
     smoothed = f", smoothed by {study.smoothing} ({newest})" if study.smoothing else ""
     of_part = " of the validation part" if spec.function is None else ""
     epochs = _fixed(spec, defaults=True)["training.epochs"]
     table = _grid()
     table.add_row("study", f"{study.name}, seed {study.seed}")
-    table.add_row("objective", f"{goal} {study.objective}{of_part}, {study.epoch} epoch{smoothed}")
+    table.add_row("objective", "; ".join([f"{first}{of_part}, {study.epoch} epoch{smoothed}", *others]))
     if spec.function is not None:
         pace = "at its own pace" if spec.at_own_pace else "in lock step"
         table.add_row("function", f"{spec.function}, each trial in a process of its own, {pace}")
     table.add_row("data", _data(spec, spec.data) if spec.data else "none")
     table.add_row("budget", f"{search.trials} trials of up to {epochs} epochs, {spec.concurrency} in flight")
-    others = ((search.epochs, "epochs in all"), (search.wall_seconds, "s"), (search.cpu_seconds, "s of processors"))
-    if any(limit is not None for limit, _ in others):
-        table.add_row("ends after", ", ".join(f"{limit:.15g} {unit}" for limit, unit in others if limit is not None))
+    budgets = ((search.epochs, "epochs in all"), (search.wall_seconds, "s"), (search.cpu_seconds, "s of processors"))
+    if ends_after := [f"{limit:.15g} {unit}" for limit, unit in budgets if limit is not None]:
+        table.add_row("ends after", ", ".join(ends_after))
     table.add_row("sampler", _named(spec.sampler) + (", chosen by auto" if search.sampler.name == "auto" else ""))
     table.add_row("pruner", _named(spec.pruner))
     table.add_row("space", _size(spec))
     if (rehearsed := findings.rehearsed) and rehearsed.parameters:
-        fewest, most = rehearsed.parameters
-        sizes = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+        sizes = " to ".join(f"{size:,}" for size in dict.fromkeys(rehearsed.parameters))
         table.add_row("models", f"{rehearsed.models} built and trained on a batch, {sizes} parameters")
     return table
 

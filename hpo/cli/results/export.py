@@ -75,7 +75,7 @@ def export(
             return
         folder, tell = Path(output), partial(say, err=True)
         source = exports.export(store, place.home, study, folder, tell, number=number, force=force, place=checkpoints)
-    objective, value = source.spec.study.objective, source.trial.values[0]
+    objective, value = source.spec.study.metric, source.trial.values[0]
     part = "validation " if source.spec.function is None else ""
     say(f"Trial {source.trial.number} of {study}, {part}{objective} {written(value)}", err=True)
     write_path(folder)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hpo.cli.terminal.console import Terminal
-    from hpo.cli.terminal.status import SignOfTrouble, StudyDetails, TrialInTraining, WorkerStatus
+    from hpo.cli.terminal.status import StudyDetails
     from hpo.registry.summaries import StudySummary
 
 
@@ -88,21 +88,22 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     default, epochs, seconds), sampler (where the file says "auto", the chosen one), starts (of its first trials, each
     with source, which is "default", "file" or "study", values, study, trial), ended (reason to count of trials),
     worker_status (of those that work on it, have fallen silent or cannot work on it, each with name, host, pid, alive,
-    trials, complaint), best_trials (the best first, each with number, value, spread, epochs, best_epoch, seconds,
-    params, signs), signs (of trouble, each with code, trials, example, way_out), in_training (each with number, worker,
-    epoch, value), failures (each with number, reason), foreign (the waiting and the others, each with number, kind,
-    which is "waiting", "refused", "running", "added" or "taken", i.e. ended by another program, and reason), edits (of
-    the study file, each with number, edited_at, editor, source, changes, trials and epochs when it took effect, or
-    null, and outside: trials that it does not allow) and health (what the checks of docs/report.md found, the gravest
-    first, each with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence, figure and way_out;
-    empty with --watch) and next (what to search next, or null: name, command, which writes its file, and changes, each
-    with path, before, after and why).
+    trials, complaint), objectives (their names), best_trials (the best first, each with number, value, values
+    (objective to value), spread, epochs, best_epoch, seconds, params, signs), front (the same of the trials on the
+    Pareto front, where there are several objectives), signs (of trouble, each with code, trials, example, way_out),
+    in_training (each with number, worker, epoch, value), failures (each with number, reason), foreign (the waiting and
+    the others, each with number, kind, which is "waiting", "refused", "running", "added" or "taken", i.e. ended by
+    another program, and reason), edits (of the study file, each with number, edited_at, editor, source, changes, trials
+    and epochs when it took effect, or null, and outside: trials that it does not allow) and health (what the checks of
+    docs/report.md found, the gravest first, each with code, verdict, which is "fail", "warn", "pass" or
+    "not_applicable", sentence, figure and way_out; empty with --watch) and next (what to search next, or null: name,
+    command, which writes its file, and changes, each with path, before, after and why).
 
-    With --trial and --json an object with number, state, reason, value, spread, epochs, best_epoch, params, seconds,
-    parameters (of the model), optimizer_state_bytes, peak_memory_bytes, peak_gpu_memory_bytes (of a training function),
-    signs, drawn_after and decided_after (epoch to the same): what the sampler and the pruner had seen of a study whose
-    trials advance at their own pace, with trials (their number) and training (number of each that was in training to
-    the epochs that it had reported; all others had ended).
+    With --trial and --json an object with number, state, reason, value, values, spread, epochs, best_epoch, params,
+    seconds, parameters (of the model), optimizer_state_bytes, flops (of an example), peak_memory_bytes,
+    peak_gpu_memory_bytes (of a training function), signs, drawn_after and decided_after (epoch to the same): what the
+    sampler and the pruner had seen of a study whose trials advance at their own pace, with trials (their number) and
+    training (number of each that was in training to the epochs that it had reported; all others had ended).
 
     \b
     Examples:
@@ -143,7 +144,9 @@ def _lines(found: list[StudySummary]) -> dict[str, str]:
 
 
 def _line(found: StudyDetails) -> dict[str, str]:
-    refusals = (_worker(worker) for worker in found.worker_status if worker.alive and worker.complaint)
+    from hpo.cli.terminal.lines import worker_line
+
+    refusals = (worker_line(worker) for worker in found.worker_status if worker.alive and worker.complaint)
     return {found.name: "; ".join((line_of(found), *refusals))}
 
 
@@ -185,6 +188,7 @@ def _studies_table(found: list[StudySummary]) -> Table:
 
 
 def _print_study(found: StudyDetails, options: str) -> None:
+    from hpo.cli.terminal.lines import front_lines, sign_line, training_line, worker_line
     from hpo.reports.baselines import baseline_sentence
     from hpo.reports.edits import edit_sentences
     from hpo.reports.foreign import sentences
@@ -211,14 +215,15 @@ def _print_study(found: StudyDetails, options: str) -> None:
     if found.best_trials:
         out.print()
         _print_best(out, found)
+    out.list_of("Pareto front", front_lines(found.front))
     if found.confirmation is not None:
         from hpo.reports.render.confirmation import sentences as confirmed
 
         out.list_of(f"Confirmed, trial {found.winner}", confirmed(found.confirmation, found.objective))
     out.list_of("Baselines", [baseline_sentence(one, found.objective) for one in found.baselines])
-    out.list_of("Signs of trouble", [_sign(sign) for sign in found.signs])
-    out.list_of("Workers", [_worker(worker) for worker in found.worker_status])
-    out.list_of("In training", [_progress(trial) for trial in found.in_training])
+    out.list_of("Signs of trouble", [sign_line(sign) for sign in found.signs])
+    out.list_of("Workers", [worker_line(worker) for worker in found.worker_status])
+    out.list_of("In training", [training_line(trial) for trial in found.in_training])
     out.list_of("Failed", [f"trial {trial.number}: {trial.reason}" for trial in found.failures])
     out.list_of("Edits", edit_sentences(found.edits, found.winner))
     for sentence in sentences(found.foreign):
@@ -261,6 +266,7 @@ def _print_best(out: Terminal, found: StudyDetails) -> None:
     objective = found.objective
     part = "validation " if found.function is None else ""
     rows = {f"{part}{objective}": [format_number(trial.value) for trial in best]}
+    rows |= {name: [format_number(trial.values[name]) for trial in best] for name in found.objectives[1:]}
     tested = found.test or {}, found.test_ensemble, found.models
     for name, score in scores_on_test(objective, *tested, name=objective):
         rows[name] = [score if trial.number == found.winner else "" for trial in best]
@@ -271,24 +277,3 @@ def _print_best(out: Terminal, found: StudyDetails) -> None:
     if any(trial.signs for trial in best):
         rows["signs"] = [str(len(trial.signs) or "") for trial in best]
     out.side_by_side("best trials", [str(trial.number) for trial in best], rows)
-
-
-def _sign(sign: SignOfTrouble) -> str:
-    from hpo.reports.text import plural
-
-    named = plural(len(sign.trials), "trial")
-    return f"{sign.code.replace('_', ' ')} in {named}, e.g. {sign.trials[0]}: {sign.example}; {sign.way_out}"
-
-
-def _progress(trial: TrialInTraining) -> str:
-    from hpo.reports.text import format_number
-
-    value = "" if trial.value is None else f", {format_number(trial.value)}"
-    worker = "" if trial.worker is None else f", {trial.worker}"
-    return f"trial {trial.number}: epoch {trial.epoch}{value}{worker}"
-
-
-def _worker(worker: WorkerStatus) -> str:
-    if worker.complaint:
-        return f"{worker.name}: cannot work on it: {worker.complaint}"
-    return f"{worker.name}: {worker.trials} trials" if worker.alive else f"{worker.name}: silent"

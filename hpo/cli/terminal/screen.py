@@ -83,7 +83,7 @@ class Screen:
             begun = now.ended or any(trial.epoch for trial in now.running)
             verb = f"continues after {plural(now.ended, 'ended trial')}" if begun else "begins"
             text = (
-                f"{verb}: {about}, {spec.study.objective}, {plural(now.budget, 'trial')}, "
+                f"{verb}: {about}, {', '.join(spec.study.objectives)}, {plural(now.budget, 'trial')}, "
                 f"sampler {spec.sampler.name}, pruner {spec.pruner.name}"
             )
         self.console.say(f"Study {spec.study.name} {text}")
@@ -133,7 +133,7 @@ class Screen:
         lines = self.console.render_lines(text)
         shown = max(min(SHOWN, self.console.height - len(lines) - 4), 1)
         table = plain_table(header_style="dim")
-        first, objective = now.running[:shown], self.spec.study.objective
+        first, objective = now.running[:shown], self.spec.study.metric
         columns = [
             ("trial", [str(trial.number) for trial in first]),
             ("epoch", [f"{trial.epoch}/{self.epochs}" for trial in first]),
@@ -203,9 +203,11 @@ def conclusion(spec: StudySpec, result: Result) -> None:
         out.say(f"Winner: trial {winner.number}")
         for name, value in winner.params.items():
             out.entry(f"{name} = {format_number(value, 6)}")
-        objective = spec.study.objective
+        objective = spec.study.metric
         part = "validation " if spec.function is None else ""
         out.entry(f"{part}{objective}: {format_number(winner.value)}")
+        for name, value in winner.further.items():
+            out.entry(f"{name}: {format_number(value)}")
         if winner.test is None and spec.function is None:
             out.entry("no test part (data.test = 0)")
         elif winner.test is not None:

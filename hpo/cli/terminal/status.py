@@ -17,7 +17,7 @@ from hpo.reports.confirmed import shown_confirmation
 from hpo.reports.diagnosis import counted
 from hpo.reports.edits import EditLine, edit_lines
 from hpo.reports.foreign import ForeignTrial, foreign_trial
-from hpo.reports.trials import count, ranked, trial_row
+from hpo.reports.trials import TrialRow, count, front_of, ranked, trial_row
 
 if TYPE_CHECKING:
     from hpo.attributes.starts import Start
@@ -67,6 +67,8 @@ class BestTrial:
 
     number: int
     value: float | None
+    values: Mapping[str, float]
+    """Its objectives by name."""
     spread: float | None
     """Standard deviation of its value over folds and repeats; None where there is one of them."""
     epochs: int
@@ -146,8 +148,12 @@ class StudyDetails(StudySummary):
     ended: Mapping[str, int]
     """Number of finished and pruned trials by the reason why they ended, the most frequent first."""
     worker_status: tuple[WorkerStatus, ...]
+    objectives: tuple[str, ...]
+    """Names of all objectives, the first one first."""
     best_trials: tuple[BestTrial, ...]
     """Best first."""
+    front: tuple[BestTrial, ...]
+    """The Pareto front, the best in the first objective first; empty with one objective."""
     signs: tuple[SignOfTrouble, ...]
     """The most frequent kind first."""
     in_training: tuple[TrialInTraining, ...]
@@ -183,7 +189,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
     ended = Counter(
         trial.ended.cause or "without a reason" for trial in trials if trial.state in ("COMPLETE", "PRUNED")
     )
-    best = ranked(trials, study.direction == "minimize")
+    best = ranked(trials, study.directions)
     report = gather(store, name) if health and trials else None
     at_work = tuple(worker.name for worker in known if works_on(worker, study))
     return StudyDetails(
@@ -224,19 +230,9 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         starts=study.facts.starts,
         ended=dict(ended.most_common()),
         worker_status=_worker_status(study, known, held, counts.running),
-        best_trials=tuple(
-            BestTrial(
-                number=trial.number,
-                value=trial.value,
-                spread=trial.spread,
-                epochs=trial.epochs,
-                best_epoch=trial.best_epoch,
-                seconds=trial.seconds,
-                params=trial.params,
-                signs=tuple(sorted({str(sign.code) for sign in trial.signs})),
-            )
-            for trial in best[:BEST]
-        ),
+        objectives=study.objectives,
+        best_trials=tuple(_best_trial(trial, study) for trial in best[:BEST]),
+        front=tuple(_best_trial(trial, study) for trial in front_of(best, study.directions)),
         signs=tuple(
             SignOfTrouble(code=str(one.code), trials=one.trials, example=str(one.example), way_out=one.example.way_out)
             for one in counted(trials, next((t for t in trials if t.number == study.winner_number), None))
@@ -263,6 +259,20 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         edits=edit_lines(edits_of(store, study.study_id), frozen),
         health=report.checks if report else (),
         next=report.next if report else None,
+    )
+
+
+def _best_trial(trial: TrialRow, study: StudyRow) -> BestTrial:
+    return BestTrial(
+        number=trial.number,
+        value=trial.value,
+        values=dict(zip(study.objectives, trial.values, strict=True)),
+        spread=trial.spread,
+        epochs=trial.epochs,
+        best_epoch=trial.best_epoch,
+        seconds=trial.seconds,
+        params=trial.params,
+        signs=tuple(sorted({str(sign.code) for sign in trial.signs})),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ class TrialDetails:
     reason: str
     """Why it ended; empty while it runs."""
     value: float | None
+    values: Mapping[str, float]
+    """Its objectives by name; empty where it has none."""
     spread: float | None
     epochs: int
     best_epoch: int | None
@@ -35,6 +37,8 @@ class TrialDetails:
     parameters: int | None
     """Trainable numbers of the model."""
     optimizer_state_bytes: int | None
+    flops: int | None
+    """Operations of the model's forward pass for one example."""
     peak_memory_bytes: int | None
     """Largest main memory that the process of a training function was seen to take."""
     peak_gpu_memory_bytes: int | None
@@ -60,19 +64,20 @@ def show_trial(store: Store, study: str, number: int, *, as_json: bool) -> None:
     if number not in trials:
         there = f"its trials are 0 to {max(trials)}" if trials else "it has none yet"
         raise StudyStateError(f"the study {study!r} has no trial {number}: {there}.")
-    found = _details(trial_row(trials[number]), trials[number].system_attrs)
+    found = _details(trial_row(trials[number]), trials[number].system_attrs, row.objectives)
     if as_json:
         write_data(json_text(found))
     else:
         _print(found, row)
 
 
-def _details(trial: TrialRow, attributes: Mapping[str, Any]) -> TrialDetails:
+def _details(trial: TrialRow, attributes: Mapping[str, Any], objectives: Sequence[str]) -> TrialDetails:
     return TrialDetails(
         number=trial.number,
         state=STATES[trial.state],
         reason=str(trial.ended),
         value=trial.value,
+        values=dict(zip(objectives, trial.values, strict=False)),
         spread=trial.spread,
         epochs=trial.epochs,
         best_epoch=trial.best_epoch,
@@ -80,6 +85,7 @@ def _details(trial: TrialRow, attributes: Mapping[str, Any]) -> TrialDetails:
         seconds=trial.seconds,
         parameters=trial.model_parameters,
         optimizer_state_bytes=trial.optimizer_state_bytes,
+        flops=trial.flops,
         peak_memory_bytes=trial.peak_memory_bytes,
         peak_gpu_memory_bytes=trial.peak_gpu_memory_bytes,
         signs=tuple(
@@ -102,6 +108,8 @@ def _print(found: TrialDetails, study: StudyRow) -> None:
         best = "" if found.best_epoch is None else f", best at epoch {found.best_epoch}"
         spread = "" if found.spread is None else f" (spread {format_number(found.spread)})"
         out.say(f"{part}{study.objective} {format_number(found.value)}{spread}{best}")
+        for name, value in [*found.values.items()][1:]:
+            out.say(f"{name} {format_number(value)}")
     if found.drawn_after is not None:
         out.say(f"drawn after {seen.in_words(found.drawn_after)}")
     if found.decided_after:
@@ -111,6 +119,7 @@ def _print(found: TrialDetails, study: StudyRow) -> None:
         found.seconds is not None and f"time {format_duration(found.seconds)}",
         found.parameters is not None and f"{plural(found.parameters, 'parameter')} of the model",
         found.optimizer_state_bytes is not None and f"optimizer state {format_bytes(found.optimizer_state_bytes)}",
+        found.flops is not None and f"{found.flops:,} FLOPs of an example",
         found.peak_memory_bytes is not None and f"main memory up to {format_bytes(found.peak_memory_bytes)}",
         found.peak_gpu_memory_bytes is not None and f"GPU memory up to {format_bytes(found.peak_gpu_memory_bytes)}",
     ]

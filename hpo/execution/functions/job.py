@@ -95,7 +95,7 @@ class FunctionJob:
     """With the path of its file."""
     sources: Mapping[Reference, bytes]
     """The function's code, as it was when the study was opened."""
-    objective: str
+    objectives: tuple[str, ...]
     """The metric that every report needs."""
     seed: int
     """Of the study."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hpo.printable import on_one_line
+from hpo.studyfile.records import TAKEN
 
 LONGEST = 100
 """Characters of a metric's name."""
 MOST = 1000
 """Metrics of a report."""
-TAKEN = ("number", "replica", "epoch", "objective", "seconds")
-"""Columns of `epochs.csv` that are no metrics."""
 
 
 def as_values(metrics: Mapping[str, float], objective: str) -> dict[str, float]:

@@ -45,7 +45,7 @@ def live(connection: Connection, job: FunctionJob, function: Callable[[Trial], A
     try:
         disk.make_folder(folder)
         _print_to(str(folder / OUTPUT))
-        trial = Trial(begin, connection, objective=job.objective, data=job.data, folder=folder)
+        trial = Trial(begin, connection, objectives=job.objectives, data=job.data, folder=folder)
         function(trial)
         ended = Returned(cpu_seconds=cpu_seconds())
     except BaseException as error:  # SystemExit, too

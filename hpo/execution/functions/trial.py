@@ -25,7 +25,15 @@ ZIP = b"PK"
 class Trial:
     """One trial of a study, in the process that trains it."""
 
-    def __init__(self, begin: Begin, connection: Connection, *, objective: str, data: TrialData | None, folder: Path):
+    def __init__(
+        self,
+        begin: Begin,
+        connection: Connection,
+        *,
+        objectives: tuple[str, ...],
+        data: TrialData | None,
+        folder: Path,
+    ):
         self.number: int = begin.number
         """Number of the trial, from 0."""
         self.params: dict[str, Any] = dict(begin.params)
@@ -42,7 +50,7 @@ class Trial:
         """The data that the study names, split and prepared; None where it names none."""
         self._begin = begin
         self._connection = connection
-        self._objective = objective
+        self._objectives = objectives
         self._epoch: int | None = None
         """The last epoch reported by this process."""
         self._stop = False
@@ -50,19 +58,20 @@ class Trial:
         self._lock = threading.Lock()
 
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Reports the metrics of an epoch, among them the study's objective; returns when they are stored. The last
+        """Reports the metrics of an epoch, among them the study's objectives; returns when they are stored. The last
         epoch is stored when the function has returned, with the state that it saved after it. Epochs are counted from
         1, without gaps. A trial that continues may report epochs again that it had reported before: these are passed
-        over. `ValueError` if an epoch is left out, the objective is missing, or a metric has a name that cannot be
+        over. `ValueError` if an epoch is left out, an objective is missing, or a metric has a name that cannot be
         shown."""
         number = self._next(epoch)
-        if self._objective not in metrics:
-            raise ValueError(
-                f"report({epoch}, ...): found {', '.join(map(repr, metrics)) or 'no metrics'}, but study.objective is "
-                f"{self._objective!r}; report it, too"
-            )
+        for name in self._objectives:
+            if name not in metrics:
+                raise ValueError(
+                    f"report({epoch}, ...): found {', '.join(map(repr, metrics)) or 'no metrics'}, but study.objective "
+                    f"{'is' if len(self._objectives) == 1 else 'has'} {name!r}; report it, too"
+                )
         try:
-            values = as_values(metrics, self._objective)
+            values = as_values(metrics, self._objectives[0])
         except ValueError as error:
             raise ValueError(f"report({epoch}, ...): {error}") from None
         with self._lock:

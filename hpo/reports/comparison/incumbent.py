@@ -80,9 +80,8 @@ def incumbents_of(report: StudyReport, measure: Measure) -> Incumbents:
     so it may also get worse."""
     values = {} if measure.on_test else trial_values(report, measure)
     ranks = {
-        trial.number: rank_key(trial.value, trial.valid_loss, trial.number, minimized=report.minimized)
+        trial.number: rank_key(trial.values, trial.valid_loss, trial.number, report.directions)
         for trial in report.best_first
-        if trial.value is not None
     }
     started = [trial.started.timestamp() for trial in report.trials if trial.started is not None]
     steps: list[Step] = []

@@ -59,7 +59,8 @@ def measure_of(reports: Sequence[StudyReport], metric: str | None) -> Measure:
         guess = f"Did you mean {close[0]!r}? " if close else ""
         raise InputError(f"no study recorded the metric {metric!r}. {guess}There are: {listed(recorded, NAMED)}.")
     name = metric.removeprefix(TEST)
-    directions = {report.objective: report.minimized for report in reversed(reports)}
+    goals = (zip(report.objectives, report.directions, strict=True) for report in reversed(reports))
+    directions = {name: goal == "minimize" for goal_of in goals for name, goal in goal_of}
     if name in directions:
         return Measure(name=metric, minimized=directions[name])
     if name not in METRICS and name not in LOSSES:

@@ -21,7 +21,7 @@ def comparison_row(report: StudyReport) -> dict[str, Any]:
     repeats, `confirmed_low` and `confirmed_high` the ends of its 95 % interval; they are there only where a winner was
     confirmed.
     """
-    finished = [trial.value for trial in ranked(report.trials, report.minimized) if trial.value is not None]
+    finished = [trial.value for trial in ranked(report.trials, report.directions) if trial.value is not None]
     winner = report.winner
     trials = in_order_of_ending(report.trials)
     until = trials[: trials.index(winner) + 1] if winner in trials else []

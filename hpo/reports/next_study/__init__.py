@@ -57,8 +57,11 @@ def _wishes(spec: StudySpec, e: Evidence, importances: Importances, checks: Sequ
     found = {check.code: check for check in checks}
     ranges = moved_ranges(spec, e, found["edges"])
     moved = [one.change.path for one in ranges]
+    budget = budget_changes(spec, e, found, wider=bool(ranges))
+    if len(spec.study.objectives) > 1:  # what changes nothing in the first objective may change another one
+        return [*ranges, *(one for one in budget if one.change.path == "training.epochs")]
     settled = settled_parameters(spec, e, importances, found["dead_parameters"], moved=moved)
-    return [*ranges, *settled, *budget_changes(spec, e, found, wider=bool(ranges))]
+    return [*ranges, *settled, *budget]
 
 
 def name_after(name: str) -> str:

@@ -66,7 +66,7 @@ def evenly(items: Sequence[TrialRow], most: int) -> list[TrialRow]:
 
 def choose(report: StudyReport, numbers_with_epochs: set[int]) -> list[tuple[int | None, TrialRow]]:
     """The trials to draw with their ranks: the twenty best, then others spread evenly over the study."""
-    best_first = [t for t in ranked(report.trials, report.minimized) if t.number in numbers_with_epochs]
+    best_first = [t for t in ranked(report.trials, report.directions) if t.number in numbers_with_epochs]
     if report.winner in best_first:
         best_first.remove(report.winner)
         best_first.insert(0, report.winner)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     from hpo.reports.facts import StudyReport
+    from hpo.reports.trials import TrialRow
 
 Figure = dict[str, Any]
 
@@ -29,6 +30,8 @@ MOST_LINES = 1000
 """Largest number of trials in the parallel coordinates."""
 MOST_AXES = 10
 """Largest number of parameters in the parallel coordinates."""
+WIDE = 20
+"""Ratio of the largest to the smallest value from which on an objective has a log scale."""
 SHADES = 5
 """Colours by standing, see the page's style sheet."""
 
@@ -80,6 +83,43 @@ def history_figure(report: StudyReport) -> Figure:
         "height": 360,
         "x": {"title": "trial (number)", "kind": "linear", "whole": True},
         "y": {"title": _objective(report), "kind": "linear", "range": robust_range([p.value or 0.0 for p in points])},
+        "layers": layers,
+        "legend": True,
+    }
+
+
+def front_figures(report: StudyReport) -> list[Figure]:
+    """The Pareto front: the first objective against each of the others. Where there are two, the front is a line of
+    steps: what lies on its wrong side is worse than a trial of the front in both."""
+    if not report.front:
+        return []
+    on_it = {trial.number for trial in report.front}
+    others = evenly([trial for trial in report.best_first if trial.number not in on_it], MOST_HISTORY)
+    return [_front_figure(report, others, place) for place in range(1, len(report.objectives))]
+
+
+def _front_figure(report: StudyReport, others: Sequence[TrialRow], place: int) -> Figure:
+    winner = [report.winner] if report.winner else []
+    front = [trial for trial in report.front if trial not in winner]
+    layers = [
+        _points(style, name, [(t.number, shortened(t.values[place]), t.values[0]) for t in trials])
+        for style, name, trials in (
+            ("finished", "finished", others),
+            ("front", "Pareto front", front),
+            ("winner", "winner", winner),
+        )
+    ]
+    if len(report.objectives) == 2:
+        ends = sorted(report.front, key=lambda t: t.values[place], reverse=report.directions[place] == "maximize")
+        steps = _points("front", "", [(t.number, shortened(t.values[place]), t.values[0]) for t in ends])
+        layers.insert(1, {**steps, "kind": "steps", "hidden": True})
+    shown = [*report.front, *others]
+    values = [trial.values[place] for trial in shown]
+    wide = min(values) > 0 and max(values) > WIDE * min(values)
+    return {
+        "height": 360,
+        "x": {"title": label(report.objectives[place]), "kind": "log" if wide else "linear"},
+        "y": {"title": _objective(report), "kind": "linear", "range": robust_range([t.values[0] for t in shown])},
         "layers": layers,
         "legend": True,
     }

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from hpo.reports.parts import BalanceRow
 
 SCRIPTS = ("numbers.js", "smoothing.js", "figures.js", "parallel.js", "report.js")
+MOST_FRONT = 50
+"""Trials of the Pareto front in its table."""
 MOST_SLICES = 24
 """Parameters with a slice plot."""
 
@@ -63,6 +65,8 @@ def render(report: StudyReport, *, refresh: int | None = None) -> str:
         isolations=[matters.isolation_plot(one) for one in report.importances.isolations],
         slices=slices,
         slices_omitted=len(report.parameters) - len(slices),
+        front=report.front[:MOST_FRONT],
+        front_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.front)],
         top_parameters=[name for name in report.parameters if any(name in trial.params for trial in report.top)],
         edits=edit_sentences(report.edits, report.winner.number if report.winner else None),
         confirmed=sentences(report.confirmation, report.objective) if report.confirmation else [],
@@ -91,6 +95,7 @@ def breakable(name: str) -> Markup:
 def figure_data(report: StudyReport, slices: Sequence[str]) -> dict[str, figures.Figure]:
     """The figures that the page's script draws, by the name of their place."""
     found = {"history": figures.history_figure(report)} if report.history else {}
+    found |= {f"front-{place}": figure for place, figure in enumerate(figures.front_figures(report), 1)}
     if lines := figures.parallel_figure(report):
         found["parallel"] = lines
     return found | {f"slice-{place}": figures.slice_figure(report, name) for place, name in enumerate(slices)}

@@ -48,6 +48,21 @@ class WinnerLine(_Record):
     test_ensemble: dict[str, float | None] = Field(description="The same of the ensemble of its models.")
 
 
+class ObjectiveLine(_Record):
+    """What the search optimised."""
+
+    name: str
+    direction: Literal["maximize", "minimize"]
+
+
+class FrontLine(_Record):
+    """A trial on the Pareto front: no other is at least equal in all objectives and better in one."""
+
+    number: int = Field(description="The trial's number.")
+    values: dict[str, float] = Field(description="Its objectives by name.")
+    params: dict[str, Any] = Field(description="Searched parameters by dotted path.")
+
+
 class EstimateLine(_Record):
     """A mean with its 95 % interval."""
 
@@ -119,6 +134,7 @@ class Summary(_Record):
     study: str = Field(description="Name of the study.")
     objective: str = Field(description="Metric of the validation part that was optimised.")
     direction: Literal["maximize", "minimize"]
+    objectives: list[ObjectiveLine] = Field(description="All objectives; the first is the one above.")
     seed: int
     hpo_version: str = Field(description="Version that the study was made with.")
     finished: int = Field(description="Trials that trained their last epoch, or stopped early.")
@@ -128,6 +144,9 @@ class Summary(_Record):
     epochs: int = Field(description="Epochs trained, over all trials.")
     seconds: float | None = Field(description="Time that the study ran.")
     winner: WinnerLine | None
+    pareto_front: list[FrontLine] = Field(
+        description="Best in the first objective first; empty where there is one objective."
+    )
     baselines: dict[str, dict[str, float | None]] = Field(
         description="Metrics of simple models on the validation part, by name."
     )
@@ -153,6 +172,10 @@ def summary_of(report: StudyReport) -> Summary:
         study=report.name,
         objective=report.objective,
         direction=report.direction,
+        objectives=[
+            ObjectiveLine(name=name, direction=goal)
+            for name, goal in zip(report.objectives, report.directions, strict=True)
+        ],
         seed=report.seed,
         hpo_version=report.hpo_version,
         finished=counts.finished,
@@ -171,6 +194,14 @@ def summary_of(report: StudyReport) -> Summary:
             test=dict(report.test),
             test_ensemble=dict(report.test_ensemble),
         ),
+        pareto_front=[
+            FrontLine(
+                number=trial.number,
+                values=dict(zip(report.objectives, trial.values, strict=True)),
+                params=dict(trial.params),
+            )
+            for trial in report.front
+        ],
         baselines={one.name: dict(one.validation) for one in report.baselines},
         explanation=report.explanation,
         importances=dict(report.importances.shares),

@@ -14,11 +14,13 @@ from hpo.reports.health import counted
 from hpo.reports.render.confirmation import sentences
 from hpo.reports.render.explanation import PAIR_HEADER, pair_cells, rung_cells, rung_header, rungs
 from hpo.reports.render.explanation import sentences as explained
-from hpo.reports.text import describe_training, format_duration, format_number, format_share, label, units
+from hpo.reports.text import describe_training, format_duration, format_number, format_share, label, plural, units
 
 if TYPE_CHECKING:
     from hpo.reports.facts import StudyReport
 
+MOST_SHOWN = 50
+"""Trials of the Pareto front that the page shows at most."""
 MARKS = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 """Characters that begin emphasis, code, links, cells, struck text or formulas within a line."""
 LINKING = re.compile(r"[&<>@#]|:(?=//)|(?<=www)\.", re.IGNORECASE)
@@ -32,6 +34,7 @@ def summary(report: StudyReport) -> str:
     sections = [
         f"# {escaped(report.name)}",
         *_winner(report),
+        *_front(report),
         *_baselines(report),
         *_figures(report),
         *_edits(report),
@@ -91,6 +94,19 @@ def _winner(report: StudyReport) -> Iterable[str]:
     yield markdown_table(
         ("parameter", "value"), [(code(name), _value(winner.params[name], 6)) for name in sorted(winner.params)]
     )
+
+
+def _front(report: StudyReport) -> Iterable[str]:
+    if not report.front:
+        return
+    yield "## Pareto front"
+    yield f"{plural(len(report.front), 'trial')}, none of which another one beats in all objectives."
+    shown = report.front[:MOST_SHOWN]
+    names = [name for name in report.parameters if any(name in trial.params for trial in shown)]
+    rows = [
+        (str(t.number), *map(format_number, t.values), *(_value(t.params.get(name)) for name in names)) for t in shown
+    ]
+    yield markdown_table(("trial", *(escaped(label(name)) for name in report.objectives), *map(code, names)), rows)
 
 
 def _baselines(report: StudyReport) -> Iterable[str]:

@@ -51,7 +51,8 @@ class Contest:
 
 def contest_of(session: Session) -> Contest | None:
     """The contest that follows from the study's ended trials; None where there is none: it is turned off, a function of
-    the user's own trains, no trial has finished, or the share does not pay for enough trainings."""
+    the user's own trains, no trial has finished, or the share does not pay for enough trainings. With several
+    objectives, only trials on the Pareto front take part, and the default configuration."""
     spec, searcher = session.spec, session.searcher
     if spec.confirm <= 0 or spec.function is not None:
         return None
@@ -59,9 +60,11 @@ def contest_of(session: Session) -> Contest | None:
     configs: dict[int, TrialConfig] = {}
     searched: dict[int, float] = {}
     known: dict[str, int] = {}
+    front = searcher.front() if len(spec.study.objectives) > 1 else None
     for trial in searcher.ranking():
         key = _key(trial.params)
-        if trial.state == TrialState.COMPLETE and key not in known:
+        wins = trial.state == TrialState.COMPLETE and (front is None or trial.number in front)
+        if wins and key not in known:
             known[key] = trial.number
             configs[trial.number] = searcher.config(trial)
             searched[trial.number] = sign * trial.values[0]

@@ -27,7 +27,6 @@ from hpo.runtime.setup.commit import commit_of
 from hpo.runtime.setup.inputs import Inputs
 from hpo.runtime.setup.specs import known_study, spec_of, spent_by
 from hpo.runtime.setup.starts import starts_of
-from hpo.search.objective import direction
 from hpo.search.pruning.by_name import promotion_of
 from hpo.storage.store import Store
 from hpo.studyfile.edits import refusals
@@ -48,8 +47,9 @@ def register(
     study_id = studies.register_study(
         store,
         name=spec.study.name,
-        direction=direction(spec.study),
-        metric=spec.study.objective,
+        direction=spec.study.directions[0],
+        metric=spec.study.metric,
+        further=dict(zip(spec.study.objectives[1:], spec.study.directions[1:], strict=True)),
         spec_text=spec.text,
         source=str(Path(spec.source).resolve()),
         fingerprint=fingerprint(spec),
@@ -192,12 +192,13 @@ def refuse_other_inputs(spec: StudySpec, known: StudyRow, inputs: Inputs) -> Non
 
 def _dashboard_attributes(spec: StudySpec, inputs: Inputs) -> dict[str, Any]:
     """User attributes that optuna-dashboard shows of the study."""
+    further = f"; {' and '.join(spec.study.objectives[1:])}" if len(spec.study.objectives) > 1 else ""
     if spec.data is None:
-        about = {"objective": f"{spec.study.objective}, {spec.study.epoch} epoch"}
+        about = {"objective": f"{spec.study.metric}, {spec.study.epoch} epoch{further}"}
     else:
         about = {
             "data": f"{inputs.dataset.name}, {inputs.dataset.size} examples, {inputs.dataset.task}",
-            "objective": f"validation {spec.study.objective}, {spec.study.epoch} epoch",
+            "objective": f"validation {spec.study.metric}, {spec.study.epoch} epoch{further}",
         }
     return {
         **about,

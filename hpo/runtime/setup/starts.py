@@ -3,7 +3,6 @@ in the database."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Any
@@ -66,16 +65,16 @@ def _best(spec: StudySpec, store: Store, name: str, parameters: Sequence[Paramet
 
 
 def _finished(store: Store, row: StudyRow) -> list[FrozenTrial]:
-    """The finished trials of a study, its winner first, then by its objective."""
-    minimized = row.direction == "minimize"
+    """The finished trials of a study, its winner first, then in the order of `hpo.ranking`."""
 
-    def place(trial: FrozenTrial) -> tuple[bool, tuple[float, float, int]]:
+    def place(trial: FrozenTrial) -> tuple[bool, tuple[float, ...]]:
         loss = ranking.valid_loss_of(trial.user_attrs)
-        key = ranking.rank_key(trial.values[0], loss, trial.number, minimized=minimized)
+        key = ranking.rank_key(trial.values, loss, trial.number, row.directions)
         return trial.number != row.winner_number, key
 
     finished = (trial for trial in store.own_trials(row.study_id) if trial.state == TrialState.COMPLETE)
-    return sorted((trial for trial in finished if trial.values and math.isfinite(trial.values[0])), key=place)
+    whole = (trial for trial in finished if ranking.is_whole(trial.values or (), row.directions))
+    return sorted(whole, key=place)
 
 
 def _fitting(params: dict[str, Any], parameters: Sequence[Parameter]) -> dict[str, Any]:

@@ -9,8 +9,17 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, BruteForceSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler
+from optuna.samplers import (
+    BaseSampler,
+    BruteForceSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+)
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from hpo import space
 from hpo.conventions import OWN_PROCESS
@@ -21,6 +30,14 @@ from hpo.search.sampling.bayesian import BayesianSampler
 from hpo.search.sampling.tpe import TpeSampler
 from hpo.seeds import sampler_seed
 from hpo.studyfile.file import StudySpec
+
+
+class _Nsga2(NSGAIISampler):
+    """Optuna's, whose generations may lose trials: an edited study hides those that lie outside its ranges."""
+
+    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        found: list[FrozenTrial] = super().get_parent_population(study, generation)
+        return found if len(found) > 1 else []  # too few to cross are drawn at random
 
 
 def _gp_of_optuna(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
@@ -39,6 +56,10 @@ def _cmaes(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
         independent_sampler=RandomSampler(seed),
         warn_independent_sampling=False,
     )
+
+
+def _nsga2(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
+    return _Nsga2(population_size=record.population, seed=seed)
 
 
 def _qmc(record: Any, seed: int, spec: StudySpec) -> BaseSampler:
@@ -64,9 +85,12 @@ def _tpe(spec: StudySpec, study: Study, promotion: Promotion | None) -> Sampling
     groups: dict[str | None, dict[str, BaseDistribution]] = {}
     for parameter in space.parameters(spec):
         groups.setdefault(parameter.condition, {})[parameter.name] = parameter.distribution
+    record: Any = spec.sampler
+    if len(spec.study.objectives) > 1:  # the places of trials that pause are by the first objective alone
+        tpe = TpeSampler(list(groups.values()), seed=spec.study.seed, several=spec.study.directions)
+        return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials)
     maximize = objective.direction(spec.study) == "maximize"
     tpe = TpeSampler(list(groups.values()), seed=spec.study.seed, maximize=maximize)
-    record: Any = spec.sampler
     return AtOnce(study, tpe, seed=spec.study.seed, startup_trials=record.startup_trials, promotion=promotion)
 
 
@@ -101,6 +125,7 @@ SAMPLERS: dict[str, Make] = {
     "tpe": _tpe,
     "gp": _gp,
     "cmaes": _each(_cmaes),
+    "nsga2": _each(_nsga2),
     "qmc": _each(_qmc),
     "random": _each(_random),
     "grid": _each(_grid),

@@ -56,13 +56,17 @@ class History:
         # Sorted by number, so that the order in which trials ended or were read has no effect.
         order = np.argsort(numbers)
         self.numbers = numbers[order]
-        self.ranks = np.concatenate((self.ranks, [_rank(trial, self.sign) for trial in new]))[order]
+        self.ranks = np.concatenate((self.ranks, [self.rank_of(trial) for trial in new]))[order]
         self.params = np.concatenate((self.params, [self.point(trial) for trial in new]))[order]
 
     def rank(self, ranks: Mapping[int, int]) -> None:
         """Give the trials other ranks, by number, 0 for the best."""
         self.ranks = np.zeros((len(self), 3))
         self.ranks[:, 0] = [ranks.get(number, len(ranks)) for number in self.numbers.tolist()]
+
+    def rank_of(self, trial: FrozenTrial) -> tuple[float, float, float]:
+        """Sort key of a trial; lower is better."""
+        return _rank(trial, self.sign)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -76,8 +80,9 @@ class History:
             for name, distribution in self.space.items()
         ]
 
-    def order(self) -> NDArray[np.intp]:
-        """Indices of the trials, the best first; equal ones in the order of their numbers."""
+    def order(self, best: int = 0) -> NDArray[np.intp]:
+        """Indices of the trials, the best first; equal ones in the order of their numbers. `best`: how many of them
+        the caller takes as the best; with one objective, this changes nothing."""
         return np.lexsort(self.ranks.T[::-1])  # lexsort sorts by the last key first
 
     def observed(self, names: Iterable[str], which: NDArray[np.intp], *, most: int | None = None) -> Observed:
@@ -105,7 +110,6 @@ class History:
 
 
 def _rank(trial: FrozenTrial, sign: float) -> tuple[float, float, float]:
-    """Sort key of a trial; lower is better."""
     broken = sum(value for value in trial.constraints.values() if value > 0)
     if broken > 0:
         return 2.0, broken, 0.0

@@ -17,7 +17,9 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers._tpe.sampler import default_gamma
 from optuna.trial import FrozenTrial
 
+from hpo.ranking import Direction
 from hpo.search.sampling.history import MOST, History
+from hpo.search.sampling.pareto import ParetoHistory
 from hpo.search.sampling.parzen import Domain, Floats, beside, fit
 from hpo.seeds import tpe_seed
 
@@ -34,7 +36,8 @@ class GroupModel:
     def __init__(self, domain: Domain, history: History, uniform: Floats) -> None:
         """`uniform` has a row of numbers for each candidate: [trials, CANDIDATES, 1 + parameters]."""
         self.domain = domain
-        order, best = history.order(), default_gamma(len(history))
+        best = default_gamma(len(history))
+        order = history.order(best)
         good, rest = (
             fit(domain, seen.points, seen.weights)
             for seen in (
@@ -61,12 +64,15 @@ class GroupModel:
 class TpeSampler:
     """One study's model-based draws."""
 
-    def __init__(self, groups: Sequence[Group], *, seed: int, maximize: bool) -> None:
+    def __init__(
+        self, groups: Sequence[Group], *, seed: int, maximize: bool = False, several: Sequence[Direction] = ()
+    ) -> None:
+        """`several`: the directions of the objectives, where there are several; then `maximize` says nothing."""
         self.seed = seed
         self.domains = [Domain({n: d for n, d in group.items() if not d.single()}) for group in groups]
         self.group_of = {name: index for index, domain in enumerate(self.domains) for name in domain.names}
         space = {name: d for group in groups for name, d in group.items() if name in self.group_of}
-        self.history = History(space, maximize=maximize)
+        self.history = ParetoHistory(space, several) if several else History(space, maximize=maximize)
 
     def batch(
         self,

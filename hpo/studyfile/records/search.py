@@ -52,6 +52,15 @@ class RandomSearch(Record):
     name: Literal["random"] = "random"
 
 
+class Nsga2(Record):
+    """Genetic algorithm with non-dominated sorting (Deb et al. 2002), for several objectives; parameters that only some
+    trials have are drawn at random."""
+
+    name: Literal["nsga2"] = "nsga2"
+    population: Annotated[int, Field(ge=2, le=10_000)] = 50
+    """Trials of a generation. The first ones are drawn at random."""
+
+
 class Grid(Record):
     """Every combination of the choices; every range needs a step."""
 
@@ -198,7 +207,7 @@ class Auto(Record):
     name: Literal["auto"] = "auto"
 
 
-Sampler = Annotated[Tpe | Gp | Cmaes | Qmc | RandomSearch | Grid | Auto, Field(discriminator="name")]
+Sampler = Annotated[Tpe | Gp | Cmaes | Nsga2 | Qmc | RandomSearch | Grid | Auto, Field(discriminator="name")]
 Pruner = Annotated[
     Promotion
     | Asha
@@ -254,4 +263,5 @@ class SearchTable(Record):
     sampler: Sampler = Tpe()
     """Proposes the next trials."""
     pruner: Pruner = Promotion()
-    """Ends or pauses unpromising trials early. Where it is absent, `median` for a training function of your own."""
+    """Ends or pauses unpromising trials early. Where it is absent, `median` for a training function of your own, and
+    `none` in a study with several objectives, of which pruners see the first alone."""

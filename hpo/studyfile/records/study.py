@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from hpo.ranking import Direction
 from hpo.studyfile.records.base import NAME_PATTERN, Count, Decay, Record
 
 
@@ -46,8 +47,19 @@ BOUNDS: dict[str, tuple[float, float]] = {
 REGRESSION_METRICS = frozenset(name for name, traits in METRICS.items() if traits.task != "classification")
 CLASSIFICATION_METRICS = frozenset(name for name, traits in METRICS.items() if traits.task != "regression")
 
+COSTS: dict[str, str] = {
+    "parameters": "parameters",
+    "optimizer_bytes": "optimizer_state_bytes",
+    "flops": "flops",
+}
+"""Costs of a model that may be further objectives, of each of which less is better, by the key under which a trial has
+them."""
+
 FREE_METRIC_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 """Names that a training function of the user's own may give what it reports."""
+TAKEN = ("number", "replica", "epoch", "objective", "seconds")
+"""Columns of `epochs.csv` that are no metrics."""
+
 
 if TYPE_CHECKING:
     Metric = str
@@ -68,20 +80,33 @@ def possible(metric: str, low: float, high: float) -> tuple[float, float]:
     return max(low, min(least, high)), min(high, max(most, low))
 
 
+MOST_OBJECTIVES = 4
+"""With more, hardly a trial is worse than another in all of them."""
+_SEVERAL = Field(
+    strict=False, min_length=1, max_length=MOST_OBJECTIVES, description=f"a list of 1 to {MOST_OBJECTIVES} such"
+)
+Objectives = Annotated[tuple[Metric, ...], _SEVERAL]
+Directions = Annotated[tuple[Direction, ...], _SEVERAL]
+
+
 class StudyTable(Record):
     """Name, objective and seed."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     """Name of the study in the database and of its report folder."""
-    objective: Metric = "accuracy"
+    objective: Metric | Objectives = "accuracy"
     """Metric of the validation part that the search optimises; its direction follows from the metric. `loss` is cross
     entropy in nats, or the mean squared error of the standardised target (in units of the target's variance in the
     training part); `rmse`, `mae`, `median_absolute_error` and `quantile_loss` are in the target's own unit.
     docs/metrics.md describes all. In a study with [trial], any name that its function reports. Of trials with equal
-    values, the one with the lower validation loss at the epoch that counts is better."""
-    direction: Literal["minimize", "maximize"] | None = None
+    values, the one with the lower validation loss at the epoch that counts is better. A list, such as ["accuracy",
+    "parameters"], makes several objectives: the first is a metric, by which trials stop early, are pruned, and the
+    winner is chosen; the others are metrics or the costs `parameters`, `optimizer_bytes` and `flops`; see
+    docs/objectives.md."""
+    direction: Direction | Directions | None = None
     """Whether less or more of the objective is better. Needed only where a training function of your own reports an
-    objective of another name than those above, whose direction is known."""
+    objective of another name than those above, whose direction is known. Of several objectives, a list with the
+    direction of each."""
     epoch: Literal["best", "last"] = "best"
     """Whether a trial's value is its best epoch's objective or its last epoch's. The pruners median and percentile
     judge running trials by the same one."""
@@ -111,10 +136,33 @@ class StudyTable(Record):
         """Searched parameters by what they are for; only roles that some have."""
         return {role: names for role in ROLES if (names := getattr(self, role))}
 
+    @field_validator("objective", "direction", mode="after")
+    @classmethod
+    def _plain(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        return value[0] if isinstance(value, tuple) and len(value) == 1 else value
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of all objectives, the first one first."""
+        return self.objective if isinstance(self.objective, tuple) else (self.objective,)
+
+    @property
+    def metric(self) -> str:
+        """The first objective: the metric whose curve decides how long a trial trains, and by which the winner is
+        best."""
+        return self.objectives[0]
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Whether less or more of each objective is better."""
+        if self.direction is not None:
+            return self.direction if isinstance(self.direction, tuple) else (self.direction,)
+        return tuple("minimize" if name in MINIMIZED or name in COSTS else "maximize" for name in self.objectives)
+
     @property
     def minimized(self) -> bool:
-        """Whether less of the objective is better."""
-        return self.objective in MINIMIZED if self.direction is None else self.direction == "minimize"
+        """Whether less of the first objective is better."""
+        return self.directions[0] == "minimize"
 
 
 class CheckpointsTable(Record):

@@ -11,9 +11,10 @@ from typing import Any
 from hpo.studyfile.auto import MOST_GRIDDED
 from hpo.studyfile.fields import searched_tables
 from hpo.studyfile.problems import Problem, hint, listing, quote
-from hpo.studyfile.records import CLASSIFICATION_METRICS, REGRESSION_METRICS, ConstantEpochs, Threshold
+from hpo.studyfile.records import CLASSIFICATION_METRICS, METRICS, REGRESSION_METRICS, ConstantEpochs, Threshold
 from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.rules.functions import RULES as FUNCTION_RULES
+from hpo.studyfile.rules.objectives import RULES as OBJECTIVE_RULES
 from hpo.studyfile.searched import searched
 from hpo.studyfile.starts import starts_can_be_drawn, warm_starts_are_others
 from hpo.studyfile.study import StudySpec, normalises_batches, options_of
@@ -32,11 +33,12 @@ def objective_suits_task(spec: StudySpec) -> Iterator[Problem]:
     if spec.data is None or spec.function is not None:
         return
     suitable = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}
-    task, objective = spec.data.task, spec.study.objective
-    if task != "auto" and objective not in suitable[task]:
-        names = ", ".join(sorted(suitable[task]))
-        text = f"found {quote(objective)}, but data.task is {quote(task)}; must be one of {names}"
-        yield Problem(path="study.objective", text=text)
+    task, unsuitable = spec.data.task, (METRICS.keys() - suitable[spec.data.task] if spec.data.task != "auto" else ())
+    for objective in spec.study.objectives:
+        if objective in unsuitable:
+            names = ", ".join(sorted(suitable[task]))
+            text = f"found {quote(objective)}, but data.task is {quote(task)}; must be one of {names}"
+            yield Problem(path="study.objective", text=text)
 
 
 def one_way_to_validate(spec: StudySpec) -> Iterator[Problem]:
@@ -255,6 +257,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     roles_are_of_parameters,
     starts_can_be_drawn,
     warm_starts_are_others,
+    *OBJECTIVE_RULES,
     *FUNCTION_RULES,
 )
 

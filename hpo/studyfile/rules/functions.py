@@ -6,27 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from hpo.studyfile.fields import OF_FUNCTIONS, searched_tables
-from hpo.studyfile.problems import Problem, hint, listing, quote
-from hpo.studyfile.records import METRICS, MINIMIZED
+from hpo.studyfile.problems import Problem
 from hpo.studyfile.study import StudySpec, options_of
 
 TRAINING_KEYS = ("epochs", "early_stopping")
 """Keys of `[training]` that a function's trials have."""
-
-
-def objective_is_known(spec: StudySpec) -> Iterator[Problem]:
-    """Without a function the objective is one of the metrics; with one, a direction is known."""
-    name, direction = spec.study.objective, spec.study.direction
-    if spec.function is None and name not in METRICS:
-        text = f"found {quote(name)}; must be one of {listing(METRICS)}"
-        close = hint(name, METRICS)
-        yield Problem(path="study.objective", text=f"{text}.{close}" if close else text)
-    elif name not in METRICS and direction is None:
-        text = f'missing; {quote(name)} is no metric whose direction is known. Write "minimize" or "maximize"'
-        yield Problem(path="study.direction", text=text)
-    elif name in METRICS and direction not in (None, known := "minimize" if name in MINIMIZED else "maximize"):
-        text = f"found {quote(direction)}, but {name} is a metric to {known}. Remove it, or report under another name"
-        yield Problem(path="study.direction", text=text)
 
 
 def functions_stand_alone(spec: StudySpec) -> Iterator[Problem]:
@@ -65,7 +49,6 @@ def pace_suits_models(spec: StudySpec) -> Iterator[Problem]:
 
 
 RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
-    objective_is_known,
     functions_stand_alone,
     functions_see_one_split,
     gpus_are_whole_or_a_share,
