@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,17 @@ from click.testing import CliRunner, Result
 
 from hpo.cli import hpo
 from hpo.data.catalogue.entries import CATALOGUE
+from hpo.data.catalogue.entry import SystemPackage
 from hpo.errors import DataError, FetchError
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Empty, and pip has nothing."""
+    """Empty, and neither pip nor the system has anything."""
+    for name, entry in CATALOGUE.items():
+        if isinstance(entry.source, SystemPackage):
+            nowhere = replace(entry.source, folder=str(tmp_path / "system"))
+            monkeypatch.setitem(CATALOGUE, name, replace(entry, source=nowhere))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))

@@ -134,7 +134,7 @@ def test_what_cannot_be_exported_leaves_no_folder(
 
 def test_the_examples_of_the_help_are_valid() -> None:
     examples = [line.split()[2:] for line in (export.help or "").splitlines() if line.strip().startswith("hpo export")]
-    assert len(examples) == 3
+    assert len(examples) == 5
     for arguments in examples:
         export.make_context("export", arguments)
     assert "export" in CliRunner().invoke(hpo, ["--help"]).output

@@ -54,6 +54,32 @@ def test_an_import_is_finished_before_the_interrupt(name: str, project: Project)
     assert python(project, IMPORTED).stdout == "interrupted True\nTrue\n"
 
 
+BUILDING = """
+import os, signal, time
+from pydantic import GetCoreSchemaHandler, TypeAdapter
+from hpo.cli.terminal.signals import interruptible
+
+class Number:
+    whole = False
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler: GetCoreSchemaHandler):
+        os.kill(os.getpid(), signal.SIGINT)
+        cls.whole = True
+        return handler(int)
+
+try:
+    with interruptible():
+        TypeAdapter(Number)
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", Number.whole)
+"""
+
+
+def test_pydantic_builds_a_validator_to_its_end(project: Project) -> None:
+    assert python(project, BUILDING).stdout == "interrupted True\n"
+
+
 LOSING = """
 import signal
 send, sent = signal.pthread_kill, []

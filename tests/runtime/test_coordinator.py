@@ -52,8 +52,9 @@ def test_every_pruner_says_why_it_ended_a_trial(pruner: str, tmp_path: Path) -> 
     trials, epochs = first
     pruned = [trial for trial in trials if trial["state"] == "PRUNED"]
     assert bool(pruned) == (pruner != "none")
+    reason = "paused at a rung" if pruner == "promotion" else f"pruned by {pruner}"
     for trial in pruned:
-        assert trial["ended"] == f"pruned by {pruner} at epoch {trial['epochs']}"
+        assert trial["ended"] == f"{reason} at epoch {trial['epochs']}"
         assert trial["epochs"] < 6
     for trial in trials:
         assert len(trial["reports"]) == trial["epochs"]

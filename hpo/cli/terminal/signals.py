@@ -1,7 +1,9 @@
-"""Signals: Ctrl-C, SIGTERM and a closed terminal raise `KeyboardInterrupt` in a command, but never during an import.
+"""Signals: Ctrl-C, SIGTERM and a closed terminal raise `KeyboardInterrupt` in a command, but never during an import or
+while pydantic builds its validators.
 
 An interrupted import leaves modules half initialised, and some libraries swallow the interrupt or fail with unrelated
-errors. So the interrupt is raised when the import has ended. A second signal in the meantime ends the process at once.
+errors, as pydantic does. So the interrupt is raised when they have ended. A second signal in the meantime ends the
+process at once.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ REMIND_SECONDS = 0.005
 TOLD = 100
 """Checks after which a message says that the command waits for the import."""
 EXIT_CODE = 130
+PYDANTIC = f"{os.sep}pydantic{os.sep}"
 
 
 @contextmanager
@@ -76,9 +79,10 @@ class _Handler:
 
 
 def _loads(frame: FrameType | None) -> bool:
-    """Whether the interrupted code is part of an import."""
+    """Whether the interrupted code is part of an import, or of pydantic."""
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib."):
+        file = frame.f_code.co_filename
+        if file.startswith("<frozen importlib.") or PYDANTIC in file:
             return True
         frame = frame.f_back
     return False
