@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, create_trial
 
 from benchmarks.machine import processor
 from benchmarks.problems import SYNTHETIC, Params, Problem, tabular
-from hpo.search.sampling.batch import tpe
+from hpo.search.sampling import tpe
 from hpo.search.sampling.tpe import Batch, TpeSampler
 
 IN_FLIGHT = 16
