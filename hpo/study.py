@@ -46,7 +46,7 @@ class Best:
     value: float
     """Its objective on the validation part."""
     values: Mapping[str, float]
-    """All its objectives by name: one, or several if the study has them."""
+    """All its objectives by name."""
     params: Mapping[str, Any]
     """Searched parameters by dotted path."""
     test: Mapping[str, float | None]
@@ -59,8 +59,7 @@ class Best:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
-    """A study as it was in the database when it was loaded; load it again to see later changes. Only `explain` writes
-    to the database."""
+    """A study as it was in the database; load it again to see later changes. Only `explain` writes to the database."""
 
     name: str
     home: Path
@@ -78,9 +77,8 @@ class Study:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """One row per trial, by number, with the columns of `trials.csv`: number, state, value, spread, the searched
-        parameters by dotted path, epochs, best_epoch, model_parameters, optimizer_state_bytes, ended. With several
-        objectives, `value.NAME` of each after the first, and `pareto`, follow spread."""
+        """One row per trial, by number, with the columns of `trials.csv`: number, state, value, spread, with several
+        objectives `value.NAME` of the others and `pareto`, searched parameters by dotted path, epochs, costs, ended."""
         from hpo.reports.tables import trials_frame
 
         return trials_frame(self._facts)
@@ -96,12 +94,12 @@ class Study:
     @property
     def best(self) -> Best | None:
         """The winner; None while no trial has finished."""
-        facts, winner = self._facts, self._facts.winner
-        if winner is None or winner.value is None:
+        facts = self._facts
+        if (winner := facts.winner) is None or winner.value is None:
             return None
         about: dict[str, Any] = {name: getattr(facts, name) for name in ("test", "test_ensemble", "confirmation")}
-        values = dict(zip(facts.objectives, winner.values, strict=True))
-        return Best(number=winner.number, value=winner.value, values=values, params=winner.params, **about)
+        about["values"] = dict(zip(facts.objectives, winner.values, strict=True))
+        return Best(number=winner.number, value=winner.value, params=winner.params, **about)
 
     @property
     def summary(self) -> str:

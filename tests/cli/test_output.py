@@ -285,8 +285,9 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
     out = terminal(width)
     monkeypatch.setattr(studies, "console", lambda: out)
     best = BestTrial(
-        number=12_345, value=0.98765, spread=None, epochs=300, best_epoch=299, seconds=4_000.0, signs=(),
+        number=12_345, value=0.98765, values={"loss": 0.98765}, spread=None, epochs=300, best_epoch=299, signs=(),
         params={LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256-256-128-64", "größe": "日本語"},
+        seconds=4_000.0
     )  # fmt: skip
     details = StudyDetails(
         name="a-long-name-of-a-study", **SUMMARY, source="digits.toml", submitted_at=None, budget=2000, function=None,
@@ -295,14 +296,13 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
         test_ensemble=None, ended={"pruned by successive_halving": 900}, worker_status=(), best_trials=(best,) * 5,
         in_training=(TrialInTraining(number=1, worker="host-1-with-a-long-name", epoch=3, value=0.5),),
         failures=(Failure(number=2, reason=f"RuntimeError: {MARKUP} and a longer explanation of what happened"),),
-        signs=(), confirmation=None, foreign=(), next=None, sampler="tpe", starts=(), edits=(),
+        signs=(), confirmation=None, foreign=(), next=None, sampler="tpe", starts=(), edits=(), objectives=(), front=(),
         baselines=(Baseline(name="majority", validation={"accuracy": 0.5}, test={"accuracy": 0.5}),),
         health=(Check(code="edges", verdict=Verdict.WARN, sentence=f"{MARKUP} is bad.", way_out=""),),
     )  # fmt: skip
     studies._print_study(details, "")
-    lines = lines_of(out)
     words = {"best", "trials", "12345", "0.9877", "norm.kind", "batch", "explanation", "successive_halving"}
-    assert_whole(lines, width, words)
+    assert_whole(lines := lines_of(out), width, words)
     assert LONG in "".join(line.split("  ")[0] for line in lines)
 
 

@@ -229,7 +229,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         sampler=spec.sampler.name if (spec := spec_of(study)) else None,
         starts=study.facts.starts,
         ended=dict(ended.most_common()),
-        worker_status=_worker_status(study, known, held, counts.running),
+        worker_status=_workers(study, known, held, counts.running),
         objectives=study.objectives,
         best_trials=tuple(_best_trial(trial, study) for trial in best[:BEST]),
         front=tuple(_best_trial(trial, study) for trial in front_of(best, study.directions)),
@@ -276,9 +276,7 @@ def _best_trial(trial: TrialRow, study: StudyRow) -> BestTrial:
     )
 
 
-def _worker_status(
-    study: StudyRow, known: list[Worker], held: Mapping[int, str], running: int
-) -> tuple[WorkerStatus, ...]:
+def _workers(study: StudyRow, known: list[Worker], held: Mapping[int, str], running: int) -> tuple[WorkerStatus, ...]:
     from hpo.registry.exclusive import RUN
 
     trials = Counter(held.values())
