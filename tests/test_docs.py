@@ -246,7 +246,7 @@ def test_every_way_in_on_the_page_of_data_works(tmp_path: Path, monkeypatch: pyt
 
 def test_names_that_the_readme_lists_are_those_there_are() -> None:
     text, _ = blocks(README, "toml")
-    for key, registry in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+    for key, registry in (("sampler", {*SAMPLERS, "auto"}), ("pruner", PRUNERS)):
         names = re.search(rf"^{key} = .*# (.*)$", text, re.MULTILINE)
         assert names is not None
         assert set(names[1].split(", ")) == set(registry)
