@@ -85,4 +85,4 @@ def _reach(panel: Panel) -> float:
     """The largest value of the axis, which is symmetric. Intervals of few seeds are cut off rather than shown whole."""
     ends = [abs(end) for bar in panel.bars for end in (bar.low, bar.high) if math.isfinite(end)]
     means = [abs(bar.value) for bar in panel.bars]
-    return 1.1 * max(2 * panel.by, *means, min(max(ends, default=0.0), 4 * max(panel.by, *means)))
+    return 1.1 * max(2 * panel.by, *means, min(max(ends, default=0.0), 4 * max([panel.by, *means])))

@@ -19,14 +19,15 @@ MOST_IN_FLIGHT = 8
 """The same of trials in flight: with 16, a Gaussian process was behind TPE on tables of learning curves."""
 
 
-def sampler_for(tree: Any, *, trials: int, concurrency: int, objectives: int = 1) -> Sampler:
-    """The sampler of a study with this tree of searched tables."""
+def sampler_for(tree: Any, *, trials: int, concurrency: int, objectives: int = 1, edited: bool = False) -> Sampler:
+    """The sampler of a study with this tree of searched tables. `edited`: it has trials of other samplers and spaces,
+    which a grid does not count with."""
     parameters = searched(tree)
     nodes = [found.node for found in parameters.values()]
     numbers = sum(isinstance(node, Range) for node in nodes)
     listed = not any(isinstance(node, Range) and node.log for node in nodes)
     every = combinations(tree) if listed else None
-    if nodes and every is not None and every <= min(trials, MOST_GRIDDED):
+    if not edited and nodes and every is not None and every <= min(trials, MOST_GRIDDED):
         return Grid()
     few = trials <= MOST_TRIALS and len(nodes) <= MOST_PARAMETERS and concurrency <= MOST_IN_FLIGHT
     conditional = any(found.conditions for found in parameters.values())

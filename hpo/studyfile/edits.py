@@ -22,6 +22,7 @@ ATTRIBUTE = "hpo:edit"
 with have none."""
 
 COMPARABLE = "trials would not be comparable"
+BEGUN = "what the first trials begin with is decided when a study begins"
 FIXED = {
     "study.name": "it names the study",
     "study.objective": COMPARABLE,
@@ -32,6 +33,9 @@ FIXED = {
     "data.repeats": "a trial's value is the mean over its seeds, and means of other numbers of them do not compare",
     "data": "trials of other data, or of another split, would not be comparable",
     "trial.function": "it is what all trials run",
+    "search.start": BEGUN,
+    "search.warm_start": BEGUN,
+    "search.default_first": BEGUN,
     "search.pace": "what a trial is compared with follows from it",
 }
 """Settings, or tables, that no edit changes, and why."""
@@ -98,8 +102,9 @@ def _allows(node: Range | Choice, value: Any) -> bool:
 
 
 def _all(spec: StudySpec) -> dict[str, str]:
-    """Every setting by its path, with the pruner and the concurrency that hold."""
-    return {**decided(spec), "search.concurrency": toml(spec.concurrency)}
+    """Every setting by its path, with the pruner and the concurrency that hold, and what `auto` has chosen."""
+    chosen = {"search.sampler, chosen by auto": toml(spec.sampler.name)} if spec.search.sampler.name == "auto" else {}
+    return {**decided(spec), "search.concurrency": toml(spec.concurrency), **chosen}
 
 
 def _fixed(path: str) -> str | None:

@@ -98,8 +98,8 @@ class StudySpec:
         if not isinstance(self.search.sampler, Auto):
             return self.search.sampler
         concurrency = self.search.concurrency or self._concurrency_of_learning
-        several = len(self.study.objectives)
-        return sampler_for(self.tree, trials=self.planned, concurrency=concurrency, objectives=several)
+        several, edited = len(self.study.objectives), self.edit > 0
+        return sampler_for(self.tree, trials=self.planned, concurrency=concurrency, objectives=several, edited=edited)
 
     @property
     def concurrency(self) -> int:

@@ -92,6 +92,12 @@ def test_an_answer_in_all_its_forms(question: Question) -> None:
     assert data["effects"][0]["values"]["iris"]["5"] == table[-1][3]
 
 
+def test_an_effect_without_a_figure_is_drawn_without_bars(question: Question) -> None:
+    found = answered(question, 0.1, lost=len(question.studies))
+    assert found.verdict is Verdict.UNDECIDED
+    assert "two - one" in figure(found)
+
+
 def test_the_page_has_a_row_and_a_section_for_each_question(question: Question) -> None:
     page = markdown([answered(question, 0.1), answer_of(question, {})], "hpo ask more.toml", "figures")
     assert "| [more](#more) | Two is more than one. | **supported** | 0.1" in page

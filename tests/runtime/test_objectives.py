@@ -19,9 +19,11 @@ from hpo.search.pruning.by_name import PRUNERS
 from hpo.search.sampling.by_name import SAMPLERS
 from hpo.studyfile.file import parse_study
 from hpo.studyfile.study import FOR_ONE_OBJECTIVE
+from hpo.training.trainer import Trainer
 from tests.runtime.functions import study as function_study
 from tests.runtime.small import in_session, result_of, run, small_study, small_text, trials_of
 from tests.runtime.test_coordinator import COUNTABLE, PRUNER_SETTINGS
+from tests.runtime.test_resume import Stopped, stopping
 
 STUDY = 'name = "several"\nseed = 3\nobjective = ["accuracy", "macro_f1", "parameters"]'
 SEARCH = 'trials = 8\nconcurrency = 3\nsampler = "random"\npruner = "none"'
@@ -83,6 +85,23 @@ def test_a_study_that_was_stopped_ends_with_the_same_values(monkeypatch: pytest.
         patch.setattr(Executor, "tick", stopping)
         with pytest.raises(KeyboardInterrupt):
             run(spec, tmp_path / "stopped")
+    assert result_of(spec, tmp_path / "stopped") == whole
+
+
+def test_what_a_promoted_trial_ended_with_is_learnt_as_if_the_study_had_not_been_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    search = """trials = 16
+concurrency = 2
+sampler = { name = "tpe", startup_trials = 3 }
+pruner = { name = "asha", reduction_factor = 2 }"""
+    spec = small_study(study=STUDY, training="epochs = 4", search=search)
+    whole = result_of(spec, tmp_path / "whole")
+    for call in (6, 9, 4):
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "tick", stopping(Trainer.tick, call, after=True))
+            with pytest.raises(Stopped):
+                run(spec, tmp_path / "stopped")
     assert result_of(spec, tmp_path / "stopped") == whole
 
 

@@ -216,3 +216,9 @@ def test_reading_step_by_step_gives_the_same_as_reading_at_once() -> None:
         assert {rung: [n for v, n in found if n < 99 and v < 1e9] for rung, found in stepwise.arrived.items()} == {
             rung: [n for v, n in found] for rung, found in at_once.arrived.items()
         }
+
+
+def test_trials_that_paused_before_the_first_rung_of_an_edited_study_go_on_to_it() -> None:
+    book = Promotion(STUDY, (2, 9), factor=2)
+    trials = [paused(0, [0.5]), paused(1, [0.4, 0.5]), paused(2, [0.6, 0.7])]
+    assert [found.number for found in promotable(book, trials)] == [2, 0]

@@ -33,12 +33,23 @@ def test_every_difference_is_named_also_of_budgets_and_of_what_follows_from_them
         (study(study='objective = ["accuracy", "flops"]'), "study.objective: trials would not be comparable"),
         (study(data='dataset = "wine"'), "data.dataset: trials of other data, or of another split,"),
         (study(data="repeats = 2"), "data.repeats: a trial's value is the mean over its seeds,"),
+        (study(search="default_first = false"), "search.default_first: what the first trials begin with is decided"),
         (study(training="epochs = 7"), "training.epochs: trials have up to 20 epochs, and none is taken back"),
     ],
 )
 def test_what_trials_are_compared_by_must_not_change(after: StudySpec, expected: str) -> None:
     (found,) = refusals(study(training="epochs = 20"), after) if "training" in after.tree else refusals(study(), after)
     assert found.startswith(expected)
+
+
+def test_what_auto_chooses_is_named_and_is_no_grid_after_an_edit() -> None:
+    auto, few = 'sampler = "auto"\ntrials = ', {"dropout": "p = { low = 0.0, high = 0.4, step = 0.1 }"}
+    grid = study(search=f"{auto}5", **few)
+    before, after = numbered([study(search=f"{auto}4", **few), grid])
+    assert (before.sampler.name, grid.sampler.name, after.sampler.name) == ("gp", "grid", "gp")
+    large = study(search=f"{auto}400", **few)
+    assert 'search.sampler, chosen by auto: was "grid", is "gp"' not in differences(before, after)
+    assert 'search.sampler, chosen by auto: was "gp", is "tpe"' in differences(before, numbered([before, large])[1])
 
 
 def test_trials_keep_their_programs_where_an_edit_changes_no_layer_and_no_optimizer() -> None:

@@ -1,6 +1,7 @@
 """Progressive promotion (PASHA, Bohdal et al. 2022, arXiv:2207.06940): at first trials get no further than to the
 second rung. The next rung is opened when the two highest ones rank trials differently, so that no more epochs are spent
-than the ranking needs. When no more trials will begin, the best one goes on to its last epoch.
+than the ranking needs. If they agree again before two trials are beyond, it closes again; in the paper it stays open.
+When no more trials will begin, the best one goes on to its last epoch.
 
 A trial may hold another's place in the ranking if their values at the lower rung are no further apart than the noise.
 The noise is measured on pairs of trials of which now one is ahead, now the other one, and then the first one again: the

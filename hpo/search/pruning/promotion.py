@@ -88,6 +88,8 @@ class Promotion:
         found: list[FrozenTrial] = []
         for rung in reversed(self.rungs[:-1]):
             found += self._waiting(rung, self._best(rung))
+        # Since an edit, the first rung may be beyond where they have paused.
+        found += (self.paused[number] for number in sorted(self.paused) if self.rung_of(self.paused[number]) is None)
         return found or (self._last() if last else [])
 
     def _last(self) -> list[FrozenTrial]:

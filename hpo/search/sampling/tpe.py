@@ -72,6 +72,7 @@ class TpeSampler:
         self.domains = [Domain({n: d for n, d in group.items() if not d.single()}) for group in groups]
         self.group_of = {name: index for index, domain in enumerate(self.domains) for name in domain.names}
         space = {name: d for group in groups for name, d in group.items() if name in self.group_of}
+        self.several = several
         self.history = ParetoHistory(space, several) if several else History(space, maximize=maximize)
 
     def batch(
@@ -86,6 +87,8 @@ class TpeSampler:
         `observed` holds the trials to learn from, `running` others that have (some) parameters already. `ranks`: of
         all that were ever observed by number, 0 for the best; None: they rank as finished and pruned trials.
         """
+        if self.several:  # a trial that had paused may have finished since, and no ranks are given
+            self.history = ParetoHistory(self.history.space, self.several)
         self.history.read(observed)
         if ranks is not None:
             self.history.rank(ranks)
