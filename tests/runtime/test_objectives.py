@@ -15,6 +15,7 @@ from hpo.registry.studies import study_row
 from hpo.registry.summaries import list_studies
 from hpo.runtime import winner
 from hpo.runtime.confirmation.contest import contest_of
+from hpo.runtime.setup.inputs import check_code, load_inputs
 from hpo.search.pruning.by_name import PRUNERS
 from hpo.search.sampling.by_name import SAMPLERS
 from hpo.studyfile.file import parse_study
@@ -24,9 +25,28 @@ from tests.runtime.functions import study as function_study
 from tests.runtime.small import in_session, result_of, run, small_study, small_text, trials_of
 from tests.runtime.test_coordinator import COUNTABLE, PRUNER_SETTINGS
 from tests.runtime.test_resume import Stopped, stopping
+from tests.studyfile.texts import study_text
 
 STUDY = 'name = "several"\nseed = 3\nobjective = ["accuracy", "macro_f1", "parameters"]'
 SEARCH = 'trials = 8\nconcurrency = 3\nsampler = "random"\npruner = "none"'
+
+PAIRS = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        self.last = nn.Linear(input_shape[0], outputs)
+
+    def forward(self, x):
+        if len(x) < 2:
+            raise ValueError("two examples are needed")
+        return self.last(x)
+"""
+"""A module that does not run on a single example."""
+RATE = 'name = "sgd"\nlearning_rate = { low = 1e-3, high = 1e-1, log = true }'
+COUNTED = 'name = "s"\nobjective = ["accuracy", "flops"]'
 
 
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name not in FOR_ONE_OBJECTIVE])
@@ -144,3 +164,12 @@ def test_a_function_reports_all_objectives(tmp_path: Path) -> None:
     path.write_text(missing)
     failed = hpo.run(path, home=tmp_path / "home").trials["ended"]
     assert failed.str.contains("but study.objective has 'size'; report it, too").all()
+
+
+def test_operations_that_cannot_be_counted_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(PAIRS)
+    model = 'family = "custom"\nmodule = "net.py:Net"'
+    text = study_text(study=COUNTED, data='dataset = "wine"', model=model, optimizer=RATE, search="trials = 2")
+    spec = parse_study(text, str(tmp_path / "s.toml"))
+    with pytest.raises(StudyFileError, match=r"flops cannot be counted, as the model does not run on a single example"):
+        check_code(spec, load_inputs(spec))

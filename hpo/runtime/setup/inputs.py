@@ -22,6 +22,7 @@ from hpo.data.without_data import no_data
 from hpo.environment import secrets_withheld
 from hpo.errors import InputError, StudyFileError
 from hpo.execution.resources import TRIED
+from hpo.models.flops import flops
 from hpo.models.named_inputs import SHOWN, at_hand
 from hpo.studyfile.custom import Reference, modules_of
 from hpo.studyfile.file import StudySpec
@@ -117,9 +118,13 @@ def _error_of(spec: StudySpec, prepared: PreparedData) -> str | None:
         place = nullcontext() if config.model.family == "custom" else torch.device("meta")
         try:
             with place, at_hand(torch.from_numpy(np.array(prepared.replicas[0].x_train[:SHOWN]))):
-                models.build(config, prepared.signature, prepared.outputs)
+                model = models.build(config, prepared.signature, prepared.outputs)
         except InputError as error:
             errors.append(str(error))
-        else:
-            return None
+            continue
+        own = config.model.family == "custom"
+        if own and "flops" in spec.study.objectives and flops(model, prepared.signature) is None:
+            errors.append("study.objective: flops cannot be counted, as the model does not run on a single example")
+            continue
+        return None
     return next(iter(errors), None)
