@@ -129,6 +129,7 @@ SCALINGS = ["standard", "robust", "log", "quantile", "none"]
 @settings(deadline=None)
 @given(arrays(np.float64, (6, 3), elements=st.floats(-1e30, 1e30) | st.just(np.nan)), st.sampled_from(SCALINGS))
 @example(np.array([[2.5e-161, 0.0, 0.0], *[[0.0, 0.0, 0.0]] * 5]), "standard")
+@example(np.array([[0.0, -1.0, 0.0], [0.0, -1.5e-74, 0.0], *[[0.0, 0.0, 0.0]] * 4]), "robust")
 def test_training_rows_are_finite_and_in_range(values, scaling):
     dataset = made(values)
     result = apply(fit(dataset, np.arange(6), scaling=scaling), dataset, np.arange(6))

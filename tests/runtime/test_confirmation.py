@@ -23,7 +23,7 @@ from hpo.runtime.confirmation import confirm
 from hpo.runtime.confirmation.contest import contest_of
 from hpo.runtime.local_run import run_study
 from hpo.runtime.session import Session
-from hpo.seeds import DEFAULT_CONFIGURATION, lane_of_repeat
+from hpo.seeds import lane_of_repeat
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.settings import changes, fingerprint
 from hpo.studyfile.study import StudySpec
@@ -68,7 +68,7 @@ def test_leaders_and_the_default_configuration_are_repeated_within_the_budget(
     whole: tuple[Confirmation, list[dict[str, Any]]],
 ) -> None:
     found, repeats = whole
-    assert {one["number"] for one in repeats} >= {DEFAULT_CONFIGURATION, found.winner}
+    assert {one["number"] for one in repeats} >= {0, found.winner}, "trial 0 is the default configuration"
     assert sum(one["epochs"] for one in repeats) == found.epochs <= 0.8 * 16
     assert len({one["value"] for one in repeats if one["number"] == found.winner}) > 0
     own = [one["value"] for one in repeats if one["number"] == found.winner]

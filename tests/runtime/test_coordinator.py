@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hpo import space
+from hpo.endings import PAUSING
 from hpo.runtime.progress import Progress
 from hpo.search.pruning.by_name import PRUNERS
 from hpo.search.sampling.by_name import SAMPLERS
@@ -52,7 +53,7 @@ def test_every_pruner_says_why_it_ended_a_trial(pruner: str, tmp_path: Path) -> 
     trials, epochs = first
     pruned = [trial for trial in trials if trial["state"] == "PRUNED"]
     assert bool(pruned) == (pruner != "none")
-    reason = "paused at a rung" if pruner == "promotion" else f"pruned by {pruner}"
+    reason = "paused at a rung" if pruner in PAUSING else f"pruned by {pruner}"
     for trial in pruned:
         assert trial["ended"] == f"{reason} at epoch {trial['epochs']}"
         assert trial["epochs"] < 6

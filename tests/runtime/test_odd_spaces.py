@@ -27,7 +27,7 @@ SPACES: dict[str, Mapping[str, Any]] = {
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_whole_study(sampler: str, space: str, tmp_path: Path) -> None:
-    soon = {"startup_trials": 3} if sampler in LEARNING else {}
+    soon = {"startup_trials": 3} if sampler in LEARNING and sampler != "nsga2" else {}
     study = hpo.run(
         {
             "study": {"name": "odd", "baselines": False},

@@ -77,7 +77,7 @@ WRITTEN = {
 
 def drawn_from(sampler: str, trials: int, prepare: Callable[[optuna.Study], None] = lambda study: None) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    startup = "" if sampler in ("qmc", "random", "grid") else ", startup_trials = 5"
+    startup = "" if sampler in ("qmc", "random", "grid", "nsga2") else ", startup_trials = 5"
     spec = parse_study(
         small_text(**STEPPED, search=f'trials = 40\nsampler = {{ name = "{sampler}"{startup} }}'), "s.toml"
     )

@@ -36,6 +36,8 @@ TAIL = 0.001
 NORMAL = NormalDist()
 RANKED = 10_000_000
 """Numbers of streamed data whose ranks are found, as of rows at equal distances."""
+ALIKE = 1e-30
+"""Quartiles whose distance is below this share of the standard deviation count as equal."""
 QUARTILES = NORMAL.inv_cdf(0.75) - NORMAL.inv_cdf(0.25)
 """Distance between the quartiles of a normal distribution, in standard deviations."""
 
@@ -137,12 +139,12 @@ def mean_and_spread(values_MC: FloatArray) -> tuple[NDArray[np.float64], NDArray
 
 
 def _medians(values_MC: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Median and scaled distance of the quartiles of each column's present values; where half of them are alike, their
-    standard deviation."""
+    """Median and scaled distance of the quartiles of each column's present values; where half of them are alike, or so
+    near to each other that the rest would be too large for float32, their standard deviation."""
     _, deviations_C = mean_and_spread(values_MC)
     quarters_C3 = np.array([_quarters(column_M) for column_M in values_MC.T], np.float64).reshape(-1, 3)
     spreads_C = (quarters_C3[:, 2] - quarters_C3[:, 0]) / QUARTILES
-    return quarters_C3[:, 1], np.where(spreads_C > 0, spreads_C, deviations_C)
+    return quarters_C3[:, 1], np.where(spreads_C > ALIKE * deviations_C, spreads_C, deviations_C)
 
 
 def _quarters(column_M: FloatArray) -> NDArray[np.float64]:
