@@ -68,10 +68,19 @@ class Table:
     def write_gradient(self, index: Tensor, g: Tensor) -> None:
         """Adds up the gradients [K, B, C, D] of each row's vectors, in the order of the examples."""
         assert self.gradient_KND is not None
-        lanes = len(index)
-        own = torch.arange(lanes, device=index.device).view(-1, 1, 1) * self.rows
-        found = aten.embedding_dense_backward(g.flatten(0, 2), (index + own).flatten(), lanes * self.rows, -1, False)
-        self.gradient_KND.copy_(found.view(lanes, self.rows, self.width))
+        _write_gradient(self.gradient_KND, index, g)
+
+
+def _in_all(index: Tensor, rows: int) -> Tensor:
+    """[K * B * C] the rows of one table that holds those of all lanes, from the rows [K, B, C] of each lane's own."""
+    own = torch.arange(len(index), device=index.device).view(-1, 1, 1) * rows
+    return (index + own).flatten()
+
+
+def _write_gradient(gradient_KND: Tensor, index: Tensor, g: Tensor) -> None:
+    lanes, rows, width = gradient_KND.shape
+    found = aten.embedding_dense_backward(g.flatten(0, 2), _in_all(index, rows), lanes * rows, -1, False)
+    gradient_KND.copy_(found.view(lanes, rows, width))
 
 
 @torch.library.custom_op("hpo::sums_of_vectors", mutates_args=())
@@ -79,9 +88,9 @@ def _sums(vector_KND: Tensor, index_KBT: Tensor, weight_KBT: Tensor) -> Tensor:
     """[K, B, D] weighted sums of the vectors at [K, B, T]; those vectors are never all in memory."""
     lanes, rows, width = vector_KND.shape
     count, tokens = index_KBT.shape[1:]
-    own = torch.arange(lanes, device=index_KBT.device).view(-1, 1, 1) * rows
     begins = torch.arange(lanes * count, device=index_KBT.device) * tokens
-    table, index, weight = vector_KND.reshape(-1, width), (index_KBT + own).flatten(), weight_KBT.flatten()
+    table, index = vector_KND.reshape(-1, width), _in_all(index_KBT, rows)
+    weight = weight_KBT.flatten()
     found = nn.functional.embedding_bag(index, table, begins, mode="sum", per_sample_weights=weight)
     return found.view(lanes, count, width)
 
@@ -95,15 +104,11 @@ def _(vector_KND: Tensor, index_KBT: Tensor, weight_KBT: Tensor) -> Tensor:
 def _write_gradient_of_sums(gradient_KND: Tensor, index_KBT: Tensor, weight_KBT: Tensor, g_KBD: Tensor) -> None:
     """The gradient of the vectors from that of their sums. Each row adds up in the order of the examples, lane by lane,
     so that a lane's rows stay in the processor's cache."""
-    lanes, rows, width = gradient_KND.shape
     if gradient_KND.device.type != "cpu":  # where the order of index_add is left to chance
-        own = torch.arange(lanes, device=index_KBT.device).view(-1, 1, 1) * rows
-        each = (g_KBD.unsqueeze(2) * weight_KBT.unsqueeze(3)).flatten(0, 2)
-        found = aten.embedding_dense_backward(each, (index_KBT + own).flatten(), lanes * rows, -1, False)
-        gradient_KND.copy_(found.view(lanes, rows, width))
+        _write_gradient(gradient_KND, index_KBT, g_KBD.unsqueeze(2) * weight_KBT.unsqueeze(3))
         return
     gradient_KND.zero_()
-    for k in range(lanes):
+    for k in range(len(gradient_KND)):
         each = (g_KBD[k].unsqueeze(1) * weight_KBT[k].unsqueeze(2)).flatten(0, 1)
         gradient_KND[k].index_add_(0, index_KBT[k].flatten(), each)
 
