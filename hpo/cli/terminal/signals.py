@@ -15,11 +15,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 REMIND_SECONDS = 0.005
 """Time between two checks whether the import has ended."""
 TOLD = 100
 """Checks after which a message says that the command waits for the import."""
+REMINDER = signal.SIGURG
+"""The signal of a reminder. It is another one than those of the user, so that no reminder can be taken for a second
+signal, and does nothing where nobody listens."""
 EXIT_CODE = 130
 PYDANTIC = f"{os.sep}pydantic{os.sep}"
 
@@ -30,12 +34,13 @@ def interruptible() -> Iterator[None]:
     only shutting down then."""
     handler = _Handler()
     heard = listened(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    signal.signal(REMINDER, handler.remind)
     for number in heard:
         signal.signal(number, handler)
     try:
         yield
     finally:
-        for number in heard:
+        for number in (*heard, REMINDER):
             signal.signal(number, signal.SIG_DFL)
 
 
@@ -47,35 +52,38 @@ def listened(*numbers: signal.Signals) -> list[signal.Signals]:
 class _Handler:
     def __init__(self) -> None:
         self._waiting = False
-        self._reminded = False
         self._reminders = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        reminded, self._reminded = self._reminded, False
-        if reminded and not self._waiting:  # the interrupt was raised meanwhile
-            return
         if not _loads(frame):
-            self._waiting = False
-            raise KeyboardInterrupt
-        if self._waiting and not reminded:
+            self._interrupt()
+        if self._waiting:
             os.write(2, b"hpo: interrupted\n")
             os._exit(EXIT_CODE)
         self._waiting = True
-        self._reminders += reminded
+        threading.Thread(target=self._send_reminders, daemon=True).start()
+
+    def remind(self, number: int, frame: FrameType | None) -> None:
+        if not self._waiting:  # the interrupt was raised meanwhile
+            return
+        if not _loads(frame):
+            self._interrupt()
+        self._reminders += 1
         if self._reminders == TOLD:
             os.write(2, b"hpo: interrupting as soon as libraries are loaded; press Ctrl-C again to end at once\n")
-        if not reminded:
-            threading.Thread(target=self._remind, args=(number,), daemon=True).start()
 
-    def _remind(self, number: int) -> None:
-        """Sends the signal again until it was answered: one that arrives right before a call that blocks is not seen
-        until the call returns."""
+    def _interrupt(self) -> NoReturn:
+        self._waiting = False
+        raise KeyboardInterrupt
+
+    def _send_reminders(self) -> None:
+        """Sends reminders until one was answered: one that arrives right before a call that blocks is not seen until
+        the call returns."""
         while True:
             time.sleep(REMIND_SECONDS)
             if not self._waiting:
                 return
-            self._reminded = True
-            signal.pthread_kill(threading.main_thread().ident or 0, number)
+            signal.pthread_kill(threading.main_thread().ident or 0, REMINDER)
 
 
 def _loads(frame: FrameType | None) -> bool:
