@@ -60,7 +60,7 @@ def test_the_summary_tells_goal_data_budget_and_strategies() -> None:
     assert "digits: 20% test, 20% validation, standard scaling" in lines["data"]
     assert "trials of up to 30 epochs, 8 in flight" in lines["budget"]
     assert "tpe (startup_trials = 10)" in lines["sampler"]
-    assert "hyperband" in lines["pruner"]
+    assert "promotion" in lines["pruner"]
     assert "9 parameters, continuous" in lines["space"]
     assert "0.0001 to 1.0, log" in lines["optimizer.learning_rate"]
     assert "false | true" in lines["optimizer.nesterov"]
