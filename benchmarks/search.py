@@ -3,8 +3,9 @@
     python -m benchmarks.search [--seeds 20] [--tasks figures|design] [--ours NAME="LINES OF [search]" ...] [--jobs 2]
 
 Nothing is trained: curves come from the tables of `benchmarks.curves`, with the noise of real trainings. Searches of
-ours run on a real database through the same searcher, pruner and sampler as `hpo run`, with as many trials as the epochs
-pay for and as many in flight as their defaults say; each mark is a study of its own. Optuna's run one trial at a time.
+ours run on a real database through the same searcher, pruner and sampler as `hpo run`, with as many trials as the
+epochs pay for and as many in flight as their defaults say; each mark is a study of its own. Optuna's run one trial at a
+time.
 
 The regret is that of the configuration that a side would name as its best, by its true mean: 0 is the best known, 1 the
 median random configuration. Printed: the mean over tasks and seeds with its standard error, for each mark the ratio to
