@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from hpo.reports.text import (
 )
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from markupsafe import Markup
 
     from hpo.reports.facts import StudyReport
@@ -38,18 +40,24 @@ MOST_SLICES = 24
 """Parameters with a slice plot."""
 
 
+@cache
+def _template() -> Template:
+    """The page's template, compiled once in a process."""
+    made = environment()
+    made.filters.update(share=format_share, training=describe_training, label=label, size=format_bytes)
+    made.filters.update(marked=marked, breakable=breakable, counted=counted)
+    return made.get_template("report.html.j2")
+
+
 def render(report: StudyReport, *, refresh: int | None = None) -> str:
     """The whole page as text. `refresh`: seconds after which a browser is to load it again; None: never."""
     from markupsafe import Markup
 
-    made = environment()
-    made.filters.update(share=format_share, training=describe_training, label=label, size=format_bytes)
-    made.filters.update(marked=marked, breakable=breakable, counted=counted)
     scripts = files("hpo.reports.render") / "templates"
 
     curves = curves_of(report)
     slices = report.ordered_parameters[:MOST_SLICES]
-    return made.get_template("report.html.j2").render(
+    return _template().render(
         report=report,
         refresh=refresh,
         states=STATES,
