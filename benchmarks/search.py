@@ -36,11 +36,10 @@ from benchmarks.curves import DESIGN, EPOCHS, FIGURES
 from benchmarks.curves.surrogate import Curves
 from benchmarks.machine import processor
 from hpo import __version__
-from hpo.attributes.starts import Start
 from hpo.registry.reopening import go_on
 from hpo.registry.studies import register_study
+from hpo.runtime.setup.starts import starts_of
 from hpo.search.searcher import Asked, Searcher
-from hpo.space.default import default_configuration
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.file import parse_study
 from hpo.studyfile.study import StudySpec
@@ -133,9 +132,7 @@ def _study(curves: Curves, seed: int, lines: str, epochs: int) -> Params | None:
             seed=seed,
             hpo_version=__version__,
         )
-        default = default_configuration(spec) if spec.search.default_first else None
-        starts = [Start(source="default", values=default[0])] if default else []
-        searcher = Searcher(spec, store, store, study_id, starts=starts)
+        searcher = Searcher(spec, store, store, study_id, starts=starts_of(spec, store))
         with store.transaction():
             _search(spec, searcher, store, curves, epochs)
         ranking = searcher.ranking()
@@ -202,7 +199,7 @@ def _regrets(task: str, side: str, lines: str | None, seed: int) -> list[float]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     curves = _curves(task)
     run = ours(lines) if lines is not None else (OPTUNA | RULES)[side]
-    return [1.0 if params is None else curves.regret(params) for params in run(curves, seed)]
+    return [1.0 if params is None else float(curves.regrets([params])[0]) for params in run(curves, seed)]
 
 
 def _table(found: dict[str, np.ndarray], tasks: Sequence[str], named: Sequence[str]) -> Iterator[str]:

@@ -60,13 +60,12 @@ class Curves:
         nearest = int(np.abs(self.table - row).sum(axis=1).argmin())
         return self._predicted(row)[0] + self.noise[nearest, seed % self.noise.shape[1]]
 
-    def truth(self, params: Mapping[str, Any]) -> float:
-        """The best value of the mean curve, which is what a training scores on average."""
-        return float(self._predicted(self._encoded([params])).max())
-
-    def regret(self, params: Mapping[str, Any]) -> float:
-        """0: as good as the best known configuration; 1: as the median random one."""
-        return (self.best - self.truth(params)) / (self.best - self.median)
+    def regrets(self, configurations: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Of what a training of each scores on average, the best value of the mean curve. 0: as good as the best known
+        configuration; 1: as the median random one."""
+        truths = self._predicted(self._encoded(configurations)).max(axis=1)
+        found: np.ndarray = (self.best - truths) / (self.best - self.median)
+        return found
 
     def _predicted(self, rows: np.ndarray) -> np.ndarray:
         """Shape (configurations, epochs)."""

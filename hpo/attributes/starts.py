@@ -21,8 +21,8 @@ PLACE = "start"
 class Start:
     """Values of some or all parameters of one trial; the sampler draws the others."""
 
-    source: Literal["default", "file", "study"]
-    """The default configuration, the study file, or another study."""
+    source: Literal["default", "file", "study", "known"]
+    """The default configuration, the study file, another study, or the list of what does well on data of many kinds."""
     values: Mapping[str, Any]
     """By the parameter's name."""
     study: str | None = None
@@ -33,11 +33,17 @@ class Start:
     def __str__(self) -> str:
         if self.source == "study":
             return f"trial {self.trial} of {self.study}"
-        return "the default configuration" if self.source == "default" else "the study file"
+        return {"default": "the default configuration", "file": "the study file", "known": "known starts"}[self.source]
 
 
 def in_words(starts: Iterable[Start]) -> str:
-    """`the default configuration, 2 of the study file, 5 of digits`; an empty text where there are none."""
+    """`the default configuration, 2 of the study file, 5 of digits, 4 known starts`; an empty text where there are
+    none."""
     counts = Counter((start.source, start.study) for start in starts)
-    words = {"default": "the default configuration", "file": "{} of the study file", "study": "{} of {}"}
+    words = {
+        "default": "the default configuration",
+        "file": "{} of the study file",
+        "study": "{} of {}",
+        "known": "{} known starts",
+    }
     return ", ".join(words[source].format(count, study) for (source, study), count in counts.items())

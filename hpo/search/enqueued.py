@@ -77,3 +77,14 @@ def _words(distribution: BaseDistribution) -> str:
     steps = "" if distribution.step in (None, 1) else f" in steps of {distribution.step}"
     whole = "whole numbers" if isinstance(distribution, IntDistribution) else "numbers"
     return f"{whole} from {distribution.low} to {distribution.high}{steps}"
+
+
+def fitting(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """Those of the values that a study with these parameters may draw together."""
+    found: dict[str, Any] = {}
+    for parameter in parameters:  # each comes after those that its conditions name
+        value = values.get(parameter.name)
+        drawn = all(found.get(other) in labels for other, labels in parameter.conditions)
+        if parameter.name in values and drawn and allows(parameter.distribution, value):
+            found[parameter.name] = plain(parameter.distribution, value)
+    return found

@@ -36,6 +36,7 @@ FIXED = {
     "search.start": BEGUN,
     "search.warm_start": BEGUN,
     "search.default_first": BEGUN,
+    "search.known_starts": BEGUN,
     "search.pace": "what a trial is compared with follows from it",
 }
 """Settings, or tables, that no edit changes, and why."""

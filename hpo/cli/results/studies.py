@@ -86,7 +86,7 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     seconds), confirmation (what the repeats of the leading configurations say, or null: winner, value, which is mean,
     low and high of its 95 % interval, spread, repeats, configurations, leaders, others, searched, optimism, gain,
     default, epochs, seconds), sampler (where the file says "auto", the chosen one), starts (of its first trials, each
-    with source, which is "default", "file" or "study", values, study, trial), ended (reason to count of trials),
+    with source ("default", "file", "study" or "known"), values, study, trial), ended (reason to count of trials),
     worker_status (of those that work on it, have fallen silent or cannot work on it, each with name, host, pid, alive,
     trials, complaint), objectives (their names), best_trials (the best first, each with number, value, values
     (objective to value), spread, epochs, best_epoch, seconds, params, signs), front (the same of the trials on the

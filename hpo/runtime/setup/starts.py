@@ -1,11 +1,10 @@
-"""Starts of a study that is about to begin: the default configuration, those of its file, and the best of other studies
-in the database."""
+"""Starts of a study that is about to begin: the default configuration, those of its file, the best of other studies in
+the database, and those that do well on data of many kinds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
-from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -14,7 +13,8 @@ from hpo.attributes.starts import Start
 from hpo.errors import StudyFileError, StudyStateError
 from hpo.printable import listed
 from hpo.registry.studies import StudyRow, study_row
-from hpo.search.enqueued import allows, plain
+from hpo.search.enqueued import fitting
+from hpo.search.known_starts import known_starts
 from hpo.space import Parameter
 from hpo.space.default import default_configuration
 from hpo.storage.store import Store
@@ -27,7 +27,8 @@ BEST = 5
 
 def starts_of(spec: StudySpec, store: Store) -> tuple[Start, ...]:
     """The starts, each once: the default configuration, those of the file in its order, then the best of each study
-    that it names, the second best of each, and so on. Raises `StudyFileError` where such a study has none."""
+    that it names, the second best of each, and so on, then known ones. Raises `StudyFileError` where such a study has
+    none."""
     parameters = space.parameters(spec)
     default = default_configuration(spec) if spec.search.default_first and parameters else None
     given = (Start(source="file", values=values) for values in given_starts(spec))
@@ -36,6 +37,7 @@ def starts_of(spec: StudySpec, store: Store) -> tuple[Start, ...]:
         [Start(source="default", values=default[0])] if default is not None else [],
         given,
         (start for turn in zip_longest(*others) for start in turn if start is not None),
+        (Start(source="known", values=values) for values in known_starts(spec, parameters)),
     )
     return tuple(_distinct(found))
 
@@ -52,7 +54,7 @@ def _best(spec: StudySpec, store: Store, name: str, parameters: Sequence[Paramet
         raise StudyFileError(
             f"{place}: study {name!r} has no finished trial to start from. Run it first, or remove it from the list"
         )
-    starts = (Start(source="study", study=name, trial=t.number, values=_fitting(t.params, parameters)) for t in trials)
+    starts = (Start(source="study", study=name, trial=t.number, values=fitting(t.params, parameters)) for t in trials)
     found = _distinct(start for start in starts if start.values)
     if not found:
         theirs = listed(sorted({parameter for trial in trials for parameter in trial.params})) or "nothing"
@@ -75,17 +77,6 @@ def _finished(store: Store, row: StudyRow) -> list[FrozenTrial]:
     finished = (trial for trial in store.own_trials(row.study_id) if trial.state == TrialState.COMPLETE)
     whole = (trial for trial in finished if ranking.is_whole(trial.values or (), row.directions))
     return sorted(whole, key=place)
-
-
-def _fitting(params: dict[str, Any], parameters: Sequence[Parameter]) -> dict[str, Any]:
-    """Those of the values that the study may draw together."""
-    found: dict[str, Any] = {}
-    for parameter in parameters:  # each comes after those that its conditions name
-        value = params.get(parameter.name)
-        drawn = all(found.get(other) in labels for other, labels in parameter.conditions)
-        if parameter.name in params and drawn and allows(parameter.distribution, value):
-            found[parameter.name] = plain(parameter.distribution, value)
-    return found
 
 
 def _distinct(starts: Iterable[Start]) -> list[Start]:
