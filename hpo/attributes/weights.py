@@ -9,6 +9,8 @@ from dataclasses import astuple, dataclass
 from statistics import median
 from typing import Any
 
+from hpo.signs import LARGEST
+
 ATTRIBUTE = "weights"
 """User attribute of a trial that has such figures."""
 NEAR = 0.01
@@ -69,9 +71,13 @@ def _layer(item: Any) -> LayerWeights | None:
     """None where it is no such list: other programs may use an attribute of this name."""
     if not isinstance(item, list) or len(item) != 5:
         return None
-    name, count, near_zero, *maybe = item
-    numbers = all(number is None or type(number) in (int, float) for number in maybe)
-    if not (isinstance(name, str) and type(count) is int and type(near_zero) in (int, float) and numbers):
+    name, count, near_zero, *others = item
+    known = isinstance(name, str) and type(count) is int and 0 < count < LARGEST and _is_figure(near_zero)
+    if not known or not all(one is None or _is_figure(one) for one in others):
         return None
-    spread, ratio = maybe
+    spread, ratio = others
     return LayerWeights(name=name, count=count, near_zero=near_zero, variation=spread, update_ratio=ratio)
+
+
+def _is_figure(value: Any) -> bool:
+    return type(value) is float and math.isfinite(value)
