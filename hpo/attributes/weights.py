@@ -1,5 +1,5 @@
-"""Figures of a model's weights, layer by layer: how many are near zero, how much their sizes vary, and how large the
-updates were beside them. A trial keeps those of the weights that it ended with."""
+"""Figures of a model's weights, layer by layer: how large the updates were beside them, and of a finished training how
+many are near zero at its end and how much their sizes vary."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class LayerWeights:
     """Of the parameter in the model, without `.weight` at its end."""
     count: int
     """Number of weights."""
-    near_zero: float
-    """Share of them that are near zero."""
-    variation: float | None
-    """Standard deviation of their sizes over the mean size; None where all are 0."""
     update_ratio: float | None
     """Norm of an update over the norm of the weights, the median of those that were measured; None where none was."""
+    near_zero: float | None
+    """Share of weights that are near zero; None where the training did not finish."""
+    variation: float | None
+    """Standard deviation of their sizes over the mean size; None where all are 0 or the training did not finish."""
 
 
 def count_near_zero(weights: Any) -> int:
@@ -45,14 +45,15 @@ def variation(weights: Any) -> float | None:
     return float(sizes.std() / sizes.mean()) if sizes.mean() > 0.0 else None
 
 
-def of_layer(name: str, weights: Any, update_ratios: Sequence[float]) -> LayerWeights:
-    """Of a NumPy array of finite numbers, and the ratios that were measured in its training."""
+def of_layer(name: str, weights: Any, update_ratios: Sequence[float], *, looked_at: bool) -> LayerWeights:
+    """Of a NumPy array, and the ratios that were measured in its training. `looked_at`: the numbers are finite and
+    those of the end."""
     return LayerWeights(
         name=name,
         count=int(weights.size),
-        near_zero=count_near_zero(weights) / weights.size,
-        variation=variation(weights),
         update_ratio=median(update_ratios) if update_ratios else None,
+        near_zero=count_near_zero(weights) / weights.size if looked_at else None,
+        variation=variation(weights) if looked_at else None,
     )
 
 
@@ -71,13 +72,12 @@ def _layer(item: Any) -> LayerWeights | None:
     """None where it is no such list: other programs may use an attribute of this name."""
     if not isinstance(item, list) or len(item) != 5:
         return None
-    name, count, near_zero, *others = item
-    known = isinstance(name, str) and type(count) is int and 0 < count < LARGEST and _is_figure(near_zero)
-    if not known or not all(one is None or _is_figure(one) for one in others):
+    name, count, *figures = item
+    if not (isinstance(name, str) and type(count) is int and 0 < count < LARGEST and all(map(_is_figure, figures))):
         return None
-    spread, ratio = others
-    return LayerWeights(name=name, count=count, near_zero=near_zero, variation=spread, update_ratio=ratio)
+    ratio, near_zero, spread = figures
+    return LayerWeights(name=name, count=count, update_ratio=ratio, near_zero=near_zero, variation=spread)
 
 
 def _is_figure(value: Any) -> bool:
-    return type(value) is float and math.isfinite(value)
+    return value is None or (type(value) is float and math.isfinite(value))

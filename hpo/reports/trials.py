@@ -61,7 +61,7 @@ class TrialRow:
     signs: tuple[Sign, ...] = ()
     """Signs of trouble in its training."""
     weights: tuple[LayerWeights, ...] = ()
-    """Figures of the weights that it ended with."""
+    """Figures of its weights, by layer."""
     peak_memory_bytes: int | None = None
     """Largest main memory that the process of a training function was seen to take."""
     peak_gpu_memory_bytes: int | None = None

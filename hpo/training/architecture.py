@@ -30,9 +30,8 @@ from hpo.training.layers.mixed_norm import is_dense_norm
 from hpo.training.program import PORTION
 from hpo.training.recurrent.cells import CELLS
 
-ROWS = 11
-"""Rows of parameters of a lane in memory: theta, two moments, the best epoch's, gradient, and copies in training, one
-of them for the size of an update."""
+ROWS = 10
+"""Rows of parameters of a lane in memory: theta, two moments, the best epoch's, gradient, and copies in training."""
 AVERAGE_ROWS = 2
 """Further rows where the weights are averaged: the average, and its copy in training."""
 SUM_ROWS = 1

@@ -24,15 +24,21 @@ def test_sizes_vary_around_their_mean_whatever_their_signs() -> None:
 
 
 def test_a_layer_has_the_median_of_its_updates() -> None:
-    layer = of_layer("linear1", np.array([[1.0, 1.0], [1.0, 0.0]]), (0.1, 0.002, 0.003))
+    ones = np.array([[1.0, 1.0], [1.0, 0.0]])
+    layer = of_layer("linear1", ones, (0.1, 0.002, 0.003), looked_at=True)
     assert (layer.count, layer.near_zero, layer.update_ratio) == (4, 0.25, 0.003)
-    assert of_layer("linear1", np.zeros((2, 2)), ()).update_ratio is None
+    assert of_layer("linear1", ones, (), looked_at=True).update_ratio is None
+
+
+def test_only_a_training_that_finished_has_figures_of_its_end() -> None:
+    layer = of_layer("linear1", np.ones((2, 2)), (0.1,), looked_at=False)
+    assert (layer.near_zero, layer.variation, layer.update_ratio) == (None, None, 0.1)
 
 
 def test_stored_figures_are_read_again() -> None:
     layers = [
-        LayerWeights(name="linear1", count=640, near_zero=0.123456, variation=0.7654321, update_ratio=1.23456e-5),
-        LayerWeights(name="embed", count=3, near_zero=0.0, variation=None, update_ratio=None),
+        LayerWeights(name="linear1", count=640, update_ratio=1.23456e-5, near_zero=0.123456, variation=0.7654321),
+        LayerWeights(name="embed", count=3, update_ratio=None, near_zero=None, variation=None),
     ]
     first, second = weights.of({ATTRIBUTE: weights.stored(layers)})
     assert (first.near_zero, first.variation, first.update_ratio) == (0.1235, 0.7654, 1.235e-5)
@@ -50,7 +56,7 @@ def test_stored_figures_are_read_again() -> None:
         [[]],
         [["linear1", 3, 0.1]],
         [["linear1", 3.5, 0.1, None, None]],
-        [["linear1", 3, None, None, None]],
+        [["linear1", 0, None, None, None]],
         [["linear1", 3, 0.1, "much", None]],
         [["linear1", 3, 0.1, None, True]],
         [[7, 3, 0.1, None, None]],

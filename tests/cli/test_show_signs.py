@@ -74,14 +74,12 @@ def test_the_weights_that_a_trial_ended_with(tmp_path: Path) -> None:
         assert 0.3 < layer["variation"] < 1.0
         assert 1e-5 < layer["update_ratio"] < 1.0
     lines = printed(learns, "--trial", str(winner)).splitlines()
-    told = lines[lines.index("Weights at the end") + 1 :]
+    told = lines[lines.index("Weights") + 1 :]
     first = layers[0]
     assert [line.partition(":")[0].strip() for line in told] == [layer["name"] for layer in layers]
     assert f"{first['count']} weights, " in told[0]
-    assert told[0].endswith(
-        f" near zero, sizes vary by {first['variation']:.2g} of their mean, "
-        f"updates {first['update_ratio']:.2g} of their size"
-    )
+    assert f", updates {first['update_ratio']:.2g} of their size, " in told[0]
+    assert told[0].endswith(f" near zero, sizes vary by {first['variation']:.2g} of their mean")
     with reading(url_of(None, learns)) as store:
         summary = summary_of(gather(store, "tiny"))
     assert summary.winner is not None

@@ -102,7 +102,7 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     With --trial and --json an object with number, state, reason, value, values, spread, epochs, best_epoch, params,
     seconds, parameters (of the model), optimizer_state_bytes, flops (of an example), peak_memory_bytes,
     peak_gpu_memory_bytes (of a training function), signs, weights (docs/diagnosis.md; of each layer name, count,
-    near_zero, variation, update_ratio), drawn_after and decided_after (epoch to the same): what the sampler and the
+    update_ratio, near_zero, variation), drawn_after and decided_after (epoch to the same): what the sampler and the
     pruner had seen of a study whose trials advance at their own pace, with trials (their number) and training (number
     of each that was in training to the epochs that it had reported; all others had ended).
 

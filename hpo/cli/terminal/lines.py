@@ -34,14 +34,16 @@ def sign_line(sign: SignOfTrouble) -> str:
 
 
 def weights_line(layer: LayerWeights) -> str:
-    """The weights of a layer: how many are near zero, how much their sizes vary, how large updates were."""
+    """The weights of a layer: how large updates were beside them, how many are near zero, how much their sizes vary."""
     from hpo.reports.text import format_number, format_share, plural
 
-    parts = [f"{plural(layer.count, 'weight')}, {format_share(layer.near_zero)} near zero"]
-    if layer.variation is not None:
-        parts.append(f"sizes vary by {format_number(layer.variation, 2)} of their mean")
+    parts = [plural(layer.count, "weight")]
     if layer.update_ratio is not None:
         parts.append(f"updates {format_number(layer.update_ratio, 2)} of their size")
+    if layer.near_zero is not None:
+        parts.append(f"{format_share(layer.near_zero)} near zero")
+    if layer.variation is not None:
+        parts.append(f"sizes vary by {format_number(layer.variation, 2)} of their mean")
     return f"{layer.name}: {', '.join(parts)}"
 
 

@@ -47,7 +47,7 @@ class TrialDetails:
     """Largest memory of a GPU that PyTorch allocated in it."""
     signs: tuple[SignOfTrouble, ...]
     weights: tuple[LayerWeights, ...]
-    """Figures of the weights that it ended with, by layer."""
+    """Figures of its weights, by layer."""
     drawn_after: Mapping[str, Any] | None
     """What its draw had seen, where trials advance at their own pace and the sampler learns (`hpo.attributes.seen`)."""
     decided_after: Mapping[int, Mapping[str, Any]]
@@ -133,4 +133,4 @@ def _print(found: TrialDetails, study: StudyRow) -> None:
         "Signs of trouble",
         [f"{sign.code.replace('_', ' ')}: {sign.example}; {sign.way_out}" for sign in found.signs],
     )
-    out.list_of("Weights at the end", [weights_line(layer) for layer in found.weights])
+    out.list_of("Weights", [weights_line(layer) for layer in found.weights])

@@ -42,9 +42,9 @@ class WeightsLine(_Record):
 
     name: str = Field(description="Of the layer in the model.")
     count: int = Field(description="Number of weights.")
-    near_zero: float = Field(description="Share below a hundredth of the root mean square.")
-    variation: float | None = Field(description="Standard deviation of the sizes over their mean; null if all are 0.")
     update_ratio: float | None = Field(description="Norm of an update over that of the weights; null if not measured.")
+    near_zero: float | None = Field(description="Share below 1/100 of the root mean square; null if not measured.")
+    variation: float | None = Field(description="Standard deviation of the sizes over their mean; null if all are 0.")
 
 
 class WinnerLine(_Record):
@@ -56,7 +56,7 @@ class WinnerLine(_Record):
     params: dict[str, Any] = Field(description="Searched parameters by dotted path.")
     test: dict[str, float | None] = Field(description="Metrics on the test part, the mean over its models.")
     test_ensemble: dict[str, float | None] = Field(description="The same of the ensemble of its models.")
-    weights: list[WeightsLine] = Field(description="Those that it ended with, by layer.")
+    weights: list[WeightsLine] = Field(description="Figures of its weights, by layer.")
 
 
 class ObjectiveLine(_Record):

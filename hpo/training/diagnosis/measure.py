@@ -57,7 +57,7 @@ class Diagnosis:
         signs = self.at_start(lane.config) + (self.at_end(lane.config, module) if finished else ())
         return Found(
             signs=signs,
-            weights=_weights(module, lane.update_ratios),
+            weights=_weights(module, lane.update_ratios, finished=finished),
             updates=updates_of(lane, finished=finished),
         )
 
@@ -88,12 +88,17 @@ class Diagnosis:
         return F.mse_loss(outputs.squeeze(1), self.y.float())
 
 
-def _weights(module: nn.Module, ratios: Ratios) -> tuple[LayerWeights, ...]:
-    """Of each matrix, kernel and table of the module, unless its numbers have overflowed."""
+def _weights(module: nn.Module, ratios: Ratios, *, finished: bool) -> tuple[LayerWeights, ...]:
+    """Of each matrix, kernel and table of the module."""
     return tuple(
-        weights.of_layer(name.removesuffix(".weight"), parameter.detach().numpy(), ratios.get(name, ()))
+        weights.of_layer(
+            name.removesuffix(".weight"),
+            parameter.detach().numpy(),
+            ratios.get(name, ()),
+            looked_at=finished and bool(parameter.isfinite().all()),
+        )
         for name, parameter in module.named_parameters()
-        if parameter.dim() >= 2 and parameter.numel() > 0 and bool(parameter.isfinite().all())
+        if parameter.dim() >= 2 and parameter.numel() > 0
     )
 
 

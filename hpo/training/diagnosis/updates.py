@@ -19,6 +19,8 @@ from hpo.training.lane import Lane
 from hpo.training.layers.loss import Mixed
 from hpo.training.step import Advance
 
+SAMPLE = 4096
+"""Weights of a layer at most that are looked at. They give the ratio to a few per cent."""
 Ratios = Mapping[str, tuple[float, ...]]
 """By the name of the weights, in the order of the measured epochs."""
 
@@ -44,7 +46,7 @@ def updates_of(lane: Lane, *, finished: bool) -> Updates | None:
 
 def is_due(epoch: int) -> bool:
     """Whether the last update of an epoch, counted from 1, is measured: in the epochs 1, 2, 4, 8 ..., because measuring
-    takes a part of the time of a step."""
+    takes time."""
     return epoch & (epoch - 1) == 0
 
 
@@ -54,15 +56,17 @@ def measuring(
     """The same steps; the step of number `last` writes the ratios [L] of some lanes into `found`. `due`: row of such a
     lane -> its key there."""
     rows = torch.tensor(list(due), device=theta_KP.device)
+    samples = _samples(layout, theta_KP)
+    if not samples:
+        return advance
 
     def measured(s: int, x: Tensor, y: Tensor | Mixed, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         if s != last:
             return advance(s, x, y, masks)
-        before = theta_KP.index_select(0, rows)
+        before = [sample.index_select(0, rows) for sample in samples]
         losses_and_norms = advance(s, x, y, masks)
-        sizes_KL = _norms(layout, before)
-        changes_KL = _norms(layout, before.sub_(theta_KP.index_select(0, rows)))
-        found.update(zip(due.values(), changes_KL / sizes_KL, strict=True))
+        changes = [was - sample.index_select(0, rows) for was, sample in zip(before, samples, strict=True)]
+        found.update(zip(due.values(), _norms(changes) / _norms(before), strict=True))
         return losses_and_norms
 
     return measured
@@ -75,9 +79,13 @@ def noted(before: Ratios, layout: lay.Layout, ratios_L: Tensor) -> Ratios:
     return {**before, **{name: (*before.get(name, ()), float(f"{ratio:.4g}")) for name, ratio in new.items()}}
 
 
-def _norms(layout: lay.Layout, rows_KP: Tensor) -> Tensor:
-    """[K, L]"""
+def _samples(layout: lay.Layout, theta_KP: Tensor) -> list[Tensor]:
+    """Views of the weights of each layer, [K, N]; every n-th of them where there are many. An odd n meets all units and
+    all inputs of most layers."""
     weights = filter(lay.is_weight, layout.parameters)
-    pieces = (rows_KP[:, entry.start : entry.start + entry.size] for entry in weights)
-    norms = [torch.linalg.vector_norm(piece, dim=1) for piece in pieces]
-    return torch.stack(norms, dim=1) if norms else rows_KP.new_empty(len(rows_KP), 0)
+    return [theta_KP[:, e.start : e.start + e.size : -(-e.size // SAMPLE) // 2 * 2 + 1] for e in weights]
+
+
+def _norms(layers: list[Tensor]) -> Tensor:
+    """[K, L]"""
+    return torch.stack([torch.linalg.vector_norm(layer, dim=1) for layer in layers], dim=1)

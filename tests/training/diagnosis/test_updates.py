@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hpo.studyfile.records import OneCycle, Sgd, TrialConfig
+from hpo.studyfile.records import Mlp, OneCycle, Sgd, TrialConfig
 from hpo.training import packing
 from hpo.training.diagnosis import updates
 from hpo.training.diagnosis.measure import Diagnosis
@@ -76,6 +76,19 @@ def test_a_lane_has_the_ratios_that_it_would_have_alone() -> None:
     together = trained({trial: mixed(trial) for trial in range(6)})
     for trial in range(6):
         assert together[trial] == trained({trial: mixed(trial)})[trial], trial
+
+
+def test_a_sample_stands_for_a_large_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ratios() -> Ratios:
+        wide = config(1).model_copy(update={"model": Mlp(family="mlp", hidden=(128, 64))})
+        return trained({1: wide}, 1)[1]
+
+    sampled = ratios()
+    monkeypatch.setattr(updates, "SAMPLE", 10**9)
+    whole = ratios()
+    assert sampled["linear1.weight"] == whole["linear1.weight"]
+    assert sampled["linear2.weight"] != whole["linear2.weight"]
+    assert sampled["linear2.weight"] == pytest.approx(whole["linear2.weight"], rel=0.1)
 
 
 def test_measuring_changes_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,5 +172,9 @@ def test_weights_that_overflowed_have_no_figures() -> None:
     lane, module = packing.trained(its, 1)
     with torch.no_grad():
         module.get_parameter("linear2.weight")[0, 0] = torch.inf
-    found = Diagnosis(its.setting.examples).when_ended(lane, module, finished=False)
-    assert [layer.name for layer in found.weights] == ["linear1", "output"]
+    found = Diagnosis(its.setting.examples).when_ended(lane, module, finished=True).weights
+    assert {layer.name: layer.near_zero is None for layer in found} == {
+        "linear1": False,
+        "linear2": True,
+        "output": False,
+    }
