@@ -93,10 +93,8 @@ def test_where_nothing_is_set_back_it_says_why() -> None:
 def test_with_several_objectives_it_says_that_it_looks_at_the_first_alone() -> None:
     told = sentences(FOUND, ["accuracy", "optimizer_bytes", "parameters"])
     assert len(told) == 6
-    assert (
-        told[2]
-        == "All of this is about accuracy: what does not matter for it may matter for optimizer bytes, parameters."
-    )
+    about = "All of this is about accuracy: what does not matter for it may matter for optimizer bytes, parameters."
+    assert told[2] == about
 
 
 def test_tables_have_a_line_for_each_step() -> None:
