@@ -29,6 +29,7 @@ from hpo.studyfile.records import DataTable, TrialConfig
 from hpo.training.batches import on_device
 from hpo.training.diagnosis import rules
 from hpo.training.diagnosis.measure import Diagnosis, constant_loss
+from hpo.training.diagnosis.updates import Updates, updates_of
 from hpo.training.lane import Setting
 from hpo.training.limits import Limits
 from hpo.training.trainer import Trainer
@@ -47,6 +48,8 @@ class Case:
     """Any of these names it; `diverged` is an ending."""
     data: DataTable = field(default_factory=lambda: DataTable(dataset="digits"))
     change: Callable[[Dataset], Dataset] = lambda dataset: dataset
+    until: int | None = None
+    """Epoch at which it is pruned."""
 
 
 def few(count: int) -> Callable[[Dataset], Dataset]:
@@ -84,6 +87,13 @@ CASES: dict[str, Case] = {
     ),
     "learning rate 1e-8": Case(
         config=config(optimizer={"name": "adam", "learning_rate": 1e-8}), expected=(Code.STEPS_TOO_SMALL,)
+    ),
+    "sgd, learning rate 1e-5": Case(
+        config=config(optimizer={"name": "sgd", "learning_rate": 1e-5}),
+        expected=(Code.UPDATES_TOO_SMALL, Code.STEPS_TOO_SMALL),
+    ),
+    "learning rate 1e-6, pruned": Case(
+        config=config(optimizer={"name": "adam", "learning_rate": 1e-6}), expected=(Code.UPDATES_TOO_SMALL,), until=2
     ),
     "dead units": Case(
         config=config(optimizer={"name": "sgd", "learning_rate": 3.0}, model={"family": "mlp", "hidden": [256, 256]}),
@@ -132,6 +142,15 @@ CASES: dict[str, Case] = {
     ),
     "sound: tanh": Case(config=config(model={"family": "mlp", "hidden": [64, 64], "activation": "tanh"})),
     "sound: cnn": Case(config=config(model={"family": "cnn", "channels": [8, 16]}, training={"epochs": 15})),
+    "sound: adam, pruned": Case(config=config(), until=1),
+    "sound: sgd, warm-up, pruned": Case(
+        config=config(
+            optimizer={"name": "sgd", "learning_rate": 0.05, "momentum": 0.9},
+            schedule={"name": "warmup_cosine", "warmup": 0.5},
+            training={"epochs": 200, "batch_size": 32},
+        ),
+        until=1,
+    ),
 }
 
 
@@ -147,11 +166,13 @@ def signs_of(case: Case, seeds: int) -> list[set[str]]:
     found: list[list[Sign]] = [[] for _ in range(seeds)]
     ends: list[set[str]] = [set() for _ in range(seeds)]
     diagnosis = Diagnosis(examples)
+    updates: list[Updates | None] = [None] * seeds
     for signs in found:
         signs += diagnosis.at_start(its)
     assert not trainer.admit((seed, its) for seed in range(seeds))
     rows: list[list[Any]] = [[] for _ in range(seeds)]
-    for _ in range(its.training.epochs):
+    finished = case.until is None
+    for _ in range(case.until or its.training.epochs):
         lanes = trainer.tick().epochs
         for lane_epoch in lanes:
             if lane_epoch.diverged:
@@ -162,16 +183,18 @@ def signs_of(case: Case, seeds: int) -> list[set[str]]:
     for cohort in trainer.all_cohorts():
         for index, lane in enumerate(cohort.lanes):
             cohort.layout.load(lane.module, cohort.state["theta"][index], cohort.state["stats"][index])
-            found[lane.trial] += diagnosis.at_end(its, lane.module)
-    for seed, epochs in enumerate(rows):
-        if epochs:
+            found[lane.trial] += diagnosis.at_end(its, lane.module) if finished else ()
+            updates[lane.trial] = updates_of(lane, finished=finished)
+    for seed, trained in enumerate(rows):
+        if trained:
             curves = rules.Curves(
-                train_loss=[e.train_loss for e in epochs],
-                valid_loss=[e.metrics["loss"] for e in epochs],
-                objective=[e.metrics[objective] for e in epochs],
-                gradient_norm=[e.gradient_norm for e in epochs],
+                train_loss=[e.train_loss for e in trained],
+                valid_loss=[e.metrics["loss"] for e in trained],
+                objective=[e.metrics[objective] for e in trained],
+                gradient_norm=[e.gradient_norm for e in trained],
                 constant_loss=constant_loss(examples),
-                complete=len(epochs) == its.training.epochs,
+                complete=len(trained) == its.training.epochs,
+                updates=updates[seed],
             )
             found[seed] += rules.of_curves(curves)
     return [{str(sign.code) for sign in signs} | end for signs, end in zip(found, ends, strict=True)]

@@ -30,6 +30,7 @@ class Code(StrEnum):
     SMALL_NORMALISED_BATCHES = "small_normalised_batches"
     STEPS_TOO_SMALL = "steps_too_small"
     STEPS_TOO_LARGE = "steps_too_large"
+    UPDATES_TOO_SMALL = "updates_too_small"
     OVERFITS = "overfits"
     OVERFITS_EARLY = "overfits_early"
     STILL_IMPROVING = "still_improving"
@@ -80,6 +81,10 @@ WORDS: dict[Code, tuple[str, str]] = {
     ),
     Code.STEPS_TOO_SMALL: (
         "the training loss changed by {share} in the whole training",
+        "raise the learning rate",
+    ),
+    Code.UPDATES_TOO_SMALL: (
+        "no update changed a layer by more than {number} of the size of its weights, where 0.001 is usual",
         "raise the learning rate",
     ),
     Code.STEPS_TOO_LARGE: (

@@ -16,8 +16,8 @@ from hpo.execution.messages import Admit, Diagnose, Diagnosed, Past, Resume, Set
 from hpo.execution.placement import place
 from hpo.execution.supervised import Channel, SupervisedShard
 from hpo.optim.coefficients import state_bytes
-from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
+from hpo.training.diagnosis.measure import Found
 from hpo.training.trainer import Failure, Tick
 
 R = TypeVar("R", Started, Trained, Diagnosed, Settled)
@@ -107,14 +107,14 @@ class Executor:
             failures=tuple(sorted(failures, key=lambda failure: failure.trial)),
         )
 
-    def diagnose(self, ending: Collection[int], finished: Collection[int]) -> dict[int, tuple[Sign, ...]]:
-        """Signs of trouble in trials that are about to end, by trial number; of those that `finished`, in their last
-        weights, too."""
+    def diagnose(self, ending: Collection[int], finished: Collection[int]) -> dict[int, Found]:
+        """What trials that are about to end show, by trial number; those that `finished` are looked at for signs of
+        trouble at their end, too."""
         shards = [shard for shard in self._shards if shard.configs.keys() & set(ending)]
         for shard in shards:
             own = shard.configs.keys()
             shard.send(Diagnose(trials=frozenset(own & set(ending)), finished=frozenset(own & set(finished))))
-        return {number: signs for reply in _gather(shards, Diagnosed) for number, signs in reply.signs.items()}
+        return {number: found for reply in _gather(shards, Diagnosed) for number, found in reply.found.items()}
 
     def settle(
         self,

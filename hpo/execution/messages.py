@@ -12,8 +12,8 @@ from pathlib import Path
 
 from hpo.attributes.lengths import Former
 from hpo.execution.functions.states import SavedState
-from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
+from hpo.training.diagnosis.measure import Found
 from hpo.training.packing import SavedLane, Written
 from hpo.training.trainer import Failure, Tick
 
@@ -167,9 +167,9 @@ class Trained(Answer):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnosed(Answer):
-    """Reply: the signs of trials, by trial number."""
+    """Reply: what was found in trials, by trial number."""
 
-    signs: dict[int, tuple[Sign, ...]]
+    found: dict[int, Found]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

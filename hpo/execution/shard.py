@@ -103,15 +103,12 @@ class Shard:
         for number in sorted(order.trials):
             lane, module = packing.trained(self._trainer_of(number), number)
             try:
-                signs = [*self.diagnosis.at_start(lane.config)]
-                if number in order.finished:
-                    signs += self.diagnosis.at_end(lane.config, module)
-                found[number] = tuple(signs)
+                found[number] = self.diagnosis.when_ended(lane, module, finished=number in order.finished)
             except Exception as error:  # signs are welcome, but no trial may fail for them
                 log.warning(
                     "trial %d is not looked at for signs of trouble: %s: %s", number, type(error).__name__, error
                 )
-        return Diagnosed(signs=found)
+        return Diagnosed(found=found)
 
     @_do.register
     def _settle(self, order: Settle) -> Settled:

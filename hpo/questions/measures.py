@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hpo.attributes.weights import count_near_zero, variation
 from hpo.endings import Ending
 from hpo.errors import InputError
 from hpo.printable import listed
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 NUMBER_BYTES = 4
 """Memory of a weight."""
-SMALL = 0.01
-"""A weight below this share of the root mean square of its layer's weights counts as zero."""
 
 KINDS: dict[str, str] = {
     "test.METRIC": "metric of the winner on the test part; test.objective: the one that the study searches by",
@@ -120,18 +118,12 @@ def _number(value: int | None) -> float | None:
 
 
 def _near_zero(matrices: list[Any]) -> float:
-    small = sum(int((abs(w) < SMALL * _size(w)).sum()) for w in matrices)
-    return small / sum(int(w.size) for w in matrices)
+    return sum(map(count_near_zero, matrices)) / sum(int(w.size) for w in matrices)
 
 
 def _variation(matrices: list[Any]) -> float | None:
-    sizes = [abs(w) for w in matrices]
-    found = [float(size.std() / size.mean()) for size in sizes if size.mean() > 0.0]
+    found = [one for one in map(variation, matrices) if one is not None]
     return sum(found) / len(found) if found else None
-
-
-def _size(matrix: Any) -> float:
-    return math.sqrt(float((matrix.astype(float) ** 2).mean()))
 
 
 WEIGHTS: Mapping[str, Callable[[list[Any]], float | None]] = {

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, delete, select, update
 
 from hpo import endings, ranking
-from hpo.attributes import lengths
+from hpo.attributes import lengths, weights
 from hpo.database.tables import (
     hpo_checkpoints,
     hpo_studies,
@@ -28,7 +28,7 @@ from hpo.storage.rows import attribute_row
 from hpo.storage.store import Store
 from hpo.storage.transaction import upsert
 
-REPORTED = (*endings.ATTRIBUTES, "best_epoch", "spread", ranking.LOSS, SIGNS)
+REPORTED = (*endings.ATTRIBUTES, "best_epoch", "spread", ranking.LOSS, SIGNS, weights.ATTRIBUTE)
 """Attributes that `tell` gives a trial, and that are removed when it is reopened."""
 
 

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo import endings, signs
+from hpo.attributes import weights
+from hpo.attributes.weights import LayerWeights
 from hpo.endings import Ended
 from hpo.ranking import Direction, is_whole, pareto_front, rank_key, valid_loss_of
 from hpo.signs import Sign
@@ -58,6 +60,8 @@ class TrialRow:
     """Memory of the optimizer's state in bytes."""
     signs: tuple[Sign, ...] = ()
     """Signs of trouble in its training."""
+    weights: tuple[LayerWeights, ...] = ()
+    """Figures of its weights, by layer."""
     peak_memory_bytes: int | None = None
     """Largest main memory that the process of a training function was seen to take."""
     peak_gpu_memory_bytes: int | None = None
@@ -114,6 +118,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         model_parameters=_whole(attributes.get("parameters"), None),
         optimizer_state_bytes=_whole(attributes.get("optimizer_state_bytes"), None),
         signs=signs.of(attributes),
+        weights=weights.of(attributes),
         peak_memory_bytes=_whole(attributes.get("peak_memory_bytes"), None),
         peak_gpu_memory_bytes=_whole(attributes.get("peak_gpu_memory_bytes"), None),
         curve=dict(trial.intermediate_values),

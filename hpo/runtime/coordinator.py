@@ -16,6 +16,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from hpo.attributes import weights
 from hpo.checkpoints.manager import CheckpointManager
 from hpo.checkpoints.retention import trials_with_ends, worth_keeping
 from hpo.endings import Ended, Ending, Spent
@@ -31,8 +32,9 @@ from hpo.runtime.scores import Scores, loss_of
 from hpo.runtime.session import Session
 from hpo.search.objective import best_epoch
 from hpo.search.searcher import Asked, Decision
-from hpo.signs import SIGNS, Sign, stored
+from hpo.signs import SIGNS, stored
 from hpo.storage.rows import EpochRow
+from hpo.training.diagnosis.measure import NOTHING
 from hpo.training.diagnosis.watch import Watch
 from hpo.training.lane import LaneEpoch
 from hpo.training.trainer import Failure, Tick
@@ -195,9 +197,9 @@ class _Loop:
     def _settle(self, best: Collection[int], ended: Mapping[int, Decision]) -> None:
         """In a transaction: tells how trials ended, frees their lanes, and saves the weights and states of the
         executor."""
-        signs = self._signs(ended)
+        shown = self._diagnosed(ended)
         for number, decision in ended.items():
-            self._end(number, decision, signs[number])
+            self._end(number, decision, shown[number])
         wanted = worth_keeping(self.session.checkpoints, ended.keys())
         goes_on = trials_with_ends(self.session.checkpoints).keys() & ended.keys() if ended else set()
         shards = self.executor.settle(
@@ -212,11 +214,18 @@ class _Loop:
         self.manager.save_states(self.flight, shards)
         self.manager.save_running(self.flight, shards)
 
-    def _signs(self, ended: Mapping[int, Decision]) -> dict[int, list[Sign]]:
-        """Signs of trouble in trials that are about to end, by number."""
+    def _diagnosed(self, ended: Mapping[int, Decision]) -> dict[int, dict[str, Any]]:
+        """Signs of trouble and figures of the weights of trials that are about to end, as attributes, by number."""
         finished = {number for number, decision in ended.items() if decision.state == TrialState.COMPLETE}
         found = self.executor.diagnose(ended, finished) if ended else {}
-        return {n: [*found.get(n, ()), *self.watch.end(n, complete=n in finished)] for n in ended}
+        shown: dict[int, dict[str, Any]] = {}
+        for number in ended:
+            model = found.get(number, NOTHING)
+            curves = self.watch.end(number, complete=number in finished, updates=model.updates)
+            shown[number] = {SIGNS: stored([*model.signs, *curves])}
+            if model.weights:
+                shown[number][weights.ATTRIBUTE] = weights.stored(model.weights)
+        return shown
 
     def _row(self, lane: LaneEpoch) -> EpochRow:
         return EpochRow(
@@ -255,14 +264,13 @@ class _Loop:
         curve = self.session.searcher.curve(self.flight[number].trial_id)
         return bool(curve) and best_epoch(self.session.spec.study, curve) == len(curve)
 
-    def _end(self, number: int, decision: Decision, signs: Sequence[Sign]) -> None:
+    def _end(self, number: int, decision: Decision, shown: Mapping[str, Any]) -> None:
         trial = self.flight.pop(number)
         assert trial.config is not None
         assert decision.ended is not None
         costs = self.executor.costs(number, trial.config)
         scored, further = self.scores.end(number, costs)
-        facts: dict[str, Any] = {"seconds": round(self.seconds.get(number, 0.0), 3), SIGNS: stored(signs)}
-        facts |= costs | scored
+        facts: dict[str, Any] = {"seconds": round(self.seconds.get(number, 0.0), 3), **shown, **costs, **scored}
         self.session.searcher.tell(trial.trial_id, decision.state, decision.ended, facts, further)
         self.ownership.end([trial.trial_id])
 

@@ -24,6 +24,7 @@ from hpo.training import compiled, metrics, step
 from hpo.training import layout as lay
 from hpo.training.architecture import Architecture
 from hpo.training.batches import LanePart
+from hpo.training.diagnosis import updates
 from hpo.training.epoch import LaneSteps, Stretch, groups, stretches, train
 from hpo.training.feed import validation
 from hpo.training.lane import Lane, LaneEpoch, Setting
@@ -158,9 +159,10 @@ class Cohort:
             state["summed"] = torch.zeros_like(state["theta"])
         plans = [LaneSteps.of(lane, setting) for lane in lanes]
         loss_K, norm_K = (torch.zeros(len(lanes), device=setting.examples.device, dtype=torch.float64) for _ in "LN")
+        ratios: dict[int, Tensor] = {}
         most = self._at_once if native is None else None
         for stretch in stretches([plan.sizes for plan in plans], most, apart=accumulates):
-            losses_SK, norms_SK = self._train(stretch, plans, lanes, state, program)
+            losses_SK, norms_SK = self._train(stretch, plans, lanes, state, program, ratios)
             # `cumsum` adds in the order of the steps; `sum` would add in an order that depends on the number of lanes.
             places = list(stretch.lanes)
             weights = loss_K.new_tensor([stretch.batch / plans[place].sizes[0] for place in places])
@@ -189,8 +191,11 @@ class Cohort:
                 lane,
                 epoch=lane.epoch + 1,
                 plateau=schedules.advance(lane.config.schedule, lane.plateau, result.metrics["loss"]),
+                update_ratios=updates.noted(lane.update_ratios, self.layout, ratios[i])
+                if i in ratios
+                else lane.update_ratios,
             )
-            for lane, result in zip(lanes, results, strict=True)
+            for i, (lane, result) in enumerate(zip(lanes, results, strict=True))
         ]
         return results
 
@@ -220,8 +225,10 @@ class Cohort:
         lanes: Sequence[Lane],
         state: dict[str, Tensor],
         program: Program,
+        ratios: dict[int, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """Trains the lanes of a stretch, in place on `state`; losses and gradient norms of its steps."""
+        """Trains the lanes of a stretch, in place on `state`; losses and gradient norms of its steps. Writes into
+        `ratios`, by place, how large the last update of the epoch is, where that is measured."""
         setting, partial = self.setting, len(stretch.lanes) < len(lanes)
         native = program is not self.program and stretch.first == 0 and not partial
         witnesses = self.architecture.configs if native else ()
@@ -230,11 +237,21 @@ class Cohort:
             index = torch.tensor(stretch.lanes, device=setting.examples.device)
             moving, program = {name: value[index] for name, value in state.items()}, self._program_of(chosen)
         numbers = Numbers.of(chosen, self.layout, setting.examples, witnesses)
+        end = stretch.first + stretch.steps
+        due = {
+            row: place
+            for row, place in enumerate(stretch.lanes)
+            if len(plans[place].sizes) == end and updates.is_due(lanes[place].epoch + 1)
+        }
 
         def advance_on(course: step.Course) -> step.Advance:
             if native:
-                return compiled.native(program, moving, numbers, course, witnesses)
-            return step.plain(program, moving, numbers, course)
+                advance = compiled.native(program, moving, numbers, course, witnesses)
+            else:
+                advance = step.plain(program, moving, numbers, course)
+            if not due:
+                return advance
+            return updates.measuring(advance, moving["theta"], self.layout, due, stretch.steps - 1, ratios)
 
         found = train(stretch, plans, setting.examples, program, advance_on)
         if partial:

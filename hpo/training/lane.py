@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -38,6 +38,8 @@ class Lane:
     """Epochs trained."""
     plateau: schedules.Plateau = field(default_factory=schedules.Plateau)
     """State of reduce_on_plateau."""
+    update_ratios: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """How large updates were beside the weights, see `hpo.training.diagnosis.updates`."""
     former: lengths.Former = ()
     """Earlier lengths of the training, if it began when trials had fewer epochs."""
 

@@ -26,6 +26,7 @@ from hpo.errors import MachineError
 from hpo.optim import schedules
 from hpo.studyfile.records import TrialConfig
 from hpo.training.cohort import Cohort
+from hpo.training.diagnosis.updates import Ratios
 from hpo.training.lane import Lane, new_lane
 from hpo.training.layout import Layout
 from hpo.training.trainer import Trainer
@@ -93,6 +94,7 @@ def pack_running(cohorts: Iterable[Cohort]) -> bytes:
                 "replica": lane.replica,
                 "epoch": lane.epoch,
                 "plateau": asdict(lane.plateau),
+                "update_ratios": lane.update_ratios,
             }
             for lane in cohort.lanes
         ]
@@ -107,6 +109,7 @@ class SavedLane:
 
     epoch: int
     plateau: dict[str, Any]
+    update_ratios: Ratios
     layout: str
     state: dict[str, Tensor]
 
@@ -126,6 +129,7 @@ def lanes_of(content: dict[str, Any]) -> dict[tuple[int, int], SavedLane]:
             found[lane["trial"], lane["replica"]] = SavedLane(
                 epoch=lane["epoch"],
                 plateau=lane["plateau"],
+                update_ratios={name: tuple(found) for name, found in lane.get("update_ratios", {}).items()},
                 layout=cohort["layout"],
                 state={name: value[index : index + 1].clone() for name, value in cohort["state"].items()},
             )
@@ -140,7 +144,7 @@ def restore(trainer: Trainer, trial: int, config: TrialConfig, saved: list[Saved
     if any(s.layout != _fingerprint(architecture.layout) for s in saved):
         return False
     lanes = [
-        replace(lane, epoch=s.epoch, plateau=schedules.Plateau(**s.plateau))
+        replace(lane, epoch=s.epoch, plateau=schedules.Plateau(**s.plateau), update_ratios=s.update_ratios)
         for lane, s in zip(lanes, saved, strict=True)
     ]
     fresh = Cohort.start(trainer.setting, architecture, lanes)

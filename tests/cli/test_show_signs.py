@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from hpo import load
 from hpo.cli import hpo
 from hpo.errors import StudyStateError
+from hpo.reports.facts import gather
+from hpo.reports.render.json import summary_of
+from hpo.storage.open import reading, url_of
 from tests.export import tiny
 
 ZEROS = tiny.WINE.replace('[norm]\nkind = "batch"\n', '[init]\nscheme = "zeros"\n')
@@ -54,6 +58,32 @@ def test_of_one_trial(home: Path) -> None:
     assert text.startswith(f"Trial {best['number']} of tiny: finished, 2 epochs\nvalidation accuracy ")
     assert f"{found['parameters']} parameters of the model" in text
     assert "Signs of trouble\n  identical units: units of " in text
+
+
+def test_the_weights_that_a_trial_ended_with(tmp_path: Path) -> None:
+    learns = tiny.run(tiny.WINE, tmp_path)
+    winner = as_json(learns)["winner"]
+    layers = as_json(learns, "--trial", str(winner))["weights"]
+    model = load("tiny", home=learns).model()
+    matrices = {name: p for name, p in model.named_parameters() if p.dim() >= 2}
+    assert {f"{layer['name']}.weight": layer["count"] for layer in layers} == {
+        name: matrix.numel() for name, matrix in matrices.items()
+    }
+    for layer in layers:
+        assert 0.0 <= layer["near_zero"] < 0.2
+        assert 0.3 < layer["variation"] < 1.0
+        assert 1e-5 < layer["update_ratio"] < 1.0
+    lines = printed(learns, "--trial", str(winner)).splitlines()
+    told = lines[lines.index("Weights") + 1 :]
+    first = layers[0]
+    assert [line.partition(":")[0].strip() for line in told] == [layer["name"] for layer in layers]
+    assert f"{first['count']} weights, " in told[0]
+    assert f", updates {first['update_ratio']:.2g} of their size, " in told[0]
+    assert told[0].endswith(f" near zero, sizes vary by {first['variation']:.2g} of their mean")
+    with reading(url_of(None, learns)) as store:
+        summary = summary_of(gather(store, "tiny"))
+    assert summary.winner is not None
+    assert [line.model_dump() for line in summary.winner.weights] == layers
 
 
 def test_a_trial_that_does_not_exist(home: Path) -> None:

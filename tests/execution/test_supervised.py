@@ -138,11 +138,12 @@ def test_no_trial_fails_where_looking_for_signs_kills_its_process(whole: Result,
     def dies(shard: FailingShard, order: Order) -> bool:
         return isinstance(order, Diagnose) and bool(order.trials)
 
-    def without_signs(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{key: value for key, value in trial.items() if key != "signs"} for trial in trials]
+    def unseen(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{key: value for key, value in trial.items() if key not in ("signs", "weights")} for trial in trials]
 
     (trials, epochs), _ = outcome(tmp_path, dies)
-    assert (without_signs(trials), epochs) == (without_signs(whole[0]), whole[1])
+    assert all("weights" in trial for trial in whole[0])
+    assert (unseen(trials), epochs) == (unseen(whole[0]), whole[1])
 
 
 def test_a_trial_that_fails_only_in_a_replacement_goes_on(whole: Result, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def _print(found: Explained) -> None:
     explanation, out = found.explanation, console()
     lines = rungs(explanation)
     rows = {f"{place}. {line.title}" if place else line.title: rung_cells(line) for place, line in enumerate(lines)}
-    out.side_by_side("step", rung_header(found.objective), rows)
+    out.side_by_side("step", rung_header(found.objectives[0]), rows)
     if explanation.pairs:
         say()
         pairs = [pair_cells(pair) for pair in explanation.pairs]
@@ -130,6 +130,6 @@ def _print(found: Explained) -> None:
     details = [f"{place}. {'; '.join(line.details)}" for place, line in enumerate(lines) if place]
     out.list_of("What the steps change", details)
     say()
-    for sentence in sentences(explanation, found.objective):
+    for sentence in sentences(explanation, found.objectives):
         out.say(sentence)
     out.say_command(f"Report: {found.report}")

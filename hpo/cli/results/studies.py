@@ -75,8 +75,8 @@ def studies(place: Place, as_json: bool, watch: bool) -> None:
 def show(place: Place, study: str, as_json: bool, watch: bool, number: int | None) -> None:
     """Show the progress of STUDY, its workers, its best trials, signs of trouble and how the others ended.
 
-    With --trial one of its trials: how it ended, its parameters, what it cost and its signs of trouble, with the way
-    out.
+    With --trial one of its trials: how it ended, its parameters, what it cost, its signs of trouble, with the way out,
+    and its weights, layer by layer.
 
     With --json an object: what `hpo studies --json` says of the study, and source, submitted_at, budget (of trials),
     budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds, winner (trial number or null),
@@ -101,9 +101,10 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
 
     With --trial and --json an object with number, state, reason, value, values, spread, epochs, best_epoch, params,
     seconds, parameters (of the model), optimizer_state_bytes, flops (of an example), peak_memory_bytes,
-    peak_gpu_memory_bytes (of a training function), signs, drawn_after and decided_after (epoch to the same): what the
-    sampler and the pruner had seen of a study whose trials advance at their own pace, with trials (their number) and
-    training (number of each that was in training to the epochs that it had reported; all others had ended).
+    peak_gpu_memory_bytes (of a training function), signs, weights (docs/diagnosis.md; of each layer name, count,
+    update_ratio, near_zero, variation), drawn_after and decided_after (epoch to the same): what the sampler and the
+    pruner had seen of a study whose trials advance at their own pace, with trials (their number) and training (number
+    of each that was in training to the epochs that it had reported; all others had ended).
 
     \b
     Examples:

@@ -1,4 +1,5 @@
-"""Parts of a study as lines of text: its Pareto front, signs of trouble, trials in training and workers."""
+"""Parts of a study as lines of text: its Pareto front, signs of trouble, weights of a trial, trials in training and
+workers."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hpo.attributes.weights import LayerWeights
     from hpo.cli.terminal.status import BestTrial, SignOfTrouble, TrialInTraining, WorkerStatus
 
 MOST = 12
@@ -29,6 +31,20 @@ def sign_line(sign: SignOfTrouble) -> str:
 
     named = plural(len(sign.trials), "trial")
     return f"{sign.code.replace('_', ' ')} in {named}, e.g. {sign.trials[0]}: {sign.example}; {sign.way_out}"
+
+
+def weights_line(layer: LayerWeights) -> str:
+    """The weights of a layer: how large updates were beside them, how many are near zero, how much their sizes vary."""
+    from hpo.reports.text import format_number, format_share, plural
+
+    parts = [plural(layer.count, "weight")]
+    if layer.update_ratio is not None:
+        parts.append(f"updates {format_number(layer.update_ratio, 2)} of their size")
+    if layer.near_zero is not None:
+        parts.append(f"{format_share(layer.near_zero)} near zero")
+    if layer.variation is not None:
+        parts.append(f"sizes vary by {format_number(layer.variation, 2)} of their mean")
+    return f"{layer.name}: {', '.join(parts)}"
 
 
 def training_line(trial: TrialInTraining) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo.attributes import seen
+from hpo.attributes.weights import LayerWeights
+from hpo.cli.terminal.lines import weights_line
 from hpo.cli.terminal.output import console, json_text, write_data
 from hpo.cli.terminal.status import SignOfTrouble
 from hpo.errors import StudyStateError
@@ -44,6 +46,8 @@ class TrialDetails:
     peak_gpu_memory_bytes: int | None
     """Largest memory of a GPU that PyTorch allocated in it."""
     signs: tuple[SignOfTrouble, ...]
+    weights: tuple[LayerWeights, ...]
+    """Figures of its weights, by layer."""
     drawn_after: Mapping[str, Any] | None
     """What its draw had seen, where trials advance at their own pace and the sampler learns (`hpo.attributes.seen`)."""
     decided_after: Mapping[int, Mapping[str, Any]]
@@ -92,6 +96,7 @@ def _details(trial: TrialRow, attributes: Mapping[str, Any], objectives: Sequenc
             SignOfTrouble(code=str(sign.code), trials=(trial.number,), example=str(sign), way_out=sign.way_out)
             for sign in trial.signs
         ),
+        weights=trial.weights,
         drawn_after=seen.of_draw(attributes),
         decided_after=seen.of_decisions(attributes),
     )
@@ -128,3 +133,4 @@ def _print(found: TrialDetails, study: StudyRow) -> None:
         "Signs of trouble",
         [f"{sign.code.replace('_', ' ')}: {sign.example}; {sign.way_out}" for sign in found.signs],
     )
+    out.list_of("Weights", [weights_line(layer) for layer in found.weights])

@@ -25,8 +25,8 @@ from hpo.execution.functions.states import SavedState, packed
 from hpo.execution.messages import End, Past, Settled
 from hpo.execution.supervised import DEATHS
 from hpo.seeds import function_seed
-from hpo.signs import Sign
 from hpo.studyfile.records import TrialConfig
+from hpo.training.diagnosis.measure import Found
 from hpo.training.packing import SavedLane
 from hpo.training.trainer import Failure, Tick
 
@@ -136,7 +136,7 @@ class FunctionExecutor:
             del self._flight[failure.trial]
         return tick
 
-    def diagnose(self, ending: Collection[int], finished: Collection[int]) -> dict[int, tuple[Sign, ...]]:
+    def diagnose(self, ending: Collection[int], finished: Collection[int]) -> dict[int, Found]:
         """Nothing is known of what a function trains."""
         return {}
 

@@ -60,9 +60,18 @@ def rungs(found: Explanation) -> list[Rung]:
     ]
 
 
-def sentences(found: Explanation, metric: str) -> list[str]:
-    """The result first, then what it can do without, what works together, and what it cost."""
-    return [_result(found, metric), _simpler(found), *_together(found), *_lost(found), _cost(found)]
+def sentences(found: Explanation, objectives: Sequence[str]) -> list[str]:
+    """The result first, then what it can do without, what works together, and what it cost. `objectives`: those of the
+    study, by the first of which all is measured."""
+    metric, *further = objectives
+    return [
+        _result(found, metric),
+        _simpler(found),
+        *_further(metric, further),
+        *_together(found),
+        *_lost(found),
+        _cost(found),
+    ]
 
 
 def _result(found: Explanation, metric: str) -> str:
@@ -87,6 +96,13 @@ def _simpler(found: Explanation) -> str:
         f"{listed(back)} {verb} not matter beyond noise. The simpler configuration, {what}, has "
         f"{format_number(simpler.measured.value.mean)} on average, {_better(loss, 'than the winner')}."
     )
+
+
+def _further(metric: str, further: Sequence[str]) -> list[str]:
+    if not further:
+        return []
+    others = listed(map(label, further))
+    return [f"All of this is about {label(metric)}: what does not matter for it may matter for {others}."]
 
 
 def _together(found: Explanation) -> Iterator[str]:

@@ -150,7 +150,7 @@ def explanation_data(report: StudyReport) -> dict[str, Any] | None:
         for line in lines
     ]
     pairs = [pair_cells(pair) for pair in found.pairs]
-    return {"sentences": explained(found, report.objective), "rungs": rows, "pairs": pairs, "low": low, "high": high}
+    return {"sentences": explained(found, report.objectives), "rungs": rows, "pairs": pairs, "low": low, "high": high}
 
 
 def balance_table(rows: Sequence[BalanceRow]) -> dict[str, Any]:

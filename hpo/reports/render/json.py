@@ -37,6 +37,16 @@ class CheckLine(_Record):
     way_out: str = Field(description="What may help; empty where nothing is to be done.")
 
 
+class WeightsLine(_Record):
+    """The weights of one layer; docs/diagnosis.md says how they are measured."""
+
+    name: str = Field(description="Of the layer in the model.")
+    count: int = Field(description="Number of weights.")
+    update_ratio: float | None = Field(description="Norm of an update over that of the weights; null if not measured.")
+    near_zero: float | None = Field(description="Share below 1/100 of the root mean square; null if not measured.")
+    variation: float | None = Field(description="Standard deviation of the sizes over their mean; null if all are 0.")
+
+
 class WinnerLine(_Record):
     """The best finished trial."""
 
@@ -46,6 +56,7 @@ class WinnerLine(_Record):
     params: dict[str, Any] = Field(description="Searched parameters by dotted path.")
     test: dict[str, float | None] = Field(description="Metrics on the test part, the mean over its models.")
     test_ensemble: dict[str, float | None] = Field(description="The same of the ensemble of its models.")
+    weights: list[WeightsLine] = Field(description="Figures of its weights, by layer.")
 
 
 class ObjectiveLine(_Record):
@@ -193,6 +204,7 @@ def summary_of(report: StudyReport) -> Summary:
             params=dict(winner.params),
             test=dict(report.test),
             test_ensemble=dict(report.test_ensemble),
+            weights=[WeightsLine.model_validate(layer) for layer in winner.weights],
         ),
         pareto_front=[
             FrontLine(

@@ -187,7 +187,7 @@ def _explanation(report: StudyReport) -> Iterable[str]:
     if found is None:
         return
     yield "## Why it is better"
-    yield escaped(" ".join(explained(found, report.objective)))
+    yield escaped(" ".join(explained(found, report.objectives)))
     rows = [tuple(map(escaped, ("; ".join(rung.details) or rung.title, *rung_cells(rung)))) for rung in rungs(found)]
     yield markdown_table(("step", *map(escaped, rung_header(report.objective))), rows)
     if found.pairs:

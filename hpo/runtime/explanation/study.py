@@ -39,7 +39,8 @@ class Explained:
     """A study that was explained."""
 
     explanation: Explanation
-    objective: str
+    objectives: tuple[str, ...]
+    """Names of the study's objectives."""
     report: Path
     """Path of the report's page."""
 
@@ -91,7 +92,7 @@ def explain_study(
                 watch,
             )
         page = write_report(store, name, disk.study_folder(home / "reports", name))
-    return Explained(explanation=explanation, objective=row.objective, report=page)
+    return Explained(explanation=explanation, objectives=row.objectives, report=page)
 
 
 def _plan(matter: Matter, share: float | None, epochs: int | None) -> Plan:

@@ -6,13 +6,15 @@ Dimensions: B examples of a probe.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpo import models
+from hpo.attributes import weights
+from hpo.attributes.weights import LayerWeights
 from hpo.models.families.transformer import unnormalised
 from hpo.models.named_inputs import SHOWN, at_hand
 from hpo.signs import Sign
@@ -21,9 +23,24 @@ from hpo.training import randomness
 from hpo.training.batches import Examples
 from hpo.training.diagnosis import rules
 from hpo.training.diagnosis.probe import probe
+from hpo.training.diagnosis.updates import Ratios, Updates, updates_of
 from hpo.training.feed.drawn import DrawnRows
 from hpo.training.feed.streamed import StreamedRows
+from hpo.training.lane import Lane
 from hpo.training.layers.piecewise import fit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a model shows when its training ends."""
+
+    signs: tuple[Sign, ...]
+    weights: tuple[LayerWeights, ...]
+    updates: Updates | None
+
+
+NOTHING = Found(signs=(), weights=(), updates=None)
+"""Of a trial that was not looked at."""
 
 
 class Diagnosis:
@@ -34,6 +51,15 @@ class Diagnosis:
         self.x, self.y = _some(examples)
         self.spreads = _spreads(self.x, examples)
         self.known: dict[str, tuple[Sign, ...]] = {}
+
+    def when_ended(self, lane: Lane, module: nn.Module, *, finished: bool) -> Found:
+        """All that is known of a lane that ends with these weights. `finished`: it trained all of its epochs."""
+        signs = self.at_start(lane.config) + (self.at_end(lane.config, module) if finished else ())
+        return Found(
+            signs=signs,
+            weights=_weights(module, lane.update_ratios, finished=finished),
+            updates=updates_of(lane, finished=finished),
+        )
 
     def at_start(self, config: TrialConfig) -> tuple[Sign, ...]:
         """Signs of a configuration before the first step, of weights drawn with a seed of their own, so that equal
@@ -60,6 +86,20 @@ class Diagnosis:
         if self.examples.task == "classification":
             return F.cross_entropy(outputs, self.y.long())
         return F.mse_loss(outputs.squeeze(1), self.y.float())
+
+
+def _weights(module: nn.Module, ratios: Ratios, *, finished: bool) -> tuple[LayerWeights, ...]:
+    """Of each matrix, kernel and table of the module."""
+    return tuple(
+        weights.of_layer(
+            name.removesuffix(".weight"),
+            parameter.detach().numpy(),
+            ratios.get(name, ()),
+            looked_at=finished and bool(parameter.isfinite().all()),
+        )
+        for name, parameter in module.named_parameters()
+        if parameter.dim() >= 2 and parameter.numel() > 0
+    )
 
 
 def _some(examples: Examples) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from statistics import fmean, median
 from hpo.signs import Code, Sign
 from hpo.studyfile.records import BatchNorm, TrialConfig
 from hpo.training.diagnosis.probe import Probe
+from hpo.training.diagnosis.updates import Updates
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,8 @@ class Curves:
     """Loss of the best constant prediction: the entropy of the classes, or 1 for standardised numbers."""
     complete: bool
     """Whether it trained all of its epochs."""
+    updates: Updates | None = None
+    """None where nothing is known of them."""
 
 
 # --- at the start ------------------------------------------------------------------------------------------
@@ -133,6 +136,17 @@ def steps_too_large(curves: Curves) -> Iterator[Sign]:
         yield Sign(code=Code.STEPS_TOO_LARGE, figure=ratio)
 
 
+def updates_too_small(curves: Curves) -> Iterator[Sign]:
+    """No update changed a layer by more than 1/10,000 of its weights, all of them together could not have changed one
+    by a tenth, and the training loss is still above half of a constant prediction's. Not where `steps_too_small` says
+    so already."""
+    updates = curves.updates
+    if updates is None or updates.largest >= 1e-4 or updates.largest * updates.count >= 0.1:
+        return
+    if fmean(curves.train_loss[-2:]) > 0.5 * curves.constant_loss and not any(steps_too_small(curves)):
+        yield Sign(code=Code.UPDATES_TOO_SMALL, figure=updates.largest)
+
+
 def gradient_grew(curves: Curves) -> Iterator[Sign]:
     """An epoch's mean gradient is beyond 100 times the median, and beyond 10."""
     highest, usual = max(curves.gradient_norm), median(curves.gradient_norm)
@@ -205,6 +219,7 @@ AT_END: tuple[Callable[[Model], Iterator[Sign]], ...] = (dead_units, saturated_u
 OF_CURVES: tuple[Callable[[Curves], Iterator[Sign]], ...] = (
     steps_too_small,
     steps_too_large,
+    updates_too_small,
     gradient_grew,
     overfits,
     still_improving,

@@ -10,6 +10,7 @@ from hpo.studyfile.records import MINIMIZED
 from hpo.training.batches import Examples
 from hpo.training.diagnosis import rules
 from hpo.training.diagnosis.measure import constant_loss
+from hpo.training.diagnosis.updates import Updates
 from hpo.training.lane import LaneEpoch
 
 Point = tuple[float, float, float, float]
@@ -43,7 +44,7 @@ class Watch:
             )
         )
 
-    def end(self, number: int, *, complete: bool) -> list[Sign]:
+    def end(self, number: int, *, complete: bool, updates: Updates | None) -> list[Sign]:
         """The signs of a trial that ends, which is forgotten. `complete`: it trained all of its epochs."""
         points = self.points.pop(number, [])
         if not points or self.constant is None:
@@ -57,5 +58,6 @@ class Watch:
             gradient_norm=gradient,
             constant_loss=self.constant,
             complete=complete,
+            updates=updates,
         )
         return rules.of_curves(curves)

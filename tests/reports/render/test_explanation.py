@@ -68,7 +68,7 @@ FOUND = Explanation(
 
 
 def test_sentences_say_what_matters_first() -> None:
-    result, simpler, together, lost, cost = sentences(FOUND, "accuracy")
+    result, simpler, together, lost, cost = sentences(FOUND, ["accuracy"])
     assert result == (
         "In 2 steps, the default configuration becomes the winner, trial 3: the mean validation accuracy goes from 0.7 "
         "to 0.905, better by 0.205 (95 % interval 0.195 to 0.215)."
@@ -83,11 +83,18 @@ def test_sentences_say_what_matters_first() -> None:
 
 def test_where_nothing_is_set_back_it_says_why() -> None:
     steps = (FOUND.steps[0], replace(FOUND.steps[1], verdict="untried", loss=None))
-    text = sentences(replace(FOUND, steps=steps), "accuracy")[1]
+    text = sentences(replace(FOUND, steps=steps), ["accuracy"])[1]
     assert text == (
         "None of its changes is set back to the default. What it is without each: optimizer.name: worse; "
         "dropout.p, norm.kind: not tried."
     )
+
+
+def test_with_several_objectives_it_says_that_it_looks_at_the_first_alone() -> None:
+    told = sentences(FOUND, ["accuracy", "optimizer_bytes", "parameters"])
+    assert len(told) == 6
+    about = "All of this is about accuracy: what does not matter for it may matter for optimizer bytes, parameters."
+    assert told[2] == about
 
 
 def test_tables_have_a_line_for_each_step() -> None:

@@ -18,6 +18,7 @@ from hpo.training.diagnosis import rules
 from hpo.training.diagnosis.measure import Diagnosis, constant_loss
 from hpo.training.diagnosis.probe import probe
 from hpo.training.diagnosis.rules import Curves
+from hpo.training.diagnosis.updates import Updates
 from tests.training.study import setting
 
 SOUND = Curves(
@@ -28,6 +29,8 @@ SOUND = Curves(
     constant_loss=2.3,
     complete=True,
 )
+
+CURVES = ("train_loss", "valid_loss", "objective", "gradient_norm")
 
 
 def config(**tables: Any) -> TrialConfig:
@@ -182,6 +185,27 @@ def test_a_probe_leaves_the_model_as_it_was() -> None:
 )
 def test_signs_of_curves(changed: dict[str, Any], expected: set[Code]) -> None:
     assert codes(rules.of_curves(replace(SOUND, **changed))) == expected
+
+
+CREEPS = replace(
+    SOUND, train_loss=[2.3 - 0.002 * epoch for epoch in range(20)], updates=Updates(largest=3e-6, count=600)
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, {Code.UPDATES_TOO_SMALL}),
+        ({"complete": False, **{name: getattr(CREEPS, name)[:1] for name in CURVES}}, {Code.UPDATES_TOO_SMALL}),
+        ({"updates": None}, set()),
+        ({"updates": Updates(largest=2e-4, count=100)}, set()),  # as large as that of a sound training
+        ({"updates": Updates(largest=9e-5, count=2000)}, set()),  # enough of them to go anywhere
+        ({"train_loss": SOUND.train_loss}, set()),  # it has learnt, from weights that were good
+        ({"train_loss": [2.3 - 1e-4 * epoch for epoch in range(20)]}, {Code.STEPS_TOO_SMALL}),  # which says the same
+    ],
+)
+def test_updates_that_are_too_small(changed: dict[str, Any], expected: set[Code]) -> None:
+    assert codes(rules.of_curves(replace(CREEPS, **changed))) == expected
 
 
 def test_a_training_without_an_epoch_has_no_signs() -> None:
