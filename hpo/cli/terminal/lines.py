@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hpo.cli.terminal.status import BestTrial, SignOfTrouble, TrialInTraining, WorkerStatus
+    from hpo.cli.terminal.records import BestTrial, SignOfTrouble, TrialInTraining, WorkerStatus
 
 MOST = 12
 """Trials of the front that are listed."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.attributes import seen
 from hpo.cli.terminal.output import console, json_text, write_data
-from hpo.cli.terminal.status import SignOfTrouble
+from hpo.cli.terminal.records import SignOfTrouble
 from hpo.errors import StudyStateError
 
 if TYPE_CHECKING:

@@ -37,6 +37,15 @@ class CheckLine(_Record):
     way_out: str = Field(description="What may help; empty where nothing is to be done.")
 
 
+class RefitLine(_Record):
+    """The winner's training on training and validation rows together."""
+
+    epochs: int
+    examples: int = Field(description="Rows trained on.")
+    models: int = Field(description="One for each repeat.")
+    seconds: float = Field(description="Wall time of the training.")
+
+
 class WinnerLine(_Record):
     """The best finished trial."""
 
@@ -46,6 +55,9 @@ class WinnerLine(_Record):
     params: dict[str, Any] = Field(description="Searched parameters by dotted path.")
     test: dict[str, float | None] = Field(description="Metrics on the test part, the mean over its models.")
     test_ensemble: dict[str, float | None] = Field(description="The same of the ensemble of its models.")
+    refit: RefitLine | None = Field(
+        description="The training whose weights are scored on the test part and exported; null: those of its trial are."
+    )
 
 
 class ObjectiveLine(_Record):
@@ -193,6 +205,7 @@ def summary_of(report: StudyReport) -> Summary:
             params=dict(winner.params),
             test=dict(report.test),
             test_ensemble=dict(report.test_ensemble),
+            refit=report.refit and RefitLine.model_validate(report.refit),
         ),
         pareto_front=[
             FrontLine(
