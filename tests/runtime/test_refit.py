@@ -17,7 +17,7 @@ from torch import nn
 
 from hpo import models
 from hpo.conclusions.refit import Refit
-from hpo.errors import StudyFileError, StudyStateError
+from hpo.errors import StudyStateError
 from hpo.export.folder import export
 from hpo.export.predictor import Predictor
 from hpo.export.source import find_trial, load_trained
@@ -355,13 +355,6 @@ def test_one_that_diverges_says_the_way_out(tmp_path: Path, monkeypatch: pytest.
 PLATEAU = 'name = "reduce_on_plateau"'
 
 
-@pytest.mark.parametrize("schedule", [PLATEAU, f'choice = [{{ name = "constant" }}, {{ {PLATEAU} }}]'])
-def test_a_schedule_that_follows_the_validation_loss_is_refused(schedule: str) -> None:
-    with pytest.raises(StudyFileError, match=r'schedule.name: found "reduce_on_plateau"[^\n]*study.final = "refit"'):
-        study(schedule=schedule)
-    study(schedule=schedule, study='name = "small"')
-
-
 def test_a_winner_of_before_an_edit_may_have_such_a_schedule(tmp_path: Path) -> None:
     spec = study(schedule=PLATEAU, study='name = "small"\nbaselines = false')
     run_as_the_command_does(spec, tmp_path)
@@ -376,15 +369,3 @@ def test_early_stopping_is_left_out(tmp_path: Path) -> None:
     _, found = done(study(training=stopping), tmp_path)
     with closing(open_store(sqlite_url(tmp_path), readonly=True)) as store:
         assert found.epochs == find_trial(store, "small", None).trial.user_attrs["best_epoch"]
-
-
-def test_it_is_nothing_for_functions_of_ones_own() -> None:
-    with pytest.raises(StudyFileError, match=r'study.final: found "refit", but a training function'):
-        small_function_study()
-
-
-def small_function_study() -> StudySpec:
-    from hpo.studyfile.file import parse_study
-
-    text = '[study]\nname = "own"\nobjective = "accuracy"\nfinal = "refit"\n[trial]\nfunction = "own.py:train"\n'
-    return parse_study(text, "own.toml")
