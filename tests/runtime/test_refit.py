@@ -28,6 +28,9 @@ from hpo.reports.render.json import summary_of
 from hpo.reports.render.markdown import summary
 from hpo.runtime import winner
 from hpo.runtime.deletion import delete_study
+from hpo.runtime.editing import edit_study
+from hpo.runtime.local_run import run_study
+from hpo.runtime.progress import Progress
 from hpo.runtime.setup.inputs import load_inputs
 from hpo.seeds import lane_seed
 from hpo.storage.open import open_store, sqlite_url
@@ -36,7 +39,7 @@ from hpo.studyfile.study import StudySpec
 from hpo.training import randomness
 from hpo.training.trainer import Tick, Trainer
 from tests.runtime.small import in_session, small_study, with_trials
-from tests.service.working import row_of, run_as_the_command_does, serve, submit
+from tests.service.working import row_of, run_as_the_command_does
 
 EPOCHS = 6
 TABLES = {
@@ -324,16 +327,20 @@ def test_reports_say_it(tmp_path: Path) -> None:
     assert (line.refit.epochs, line.refit.examples, line.refit.models) == (found.epochs, found.examples, 1)
 
 
-def test_a_worker_does_it_as_a_run_does(tmp_path: Path) -> None:
-    spec = study()
-    row, found = done(spec, tmp_path / "run")
-    submit(spec, tmp_path / "worker")
-    serve(tmp_path / "worker")
-    of_worker = row_of(tmp_path / "worker")
-    again = refit_of(of_worker)
-    assert again is not None
-    assert (of_worker.test, replace(again, seconds=0.0)) == (row.test, replace(found, seconds=0.0))
-    assert files(tmp_path / "worker") == files(tmp_path / "run") != []
+def test_an_edit_meanwhile_takes_effect_first(tmp_path: Path) -> None:
+    spec, longer, seen = study(), study(search=TABLES["search"].replace("5", "7")), []
+
+    def observer(now: Progress) -> None:
+        if now.concluding and not seen:
+            seen.append(now.concluding)
+            edit_study(longer, sqlite_url(tmp_path), tmp_path)
+
+    run_study(spec, sqlite_url(tmp_path), tmp_path, observer, device="cpu")
+    assert seen[0].startswith("training the winner on training and validation rows: epoch 1 of ")
+    assert len(gather_in(tmp_path).trials) == 7
+    row = row_of(tmp_path)
+    assert row.facts.test_looks == (row.winner_number,), "the first one was left before it was scored"
+    assert refit_of(row) is not None
 
 
 def test_one_that_diverges_says_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
