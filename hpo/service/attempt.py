@@ -101,9 +101,9 @@ class Attempt:
         if not queue.begin_conclusion(store, study.study_id, self.name, study.generation):
             return False
         try:
-            confirmation = confirm_winner(self.session, self._executor, keep=self._keep, watch=self._confirming)
+            confirmation = confirm_winner(self.session, self._executor, keep=self._keep, watch=self._watch)
             simple = beside(self.session, self._raise_if_ending)
-            winner = find(self.session, self._watch, confirmation=confirmation)
+            winner = find(self.session, self._watch_refit, confirmation=confirmation)
         except Changed:
             log.info("%s: left, it was stopped, extended or edited", study.name)
             return False
@@ -129,11 +129,11 @@ class Attempt:
         if now.key != self.study.key or not now.active or now.edited:
             raise Changed
 
-    def _confirming(self, text: str) -> None:
+    def _watch(self, text: str) -> None:
         self._raise_if_ending()
         self._say(f"confirming the winner: {text}")
 
-    def _watch(self, text: str) -> None:
+    def _watch_refit(self, text: str) -> None:
         """Before each epoch of a winner that is trained again, of which nothing is saved until its end."""
         self._raise_if_ending()
         with self.session.store.transaction():

@@ -31,7 +31,7 @@ def test_a_worker_does_it_as_a_run_does(tmp_path: Path) -> None:
 
 def test_stopping_is_seen_and_it_is_trained_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     submit(study(), tmp_path)
-    watch = attempt.Attempt._watch
+    watch = attempt.Attempt._watch_refit
 
     def stops(self: attempt.Attempt, text: str) -> None:
         if row_of(tmp_path).stopped_at is None:
@@ -40,7 +40,7 @@ def test_stopping_is_seen_and_it_is_trained_later(tmp_path: Path, monkeypatch: p
         watch(self, text)
 
     with monkeypatch.context() as patched:
-        patched.setattr(attempt.Attempt, "_watch", stops)
+        patched.setattr(attempt.Attempt, "_watch_refit", stops)
         with working(tmp_path) as worker:
             wait_for(lambda: row_of(tmp_path).stopped_at is not None)
             wait_for(
