@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from hpo.conclusions.confirmation import Confirmation
     from hpo.conclusions.explanation import Explanation
+    from hpo.conclusions.refit import Refit
     from hpo.export.source import TrainedTrial
     from hpo.reports.comparison.table import Comparison
     from hpo.reports.facts import StudyReport
@@ -55,6 +56,8 @@ class Best:
     """Metrics on the test part of the ensemble of its models; empty if it has one model."""
     confirmation: Confirmation | None
     """What its repeats with other seeds say, e.g. `confirmation.value.mean`; None where it was not confirmed."""
+    refit: Refit | None
+    """How it was trained again on training and validation rows together, e.g. `refit.epochs`; None where it was not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +100,8 @@ class Study:
         facts = self._facts
         if (winner := facts.winner) is None or winner.value is None:
             return None
-        about: dict[str, Any] = {name: getattr(facts, name) for name in ("test", "test_ensemble", "confirmation")}
+        names = ("test", "test_ensemble", "confirmation", "refit")
+        about: dict[str, Any] = {name: getattr(facts, name) for name in names}
         about["values"] = dict(zip(facts.objectives, winner.values, strict=True))
         return Best(number=winner.number, value=winner.value, params=winner.params, **about)
 
@@ -145,10 +149,10 @@ class Study:
         return explain_study(self.name, self._url, self.home, share=share, epochs=epochs, given=self._given).explanation
 
     def model(self, *, trial: int | None = None, replica: int = 0) -> nn.Module:
-        """The model of a trial with its weights, in evaluation mode. `trial`: number, by default that of the best
-        trial. A study with folds or repeats has one model for each; `replica` counts them from 0. Only the best trials'
-        weights are kept: another trial is trained again first, with the same result. Raises `InputError` for a replica
-        that does not exist, `StudyStateError` if the trial has no weights."""
+        """The model of a trial with its weights, in evaluation mode. `trial`: number, by default that of the best one.
+        `replica`: which of its models, one for each fold and repeat, counted from 0; a winner trained again on all rows
+        has one for each repeat. Only the best trials' weights are kept: another trial is trained again first, with the
+        same result. Raises `InputError` for a replica that does not exist, `StudyStateError` if it has no weights."""
         return self._trained(trial, replica).module(replica)
 
     def predictor(
@@ -168,13 +172,9 @@ class Study:
     def _trained(self, trial: int | None, replica: int) -> TrainedTrial:
         from hpo.export.source import find_trial, load_trained
 
-        if not 0 <= replica < self._facts.models:
-            raise InputError(
-                f"replica must be from 0 to {self._facts.models - 1}, as a trial of {self.name!r} has "
-                f"{self._facts.models} of them (one for each fold and repeat), but got {replica!r}"
-            )
         with reading(self._url) as store:
             source = find_trial(store, self.name, self._number(trial), self._given)
+            source.check_replica(replica)
             return load_trained(store, self.home, source, log.warning, place=self.checkpoints)
 
     def _number(self, trial: int | None) -> int | None:

@@ -174,6 +174,20 @@ class CheckpointManager:
                 self._replace_foreign(trials[number]._trial_id)
                 self._keep(trials[number], "final", end.epoch, end.state)
 
+    def save_refit(self, number: int, epochs: int, weights: bytes) -> None:
+        """In the transaction that ends the study: writes the weights of the winner, the trial of this number, that was
+        trained again on all rows."""
+        trial = next(trial for trial in self.study.searcher.all_trials() if trial.number == number)
+        self._keep(trial, "refit", epochs, weights)
+
+    def drop_refits(self, kept: int | None) -> None:
+        """In the transaction that ends the study: drops the weights of winners that were trained again, but those of
+        the trial of the number `kept`."""
+        spared = {trial._trial_id for trial in self.study.searcher.all_trials() if trial.number == kept}
+        old = self._outdated("refit", spared)
+        self.study.store.remove_checkpoints(old)
+        self.garbage.update(old)
+
     def sweep(self) -> None:
         """Deletes files that no row names any more. Call it after the transaction."""
         # Nobody else names a file of running trials of `hpo run`, so the rows need not be read after every epoch.

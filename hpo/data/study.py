@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from hpo.data.augmentation import check_augmentation
 from hpo.data.cache.slot import Slot, slot_of
 from hpo.data.catalogue import load_dataset
@@ -20,7 +22,7 @@ from hpo.data.reshuffled import Reshuffled
 from hpo.errors import StudyFileError
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.problems import listing, quote
-from hpo.studyfile.records import CLASSIFICATION_METRICS, METRICS, REGRESSION_METRICS
+from hpo.studyfile.records import CLASSIFICATION_METRICS, METRICS, REGRESSION_METRICS, DataTable
 from hpo.studyfile.study import options_of, takes_words
 
 
@@ -42,6 +44,26 @@ class StudyData:
             return self
         splits = self.reshuffled.splits(trial)
         return replace(self, splits=splits, prepared=self.reshuffled.prepared(splits))
+
+    def joined(self, data: DataTable, conventions: int) -> Self:
+        """The data with the training and validation parts as one to train on, once for each repeat. What was the first
+        validation part stays beside it, as training asks for one; its scores mean nothing. `data`, `conventions`: of
+        the study."""
+        first = [replica for replica in self.splits.replicas if replica.repeat == 0]
+        rest_idx = np.unique(
+            np.concatenate([idx for replica in first for idx in (replica.train_idx, replica.valid_idx)])
+        )
+        replicas = tuple(
+            replace(replica, train_idx=rest_idx, valid_idx=first[0].valid_idx)
+            for replica in self.splits.replicas
+            if replica.fold == 0
+        )
+        splits = replace(self.splits, replicas=replicas)
+        if self.reshuffled is None:
+            prepared = prepare_data(self.dataset, splits, data, conventions)
+        else:
+            prepared = self.reshuffled.prepared(splits)
+        return replace(self, splits=splits, prepared=prepared, reshuffled=None, unkept=None)
 
     def keep(self) -> None:
         """Keeps the data set that was read for the next command, if there is a home folder."""

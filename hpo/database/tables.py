@@ -96,7 +96,7 @@ hpo_checkpoints = Table(
     OWN,
     Column("id", Integer, primary_key=True),
     Column("trial_id", Integer, ForeignKey(trials.c.trial_id, ondelete="CASCADE"), nullable=False),
-    Column("kind", String(16), nullable=False, doc="'running', 'best' or 'final'"),
+    Column("kind", String(16), nullable=False, doc="'running', 'best', 'final' or 'refit'"),
     Column("epoch", Integer, nullable=False, doc="last epoch the file contains"),
     Column("path", Text, nullable=False, doc="relative to the home folder or the store of checkpoints"),
     Column("sha256", String(64), nullable=False),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
     assert source.spec.data is not None
     data = with_settings(source.spec.data, Path(source.spec.source).parent)
     scored = source.row.winner_number == trial.number
-    return {  # "test" is the mean over the models, "test_ensemble" the score of their ensemble, as in `hpo predict`
+    return {  # "test" is the mean over the models, "test_ensemble" the score of their ensemble, as in `hpo predict`;
+        # "refit": how they were trained on training and validation rows together, where the study asked for it
         "format": FORMAT,
         "study": source.row.name,
         "trial": trial.number,
@@ -103,6 +105,7 @@ def _about(trained: TrainedTrial, own: ExportedModule | None) -> dict[str, Any]:
         "test": source.row.test if scored else None,
         "test_ensemble": source.row.test_ensemble if scored else None,
         "epoch": trial.user_attrs.get("best_epoch"),
+        "refit": None if source.refit is None else asdict(source.refit),
         "seed": source.row.seed,
         "dataset": inputs.dataset.name,
         "task": prepared.task,

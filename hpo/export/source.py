@@ -1,7 +1,8 @@
 """Reads a trained trial from the database and the checkpoints. The study is not changed.
 
-The weights come from the trial's checkpoint. Only the best trials keep theirs; another trial is trained again from its
-configuration and its seed.
+The weights come from the trial's checkpoint; those of a winner that was trained again on all rows (`study.final`), from
+a checkpoint of their own. Only the best trials keep theirs; another trial is trained again from its configuration and
+its seed.
 """
 
 from __future__ import annotations
@@ -16,22 +17,25 @@ from torch import Tensor, nn
 
 from hpo import endings, models
 from hpo.checkpoints.location import other_location
-from hpo.errors import StudyStateError
+from hpo.conclusions.refit import Refit
+from hpo.errors import InputError, StudyStateError
 from hpo.execution.resources import Resources
 from hpo.paths import argument, run_command
-from hpo.registry.conclusions import confirmed
+from hpo.registry.conclusions import confirmed, refit_of
 from hpo.registry.studies import StudyRow, study_row
 from hpo.reports.foreign import WORDS
-from hpo.runtime.session import Session, session_of
+from hpo.runtime.refit import inputs_of, refit
+from hpo.runtime.session import session_of
 from hpo.runtime.setup.inputs import Inputs, load_inputs
 from hpo.runtime.setup.registration import check_unchanged
 from hpo.runtime.setup.specs import spec_of, versions_of
-from hpo.runtime.winner import weights
+from hpo.runtime.winner import kept, weights
 from hpo.search.searcher import Searcher
 from hpo.storage.own_view import own_trials_of
 from hpo.storage.store import Store
 from hpo.studyfile.file import StudySpec
 from hpo.studyfile.records import TrialConfig
+from hpo.training import packing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,10 +48,29 @@ class ExportableTrial:
     trial: FrozenTrial
     config: TrialConfig
 
+    @property
+    def refit(self) -> Refit | None:
+        """How it was trained again on all rows; None where its weights are those of the search."""
+        found = refit_of(self.row)
+        return found if found is not None and found.trial == self.trial.number else None
+
+    @property
+    def models(self) -> int:
+        """Number of its models."""
+        return self.refit.models if self.refit else self.row.facts.models
+
+    def check_replica(self, replica: int) -> None:
+        """Raises `InputError` where it has no model of this number, counted from 0."""
+        if not 0 <= replica < self.models:
+            raise InputError(
+                f"replica must be from 0 to {self.models - 1}, as trial {self.trial.number} of {self.row.name!r} has "
+                f"{self.models} of them (one for each fold and repeat), but got {replica!r}"
+            )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedTrial:
-    """A trial with its data and its weights."""
+    """A trial with the data that it was trained on and its weights."""
 
     source: ExportableTrial
     inputs: Inputs
@@ -104,13 +127,20 @@ def load_trained(
     session = replace(
         session_of(spec, inputs, store, row.study_id, home, Resources()), checkpoint_store=checkpoint_store
     )
-    if not _kept(session, source.trial):
+    number, places = source.trial.number, session.checkpoints.places
+    if source.refit is not None:
+        if content := kept(session, source.trial, "refit"):
+            inputs, states = inputs_of(session), packing.replicas_of(content)
+        else:
+            note(f"No readable weights of the winner in {places}: it is trained again, {source.refit.epochs} epochs.")
+            again = refit(session, source.trial, source.config)
+            inputs, states = again.inputs, again.states
+        return TrainedTrial(source=source, inputs=inputs, states=tuple(states))
+    if not kept(session, source.trial, "best"):
         epochs = len(source.trial.intermediate_values)
-        number = source.trial.number
-        places = session.checkpoints.places
         note(f"No readable weights of trial {number} in {places}: it is trained again, {epochs} epochs.")
-    states = tuple(weights(session, source.trial, source.config))
-    return TrainedTrial(source=source, inputs=inputs.of_trial(source.trial.number), states=states)
+    states = weights(session, source.trial, source.config)
+    return TrainedTrial(source=source, inputs=inputs.of_trial(number), states=tuple(states))
 
 
 def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
@@ -155,13 +185,3 @@ def _numbered(store: Store, searcher: Searcher, number: int) -> FrozenTrial:
     best = [str(other.number) for other in searcher.ranking()[:3]]
     others = f"Its best trials: {', '.join(best)}." if best else "No other has weights yet."
     raise StudyStateError(f"trial {number} of {name!r} has no weights ({reason}). {others}")
-
-
-def _kept(session: Session, trial: FrozenTrial) -> bool:
-    """Whether the trial's checkpoint exists and is undamaged."""
-    rows = session.store.checkpoints(session.study_id)
-    return any(
-        session.checkpoints.content(row.path, row.sha256) is not None
-        for row in rows
-        if row.kind == "best" and row.trial_id == trial._trial_id
-    )

@@ -9,6 +9,7 @@ from sqlalchemy import delete, or_, update
 
 from hpo.conclusions.confirmation import Confirmation
 from hpo.conclusions.explanation import Explanation
+from hpo.conclusions.refit import Refit
 from hpo.database.tables import hpo_studies, study_user_attributes
 from hpo.registry.studies import ENSEMBLE, StudyRow
 from hpo.storage.store import Store
@@ -27,6 +28,7 @@ def set_winner(
     ensemble: Mapping[str, float | None] | None = None,
 ) -> None:
     """Record the winner and its metrics on the test part (None without a test part), also for optuna-dashboard."""
+    forget_winner(store, study_id)
     together = {} if ensemble is None else {ENSEMBLE: dict(ensemble)}
     text = None if test is None else json.dumps({**test, **together}, allow_nan=False)
     _put(store, study_id, number, text)
@@ -37,7 +39,7 @@ def set_winner(
 
 
 def forget_winner(store: Store, study_id: int) -> None:
-    """Remove the recorded winner, because its trial runs again."""
+    """Remove the recorded winner."""
     _put(store, study_id, None, None)
     key = study_user_attributes.c.key
     shown = or_(key == WINNER, *(key.like(name.format("%")) for name in (WINNERS_TEST, ENSEMBLES_TEST)))
@@ -55,6 +57,12 @@ def explained(study: StudyRow) -> Explanation | None:
     """What `hpo explain` found of a study's winner; None where it was not explained, or has another winner now."""
     found = study.facts.explanation
     return found if found and study.finished_at is not None and found.winner == study.winner_number else None
+
+
+def refit_of(study: StudyRow) -> Refit | None:
+    """How a study's winner was trained again on all rows; None where it was not, or has no winner now."""
+    found = study.facts.refit
+    return found if found and found.trial == study.winner_number else None
 
 
 def _put(store: Store, study_id: int, number: int | None, scores: str | None) -> None:

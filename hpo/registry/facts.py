@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from hpo.attributes.starts import Start
 from hpo.conclusions.confirmation import Confirmation
 from hpo.conclusions.explanation import Explanation
+from hpo.conclusions.refit import Refit
 from hpo.conventions import FIRST
 from hpo.database.decoding import formed
 from hpo.registry.baselines import Baseline
@@ -68,6 +69,9 @@ class StudyFacts:
     has not ended since there are any."""
     confirmation: Confirmation | None = None
     """What the repeats of the leading configurations said when the study ended; see `hpo.conclusions`."""
+    refit: Refit | None = None
+    """The winner's training on the training and validation rows together; None where the study does not ask for it, or
+    has not ended since it does."""
     explanation: Explanation | None = None
     """What `hpo explain` found of the winner; see `hpo.conclusions`."""
     lone_feature: LoneFeature | None = field(default=None, metadata={"key": "lone feature"})
@@ -105,6 +109,8 @@ class StudyFacts:
             plain["starts"] = [asdict(one) for one in self.starts]
         if self.confirmation is not None:
             plain["confirmation"] = asdict(self.confirmation)
+        if self.refit is not None:
+            plain["refit"] = asdict(self.refit)
         if self.explanation is not None:
             plain["explanation"] = asdict(self.explanation)
         return {**plain, **{SHA256 + name: digest for name, digest in self.sources.items()}, **self.circumstances}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from hpo.conclusions.explanation import Explanation
+    from hpo.conclusions.refit import Refit
     from hpo.ranking import Direction
     from hpo.registry.edits import Edit
     from hpo.registry.read import Epochs
@@ -80,6 +81,8 @@ class StudyReport(Evidence):
     """Metrics of the ensemble of its models on the test part; empty where it has one model."""
     models: int
     """Of each trial: one for each fold and repeat."""
+    refit: Refit | None
+    """How the winner was trained again on all rows; None where its weights are those of its trial."""
     history: tuple[HistoryPoint, ...]
     front: tuple[TrialRow, ...]
     """The Pareto front, the best in the first objective first; empty with one objective."""
@@ -118,7 +121,12 @@ class StudyReport(Evidence):
 
     def scores_on_test(self, metric: str) -> list[tuple[str, str]]:
         """Names and values of a metric on the test part, as `text.scores_on_test` has them."""
-        return scores_on_test(metric, self.test, self.test_ensemble, self.models, name=label(metric))
+        return scores_on_test(metric, self.test, self.test_ensemble, self.models_of_winner, name=label(metric))
+
+    @property
+    def models_of_winner(self) -> int:
+        """Number of its models that are exported and scored on the test part."""
+        return self.refit.models if self.refit else self.models
 
     @property
     def baseline_rows(self) -> list[tuple[str, str, str, str]]:
@@ -183,7 +191,7 @@ def report_of(
 ) -> StudyReport:
     """All facts of a study from its own row, its trials, its epochs, its repeats and the log of its edits; `foreign`:
     trials that are not its own."""
-    from hpo.registry.conclusions import confirmed, explained
+    from hpo.registry.conclusions import confirmed, explained, refit_of
 
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
     if log:
@@ -227,6 +235,7 @@ def report_of(
         epochs=epochs,
         test_ensemble=dict(study.test_ensemble or {}) if scored else {},
         models=study.facts.models,
+        refit=refit_of(study) if scored else None,
         history=history_of(trials, minimized),
         front=front_of(best_first, study.directions),
         importances=importances,

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from hpo import disk, endings
 from hpo.checkpoints.folder_lock import exclusive
 from hpo.checkpoints.location import other_location, record_location, recorded_location
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.conclusions.confirmation import Confirmation
 from hpo.data.notes import grouped
 from hpo.data.study import check_objective
@@ -187,10 +188,17 @@ def _run_to_the_end(
         latest = epochs + now.epochs
         return replace(now, epochs=latest, wall_seconds=time.perf_counter() - began)
 
+    def watch(text: str) -> None:
+        """Before each epoch of a winner that is trained again."""
+        retried(partial(_leave_if_edited, session))
+        observer(replace(in_all(progress), concluding=text))
+
+    alone = replace(resources, workers=1)
     while True:
         try:
             progress, confirmation = _run(session, resources, lambda now: observer(in_all(now)), pool, claim)
-            winner, simple = find(session, confirmation=confirmation), beside(session)
+            simple = beside(session)  # first, as nothing of a winner that is trained again is saved until `_end`
+            winner = find(session, watch, confirmation=confirmation, executor=lambda job: open_executor(job, alone))
             retried(partial(_end, session, winner, StudyFacts(baselines=simple), claim))
         except _Edited:
             session, epochs = continued(session, resources), latest
@@ -231,7 +239,7 @@ def _run(
 
                     def watch(text: str, final: Progress = final) -> None:
                         patience.worked()
-                        observer(replace(in_all(final), confirming=text))
+                        observer(replace(in_all(final), concluding=f"confirming the winner: {text}"))
 
                     confirmation = confirm_winner(session, lambda: nullcontext(executor), keep=keep, watch=watch)
                     return in_all(final), confirmation
@@ -249,12 +257,14 @@ def _run(
 
 def _end(session: Session, winner: Winner | None, facts: StudyFacts, claim: Claim) -> None:
     """Records the winner and the facts, and marks the study as finished, if this process still has its claim."""
+    manager = CheckpointManager(session.checkpoints)
     with session.store.transaction() as transaction:
         transaction.lock_study(session.study_id)
         claim.keep()
         _leave_if_edited(session)
-        note(session, winner, facts)
+        note(session, winner, facts, manager)
         studies.mark_finished(session.store, session.study_id)
+    manager.sweep()
 
 
 def _leave_if_edited(session: Session) -> None:

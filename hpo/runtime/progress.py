@@ -57,8 +57,8 @@ class Progress:
     """Processes that train."""
     deaths: int = 0
     """Workers that died and were replaced."""
-    confirming: str = ""
-    """After the search, while its winner is confirmed: which repeats are trained, and how far they are."""
+    concluding: str = ""
+    """After the search, while its winner is confirmed or trained again: what is trained, and after a colon how far."""
 
     @property
     def ended(self) -> int:
@@ -118,7 +118,7 @@ class Lines:
         if now.wall_seconds - self.said < LINE_SECONDS:
             return
         self.said = now.wall_seconds
-        if now.confirming:
-            log.info("%s: confirming the winner: %s", self.name, now.confirming)
+        if now.concluding:
+            log.info("%s: %s", self.name, now.concluding)
             return
         log.info("%s: %d of %d trials ended, %d train here", self.name, now.ended, now.budget, len(now.running))

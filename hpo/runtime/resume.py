@@ -16,6 +16,7 @@ from hpo.errors import MachineError
 from hpo.execution.engines import AnyExecutor
 from hpo.execution.executor import Executor
 from hpo.execution.functions.states import SavedState, states_of
+from hpo.execution.job import TrainingJob
 from hpo.execution.messages import Goal, Past
 from hpo.execution.shard import InProcessShard
 from hpo.runtime.session import Session
@@ -72,17 +73,30 @@ def undrawn(trials: Iterable[Asked]) -> list[Failure]:
 def retrain(session: Session, trial: FrozenTrial, config: TrialConfig, go_on: Callable[[], None]) -> bytes:
     """Trains an ended trial again and returns its best weights, packed. `go_on`, called before each epoch, may raise to
     stop it."""
-    number, job = trial.number, session.training_job
-    with Executor(lambda: InProcessShard(job), workers=1, replicas=job.examples.replicas) as executor:
-        failures = executor.resume([past_of(session, trial, config, ())])
-        while executor.behind and not failures:
-            go_on()
-            executor.start()
-            failures = list(executor.tick().failures)
-        for failure in failures:
-            raise MachineError(f"trial {number} cannot be trained again: {failure.error}")
-        (settled,) = executor.settle(best=(), wanted={number}, ended={number})
-    return settled.weights[number]
+    with in_process(session.training_job) as executor:
+        found = train_again(executor, past_of(session, trial, config, ()), go_on)
+    if isinstance(found, Failure):
+        raise MachineError(f"trial {trial.number} cannot be trained again: {found.error}")
+    return found
+
+
+def in_process(job: TrainingJob) -> Executor:
+    """An executor in this process."""
+    return Executor(lambda: InProcessShard(job), workers=1, replicas=job.replicas)
+
+
+def train_again(executor: AnyExecutor, past: Past, go_on: Callable[[], None]) -> bytes | Failure:
+    """Trains a trial up to its goal and returns its best weights, packed, or its failure. The executor has no other
+    trials. `go_on`, called before each epoch, may raise to stop it."""
+    failures = executor.resume([past])
+    while executor.behind and not failures:
+        go_on()
+        executor.start()
+        failures = list(executor.tick().failures)
+    if failures:
+        return failures[0]
+    (settled,) = executor.settle(best=(), wanted={past.number}, ended={past.number})
+    return settled.weights[past.number]
 
 
 def _past(session: Session, trial: Asked, saved: Iterable[tuple[SavedLane | SavedState, ...]]) -> Past:

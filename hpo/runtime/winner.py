@@ -1,12 +1,12 @@
 """The winner of a study: its weights, and its scores on the test part, which is used once for each winner; and the
-baselines beside it."""
+baselines beside it. Training it again on all rows is in `refit`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,15 +14,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo import models
 from hpo.baselines.scores import fitted
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.conclusions.confirmation import Confirmation
+from hpo.conclusions.refit import Refit
 from hpo.data.prepare import prepare_test
 from hpo.data.streaming.mapped import in_portions
 from hpo.data.study import StudyData
 from hpo.registry import studies
 from hpo.registry.baselines import Baseline
-from hpo.registry.conclusions import set_winner
+from hpo.registry.conclusions import refit_of, set_winner
 from hpo.registry.facts import StudyFacts
-from hpo.runtime.resume import retrain
+from hpo.runtime.refit import OpenExecutor, Refitted, refit
+from hpo.runtime.repeats import Watch
+from hpo.runtime.resume import in_process, retrain
 from hpo.runtime.session import Session
 from hpo.studyfile.records import TrialConfig
 from hpo.training import ensemble, packing
@@ -45,7 +49,7 @@ class Winner:
     """Metrics on the test part of the ensemble of its models, which an export predicts with; None where it has one
     model, or was scored by a version that did not record them."""
     models: int
-    """Number of models: one for each fold and repeat."""
+    """Number of models: one for each fold and repeat; trained again on all rows, one for each repeat."""
     error: float | None
     """Standard error of the objective's mean on the test part, from its examples; None where it is not known."""
     looks: tuple[int, ...]
@@ -55,29 +59,48 @@ class Winner:
     """What its repeats say; None where it was not repeated."""
     further: Mapping[str, float] = field(default_factory=dict)
     """Its values of the objectives after the first, by name."""
+    refit: Refit | None = None
+    """Its training on the training and validation rows, by whose weights it is scored; None where the study takes those
+    of its trial."""
+    refitted: Refitted | None = None
+    """The same with its weights, where that was done just now."""
 
 
 def find(
-    session: Session, go_on: Callable[[], None] = lambda: None, *, confirmation: Confirmation | None = None
+    session: Session,
+    watch: Watch = lambda text: None,
+    *,
+    confirmation: Confirmation | None = None,
+    executor: OpenExecutor = in_process,
 ) -> Winner | None:
-    """Finds the winner, by the confirmation if there is one, else by the search, and scores it on the test part unless
-    its scores are recorded. Writes nothing: `note` does. `go_on`, called before each epoch that is trained again, may
-    raise to stop it."""
+    """Finds the winner, by the confirmation if there is one, else by the search, has it trained again on all rows if
+    the study asks for that, and scores it on the test part, unless all this is recorded. Writes nothing: `note` does.
+    `watch`, called before each epoch that is trained with the progress in words, may raise to stop it. `executor`
+    opens the one that trains a winner on all rows."""
     ranking = session.searcher.ranking()
     if not ranking or ranking[0].state != TrialState.COMPLETE:
         return None
     trial = next((t for t in ranking if confirmation and t.number == confirmation.winner), ranking[0])
     config = session.searcher.config(trial)
-    row = studies.study_row(session.store, session.spec.study.name)
-    known = bool(row.test) and row.winner_number == trial.number
+    study, inputs = session.spec.study, session.inputs
+    row = studies.study_row(session.store, study.name)
+    refits = study.final == "refit" and session.spec.function is None
+    scores = session.spec.function is None and len(inputs.splits.test_idx) > 0
+    done, looks = refit_of(row), row.facts.test_looks
+    known = row.winner_number == trial.number and (done is not None) == refits and (bool(row.test) or not scores)
     test, together, error = (row.test, row.test_ensemble, row.facts.test_error) if known else (None, None, None)
-    looks = row.facts.test_looks
-    scored = session.spec.function is None and len(session.inputs.splits.test_idx)
-    if test is None and scored:
-        data = session.inputs.of_trial(trial.number)
-        saved = weights(session, trial, config, go_on)
-        test, together, error = _score(data, config, saved, session.spec.study.metric)
+    refitted = refit(session, trial, config, watch, executor) if refits and not known else None
+    if scores and not known:
+        positive = None
+        if refitted is not None:
+            data, saved, positive = refitted.inputs, refitted.states, inputs.prepared.positive
+        else:
+            text = f"training trial {trial.number} again, as its weights cannot be read"
+            data = inputs.of_trial(trial.number)
+            saved = weights(session, trial, config, lambda: watch(text))
+        test, together, error = _score(data, config, saved, study.metric, positive=positive)
         looks = (*looks, trial.number)
+    about = refitted.about if refitted else done if known else None
     return Winner(
         number=trial.number,
         value=trial.values[0],
@@ -85,21 +108,31 @@ def find(
         params=trial.params,
         test=None if test is None else dict(test),
         ensemble=None if together is None else dict(together),
-        models=session.job.replicas,
+        models=about.models if about else session.job.replicas,
         error=error,
         looks=looks,
         confirmation=confirmation,
-        further=dict(zip(session.spec.study.objectives[1:], trial.values[1:], strict=True)),
+        further=dict(zip(study.objectives[1:], trial.values[1:], strict=True)),
+        refit=about,
+        refitted=refitted,
     )
 
 
-def note(session: Session, winner: Winner | None, facts: StudyFacts) -> None:
-    """In a transaction: records the winner and further facts of the study, e.g. its baselines."""
+def note(session: Session, winner: Winner | None, facts: StudyFacts, manager: CheckpointManager) -> None:
+    """In a transaction: records the winner and further facts of the study, e.g. its baselines, and keeps the weights of
+    a winner that was trained again. The manager has to sweep after the transaction."""
     store, study_id, study = session.store, session.study_id, session.spec.study
     known = studies.study_row(store, study.name).facts
     looks = StudyFacts(test_looks=winner.looks, test_error=winner.error) if winner else StudyFacts()
-    confirmation = winner.confirmation if winner else None
-    studies.set_facts(store, study_id, replace(known.updated(facts).updated(looks), confirmation=confirmation))
+    confirmation, about = (winner.confirmation, winner.refit) if winner else (None, None)
+    now = replace(known.updated(facts).updated(looks), confirmation=confirmation, refit=about)
+    studies.set_facts(store, study_id, now)
+    refitted = winner.refitted if winner else None
+    manager.drop_refits(about.trial if about and refitted is None else None)
+    if refitted is not None:
+        manager.save_refit(refitted.about.trial, refitted.about.epochs, refitted.weights)
+        train, wall, cpu = refitted.train_seconds, refitted.wall_seconds, refitted.cpu_seconds
+        studies.add_seconds(store, study_id, train=train, wall=wall, cpu=cpu)
     if winner is not None:
         scores = winner.test, study.metric
         set_winner(store, study_id, winner.number, *scores, ensemble=winner.ensemble)
@@ -119,22 +152,31 @@ def weights(
 ) -> list[dict[str, torch.Tensor]]:
     """A `state_dict` for each replica, from the checkpoint; where that is missing or damaged, the trial is trained
     again."""
+    content = kept(session, trial, "best")
+    return packing.replicas_of(content or packing.unpack(retrain(session, trial, config, go_on)))
+
+
+def kept(session: Session, trial: FrozenTrial, kind: Literal["best", "refit"]) -> dict[str, Any] | None:
+    """The checkpoint of a trial's weights, or of those of the winner trained again; None where it is missing or
+    damaged."""
     rows = session.store.checkpoints(session.study_id)
-    row = next((r for r in rows if r.kind == "best" and r.trial_id == trial._trial_id), None)
-    content = session.checkpoints.content(row.path, row.sha256) if row else None
-    if content is not None:
-        saved = packing.replicas_of(content)
-    else:
-        saved = packing.replicas_of(packing.unpack(retrain(session, trial, config, go_on)))
-    return saved
+    row = next((r for r in rows if r.kind == kind and r.trial_id == trial._trial_id), None)
+    return session.checkpoints.content(row.path, row.sha256) if row else None
 
 
 def _score(
-    data: StudyData, config: TrialConfig, states: list[dict[str, torch.Tensor]], objective: str
+    data: StudyData,
+    config: TrialConfig,
+    states: list[dict[str, torch.Tensor]],
+    objective: str,
+    *,
+    positive: int | None = None,
 ) -> tuple[Scores, Scores | None, float | None]:
     """Metrics on the test part: the mean over the models, and those of their ensemble where there are several. The
-    standard error of the objective's mean. `data`: as the trial has them."""
+    standard error of the objective's mean. `data`: as the models were trained on them. `positive`: the class that
+    metrics of one class are of; None: that of these data."""
     prepared, dataset, splits = data.prepared, data.dataset, data.splits
+    positive = prepared.positive if positive is None else positive
     regression = prepared.task == "regression"
     names = ensemble.metrics_of(prepared.task)
     scores, answers, scored = [], [], []
@@ -145,13 +187,13 @@ def _score(
         pieces = in_portions(part.x, np.arange(len(part.x))) if dataset.streamed else [part.x]
         outputs = torch.cat([ensemble.outputs(module.eval(), torch.from_numpy(x)) for x in pieces])
         target = torch.from_numpy(part.y)
-        scores.append(ensemble.measured(outputs, target, replica.target_scale, prepared.positive, names))
+        scores.append(ensemble.measured(outputs, target, replica.target_scale, positive, names))
         scored.append(ensemble.Scored(outputs_NC=outputs, target_N=target, scale=replica.target_scale))
         answers.append(
             ensemble.ModelOutputs(outputs_NC=outputs, scale=replica.target_scale, offset=replica.target_offset)
         )
     mean = {name: fmean(score[name] for score in scores) for name in names}
-    error = ensemble.standard_error(scored, prepared.positive, objective)
+    error = ensemble.standard_error(scored, positive, objective)
     if len(answers) == 1:
         return ensemble.defined(mean), None, error
     if regression:
@@ -162,5 +204,5 @@ def _score(
     else:
         unit, outputs = 1.0, ensemble.log_probabilities(answers)
         target = torch.from_numpy(part.y)
-    together = ensemble.defined(ensemble.measured(outputs, target, unit, prepared.positive, names))
+    together = ensemble.defined(ensemble.measured(outputs, target, unit, positive, names))
     return ensemble.defined(mean), together, error

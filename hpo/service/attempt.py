@@ -39,7 +39,7 @@ OpenChannel = Callable[[TrainingJob], Channel]
 
 
 class Changed(Exception):
-    """The study was stopped, extended or edited while its winner was confirmed."""
+    """The study was stopped, extended or edited while its winner was confirmed or trained again."""
 
 
 class EndRequested(Exception):
@@ -68,7 +68,7 @@ class Attempt:
         self.name = name
         self.ending = ending
         self.said = -math.inf
-        """When a line about a confirmation was logged."""
+        """When a line about a confirmation or the winner's last training was logged."""
         self.open_channel = open_channel
         self.manager = CheckpointManager(session.checkpoints, session.checkpoint_store, name)
         self.ownership = LeasedOwnership(
@@ -102,11 +102,11 @@ class Attempt:
             return False
         try:
             confirmation = confirm_winner(self.session, self._executor, keep=self._keep, watch=self._watch)
+            simple = beside(self.session, self._raise_if_ending)
+            winner = find(self.session, self._watch_refit, confirmation=confirmation)
         except Changed:
             log.info("%s: left, it was stopped, extended or edited", study.name)
             return False
-        winner = find(self.session, self._raise_if_ending, confirmation=confirmation)
-        simple = beside(self.session, self._raise_if_ending)
         leftovers = self.manager.leftovers()
         with store.transaction() as transaction:
             # Locked before its other rows, in the same order as an extension locks them.
@@ -116,7 +116,7 @@ class Attempt:
                 return False
             device = torch.device(self.session.job.device)
             facts = circumstances(self.session.spec, self.session.inputs, device)
-            note(self.session, winner, replace(facts, baselines=simple))
+            note(self.session, winner, replace(facts, baselines=simple), self.manager)
             self.manager.clear(leftovers)
         self.manager.sweep()
         best = f"the winner is trial {winner.number}" if winner else "no trial finished"
@@ -131,9 +131,19 @@ class Attempt:
 
     def _watch(self, text: str) -> None:
         self._raise_if_ending()
+        self._say(f"confirming the winner: {text}")
+
+    def _watch_refit(self, text: str) -> None:
+        """Before each epoch of a winner that is trained again, of which nothing is saved until its end."""
+        self._raise_if_ending()
+        with self.session.store.transaction():
+            self._keep()
+        self._say(text)
+
+    def _say(self, text: str) -> None:
         if time.monotonic() - self.said >= LINE_SECONDS:
             self.said = time.monotonic()
-            log.info("%s: confirming the winner: %s", self.study.name, text)
+            log.info("%s: %s", self.study.name, text)
 
     def _raise_if_ending(self) -> None:
         if self.ending.is_set():

@@ -57,7 +57,8 @@ class CheckpointRow:
 
     trial_id: int
     kind: str
-    """`running`: to continue a running trial; `final`: last state of an ended trial; `best`: its best weights."""
+    """`running`: to continue a running trial; `final`: last state of an ended trial; `best`: its best weights; `refit`:
+    weights of the winner trained again on all rows."""
     epoch: int
     """The last epoch the file contains."""
     path: str

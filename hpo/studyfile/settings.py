@@ -26,6 +26,7 @@ FREE = (
     "search.confirm",
     "checkpoints.",
     "study.baselines",
+    "study.final",
     "study.scientific",
     "study.nuisance",
     "study.fixed",

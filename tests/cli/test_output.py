@@ -27,9 +27,10 @@ from optuna.trial import TrialState
 from hpo.cli.prepare import check
 from hpo.cli.results import report, studies
 from hpo.cli.terminal.console import Terminal
+from hpo.cli.terminal.records import BestTrial, Budgets, Failure, TrialInTraining
 from hpo.cli.terminal.screen import Screen
 from hpo.cli.terminal.secret import Scrubbed
-from hpo.cli.terminal.status import BestTrial, Budgets, Failure, StudyDetails, TrialInTraining
+from hpo.cli.terminal.status import StudyDetails
 from hpo.data.describe import Description
 from hpo.data.notes import Note
 from hpo.data.parts.repeats import Repeats
@@ -286,13 +287,12 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(studies, "console", lambda: out)
     best = BestTrial(
         number=12_345, value=0.98765, values={"loss": 0.98765}, spread=None, epochs=300, best_epoch=299, signs=(),
-        params={LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256-256-128-64", "größe": "日本語"},
-        seconds=4_000.0
+        params={LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256", "größe": "日本語"}, seconds=4_000.0
     )  # fmt: skip
     details = StudyDetails(
         name="a-long-name-of-a-study", **SUMMARY, source="digits.toml", submitted_at=None, budget=2000, function=None,
         budgets=Budgets(epochs=None, wall_seconds=None, cpu_seconds=None), epochs_spent=0, train_seconds=3_000.0,
-        wall_seconds=4_000.0, cpu_seconds=0.0, winner=12_345, models=1, test={"balanced_accuracy": 0.9},
+        wall_seconds=4_000.0, cpu_seconds=0.0, winner=12_345, models=1, test={"balanced_accuracy": 0.9}, refit=None,
         test_ensemble=None, ended={"pruned by successive_halving": 900}, worker_status=(), best_trials=(best,) * 5,
         in_training=(TrialInTraining(number=1, worker="host-1-with-a-long-name", epoch=3, value=0.5),),
         failures=(Failure(number=2, reason=f"RuntimeError: {MARKUP} and a longer explanation of what happened"),),

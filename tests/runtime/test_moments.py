@@ -49,8 +49,8 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, A
 def test_a_run_that_has_lost_its_study_writes_no_winner(
     spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(session: Session, **options: Any) -> Winner | None:
-        found = find(session, **options)
+    def slow(*arguments: Any, **options: Any) -> Winner | None:
+        found = find(*arguments, **options)
         with closing(open_store(sqlite_url(tmp_path))) as store:
             for worker in leases.workers(store):
                 leases.unregister_worker(store, worker.name)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hpo import space
+from hpo.checkpoints.manager import CheckpointManager
 from hpo.execution.resources import Resources
 from hpo.registry.facts import StudyFacts
 from hpo.registry.studies import study_row
@@ -26,7 +27,7 @@ def concluded(session: Session) -> Winner:
     found = find(session)
     assert found is not None
     with session.store.transaction():
-        note(session, found, StudyFacts())
+        note(session, found, StudyFacts(), CheckpointManager(session.checkpoints))
     return found
 
 

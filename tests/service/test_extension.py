@@ -136,9 +136,9 @@ def test_more_epochs_while_the_winner_is_scored(tmp_path: Path, monkeypatch: pyt
     submit(short, tmp_path)
     calls = []
 
-    def find_late(session: Session, go_on: Callable[[], None], **options: Any) -> Winner | None:
+    def find_late(session: Session, watch: Callable[[str], None], **options: Any) -> Winner | None:
         calls.append(session)
-        winner = find(session, go_on, **options)
+        winner = find(session, watch, **options)
         if len(calls) == 1:
             with closing(open_store(sqlite_url(tmp_path))) as store:
                 assert extend(store, short, 9) == list(range(6))

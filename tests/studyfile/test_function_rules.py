@@ -49,6 +49,7 @@ def test_the_direction_of_an_objective() -> None:
             {"study": 'name = "s"\nobjective = "loss"\ndirection = "maximize"'},
             'study.direction: found "maximize", but loss is a metric to minimize',
         ),
+        ({"study": 'name = "s"\nfinal = "refit"'}, 'study.final: found "refit", but a training function of your own'),
         ({"model": 'family = "mlp"'}, "model: has no effect beside [trial]"),
         ({"training": "batch_size = 8"}, "training.batch_size: has no effect on a training function"),
         ({"data": 'dataset = "digits"\nfolds = 3'}, "data.folds: has no effect on a training function"),

@@ -6,7 +6,7 @@ import pytest
 
 from hpo.errors import StudyFileError
 from hpo.studyfile import starts
-from hpo.studyfile.rules import between_settings, functions, objectives
+from hpo.studyfile.rules import between_settings, functions, objectives, refit
 from hpo.studyfile.rules.between_settings import RULES
 from tests.studyfile.texts import study
 
@@ -16,7 +16,14 @@ OWN = 'family = "custom"\nmodule = "net.py:Net"'
 ENCODER = 'family = "transformer"'
 EITHER = 'choice = [{ family = "mlp" }, { family = "custom", module = "net.py:Net" }]'
 
+PLATEAU = 'name = "reduce_on_plateau"'
+NO_VALIDATION = 'schedule.name: found "reduce_on_plateau", which follows the validation loss, beside study.final'
+
 REFUSED = [
+    *(
+        ({"study": 'final = "refit"', "schedule": schedule}, NO_VALIDATION)
+        for schedule in (PLATEAU, f'choice = [{{ name = "constant" }}, {{ {PLATEAU} }}]')
+    ),
     (
         {"data": 'task = "regression"'},
         'study.objective: found "accuracy", but data.task is "regression"; must be one of loss, mae, median',
@@ -149,6 +156,8 @@ REFUSED = [
 ]
 
 ACCEPTED = [
+    {"study": 'final = "search"', "schedule": PLATEAU},
+    {"study": 'final = "refit"', "schedule": 'choice = [{ name = "constant" }, { name = "cosine" }]'},
     {
         "study": 'scientific = ["norm.kind", "norm.placement"]\nnuisance = ["optimizer.adamw.weight_decay"]\n'
         'fixed = ["optimizer.name", "optimizer.adam.weight_decay"]',
@@ -200,7 +209,7 @@ def test_what_keeps_the_rules_is_accepted(tables: dict[str, str]) -> None:
 def test_every_rule_is_listed() -> None:
     written = {
         name
-        for module in (between_settings, functions, objectives, starts)
+        for module in (between_settings, functions, objectives, refit, starts)
         for name, value in vars(module).items()
         if getattr(value, "__module__", "") == module.__name__ and name[0] != "_"
     }

@@ -82,22 +82,23 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     budgets (the other ones), epochs_spent, train_seconds, wall_seconds, cpu_seconds, winner (trial number or null),
     models (of each trial: one for each fold and repeat), function (that trains, or null), test (metric to value, the
     mean over the winner's models, or null), test_ensemble (metric to value, of what these models answer together; null
-    where there is one), baselines (simple models, each with name, validation and test, which are metric to value, note,
-    seconds), confirmation (what the repeats of the leading configurations say, or null: winner, value, which is mean,
-    low and high of its 95 % interval, spread, repeats, configurations, leaders, others, searched, optimism, gain,
-    default, epochs, seconds), sampler (where the file says "auto", the chosen one), starts (of its first trials, each
-    with source ("default", "file", "study" or "known"), values, study, trial), ended (reason to count of trials),
-    worker_status (of those that work on it, have fallen silent or cannot work on it, each with name, host, pid, alive,
-    trials, complaint), objectives (their names), best_trials (the best first, each with number, value, values
-    (objective to value), spread, epochs, best_epoch, seconds, params, signs), front (the same of the trials on the
-    Pareto front, where there are several objectives), signs (of trouble, each with code, trials, example, way_out),
-    in_training (each with number, worker, epoch, value), failures (each with number, reason), foreign (the waiting and
-    the others, each with number, kind, which is "waiting", "refused", "running", "added" or "taken", i.e. ended by
-    another program, and reason), edits (of the study file, each with number, edited_at, editor, source, changes, trials
-    and epochs when it took effect, or null, and outside: trials that it does not allow) and health (what the checks of
-    docs/report.md found, the gravest first, each with code, verdict, which is "fail", "warn", "pass" or
-    "not_applicable", sentence, figure and way_out; empty with --watch) and next (what to search next, or null: name,
-    command, which writes its file, and changes, each with path, before, after and why).
+    where there is one), refit (how the winner was trained again on training and validation rows, or null: trial,
+    epochs, examples, models, seconds), baselines (simple models, each with name, validation and test, which are metric
+    to value, note, seconds), confirmation (what the repeats of the leading configurations say, or null: winner, value,
+    which is mean, low and high of its 95 % interval, spread, repeats, configurations, leaders, others, searched,
+    optimism, gain, default, epochs, seconds), sampler (where the file says "auto", the chosen one), starts (of its
+    first trials, each with source ("default", "file", "study" or "known"), values, study, trial), ended (reason to
+    count of trials), worker_status (of those that work on it, have fallen silent or cannot work on it, each with name,
+    host, pid, alive, trials, complaint), objectives (their names), best_trials (the best first, each with number,
+    value, values (objective to value), spread, epochs, best_epoch, seconds, params, signs), front (the same of the
+    trials on the Pareto front, where there are several objectives), signs (of trouble, each with code, trials, example,
+    way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason), foreign (the
+    waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or "taken", i.e.
+    ended by another program, and reason), edits (of the study file, each with number, edited_at, editor, source,
+    changes, trials and epochs when it took effect, or null, and outside: trials that it does not allow) and health
+    (what the checks of docs/report.md found, the gravest first, each with code, verdict, which is "fail", "warn",
+    "pass" or "not_applicable", sentence, figure and way_out; empty with --watch) and next (what to search next, or
+    null: name, command, which writes its file, and changes, each with path, before, after and why).
 
     With --trial and --json an object with number, state, reason, value, values, spread, epochs, best_epoch, params,
     seconds, parameters (of the model), optimizer_state_bytes, flops (of an example), peak_memory_bytes,
@@ -221,6 +222,10 @@ def _print_study(found: StudyDetails, options: str) -> None:
         from hpo.reports.render.confirmation import sentences as confirmed
 
         out.list_of(f"Confirmed, trial {found.winner}", confirmed(found.confirmation, found.objective))
+    if found.refit is not None:
+        from hpo.reports.render.confirmation import refit_sentence
+
+        out.list_of(f"Trained again, trial {found.winner}", [refit_sentence(found.refit, tested=bool(found.test))])
     out.list_of("Baselines", [baseline_sentence(one, found.objective) for one in found.baselines])
     out.list_of("Signs of trouble", [sign_line(sign) for sign in found.signs])
     out.list_of("Workers", [worker_line(worker) for worker in found.worker_status])
@@ -268,7 +273,7 @@ def _print_best(out: Terminal, found: StudyDetails) -> None:
     part = "validation " if found.function is None else ""
     rows = {f"{part}{objective}": [format_number(trial.value) for trial in best]}
     rows |= {name: [format_number(trial.values[name]) for trial in best] for name in found.objectives[1:]}
-    tested = found.test or {}, found.test_ensemble, found.models
+    tested = found.test or {}, found.test_ensemble, found.refit.models if found.refit else found.models
     for name, score in scores_on_test(objective, *tested, name=objective):
         rows[name] = [score if trial.number == found.winner else "" for trial in best]
     rows["best epoch"] = [f"{format_number(trial.best_epoch)} of {trial.epochs}" for trial in best]

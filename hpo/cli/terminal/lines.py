@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hpo.attributes.weights import LayerWeights
-    from hpo.cli.terminal.status import BestTrial, SignOfTrouble, TrialInTraining, WorkerStatus
+    from hpo.cli.terminal.records import BestTrial, SignOfTrouble, TrialInTraining, WorkerStatus
 
 MOST = 12
 """Trials of the front that are listed."""

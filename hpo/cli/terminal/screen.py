@@ -49,7 +49,7 @@ class Screen:
         self.start: Progress | None = None
         self.last_line = time.monotonic()
         self.last_ended = -1
-        self.confirming = False
+        self.concluding = ""
 
     def progress(self, now: Progress) -> None:
         """Shows the progress of the study."""
@@ -58,10 +58,10 @@ class Screen:
             self._announce(now)
         if self.live:
             self.live.update(self._view(now))
-        elif now.running or now.confirming:
+        elif now.running or now.concluding:
             waited = time.monotonic() - self.last_line
-            if now.confirming and not self.confirming:
-                waited, self.confirming = math.inf, True
+            if (what := now.concluding.partition(":")[0]) != self.concluding:
+                waited, self.concluding = math.inf, what
             if waited > (LINE_SECONDS if now.ended != self.last_ended else QUIET_SECONDS):
                 self.last_line, self.last_ended = time.monotonic(), now.ended
                 self.console.say(self._headline(now))
@@ -89,8 +89,8 @@ class Screen:
         self.console.say(f"Study {spec.study.name} {text}")
 
     def _headline(self, now: Progress) -> str:
-        if now.confirming:
-            return f"confirming the winner: {now.confirming}"
+        if now.concluding:
+            return now.concluding
         found = (f"best {format_number(now.best[1])} (trial {now.best[0]})",) if now.best else ()
         ahead = self._ahead(now)
         so_far = (f"best in training {format_number(ahead.best)} (trial {ahead.number})",) if ahead else ()
@@ -218,6 +218,8 @@ def conclusion(spec: StudySpec, result: Result) -> None:
         if winner.confirmation is not None:
             for sentence in confirmation.sentences(winner.confirmation, objective):
                 out.say(sentence)
+        if winner.refit is not None:
+            out.say(confirmation.refit_sentence(winner.refit, tested=winner.test is not None))
     out.say_command(f"Report: {result.report}")
 
 

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hpo.cli.terminal.records import BestTrial, Budgets, Failure, SignOfTrouble, TrialInTraining, WorkerStatus
 from hpo.endings import Ending
 from hpo.registry.summaries import StudySummary, works_on
 from hpo.reports.confirmed import shown_confirmation
@@ -22,6 +23,7 @@ from hpo.reports.trials import TrialRow, count, front_of, ranked, trial_row
 if TYPE_CHECKING:
     from hpo.attributes.starts import Start
     from hpo.conclusions.confirmation import Confirmation
+    from hpo.conclusions.refit import Refit
     from hpo.registry.baselines import Baseline
     from hpo.registry.leases import Worker
     from hpo.registry.studies import StudyRow
@@ -31,86 +33,6 @@ if TYPE_CHECKING:
 
 BEST = 5
 """Trials that `hpo show` shows in full."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerStatus:
-    """A worker that works on the study, has fallen silent or says why it cannot; or an `hpo run`."""
-
-    name: str
-    host: str
-    pid: int
-    alive: bool
-    """Whether its leases have not expired."""
-    trials: int
-    """Number of trials that it trains."""
-    complaint: str | None
-    """Why it cannot work on the study; None where it can."""
-
-    @property
-    def works(self) -> bool:
-        return self.alive and not self.complaint
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Budgets:
-    """Budgets of the service beside the one of trials; None: none."""
-
-    epochs: int | None
-    wall_seconds: float | None
-    cpu_seconds: float | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BestTrial:
-    """One of the best finished trials."""
-
-    number: int
-    value: float | None
-    values: Mapping[str, float]
-    """Its objectives by name."""
-    spread: float | None
-    """Standard deviation of its value over folds and repeats; None where there is one of them."""
-    epochs: int
-    best_epoch: int | None
-    seconds: float | None
-    """Time that its training took."""
-    params: Mapping[str, Any]
-    signs: tuple[str, ...]
-    """Codes of the signs of trouble in its training."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SignOfTrouble:
-    """One kind of sign of trouble, and the trials that show it."""
-
-    code: str
-    trials: tuple[int, ...]
-    """Their numbers."""
-    example: str
-    """What is the case in the winner, or in the first of them."""
-    way_out: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrialInTraining:
-    """A trial that has not ended."""
-
-    number: int
-    worker: str | None
-    """The worker that holds it; None where none does."""
-    epoch: int
-    """The last one that was reported, from 1; 0 before that."""
-    value: float | None
-    """Its objective at that epoch."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
-    """A trial that failed."""
-
-    number: int
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +59,8 @@ class StudyDetails(StudySummary):
     """The winner's metrics on the test part, the mean over its models."""
     test_ensemble: Mapping[str, float | None] | None
     """Metrics of the ensemble of these models; None where there is one."""
+    refit: Refit | None
+    """How the winner was trained again on all rows; None where its weights are those of its trial."""
     baselines: tuple[Baseline, ...]
     """What simple models score on the same parts, the simplest first."""
     confirmation: Confirmation | None
@@ -171,6 +95,7 @@ class StudyDetails(StudySummary):
 def study_details(store: Store, name: str, *, health: bool = False) -> StudyDetails:
     """Where a study stands; `StudyStateError` for an unknown name. `health`: also check its conclusions, for which all
     its epochs are read."""
+    from hpo.registry.conclusions import refit_of
     from hpo.registry.edits import edits_of
     from hpo.registry.leases import holders, workers
     from hpo.registry.studies import study_row
@@ -224,6 +149,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         function=study.facts.function,
         test=study.test,
         test_ensemble=study.test_ensemble,
+        refit=refit_of(study),
         baselines=study.facts.baselines,
         confirmation=shown_confirmation(study),
         sampler=spec.sampler.name if (spec := spec_of(study)) else None,

@@ -10,7 +10,7 @@ from hpo.attributes import seen
 from hpo.attributes.weights import LayerWeights
 from hpo.cli.terminal.lines import weights_line
 from hpo.cli.terminal.output import console, json_text, write_data
-from hpo.cli.terminal.status import SignOfTrouble
+from hpo.cli.terminal.records import SignOfTrouble
 from hpo.errors import StudyStateError
 
 if TYPE_CHECKING:

@@ -21,6 +21,12 @@ def facts_to_know(rows: Sequence[Row], scores: Sequence[Scores], comparable: boo
         return [*found, "Values of different objectives have no difference, rank or thresholds."]
     if len(rows) < 2:
         return found
+    reports = [report for row in rows for report in row.reports if report.test]
+    if (again := [report.name for report in reports if report.refit]) and len(again) < len(reports):
+        found.append(
+            f"The test scores of {listed(again, NAMED)} are of winners that were trained again on training and "
+            "validation rows together (study.final), those of the others are not."
+        )
     once = [row.label for row, of in zip(rows, scores, strict=True) if len(of.units) < 2]
     if once:
         found.append(

@@ -1,4 +1,5 @@
-"""What the repeats of the leading configurations say, in sentences and as a table. Computes no facts."""
+"""What the repeats of the leading configurations say, in sentences and as a table; and how the winner was trained again
+on all rows, in a sentence. Computes no facts."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Sequence
 
 from hpo.conclusions import Interval
 from hpo.conclusions.confirmation import Confirmation
+from hpo.conclusions.refit import Refit
 from hpo.printable import listed
 from hpo.registry.repeats import Repeat
 from hpo.reports.render.csv import csv_text
@@ -20,6 +22,16 @@ MOST_NAMED = 10
 def sentences(found: Confirmation, metric: str) -> list[str]:
     """The result first, then how sure it is, and what it cost."""
     return [_result(found, metric), _leaders(found), *_gain(found), _cost(found)]
+
+
+def refit_sentence(found: Refit, *, tested: bool) -> str:
+    """`tested`: the study has a test part."""
+    models = f" ({found.models} models, one for each repeat)" if found.models > 1 else ""
+    return (
+        f"The winner was trained again on the {found.examples:,} training and validation rows together, for "
+        f"{plural(found.epochs, 'epoch')}{models}: these weights are {'scored on the test part and ' if tested else ''}"
+        "exported."
+    )
 
 
 def _result(found: Confirmation, metric: str) -> str:

@@ -47,6 +47,15 @@ class WeightsLine(_Record):
     variation: float | None = Field(description="Standard deviation of the sizes over their mean; null if all are 0.")
 
 
+class RefitLine(_Record):
+    """The winner's training on training and validation rows together."""
+
+    epochs: int
+    examples: int = Field(description="Rows trained on.")
+    models: int = Field(description="One for each repeat.")
+    seconds: float = Field(description="Wall time of the training.")
+
+
 class WinnerLine(_Record):
     """The best finished trial."""
 
@@ -57,6 +66,9 @@ class WinnerLine(_Record):
     test: dict[str, float | None] = Field(description="Metrics on the test part, the mean over its models.")
     test_ensemble: dict[str, float | None] = Field(description="The same of the ensemble of its models.")
     weights: list[WeightsLine] = Field(description="Figures of its weights, by layer.")
+    refit: RefitLine | None = Field(
+        description="The training whose weights are scored on the test part and exported; null: those of its trial are."
+    )
 
 
 class ObjectiveLine(_Record):
@@ -205,6 +217,7 @@ def summary_of(report: StudyReport) -> Summary:
             test=dict(report.test),
             test_ensemble=dict(report.test_ensemble),
             weights=[WeightsLine.model_validate(layer) for layer in winner.weights],
+            refit=report.refit and RefitLine.model_validate(report.refit),
         ),
         pareto_front=[
             FrontLine(

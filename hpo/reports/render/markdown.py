@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.reports.edits import edit_sentences
 from hpo.reports.health import counted
-from hpo.reports.render.confirmation import sentences
+from hpo.reports.render.confirmation import refit_sentence, sentences
 from hpo.reports.render.explanation import PAIR_HEADER, pair_cells, rung_cells, rung_header, rungs
 from hpo.reports.render.explanation import sentences as explained
 from hpo.reports.text import describe_training, format_duration, format_number, format_share, label, plural, units
@@ -82,7 +82,7 @@ def _winner(report: StudyReport) -> Iterable[str]:
     if winner is None:
         yield "No trial has finished, so there is no winner."
         return
-    colon = ":" if report.models > 1 else ""
+    colon = ":" if report.models_of_winner > 1 else ""
     scores = [f"{escaped(name)}{colon} {value}" for name, value in report.scores_on_test(report.objective)]
     tested = "" if report.function else ", " + (", ".join(scores) or "not scored on a test part")
     yield (
@@ -91,6 +91,8 @@ def _winner(report: StudyReport) -> Iterable[str]:
     )
     if report.confirmation is not None:
         yield escaped(" ".join(sentences(report.confirmation, report.objective)))
+    if report.refit is not None:
+        yield escaped(refit_sentence(report.refit, tested=bool(report.test)))
     yield markdown_table(
         ("parameter", "value"), [(code(name), _value(winner.params[name], 6)) for name in sorted(winner.params)]
     )

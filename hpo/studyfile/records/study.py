@@ -120,6 +120,11 @@ class StudyTable(Record):
     """Whether simple models from scikit-learn are fitted on the same parts once the trials have ended, to be shown
     beside the winner: the most frequent class, or the mean or median; a linear model, for texts on TF-IDF; and gradient
     boosting. May be changed at any time."""
+    final: Literal["search", "refit"] = "search"
+    """Which weights of the winner are scored on the test part and exported. `search`: those of its trial, at its best
+    epoch. `refit`: it is trained again on the training and validation rows together, with the configuration and the
+    seed of its trial, for as many epochs as the trial had at its best; see docs/confirmation.md. May be changed at any
+    time."""
     scientific: Names = ()
     """Searched parameters whose effect the study is to measure, e.g. ["optimizer.name", "norm.kind"]. The report shows
     them first, in this order, and has isolation plots of these alone. Without the key, it has plots of those that

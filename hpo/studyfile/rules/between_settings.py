@@ -15,6 +15,7 @@ from hpo.studyfile.records import CLASSIFICATION_METRICS, METRICS, REGRESSION_ME
 from hpo.studyfile.records.model import EQUAL
 from hpo.studyfile.rules.functions import RULES as FUNCTION_RULES
 from hpo.studyfile.rules.objectives import RULES as OBJECTIVE_RULES
+from hpo.studyfile.rules.refit import RULES as REFIT_RULES
 from hpo.studyfile.searched import searched
 from hpo.studyfile.starts import starts_can_be_drawn, warm_starts_are_others
 from hpo.studyfile.study import StudySpec, normalises_batches, options_of
@@ -259,6 +260,7 @@ RULES: tuple[Callable[[StudySpec], Iterator[Problem]], ...] = (
     warm_starts_are_others,
     *OBJECTIVE_RULES,
     *FUNCTION_RULES,
+    *REFIT_RULES,
 )
 
 

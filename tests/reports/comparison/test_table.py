@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hpo.conclusions.refit import Refit
 from hpo.errors import InputError
 from hpo.reports.comparison.columns import BASIC, COLUMNS, FURTHER
 from hpo.reports.comparison.entries import Entry
@@ -50,6 +52,23 @@ def test_one_score_each_gives_no_p_value_and_says_so() -> None:
     assert "60 validation examples" in made.cells[0]["interval_from"]
     assert [cell["rank_low"] for cell in made.cells] == [1, 1]
     assert any(note.startswith("No p value for a, b: one score each.") for note in made.notes)
+
+
+def test_winners_that_were_trained_again_on_all_rows_are_told_from_others() -> None:
+    def note(*refits: Refit | None) -> bool:
+        entries = [searched(name) for name in "ab"]
+        reports = [
+            replace(entry.report, refit=one, test={"accuracy": 0.9}) for entry, one in zip(entries, refits, strict=True)
+        ]
+        made = compared([replace(entry, report=report) for entry, report in zip(entries, reports, strict=True)])
+        return any(
+            text.startswith("The test scores of b are of winners that were trained again") for text in made.notes
+        )
+
+    again = Refit(trial=0, epochs=3, examples=90, models=1, seconds=0.1)
+    assert note(None, again)
+    assert not note(None, None)
+    assert not note(again, again)
 
 
 def test_new_seeds_are_taken_where_every_study_has_them() -> None:

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.cli.terminal.lines import MOST, front_lines
-from hpo.cli.terminal.status import BestTrial
+from hpo.cli.terminal.records import BestTrial
 from hpo.reports.facts import StudyReport
 from hpo.reports.render.csv import trials_csv
 from hpo.reports.render.figures import front_figures
