@@ -35,8 +35,8 @@ WHOLE = EPOCH_COLUMNS[:3]
 
 Column = NDArray[Any]
 
-_INTEGERS: TypeAdapter[Sequence[int]] = TypeAdapter(list[int])
-_CELLS: TypeAdapter[Sequence[float | None]] = TypeAdapter(list[float | None])
+_INTEGERS: TypeAdapter[Any] = TypeAdapter(list[int])
+_CELLS: TypeAdapter[Any] = TypeAdapter(list[float | None])
 _ALL_METRICS = TypeAdapter(list[dict[str, float | None]])
 
 
@@ -135,7 +135,7 @@ def read_epochs(store: Store, name: str) -> Epochs:
     return Epochs.of(columns)
 
 
-def _metrics(texts: Sequence[Any], place: str) -> Sequence[Mapping[str, float | None]]:
+def _metrics(texts: Sequence[Any], place: str) -> list[dict[str, float | None]]:
     """The metrics in each of the cells. All as one list are read faster; what cannot be read so is read cell by cell.
 
     A list with as many entries as there are cells has one of each cell: where a cell begins, an entry does, since the
