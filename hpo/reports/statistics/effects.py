@@ -116,9 +116,10 @@ def sees_large(trials: int, freedom: int, others: int, level: float) -> bool:
     return 1.0 - float(ncfdtr(freedom, rest, LARGE * trials, least)) >= SURE
 
 
-def chance_of_slope(y_N: Floats, x_N: Floats, others_NC: Floats, edge: float) -> float:
-    """One-sided p value of a rise of y at `edge` towards the outside, in a model of x and its square beside `others_NC`
-    (least squares). x lies in 0 to 1; `edge` is 0 or 1. 1.0 where the model is too large, or falls there.
+def chance_of_slope(y_N: Floats, x_N: Floats, others_NC: Floats, edge: float, inside: float = 0.0) -> float:
+    """One-sided p value of a rise of y towards the outside, in a model of x and its square beside `others_NC` (least
+    squares). x lies in 0 to 1; `edge` is 0 or 1, and the rise is that at a distance of `inside` before it. 1.0 where
+    the model is too large, or falls there.
 
     A convex fit may rise at both edges; only the edge with the higher fit counts.
     """
@@ -133,7 +134,7 @@ def chance_of_slope(y_N: Floats, x_N: Floats, others_NC: Floats, edge: float) ->
     covariance = float(left @ left) / rest * np.linalg.pinv(design.T @ design)
     outward = 1.0 if edge == 1.0 else -1.0
     weights = np.zeros(design.shape[1])
-    weights[1], weights[2] = outward, outward * 2.0 * edge
+    weights[1], weights[2] = outward, outward * 2.0 * (edge - outward * inside)
     slope, error = float(weights @ solution), math.sqrt(max(0.0, float(weights @ covariance @ weights)))
     lead = outward * (solution[1] + solution[2])  # of the fit at this edge over that at the other
     if slope <= 0.0 or lead <= 0.0 or error == 0.0:
