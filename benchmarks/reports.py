@@ -1,13 +1,15 @@
 """`hpo report` on a study of 2,000 trials of 30 epochs: time, size of the page, memory, on both databases.
 
-    python -m benchmarks.reports [--runs 3] [--trials 2000]
+    python -m benchmarks.reports [--runs 3] [--trials 2000] [--beside FOLDER]
 
-The whole command is measured, from its start to its end.
+The whole command is measured, from its start to its end; with `--beside`, in turn with that of another version, whose
+source code lies in FOLDER, and their files are compared. Only processor time means something on a machine that is busy.
 """
 
 from __future__ import annotations
 
 import argparse
+import filecmp
 import os
 import subprocess
 import sys
@@ -26,6 +28,8 @@ from hpo.endings import Ended, Ending
 from hpo.storage.open import open_store
 from hpo.storage.own_trials import MARK, mark
 from hpo.storage.rows import EpochRow
+
+HERE = Path(__file__).parents[1]
 
 
 def fill(url: str, count: int) -> None:
@@ -80,8 +84,8 @@ def _epoch(trial_id: int, epoch: int, value: float) -> EpochRow:
     )
 
 
-def measured(url: str, folder: Path) -> tuple[float, float, float, float]:
-    """Wall seconds, processor seconds, MB of the page and MB of memory at most."""
+def measured(url: str, folder: Path, source: Path) -> tuple[float, float, float, float]:
+    """Wall seconds, processor seconds, MB of the page and MB of memory at most, of the code in the folder `source`."""
     started = time.perf_counter()
     command = [
         sys.executable,
@@ -94,7 +98,7 @@ def measured(url: str, folder: Path) -> tuple[float, float, float, float]:
         "-o",
         str(folder),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=source)
     _, status, used = os.wait4(process.pid, 0)
     assert status == 0
     wall = time.perf_counter() - started
@@ -106,7 +110,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--beside", type=Path, metavar="FOLDER", help="source code of another version")
     args = parser.parse_args()
+    sources = {"": HERE} | ({", beside": args.beside.absolute()} if args.beside else {})
     print(f"{processor()}, n = {args.runs}, median (range)\n")
     print("| database | wall s | processor s | page MB | memory MB |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as place, backends(Path(place)) as kinds:
@@ -115,11 +121,18 @@ def main() -> None:
             with closing(open_store(url)) as store:
                 store.delete_study(store.get_study_id_from_name(NAME))
             fill(url, args.trials)
-            runs = [measured(url, Path(place) / "report") for _ in range(args.runs)]
-            print(
-                f"| {kind.name} | " + " | ".join(spread(list(column)) for column in zip(*runs, strict=True)) + " |",
-                flush=True,
-            )
+            folders = {side: Path(place) / f"report{side}" for side in sources}
+            runs = [
+                {side: measured(url, folders[side], source) for side, source in sources.items()}
+                for _ in range(args.runs)
+            ]
+            for side in sources:
+                columns = zip(*(run[side] for run in runs), strict=True)
+                cells = " | ".join(spread(list(column)) for column in columns)
+                print(f"| {kind.name}{side} | {cells} |", flush=True)
+            if args.beside:
+                compared = filecmp.dircmp(*folders.values())
+                print(f"equal files: {compared.same_files}, others: {compared.diff_files}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -28,13 +28,13 @@ from hpo.database.tables import (
     trials,
 )
 from hpo.errors import GoneError
-from hpo.storage.transaction import INSERTS
+from hpo.storage.transaction import insert_of
 
 
 def create(connection: Connection, name: str, directions: Sequence[StudyDirection]) -> int | None:
     """Create a study; None if the name is taken."""
     statement = (
-        INSERTS[connection.dialect.name](studies)
+        insert_of(connection.dialect.name, studies)
         .values(study_name=name)
         .on_conflict_do_nothing(index_elements=["study_name"])
         .returning(studies.c.study_id)

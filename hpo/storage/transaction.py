@@ -5,9 +5,10 @@ The copies of trials in memory are changed elsewhere, in `store`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -23,15 +24,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.database.tables import KEYS, OWN, studies, trials
 from hpo.errors import GoneError
 from hpo.storage.cache import ENDED
 from hpo.storage.rows import Row, head_columns
-
-INSERTS: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Transaction:
@@ -183,10 +181,15 @@ class Transaction:
         return {row.trial_id: row.state for row in self.begin().execute(statement)}
 
 
+def insert_of(dialect: str, table: Table) -> Any:
+    """The dialect's own insert, which can say what happens to rows that exist. Only this dialect is imported."""
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
+
+
 @cache
 def upsert(dialect: str, table: Table) -> Insert:
     """The statement that inserts rows, or replaces those with the same natural key."""
-    statement = INSERTS[dialect](table)
+    statement = insert_of(dialect, table)
     kept = set(KEYS[table])
     changed = [column.name for column in table.c if column.name not in kept and not column.primary_key]
     replacing: Insert = statement.on_conflict_do_update(

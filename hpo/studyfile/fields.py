@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -60,7 +60,7 @@ TAGGED_RECORDS: dict[type[Record], tuple[str, dict[str, str]]] = {
 """Single records that are used like variants: the tag, and the value of the tag that each special field needs."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, in which nothing could be cached
 class Slot:
     """The values that one field accepts."""
 
@@ -75,10 +75,18 @@ class Slot:
     """Why the field can never be searched; None: it can."""
     shape: Shape | None
     """For a field that is a table."""
-    schema: Mapping[str, Any]
-    """JSON Schema of one concrete value; empty for a table."""
-    adapter: TypeAdapter[Any] | None
-    """Checks one concrete value; None for a table."""
+    allowed: Any
+    """The type of one concrete value with its bounds; None for a table."""
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any] | None:
+        """Checks one concrete value; None for a table. Made when it is needed: most studies write few of the fields."""
+        return None if self.shape else TypeAdapter(self.allowed, config=ConfigDict(strict=True))
+
+    @cached_property
+    def schema(self) -> Mapping[str, Any]:
+        """JSON Schema of one concrete value; empty for a table."""
+        return self.adapter.json_schema() if self.adapter else {}
 
     @property
     def by_name(self) -> Mapping[str, Any] | None:
@@ -173,7 +181,6 @@ def argument_slot(name: str, found: Any = None) -> Slot:
     if isinstance(found, dict) and "choice" not in found:
         ends = [found[key] for key in ("low", "high", "step") if found.get(key) is not None]
         allowed = WholeEnd if ends and all(type(end) is int for end in ends) else float
-    adapter = TypeAdapter[Any](allowed, config=ConfigDict(strict=True))
     return Slot(
         name=name,
         description="",
@@ -182,14 +189,11 @@ def argument_slot(name: str, found: Any = None) -> Slot:
         optional=False,
         fixed=None,
         shape=None,
-        schema=adapter.json_schema(),
-        adapter=adapter,
+        allowed=allowed,
     )
 
 
 def _tag_slot(tag: str, labels: Iterable[str], description: str) -> Slot:
-    literal: Any = Literal[tuple(labels)]
-    adapter = TypeAdapter[Any](literal)
     return Slot(
         name=tag,
         description=description,
@@ -198,8 +202,7 @@ def _tag_slot(tag: str, labels: Iterable[str], description: str) -> Slot:
         optional=False,
         fixed=None,
         shape=None,
-        schema=adapter.json_schema(),
-        adapter=adapter,
+        allowed=Literal[tuple(labels)],
     )
 
 
@@ -226,7 +229,6 @@ def _slot(record: type[Record], name: str, field: FieldInfo) -> Slot:
     shape = shape_of(*tables, tag=field.discriminator) if tables else None
     if get_origin(field.annotation) is dict and get_args(field.annotation)[1] is Argument:
         shape = FREE
-    adapter = None if shape else _adapter(field)
     return Slot(
         name=name,
         description=" ".join((field.description or "").split()),
@@ -235,15 +237,13 @@ def _slot(record: type[Record], name: str, field: FieldInfo) -> Slot:
         optional=NoneType in get_args(field.annotation) and str not in get_args(field.annotation),
         fixed=NEVER_SEARCHED.get((record, name)),
         shape=shape,
-        schema=adapter.json_schema() if adapter else {},
-        adapter=adapter,
+        allowed=None if shape else _allowed(field),
     )
 
 
-def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
+def _allowed(field: FieldInfo) -> Any:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else None
-    checked: Any = Annotated[(field.annotation, Field(json_schema_extra=extra), *field.metadata)]
-    return TypeAdapter(checked, config=ConfigDict(strict=True))
+    return Annotated[(field.annotation, Field(json_schema_extra=extra), *field.metadata)]
 
 
 def _as_toml(default: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo import disk
+from hpo.cli.terminal.loading import loading
 from hpo.cli.terminal.output import console, say, write_data, write_path
 from hpo.cli.terminal.place import Place, place_options
 from hpo.reports.text import plural
@@ -60,7 +61,8 @@ def report(place: Place, study: str, output: Path | None, follow: bool, spreadsh
       hpo report digits -o digits-report
       hpo report digits --spreadsheet
     """
-    from hpo.reports.render.build import write_report
+    with loading():
+        from hpo.reports.render.build import write_report
 
     with reading(place) as store:
         folder = output or _folder(place, study)
@@ -117,7 +119,8 @@ def compare(
       hpo compare tpe-0 tpe-1 tpe-2 random-0 random-1 random-2 --group-by file
       hpo compare digits digits-cnn --csv - | head
     """
-    from hpo.reports.comparison.table import compare as compare_studies
+    with loading():
+        from hpo.reports.comparison.table import compare as compare_studies
 
     if spreadsheet and not csv_file:
         raise click.UsageError("--spreadsheet changes the CSV file only: add --csv FILE.")

@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hpo.registry.read import WHOLE
+import numpy as np
+
 from hpo.reports.tables import epoch_columns, trial_cells, trial_columns
 
 if TYPE_CHECKING:
@@ -36,14 +37,12 @@ def trials_csv(report: StudyReport, *, spreadsheet: bool = False) -> str:
 def epochs_csv(report: StudyReport, *, spreadsheet: bool = False) -> str:
     """One row per trial, replica and epoch; metrics in alphabetical order, seconds last."""
     names = epoch_columns(report)
-    columns = [report.epochs[name].tolist() for name in names]
     # All cells are numbers, which need no quotes; column by column, that takes half as long.
-    texts = [
-        list(map(str, column)) if name in WHOLE else ["" if value != value else repr(value) for value in column]
-        for name, column in zip(names, columns, strict=True)
-    ]
-    lines = map(",".join, zip(*texts, strict=True))
-    return csv_text(names, (), spreadsheet=spreadsheet) + "".join([f"{line}\n" for line in lines])
+    texts = [list(map(repr, report.epochs[name].tolist())) for name in names]
+    for name, cells in zip(names, texts, strict=True):
+        for missing in np.flatnonzero(np.isnan(report.epochs[name])).tolist():
+            cells[missing] = ""
+    return csv_text(names, (), spreadsheet=spreadsheet) + "\n".join([*map(",".join, zip(*texts, strict=True)), ""])
 
 
 IMPORTANCE_COLUMNS = ("parameter", "with", "role", "importance", "low", "high", "chance", "applies_to", "trials")

@@ -39,6 +39,10 @@ def test_the_slope_at_an_edge_points_outwards(draw):
     assert effects.chance_of_slope(rising, x, nothing, 1.0) < 1e-6
     assert effects.chance_of_slope(rising, x, nothing, 0.0) == 1.0
     assert effects.chance_of_slope(falling, x, nothing, 1.0) == effects.chance_of_slope(falling, x, nothing, 0.0) == 1.0
+    near = -((x - 0.97) ** 2) + 0.001 * draw.normal(size=200)
+    assert effects.chance_of_slope(near, x, nothing, 1.0) == 1.0
+    assert effects.chance_of_slope(near, x, nothing, 1.0, 0.05) < 1e-6
+    assert effects.chance_of_slope(-near, x, nothing, 1.0, 0.05) == 1.0
 
 
 def test_what_folds_have_in_common_counts_for_neither_side(draw):

@@ -27,8 +27,8 @@ SIDES: tuple[Side, Side] = ("lower", "upper")
 FEWEST = 20
 """Finished trials from which on statistics decide."""
 SLOPE = 0.05
-"""Level of the test of a slope at an edge, of a parameter that matters: how often it warns of a range that ends exactly
-at the best value."""
+"""Level of the test of a slope where an edge begins, of a parameter that matters. Of ranges whose best value lies
+exactly there it warns up to twice as often, since raising the lowest values bends the fit a little."""
 NAMED = 10
 """Most edges that are named."""
 
@@ -36,11 +36,12 @@ NAMED = 10
 def edges(e: Evidence) -> Finding:
     """Ranges at whose edge the objective still rises, with room beyond.
 
-    With `FEWEST` finished trials: where the parameter matters (partial F test) and the values still rise at the edge on
-    whose side the winner lies, beside all other parameters (one-sided t test of the slope there, in a model of second
-    order); or where the winner lies at the edge, with more of the ten best than chance brings there (binomial). Where
-    trials pause, few finish, and those are alike: then all are compared at the epoch at which the first ones paused,
-    also where so few finished. With fewer trials, where the winner lies at the edge.
+    With `FEWEST` finished trials: where the parameter matters (partial F test) and the values still rise where the edge
+    begins on whose side the winner lies, beside all other parameters (one-sided t test of the slope there, in a model
+    of second order): then the best value lies on the edge or beyond, and both ask for a wider range. Or where the
+    winner lies on the edge, with more of the ten best than chance brings there (binomial). Where trials pause, few
+    finish, and those are alike: then all are compared at the epoch at which the first ones paused, also where so few
+    finished. With fewer trials, where the winner lies on the edge.
     """
     if e.winner is None:
         return unknown("There is no winner.")
@@ -151,7 +152,7 @@ def _rises(e: Evidence, name: str, side: Side, edges: int, models: Models) -> bo
     others_NC = np.hstack(
         [np.empty((len(trials), 0)), *(columns for one, columns in model.designs.items() if one != name)]
     )
-    return chance_of_slope(model.values_N, np.array(places(trials, name)), others_NC, edge) < SLOPE
+    return chance_of_slope(model.values_N, np.array(places(trials, name)), others_NC, edge, EDGE) < SLOPE
 
 
 def _share(trial: TrialRow, name: str) -> float:

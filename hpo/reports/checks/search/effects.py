@@ -66,14 +66,16 @@ def dead_parameters(e: Evidence) -> Finding:
     if len(names) < 2:
         return unknown("Fewer than two parameters were varied.")
     chances = dict.fromkeys(names, 1.0)
+    designs: list[Floats] = []
     for group in groups:
-        of_group = partial_chances(group.score_N, [design(group.trials, name) for name in names])
+        designs = [design(group.trials, name) for name in names]
+        of_group = partial_chances(group.score_N, designs)
         chances = {name: min(chances[name], len(groups) * new) for name, new in zip(names, of_group, strict=True)}
     seen = [name for name in names if chances[name] < CHANCE]
     if not seen:
         return unknown("No single parameter is seen to matter, so that none stands back behind others.")
     trials = groups[-1].trials
-    columns = {name: basis(design(trials, name)).shape[1] for name in names}
+    columns = {name: basis(of_last).shape[1] for name, of_last in zip(names, designs, strict=True)}
     rest, level = sum(columns.values()), CHANCE / len(groups)
     dead = [
         name
