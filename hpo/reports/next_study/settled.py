@@ -44,6 +44,7 @@ def settled_parameters(
         for name in parameters
         if name in e.winner.params and name not in moved and importances.roles.of(name) != "scientific"
     ]
+    free = [name for name in free if _offered(parameters[name].node, e.winner.params[name])]
     # What stands inside a table comes before the choice of tables: that may leave no choice to look into.
     free.sort(key=lambda name: (getattr(parameters[name].node, "tag", None) is not None, -name.count(".")))
     standing = _standing(spec, e)
@@ -56,6 +57,11 @@ def settled_parameters(
             change = _shortened(name, node, e, standing)
         changes += [change] if change else []
     return changes
+
+
+def _offered(node: Range | Choice, value: Any) -> bool:
+    """Whether the study file still has the value: an edit may have removed the option that the winner has."""
+    return isinstance(node, Range) or value in node.labels
 
 
 def _at_chance(importances: Importances, name: str) -> bool:

@@ -152,6 +152,15 @@ def test_results_that_ask_for_nothing_change_nothing_but_the_name():
     assert "digits-2" in file_of(everything)
 
 
+def test_a_choice_without_the_winners_option_stays_as_it_is(report):
+    winners = report.winner.params["init.scheme"]
+    text = TEXT.replace(f'"{winners}"', '"orthogonal"')
+    edited = of(rising, rises=True, text=text)
+    assert edited.winner.params["init.scheme"] == winners
+    assert "norm.kind" in by_path(edited)
+    assert "init.scheme" not in by_path(edited)
+
+
 def test_scientific_parameters_stay_searched():
     text = TEXT.replace('name = "digits"\n', 'name = "digits"\nscientific = ["dropout.p", "init.scheme"]\n', 1)
     roles = {"scientific": ("dropout.p", "init.scheme"), "nuisance": (), "fixed": ()}
