@@ -1,6 +1,6 @@
 """What a search has found after the epochs of 10, 20 and 40 full trainings, beside plain Optuna and simple rules.
 
-    python -m benchmarks.search [--seeds 20] [--tasks figures|design] [--ours NAME="LINES OF [search]" ...] [--jobs 2]
+    python -m benchmarks.search [--seeds 20] [--tasks figures|design] [--ours "NAME=LINES OF [search]" ...] [--jobs 2]
 
 Nothing is trained: curves come from the tables of `benchmarks.curves`, with the noise of real trainings. Searches of
 ours run on a real database through the same searcher, pruner and sampler as `hpo run`, with as many trials as the
@@ -227,12 +227,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--tasks", choices=["figures", "design"], default="figures")
-    parser.add_argument("--ours", action="append", default=[], metavar='NAME="LINES"')
+    parser.add_argument("--ours", action="append", default=[], metavar="NAME=LINES", help="with ; between lines")
     parser.add_argument("--only-ours", action="store_true", help="without the other sides")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     tasks = [task.name for task in (FIGURES if args.tasks == "figures" else DESIGN)]
-    named = {"hpo, defaults": ""} | dict(text.split("=", 1) for text in args.ours)
+    given = (text.replace(";", "\n").split("=", 1) for text in args.ours)
+    named = {"hpo, defaults": ""} | {name: lines for name, lines in given}
     sides = ([] if args.only_ours else [(side, None) for side in (*OPTUNA, *RULES)]) + list(named.items())
     with get_context("spawn").Pool(args.jobs) as pool:
         jobs = {

@@ -15,7 +15,41 @@ from hpo.space import Parameter
 from hpo.studyfile.study import LEARNING, StudySpec
 from hpo.studyfile.tree import Choice
 
-KNOWN: tuple[Mapping[str, Any], ...] = ()
+KNOWN: tuple[Mapping[str, Any], ...] = (
+    {
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 0.01,
+        "norm.kind": "layer",
+        "init.scheme": "orthogonal",
+        "dropout.p": 0.3,
+        "schedule.name": "constant",
+    },
+    {
+        "optimizer.name": "sgd",
+        "optimizer.learning_rate": 0.02,
+        "optimizer.momentum": 0.9,
+        "norm.kind": "none",
+        "init.scheme": "small_normal",
+        "dropout.p": 0.2,
+        "schedule.name": "constant",
+    },
+    {
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 0.02,
+        "norm.kind": "layer",
+        "init.scheme": "orthogonal",
+        "dropout.p": 0.0,
+        "schedule.name": "cosine",
+    },
+    {
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 0.01,
+        "norm.kind": "batch",
+        "init.scheme": "orthogonal",
+        "dropout.p": 0.2,
+        "schedule.name": "constant",
+    },
+)
 """The best one first."""
 ALIKE = {"adam": ("adam", "adamw", "nadam", "radam"), "sgd": ("sgd",)}
 """Optimizers that are used at the rates of one, in the order in which they are taken."""
