@@ -233,7 +233,7 @@ def main() -> None:
     args = parser.parse_args()
     tasks = [task.name for task in (FIGURES if args.tasks == "figures" else DESIGN)]
     given = (text.replace(";", "\n").split("=", 1) for text in args.ours)
-    named = {"hpo, defaults": ""} | {name: lines for name, lines in given}
+    named = {"hpo, defaults": ""} | dict(given)
     sides = ([] if args.only_ours else [(side, None) for side in (*OPTUNA, *RULES)]) + list(named.items())
     with get_context("spawn").Pool(args.jobs) as pool:
         jobs = {
