@@ -111,5 +111,7 @@ FIGURES = (
 def load(name: str) -> tuple[list[dict[str, Any]], np.ndarray]:
     """The configurations of a table, as searched parameters by name, and the objective of each after each epoch, of
     shape (configurations, seeds, epochs); NaN from the epoch on at which a training diverged."""
-    with np.load(TABLES / f"{name}.npz") as found:
+    if not (file := TABLES / f"{name}.npz").exists():
+        raise SystemExit(f"{file} is not there: make it with `python -m benchmarks.curves.make {name}`")
+    with np.load(file) as found:
         return json.loads(str(found["configurations"])), found["values"].astype(np.float64)

@@ -1,7 +1,7 @@
 """Configurations that do well on data of many kinds, with which a search begins.
 
 They are of no data set: each is the one that, beside those before it, brings the best of the list nearest to the best
-known on tables of learning curves of six data sets (`python -m benchmarks.curves.starts`). A study takes of each what
+known on tables of learning curves of five data sets (`python -m benchmarks.curves.starts`). A study takes of each what
 it searches, and the sampler draws the rest.
 """
 

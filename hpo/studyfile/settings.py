@@ -66,7 +66,7 @@ ADDED = {
     "data.stream": toml(False),
     "data.reshuffle": toml(False),
     "search.default_first": toml(True),
-    "search.known_starts": toml(True),
+    "search.known_starts": toml(False),
     "search.start": toml([]),
     "search.warm_start": toml([]),
     **dict.fromkeys(("study.direction", "search.pace", "trial"), toml(None)),

@@ -26,8 +26,7 @@ from tests.runtime.small import open_study, small_study
 NARROW = 'learning_rate = { low = 1e-3, high = 3e-1, log = true }\nname = "sgd"\nmomentum = { low = 0.0, high = 0.3 }'
 
 
-def searcher(store: Store, home: Path, name: str, search: str = "", *, known: bool = False, **tables: str) -> Searcher:
-    search = search if known else f"known_starts = false\n{search}"
+def searcher(store: Store, home: Path, name: str, search: str = "", **tables: str) -> Searcher:
     spec = small_study(**{"search": search, "study": f'name = "{name}"', **tables})
     return open_study(spec, store, home).searcher
 
@@ -66,7 +65,7 @@ def test_the_default_configuration_then_the_given_ones_then_the_sampler(tmp_path
 
 def test_known_starts_come_after_those_of_the_file(tmp_path: Path) -> None:
     with closing(open_store(sqlite_url(tmp_path))) as store:
-        found = searcher(store, tmp_path, "one", "trials = 20\nstart = [{ dropout.p = 0.1 }]", known=True)
+        found = searcher(store, tmp_path, "one", "trials = 20\nknown_starts = true\nstart = [{ dropout.p = 0.1 }]")
         *_, third, drawn = params(found, 5)
         said = [trial.user_attrs.get("start") for trial in found.all_trials()]
         assert said == ["the default configuration", "the study file", "known starts", "known starts", None]

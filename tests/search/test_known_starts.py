@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ RATE = "learning_rate = { low = 1e-3, high = 3e-1, log = true }"
 
 
 def of(spec: StudySpec) -> list[dict[str, Any]]:
+    spec = replace(spec, search=spec.search.model_copy(update={"known_starts": True}))
     return known_starts(spec, space.parameters(spec))
 
 
@@ -91,8 +93,12 @@ def test_a_rate_is_used_for_optimizers_that_are_alike(optimizer: str, rates: lis
         ("trials = 20", 2),
         ('trials = 20\nsampler = "gp"', 2),
         ('trials = 20\nsampler = "random"', 0),
-        ("trials = 20\nknown_starts = false", 0),
     ],
 )
 def test_how_many_a_study_takes(search: str, count: int) -> None:
     assert len(of(small_study(search=search))) == count
+
+
+def test_a_study_asks_for_them() -> None:
+    spec = small_study(search="trials = 20")
+    assert known_starts(spec, space.parameters(spec)) == []

@@ -260,7 +260,7 @@ class SearchTable(Record):
     warm_start: StudyNames = ()
     """Names of studies of the same database whose best configurations are tried next: of each the best five that differ
     and that this study may draw, the best of each study first. They are read when the study begins."""
-    known_starts: bool = True
+    known_starts: bool = False
     """Whether up to 4 configurations that do well on data of many kinds are tried next, at most one for each 10 trials,
     if the sampler learns from results and a learning rate is searched that they can say something about."""
     sampler: Sampler = Tpe()
