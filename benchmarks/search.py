@@ -1,11 +1,11 @@
 """What a search has found after the epochs of 10, 20 and 40 full trainings, beside plain Optuna and simple rules.
 
-    python -m benchmarks.search [--seeds 20] [--tasks figures|design] [--ours "NAME=LINES OF [search]" ...] [--jobs 2]
+    python -m benchmarks.search [--seeds 20] [--tasks figures|design] [--ours "NAME=LINES" ...] [--jobs 2]
 
 Nothing is trained: curves come from the tables of `benchmarks.curves`, with the noise of real trainings. Searches of
 ours run on a real database through the same searcher, pruner and sampler as `hpo run`, with as many trials as the
-epochs pay for and as many in flight as their defaults say; each mark is a study of its own. Optuna's run one trial at a
-time.
+epochs pay for and as many in flight as their defaults say; each mark is a study of its own, and the confirmation of its
+winner is among its epochs. Optuna's run one trial at a time.
 
 The regret is that of the configuration that a side would name as its best, by its true mean: 0 is the best known, 1 the
 median random configuration. Printed: the mean over tasks and seeds with its standard error, for each mark the ratio to
@@ -39,7 +39,10 @@ from hpo import __version__
 from hpo.registry.reopening import go_on
 from hpo.registry.studies import register_study
 from hpo.runtime.setup.starts import starts_of
+from hpo.search.confirmation import conclude, configurations, next_round, trainings
 from hpo.search.searcher import Asked, Searcher
+from hpo.seeds import DEFAULT_CONFIGURATION
+from hpo.space.default import default_configuration
 from hpo.storage.open import open_store, sqlite_url
 from hpo.studyfile.file import parse_study
 from hpo.studyfile.study import StudySpec
@@ -104,7 +107,7 @@ def waves(epochs: int, wave: int, best: int, sampler: Callable[[int], BaseSample
 
 
 def ours(lines: str) -> Side:
-    """A study of this program with these lines in its table [search]."""
+    """A study of this program with these lines in its table [search], after those of [study] and a bar, if any."""
 
     def run(curves: Curves, seed: int) -> list[Params | None]:
         return [_study(curves, seed, lines, mark * EPOCHS) for mark in MARKS]
@@ -113,9 +116,11 @@ def ours(lines: str) -> Side:
 
 
 def _study(curves: Curves, seed: int, lines: str, epochs: int) -> Params | None:
-    trials = math.ceil(epochs / EPOCHS / EPOCHS_OF_TRIAL)
+    of_study, _, lines = lines.rpartition("|")
+    confirming = _trainings(epochs) * EPOCHS
+    trials = math.ceil((epochs - confirming) / EPOCHS / EPOCHS_OF_TRIAL)
     text = curves.task.text(f"trials = {trials}\n{lines}", name=curves.task.name)
-    spec = parse_study(text.replace("[study]", f"[study]\nseed = {seed}"), "curves.toml")
+    spec = parse_study(text.replace("[study]", f"[study]\nseed = {seed}\n{of_study}"), "curves.toml")
     with (
         tempfile.TemporaryDirectory(dir=_memory()) as folder,
         closing(open_store(sqlite_url(Path(folder)))) as store,
@@ -134,9 +139,38 @@ def _study(curves: Curves, seed: int, lines: str, epochs: int) -> Params | None:
         )
         searcher = Searcher(spec, store, store, study_id, starts=starts_of(spec, store))
         with store.transaction():
-            _search(spec, searcher, store, curves, epochs)
-        ranking = searcher.ranking()
+            _search(spec, searcher, store, curves, epochs - confirming)
+        return _winner(spec, searcher, curves)
+
+
+def _trainings(epochs: int) -> int:
+    """How many trainings of the confirmation the epochs pay for, beside a search that is long enough for them."""
+    return next((n for n in range(epochs // EPOCHS, 0, -1) if trainings(0.1, epochs - n * EPOCHS, EPOCHS) >= n), 0)
+
+
+def _winner(spec: StudySpec, searcher: Searcher, curves: Curves) -> Params | None:
+    """The best configuration after the repeats that the search pays for, as `hpo.runtime.confirmation` finds it."""
+    ranking = searcher.ranking()
+    spent = sum(len(trial.intermediate_values) for trial in searcher.all_trials())
+    count = trainings(spec.confirm, spent, EPOCHS)
+    finished = {t.number: t for t in ranking if t.state == TrialState.COMPLETE}
+    if not count or not finished:
         return dict(ranking[0].params) if ranking else None
+    default = default_configuration(spec)
+    assert default is not None
+    best = list(finished)[: configurations(count) - 1]
+    params = {number: finished[number].params for number in best} | {DEFAULT_CONFIGURATION: default[0]}
+    values: dict[int, list[float | None]] = {number: [] for number in params}
+    lengths = dict.fromkeys(params, EPOCHS)
+    left = count * EPOCHS
+    while missing := next_round(values, DEFAULT_CONFIGURATION, lengths, left):
+        for number, repeat in missing:
+            curve = curves.curve(params[number], 1_000_000 * repeat + number + 1)
+            values[number].append(float(curve.max()))
+        left -= len(missing) * EPOCHS
+    searched = {number: curves.sign * (finished[number].value or 0.0) for number in best}
+    found = conclude(values, searched, {}, DEFAULT_CONFIGURATION)
+    return dict(params[found.winner] if found else ranking[0].params)
 
 
 def _search(spec: StudySpec, searcher: Searcher, store: Any, curves: Curves, epochs: int) -> None:
@@ -227,7 +261,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--tasks", choices=["figures", "design"], default="figures")
-    parser.add_argument("--ours", action="append", default=[], metavar="NAME=LINES", help="with ; between lines")
+    parser.add_argument(
+        "--ours",
+        action="append",
+        default=[],
+        metavar="NAME=LINES",
+        help="of [search], after those of [study] and |; with ; between",
+    )
     parser.add_argument("--only-ours", action="store_true", help="without the other sides")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()

@@ -1,8 +1,9 @@
 """What any configuration of a task would have scored after each epoch, predicted from the task's table.
 
-The curve of a configuration is the prediction of randomised trees (Geurts et al. 2006) for the mean over seeds, which
-goes through the configurations of the table, plus what the nearest of them with the same choices scored above its mean
-with one of its seeds. So the noise is that of real trainings, and two trainings of one configuration differ.
+The curve of a configuration is the prediction of randomised trees (Geurts et al. 2006), plus noise: what one of the
+five nearest configurations of the table scored above its mean with one of its seeds. So the noise is that of real
+trainings, and two trainings of one configuration differ. The leaves of the trees hold several configurations: a mean of
+three seeds is itself noisy, and no search could find what is best by luck alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from benchmarks.curves import EPOCHS, Task, load
 from hpo import space
 from hpo.studyfile.file import parse_study
 
+LEAF = 3
+"""Configurations in a leaf, at least."""
+NEAREST = 5
+"""Configurations of the table whose noise one may have."""
 SAMPLED = 2_000
 """Random configurations that say what the median and the best known value are."""
 
@@ -33,14 +38,17 @@ class Curves:
         configurations, values = load(task.name)
         values = self._without_gaps(self.sign * values)
         self.mean = values.mean(axis=1)
-        self.noise = values - self.mean[:, None]
+        # A mean of n values is nearer to them than the true one.
+        self.noise = (values - self.mean[:, None]) * math.sqrt(values.shape[1] / (values.shape[1] - 1))
         self.table = self._encoded(configurations)
-        self.trees = ExtraTreesRegressor(n_estimators=100, random_state=0, n_jobs=1).fit(self.table, self.mean)
+        self.trees = ExtraTreesRegressor(n_estimators=100, min_samples_leaf=LEAF, bootstrap=True, random_state=0).fit(
+            self.table, self.mean
+        )
         rng = np.random.default_rng(0)
         drawn = self._encoded([self.random(rng) for _ in range(SAMPLED)])
         found = self._predicted(drawn).max(axis=1)
         self.median = float(np.median(found))
-        self.best = float(max(found.max(), self.mean.max(axis=1).max()))
+        self.best = float(found.max())
 
     def random(self, rng: np.random.Generator) -> dict[str, Any]:
         """A configuration, each parameter drawn evenly."""
@@ -57,8 +65,11 @@ class Curves:
     def curve(self, params: Mapping[str, Any], seed: int) -> np.ndarray:
         """The objective after each epoch of a training with this seed."""
         row = self._encoded([params])
-        nearest = int(np.abs(self.table - row).sum(axis=1).argmin())
-        return self._predicted(row)[0] + self.noise[nearest, seed % self.noise.shape[1]]
+        nearest = np.abs(self.table - row).sum(axis=1).argsort(kind="stable")[:NEAREST]
+        drawn = np.random.default_rng([seed, *row.tobytes()])
+        noise = self.noise[drawn.choice(nearest), drawn.integers(self.noise.shape[1])]
+        found: np.ndarray = self._predicted(row)[0] + noise
+        return found
 
     def regrets(self, configurations: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Of what a training of each scores on average, the best value of the mean curve. 0: as good as the best known
