@@ -78,6 +78,10 @@ class StudyStateError(InputError):
     """The study in the database contradicts the request: unknown study, changed file, no finished trial."""
 
 
+class HopelessError(StudyStateError):
+    """The study cannot be ended as it is: whoever tries again fails in the same way, until it is changed."""
+
+
 class GoneError(StudyStateError, KeyError):
     """A study or trial is not in the database, or no longer. Optuna's storage contract asks for a KeyError."""
 

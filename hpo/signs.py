@@ -84,7 +84,7 @@ WORDS: dict[Code, tuple[str, str]] = {
         "raise the learning rate",
     ),
     Code.UPDATES_TOO_SMALL: (
-        "no update changed a layer by more than {number} of the size of its weights, where 0.001 is usual",
+        "no update that was measured changed a layer by more than {number} of its weights, where 0.001 is usual",
         "raise the learning rate",
     ),
     Code.STEPS_TOO_LARGE: (

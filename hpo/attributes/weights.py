@@ -36,12 +36,12 @@ class LayerWeights:
 def count_near_zero(weights: Any) -> int:
     """How many numbers of a NumPy array are near zero."""
     size = math.sqrt(float((weights.astype(float) ** 2).mean()))
-    return int((abs(weights) < NEAR * size).sum())
+    return int((abs(weights) <= NEAR * size).sum())
 
 
 def variation(weights: Any) -> float | None:
     """Standard deviation of the sizes of a NumPy array's numbers over their mean; None where all are 0."""
-    sizes = abs(weights)
+    sizes = abs(weights.astype(float))
     return float(sizes.std() / sizes.mean()) if sizes.mean() > 0.0 else None
 
 

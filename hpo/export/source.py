@@ -62,9 +62,10 @@ class ExportableTrial:
     def check_replica(self, replica: int) -> None:
         """Raises `InputError` where it has no model of this number, counted from 0."""
         if not 0 <= replica < self.models:
+            each = "one for each repeat" if self.refit else "one for each fold and repeat"
             raise InputError(
                 f"replica must be from 0 to {self.models - 1}, as trial {self.trial.number} of {self.row.name!r} has "
-                f"{self.models} of them (one for each fold and repeat), but got {replica!r}"
+                f"{self.models} of them ({each}), but got {replica!r}"
             )
 
 

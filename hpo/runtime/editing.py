@@ -144,8 +144,13 @@ def _take_up_next(store: Store, row: StudyRow) -> None:
         for key, value in {"sampler": new.sampler.name, "pruner": new.pruner.name}.items():
             store.set_study_user_attr(row.study_id, key, value)
         now = studies.study_row(store, row.name)
-        if has_work(with_budget(new, trials=trials), store, now):
+        if has_work(with_budget(new, trials=trials), store, now) or _concluded_otherwise(old, new):
             studies.mark_unfinished(store, row.study_id)
+
+
+def _concluded_otherwise(old: StudySpec, new: StudySpec) -> bool:
+    """Whether an ended study has to be concluded anew."""
+    return new.study.final != old.study.final or new.search.confirm != old.search.confirm
 
 
 def _budget_of_trials(row: StudyRow, old: StudySpec, new: StudySpec) -> int:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from torch import Tensor
 
 from hpo.conclusions.refit import Refit
-from hpo.errors import StudyStateError
+from hpo.errors import HopelessError
 from hpo.execution.engines import AnyExecutor
 from hpo.execution.job import TrainingJob
 from hpo.execution.messages import Goal
@@ -71,7 +71,7 @@ def refit(
     watch: Watch = lambda text: None,
     executor: OpenExecutor = in_process,
 ) -> Refitted:
-    """Trains the winner again. `watch`: called before each epoch. Raises `StudyStateError` where that cannot be."""
+    """Trains the winner again. `watch`: called before each epoch. Raises `HopelessError` where that cannot be."""
     number, study = trial.number, session.spec.study
     if isinstance(config.schedule, ReduceOnPlateau):  # a file of before an edit allowed it
         raise _impossible(session, number, "its schedule, reduce_on_plateau, follows a validation loss")
@@ -114,8 +114,9 @@ def refit(
     return refitted
 
 
-def _impossible(session: Session, number: int, reason: str) -> StudyStateError:
-    return StudyStateError(
+def _impossible(session: Session, number: int, reason: str) -> HopelessError:
+    return HopelessError(
         f"the winner of {session.spec.study.name!r}, trial {number}, cannot be trained again on training and "
-        f'validation rows: {reason}. Set study.final = "search", which takes the weights of its trial.'
+        f'validation rows: {reason}. Give the study a file with study.final = "search" by `hpo edit`: then the weights '
+        "of its trial are taken."
     )

@@ -16,6 +16,7 @@ from threading import Event
 import torch
 
 from hpo.checkpoints.manager import CheckpointManager
+from hpo.database.patience import retried
 from hpo.execution.engines import AnyExecutor, function_executor
 from hpo.execution.executor import Executor
 from hpo.execution.functions.job import FunctionJob
@@ -136,9 +137,12 @@ class Attempt:
     def _watch_refit(self, text: str) -> None:
         """Before each epoch of a winner that is trained again, of which nothing is saved until its end."""
         self._raise_if_ending()
+        retried(self._keep_in_transaction)
+        self._say(text)
+
+    def _keep_in_transaction(self) -> None:
         with self.session.store.transaction():
             self._keep()
-        self._say(text)
 
     def _say(self, text: str) -> None:
         if time.monotonic() - self.said >= LINE_SECONDS:

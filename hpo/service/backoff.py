@@ -5,6 +5,7 @@ The pauses grow, since the cause may be temporary. Nothing here touches the data
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -45,10 +46,12 @@ class Backoff:
         """Whether the pause of the study has not ended yet."""
         return key in self._setbacks and self.clock() < self._setbacks[key].until
 
-    def add(self, key: Key, study: str, text: str) -> None:
-        """Pauses a study for the reason `text`; each time in a row for twice as long."""
+    def add(self, key: Key, study: str, text: str, *, hopeless: bool = False) -> None:
+        """Pauses a study for the reason `text`; each time in a row for twice as long, or, if it is `hopeless`, until it
+        is changed."""
         before = self._setbacks.get(key)
         seconds = min(2 * before.seconds, LONGEST_SECONDS) if before else FIRST_SECONDS
+        seconds = math.inf if hopeless else seconds
         self._setbacks[key] = Setback(study=study, text=text, until=self.clock() + seconds, seconds=seconds)
         self._failures.pop(key, None)
 

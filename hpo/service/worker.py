@@ -18,7 +18,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 
 from hpo.checkpoints.store import CheckpointStore
 from hpo.database.faults import lost_connection
-from hpo.errors import InputError, RefusedStatementError, StorageError
+from hpo.errors import HopelessError, InputError, RefusedStatementError, StorageError
 from hpo.execution.resources import Resources
 from hpo.execution.shard import InProcessShard
 from hpo.registry import leases, queue, studies
@@ -260,17 +260,18 @@ class Worker:
         self._may_hold_leases = False
         return attempt.conclude()
 
-    def _back_off(self, study: StudyStatus, text: str) -> None:
-        """Leaves a study alone for a while, and records the reason."""
+    def _back_off(self, study: StudyStatus, text: str, *, hopeless: bool = False) -> None:
+        """Leaves a study alone for a while, or, if it is `hopeless`, until it is changed, and records the reason."""
         if self.backoff.texts.get(study.name) != text:
             log.warning("%s: left to other workers for a while: %s", study.name, text)
-        self.backoff.add(study.key, study.name, text)
+        self.backoff.add(study.key, study.name, text, hopeless=hopeless)
         self._record_refusals()
 
     def _back_off_after_error(self, study: StudyStatus, error: Exception) -> None:
         """Logs an error of a study with its traceback, and backs off from the study."""
         log.error("%s: this worker cannot work on it", study.name, exc_info=error)
-        self._back_off(study, f"{type(error).__name__}: {getattr(error, 'finding', error)}")
+        text = f"{type(error).__name__}: {getattr(error, 'finding', error)}"
+        self._back_off(study, text, hopeless=isinstance(error, HopelessError))
 
     def _record_refusals(self) -> None:
         """Writes the reasons of the back-off into the worker's row where they have changed, or could not be written

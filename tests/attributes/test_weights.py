@@ -15,12 +15,14 @@ def test_a_weight_is_near_zero_beside_the_root_mean_square_of_its_layer() -> Non
     layer = np.array([[3.0, -4.0], [0.03, -0.02]])  # whose root mean square is 2.5
     assert count_near_zero(layer) == 1
     assert count_near_zero(layer * 1e-6) == 1
+    assert count_near_zero(np.zeros((2, 2))) == 4
 
 
 def test_sizes_vary_around_their_mean_whatever_their_signs() -> None:
     assert variation(np.array([1.0, -1.0, 1.0])) == 0.0
     assert variation(np.array([1.0, -3.0])) == pytest.approx(0.5)
     assert variation(np.zeros(3)) is None
+    assert variation(np.array([1e25, -3e25], dtype=np.float32)) == pytest.approx(0.5)
 
 
 def test_a_layer_has_the_median_of_its_updates() -> None:

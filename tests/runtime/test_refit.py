@@ -355,7 +355,7 @@ def test_one_that_diverges_says_the_way_out(tmp_path: Path, monkeypatch: pytest.
         return replace(past, config=config.model_copy(update={"optimizer": optimizer}))
 
     monkeypatch.setitem(winner.refit.__globals__, "past_of", wild)
-    with pytest.raises(StudyStateError, match=r'it diverged\. Set study.final = "search"'):
+    with pytest.raises(StudyStateError, match=r'it diverged\. Give the study a file with study.final = "search"'):
         run_as_the_command_does(spec, tmp_path)
 
 

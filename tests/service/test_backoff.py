@@ -30,6 +30,13 @@ def test_pauses_double_until_something_was_trained() -> None:
     assert own._setbacks[KEY].until - now == 60.0
 
 
+def test_what_no_pause_helps_waits_for_a_change() -> None:
+    own = Backoff(lambda: 1e9)
+    own.add(KEY, "digits", "it diverges", hopeless=True)
+    assert own._setbacks[KEY].until == float("inf")
+    assert not own.is_paused(OTHER), "the same study after an edit"
+
+
 def test_failures_in_a_row_start_a_pause() -> None:
     own = Backoff(lambda: 0.0)
     assert [own.failed(KEY) for _ in range(backoff.FAILURES)] == [False] * (backoff.FAILURES - 1) + [True]

@@ -261,8 +261,9 @@ class SearchTable(Record):
     """Names of studies of the same database whose best configurations are tried next: of each the best five that differ
     and that this study may draw, the best of each study first. They are read when the study begins."""
     known_starts: bool = False
-    """Whether up to 4 configurations that do well on data of many kinds are tried next, at most one for each 10 trials,
-    if the sampler learns from results and a learning rate is searched that they can say something about."""
+    """Whether up to 4 configurations that do well on data of many kinds are tried after the other starts, one for each
+    10 trials. Only where the sampler learns from results, and the learning rate of adam, adamw, nadam, radam, or of sgd
+    with a momentum of 0.8 or more, is searched."""
     sampler: Sampler = Tpe()
     """Proposes the next trials."""
     pruner: Pruner = Promotion()

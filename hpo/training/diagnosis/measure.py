@@ -23,7 +23,7 @@ from hpo.training import randomness
 from hpo.training.batches import Examples
 from hpo.training.diagnosis import rules
 from hpo.training.diagnosis.probe import probe
-from hpo.training.diagnosis.updates import Ratios, Updates, updates_of
+from hpo.training.diagnosis.updates import Ratios, Updates, telling, updates_of
 from hpo.training.feed.drawn import DrawnRows
 from hpo.training.feed.streamed import StreamedRows
 from hpo.training.lane import Lane
@@ -57,7 +57,7 @@ class Diagnosis:
         signs = self.at_start(lane.config) + (self.at_end(lane.config, module) if finished else ())
         return Found(
             signs=signs,
-            weights=_weights(module, lane.update_ratios, finished=finished),
+            weights=_weights(module, telling(lane), finished=finished),
             updates=updates_of(lane, finished=finished),
         )
 

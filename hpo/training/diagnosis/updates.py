@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hpo.studyfile.records import OneCycle, WarmupCosine
+from hpo.studyfile.records import Cosine, CosineRestarts, OneCycle, WarmupCosine
 from hpo.training import layout as lay
 from hpo.training.lane import Lane
 from hpo.training.layers.loss import Mixed
@@ -38,10 +38,19 @@ class Updates:
 def updates_of(lane: Lane, *, finished: bool) -> Updates | None:
     """None where nothing was measured, or where a training ended while its learning rate may still have been rising."""
     training, schedule = lane.config.training, lane.config.schedule
-    largest = max((ratio for ratios in lane.update_ratios.values() for ratio in ratios), default=None)
+    largest = max((ratio for ratios in telling(lane).values() for ratio in ratios), default=None)
     if largest is None or (isinstance(schedule, WarmupCosine | OneCycle) and not finished):
         return None
     return Updates(largest=largest, count=lane.epoch * -(-len(lane.batch_sizes) // training.accumulate))
+
+
+def telling(lane: Lane) -> Ratios:
+    """The ratios of a lane; none where its schedule ends each measured epoch at a rate of nearly 0."""
+    schedule, once = lane.config.schedule, lane.config.training.epochs == 1
+    falls = once if isinstance(schedule, Cosine | WarmupCosine | OneCycle) else False
+    if isinstance(schedule, CosineRestarts):
+        falls = schedule.period == 1
+    return {} if falls else lane.update_ratios
 
 
 def is_due(epoch: int) -> bool:

@@ -353,7 +353,7 @@ def test_a_winner_on_the_edge_of_few_values_needs_company():
 
 
 def test_looks_at_the_test_part():
-    assert said(small([trial(0, 0.9)], facts={"test_looks": [3, 0]}), "looked at 2 times, with trials 3, 0")
+    assert said(small([trial(0, 0.9)], facts={"test_looks": [3, 0]}), "looked at 2 times, for the winners 3, 0")
     assert not said(small([trial(0, 0.9)], facts={"test_looks": [0]}), "looked at")
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hpo.studyfile.records import Mlp, OneCycle, Sgd, TrialConfig
+from hpo.studyfile.records import Cosine, CosineRestarts, Mlp, OneCycle, Sgd, TrialConfig
+from hpo.studyfile.records.base import Record
 from hpo.training import packing
 from hpo.training.diagnosis import updates
 from hpo.training.diagnosis.measure import Diagnosis
@@ -163,6 +164,29 @@ def test_nothing_is_said_of_updates_while_the_learning_rate_may_rise() -> None:
     its.tick()
     assert updates_of(lane_of(its, 1), finished=False) is None
     assert updates_of(lane_of(its, 1), finished=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "known"),
+    [
+        (Cosine(name="cosine"), 1, False),
+        (Cosine(name="cosine"), 2, True),
+        (OneCycle(name="one_cycle"), 1, False),
+        (CosineRestarts(name="cosine_restarts", period=1), 2, False),
+        (CosineRestarts(name="cosine_restarts", period=2), 2, True),
+    ],
+)
+def test_updates_at_a_rate_of_nearly_nothing_say_nothing(schedule: Record, epochs: int, known: bool) -> None:
+    its = trainer()
+    once = config(1)
+    training = once.training.model_copy(update={"epochs": epochs})
+    assert not its.admit({1: once.model_copy(update={"schedule": schedule, "training": training})}.items())
+    for _ in range(epochs):
+        its.tick()
+    lane, module = packing.trained(its, 1)
+    found = Diagnosis(its.setting.examples).when_ended(lane, module, finished=True)
+    assert (found.updates is not None) == known
+    assert all((layer.update_ratio is not None) == known for layer in found.weights)
 
 
 def test_weights_that_overflowed_have_no_figures() -> None:

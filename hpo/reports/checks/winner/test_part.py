@@ -53,8 +53,8 @@ def looks_at_test(e: Evidence) -> Finding:
             "The test part was looked at once." if looks else "The test part was not looked at.", float(looks)
         )
     return warned(
-        f"The test part was looked at {looks} times, with trials {', '.join(map(str, e.looks))}, since the study was "
-        "continued: it is not quite unseen any more.",
+        f"The test part was looked at {looks} times, for the winners {', '.join(map(str, e.looks))}: one is scored "
+        "anew where the study goes on or study.final is changed. It is not quite unseen any more.",
         float(looks),
         way_out="A study of another name and seed has an unseen test part.",
     )
