@@ -68,7 +68,9 @@ def test_masks_do_not_depend_on_what_other_lanes_drop(inner: str, branch: bool, 
     found = curves(together, trials)
     assert is_fused(together) != branch
     for trial, one in trials.items():
-        assert torch.equal(found[trial], curves(trainer(), {trial: one})[0]), trial
+        # On some processors products of batches of other sizes end in other digits; another mask changes the first ones.
+        alone = curves(trainer(), {trial: one})[0]
+        assert torch.allclose(found[trial], alone, rtol=1e-9, atol=1e-9), trial
 
 
 def test_studies_that_have_begun_draw_as_before(layers: str) -> None:
