@@ -68,7 +68,7 @@ def test_masks_do_not_depend_on_what_other_lanes_drop(inner: str, branch: bool, 
     found = curves(together, trials)
     assert is_fused(together) != branch
     for trial, one in trials.items():
-        # On some processors products of batches of other sizes end in other digits; another mask changes the first ones.
+        # On some processors products of other sizes end in other digits; another mask changes the first ones.
         alone = curves(trainer(), {trial: one})[0]
         assert torch.allclose(found[trial], alone, rtol=1e-9, atol=1e-9), trial
 
