@@ -1,8 +1,8 @@
 """Configurations that do well on data of many kinds, with which a search begins.
 
-They are of no data set: each is the one that, beside those before it, brings the best of the list nearest to the best
-known on tables of learning curves of five data sets (`python -m benchmarks.curves.starts`). A study takes of each what
-it searches, and the sampler draws the rest.
+The list was learnt from learning curves on five data sets (`python -m benchmarks.curves.starts`), one configuration
+after the other: each was chosen so that the best of the list so far is as good as possible on all five. A study takes
+of each what it searches, and the sampler draws the rest.
 """
 
 from __future__ import annotations

@@ -46,10 +46,11 @@ def updates_of(lane: Lane, *, finished: bool) -> Updates | None:
 
 def telling(lane: Lane) -> Ratios:
     """The ratios of a lane; none where its schedule ends each measured epoch at a rate of nearly 0."""
-    schedule, once = lane.config.schedule, lane.config.training.epochs == 1
-    falls = once if isinstance(schedule, Cosine | WarmupCosine | OneCycle) else False
+    schedule = lane.config.schedule
     if isinstance(schedule, CosineRestarts):
         falls = schedule.period == 1
+    else:
+        falls = isinstance(schedule, Cosine | WarmupCosine | OneCycle) and lane.config.training.epochs == 1
     return {} if falls else lane.update_ratios
 
 
