@@ -69,7 +69,13 @@ tenth; before, there was none."""
 UNUSED_STAY = 6
 """Parameters of a module of the user's own without a gradient, because the pass did not use them, are not updated, as
 in PyTorch. Before, optimizers took 0 for it, and weight decay shrank them."""
-NEWEST = 6
+LEVELS_COUNT = 7
+"""Where a trial's value is its best one, trials are compared by their levels, the mean of the last third of their
+values: at rungs, by samplers, and for the winner. Before, it was by their best values, which are the luckiest ones."""
+EXPECTED_LEAD = 7
+"""Which trials lead follows from what similar trials scored, too: those that are confirmed, and the winner where none
+are. Before, they followed from the order of the trials alone."""
+NEWEST = 7
 
 KEY = "conventions"
 """Where the configuration of a trial, which an export contains, notes them."""

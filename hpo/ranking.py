@@ -1,8 +1,9 @@
 """The order of trials from best to worst, for the winner, the kept weights, lists and reports; and the Pareto front.
 
-Trials are ordered by the objective, then by the validation loss at the epoch that counts, then by number. A trial
-without a recorded loss, which an earlier version trained, comes before trials of the same objective with one, so that a
-study that continues keeps its winner.
+Trials are ordered by their levels where they have some, see `hpo.search.objective`: the best value of many epochs is
+the luckiest one. Then they are ordered by the objective, by the validation loss at the epoch that counts, and by
+number. A trial without a recorded loss, which an earlier version trained, comes before trials of the same objective
+with one, so that a study that continues keeps its winner.
 
 Of several objectives, the first decides, and the others in their order where it is equal, before the loss. So the best
 trial is always on the Pareto front: the trials to which no other is at least equal in all objectives and better in one.
@@ -17,21 +18,39 @@ from typing import Any, Literal
 LOSS = "valid_loss"
 """The trial's user attribute that holds the loss, the mean over folds and repeats."""
 
+LEVEL = "level"
+"""The trial's user attribute that holds the level."""
+
 Direction = Literal["minimize", "maximize"]
 
 
 def valid_loss_of(attributes: Mapping[str, Any]) -> float | None:
     """The loss among a trial's user attributes; None if there is none, or another program wrote something else
     there."""
-    loss = attributes.get(LOSS)
-    return loss if type(loss) in (int, float) else None
+    return _number(attributes, LOSS)
+
+
+def level_of(attributes: Mapping[str, Any]) -> float | None:
+    """The level, likewise."""
+    return _number(attributes, LEVEL)
+
+
+def _number(attributes: Mapping[str, Any], name: str) -> float | None:
+    found = attributes.get(name)
+    return found if type(found) in (int, float) else None
 
 
 def rank_key(
-    values: Sequence[float], valid_loss: float | None, number: int, directions: Sequence[Direction]
+    values: Sequence[float],
+    valid_loss: float | None,
+    number: int,
+    directions: Sequence[Direction],
+    level: float | None = None,
 ) -> tuple[float, ...]:
-    """The key that trials are sorted by, best first. `values`: of all objectives, each with its direction."""
-    return (*lowered(values, directions), -math.inf if valid_loss is None else valid_loss, number)
+    """The key that trials are sorted by, best first. `values`: of all objectives, each with its direction; `level`:
+    None where trials have none."""
+    first = lowered(values[:1] if level is None else (level,), directions[:1])
+    return (*first, *lowered(values, directions), -math.inf if valid_loss is None else valid_loss, number)
 
 
 def lowered(values: Sequence[float], directions: Sequence[Direction]) -> tuple[float, ...]:

@@ -21,7 +21,7 @@ from hpo.conclusions.refit import Refit
 from hpo.errors import InputError, StudyStateError
 from hpo.execution.resources import Resources
 from hpo.paths import argument, run_command
-from hpo.registry.conclusions import confirmed, refit_of
+from hpo.registry.conclusions import refit_of
 from hpo.registry.studies import StudyRow, study_row
 from hpo.reports.foreign import WORDS
 from hpo.runtime.refit import inputs_of, refit
@@ -145,9 +145,9 @@ def load_trained(
 
 
 def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
-    ranking, confirmation = searcher.ranking(), confirmed(row)
-    if confirmation is not None:
-        return next(trial for trial in ranking if trial.number == confirmation.winner)
+    ranking = searcher.ranking()
+    if row.finished_at is not None and row.winner_number is not None:
+        return next(trial for trial in ranking if trial.number == row.winner_number)
     if ranking and ranking[0].state == TrialState.COMPLETE:
         return ranking[0]
     if row.finished_at is not None:

@@ -28,7 +28,7 @@ from hpo.storage.rows import attribute_row
 from hpo.storage.store import Store
 from hpo.storage.transaction import upsert
 
-REPORTED = (*endings.ATTRIBUTES, "best_epoch", "spread", ranking.LOSS, SIGNS, weights.ATTRIBUTE)
+REPORTED = (*endings.ATTRIBUTES, "best_epoch", "spread", ranking.LOSS, ranking.LEVEL, SIGNS, weights.ATTRIBUTE)
 """Attributes that `tell` gives a trial, and that are removed when it is reopened."""
 
 

@@ -1,7 +1,9 @@
-"""What the repeats of a confirmed winner say, as it is shown: no interval reaches beyond what the metric can be."""
+"""What the repeats of a confirmed winner say, as it is shown: no interval reaches beyond what the metric can be; and
+which trial a winner has passed that was not confirmed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from hpo.studyfile.records import possible
 if TYPE_CHECKING:
     from hpo.conclusions.confirmation import Confirmation
     from hpo.registry.studies import StudyRow
+    from hpo.reports.trials import TrialRow
 
 
 def shown_confirmation(study: StudyRow) -> Confirmation | None:
@@ -21,3 +24,11 @@ def shown_confirmation(study: StudyRow) -> Confirmation | None:
         return None
     low, high = possible(study.objective, found.value.low, found.value.high)
     return replace(found, value=replace(found.value, low=low, high=high))
+
+
+def ahead(confirmation: Confirmation | None, winner: int | None, best_first: Sequence[TrialRow]) -> int | None:
+    """The trial that ranks first in the search, where the winner follows from what similar trials scored
+    (`hpo.search.expectation`) and is another one."""
+    if confirmation is not None or winner is None or best_first[0].number == winner:
+        return None
+    return best_first[0].number

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hpo.reports.baselines import baseline_rows
 from hpo.reports.checks import health
+from hpo.reports.confirmed import ahead
 from hpo.reports.diagnosis import SignCount, counted
 from hpo.reports.edits import EditLine, edit_lines, unified
 from hpo.reports.evidence import Evidence, evidence_of, spec_of
@@ -124,6 +125,11 @@ class StudyReport(Evidence):
         return scores_on_test(metric, self.test, self.test_ensemble, self.models_of_winner, name=label(metric))
 
     @property
+    def ahead(self) -> int | None:
+        """The trial that ranks first in the search, where the winner was not confirmed and is another one."""
+        return ahead(self.confirmation, self.winner.number if self.winner else None, self.best_first)
+
+    @property
     def models_of_winner(self) -> int:
         """Number of its models that are exported and scored on the test part."""
         return self.refit.models if self.refit else self.models
@@ -167,18 +173,22 @@ def history_of(trials: Sequence[TrialRow], minimized: bool) -> tuple[HistoryPoin
     return tuple(points)
 
 
-def choose_winner(best_first: Sequence[TrialRow], recorded: int | None, *, confirmed: bool = False) -> TrialRow | None:
-    """The winner the study recorded if it is `confirmed`, or while no finished trial beats it, else the best of the
+def choose_winner(best_first: Sequence[TrialRow], recorded: int | None, *, ended: bool = False) -> TrialRow | None:
+    """The winner the study recorded if it has `ended`, or while no finished trial beats it, else the best of the
     table."""
     if not best_first:
         return None
     best = best_first[0]
     for trial in best_first:
-        if trial.number == recorded and confirmed:
+        if trial.number == recorded and ended:
             return trial
-        if trial.number == recorded and (trial.values, trial.valid_loss) == (best.values, best.valid_loss):
+        if trial.number == recorded and _scores(trial) == _scores(best):
             return trial
     return best
+
+
+def _scores(trial: TrialRow) -> tuple[object, ...]:
+    return trial.level, trial.values, trial.valid_loss
 
 
 def report_of(
@@ -191,15 +201,14 @@ def report_of(
 ) -> StudyReport:
     """All facts of a study from its own row, its trials, its epochs, its repeats and the log of its edits; `foreign`:
     trials that are not its own."""
-    from hpo.registry.conclusions import confirmed, explained, refit_of
+    from hpo.registry.conclusions import explained, refit_of
 
     trials = tuple(trial_row(trial) for trial in sorted(frozen, key=lambda trial: trial.number))
     if log:
         trials = unified(trials)
     minimized = study.direction == "minimize"
     best_first = tuple(ranked(trials, study.directions))
-    confirmation = confirmed(study)
-    winner = choose_winner(best_first, study.winner_number, confirmed=confirmation is not None)
+    winner = choose_winner(best_first, study.winner_number, ended=study.finished_at is not None)
     scored = winner is not None and winner.number == study.winner_number
     test = dict(study.test or {}) if scored else {}
     balance = balance_rows(study.balance)

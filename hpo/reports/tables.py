@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hpo.reports.facts import StudyReport
     from hpo.reports.trials import TrialRow
 
-BEFORE_PARAMETERS = ("number", "state", "value", "spread")
+BEFORE_PARAMETERS = ("number", "state", "value", "level", "spread")
 WHOLE = ("epochs", "best_epoch", "model_parameters", "optimizer_state_bytes")
 """Columns of trials with whole numbers, some of which may be missing."""
 PARETO = "pareto"
@@ -66,7 +66,7 @@ def trials_frame(report: StudyReport) -> pd.DataFrame:
     frame = pd.DataFrame(trial_cells(report), columns=trial_columns(report))
     further = further_columns(report)
     types: dict[Any, Any] = dict.fromkeys(further[:-1], "float64") | dict.fromkeys(further[-1:], "bool")
-    types |= {"number": "int64", "value": "float64", "spread": "float64", **dict.fromkeys(WHOLE, "Int64")}
+    types |= {"number": "int64", **dict.fromkeys(BEFORE_PARAMETERS[2:], "float64"), **dict.fromkeys(WHOLE, "Int64")}
     return frame.astype(types)
 
 

@@ -11,7 +11,7 @@ from hpo import endings, signs
 from hpo.attributes import weights
 from hpo.attributes.weights import LayerWeights
 from hpo.endings import Ended
-from hpo.ranking import Direction, is_whole, pareto_front, rank_key, valid_loss_of
+from hpo.ranking import Direction, is_whole, level_of, pareto_front, rank_key, valid_loss_of
 from hpo.signs import Sign
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class TrialRow:
     """Intermediate values by epoch, from 1."""
     further: tuple[float, ...] = ()
     """Values of the objectives after the first; empty where there is one, or the trial has none."""
+    level: float | None = None
+    """The mean of the last third of its values, by which trials are ordered; None where they are ordered by value."""
     flops: int | None = None
     """Operations of the model's forward pass for one example."""
 
@@ -114,6 +116,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         best_epoch=_whole(attributes.get("best_epoch"), None),
         spread=_real(attributes.get("spread")),
         valid_loss=valid_loss_of(attributes),
+        level=level_of(attributes),
         seconds=_real(attributes.get("seconds")),
         model_parameters=_whole(attributes.get("parameters"), None),
         optimizer_state_bytes=_whole(attributes.get("optimizer_state_bytes"), None),
@@ -139,7 +142,7 @@ def _real(value: Any) -> float | None:
 def ranked(trials: Sequence[TrialRow], directions: Sequence[Direction]) -> list[TrialRow]:
     """Finished trials with finite values, best first; see `hpo.ranking`. `directions`: of the objectives."""
     finished = [t for t in trials if t.state == "COMPLETE" and is_whole(t.values, directions)]
-    return sorted(finished, key=lambda t: rank_key(t.values, t.valid_loss, t.number, directions))
+    return sorted(finished, key=lambda t: rank_key(t.values, t.valid_loss, t.number, directions, t.level))
 
 
 def front_of(best_first: Sequence[TrialRow], directions: Sequence[Direction]) -> tuple[TrialRow, ...]:

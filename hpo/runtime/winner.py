@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from hpo import models
 from hpo.baselines.scores import fitted
 from hpo.checkpoints.manager import CheckpointManager
+from hpo.checkpoints.retention import best_trials
 from hpo.conclusions.confirmation import Confirmation
 from hpo.conclusions.refit import Refit
 from hpo.data.prepare import prepare_test
@@ -59,6 +60,8 @@ class Winner:
     """What its repeats say; None where it was not repeated."""
     further: Mapping[str, float] = field(default_factory=dict)
     """Its values of the objectives after the first, by name."""
+    ahead: int | None = None
+    """The trial that ranks first in the search, where the winner follows from what is expected and is another one."""
     refit: Refit | None = None
     """Its training on the training and validation rows, by whose weights it is scored; None where the study takes those
     of its trial."""
@@ -73,14 +76,17 @@ def find(
     confirmation: Confirmation | None = None,
     executor: OpenExecutor = in_process,
 ) -> Winner | None:
-    """Finds the winner, by the confirmation if there is one, else by the search, has it trained again on all rows if
-    the study asks for that, and scores it on the test part, unless all this is recorded. Writes nothing: `note` does.
+    """Finds the winner, by the confirmation if there is one, else among the trials whose weights are kept the one that
+    is expected to score best again. Has it trained again on all rows if the study asks for that, and scores it on the
+    test part, unless all this is recorded. Writes nothing: `note` does.
     `watch`, called before each epoch that is trained with the progress in words, may raise to stop it. `executor`
     opens the one that trains a winner on all rows."""
-    ranking = session.searcher.ranking()
-    if not ranking or ranking[0].state != TrialState.COMPLETE:
+    leading = session.searcher.leading()
+    if not leading:
         return None
-    trial = next((t for t in ranking if confirmation and t.number == confirmation.winner), ranking[0])
+    ranked = [trial.number for trial in best_trials(session.checkpoints)]
+    wanted = [confirmation.winner] if confirmation else ranked
+    trial = next(trial for trial in leading if trial.number in wanted)
     config = session.searcher.config(trial)
     study, inputs = session.spec.study, session.inputs
     row = studies.study_row(session.store, study.name)
@@ -113,6 +119,7 @@ def find(
         looks=looks,
         confirmation=confirmation,
         further=dict(zip(study.objectives[1:], trial.values[1:], strict=True)),
+        ahead=None if confirmation or ranked[0] == trial.number else ranked[0],
         refit=about,
         refitted=refitted,
     )

@@ -6,10 +6,15 @@ sampler or pruner sees them, so that rounding errors of the training have no eff
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Literal
 
 from hpo.studyfile.records import EarlyStopping, StudyTable
+
+LAST_SHARE = 3
+"""A level is the mean of one in this many epochs, the last ones."""
 
 
 def direction(study: StudyTable) -> Literal["minimize", "maximize"]:
@@ -49,6 +54,12 @@ def best_epoch(study: StudyTable, curve: Sequence[float]) -> int:
 def trial_value(study: StudyTable, curve: Sequence[float]) -> float | None:
     """The trial's value; None without intermediate values."""
     return curve[best_epoch(study, curve) - 1] if curve else None
+
+
+def level(curve: Sequence[float]) -> float:
+    """The mean of the last third of a curve, at least of one value. The best of many values is the luckiest one; a mean
+    says what the trial scores again."""
+    return rounded(fmean(curve[-math.ceil(len(curve) / LAST_SHARE) :]))
 
 
 def stops_early(study: StudyTable, rule: EarlyStopping | None, curve: Sequence[float]) -> bool:

@@ -7,6 +7,7 @@ trial numbers, so that what an ask or a decision knows does not depend on timing
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +20,11 @@ from hpo import endings, ranking, space
 from hpo.attributes import lengths, seen
 from hpo.attributes.lengths import Former
 from hpo.attributes.starts import Start
+from hpo.conventions import EXPECTED_LEAD
 from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.search import objective
+from hpo.search.expectation import expected_scores
 from hpo.search.pruning.by_name import promotion_of, pruner_for
 from hpo.search.pruning.first_objective import by_first_objective
 from hpo.search.queue import Queue, TrialStore
@@ -227,6 +230,8 @@ class Searcher:
         about = {**ended.attributes(), "epochs": len(curve), **facts}
         if curve:
             about["best_epoch"] = objective.best_epoch(self.spec.study, curve)
+            if self.spec.levels and not further:
+                about[ranking.LEVEL] = objective.level(curve)
         for key, fact in about.items():
             self.storage.set_trial_user_attr(trial_id, key, fact)
         self.storage.set_trial_state_values(trial_id, state, None if value is None else [value, *further])
@@ -241,10 +246,27 @@ class Searcher:
         ]
 
         def place(t: FrozenTrial) -> tuple[bool, tuple[float, ...]]:
-            loss = ranking.valid_loss_of(t.user_attrs)
-            return t.state != TrialState.COMPLETE, ranking.rank_key(t.values, loss, t.number, directions)
+            loss, level = ranking.valid_loss_of(t.user_attrs), ranking.level_of(t.user_attrs)
+            return t.state != TrialState.COMPLETE, ranking.rank_key(t.values, loss, t.number, directions, level)
 
         return sorted(ended, key=place)
+
+    def leading(self) -> list[FrozenTrial]:
+        """Finished trials with finite values, that first which is expected to score best when it is trained again, see
+        `hpo.search.expectation`. With several objectives, or once an edit has moved the space, in the order of
+        `ranking`."""
+        ranked = self.ranking()
+        finished = [trial for trial in ranked if trial.state == TrialState.COMPLETE]
+        if self.spec.conventions < EXPECTED_LEAD or self.spec.edit or len(self.spec.study.objectives) > 1:
+            return finished
+        ranks = {trial.number: place for place, trial in enumerate(ranked)}
+        if self.promotion is not None:
+            trials = self.all_trials()
+            self.promotion.read(trials)
+            ranks, by_number = self.promotion.ranks(), {trial.number: trial for trial in trials}
+            ranked = [by_number[number] for number in self.promotion.order()]
+        expected = expected_scores(self.parameters, ranked, ranks)
+        return sorted(finished, key=lambda trial: -expected.get(trial.number, -math.inf))
 
     def front(self) -> tuple[int, ...]:
         """Numbers of the finished trials on the Pareto front, see `hpo.ranking`; with one objective, of the best."""

@@ -13,6 +13,7 @@ from hpo.conventions import (
     CNN_TAKES_TEXTS,
     CONCURRENCY_FOLLOWS_TRIALS,
     FEWER_IN_FLIGHT,
+    LEVELS_COUNT,
     NEWEST,
     PROMOTES,
     TEXTS_ARE_TOKENS,
@@ -122,6 +123,11 @@ class StudySpec:
         if self.search.confirm is not None:
             return self.search.confirm
         return CONFIRMED if self.conventions >= WINNERS_ARE_CONFIRMED else 0.0
+
+    @property
+    def levels(self) -> bool:
+        """Whether trials are compared by their levels, see `hpo.search.objective`, and not by their values."""
+        return self.study.epoch == "best" and self.conventions >= LEVELS_COUNT
 
 
 def fitting_concurrency(trials: int, most: int = MOST_LEARNING) -> int:

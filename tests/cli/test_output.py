@@ -286,8 +286,9 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
     out = terminal(width)
     monkeypatch.setattr(studies, "console", lambda: out)
     best = BestTrial(
-        number=12_345, value=0.98765, values={"loss": 0.98765}, spread=None, epochs=300, best_epoch=299, signs=(),
-        params={LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256", "größe": "日本語"}, seconds=4_000.0
+        number=12_345, value=0.98765, values={"loss": 0.98765}, level=None, spread=None, epochs=300, best_epoch=299,
+        params={LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256", "größe": "日本語"}, signs=(),
+        seconds=4_000.0,
     )  # fmt: skip
     details = StudyDetails(
         name="a-long-name-of-a-study", **SUMMARY, source="digits.toml", submitted_at=None, budget=2000, function=None,

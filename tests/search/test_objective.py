@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.search.objective import best_epoch, better, direction, next_value, rounded, stops_early, trial_value
+from hpo.search.objective import best_epoch, better, direction, level, next_value, rounded, stops_early, trial_value
 from hpo.studyfile.records import EarlyStopping, StudyTable
 
 
@@ -31,6 +31,14 @@ def test_the_best_epoch_is_the_first_best_one() -> None:
     assert best_epoch(study(epoch="last"), curve) == 4
     assert best_epoch(study(objective="loss"), curve) == 1
     assert trial_value(study(), []) is None
+
+
+@pytest.mark.parametrize(
+    ("curve", "mean"), [([0.4], 0.4), ([0.9, 0.4], 0.4), ([0.9, 0.9, 0.4], 0.4), ([0.9, 0.9, 0.5, 0.4], 0.45)]
+)
+def test_a_level_is_the_mean_of_the_last_third(curve: list[float], mean: float) -> None:
+    assert level(curve) == pytest.approx(mean)
+    assert level([1 / 3] * 9) == rounded(1 / 3)
 
 
 def test_smoothing_is_an_exponential_average() -> None:

@@ -87,3 +87,13 @@ def test_at_the_end_the_best_trial_goes_on_to_its_last_epoch() -> None:
     assert progressive([*ALIKE[:3], finished(3, [0.4, 0.5, *[0.6] * 6])]).promotable(last=True) == []
     longer = [*ALIKE[:2], finished(2, [0.3, 0.4, *[0.6] * 6]), paused(3, [0.4, 0.5])]
     assert numbers(progressive(longer).promotable(last=True)) == [3], "the study has got more trials"
+
+
+def test_by_levels_lucky_epochs_open_nothing() -> None:
+    """The last value of the third trial is the best by luck, its level is not."""
+    trials = [paused(n, [0.1 * n] * 3) for n in range(3)]
+    trials += [paused(3, [*[0.3] * 6, 0.5]), paused(4, [0.4] * 7)]
+    for levels, highest in ((False, 14), (True, 7)):
+        found = Progressive(STUDY, (3, 7, 14), factor=2, levels=levels)
+        found.read(trials)
+        assert found.highest == highest

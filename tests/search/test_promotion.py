@@ -49,6 +49,16 @@ def promotion(epochs: int = 9, factor: int = 3, study: StudyTable = STUDY) -> Pr
     return Promotion(study, records.Promotion(reduction_factor=factor).rungs(epochs), factor=factor)
 
 
+def test_by_levels_a_lucky_epoch_wins_no_place() -> None:
+    lucky, steady = paused(0, [0.1, 0.9, 0.2]), paused(1, [0.1, 0.5, 0.5])
+    others = [paused(2, [0.1, 0.1, 0.1])]
+    for levels, first in ((False, 0), (True, 1)):
+        book = Promotion(STUDY, (3, 9), factor=3, levels=levels)
+        assert [one.number for one in promotable(book, [lucky, steady, *others])] == [first]
+    book = Promotion(StudyTable(name="s", objective="loss"), (3, 9), factor=3, levels=True)
+    assert [one.number for one in promotable(book, [lucky, steady, *others])] == [2]
+
+
 def promotable(book: Promotion, trials: Sequence[FrozenTrial], *, last: bool = False) -> list[FrozenTrial]:
     book.read(trials)
     return book.promotable(last=last)

@@ -73,9 +73,8 @@ def test_a_trial_continues_until_its_last_epoch(searcher: Searcher) -> None:
     searcher.tell(trial.trial_id, decision.state, FINISHED, {"seconds": 1.5})
     (told,) = searcher.all_trials()
     assert told.values == [0.5], "the best epoch's value"
-    assert told.user_attrs == {"ended": "finished", "epochs": 4, "best_epoch": 1, "seconds": 1.5} | {
-        "start": "the default configuration"
-    }
+    about = {"ended": "finished", "epochs": 4, "best_epoch": 1, "level": 0.45, "seconds": 1.5}
+    assert told.user_attrs == about | {"start": "the default configuration"}
 
 
 def test_a_hopeless_trial_is_pruned(searcher: Searcher) -> None:

@@ -86,22 +86,24 @@ def show(place: Place, study: str, as_json: bool, watch: bool, number: int | Non
     epochs, examples, models, seconds), baselines (simple models, each with name, validation and test, which are metric
     to value, note, seconds), confirmation (what the repeats of the leading configurations say, or null: winner, value,
     which is mean, low and high of its 95 % interval, spread, repeats, configurations, leaders, others, searched,
-    optimism, gain, default, epochs, seconds), sampler (where the file says "auto", the chosen one), starts (of its
-    first trials, each with source ("default", "file", "study" or "known"), values, study, trial), ended (reason to
+    optimism, gain, default, epochs, seconds), ahead (the trial that ranks first, where the winner follows from what
+    similar trials scored and is another one, or null), sampler (where the file says "auto", the chosen one), starts (of
+    its first trials, each with source ("default", "file", "study" or "known"), values, study, trial), ended (reason to
     count of trials), worker_status (of those that work on it, have fallen silent or cannot work on it, each with name,
     host, pid, alive, trials, complaint), objectives (their names), best_trials (the best first, each with number,
-    value, values (objective to value), spread, epochs, best_epoch, seconds, params, signs), front (the same of the
-    trials on the Pareto front, where there are several objectives), signs (of trouble, each with code, trials, example,
-    way_out), in_training (each with number, worker, epoch, value), failures (each with number, reason), foreign (the
-    waiting and the others, each with number, kind, which is "waiting", "refused", "running", "added" or "taken", i.e.
-    ended by another program, and reason), edits (of the study file, each with number, edited_at, editor, source,
-    changes, trials and epochs when it took effect, or null, and outside: trials that it does not allow) and health
-    (what the checks of docs/report.md found, the gravest first, each with code, verdict, which is "fail", "warn",
-    "pass" or "not_applicable", sentence, figure and way_out; empty with --watch) and next (what to search next, or
-    null: name, command, which writes its file, and changes, each with path, before, after and why).
+    value, values (objective to value), level (the mean of the last third of its values, by which they are ordered, or
+    null), spread, epochs, best_epoch, seconds, params, signs), front (the same of the trials on the Pareto front, where
+    there are several objectives), signs (of trouble, each with code, trials, example, way_out), in_training (each with
+    number, worker, epoch, value), failures (each with number, reason), foreign (the waiting and the others, each with
+    number, kind, which is "waiting", "refused", "running", "added" or "taken", i.e. ended by another program, and
+    reason), edits (of the study file, each with number, edited_at, editor, source, changes, trials and epochs when it
+    took effect, or null, and outside: trials that it does not allow) and health (what the checks of docs/report.md
+    found, the gravest first, each with code, verdict, which is "fail", "warn", "pass" or "not_applicable", sentence,
+    figure and way_out; empty with --watch) and next (what to search next, or null: name, command, which writes its
+    file, and changes, each with path, before, after and why).
 
-    With --trial and --json an object with number, state, reason, value, values, spread, epochs, best_epoch, params,
-    seconds, parameters (of the model), optimizer_state_bytes, flops (of an example), peak_memory_bytes,
+    With --trial and --json an object with number, state, reason, value, values, level, spread, epochs, best_epoch,
+    params, seconds, parameters (of the model), optimizer_state_bytes, flops (of an example), peak_memory_bytes,
     peak_gpu_memory_bytes (of a training function), signs, weights (docs/diagnosis.md; of each layer name, count,
     update_ratio, near_zero, variation), drawn_after and decided_after (epoch to the same): what the sampler and the
     pruner had seen of a study whose trials advance at their own pace, with trials (their number) and training (number
@@ -222,6 +224,10 @@ def _print_study(found: StudyDetails, options: str) -> None:
         from hpo.reports.render.confirmation import sentences as confirmed
 
         out.list_of(f"Confirmed, trial {found.winner}", confirmed(found.confirmation, found.objective))
+    elif found.ahead is not None and found.winner is not None:
+        from hpo.reports.render.confirmation import expected_sentence
+
+        out.say(expected_sentence(found.ahead))
     if found.refit is not None:
         from hpo.reports.render.confirmation import refit_sentence
 
@@ -272,6 +278,8 @@ def _print_best(out: Terminal, found: StudyDetails) -> None:
     objective = found.objective
     part = "validation " if found.function is None else ""
     rows = {f"{part}{objective}": [format_number(trial.value) for trial in best]}
+    if any(trial.level is not None for trial in best):
+        rows["level (last third)"] = ["" if trial.level is None else format_number(trial.level) for trial in best]
     rows |= {name: [format_number(trial.values[name]) for trial in best] for name in found.objectives[1:]}
     tested = found.test or {}, found.test_ensemble, found.refit.models if found.refit else found.models
     for name, score in scores_on_test(objective, *tested, name=objective):

@@ -44,6 +44,8 @@ class BestTrial:
     value: float | None
     values: Mapping[str, float]
     """Its objectives by name."""
+    level: float | None
+    """The mean of the last third of its values, by which trials are ordered; None where they are ordered by value."""
     spread: float | None
     """Standard deviation of its value over folds and repeats; None where there is one of them."""
     epochs: int

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hpo.cli.terminal.records import BestTrial, Budgets, Failure, SignOfTrouble, TrialInTraining, WorkerStatus
 from hpo.endings import Ending
 from hpo.registry.summaries import StudySummary, works_on
-from hpo.reports.confirmed import shown_confirmation
+from hpo.reports.confirmed import ahead, shown_confirmation
 from hpo.reports.diagnosis import counted
 from hpo.reports.edits import EditLine, edit_lines
 from hpo.reports.foreign import ForeignTrial, foreign_trial
@@ -65,6 +65,8 @@ class StudyDetails(StudySummary):
     """What simple models score on the same parts, the simplest first."""
     confirmation: Confirmation | None
     """What the repeats of the leading configurations say of the winner."""
+    ahead: int | None
+    """The trial that ranks first, where the winner follows from what similar trials scored and is another one."""
     sampler: str | None
     """What proposes its trials; None where this version cannot read the study file."""
     starts: tuple[Start, ...]
@@ -114,7 +116,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
     ended = Counter(
         trial.ended.cause or "without a reason" for trial in trials if trial.state in ("COMPLETE", "PRUNED")
     )
-    best = ranked(trials, study.directions)
+    best, confirmation = ranked(trials, study.directions), shown_confirmation(study)
     report = gather(store, name) if health and trials else None
     at_work = tuple(worker.name for worker in known if works_on(worker, study))
     return StudyDetails(
@@ -151,7 +153,8 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         test_ensemble=study.test_ensemble,
         refit=refit_of(study),
         baselines=study.facts.baselines,
-        confirmation=shown_confirmation(study),
+        confirmation=confirmation,
+        ahead=ahead(confirmation, study.winner_number if study.finished_at else None, best),
         sampler=spec.sampler.name if (spec := spec_of(study)) else None,
         starts=study.facts.starts,
         ended=dict(ended.most_common()),
@@ -193,6 +196,7 @@ def _best_trial(trial: TrialRow, study: StudyRow) -> BestTrial:
         number=trial.number,
         value=trial.value,
         values=dict(zip(study.objectives, trial.values, strict=True)),
+        level=trial.level,
         spread=trial.spread,
         epochs=trial.epochs,
         best_epoch=trial.best_epoch,

@@ -31,6 +31,8 @@ class TrialDetails:
     value: float | None
     values: Mapping[str, float]
     """Its objectives by name; empty where it has none."""
+    level: float | None
+    """The mean of the last third of its values."""
     spread: float | None
     epochs: int
     best_epoch: int | None
@@ -82,6 +84,7 @@ def _details(trial: TrialRow, attributes: Mapping[str, Any], objectives: Sequenc
         reason=str(trial.ended),
         value=trial.value,
         values=dict(zip(objectives, trial.values, strict=False)),
+        level=trial.level,
         spread=trial.spread,
         epochs=trial.epochs,
         best_epoch=trial.best_epoch,
@@ -111,8 +114,9 @@ def _print(found: TrialDetails, study: StudyRow) -> None:
     if found.value is not None:
         part = "validation " if study.facts.function is None else ""
         best = "" if found.best_epoch is None else f", best at epoch {found.best_epoch}"
+        level = "" if found.level is None else f", level {format_number(found.level)}"
         spread = "" if found.spread is None else f" (spread {format_number(found.spread)})"
-        out.say(f"{part}{study.objective} {format_number(found.value)}{spread}{best}")
+        out.say(f"{part}{study.objective} {format_number(found.value)}{spread}{best}{level}")
         for name, value in [*found.values.items()][1:]:
             out.say(f"{name} {format_number(value)}")
     if found.drawn_after is not None:

@@ -24,6 +24,16 @@ def sentences(found: Confirmation, metric: str) -> list[str]:
     return [_result(found, metric), _leaders(found), *_gain(found), _cost(found)]
 
 
+def expected_sentence(ahead: int | None) -> str:
+    """Of a winner that was not confirmed. `ahead`: the trial that ranks first in the search, if it is another one."""
+    if ahead is None:
+        return ""
+    return (
+        f"Trial {ahead} was ahead of it in the search; by what similar trials scored, the winner is expected to score "
+        "better when both are trained again."
+    )
+
+
 def refit_sentence(found: Refit, *, tested: bool) -> str:
     """`tested`: the study has a test part."""
     models = f" ({found.models} models, one for each repeat)" if found.models > 1 else ""

@@ -12,7 +12,7 @@ from hpo.paths import argument, run_command, submit_command
 from hpo.reports.edits import edit_sentences
 from hpo.reports.health import counted
 from hpo.reports.render import figures, matters
-from hpo.reports.render.confirmation import refit_sentence, sentences
+from hpo.reports.render.confirmation import expected_sentence, refit_sentence, sentences
 from hpo.reports.render.curves import Curves, curves_of
 from hpo.reports.render.environment import environment
 from hpo.reports.render.explanation import pair_cells, rungs
@@ -79,6 +79,7 @@ def render(report: StudyReport, *, refresh: int | None = None) -> str:
         edits=edit_sentences(report.edits, report.winner.number if report.winner else None),
         refit=refit_sentence(report.refit, tested=bool(report.test)) if report.refit else "",
         confirmed=sentences(report.confirmation, report.objective) if report.confirmation else [],
+        expected=expected_sentence(report.ahead) if report.winner and report.ahead is not None else "",
         explanation=explanation_data(report),
         balance=balance_table(report.balance),
         looks=len(report.looks),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.reports.edits import edit_sentences
 from hpo.reports.health import counted
-from hpo.reports.render.confirmation import refit_sentence, sentences
+from hpo.reports.render.confirmation import expected_sentence, refit_sentence, sentences
 from hpo.reports.render.explanation import PAIR_HEADER, pair_cells, rung_cells, rung_header, rungs
 from hpo.reports.render.explanation import sentences as explained
 from hpo.reports.text import describe_training, format_duration, format_number, format_share, label, plural, units
@@ -91,6 +91,8 @@ def _winner(report: StudyReport) -> Iterable[str]:
     )
     if report.confirmation is not None:
         yield escaped(" ".join(sentences(report.confirmation, report.objective)))
+    elif report.ahead is not None:
+        yield expected_sentence(report.ahead)
     if report.refit is not None:
         yield escaped(refit_sentence(report.refit, tested=bool(report.test)))
     yield markdown_table(

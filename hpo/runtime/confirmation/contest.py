@@ -6,8 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optuna.trial import TrialState
-
 from hpo.registry.repeats import Repeat
 from hpo.runtime.session import Session
 from hpo.search.confirmation import FEWEST, configurations, trainings
@@ -21,7 +19,7 @@ class Contest:
     """The configurations that are repeated, by the number of the best trial that has each."""
 
     configs: dict[int, TrialConfig]
-    """In the order of the ranking, the default configuration last unless a trial in the race has it."""
+    """In the order in which they lead, the default configuration last unless a trial in the race has it."""
     searched: dict[int, float]
     """Values in the search of all configurations that finished trials have, with the sign that makes more better."""
     default: int | None
@@ -61,10 +59,9 @@ def contest_of(session: Session) -> Contest | None:
     searched: dict[int, float] = {}
     known: dict[str, int] = {}
     front = searcher.front() if len(spec.study.objectives) > 1 else None
-    for trial in searcher.ranking():
+    for trial in searcher.leading():
         key = _key(trial.params)
-        wins = trial.state == TrialState.COMPLETE and (front is None or trial.number in front)
-        if wins and key not in known:
+        if (front is None or trial.number in front) and key not in known:
             known[key] = trial.number
             configs[trial.number] = searcher.config(trial)
             searched[trial.number] = sign * trial.values[0]

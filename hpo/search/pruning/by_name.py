@@ -66,14 +66,18 @@ def promotion_of(spec: StudySpec, trials: Sequence[FrozenTrial]) -> Promotion | 
     """The promotion of a study with these trials, which it has read; None where no trials pause."""
     pruner, study, epochs = spec.pruner, spec.study, trial_epochs(spec)
     first = min(epochs, epochs_at_first(trials, epochs))
+    levels = spec.levels
     promotion: Promotion
     match pruner:
         case records.Promotion(reduction_factor=factor) | records.Asha(reduction_factor=factor):
-            promotion = Promotion(study, lengthened(pruner.rungs(first), epochs, factor=factor), factor=factor)
+            rungs = lengthened(pruner.rungs(first), epochs, factor=factor)
+            promotion = Promotion(study, rungs, factor=factor, levels=levels)
         case records.Pasha(reduction_factor=factor):
-            promotion = Progressive(study, lengthened(pruner.rungs(first), epochs, factor=factor), factor=factor)
+            rungs = lengthened(pruner.rungs(first), epochs, factor=factor)
+            promotion = Progressive(study, rungs, factor=factor, levels=levels)
         case records.ConstantEpochs(wave=wave, best=best):
-            promotion = Waves(study, (*pruner.rungs(first)[:-1], epochs), wave=wave, best=best)
+            rungs = (*pruner.rungs(first)[:-1], epochs)
+            promotion = Waves(study, rungs, wave=wave, best=best, levels=levels)
         case _:
             return None
     promotion.read(trials)

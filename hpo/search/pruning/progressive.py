@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.search.objective import level
 from hpo.search.pruning.promotion import Place, Promotion
 from hpo.search.sampling.parzen import Floats
 from hpo.studyfile.records import StudyTable
@@ -30,8 +31,8 @@ MOST = 100
 class Progressive(Promotion):
     """Promotion whose trials get no further than to the highest rung that is open."""
 
-    def __init__(self, study: StudyTable, rungs: Sequence[int], *, factor: int) -> None:
-        super().__init__(study, rungs, factor=factor)
+    def __init__(self, study: StudyTable, rungs: Sequence[int], *, factor: int, levels: bool = False) -> None:
+        super().__init__(study, rungs, factor=factor, levels=levels)
         self.highest = self.rungs[0]
         """The highest rung that is open."""
         self._agreed: dict[int, tuple[list[Place], bool]] = {}
@@ -60,16 +61,17 @@ class Progressive(Promotion):
         return known[1]
 
     def _compared(self, below: int, rung: int) -> bool:
-        curves = {n: _curve(self._known[n])[:rung] for value, n in self.arrived[rung] if math.isfinite(value)}
+        curves = {n: self._curve(n)[:rung] for value, n in self.arrived[rung] if math.isfinite(value)}
         numbers = [number for number, curve in curves.items() if len(curve) == rung]  # others had ended before
         before = [self._places[below][number][0] for number in numbers]
         swapped = before != sorted(before)
         allowed = noise(np.array([curves[number] for number in numbers[:MOST]])) if swapped else 0.0
         return all(abs(held - value) <= allowed for held, value in zip(sorted(before), before, strict=True))
 
-
-def _curve(trial: FrozenTrial) -> list[float]:
-    return [value for _, value in sorted(trial.intermediate_values.items())]
+    def _curve(self, number: int) -> list[float]:
+        """What a trial is compared by after each epoch; its values, if not by levels."""
+        curve = [value for _, value in sorted(self._known[number].intermediate_values.items())]
+        return [level(curve[:epoch]) for epoch in range(1, len(curve) + 1)] if self.levels else curve
 
 
 def noise(curves: Floats) -> float:

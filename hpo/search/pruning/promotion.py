@@ -36,8 +36,10 @@ class Promotion:
     """The places of a study's trials at its rungs, as `read` was last told. A trial is looked at only where it has
     changed, as reading a study must not take longer the more trials have ended."""
 
-    def __init__(self, study: StudyTable, rungs: Sequence[int], *, factor: int) -> None:
+    def __init__(self, study: StudyTable, rungs: Sequence[int], *, factor: int, levels: bool = False) -> None:
+        """`levels`: whether trials are compared by their levels, and not by their values."""
         self.study = study
+        self.levels = levels
         self.rungs = tuple(rungs)
         self.factor = factor
         self.arrived: dict[int, list[Place]] = {rung: [] for rung in self.rungs}
@@ -137,7 +139,7 @@ class Promotion:
     def _value(self, trial: FrozenTrial, rung: int) -> float:
         """The trial's value at a rung, so that lower is better; infinite if the trial was lost."""
         curve = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)[:rung]]
-        value = objective.trial_value(self.study, curve)
+        value = objective.level(curve) if self.levels and curve else objective.trial_value(self.study, curve)
         lost = trial.state == TrialState.FAIL or endings.of(trial.user_attrs).why in _LOST
         if lost or value is None or math.isnan(value):
             return math.inf

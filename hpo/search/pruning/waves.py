@@ -15,9 +15,9 @@ class Waves(Promotion):
     """Which trials go on, where those with consecutive numbers make a wave. Of a wave that is not full, when no more
     trials will begin, as many go on as of a full one."""
 
-    def __init__(self, study: StudyTable, rungs: Sequence[int], *, wave: int, best: int) -> None:
+    def __init__(self, study: StudyTable, rungs: Sequence[int], *, wave: int, best: int, levels: bool = False) -> None:
         """`wave`: its number of trials. `best`: how many of them go on."""
-        super().__init__(study, rungs, factor=wave)
+        super().__init__(study, rungs, factor=wave, levels=levels)
         self.best = best
 
     def kept(self, *, most: int) -> list[FrozenTrial]:

@@ -165,8 +165,7 @@ class BayesianBatch:
         chosen = _chosen(sampler.history.order(), MOST)
         points = sampler.scaled(sampler.history.params[chosen])
         features, scores = sampler.features(points), normal_scores(sampler.history.ranks[chosen])
-        fitted = np.unique(np.linspace(0, len(chosen) - 1, min(FITTED, len(chosen))).astype(np.intp))
-        process = GaussianProcess(features, scores, sampler.owner, fitted)
+        process = GaussianProcess(features, scores, sampler.owner, fitted(len(chosen)))
         self._best = float(process.seen.max())
         best = points[: max(5, len(points) // 10)]
         self._points = np.concatenate([sampler.candidates(number, best) for number in self.numbers])
@@ -177,6 +176,11 @@ class BayesianBatch:
     def _pretend(self, sight: Sight, points: Sequence[Floats]) -> None:
         if points:
             sight.pretend(self.sampler.features(self.sampler.scaled(np.stack(points))))
+
+
+def fitted(count: int) -> NDArray[np.intp]:
+    """Indices of those of so many trials, in their order, by which a process finds its lengths."""
+    return np.unique(np.linspace(0, count - 1, min(FITTED, count)).astype(np.intp))
 
 
 def _chosen(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:

@@ -1,7 +1,7 @@
 """The observations of TPE: ended trials as arrays, ranked, split, and thinned out when they are many.
 
-Trials rank as in Optuna's TPE: finished ones by value, then pruned ones by the epoch they reached and their last
-intermediate value, then those that violated a constraint. Nothing here draws or fits.
+Trials rank as in Optuna's TPE: finished ones by value, or by level where they have one, then pruned ones by the epoch
+they reached and their last intermediate value, then those that violated a constraint. Nothing here draws or fits.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers._tpe.sampler import default_weights
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.ranking import level_of
 from hpo.search.sampling.parzen import Floats
 
 MOST = 600
@@ -115,7 +116,8 @@ def _rank(trial: FrozenTrial, sign: float) -> tuple[float, float, float]:
         return 2.0, broken, 0.0
     if trial.state == TrialState.COMPLETE:
         assert trial.value is not None
-        return 0.0, sign * trial.value, 0.0
+        level = level_of(trial.user_attrs)
+        return 0.0, sign * (trial.value if level is None else level), 0.0
     if not trial.intermediate_values:
         return 1.0, 1.0, 0.0
     step, value = max(trial.intermediate_values.items())

@@ -20,8 +20,8 @@ def rows(text):
 
 def test_columns_of_trials():
     header = trials_csv(study(30)).splitlines()[0].split(",")
-    assert header[:4] == ["number", "state", "value", "spread"]
-    parameters = header[4 : header.index("epochs")]
+    assert header[:5] == ["number", "state", "value", "level", "spread"]
+    parameters = header[5 : header.index("epochs")]
     assert parameters == sorted(parameters)
     assert "optimizer.momentum" in parameters
     assert header[header.index("epochs") :] == [

@@ -46,7 +46,7 @@ def test_the_front_and_the_winner(report: StudyReport) -> None:
 
 def test_the_table_of_trials_has_all_objectives_and_marks_the_front(report: StudyReport) -> None:
     first, *others = csv.DictReader(io.StringIO(trials_csv(report)))
-    assert list(first)[:6] == ["number", "state", "value", "spread", "value.optimizer_bytes", "pareto"]
+    assert list(first)[:7] == ["number", "state", "value", "level", "spread", "value.optimizer_bytes", "pareto"]
     assert (first["value"], float(first["value.optimizer_bytes"]), first["pareto"]) == ("0.9", 4000.0, "true")
     assert [row["pareto"] for row in others] == ["true", "false", "true", "true", "false"]
     frame = trials_frame(report)
@@ -91,6 +91,7 @@ def test_a_long_front_is_cut_on_the_screen() -> None:
             number=number,
             value=0.9,
             values=values,
+            level=None,
             spread=None,
             epochs=3,
             best_epoch=3,
