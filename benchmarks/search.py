@@ -1,6 +1,6 @@
 """What a search has found after the epochs of 10, 20 and 40 full trainings, beside plain Optuna and simple rules.
 
-    python -m benchmarks.search [--seeds 20] [--tasks figures|design] [--ours "NAME=LINES" ...] [--jobs 2]
+    python -m benchmarks.search [--seeds 20] [--tasks figures|design] [--ours "NAME=LINES" ...] [--marks 10 20 40]
 
 Nothing is trained: curves come from the tables of `benchmarks.curves`, with the noise of real trainings. Searches of
 ours run on a real database through the same searcher, pruner and sampler as `hpo run`, with as many trials as the
@@ -48,29 +48,28 @@ from hpo.studyfile.file import parse_study
 from hpo.studyfile.study import StudySpec
 
 MARKS = (10, 20, 40)
-"""Full trainings whose epochs are spent."""
-EPOCHS_OF_TRIAL = 0.3
-"""Share of a full training that promotion, with its rungs at a ninth, a third and all of it, spends on a trial: 0.267 in
-the long run, more where a search is short, as who is ahead changes while few have arrived."""
+PROMOTED = 0.3
+"""Share of a full training that promotion, with its rungs at a ninth, a third and all of it, spends on a trial: 0.267
+in the long run, more where a search is short, as who is ahead changes while few have arrived."""
 Params = dict[str, Any]
-Side = Callable[[Curves, int], list[Params | None]]
-"""The configuration that it would name at each mark, None where it has none; for a seed."""
+Side = Callable[[Curves, int, Sequence[int]], list[Params | None]]
+"""The configuration that it would name at each mark, None where it has none; for a seed and the marks."""
 
 
 def optunas(sampler: Callable[[int], BaseSampler], pruner: Callable[[], BasePruner]) -> Side:
     """A plain script: one trial at a time, its best finished trial."""
 
-    def run(curves: Curves, seed: int) -> list[Params | None]:
+    def run(curves: Curves, seed: int, marks: Sequence[int]) -> list[Params | None]:
         study = optuna.create_study(direction="maximize", sampler=sampler(seed), pruner=pruner())
         spent, found = 0, []
         while True:
             trial = study.ask(curves.parameters)
             curve = curves.curve(trial.params, trial.number)
             for epoch, value in enumerate(np.maximum.accumulate(curve), start=1):
-                while len(found) < len(MARKS) and spent >= MARKS[len(found)] * EPOCHS:
+                while len(found) < len(marks) and spent >= marks[len(found)] * EPOCHS:
                     done = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE]
                     found.append(max(done, key=lambda t: t.value or 0.0).params if done else None)
-                if len(found) == len(MARKS):
+                if len(found) == len(marks):
                     return found
                 spent += 1
                 trial.report(float(value), epoch)
@@ -86,7 +85,7 @@ def optunas(sampler: Callable[[int], BaseSampler], pruner: Callable[[], BasePrun
 def waves(epochs: int, wave: int, best: int, sampler: Callable[[int], BaseSampler]) -> Side:
     """A simple rule: of each wave of trials the best go on to the end, judged by their value at an epoch."""
 
-    def run(curves: Curves, seed: int) -> list[Params | None]:
+    def run(curves: Curves, seed: int, marks: Sequence[int]) -> list[Params | None]:
         study = optuna.create_study(direction="maximize", sampler=sampler(seed))
         spent, found, top = 0, [], (-math.inf, None)
         while True:
@@ -97,9 +96,9 @@ def waves(epochs: int, wave: int, best: int, sampler: Callable[[int], BaseSample
             leading = sorted(known, key=lambda one: -one[1][:epochs].max())[:best]
             for cost, ended in [*((epochs, None) for _ in known), *((EPOCHS - epochs, one) for one in leading)]:
                 spent += cost
-                while len(found) < len(MARKS) and spent > MARKS[len(found)] * EPOCHS:
+                while len(found) < len(marks) and spent > marks[len(found)] * EPOCHS:
                     found.append(top[1])
-                if len(found) == len(MARKS):
+                if len(found) == len(marks):
                     return found
                 if ended is not None:
                     top = max(top, (float(ended[1].max()), ended[0].params), key=lambda one: one[0])
@@ -110,8 +109,8 @@ def waves(epochs: int, wave: int, best: int, sampler: Callable[[int], BaseSample
 def ours(lines: str) -> Side:
     """A study of this program with these lines in its table [search], after those of [study] and a bar, if any."""
 
-    def run(curves: Curves, seed: int) -> list[Params | None]:
-        return [_study(curves, seed, lines, mark * EPOCHS) for mark in MARKS]
+    def run(curves: Curves, seed: int, marks: Sequence[int]) -> list[Params | None]:
+        return [_study(curves, seed, lines, mark * EPOCHS) for mark in marks]
 
     return run
 
@@ -119,7 +118,8 @@ def ours(lines: str) -> Side:
 def _study(curves: Curves, seed: int, lines: str, epochs: int) -> Params | None:
     of_study, _, lines = lines.rpartition("|")
     confirming = _trainings(epochs) * EPOCHS
-    trials = math.ceil((epochs - confirming) / EPOCHS / EPOCHS_OF_TRIAL)
+    share = 1.0 if 'pruner = "none"' in lines else PROMOTED
+    trials = math.ceil((epochs - confirming) / EPOCHS / share)
     text = curves.task.text(f"trials = {trials}\n{lines}", name=curves.task.name)
     spec = parse_study(text.replace("[study]", f"[study]\nseed = {seed}\n{of_study}"), "curves.toml")
     with (
@@ -231,33 +231,39 @@ def _curves(name: str) -> Curves:
     return Curves(next(task for task in (*DESIGN, *FIGURES) if task.name == name))
 
 
-def _regrets(task: str, side: str, lines: str | None, seed: int) -> list[float]:
+def _regrets(task: str, side: str, lines: str | None, seed: int, marks: Sequence[int]) -> list[float]:
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     curves = _curves(task)
     run = ours(lines) if lines is not None else (OPTUNA | RULES)[side]
-    return [1.0 if params is None else float(curves.regrets([params])[0]) for params in run(curves, seed)]
+    return [1.0 if params is None else float(curves.regrets([params])[0]) for params in run(curves, seed, marks)]
 
 
-def _table(found: dict[str, np.ndarray], tasks: Sequence[str], named: Sequence[str]) -> Iterator[str]:
+def _table(
+    found: dict[str, np.ndarray], tasks: Sequence[str], named: Sequence[str], marks: Sequence[int]
+) -> Iterator[str]:
     """`found`: regrets of each side, of shape (tasks, seeds, marks)."""
-    yield f"| search | {' | '.join(map(str, MARKS))} |"
-    yield f"|---|{'---|' * len(MARKS)}"
+    yield f"| search | {' | '.join(map(str, marks))} |"
+    yield f"|---|{'---|' * len(marks)}"
     for side, regrets in found.items():
         # Seeds are drawn within tasks, which are given.
         means = regrets.mean(axis=(0, 1))
         errors = np.sqrt((regrets.var(axis=1, ddof=1) / regrets.shape[1]).mean(axis=0) / regrets.shape[0])
         yield f"| {side} | {' | '.join(f'{m:.3f} ± {e:.3f}' for m, e in zip(means, errors, strict=True))} |"
     best = np.min([found[side].mean(axis=(0, 1)) for side in OPTUNA], axis=0)
-    yield "\n| ours | to the best of Optuna's | " + " | ".join(f"behind {rule}" for rule in RULES) + " |"
-    yield f"|---|---|{'---|' * len(RULES)}"
+    plain = found[TPE].mean(axis=(0, 1))
+    rules = " | ".join(f"behind {rule}" for rule in RULES)
+    yield f"\n| ours | to the best of Optuna's | to {TPE} | {rules} |"
+    yield f"|---|---|---|{'---|' * len(RULES)}"
     for side in named:
-        ratio = " / ".join(f"{r:.2f}" for r in found[side].mean(axis=(0, 1)) / best)
+        ratio, to_plain = (
+            " / ".join(f"{r:.2f}" for r in found[side].mean(axis=(0, 1)) / other) for other in (best, plain)
+        )
         behind = []
         for rule in RULES:
             worse = (found[side].mean(axis=1) > found[rule].mean(axis=1)).sum(axis=0)
             behind.append(" / ".join(f"{n} of {len(tasks)}" for n in worse))
-        yield f"| {side} | {ratio} | {' | '.join(behind)} |"
+        yield f"| {side} | {ratio} | {to_plain} | {' | '.join(behind)} |"
 
 
 def main() -> None:
@@ -271,6 +277,7 @@ def main() -> None:
         metavar="NAME=LINES",
         help="of [search], after those of [study] and |; with ; between",
     )
+    parser.add_argument("--marks", type=int, nargs="+", default=MARKS, help="full trainings whose epochs are spent")
     parser.add_argument("--only-ours", action="store_true", help="without the other sides")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
@@ -280,7 +287,10 @@ def main() -> None:
     sides = ([] if args.only_ours else [(side, None) for side in (*OPTUNA, *RULES)]) + list(named.items())
     with get_context("spawn").Pool(args.jobs) as pool:
         jobs = {
-            side: [[pool.apply_async(_regrets, (t, side, lines, s)) for s in range(args.seeds)] for t in tasks]
+            side: [
+                [pool.apply_async(_regrets, (task, side, lines, seed, args.marks)) for seed in range(args.seeds)]
+                for task in tasks
+            ]
             for side, lines in sides
         }
         found = {side: np.array([[one.get() for one in row] for row in rows]) for side, rows in jobs.items()}
@@ -290,7 +300,7 @@ def main() -> None:
         for side, regrets in found.items():
             print(side, regrets.mean(axis=(0, 1)).round(3), regrets.mean(axis=1).round(2).tolist())
     else:
-        print("\n".join(_table(found, tasks, list(named))))
+        print("\n".join(_table(found, tasks, list(named), args.marks)))
 
 
 if __name__ == "__main__":

@@ -70,11 +70,10 @@ UNUSED_STAY = 6
 """Parameters of a module of the user's own without a gradient, because the pass did not use them, are not updated, as
 in PyTorch. Before, optimizers took 0 for it, and weight decay shrank them."""
 LEVELS_COUNT = 7
-"""Where a trial's value is its best one, trials are compared by their levels, the mean of the last third of their
-values: at rungs, by samplers, and for the winner. Before, it was by their best values, which are the luckiest ones."""
-EXPECTED_LEAD = 7
-"""Which trials lead follows from what similar trials scored, too: those that are confirmed, and the winner where none
-are. Before, they followed from the order of the trials alone."""
+"""Where a trial's value is its best one, trials are compared by their levels, the means of the last thirds of their
+values, at rungs, by the samplers `tpe` and `gp`, and in the ranking. Which of them lead, i.e. are confirmed or win,
+follows from what similar trials scored, too. Before, trials were compared by their best values, which are the luckiest
+ones, and the first one won."""
 NEWEST = 7
 
 KEY = "conventions"

@@ -146,8 +146,8 @@ def load_trained(
 
 def _best(searcher: Searcher, row: StudyRow) -> FrozenTrial:
     ranking = searcher.ranking()
-    if row.finished_at is not None and row.winner_number is not None:
-        return next(trial for trial in ranking if trial.number == row.winner_number)
+    if ranking and row.finished_at is not None and row.winner_number is not None:
+        return next((trial for trial in ranking if trial.number == row.winner_number), ranking[0])
     if ranking and ranking[0].state == TrialState.COMPLETE:
         return ranking[0]
     if row.finished_at is not None:

@@ -104,8 +104,8 @@ def _metric(report: StudyReport, name: str) -> float | None:
 
 def _near_best(report: StudyReport, within: float) -> float:
     values = [trial.value for trial in report.best_first if trial.value is not None]
-    best = values[0]
-    return sum(abs(value - best) <= within for value in values) / len(report.trials)
+    best = max(report.sign * value for value in values)
+    return sum(best - report.sign * value <= within for value in values) / len(report.trials)
 
 
 def _share(holds: Any) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hpo.reports.trials import same_scores
 from hpo.studyfile.records import possible
 
 if TYPE_CHECKING:
@@ -26,9 +27,12 @@ def shown_confirmation(study: StudyRow) -> Confirmation | None:
     return replace(found, value=replace(found.value, low=low, high=high))
 
 
-def ahead(confirmation: Confirmation | None, winner: int | None, best_first: Sequence[TrialRow]) -> int | None:
-    """The trial that ranks first in the search, where the winner follows from what similar trials scored
-    (`hpo.search.expectation`) and is another one."""
-    if confirmation is not None or winner is None or best_first[0].number == winner:
+def ahead(study: StudyRow, best_first: Sequence[TrialRow]) -> int | None:
+    """The trial that ranks first in a study that has ended, where the winner was not confirmed, but follows from what
+    similar trials scored (`hpo.search.expectation`), and scored less in the search."""
+    from hpo.registry.conclusions import confirmed
+
+    if study.finished_at is None or confirmed(study):
         return None
-    return best_first[0].number
+    winner = next((trial for trial in best_first if trial.number == study.winner_number), None)
+    return None if winner is None or same_scores(winner, best_first[0]) else best_first[0].number

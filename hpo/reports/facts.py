@@ -23,7 +23,7 @@ from hpo.reports.next_study import NextStudy, next_study
 from hpo.reports.parts import BalanceRow, balance_rows, parts_of, split_text
 from hpo.reports.provenance import Provenance, provenance_of
 from hpo.reports.text import label, scores_on_test
-from hpo.reports.trials import TrialRow, count, front_of, ranked, trial_row
+from hpo.reports.trials import TrialRow, count, front_of, ranked, same_scores, trial_row
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -107,6 +107,8 @@ class StudyReport(Evidence):
     """What `hpo explain` found of the winner; None where it was not asked."""
     checks: tuple[Check, ...]
     """The health card: what each check found, those with a finding first."""
+    ahead: int | None
+    """The trial that ranks first, where an unconfirmed winner is another one, see `reports.confirmed`."""
     next: NextStudy | None
     """What to search next; None while no trial has finished, or where this version cannot read the study file."""
 
@@ -123,11 +125,6 @@ class StudyReport(Evidence):
     def scores_on_test(self, metric: str) -> list[tuple[str, str]]:
         """Names and values of a metric on the test part, as `text.scores_on_test` has them."""
         return scores_on_test(metric, self.test, self.test_ensemble, self.models_of_winner, name=label(metric))
-
-    @property
-    def ahead(self) -> int | None:
-        """The trial that ranks first in the search, where the winner was not confirmed and is another one."""
-        return ahead(self.confirmation, self.winner.number if self.winner else None, self.best_first)
 
     @property
     def models_of_winner(self) -> int:
@@ -182,13 +179,9 @@ def choose_winner(best_first: Sequence[TrialRow], recorded: int | None, *, ended
     for trial in best_first:
         if trial.number == recorded and ended:
             return trial
-        if trial.number == recorded and _scores(trial) == _scores(best):
+        if trial.number == recorded and same_scores(trial, best):
             return trial
     return best
-
-
-def _scores(trial: TrialRow) -> tuple[object, ...]:
-    return trial.level, trial.values, trial.valid_loss
 
 
 def report_of(
@@ -258,6 +251,7 @@ def report_of(
         edits=edit_lines(log, frozen),
         explanation=explained(study),
         checks=checks,
+        ahead=ahead(study, best_first),
         next=None if spec is None else next_study(spec, evidence, importances, checks),
     )
 

@@ -76,6 +76,11 @@ class TrialRow:
     """Operations of the model's forward pass for one example."""
 
     @property
+    def score(self) -> float | None:
+        """What trials are ordered by first: the level, or the value where there is none."""
+        return self.value if self.level is None else self.level
+
+    @property
     def values(self) -> tuple[float, ...]:
         """Of all objectives, the first one first; empty where there is none."""
         return () if self.value is None else (self.value, *self.further)
@@ -143,6 +148,11 @@ def ranked(trials: Sequence[TrialRow], directions: Sequence[Direction]) -> list[
     """Finished trials with finite values, best first; see `hpo.ranking`. `directions`: of the objectives."""
     finished = [t for t in trials if t.state == "COMPLETE" and is_whole(t.values, directions)]
     return sorted(finished, key=lambda t: rank_key(t.values, t.valid_loss, t.number, directions, t.level))
+
+
+def same_scores(one: TrialRow, other: TrialRow) -> bool:
+    """Whether nothing but their numbers orders two trials."""
+    return (one.score, one.values, one.valid_loss) == (other.score, other.values, other.valid_loss)
 
 
 def front_of(best_first: Sequence[TrialRow], directions: Sequence[Direction]) -> tuple[TrialRow, ...]:

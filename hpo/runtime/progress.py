@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from hpo import space
 from hpo.execution.engines import AnyExecutor
+from hpo.ranking import lowered
 from hpo.runtime.session import Session
 from hpo.search.searcher import Asked
 
@@ -44,7 +45,7 @@ class Progress:
     pruned: int
     failed: int
     best: tuple[int, float] | None
-    """Number and value of the best finished trial."""
+    """Number and value of the finished trial with the best value."""
     running: tuple[Running, ...]
     """The trials in flight, the best one so far first, those without a value last."""
     epochs: int
@@ -74,8 +75,10 @@ def progress(
     """Reads the progress of a study; `flight`: the trials in training, by number."""
     with session.store.transaction():  # so that the database is read once for all of this
         trials = session.searcher.all_trials()
-        best = next((t for t in session.searcher.ranking()[:1] if t.state == TrialState.COMPLETE), None)
+        finished = [trial for trial in session.searcher.ranking() if trial.state == TrialState.COMPLETE]
         curves = {number: session.searcher.curve(trial.trial_id) for number, trial in sorted(flight.items())}
+    directions = session.spec.study.directions
+    best = min(finished, key=lambda trial: lowered(trial.values, directions), default=None)
     params = {trial.number: trial.params for trial in trials if trial.number in flight}
     count = {state: sum(t.state == state for t in trials) for state in TrialState}
     sign = 1 if session.spec.study.minimized else -1

@@ -25,6 +25,7 @@ from hpo.registry import studies
 from hpo.registry.baselines import Baseline
 from hpo.registry.conclusions import refit_of, set_winner
 from hpo.registry.facts import StudyFacts
+from hpo.reports.trials import same_scores, trial_row
 from hpo.runtime.refit import OpenExecutor, Refitted, refit
 from hpo.runtime.repeats import Watch
 from hpo.runtime.resume import in_process, retrain
@@ -36,7 +37,7 @@ from hpo.training.ensemble import Scores
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Winner:
-    """The best finished trial."""
+    """The finished trial of which most is expected."""
 
     number: int
     value: float
@@ -61,7 +62,7 @@ class Winner:
     further: Mapping[str, float] = field(default_factory=dict)
     """Its values of the objectives after the first, by name."""
     ahead: int | None = None
-    """The trial that ranks first in the search, where the winner follows from what is expected and is another one."""
+    """The trial that ranks first in the search, where the winner was not confirmed, and scored less."""
     refit: Refit | None = None
     """Its training on the training and validation rows, by whose weights it is scored; None where the study takes those
     of its trial."""
@@ -84,12 +85,13 @@ def find(
     leading = session.searcher.leading()
     if not leading:
         return None
-    ranked = [trial.number for trial in best_trials(session.checkpoints)]
-    wanted = [confirmation.winner] if confirmation else ranked
-    trial = next(trial for trial in leading if trial.number in wanted)
+    row = studies.study_row(session.store, session.spec.study.name)
+    wanted = [confirmation.winner] if confirmation else [trial.number for trial in best_trials(session.checkpoints)]
+    if not confirmation and row.finished_at is not None and row.winner_number is not None:
+        wanted = [row.winner_number]  # nothing has ended since, and it should not depend on the machine that asks
+    trial = next((trial for trial in leading if trial.number in wanted), leading[0])
     config = session.searcher.config(trial)
     study, inputs = session.spec.study, session.inputs
-    row = studies.study_row(session.store, study.name)
     refits = study.final == "refit" and session.spec.function is None
     scores = session.spec.function is None and len(inputs.splits.test_idx) > 0
     done, looks = refit_of(row), row.facts.test_looks
@@ -119,10 +121,15 @@ def find(
         looks=looks,
         confirmation=confirmation,
         further=dict(zip(study.objectives[1:], trial.values[1:], strict=True)),
-        ahead=None if confirmation or ranked[0] == trial.number else ranked[0],
+        ahead=None if confirmation else _ahead(session, trial),
         refit=about,
         refitted=refitted,
     )
+
+
+def _ahead(session: Session, winner: FrozenTrial) -> int | None:
+    first = session.searcher.ranking()[0]
+    return None if same_scores(trial_row(winner), trial_row(first)) else first.number
 
 
 def note(session: Session, winner: Winner | None, facts: StudyFacts, manager: CheckpointManager) -> None:

@@ -13,9 +13,6 @@ from typing import Literal
 
 from hpo.studyfile.records import EarlyStopping, StudyTable
 
-LAST_SHARE = 3
-"""A level is the mean of one in this many epochs, the last ones."""
-
 
 def direction(study: StudyTable) -> Literal["minimize", "maximize"]:
     """Whether the objective is minimized or maximized."""
@@ -57,9 +54,11 @@ def trial_value(study: StudyTable, curve: Sequence[float]) -> float | None:
 
 
 def level(curve: Sequence[float]) -> float:
-    """The mean of the last third of a curve, at least of one value. The best of many values is the luckiest one; a mean
-    says what the trial scores again."""
-    return rounded(fmean(curve[-math.ceil(len(curve) / LAST_SHARE) :]))
+    """The mean of the last third of a curve, of one value at least. The best of many values is the luckiest one; a mean
+    says what the trial would score again."""
+    last = curve[-math.ceil(len(curve) / 3) :]
+    largest = max(map(abs, last)) or 1.0  # a sum of huge numbers may be beyond what a number can be
+    return rounded(largest * fmean(value / largest for value in last))
 
 
 def stops_early(study: StudyTable, rule: EarlyStopping | None, curve: Sequence[float]) -> bool:

@@ -20,7 +20,7 @@ from hpo import endings, ranking, space
 from hpo.attributes import lengths, seen
 from hpo.attributes.lengths import Former
 from hpo.attributes.starts import Start
-from hpo.conventions import EXPECTED_LEAD
+from hpo.conventions import LEVELS_COUNT
 from hpo.endings import Ended, Ending, Spent
 from hpo.errors import InputError
 from hpo.search import objective
@@ -230,8 +230,9 @@ class Searcher:
         about = {**ended.attributes(), "epochs": len(curve), **facts}
         if curve:
             about["best_epoch"] = objective.best_epoch(self.spec.study, curve)
-            if self.spec.levels and not further:
-                about[ranking.LEVEL] = objective.level(curve)
+        ranked = self.spec.levels and len(self.spec.study.objectives) == 1
+        if ranked or ranking.LEVEL in self.storage.get_trial(trial_id).user_attrs:  # which another program gave it
+            about[ranking.LEVEL] = objective.level(curve) if ranked and curve else None
         for key, fact in about.items():
             self.storage.set_trial_user_attr(trial_id, key, fact)
         self.storage.set_trial_state_values(trial_id, state, None if value is None else [value, *further])
@@ -252,20 +253,19 @@ class Searcher:
         return sorted(ended, key=place)
 
     def leading(self) -> list[FrozenTrial]:
-        """Finished trials with finite values, that first which is expected to score best when it is trained again, see
-        `hpo.search.expectation`. With several objectives, or once an edit has moved the space, in the order of
-        `ranking`."""
-        ranked = self.ranking()
-        finished = [trial for trial in ranked if trial.state == TrialState.COMPLETE]
-        if self.spec.conventions < EXPECTED_LEAD or self.spec.edit or len(self.spec.study.objectives) > 1:
+        """Finished trials with finite values, that first which is expected to score best if it is trained again, see
+        `hpo.search.expectation`; in the order of `ranking` in an edited study, and with several objectives."""
+        finished = [trial for trial in self.ranking() if trial.state == TrialState.COMPLETE]
+        study = self.spec.study
+        if self.spec.conventions < LEVELS_COUNT or self.spec.edit or len(study.objectives) > 1:
             return finished
-        ranks = {trial.number: place for place, trial in enumerate(ranked)}
+        trials = [t for t in self.all_trials() if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        ranks = None
         if self.promotion is not None:
-            trials = self.all_trials()
-            self.promotion.read(trials)
-            ranks, by_number = self.promotion.ranks(), {trial.number: trial for trial in trials}
-            ranked = [by_number[number] for number in self.promotion.order()]
-        expected = expected_scores(self.parameters, ranked, ranks)
+            self.promotion.read(self.all_trials())
+            ranks = self.promotion.ranks()
+            trials = [trial for trial in trials if trial.number in ranks]
+        expected = expected_scores(self.parameters, trials, maximize=not study.minimized, ranks=ranks)
         return sorted(finished, key=lambda trial: -expected.get(trial.number, -math.inf))
 
     def front(self) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ def test_the_best_trials_weights_and_last_states_are_kept(keep: int, tmp_path: P
     run(spec, tmp_path)
     ended = sorted(
         trials_of(spec, tmp_path),
-        key=lambda t: (t["state"] != "COMPLETE", -t["values"][0], t["valid_loss"], t["number"]),
+        key=lambda t: (t["state"] != "COMPLETE", -t["level"], -t["values"][0], t["valid_loss"], t["number"]),
     )
     for kind in ("best", "final"):
         kept = sorted(name[: len(kind) + 7] for name in on_disk(tmp_path) if name.startswith(kind))

@@ -286,9 +286,8 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
     out = terminal(width)
     monkeypatch.setattr(studies, "console", lambda: out)
     best = BestTrial(
-        number=12_345, value=0.98765, values={"loss": 0.98765}, level=None, spread=None, epochs=300, best_epoch=299,
-        params={LONG: 0.123456, "norm.kind": "batch", "model.hidden": "512-512-256", "größe": "日本語"}, signs=(),
-        seconds=4_000.0,
+        number=12_345, value=0.98765, values={"loss": 0.98765}, level=0.98, spread=None, epochs=300, best_epoch=299,
+        params={LONG: 0.1, "norm.kind": "batch", "model.hidden": "512-512-256", "größe": "日本"}, signs=(), seconds=4e3
     )  # fmt: skip
     details = StudyDetails(
         name="a-long-name-of-a-study", **SUMMARY, source="digits.toml", submitted_at=None, budget=2000, function=None,
@@ -298,7 +297,7 @@ def test_show_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch) -> Non
         in_training=(TrialInTraining(number=1, worker="host-1-with-a-long-name", epoch=3, value=0.5),),
         failures=(Failure(number=2, reason=f"RuntimeError: {MARKUP} and a longer explanation of what happened"),),
         signs=(), confirmation=None, foreign=(), next=None, sampler="tpe", starts=(), edits=(), objectives=(), front=(),
-        baselines=(Baseline(name="majority", validation={"accuracy": 0.5}, test={"accuracy": 0.5}),),
+        ahead=9, baselines=(Baseline(name="majority", validation={"accuracy": 0.5}, test={"accuracy": 0.5}),),
         health=(Check(code="edges", verdict=Verdict.WARN, sentence=f"{MARKUP} is bad.", way_out=""),),
     )  # fmt: skip
     studies._print_study(details, "")

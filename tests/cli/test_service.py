@@ -241,8 +241,9 @@ def stop_between_transactions(process: subprocess.Popen[str], store: Store) -> N
         process.send_signal(signal.SIGSTOP)
         time.sleep(0.2)  # what has been sent to the server is done by then
         with store.reading() as connection:
-            idle = "state LIKE 'idle in transaction%' AND datname = current_database()"
-            if not connection.execute(text(f"SELECT count(*) FROM pg_stat_activity WHERE {idle}")).scalar():
+            # A statement that is still being executed may leave a transaction open, too.
+            at_work = "state <> 'idle' AND datname = current_database() AND pid <> pg_backend_pid()"
+            if not connection.execute(text(f"SELECT count(*) FROM pg_stat_activity WHERE {at_work}")).scalar():
                 return True
         process.send_signal(signal.SIGCONT)
         return False

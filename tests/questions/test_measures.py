@@ -30,8 +30,9 @@ TRIALS = [
     trial(None, why="diverged"),
 ]
 REPORT: Any = SimpleNamespace(
-    name="one", trials=TRIALS, best_first=TRIALS[:3], winner=TRIALS[0], test={"accuracy": 0.8}, objective="accuracy"
-)
+    name="one", trials=TRIALS, best_first=[TRIALS[1], TRIALS[0], TRIALS[2]], winner=TRIALS[0], test={"accuracy": 0.8},
+    objective="accuracy", sign=1.0,
+)  # fmt: skip
 WEIGHTS = [np.array([[1.0, 1.0], [1.0, 0.001]]), np.array([[2.0, 0.0]])]
 
 

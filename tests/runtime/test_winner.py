@@ -35,7 +35,7 @@ def test_it_is_the_best_finished_trial(tmp_path: Path) -> None:
     spec = small_study()
     found = in_session(spec, tmp_path, concluded)
     finished = [trial for trial in trials_of(spec, tmp_path) if trial["state"] == "COMPLETE"]
-    best = max(finished, key=lambda trial: (trial["values"][0], -trial["valid_loss"], -trial["number"]))
+    best = max(finished, key=lambda t: (t["level"], t["values"][0], -t["valid_loss"], -t["number"]))
     assert (found.number, found.value, found.params) == (best["number"], best["values"][0], best["params"])
     assert set(found.test) == CLASSIFICATION_METRICS
 

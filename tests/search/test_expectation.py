@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.conventions import EXPECTED_LEAD
+from hpo.conventions import LEVELS_COUNT
 from hpo.endings import Ended, Ending
 from hpo.search.expectation import FEWEST, expected_scores
 from hpo.search.searcher import Searcher
@@ -25,15 +26,18 @@ LAST = 24
 FINISHED = Ended(why=Ending.FINISHED)
 
 
-def trials(values: dict[float, float]) -> tuple[list[FrozenTrial], dict[int, int]]:
-    """Finished trials with these values by their learning rates, the best first, and their places."""
+def trials(values: dict[float, float]) -> list[FrozenTrial]:
+    """Finished trials with these values by their learning rates, the best first."""
     found = []
     for number, (rate, value) in enumerate(values.items()):
         one = create_trial(params={RATE.name: rate}, distributions={RATE.name: RATE.distribution}, value=value)
         one.number = number
         found.append(one)
-    found.sort(key=lambda trial: -(trial.value or 0.0))
-    return found, {trial.number: place for place, trial in enumerate(found)}
+    return sorted(found, key=lambda trial: -(trial.value or 0.0))
+
+
+def expected_of(trials: list[FrozenTrial], **options: Any) -> dict[int, float]:
+    return expected_scores([RATE], trials, maximize=True, **options)
 
 
 def hill(count: int, lucky: float | None = None) -> dict[float, float]:
@@ -43,34 +47,45 @@ def hill(count: int, lucky: float | None = None) -> dict[float, float]:
 
 
 def test_a_value_that_no_similar_trial_confirms_is_luck() -> None:
-    found, ranks = trials(hill(20, lucky=0.6))
+    found = trials(hill(20, lucky=0.6))
     assert found[0].params[RATE.name] == 0.6
-    expected = expected_scores([RATE], found, ranks)
+    expected = expected_of(found)
     best = max(found, key=lambda trial: expected[trial.number])
     assert abs(np.log10(best.params[RATE.name]) + 2) < 0.5
     assert expected[found[0].number] < expected[best.number] - 0.5
 
 
 def test_without_luck_the_order_is_nearly_that_of_the_values() -> None:
-    found, ranks = trials(hill(20))
-    expected = expected_scores([RATE], found, ranks)
+    found = trials(hill(20))
+    expected = expected_of(found)
     by_expectation = sorted(found, key=lambda trial: -expected[trial.number])
     assert {trial.number for trial in by_expectation[:4]} == {trial.number for trial in found[:4]}
 
 
+def test_given_ranks_count_instead_of_values() -> None:
+    found = trials(hill(20))
+    turned = expected_of(found, ranks={trial.number: 19 - place for place, trial in enumerate(found)})
+    assert max(found, key=lambda trial: turned[trial.number]).number in (0, 19), "an end of the range"
+
+
 def test_nothing_is_expected_of_few_trials_or_where_nothing_is_searched() -> None:
-    found, ranks = trials(hill(FEWEST - 1))
-    assert expected_scores([RATE], found, ranks) == {}
-    found, ranks = trials(hill(FEWEST))
-    assert len(expected_scores([RATE], found, ranks)) == FEWEST
+    assert expected_of(trials(hill(FEWEST - 1))) == {}
+    found = trials(hill(FEWEST))
+    assert len(expected_of(found)) == FEWEST
     single = Parameter(name=RATE.name, distribution=CategoricalDistribution((0.1,)))
-    assert expected_scores([], found, ranks) == expected_scores([single], found, ranks) == {}
+    assert expected_scores([], found, maximize=True) == expected_scores([single], found, maximize=True) == {}
 
 
 def test_equal_trials_are_expected_to_score_alike() -> None:
-    found, _ = trials(dict.fromkeys(hill(12), 0.5))
-    expected = expected_scores([RATE], found, dict.fromkeys(range(12), 0))
-    assert set(expected.values()) == {0.0}
+    assert set(expected_of(trials(dict.fromkeys(hill(12), 0.5))).values()) == {0.0}
+
+
+def test_of_many_trials_worse_ones_are_seen_too() -> None:
+    """Else nothing would say that a lucky one stands out alone."""
+    found = trials(hill(1000, lucky=0.9))
+    assert found[0].params[RATE.name] == 0.9
+    expected = expected_of(found)
+    assert expected[found[0].number] < max(expected.values()) - 0.5
 
 
 @pytest.fixture
@@ -99,7 +114,7 @@ def test_a_lucky_trial_ranks_first_but_does_not_lead(searcher: Searcher) -> None
 
 
 def test_in_a_study_of_an_earlier_version_the_first_one_leads(searcher: Searcher) -> None:
-    searcher.spec = replace(searcher.spec, conventions=EXPECTED_LEAD - 1)
+    searcher.spec = replace(searcher.spec, conventions=LEVELS_COUNT - 1)
     assert searcher.leading() == searcher.ranking()
 
 

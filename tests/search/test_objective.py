@@ -39,6 +39,8 @@ def test_the_best_epoch_is_the_first_best_one() -> None:
 def test_a_level_is_the_mean_of_the_last_third(curve: list[float], mean: float) -> None:
     assert level(curve) == pytest.approx(mean)
     assert level([1 / 3] * 9) == rounded(1 / 3)
+    assert level([1.5e308] * 6) == 1.5e308, "whose sum is no number"
+    assert level([0.0, 0.0]) == 0.0
 
 
 def test_smoothing_is_an_exponential_average() -> None:

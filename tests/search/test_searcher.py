@@ -106,6 +106,17 @@ def test_the_ranking_has_finished_trials_first_then_the_better_then_the_earlier(
     assert [trial.values for trial in searcher.all_trials()] == [[0.5], [0.9], [0.7], None, [0.7], None]
 
 
+def test_a_level_that_another_program_noted_orders_nothing(store: Store, tmp_path: Path) -> None:
+    spec = small_study(study='name = "small"\nepoch = "last"')
+    searcher = open_study(spec, store, tmp_path).searcher
+    first, second = searcher.ask(2)
+    searcher.storage.set_trial_user_attr(first.trial_id, "level", 5.0)
+    for trial, value in ((first, 0.5), (second, 0.7)):
+        searcher.report(trial.trial_id, 1, value)
+        searcher.tell(trial.trial_id, TrialState.COMPLETE, FINISHED, {})
+    assert [trial.number for trial in searcher.ranking()] == [1, 0]
+
+
 def test_of_equal_values_the_lower_validation_loss_is_better_and_none_noted_comes_first(searcher: Searcher) -> None:
     """A trial of a version that noted no loss keeps its place before equal ones that came later."""
     noted = [0.30, None, 0.20, 0.20, 0.10]

@@ -227,7 +227,7 @@ def _print_study(found: StudyDetails, options: str) -> None:
     elif found.ahead is not None and found.winner is not None:
         from hpo.reports.render.confirmation import expected_sentence
 
-        out.say(expected_sentence(found.ahead))
+        out.say(expected_sentence(found.winner, found.ahead))
     if found.refit is not None:
         from hpo.reports.render.confirmation import refit_sentence
 

@@ -219,7 +219,7 @@ def conclusion(spec: StudySpec, result: Result) -> None:
             for sentence in confirmation.sentences(winner.confirmation, objective):
                 out.say(sentence)
         elif winner.ahead is not None:
-            out.say(confirmation.expected_sentence(winner.ahead))
+            out.say(confirmation.expected_sentence(winner.number, winner.ahead))
         if winner.refit is not None:
             out.say(confirmation.refit_sentence(winner.refit, tested=winner.test is not None))
     out.say_command(f"Report: {result.report}")

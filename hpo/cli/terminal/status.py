@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hpo.cli.terminal.records import BestTrial, Budgets, Failure, SignOfTrouble, TrialInTraining, WorkerStatus
 from hpo.endings import Ending
+from hpo.ranking import lowered
 from hpo.registry.summaries import StudySummary, works_on
 from hpo.reports.confirmed import ahead, shown_confirmation
 from hpo.reports.diagnosis import counted
@@ -116,7 +117,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
     ended = Counter(
         trial.ended.cause or "without a reason" for trial in trials if trial.state in ("COMPLETE", "PRUNED")
     )
-    best, confirmation = ranked(trials, study.directions), shown_confirmation(study)
+    best = ranked(trials, study.directions)
     report = gather(store, name) if health and trials else None
     at_work = tuple(worker.name for worker in known if works_on(worker, study))
     return StudyDetails(
@@ -127,7 +128,7 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         worker_names=at_work,
         objective=study.objective,
         direction=study.direction,
-        best=best[0].value if best else None,
+        best=min(best, key=lambda trial: lowered(trial.values, study.directions)).value if best else None,
         finished=counts.finished,
         pruned=counts.pruned,
         failed=counts.failed,
@@ -153,8 +154,8 @@ def study_details(store: Store, name: str, *, health: bool = False) -> StudyDeta
         test_ensemble=study.test_ensemble,
         refit=refit_of(study),
         baselines=study.facts.baselines,
-        confirmation=confirmation,
-        ahead=ahead(confirmation, study.winner_number if study.finished_at else None, best),
+        confirmation=shown_confirmation(study),
+        ahead=ahead(study, best),
         sampler=spec.sampler.name if (spec := spec_of(study)) else None,
         starts=study.facts.starts,
         ended=dict(ended.most_common()),

@@ -80,7 +80,7 @@ def incumbents_of(report: StudyReport, measure: Measure) -> Incumbents:
     so it may also get worse."""
     values = {} if measure.on_test else trial_values(report, measure)
     ranks = {
-        trial.number: rank_key(trial.values, trial.valid_loss, trial.number, report.directions, trial.level)
+        trial.number: rank_key(trial.values, trial.valid_loss, trial.number, report.directions)
         for trial in report.best_first
     }
     started = [trial.started.timestamp() for trial in report.trials if trial.started is not None]

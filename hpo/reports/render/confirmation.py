@@ -24,13 +24,11 @@ def sentences(found: Confirmation, metric: str) -> list[str]:
     return [_result(found, metric), _leaders(found), *_gain(found), _cost(found)]
 
 
-def expected_sentence(ahead: int | None) -> str:
-    """Of a winner that was not confirmed. `ahead`: the trial that ranks first in the search, if it is another one."""
-    if ahead is None:
-        return ""
+def expected_sentence(winner: int, ahead: int) -> str:
+    """Of a winner that was not confirmed. `ahead`: the trial that ranks first in the search."""
     return (
-        f"Trial {ahead} was ahead of it in the search; by what similar trials scored, the winner is expected to score "
-        "better when both are trained again."
+        f"Trial {ahead} scored better in the search, but by what similar trials scored, more is expected of trial "
+        f"{winner} if both are trained again: it is the winner."
     )
 
 

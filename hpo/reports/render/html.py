@@ -79,13 +79,19 @@ def render(report: StudyReport, *, refresh: int | None = None) -> str:
         edits=edit_sentences(report.edits, report.winner.number if report.winner else None),
         refit=refit_sentence(report.refit, tested=bool(report.test)) if report.refit else "",
         confirmed=sentences(report.confirmation, report.objective) if report.confirmation else [],
-        expected=expected_sentence(report.ahead) if report.winner and report.ahead is not None else "",
+        expected=_expected(report),
         explanation=explanation_data(report),
         balance=balance_table(report.balance),
         looks=len(report.looks),
         commands=commands(report),
         units=units(report.task),
     )
+
+
+def _expected(report: StudyReport) -> str:
+    if report.winner is None or report.ahead is None:
+        return ""
+    return expected_sentence(report.winner.number, report.ahead)
 
 
 def marked(sentence: str) -> Markup:

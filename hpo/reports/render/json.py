@@ -61,11 +61,13 @@ class WinnerLine(_Record):
 
     number: int = Field(description="The trial's number.")
     value: float | None = Field(description="Its objective on the validation part.")
+    level: float | None = Field(description="The mean of the last third of its values; null where trials have none.")
     spread: float | None = Field(description="Its standard deviation over folds and repeats; null where there is one.")
     params: dict[str, Any] = Field(description="Searched parameters by dotted path.")
     test: dict[str, float | None] = Field(description="Metrics on the test part, the mean over its models.")
     test_ensemble: dict[str, float | None] = Field(description="The same of the ensemble of its models.")
     weights: list[WeightsLine] = Field(description="Figures of its weights, by layer.")
+    ahead: int | None = Field(description="The trial that scored better in the search, where it is not confirmed.")
     refit: RefitLine | None = Field(
         description="The training whose weights are scored on the test part and exported; null: those of its trial are."
     )
@@ -212,11 +214,13 @@ def summary_of(report: StudyReport) -> Summary:
         else WinnerLine(
             number=winner.number,
             value=winner.value,
+            level=winner.level,
             spread=winner.spread,
             params=dict(winner.params),
             test=dict(report.test),
             test_ensemble=dict(report.test_ensemble),
             weights=[WeightsLine.model_validate(layer) for layer in winner.weights],
+            ahead=report.ahead,
             refit=report.refit and RefitLine.model_validate(report.refit),
         ),
         pareto_front=[

@@ -92,7 +92,7 @@ def _winner(report: StudyReport) -> Iterable[str]:
     if report.confirmation is not None:
         yield escaped(" ".join(sentences(report.confirmation, report.objective)))
     elif report.ahead is not None:
-        yield expected_sentence(report.ahead)
+        yield expected_sentence(winner.number, report.ahead)
     if report.refit is not None:
         yield escaped(refit_sentence(report.refit, tested=bool(report.test)))
     yield markdown_table(

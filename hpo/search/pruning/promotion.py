@@ -118,9 +118,17 @@ class Promotion:
         return numbers
 
     def ranks(self) -> dict[int, int]:
-        """Places in that order by number, from 0; lost trials share one."""
+        """Places in that order by number, from 0; lost trials share one, and so do trials of the same levels at all
+        rungs."""
         lost = len(self.arrived[self.rungs[0]]) - sum(math.isinf(value) for value, _ in self.arrived[self.rungs[0]])
-        return {number: min(place, lost) for place, number in enumerate(self.order())}
+        found: dict[int, int] = {}
+        former, shared = None, 0
+        for place, number in enumerate(self.order()):
+            known = [places[number][0] for places in self._places.values() if number in places]
+            if not self.levels or known != former:
+                former, shared = known, place
+            found[number] = min(shared, lost)
+        return found
 
     def kept(self, *, most: int) -> list[FrozenTrial]:
         """Those paused trials whose last state is kept: the `most` best at each rung. Others can go on, too, but are

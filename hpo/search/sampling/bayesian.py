@@ -67,6 +67,16 @@ class BayesianSampler:
             self.history.rank(ranks)
         return BayesianBatch(self, [self.history.point(trial) for trial in running], numbers)
 
+    def fitted(self) -> tuple[NDArray[np.intp], GaussianProcess]:
+        """The observed trials that the process sees, as indices, the best first, and the process."""
+        chosen = _chosen(self.history.order(), MOST)
+        features, scores = (
+            self.features(self.scaled(self.history.params[chosen])),
+            normal_scores(self.history.ranks[chosen]),
+        )
+        fitted = np.unique(np.linspace(0, len(chosen) - 1, min(FITTED, len(chosen))).astype(np.intp))
+        return chosen, GaussianProcess(features, scores, self.owner, fitted)
+
     def scaled(self, points: Floats) -> Floats:
         """Points of Optuna's internal values on scales from -1/2 to 1/2; categories stay as they are."""
         found = points.copy()
@@ -162,10 +172,8 @@ class BayesianBatch:
 
     def _fit(self) -> Sight:
         sampler = self.sampler
-        chosen = _chosen(sampler.history.order(), MOST)
+        chosen, process = sampler.fitted()
         points = sampler.scaled(sampler.history.params[chosen])
-        features, scores = sampler.features(points), normal_scores(sampler.history.ranks[chosen])
-        process = GaussianProcess(features, scores, sampler.owner, fitted(len(chosen)))
         self._best = float(process.seen.max())
         best = points[: max(5, len(points) // 10)]
         self._points = np.concatenate([sampler.candidates(number, best) for number in self.numbers])
@@ -176,11 +184,6 @@ class BayesianBatch:
     def _pretend(self, sight: Sight, points: Sequence[Floats]) -> None:
         if points:
             sight.pretend(self.sampler.features(self.sampler.scaled(np.stack(points))))
-
-
-def fitted(count: int) -> NDArray[np.intp]:
-    """Indices of those of so many trials, in their order, by which a process finds its lengths."""
-    return np.unique(np.linspace(0, count - 1, min(FITTED, count)).astype(np.intp))
 
 
 def _chosen(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:

@@ -109,7 +109,8 @@ class StudyTable(Record):
     direction of each."""
     epoch: Literal["best", "last"] = "best"
     """Whether a trial's value is its best epoch's objective or its last epoch's. The pruners median and percentile
-    judge running trials by the same one."""
+    judge running trials by the same one. With `best`, trials are compared by the mean of their last third, see
+    docs/search.md."""
     smoothing: Decay = 0.0
     """Smoothing of the objective over epochs, so that one lucky epoch does not win: the exponential average
     s[t] = a*x[t] + (1-a)*s[t-1], in which the newest epoch weighs a = 1 - smoothing; 0 takes the raw curve. The

@@ -37,7 +37,7 @@ def few_trials(e: Evidence) -> Finding:
 def found_late(e: Evidence) -> Finding:
     """A best value among the last tenth of the trials, better than all before by more than a standard error. Where all
     trials are draws alike, that is so in less than a tenth of studies."""
-    if e.winner is None or e.winner.value is None:
+    if e.winner is None or e.winner.score is None:
         return unknown("There is no winner.")
     if e.grid:
         return unknown("The trials are the points of a grid.")
@@ -45,12 +45,12 @@ def found_late(e: Evidence) -> Finding:
         return unknown(f"Fewer than {FEW_FINISHED} trials finished.")
     begun = e.trials[-1].number + 1
     place = (e.winner.number + 1) / begun
-    earlier = [t.value for t in e.best_first if t.value is not None and t.number < LATE * begun]
-    gain = e.sign * e.winner.value - max((e.sign * value for value in earlier), default=float("inf"))
+    earlier = [t.score for t in e.best_first if t.score is not None and t.number < LATE * begun]
+    gain = e.sign * e.winner.score - max((e.sign * score for score in earlier), default=float("inf"))
     if e.winner.number < LATE * begun or gain <= (e.noise.error if e.noise else 0.0):
-        return passed(f"The best value was there with trial {e.winner.number} of {begun}.", place)
+        return passed(f"The winner was there with trial {e.winner.number} of {begun}.", place)
     return warned(
-        f"The best value came late (trial {e.winner.number} of {begun}): the search had not levelled off, and more "
+        f"The winner came late (trial {e.winner.number} of {begun}): the search had not levelled off, and more "
         "trials may do better.",
         place,
         way_out=_way_out(e),

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 def order_is_chance(e: Evidence) -> Finding:
     """Finished trials within one standard error of the best, the rule of one standard error of Breiman et al. 1984;
     without a standard error, those with the very same value."""
-    if e.winner is None or e.winner.value is None:
+    if e.winner is None or e.winner.score is None:
         return unknown("There is no winner.")
     if len(e.best_first) < 2:
         return unknown("Only one trial finished.")
-    best = e.winner.value
-    values = [trial.value for trial in e.best_first if trial.value is not None]
-    near = sum(e.sign * (best - value) <= e.noise.error for value in values) if e.noise else 0
+    best = e.winner.score
+    scores = [trial.score for trial in e.best_first if trial.score is not None]
+    near = sum(e.sign * (best - score) <= e.noise.error for score in scores) if e.noise else 0
     if e.noise and near > 1:
         return warned(
             f"{near} finished trials lie within one standard error ({format_number(e.noise.error, 2)}, from "
@@ -30,8 +30,8 @@ def order_is_chance(e: Evidence) -> Finding:
             if e.parts.folds > 1
             else "Folds (`data.folds`), which measure each trial on more examples, would tell them apart.",
         )
-    tied = [trial.number for trial in e.best_first if trial.value == best]
-    if len(tied) > 1 and best == e.best_first[0].value:
+    tied = [trial.number for trial in e.best_first if (trial.score, trial.value) == (best, e.winner.value)]
+    if len(tied) > 1 and e.best_first[0].number in tied:
         first = min(tied) == e.winner.number
         who = "the earliest of them" if first else f"trial {e.winner.number}, whose test score is known,"
         return warned(
