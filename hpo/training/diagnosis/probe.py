@@ -50,6 +50,8 @@ class Probe:
     input_spread: float
     """Standard deviation over all inputs."""
     layers: tuple[LayerProbe, ...]
+    idle: tuple[str, ...] = ()
+    """Names of trainable weights to which the pass back gives no gradient."""
 
     @property
     def weighted(self) -> tuple[LayerProbe, ...]:
@@ -67,7 +69,7 @@ def probe(module: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor] | None 
             outputs[layer] = output.detach()
 
     leaves = {layer: name for name, layer in module.named_modules() if not any(True for _ in layer.children())}
-    parameters = [p for p in module.parameters() if p.requires_grad]
+    named = {name: p for name, p in module.named_parameters() if p.requires_grad}
     with _undisturbed(module), torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         hooks = [layer.register_forward_hook(note) for layer in leaves]
@@ -75,16 +77,20 @@ def probe(module: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor] | None 
             with torch.set_grad_enabled(loss is not None):
                 value = module(x.clone())
                 value = value if loss is None else loss(value)
-            found = torch.autograd.grad(value, parameters, allow_unused=True) if value.requires_grad else ()
+            found = torch.autograd.grad(value, [*named.values()], allow_unused=True) if value.requires_grad else ()
         finally:
             for hook in hooks:
                 hook.remove()
     gradients: Gradients | None = None
+    idle: tuple[str, ...] = ()
     if loss is not None:
-        gradients = {id(p): g for p, g in zip(parameters, found, strict=False)}
+        gradients = {id(p): g for p, g in zip(named.values(), found, strict=False)}
+        unmoved = (name for name, p in named.items() if p.dim() > 1 and gradients.get(id(p)) is None)
+        idle = tuple(name.removesuffix(".weight") for name in unmoved)
     return Probe(
         input_spread=float(x.float().std()),
         layers=tuple(_layer(leaves[layer], layer, output, gradients) for layer, output in outputs.items()),
+        idle=idle,
     )
 
 

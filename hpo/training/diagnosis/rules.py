@@ -71,7 +71,7 @@ def signal(model: Model) -> Iterator[Sign]:
 
 
 def gradient(model: Model) -> Iterator[Sign]:
-    """A layer's gradient is 0, or below 1/10,000 of another's."""
+    """A layer's gradient is 0, or below 1/10,000 of another's; or weights outside of layers have none."""
     if any(layer.identical for layer in model.probe.weighted):
         return
     layers = [(layer.name, layer.gradient or 0.0) for layer in model.probe.weighted]
@@ -83,6 +83,8 @@ def gradient(model: Model) -> Iterator[Sign]:
         if 0.0 < size < 1e-4 * largest:
             yield Sign(code=Code.GRADIENT_VANISHES, figure=size / largest, where=name)
             return
+    for name in model.probe.idle[:1]:
+        yield Sign(code=Code.NO_GRADIENT, where=name)
 
 
 def dead_units(model: Model) -> Iterator[Sign]:
@@ -155,15 +157,15 @@ def gradient_grew(curves: Curves) -> Iterator[Sign]:
 
 
 def overfits(curves: Curves) -> Iterator[Sign]:
-    """The validation loss ends 10 % above its lowest, which lies before the last quarter, while the training loss fell
-    after that by a fifth or more, below half of the validation loss. Early: it is lowest in the first fifth of the
-    epochs."""
+    """The validation loss ends 10 % above its lowest and by 2 % of a constant prediction's loss, as near 0 that share
+    is little. The lowest lies before the last quarter, and after it the training loss fell by a fifth or more, below
+    half of the validation loss. Early: it is lowest in the first fifth of the epochs."""
     valid, train = curves.valid_loss, curves.train_loss
     if len(valid) < 8:
         return
     lowest = min(range(len(valid)), key=lambda epoch: valid[epoch])
     end, fell = fmean(valid[-3:]), fmean(train[-3:])
-    if lowest >= 0.75 * len(valid) or end < 1.1 * valid[lowest]:
+    if lowest >= 0.75 * len(valid) or end - valid[lowest] < max(0.1 * valid[lowest], 0.02 * curves.constant_loss):
         return
     if fell > 0.8 * train[lowest] or fell > 0.5 * end:
         return

@@ -111,6 +111,36 @@ def test_a_layer_without_a_gradient() -> None:
     ]
 
 
+class Frozen(nn.Module):
+    """Its second layer is no layer that is called, and never moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(self.first(x), self.second.weight.detach())
+
+
+def test_weights_without_a_gradient_outside_of_layers() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(20, 6), torch.arange(20) % 3
+    for frozen, where in ((False, ["second"]), (True, [])):
+        module = Frozen()
+        module.second.requires_grad_(not frozen)
+        seen = probe(module, x, lambda outputs: F.cross_entropy(outputs, y))
+        found = rules.gradient(rules.Model(config=config(), probe=seen))
+        assert [sign.where for sign in found if sign.code is Code.NO_GRADIENT] == where
+
+
+@pytest.mark.parametrize(("rise", "named"), [(0.01, False), (0.1, True)])
+def test_a_rise_of_a_loss_near_zero_is_no_overfitting(rise: float, named: bool) -> None:
+    """Both rise by more than a tenth; a constant prediction has a loss of 2.3."""
+    valid = [0.05] * 10 + [0.05 + rise] * 10
+    curves = replace(SOUND, train_loss=[0.04] * 10 + [0.001] * 10, valid_loss=valid)
+    assert bool(list(rules.overfits(curves))) is named
+
+
 def test_dead_units_of_a_trained_model() -> None:
     its = setting("digits", torch.float32)
     module = models.build(config(), its.examples.signature, its.examples.outputs)
