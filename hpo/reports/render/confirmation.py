@@ -43,9 +43,9 @@ def refit_sentence(found: Refit, *, tested: bool) -> str:
 
 
 def _result(found: Confirmation, metric: str) -> str:
-    value = format_number(found.value.mean)
+    value, searched = format_number(found.value.mean), format_number(found.searched)
     off = f"{format_number(abs(found.optimism), 2)} {'better' if found.optimism > 0 else 'worse'}"
-    searched = f"in the search, it was {format_number(found.searched)}, {off}"
+    searched = f"in the search, it was {searched}, {'too' if searched == value else off}"
     return (
         f"Trained again {plural(found.repeats, 'time')} with other seeds, the winner has a validation {label(metric)} "
         f"of {value} on average (95 % interval {_ends(found.value)}, standard deviation "
