@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 LOSS = "valid_loss"
 """The trial's user attribute that holds the loss, the mean over folds and repeats."""
@@ -51,6 +54,12 @@ def rank_key(
     None where trials have none."""
     first = lowered(values[:1] if level is None else (level,), directions[:1])
     return (*first, *lowered(values, directions), -math.inf if valid_loss is None else valid_loss, number)
+
+
+def key_of(trial: FrozenTrial, directions: Sequence[Direction]) -> tuple[float, ...]:
+    """The key of a trial whose values are whole; all but its last number is equal for trials that scored alike."""
+    loss, level = valid_loss_of(trial.user_attrs), level_of(trial.user_attrs)
+    return rank_key(trial.values, loss, trial.number, directions, level)
 
 
 def lowered(values: Sequence[float], directions: Sequence[Direction]) -> tuple[float, ...]:

@@ -21,11 +21,11 @@ from hpo.conclusions.refit import Refit
 from hpo.data.prepare import prepare_test
 from hpo.data.streaming.mapped import in_portions
 from hpo.data.study import StudyData
+from hpo.ranking import key_of
 from hpo.registry import studies
 from hpo.registry.baselines import Baseline
 from hpo.registry.conclusions import refit_of, set_winner
 from hpo.registry.facts import StudyFacts
-from hpo.reports.trials import same_scores, trial_row
 from hpo.runtime.refit import OpenExecutor, Refitted, refit
 from hpo.runtime.repeats import Watch
 from hpo.runtime.resume import in_process, retrain
@@ -79,9 +79,9 @@ def find(
 ) -> Winner | None:
     """Finds the winner, by the confirmation if there is one, else among the trials whose weights are kept the one that
     is expected to score best again. Has it trained again on all rows if the study asks for that, and scores it on the
-    test part, unless all this is recorded. Writes nothing: `note` does.
-    `watch`, called before each epoch that is trained with the progress in words, may raise to stop it. `executor`
-    opens the one that trains a winner on all rows."""
+    test part, unless all this is recorded. Writes nothing: `note` does. `watch`, called before each epoch that is
+    trained with the progress in words, may raise to stop it. `executor` opens the one that trains a winner on all
+    rows."""
     leading = session.searcher.leading()
     if not leading:
         return None
@@ -128,8 +128,9 @@ def find(
 
 
 def _ahead(session: Session, winner: FrozenTrial) -> int | None:
-    first = session.searcher.ranking()[0]
-    return None if same_scores(trial_row(winner), trial_row(first)) else first.number
+    first, directions = session.searcher.ranking()[0], session.spec.study.directions
+    alike = key_of(winner, directions)[:-1] == key_of(first, directions)[:-1]
+    return None if alike else first.number
 
 
 def note(session: Session, winner: Winner | None, facts: StudyFacts, manager: CheckpointManager) -> None:

@@ -247,8 +247,7 @@ class Searcher:
         ]
 
         def place(t: FrozenTrial) -> tuple[bool, tuple[float, ...]]:
-            loss, level = ranking.valid_loss_of(t.user_attrs), ranking.level_of(t.user_attrs)
-            return t.state != TrialState.COMPLETE, ranking.rank_key(t.values, loss, t.number, directions, level)
+            return t.state != TrialState.COMPLETE, ranking.key_of(t, directions)
 
         return sorted(ended, key=place)
 

@@ -65,7 +65,7 @@ class Slot:
             if sum(array.nbytes for array in arrays.values()) > LIMIT // 2:
                 return
             with disk.replacing(self.path) as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
             _trim(self.path)
         except (OSError, TypeError) as error:
             log.debug("%s is not written: %s", self.path, error)

@@ -70,9 +70,7 @@ def _finished(store: Store, row: StudyRow) -> list[FrozenTrial]:
     """The finished trials of a study, its winner first, then in the order of `hpo.ranking`."""
 
     def place(trial: FrozenTrial) -> tuple[bool, tuple[float, ...]]:
-        loss, level = ranking.valid_loss_of(trial.user_attrs), ranking.level_of(trial.user_attrs)
-        key = ranking.rank_key(trial.values, loss, trial.number, row.directions, level)
-        return trial.number != row.winner_number, key
+        return trial.number != row.winner_number, ranking.key_of(trial, row.directions)
 
     finished = (trial for trial in store.own_trials(row.study_id) if trial.state == TrialState.COMPLETE)
     whole = (trial for trial in finished if ranking.is_whole(trial.values or (), row.directions))

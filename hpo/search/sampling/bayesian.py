@@ -70,10 +70,8 @@ class BayesianSampler:
     def fitted(self) -> tuple[NDArray[np.intp], GaussianProcess]:
         """The observed trials that the process sees, as indices, the best first, and the process."""
         chosen = _chosen(self.history.order(), MOST)
-        features, scores = (
-            self.features(self.scaled(self.history.params[chosen])),
-            normal_scores(self.history.ranks[chosen]),
-        )
+        features = self.features(self.scaled(self.history.params[chosen]))
+        scores = normal_scores(self.history.ranks[chosen])
         fitted = np.unique(np.linspace(0, len(chosen) - 1, min(FITTED, len(chosen))).astype(np.intp))
         return chosen, GaussianProcess(features, scores, self.owner, fitted)
 

@@ -37,7 +37,8 @@ def attention(
             weights = torch._safe_softmax(torch.matmul(q[lane], k[lane].mT) * size + at, -1)
             y = torch.matmul(weights * mask_of(key, weights.numel(), mine, call, q.dtype).view(weights.shape), v[lane])
         else:
-            y = _Attention.apply(q[lane], k[lane], v[lane], at, key, size, mine, call)  # type: ignore[no-untyped-call]
+            given = q[lane], k[lane], v[lane], at, key, size, mine, call
+            y = _Attention.apply(*given)  # type: ignore[no-untyped-call]  # torch gives it no types
         found.append(y)
     return torch.stack(found)
 

@@ -45,7 +45,7 @@ def over_lanes(function: Callable[..., Any], *values: Any) -> Any:
     """What the function, which takes and gives tensors [K, ...], gives for tensors of one lane. Within vmap it is
     called once for all lanes."""
     if batched(*values):
-        return _OverLanes.apply(function, *values)  # type: ignore[no-untyped-call]
+        return _OverLanes.apply(function, *values)  # type: ignore[no-untyped-call]  # torch gives it no types
     found = function(*(value.unsqueeze(0) if isinstance(value, Tensor) else value for value in values))
     return found.squeeze(0) if isinstance(found, Tensor) else tuple(one.squeeze(0) for one in found)
 

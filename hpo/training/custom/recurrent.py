@@ -44,7 +44,8 @@ def recurrence(
     `hpo.conventions.BATCH_FIRST_IS_FUSED`."""
     none = w_hidden.new_zeros(w_hidden.shape[:2])
     biases = [none if bias is None else bias for bias in (b_input, b_hidden)]
-    y = _Recurrence.apply(kind, backwards, any_order, x, h, w_input, w_hidden, *biases)  # type: ignore[no-untyped-call]
+    given = kind, backwards, any_order, x, h, w_input, w_hidden, *biases
+    y = _Recurrence.apply(*given)  # type: ignore[no-untyped-call]  # torch gives it no types
     return y, y[:, 0 if backwards else -1]
 
 

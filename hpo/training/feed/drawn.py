@@ -33,9 +33,9 @@ class _OnDevice:
 
     def to(self, device: torch.device) -> Self:
         """The same on another device."""
-        held = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
+        held = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]  # its subclasses are dataclasses
         moved = {name: value.to(device) for name, value in held.items() if isinstance(value, Tensor)}
-        return replace(self, **moved)  # type: ignore[type-var]
+        return replace(self, **moved)  # type: ignore[type-var]  # likewise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
